@@ -1,0 +1,55 @@
+"""The errors this package raises on purpose, each also the builtin that a caller would expect.
+
+Every message is one sentence (or a list of them) that says what came, and what to do about it.
+They become exit codes in the command line and notifications in napari; nothing else catches them.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "EnvironmentLacksError",
+    "GeometryError",
+    "ImageFileError",
+    "ModelError",
+    "NapariSam2Error",
+    "PromptError",
+    "UserInputError",
+]
+
+
+class NapariSam2Error(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class UserInputError(NapariSam2Error, ValueError):
+    """Something the user gave cannot be used as it is; the command line exits with 2."""
+
+
+class ImageFileError(UserInputError):
+    """A file is missing, damaged, or not of a kind that can be read."""
+
+
+class GeometryError(UserInputError):
+    """Two grids do not fit, or a header's geometry cannot be trusted."""
+
+
+class PromptError(UserInputError):
+    """One or more prompts are wrong; the message lists all of them.
+
+    Parameters
+    ----------
+    faults : list of str
+        One sentence per fault, in the order they were found.
+    """
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = list(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class EnvironmentLacksError(NapariSam2Error, RuntimeError):
+    """The machine lacks something: a model on disk, a device, an optional package. Exit code 3."""
+
+
+class ModelError(NapariSam2Error, RuntimeError):
+    """A checkpoint is damaged, incomplete, untrusted or of an unknown kind. Exit code 3."""

@@ -1,0 +1,217 @@
+"""The protocol between the engine and any model behind it.
+
+The engine decides *what* is asked (which slice, which view, which memories); a model answers. A model
+sees only square views: `input_size` x `input_size` pixels cut from a slice, intensities in [0, 1].
+
+Coordinates in a view are (x, y) = (column, row), with integers at pixel centres: pixel (0, 0) covers
+-0.5 to 0.5. All tensors are float32 on the model's device unless a docstring says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+    from torch import Tensor
+
+__all__ = [
+    "DecodeRequest",
+    "Decoded",
+    "MemoryRef",
+    "ModelCard",
+    "RememberRequest",
+    "SegmentationModel",
+    "ViewPolicy",
+    "ViewPrompts",
+    "ViewShift",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """Who a model is, as written into every result.
+
+    Attributes
+    ----------
+    name : str
+        What the user types, for example ``"classical"`` or ``"facebook/sam2.1-hiera-tiny"``.
+    kind : str
+        ``"classical"``, ``"bundled"`` or ``"sam2"``.
+    revision : str
+        Commit or version of the weights; empty when there is none.
+    sha256 : str
+        SHA-256 of the weight file; empty for a model without weights.
+    license : str
+        SPDX identifier of the weights' licence.
+    summary : str
+        One sentence: what it is and what it is good for.
+    """
+
+    name: str
+    kind: str
+    revision: str = ""
+    sha256: str = ""
+    license: str = ""
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewPolicy:
+    """Which square of the slice a model wants to look at.
+
+    Attributes
+    ----------
+    zoom : bool
+        False: the whole slice. True: a square around the object that follows it through the slices.
+    factor : float
+        Side of the zoomed square over the longer side of the object's bounding box.
+    follow_factor : float
+        The same while propagating, from the previous slice's mask.
+    min_side : float
+        Smallest side of a zoomed square, in voxels of the finer in-plane spacing.
+    """
+
+    zoom: bool
+    factor: float = 2.2
+    follow_factor: float = 2.4
+    min_side: float = 16.0
+
+
+@dataclass(frozen=True, slots=True)
+class ViewPrompts:
+    """The prompts of one object on one slice, in view coordinates.
+
+    Attributes
+    ----------
+    points : Tensor, (N, 2)
+        (x, y) of the clicks.
+    positive : Tensor, (N,) bool
+        True includes, False excludes.
+    box : Tensor, (4,), optional
+        x0, y0, x1, y1 of the box's *outer edges*; a box around pixel 3 alone is 2.5 to 3.5.
+    mask : Tensor, (S, S), optional
+        A mask given by the user, as coverage in [0, 1].
+    """
+
+    points: Tensor
+    positive: Tensor
+    box: Tensor | None = None
+    mask: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ViewShift:
+    """Where pixel (x, y) of one view lies in another: ``(scale * x + dx, scale * y + dy)``."""
+
+    scale: float = 1.0
+    dx: float = 0.0
+    dy: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A model's answer for one object in one view.
+
+    Attributes
+    ----------
+    logits : Tensor, (h, w)
+        Mask logits over the whole view, at the model's own mask resolution (h = w <= S); > 0 is inside.
+    object_score : float
+        Logit that the object is present in the view at all.
+    predicted_iou : float
+        The model's own estimate of the IoU of this mask, 0 to 1.
+    state : Any
+        Whatever the model wants back in `remember` and in a later `DecodeRequest.previous`.
+    """
+
+    logits: Tensor
+    object_score: float
+    predicted_iou: float
+    state: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRef:
+    """One remembered slice of an object, as seen from the slice that is being decoded.
+
+    Attributes
+    ----------
+    memory : Any
+        What `SegmentationModel.remember` returned.
+    offset : int
+        Slice index of the memory minus the index of the slice being decoded, counted along the
+        propagation: -1 is the slice just passed.
+    prompted : bool
+        True for a slice that a person prompted or locked (a conditioning memory).
+    shift : ViewShift
+        From a pixel of the current view to the pixel of the memory's view at the same place.
+    """
+
+    memory: Any
+    offset: int
+    prompted: bool
+    shift: ViewShift = field(default_factory=ViewShift)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeRequest:
+    """One mask that the engine wants: features of a view, and what is known about the object.
+
+    ``memories`` is sorted: prompted slices first (nearest first), then tracked slices (nearest first).
+    ``previous`` is the last answer on this very slice and view, when a click corrects it.
+    """
+
+    features: Any
+    prompts: ViewPrompts | None = None
+    memories: tuple[MemoryRef, ...] = ()
+    previous: Decoded | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RememberRequest:
+    """A decoded slice to be turned into a memory. ``prompted`` as in `MemoryRef`."""
+
+    features: Any
+    decoded: Decoded
+    prompted: bool
+
+
+@runtime_checkable
+class SegmentationModel(Protocol):
+    """What the engine needs from a model. Lists come in and go out in the same order.
+
+    Attributes
+    ----------
+    input_size : int
+        S, the side of the square views in pixels.
+    max_memories : int
+        How many tracked (not prompted) slices are worth keeping for `DecodeRequest.memories`.
+    """
+
+    card: ModelCard
+    view_policy: ViewPolicy
+    input_size: int
+    max_memories: int
+    device: torch.device
+
+    def encode(self, images: Tensor) -> list[Any]:
+        """Features of views; the expensive step, done once per view and kept.
+
+        Parameters
+        ----------
+        images : Tensor, (B, C, S, S)
+            Intensities in [0, 1]; C is 1 for grey, 3 for RGB.
+        """
+        ...
+
+    def decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
+        """One mask per request; the cheap step."""
+        ...
+
+    def remember(self, requests: Sequence[RememberRequest]) -> list[Any]:
+        """Memories of decoded slices."""
+        ...
