@@ -1,0 +1,73 @@
+"""What the network is asked to be good at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from napari_sam2.models.small.net import NetOutput
+
+__all__ = ["LossWeights", "dice", "loss"]
+
+#: An object smaller than this many pixels of the view counts as absent.
+ABSENT_BELOW = 4
+#: Steepness and middle of the sigmoid that turns an IoU into the target of the presence score's twin.
+DICE_SMOOTHING = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """Weights of the parts of the loss."""
+
+    cross_entropy: float = 2.0
+    dice: float = 1.0
+    iou: float = 0.3
+    presence: float = 0.3
+    absent_dice: float = 0.3
+
+
+def loss(output: NetOutput, truth: Tensor, weights: LossWeights) -> Tensor:
+    """Mean loss over B views.
+
+    Parameters
+    ----------
+    output : NetOutput
+    truth : Tensor, (B, S, S)
+        0 or 1.
+    weights : LossWeights
+    """
+    present = (truth.flatten(1).sum(1) >= ABSENT_BELOW).float()
+    cross_entropy = functional.binary_cross_entropy_with_logits(output.logits, truth, reduction="none").mean((1, 2))
+    probability = torch.sigmoid(output.logits)
+    overlap = (probability * truth).sum((1, 2))
+    total = probability.sum((1, 2)) + truth.sum((1, 2))
+    overlap_loss = 1 - (2 * overlap + DICE_SMOOTHING) / (total + DICE_SMOOTHING)
+    overlap_loss = overlap_loss * (present + (1 - present) * weights.absent_dice)
+    with torch.no_grad():
+        iou = _iou(output.logits > 0, truth > 0.5)
+    iou_loss = functional.binary_cross_entropy_with_logits(output.iou, iou, reduction="none") * present
+    presence_loss = functional.binary_cross_entropy_with_logits(output.presence, present, reduction="none")
+    return (
+        weights.cross_entropy * cross_entropy
+        + weights.dice * overlap_loss
+        + weights.iou * iou_loss
+        + weights.presence * presence_loss
+    ).mean()
+
+
+def dice(logits: Tensor, truth: Tensor) -> Tensor:
+    """Dice of each thresholded answer, (B,); 1 where both are empty."""
+    one, two = logits > 0, truth > 0.5
+    total = one.flatten(1).sum(1) + two.flatten(1).sum(1)
+    both = (one & two).flatten(1).sum(1)
+    return torch.where(total > 0, 2 * both / total.clamp(min=1), torch.ones_like(total, dtype=torch.float32))
+
+
+def _iou(one: Tensor, two: Tensor) -> Tensor:
+    union = (one | two).flatten(1).sum(1)
+    return (one & two).flatten(1).sum(1) / union.clamp(min=1)
