@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -47,9 +48,9 @@ VIEW_MARGIN: Final = 0.05
 """A corrected object keeps its view while prompts and mask stay this far (of the side) from its border."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Anchor:
-    """An answered slice of one object, with the memory that other slices are compared with.
+    """A prompted slice of one object, answered; other slices are compared with it.
 
     Attributes
     ----------
@@ -63,8 +64,6 @@ class Anchor:
         Doubt about it.
     decoded : Decoded
         The model's own answer, to be corrected by further clicks.
-    memory : Any
-        For `MemoryRef.memory`.
     """
 
     index: int
@@ -72,7 +71,6 @@ class Anchor:
     mask: SliceMask
     scores: SliceScores
     decoded: Decoded
-    memory: Any
 
 
 class Engine:
@@ -105,6 +103,7 @@ class Engine:
         self.window = window
         self.plane = volume.plane(axis)
         self.features = FeatureCache(model, self._read, feature_budget)
+        self._memories: WeakKeyDictionary[Anchor, Any] = WeakKeyDictionary()
 
     def predict(
         self,
@@ -136,10 +135,8 @@ class Engine:
             view, decoded = self._decode(index, prompts, previous, others)
             only_mask = prompts.mask is not None and prompts.box is None and not len(prompts.points)
             mask = SliceMask.of(prompts.mask) if only_mask and prompts.mask is not None else self.mask_of(decoded, view)
-            features = self.features.get([(index, view)])
-            memory = self.model.remember([RememberRequest(features[0], decoded, prompted=True)])[0]
         scores = SliceScores(decoded.object_score, decoded.predicted_iou)
-        return Anchor(index, view, mask, scores, decoded, memory)
+        return Anchor(index, view, mask, scores, decoded)
 
     def preview(self, index: int, prompts: SlicePrompts) -> SliceMask:
         """The mask that prompts would give, without remembering anything."""
@@ -152,6 +149,14 @@ class Engine:
         if decoded.object_score <= 0:
             return SliceMask.of(np.zeros(self.plane.shape, dtype=bool))
         return SliceMask.of((view.to_slice(decoded.logits, self.plane.shape) > 0).cpu().numpy())
+
+    def memory_of(self, anchor: Anchor) -> Any:
+        """What other slices are compared with; computed when it is first needed, not on every click."""
+        if anchor not in self._memories:
+            features = self.features.get([(anchor.index, anchor.view)])[0]
+            request = RememberRequest(features, anchor.decoded, prompted=True)
+            self._memories[anchor] = self.model.remember([request])[0]
+        return self._memories[anchor]
 
     def view_around(self, bounds: Sequence[float] | None, factor: float) -> View:
         """The view for an object with edges `bounds`, as the model's policy wants it."""
@@ -197,7 +202,7 @@ class Engine:
         """Memories as seen from slice `index`: prompted slices nearest first, then tracked ones."""
         nearest = sorted((a for a in anchors if a.index != index), key=lambda a: abs(a.index - index))
         refs = [
-            MemoryRef(a.memory, (a.index - index) * direction, True, view.shift_to(a.view))
+            MemoryRef(self.memory_of(a), (a.index - index) * direction, True, view.shift_to(a.view))
             for a in nearest[:MAX_PROMPTED_MEMORIES]
         ]
         refs += [MemoryRef(memory, (i - index) * direction, False, view.shift_to(v)) for i, v, memory in tracked]

@@ -47,8 +47,8 @@ _WEAK_LOGIT: Final = OUTSIDE_LOGIT / 2
 class _Sweep:
     """One object, carried from one anchor in one direction.
 
-    ``end`` is the first slice not to be visited; ``bounded`` says that another anchor lies there, so that
-    the object's disappearance does not end the sweep.
+    ``end`` is the first slice not to be visited; ``bounded`` says that another anchor lies ahead, so that
+    the object's disappearance does not end the sweep; ``two_sided`` that a sweep comes the other way.
     """
 
     object_id: int
@@ -57,6 +57,7 @@ class _Sweep:
     direction: int
     end: int
     bounded: bool
+    two_sided: bool
     max_memories: int
     index: int = field(init=False)
     mask: SliceMask = field(init=False)
@@ -116,7 +117,8 @@ def propagate(
     anchors : mapping of int to sequence of Anchor
         The prompted (or locked) slices of each object.
     slices : range, optional
-        Slices that may be written; all by default. Anchors outside still serve as memory.
+        Slices that are wanted; all by default. From an anchor outside, the slices between are computed,
+        since memory leads through them, but not yielded.
     direction : str
         ``"both"``, ``"forward"`` (rising index) or ``"backward"``.
     should_stop : callable
@@ -133,12 +135,14 @@ def propagate(
         for object_id, found in sorted(anchors.items())
         for sweep in _plan(object_id, found, engine.plane.n_slices, slices, direction, engine.model.max_memories)
     ]
+    wanted = range(engine.plane.n_slices) if slices is None else slices
     first_pass: dict[tuple[int, int], _Pass] = {}
     while active := [sweep for sweep in sweeps if not sweep.done]:
         for start in range(0, len(active), MAX_BATCH):
             if should_stop():
                 return
-            yield from _step(engine, active[start : start + MAX_BATCH], first_pass)
+            results = _step(engine, active[start : start + MAX_BATCH], first_pass)
+            yield from (result for result in results if result.index in wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,18 +170,19 @@ def _plan(
 ) -> list[_Sweep]:
     """Sweeps of one object: outwards from the outermost anchors, and across every gap from both sides."""
     ordered = sorted(anchors, key=lambda anchor: anchor.index)
-    allowed = range(n_slices) if slices is None else slices
-    low, high = max(0, allowed.start), min(n_slices, allowed.stop)
+    wanted = range(n_slices) if slices is None else slices
     sweeps = []
     for step in DIRECTIONS[direction]:
+        border = min(n_slices, wanted.stop) if step > 0 else max(0, wanted.start) - 1
         along = ordered if step > 0 else ordered[::-1]
         for here, beyond in zip(along, [*along[1:], None], strict=True):
-            border = high if step > 0 else low - 1
-            end = border if beyond is None else beyond.index
-            if (end - border) * step > 0:
-                end = border
-            if (end - here.index) * step > 1 and low <= here.index + step < high:
-                sweeps.append(_Sweep(object_id, ordered, here, step, end, beyond is not None, max_memories))
+            end = border
+            if beyond is not None and (beyond.index - border) * step < 0:
+                end = beyond.index
+            if (end - here.index) * step > 1:
+                between = beyond is not None
+                two_sided = between and direction == "both"
+                sweeps.append(_Sweep(object_id, ordered, here, step, end, between, two_sided, max_memories))
     return sweeps
 
 
@@ -206,7 +211,7 @@ def _step(engine: Engine, sweeps: Sequence[_Sweep], first_pass: dict[tuple[int, 
             agreement = sweep.accept(mask, memory)
             scores = SliceScores(answer.object_score, answer.predicted_iou, agreement)
             result = SliceResult(sweep.object_id, engine.plane.axis, index, mask, scores, prompted=False)
-            if sweep.bounded:
+            if sweep.two_sided:
                 this = _Pass(answer, view, mask, abs(index - sweep.start.index))
                 other = first_pass.pop((sweep.object_id, index), None)
                 if other is None:
