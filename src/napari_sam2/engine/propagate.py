@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from napari_sam2.engine.engine import Anchor
 from napari_sam2.engine.view import OUTSIDE_LOGIT
 from napari_sam2.models.base import DecodeRequest, RememberRequest
 from napari_sam2.results import SliceMask, SliceResult, SliceScores, iou
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from napari_sam2.engine.engine import Engine
+    from napari_sam2.engine.engine import Anchor, Engine
     from napari_sam2.engine.view import View
     from napari_sam2.models.base import Decoded
 
@@ -93,7 +92,10 @@ class _Sweep:
 
 
 def count_slices(
-    anchors: Mapping[int, Sequence[Anchor]], n_slices: int, slices: range | None = None, direction: str = "both"
+    anchors: Mapping[int, Sequence[Anchor]],
+    n_slices: int,
+    slices: range | None = None,
+    direction: str = "both",
 ) -> int:
     """How many slice visits `propagate` makes at most; for progress."""
     plan = [s for o, a in anchors.items() for s in _plan(o, a, n_slices, slices, direction, 1)]

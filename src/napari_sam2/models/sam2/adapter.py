@@ -63,7 +63,8 @@ class Sam2Model:
         self.card = card
         self.view_policy = ViewPolicy(zoom=False)
         self.input_size: int = network.image_size
-        self.max_memories: int = max(network.num_maskmem - 1, network.config.max_object_pointers_in_encoder - 1)
+        self.max_memories: int = max(network.num_maskmem, network.config.max_object_pointers_in_encoder) - 1
+        self._n_temporal: int = network.num_maskmem
         self.device: torch.device = next(network.parameters()).device
         self._mean = torch.tensor(IMAGE_MEAN, device=self.device).view(1, 3, 1, 1)
         self._std = torch.tensor(IMAGE_STD, device=self.device).view(1, 3, 1, 1)
@@ -71,7 +72,9 @@ class Sam2Model:
         self._grid = (int(grid[0]), int(grid[1]))
         with torch.inference_mode():
             self._image_position = network.get_image_wide_positional_embeddings()
-            self._token_position = _sine_position(network.vision_encoder.neck, network.hidden_dim, self._grid, self.device)
+            self._token_position = _sine_position(
+                network.vision_encoder.neck, network.hidden_dim, self._grid, self.device
+            )
             self._memory_position = _sine_position(network.memory_encoder, network.mem_dim, self._grid, self.device)
 
     def encode(self, images: Tensor) -> list[Features]:
@@ -109,7 +112,9 @@ class Sam2Model:
         features, _ = network.memory_encoder(top, scaled)
         if network.occlusion_spatial_embedding_parameter is not None:
             absent = torch.tensor([float(r.decoded.object_score <= 0) for r in requests], device=self.device)
-            features = features + absent.view(-1, 1, 1, 1) * network.occlusion_spatial_embedding_parameter[..., None, None]
+            features = (
+                features + absent.view(-1, 1, 1, 1) * network.occlusion_spatial_embedding_parameter[..., None, None]
+            )
         # bf16 as in the official predictor: half the memory, and the same numbers.
         flat = features.to(torch.bfloat16).flatten(2).transpose(1, 2)
         return [_Memory(f, r.decoded.state) for f, r in zip(flat, requests, strict=True)]
@@ -209,11 +214,12 @@ class Sam2Model:
     def _conditioned(self, batch: Sequence[DecodeRequest]) -> Tensor:
         """Top-level features (B, C, h, w), conditioned on the memories if there are any."""
         network = self.network
-        top = torch.stack([r.features[2] for r in batch])
+        top: Tensor = torch.stack([r.features[2] for r in batch])
         if not any(self._temporal_index(ref) is not None for ref in batch[0].memories):
-            return top + network.no_memory_embedding.view(1, -1, 1, 1)
+            top += network.no_memory_embedding.view(1, -1, 1, 1)
+            return top
         memory, position, n_pointer_tokens = self._gather(batch)
-        conditioned = network.memory_attention(
+        conditioned: Tensor = network.memory_attention(
             current_vision_features=top.flatten(2).permute(2, 0, 1),
             current_vision_position_embeddings=self._token_position.expand(-1, len(batch), -1),
             memory=memory,
@@ -237,9 +243,9 @@ class Sam2Model:
     def _temporal_index(self, ref: MemoryRef) -> int | None:
         """Which temporal encoding a memory gets; None when it is too far back to be attended to."""
         if ref.prompted:
-            return self.network.num_maskmem - 1
+            return self._n_temporal - 1
         distance = -ref.offset
-        return distance - 1 if 1 <= distance < self.network.num_maskmem else None
+        return distance - 1 if 1 <= distance < self._n_temporal else None
 
     def _pointer_offsets(self, request: DecodeRequest) -> list[tuple[int, int]]:
         """(number in memories, slices passed since) of every memory whose object pointer is attended to."""
@@ -308,7 +314,7 @@ def _resize(maps: Tensor, size: int, *, antialias: bool = False) -> Tensor:
 
 def _sine_position(owner: Any, channels: int, grid: tuple[int, int], device: torch.device) -> Tensor:
     """The fixed 2-D sine encoding of a module, as tokens (h * w, 1, channels)."""
-    encoding = owner.position_encoding(torch.Size([1, channels, *grid]), device, torch.float32)
+    encoding: Tensor = owner.position_encoding(torch.Size([1, channels, *grid]), device, torch.float32)
     return encoding.flatten(2).permute(2, 0, 1).to(device)
 
 
