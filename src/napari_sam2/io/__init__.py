@@ -1,0 +1,1 @@
+"""Files: images in, label maps and sidecars out."""
