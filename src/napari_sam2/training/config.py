@@ -36,6 +36,10 @@ class Stage:
         Probability that a step corrects the current slice instead of going on.
     teacher : float
         Probability that a remembered mask is the truth, carelessly drawn.
+    refine : float
+        Probability that a corrected slice gets no new click, only a closer view of the last answer.
+    ending : float
+        Probability that a clip is chosen so that its object ends within it.
     """
 
     rollouts: int
@@ -44,6 +48,8 @@ class Stage:
     steps: int
     correct: float
     teacher: float
+    refine: float = 0.0
+    ending: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse sizes that the network cannot take."""

@@ -31,6 +31,8 @@ __all__ = ["Rollout", "RolloutSettings", "StepInputs"]
 MAX_POINTS = 8
 #: Share of bare clicks whose view is centred on the click.
 CENTRED_CLICKS = 0.7
+#: Share of corrected slices whose view moves to the last answer.
+FOLLOW_CORRECTED = 0.3
 #: Channels that may be withheld from a sample together, with the probability of it.
 DROPPED_TOGETHER = (
     ((Channel.PROMPT_RATIO, Channel.PROMPT_DIFFERENCE), 0.12),
@@ -61,6 +63,8 @@ class RolloutSettings:
         Replace every image by a constant; a control, never used in training.
     keep : tuple of int, optional
         Channels to keep, all others are zero; for ablations.
+    refine : float
+        Probability that a corrected slice gets no new click, only a closer view of the last answer.
     """
 
     size: int
@@ -68,6 +72,7 @@ class RolloutSettings:
     drop: bool = True
     blank: bool = False
     keep: tuple[int, ...] | None = None
+    refine: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,15 +196,21 @@ class Rollout:
         self._remember(~stay)
         old_views = self.views.clone()
         self._clear_prompts(~stay)
-        self._click(correct)
+        refined = self._refined(correct)
+        self._click([c and not r for c, r in zip(correct, refined, strict=True)])
         self.cursor = [c if s else c + 1 for c, s in zip(self.cursor, correct, strict=True)]
-        follow = ~stay | torch.tensor(self.rng.random(len(correct)) < 0.3)
+        follow = ~stay | torch.tensor(self.rng.random(len(correct)) < FOLLOW_CORRECTED) | torch.tensor(refined)
         self.views = torch.where(follow[:, None], self._following(correct), self.views)
         moved = resample(self.probability, shift_between(self.views, old_views, self.settings.size))
         self.prior = torch.where(stay[:, None, None], moved, torch.zeros_like(moved))
         self.has_prior = stay.float()
         self.given_mask = torch.zeros_like(self.given_mask)
         self._look()
+
+    def _refined(self, correct: list[bool]) -> list[bool]:
+        if self.settings.refine <= 0:
+            return [False] * len(correct)
+        return [c and bool(r < self.settings.refine) for c, r in zip(correct, self.rng.random(len(correct)), strict=True)]
 
     def _look(self) -> None:
         self.image, self.truth = cut(self.clips, self.cursor, self.views, self.settings.size)

@@ -67,8 +67,9 @@ class ClipSampler:
         weights = np.array([np.sqrt(len(v.objects)) * (1 + min(len(v.voxels), 40)) ** 0.5 for v in self.real])
         self.weights = weights / weights.sum() if len(weights) else weights
 
-    def draw(self, rng: np.random.Generator, count: int) -> Clip:
-        """One clip of ``count`` slices."""
+    def draw(self, rng: np.random.Generator, count: int, ending: float = 0.0) -> Clip:
+        """One clip of ``count`` slices; with probability ``ending`` the object ends within it if it can."""
+        ends = ending > 0 and rng.random() < ending
         chance = rng.random()
         synthetic = not self.real or (bool(self.synthetic) and chance < self.shares.synthetic)
         pasted = chance > 1 - self.shares.pasted
@@ -78,16 +79,17 @@ class ClipSampler:
             volume = self.real[int(rng.choice(len(self.real), p=self.weights))]
         while True:
             item = volume.objects[int(rng.integers(len(volume.objects)))]
-            clip = self._clip(rng, volume, item, count, pasted)
+            clip = self._clip(rng, volume, item, count, pasted, ends)
             if clip is not None:
                 return clip
 
     def _clip(
-        self, rng: np.random.Generator, volume: PoolVolume, item: PoolObject, count: int, pasted: bool
+        self, rng: np.random.Generator, volume: PoolVolume, item: PoolObject, count: int, pasted: bool, ends: bool
     ) -> Clip | None:
         axis = int(rng.integers(3)) if volume.isotropic else 0
         voxels, inner, corner = _sliced(volume, item, axis)
-        chosen = _slices(rng, inner, corner[0], len(voxels), count)
+        chosen = _ending_slices(rng, inner, corner[0], len(voxels), count) if ends else None
+        chosen = chosen or _slices(rng, inner, corner[0], len(voxels), count)
         if chosen is None:
             return None
         masks = _stack(inner, corner, chosen, voxels.shape)
@@ -133,6 +135,20 @@ def _slices(
         if 0 <= start + step * (count - 1) < depth:
             return [start + step * k for k in range(count)]
     return [min(max(start + way * k, 0), depth - 1) if depth > 1 else start for k in range(count)]
+
+
+def _ending_slices(
+    rng: np.random.Generator, inner: NDArray[np.bool_], first: int, depth: int, count: int
+) -> list[int] | None:
+    """Slice numbers that lead past the object's end; None if the volume or the object is too short."""
+    areas = inner.reshape(len(inner), -1).sum(1)
+    stride = int(rng.choice(STRIDES, p=(0.6, 0.25, 0.15)))
+    way = int(rng.choice([-1, 1]))
+    last = len(inner) - 1 if way > 0 else 0
+    start = last - way * stride * int(rng.integers(0, max(1, count - 1)))
+    chosen = [first + start + way * stride * k for k in range(count)]
+    inside = 0 <= start < len(inner) and areas[start] >= MIN_AREA
+    return chosen if inside and 0 <= chosen[-1] < depth else None
 
 
 def _stack(

@@ -100,12 +100,12 @@ class Trainer:
 
     def _one_rollout(self) -> None:
         stage = self.config.at(self.rollout)
-        clips = [self.sampler.draw(self.rng, stage.steps) for _ in range(stage.batch)]
+        clips = [self.sampler.draw(self.rng, stage.steps, stage.ending) for _ in range(stage.batch)]
         names = list(self.config.kinds)
         shares = np.array([self.config.kinds[name] for name in names])
         kinds = [str(k) for k in self.rng.choice(names, stage.batch, p=shares / shares.sum())]
         settings = RolloutSettings(
-            stage.size, teacher=stage.teacher, keep=self.config.keep_channels or None
+            stage.size, teacher=stage.teacher, keep=self.config.keep_channels or None, refine=stage.refine
         )
         rollout = Rollout(clips, kinds, self.rng, settings, self.config.net.widths[2])
         for step in range(stage.steps):

@@ -81,7 +81,9 @@ def _run(net: SmallNet, clips: list[Clip], protocol: Protocol, settings: Rollout
         output = net(inputs.channels, inputs.tokens)
         rollout.receive(output)
         if step in protocol.scored:
-            scored.append(dice(output.logits, inputs.truth).numpy())
+            # As in use: an object that is judged absent has an empty mask.
+            shown = torch.where(output.presence[:, None, None] > 0, output.logits, torch.full_like(output.logits, -1))
+            scored.append(dice(shown, inputs.truth).numpy())
         if step < len(protocol.corrections):
             rollout.go_on([protocol.corrections[step]] * len(clips))
     return np.concatenate(scored)
