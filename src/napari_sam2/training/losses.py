@@ -22,13 +22,18 @@ DICE_SMOOTHING = 1.0
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """Weights of the parts of the loss."""
+    """Weights of the parts of the loss.
+
+    ``absent_dice`` and ``absent_presence`` are factors for views without the object: the first because any
+    stray pixel there costs the whole Dice, the second because such views are rare.
+    """
 
     cross_entropy: float = 2.0
     dice: float = 1.0
     iou: float = 0.3
     presence: float = 0.3
     absent_dice: float = 0.3
+    absent_presence: float = 1.0
 
 
 def loss(output: NetOutput, truth: Tensor, weights: LossWeights) -> Tensor:
@@ -52,6 +57,7 @@ def loss(output: NetOutput, truth: Tensor, weights: LossWeights) -> Tensor:
         iou = _iou(output.logits > 0, truth > 0.5)
     iou_loss = functional.binary_cross_entropy_with_logits(output.iou, iou, reduction="none") * present
     presence_loss = functional.binary_cross_entropy_with_logits(output.presence, present, reduction="none")
+    presence_loss = presence_loss * (present + (1 - present) * weights.absent_presence)
     return (
         weights.cross_entropy * cross_entropy
         + weights.dice * overlap_loss

@@ -26,6 +26,8 @@ __all__ = ["ClipSampler", "Shares"]
 MIN_AREA = 25
 #: Source window around an object: at least this many times its side, and more where that is cheap.
 WINDOW_FACTOR, WINDOW_WIDE, WINDOW_CHEAP = 2.9, 7.0, 150
+#: Share of clips on real texture that repeat one slice, bent a little more each time.
+DRIFTING = 0.3
 #: Distances between the slices of a clip, and how often each is drawn.
 STRIDES = (1, 2, 3)
 
@@ -104,7 +106,8 @@ class ClipSampler:
             image = window_real(rng, pixels.astype(np.int16), volume.kind)
         else:
             image = render_regions(rng, pixels.astype(np.uint8), item.regions, mask, volume.kind == "air")
-        if len(voxels) < 2 or len(set(chosen)) < count:
+        if volume.kind in ("ct", "image") and (len(set(chosen)) < count or rng.random() < DRIFTING):
+            image, mask = image[:1].repeat(count, 1, 1), mask[:1].repeat(count, 1, 1)
             image, mask = _drift(rng, image, mask)
         if pasted:
             image, mask = _paste(rng, image, side)

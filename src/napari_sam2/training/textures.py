@@ -29,11 +29,20 @@ IMAGE_LEVELS = 4095
 #: Objects kept per volume at most; a volume with one slice yields far fewer.
 MAX_OBJECTS = 160
 #: Pixels of an object in its largest slice, and the share of the slice it may cover.
-MIN_AREA, MAX_SHARE = 40, 0.3
-#: Difference of means across the border over the mean standard deviation, below which it is not visible.
-MIN_CONTRAST = 0.7
-#: Share of its bounding box that an object must fill.
-MIN_EXTENT = 0.15
+MIN_AREA, MAX_SHARE = 80, 0.3
+#: Pixels of a slice for it to be judged.
+MIN_SLICE_AREA = 25
+#: Difference of means across the border over the mean standard deviation, below which it is not visible:
+#: the median over slices; four slices in five must have half of it.
+MIN_CONTRAST = 1.0
+#: Gradient at the border over that inside; median over slices.
+MIN_EDGE = 1.25
+#: Overlap (IoU) of neighbouring slices; median.
+MIN_OVERLAP = 0.6
+#: Standard deviation in voxels of the blur that smooths a region's outline.
+SMOOTHING = 1.0
+#: Voxels around a region that are looked at.
+MARGIN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,15 @@ class Texture:
     isotropic: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Scaled:
+    """Intensities in [0, 1] in which soft tissue is visible, and the size of their gradient."""
+
+    image: NDArray[np.float32]
+    gradient: NDArray[np.float32]
+    isotropic: bool
+
+
 def texture_volume(rng: np.random.Generator, texture: Texture, rounds: int) -> PoolVolume:
     """Find objects in a texture.
 
@@ -71,12 +89,15 @@ def texture_volume(rng: np.random.Generator, texture: Texture, rounds: int) -> P
     """
     voxels = _stored(texture)
     scaled = _scaled(texture)
+    fine = 0.7 if texture.isotropic else (0, 0.7, 0.7)
+    gradient = ndimage.gaussian_gradient_magnitude(scaled, fine).astype(np.float32)
+    judged = _Scaled(scaled, gradient, texture.isotropic)
     found: list[PoolObject] = []
     for _ in range(rounds):
         sigma = float(rng.uniform(0.4, 1.4))
         smooth = ndimage.gaussian_filter(scaled, sigma if texture.isotropic else (0, sigma, sigma))
         for labels in (_bands(rng, smooth, texture.isotropic), _basins(rng, smooth, texture.isotropic)):
-            found.extend(_visible_objects(labels, scaled))
+            found.extend(_visible_objects(labels, judged))
     if len(found) > MAX_OBJECTS:
         found = [found[int(i)] for i in np.sort(rng.permutation(len(found))[:MAX_OBJECTS])]
     return PoolVolume(texture.name, texture.kind, voxels, texture.isotropic, found)
@@ -164,39 +185,51 @@ def _merged(basins: NDArray[np.int32], means: NDArray[np.float64], threshold: fl
     return roots[basins].astype(np.int32)
 
 
-def _visible_objects(labels: NDArray[np.int32], scaled: NDArray[np.float32]) -> Iterator[PoolObject]:
-    """Objects of a useful size whose border can be seen on their largest slice."""
-    pixels = scaled.shape[1] * scaled.shape[2]
+def _visible_objects(labels: NDArray[np.int32], texture: _Scaled) -> Iterator[PoolObject]:
+    """Smoothed regions of a useful size whose border can be seen along every slicing axis."""
+    pixels = labels.shape[1] * labels.shape[2]
+    axes = (0, 1, 2) if texture.isotropic else (0,)
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None or any(s.stop - s.start > 0.8 * n for s, n in zip(box[1:], scaled.shape[1:], strict=True)):
+        if box is None or any(s.stop - s.start > 0.8 * n for s, n in zip(box[1:], labels.shape[1:], strict=True)):
             continue
-        inner = labels[box] == number
+        wide = tuple(slice(max(0, s.start - MARGIN), s.stop + MARGIN) for s in box)
+        inner = _smoothed(labels[wide] == number, texture.isotropic)
         areas = inner.reshape(len(inner), -1).sum(1)
         if not MIN_AREA <= areas.max() <= MAX_SHARE * pixels:
             continue
-        for index in range(len(inner)):
-            inner[index] = ndimage.binary_fill_holes(inner[index])
-        largest = int(areas.argmax())
-        if inner[largest].mean() < MIN_EXTENT or not _border_is_visible(inner[largest], box, largest, scaled):
+        image, gradient = texture.image[wide], texture.gradient[wide]
+        if not all(_is_visible(*(np.moveaxis(v, axis, 0) for v in (inner, image, gradient))) for axis in axes):
             continue
         packed = PoolObject.from_mask(inner)
-        corner = tuple(int(s.start) + int(c) for s, c in zip(box, packed.corner, strict=True))
+        corner = [int(s.start) + int(c) for s, c in zip(wide, packed.corner, strict=True)]
         yield PoolObject((corner[0], corner[1], corner[2]), packed.shape, packed.bits, packed.areas)
 
 
-def _border_is_visible(
-    inner: NDArray[np.bool_], box: tuple[slice, ...], index: int, scaled: NDArray[np.float32]
-) -> bool:
-    reach = 4
-    rows = slice(max(0, box[1].start - reach), box[1].stop + reach)
-    columns = slice(max(0, box[2].start - reach), box[2].stop + reach)
-    image = scaled[box[0].start + index, rows, columns]
-    mask = np.zeros(image.shape, bool)
-    top, left = box[1].start - rows.start, box[2].start - columns.start
-    mask[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
-    ring = ndimage.binary_dilation(mask, iterations=3) & ~ndimage.binary_dilation(mask)
-    if not ring.any():
+def _smoothed(mask: NDArray[np.bool_], isotropic: bool) -> NDArray[np.bool_]:
+    """A region without ragged edges and without holes in its slices."""
+    sigma = SMOOTHING if isotropic else (0, SMOOTHING, SMOOTHING)
+    smooth = ndimage.gaussian_filter(mask.astype(np.float32), sigma) > 0.5
+    for index in range(len(smooth)):
+        smooth[index] = ndimage.binary_fill_holes(smooth[index])
+    return np.asarray(smooth, bool)
+
+
+def _is_visible(mask: NDArray[np.bool_], image: NDArray[np.float32], gradient: NDArray[np.float32]) -> bool:
+    """Whether slices differ in mean from their surroundings, have edges at the border, and change slowly."""
+    contrasts, edges, overlaps = [], [], []
+    before = None
+    for index in np.flatnonzero(mask.reshape(len(mask), -1).sum(1) >= MIN_SLICE_AREA):
+        inside = mask[index]
+        ring = ndimage.binary_dilation(inside, iterations=3) & ~ndimage.binary_dilation(inside)
+        core = ndimage.binary_erosion(inside)
+        if not ring.any() or not core.any():
+            return False
+        one, two = image[index][inside], image[index][ring]
+        contrasts.append(abs(one.mean() - two.mean()) / (0.5 * (one.std() + two.std()) + 0.02))
+        edges.append(gradient[index][inside & ~core].mean() / (gradient[index][core].mean() + 0.01))
+        if before is not None:
+            overlaps.append((inside & before).sum() / (inside | before).sum())
+        before = inside
+    if not contrasts or np.median(contrasts) < MIN_CONTRAST or np.percentile(contrasts, 20) < MIN_CONTRAST / 2:
         return False
-    inside, outside = image[mask], image[ring]
-    spread = 0.5 * (inside.std() + outside.std()) + 0.02
-    return bool(abs(inside.mean() - outside.mean()) / spread >= MIN_CONTRAST)
+    return bool(np.median(edges) >= MIN_EDGE and (not overlaps or np.median(overlaps) >= MIN_OVERLAP))
