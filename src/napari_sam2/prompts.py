@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
     from napari_sam2.volume import Volume
 
-__all__ = ["Box", "MaskPrompt", "ObjectPrompts", "Point", "Prompt", "SlicePrompts", "check_prompts", "slice_axis_of"]
+__all__ = [
+    "Box",
+    "MaskPrompt",
+    "ObjectPrompts",
+    "Point",
+    "Prompt",
+    "SlicePrompts",
+    "check_prompts",
+    "slice_axis_of",
+]
 
 LARGEST_ID = 2**31 - 1
 """Label maps are at most int32 on disk."""
@@ -44,6 +53,10 @@ class Point:
     voxel: tuple[float, float, float]
     positive: bool = True
 
+    def slice_index(self, axis: int) -> int:
+        """The slice across `axis` that holds the point."""
+        return math.floor(self.voxel[axis] + 0.5)
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -56,6 +69,10 @@ class Box:
     """
 
     corners: tuple[tuple[int, int, int], tuple[int, int, int]]
+
+    def slice_index(self, axis: int) -> int:
+        """The slice across `axis` that the box lies on."""
+        return self.low[axis]
 
     @property
     def low(self) -> tuple[int, int, int]:
@@ -91,6 +108,10 @@ class MaskPrompt:
     mask: NDArray[np.bool_]
     axis: int
     index: int
+
+    def slice_index(self, axis: int) -> int:
+        """The slice that the mask lies on."""
+        return self.index
 
 
 Prompt = Point | Box | MaskPrompt
@@ -142,7 +163,7 @@ class SlicePrompts:
         plane = volume.plane(axis)
         by_slice: dict[int, list[Prompt]] = {}
         for prompt in prompts:
-            by_slice.setdefault(_slice_index(prompt, axis), []).append(prompt)
+            by_slice.setdefault(prompt.slice_index(axis), []).append(prompt)
         sorted_slices = sorted(by_slice.items())
         return {index: _on_plane(found, plane, volume) for index, found in sorted_slices}
 
@@ -229,7 +250,9 @@ def _prompt_faults(prompt: Prompt, volume: Volume, axis: int | None) -> list[str
             f"{name}: it lies across {_AXIS_NAMES[prompt.axis]}, but the other prompts lie across {_AXIS_NAMES[axis]}."
         )
     if not 0 <= prompt.index < volume.shape[prompt.axis]:
-        faults.append(f"{name}: slices across {_AXIS_NAMES[prompt.axis]} run from 0 to {volume.shape[prompt.axis] - 1}.")
+        faults.append(
+            f"{name}: slices across {_AXIS_NAMES[prompt.axis]} run from 0 to {volume.shape[prompt.axis] - 1}."
+        )
     expected = tuple(n for a, n in enumerate(volume.shape) if a != prompt.axis)
     if prompt.mask.shape != expected:
         faults.append(f"{name}: it has shape {prompt.mask.shape}, but the slice has {expected}.")
@@ -247,14 +270,6 @@ def _coordinate_faults(name: str, voxel: Sequence[float], volume: Volume) -> lis
         if not -0.5 <= c <= n - 0.5
     ]
     return [f"{name}: outside the volume in {', '.join(outside)}."] if outside else []
-
-
-def _slice_index(prompt: Prompt, axis: int) -> int:
-    if isinstance(prompt, Point):
-        return math.floor(prompt.voxel[axis] + 0.5)
-    if isinstance(prompt, Box):
-        return prompt.low[axis]
-    return prompt.index
 
 
 def _on_plane(prompts: Sequence[Prompt], plane: Any, volume: Volume) -> SlicePrompts:

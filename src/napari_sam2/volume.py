@@ -237,7 +237,7 @@ class SlicePlane:
 
     def take(self, array: NDArray[Any], index: int) -> NDArray[Any]:
         """Slice `index` of an (I, J, K[, C]) array as a (rows, columns[, C]) view of it."""
-        plane = np.moveaxis(array, (self.axis, self.row_axis, self.col_axis), (0, 1, 2))[index]
+        plane: NDArray[Any] = np.moveaxis(array, (self.axis, self.row_axis, self.col_axis), (0, 1, 2))[index]
         return plane[:: -1 if self.flip_rows else 1, :: -1 if self.flip_cols else 1]
 
     def to_plane(self, voxels: ArrayLike) -> NDArray[np.float64]:

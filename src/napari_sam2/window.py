@@ -76,10 +76,11 @@ class Window:
 
     def apply(self, intensities: NDArray[Any]) -> NDArray[np.float32]:
         """Map intensities of any shape to float32 in [0, 1]; NaN and -inf become 0, +inf 1."""
-        scaled = (np.asarray(intensities, dtype=np.float32) - np.float32(self.low)) * np.float32(
+        scaled: NDArray[np.float32] = (np.asarray(intensities, dtype=np.float32) - np.float32(self.low)) * np.float32(
             1 / (self.high - self.low)
         )
-        return np.clip(np.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
+        finite = np.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=0.0)
+        return np.clip(finite, 0.0, 1.0, out=finite)
 
 
 def choose_window(volume: Volume, spec: str = "auto") -> Window:

@@ -1,0 +1,1 @@
+"""The volumetric engine: views, features, prompts on a slice, propagation through memory."""

@@ -1,0 +1,1 @@
+"""Models that answer prompts, and the protocol they share."""

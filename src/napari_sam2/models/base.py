@@ -10,7 +10,7 @@ Coordinates in a view are (x, y) = (column, row), with integers at pixel centres
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DecodeRequest",
     "Decoded",
+    "Features",
     "MemoryRef",
     "ModelCard",
     "RememberRequest",
@@ -29,6 +30,9 @@ __all__ = [
     "ViewPrompts",
     "ViewShift",
 ]
+
+Features: TypeAlias = "tuple[Tensor, ...]"
+"""What a model knows of one view: plain tensors, so that the engine can measure and keep them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,20 +166,22 @@ class DecodeRequest:
     """One mask that the engine wants: features of a view, and what is known about the object.
 
     ``memories`` is sorted: prompted slices first (nearest first), then tracked slices (nearest first).
-    ``previous`` is the last answer on this very slice and view, when a click corrects it.
+    ``previous`` is the last answer on this very slice and view, when a click corrects it (its ``state`` is
+    None when it comes from a mask rather than from the model). ``n_slices`` counts the whole volume's slices.
     """
 
-    features: Any
+    features: Features
     prompts: ViewPrompts | None = None
     memories: tuple[MemoryRef, ...] = ()
     previous: Decoded | None = None
+    n_slices: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class RememberRequest:
     """A decoded slice to be turned into a memory. ``prompted`` as in `MemoryRef`."""
 
-    features: Any
+    features: Features
     decoded: Decoded
     prompted: bool
 
@@ -198,8 +204,8 @@ class SegmentationModel(Protocol):
     max_memories: int
     device: torch.device
 
-    def encode(self, images: Tensor) -> list[Any]:
-        """Features of views; the expensive step, done once per view and kept.
+    def encode(self, images: Tensor) -> list[Features]:
+        """Features of views; the expensive step, done once per view and kept by the engine.
 
         Parameters
         ----------

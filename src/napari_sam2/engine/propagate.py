@@ -1,0 +1,255 @@
+"""Propagation: from each object's prompted slices outwards, in both directions, through memory.
+
+A *sweep* carries one object from one anchor in one direction. All sweeps of all objects advance side by
+side, one slice each, so that a model can answer them in one batch. Slices between two anchors are
+reached by two sweeps and reconciled; a sweep that leaves the outermost anchor ends when the object does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+from napari_sam2.engine.view import OUTSIDE_LOGIT
+from napari_sam2.models.base import DecodeRequest, RememberRequest
+from napari_sam2.results import SliceMask, SliceResult, SliceScores, iou
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from torch import Tensor
+
+    from napari_sam2.engine.engine import Anchor, Engine
+    from napari_sam2.engine.view import View
+    from napari_sam2.models.base import Decoded
+
+__all__ = ["DIRECTIONS", "count_slices", "propagate"]
+
+DIRECTIONS: Final = {"both": (1, -1), "forward": (1,), "backward": (-1,)}
+"""Names of directions, as steps along the slice axis."""
+
+PATIENCE: Final = 2
+"""A sweep ends after this many slices without the object; one lost slice alone may be noise."""
+
+MAX_BATCH: Final = 16
+"""Sweeps answered in one forward pass."""
+
+_WEAK_LOGIT: Final = OUTSIDE_LOGIT / 2
+"""What a pass that does not see the object at all says about every voxel, when passes are reconciled."""
+
+
+@dataclass(eq=False)
+class _Sweep:
+    """One object, carried from one anchor in one direction.
+
+    ``end`` is the first slice not to be visited; ``bounded`` says that another anchor lies ahead, so that
+    the object's disappearance does not end the sweep; ``two_sided`` that a sweep comes the other way.
+    """
+
+    object_id: int
+    anchors: Sequence[Anchor]
+    start: Anchor
+    direction: int
+    end: int
+    bounded: bool
+    two_sided: bool
+    max_memories: int
+    index: int = field(init=False)
+    mask: SliceMask = field(init=False)
+    view: View = field(init=False)
+    tracked: deque[tuple[int, View, Any]] = field(init=False)
+    absent: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self.index = self.start.index + self.direction
+        self.mask = self.start.mask
+        self.view = self.start.view
+        self.tracked = deque(maxlen=max(1, self.max_memories))
+
+    @property
+    def done(self) -> bool:
+        lost = self.absent >= PATIENCE and not self.bounded
+        return lost or self.index == self.end
+
+    def next_view(self, engine: Engine) -> View:
+        """Where to look: around the mask just passed, or where it was last seen."""
+        if self.mask.bounds is not None:
+            self.view = engine.view_around(self.mask.bounds, engine.model.view_policy.follow_factor)
+        return self.view
+
+    def accept(self, mask: SliceMask, memory: Any) -> float:
+        """Take the answer for the current slice, move on, and return its IoU with the slice before."""
+        agreement = iou(mask, self.mask)
+        self.absent = 0 if mask.n_voxels else self.absent + 1
+        self.tracked.appendleft((self.index, self.view, memory))
+        self.mask = mask
+        self.index += self.direction
+        return agreement
+
+
+def count_slices(
+    anchors: Mapping[int, Sequence[Anchor]],
+    n_slices: int,
+    slices: range | None = None,
+    direction: str = "both",
+) -> int:
+    """How many slice visits `propagate` makes at most; for progress."""
+    plan = [s for o, a in anchors.items() for s in _plan(o, a, n_slices, slices, direction, 1)]
+    return sum(abs(sweep.end - sweep.index) for sweep in plan)
+
+
+def propagate(
+    engine: Engine,
+    anchors: Mapping[int, Sequence[Anchor]],
+    *,
+    slices: range | None = None,
+    direction: str = "both",
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[SliceResult]:
+    """Carry objects from their anchors through the volume.
+
+    Parameters
+    ----------
+    engine : Engine
+        Knows the plane, the model and the features.
+    anchors : mapping of int to sequence of Anchor
+        The prompted (or locked) slices of each object.
+    slices : range, optional
+        Slices that are wanted; all by default. From an anchor outside, the slices between are computed,
+        since memory leads through them, but not yielded.
+    direction : str
+        ``"both"``, ``"forward"`` (rising index) or ``"backward"``.
+    should_stop : callable
+        Asked before every step; True ends the run, and what was yielded stays valid.
+
+    Yields
+    ------
+    SliceResult
+        In the order in which slices are reached. Between two anchors a slice comes twice: first with
+        ``final=False`` from one side, then reconciled.
+    """
+    sweeps = [
+        sweep
+        for object_id, found in sorted(anchors.items())
+        for sweep in _plan(object_id, found, engine.plane.n_slices, slices, direction, engine.model.max_memories)
+    ]
+    wanted = range(engine.plane.n_slices) if slices is None else slices
+    first_pass: dict[tuple[int, int], _Pass] = {}
+    while active := [sweep for sweep in sweeps if not sweep.done]:
+        for start in range(0, len(active), MAX_BATCH):
+            if should_stop():
+                return
+            results = _step(engine, active[start : start + MAX_BATCH], first_pass)
+            yield from (result for result in results if result.index in wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """One side's answer for a slice between two anchors."""
+
+    decoded: Decoded
+    view: View
+    mask: SliceMask
+    distance: int
+
+    def logits(self, engine: Engine) -> Tensor:
+        if self.decoded.object_score <= 0:
+            return torch.full(engine.plane.shape, _WEAK_LOGIT, device=self.decoded.logits.device)
+        return self.view.to_slice(self.decoded.logits, engine.plane.shape)
+
+
+def _plan(
+    object_id: int,
+    anchors: Sequence[Anchor],
+    n_slices: int,
+    slices: range | None,
+    direction: str,
+    max_memories: int,
+) -> list[_Sweep]:
+    """Sweeps of one object: outwards from the outermost anchors, and across every gap from both sides."""
+    ordered = sorted(anchors, key=lambda anchor: anchor.index)
+    wanted = range(n_slices) if slices is None else slices
+    sweeps = []
+    for step in DIRECTIONS[direction]:
+        border = min(n_slices, wanted.stop) if step > 0 else max(0, wanted.start) - 1
+        along = ordered if step > 0 else ordered[::-1]
+        for here, beyond in zip(along, [*along[1:], None], strict=True):
+            end = border
+            if beyond is not None and (beyond.index - border) * step < 0:
+                end = beyond.index
+            if (end - here.index) * step > 1:
+                between = beyond is not None
+                two_sided = between and direction == "both"
+                sweeps.append(_Sweep(object_id, ordered, here, step, end, between, two_sided, max_memories))
+    return sweeps
+
+
+def _step(engine: Engine, sweeps: Sequence[_Sweep], first_pass: dict[tuple[int, int], _Pass]) -> list[SliceResult]:
+    """Advance every sweep by one slice."""
+    with torch.inference_mode():
+        views = [sweep.next_view(engine) for sweep in sweeps]
+        features = engine.features.get([(s.index, v) for s, v in zip(sweeps, views, strict=True)])
+        decoded = engine.model.decode(
+            [
+                DecodeRequest(
+                    features=f,
+                    memories=engine.memory_refs(s.index, v, s.direction, s.anchors, s.tracked),
+                    n_slices=engine.plane.n_slices,
+                )
+                for s, v, f in zip(sweeps, views, features, strict=True)
+            ]
+        )
+        memories = engine.model.remember(
+            [RememberRequest(f, d, prompted=False) for f, d in zip(features, decoded, strict=True)]
+        )
+        results = []
+        for sweep, view, answer, memory in zip(sweeps, views, decoded, memories, strict=True):
+            index = sweep.index
+            mask = engine.mask_of(answer, view)
+            agreement = sweep.accept(mask, memory)
+            scores = SliceScores(answer.object_score, answer.predicted_iou, agreement)
+            result = SliceResult(sweep.object_id, engine.plane.axis, index, mask, scores, prompted=False)
+            if sweep.two_sided:
+                this = _Pass(answer, view, mask, abs(index - sweep.start.index))
+                other = first_pass.pop((sweep.object_id, index), None)
+                if other is None:
+                    first_pass[sweep.object_id, index] = this
+                    result = _provisional(result)
+                else:
+                    result = _reconcile(engine, result, this, other)
+            results.append(result)
+    return results
+
+
+def _provisional(result: SliceResult) -> SliceResult:
+    return SliceResult(
+        result.object_id, result.axis, result.index, result.mask, result.scores, prompted=False, final=False
+    )
+
+
+def _reconcile(engine: Engine, result: SliceResult, this: _Pass, other: _Pass) -> SliceResult:
+    """Blend the answers of both sides, the nearer and the surer one counting more."""
+    span = this.distance + other.distance
+    weights = [
+        (span - side.distance) / span * _certainty(side.decoded.object_score) * max(side.decoded.predicted_iou, 0.05)
+        for side in (this, other)
+    ]
+    share = weights[0] / sum(weights)
+    blended = share * this.logits(engine) + (1 - share) * other.logits(engine)
+    mask = SliceMask.of((blended > 0).cpu().numpy())
+    scores = SliceScores(
+        object_score=share * this.decoded.object_score + (1 - share) * other.decoded.object_score,
+        predicted_iou=share * this.decoded.predicted_iou + (1 - share) * other.decoded.predicted_iou,
+        neighbour_iou=result.scores.neighbour_iou,
+        direction_iou=iou(this.mask, other.mask),
+    )
+    return SliceResult(result.object_id, result.axis, result.index, mask, scores, prompted=False)
+
+
+def _certainty(object_score: float) -> float:
+    """How sure a pass is about presence or absence, 0.5 to 1."""
+    return 1 / (1 + math.exp(-min(abs(object_score), 30.0)))
