@@ -66,9 +66,7 @@ def test_simpleitk_sees_image_and_labels_on_exactly_the_same_grid(tmp_path, scan
     np.testing.assert_array_equal(sitk.GetArrayFromImage(written), labels.transpose(2, 1, 0))
 
 
-@pytest.mark.parametrize(
-    ("largest", "dtype"), [(1, "u1"), (255, "u1"), (256, "u2"), (65535, "u2"), (70000, "i4")]
-)
+@pytest.mark.parametrize(("largest", "dtype"), [(1, "u1"), (255, "u1"), (256, "u2"), (65535, "u2"), (70000, "i4")])
 def test_the_type_on_disk_follows_the_largest_id(tmp_path, scan, labels, largest, dtype):
     big = labels.astype(np.int64)
     big[0, 0, 0] = largest
@@ -129,9 +127,7 @@ def test_labels_of_any_number_type_are_read_as_whole_numbers(tmp_path, scan, lab
     np.testing.assert_array_equal(read, labels)
 
 
-@pytest.mark.parametrize(
-    ("value", "message"), [(0.5, "fractions"), (np.nan, "fractions"), (-1, "-1"), (3e9, "3e")]
-)
+@pytest.mark.parametrize(("value", "message"), [(0.5, "fractions"), (np.nan, "fractions"), (-1, "-1"), (3e9, "3e")])
 def test_values_that_are_no_ids_are_refused(tmp_path, scan, labels, value, message):
     wrong = labels.astype(np.float64)
     wrong[0, 0, 0] = value
@@ -142,9 +138,7 @@ def test_values_that_are_no_ids_are_refused(tmp_path, scan, labels, value, messa
 
 def test_labels_of_another_shape_are_refused_with_both_shapes(tmp_path, scan, labels):
     nib.save(nib.Nifti1Image(labels[1:], OBLIQUE), tmp_path / "l.nii.gz")
-    with pytest.raises(
-        GeometryError, match=r"l\.nii\.gz has 11 x 20 x 8 voxels, but scan\.nii\.gz has 12 x 20 x 8"
-    ):
+    with pytest.raises(GeometryError, match=r"l\.nii\.gz has 11 x 20 x 8 voxels, but scan\.nii\.gz has 12 x 20 x 8"):
         read_labels(tmp_path / "l.nii.gz", read_volume(scan))
 
 
@@ -245,9 +239,7 @@ def test_a_full_disk_leaves_the_earlier_file_and_no_remains(tmp_path, scan, labe
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
-    with pytest.raises(
-        EnvironmentLacksError, match=r"out\.nii\.gz \(No space left on device\).*free some space"
-    ):
+    with pytest.raises(EnvironmentLacksError, match=r"out\.nii\.gz \(No space left on device\).*free some space"):
         write_labels(labels * 3, volume, out, overwrite=True)
     assert out.read_bytes() == before
     assert sorted(tmp_path.iterdir()) == listing

@@ -39,7 +39,7 @@ def stored_orders():
 @st.composite
 def affines(draw):
     axes, signs = draw(stored_orders())
-    angles = draw(st.tuples(*[st.floats(-40, 40)] * 3))
+    angles = draw(st.tuples(*[st.floats(-20, 20)] * 3))  # far from the ties between axes at 45 degrees
     spacing = draw(st.tuples(*[st.floats(0.2, 8)] * 3))
     origin = draw(st.tuples(*[st.floats(-300, 300)] * 3))
     affine = np.eye(4)
@@ -235,9 +235,7 @@ def test_a_changed_byte_in_a_gzip_file_is_found(scan, where):
         read_volume(scan)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"hello", b"x" * 1000, b"\x1f\x8b" + b"junk" * 200, gzip.compress(b"text")]
-)
+@pytest.mark.parametrize("content", [b"", b"hello", b"x" * 1000, b"\x1f\x8b" + b"junk" * 200, gzip.compress(b"text")])
 def test_other_content_with_a_nifti_name_is_refused(tmp_path, content):
     path = tmp_path / "odd.nii.gz"
     path.write_bytes(content)
@@ -350,9 +348,7 @@ def test_a_qfac_of_zero_counts_as_one(scan):
     image.set_sform(None, 0)
     nib.save(image, scan)
     assert nib.load(scan).header["pixdim"][0] == 1
-    np.testing.assert_allclose(
-        read_volume(patched(scan, 76, "f", 0.0)).affine, nib.load(scan).affine, atol=1e-4
-    )
+    np.testing.assert_allclose(read_volume(patched(scan, 76, "f", 0.0)).affine, nib.load(scan).affine, atol=1e-4)
 
 
 @pytest.mark.parametrize(("unit", "scale"), [(1, 1000), (2, 1), (3, 0.001), (0, 1)])

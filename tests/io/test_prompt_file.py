@@ -34,9 +34,7 @@ def one(*prompts, **more):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_points_boxes_and_names_are_read(tmp_path, volume, encoding):
-    content = one(
-        {"box": [[1, 2, 3], [5, 9, 3]]}, {"point": [2, 3.5, 3]}, {"point": [0, 0, 3], "positive": False}
-    )
+    content = one({"box": [[1, 2, 3], [5, 9, 3]]}, {"point": [2, 3.5, 3]}, {"point": [0, 0, 3], "positive": False})
     content["objects"][0]["name"] = "Zyste links"
     objects = read_prompt_file(save(tmp_path / "p.json", content, encoding), volume)
     assert objects[0].name == "Zyste links"
@@ -59,8 +57,7 @@ def test_world_coordinates_become_voxels(tmp_path, volume):
 def test_world_coordinates_need_a_known_orientation(tmp_path, volume):
     unknown = Volume(volume.voxels, np.eye(4), oriented=False)
     assert (
-        "does not say where it lies"
-        in faults_of(tmp_path, unknown, one({"point": [1, 1, 1]}) | {"space": "world"})[0]
+        "does not say where it lies" in faults_of(tmp_path, unknown, one({"point": [1, 1, 1]}) | {"space": "world"})[0]
     )
 
 

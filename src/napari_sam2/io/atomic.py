@@ -105,8 +105,7 @@ def check_folder(path: str | os.PathLike[str]) -> None:
     if not folder.is_dir():
         problem = "is a file" if folder.exists() else "does not exist"
         raise UserInputError(
-            f"Cannot write {target.name}: its folder {folder.name or folder}/ {problem}; "
-            "make the folder first."
+            f"Cannot write {target.name}: its folder {folder.name or folder}/ {problem}; make the folder first."
         )
     if target.is_dir():
         raise UserInputError(f"Cannot write {target.name}: that is a folder; give a file name.")
@@ -125,8 +124,7 @@ def _temporary_beside(target: Path) -> Path:
         if error.errno in _FULL:
             raise _explained(error, target) from error
         raise UserInputError(
-            f"Cannot write {target.name}: its folder does not allow it ({error.strerror}); "
-            "choose another folder."
+            f"Cannot write {target.name}: its folder does not allow it ({error.strerror}); choose another folder."
         ) from error
     return temporary
 

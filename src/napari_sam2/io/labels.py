@@ -58,9 +58,7 @@ def read_labels(path: str | os.PathLike[str], volume: Volume) -> NDArray[Any]:
     values = found.voxels
     if values.dtype.kind == "f":
         if not np.isfinite(values).all() or (values != np.rint(values)).any():
-            raise ImageFileError(
-                f"{name} holds fractions or non-numbers, so it is an image and not a label map."
-            )
+            raise ImageFileError(f"{name} holds fractions or non-numbers, so it is an image and not a label map.")
         if np.abs(values).max() > _LARGEST_ID:
             raise ImageFileError(f"{name} holds ids up to {values.max():g}; ids run from 0 to {_LARGEST_ID}.")
         values = values.astype(np.int64)
@@ -125,9 +123,7 @@ def check_output(path: str | os.PathLike[str], volume: Volume, *, overwrite: boo
     target = Path(path)
     ending = next((e for e in WRITABLE if target.name.lower().endswith(e)), None)
     if ending is None or target.name.lower() in WRITABLE:
-        raise UserInputError(
-            f"{target.name}: label maps are written as {' or '.join(WRITABLE)}; use such a name."
-        )
+        raise UserInputError(f"{target.name}: label maps are written as {' or '.join(WRITABLE)}; use such a name.")
     check_folder(target)
     if _is_source(target, volume):
         raise UserInputError(f"{target.name} is the image itself; choose another name for the label map.")

@@ -59,9 +59,7 @@ def read_metaimage(path: str | os.PathLike[str], *, volume_index: int | None = N
     compressed = header.get("CompressedData", "False").lower() == "true"
     held = _held(data_file, payload_at if data_file == file else 0, compressed, size)
     if held < size:
-        raise ImageFileError(
-            f"{data_file.name} is truncated: it ends before its data does; copy or export it again."
-        )
+        raise ImageFileError(f"{data_file.name} is truncated: it ends before its data does; copy or export it again.")
     voxels, affine = read_with_itk(file, volume_index)
     hashed = (file,) if data_file == file else (file, data_file)
     return Volume(voxels, affine, True, Source(file.name, file.absolute(), sha256_of(*hashed), "metaimage"))
@@ -99,7 +97,5 @@ def _held(path: Path, start: int, compressed: bool, enough: int) -> int:
                     held += len(expander.decompress(chunk, _CHUNK))
                     chunk = expander.unconsumed_tail
     except zlib.error as error:
-        raise ImageFileError(
-            f"{path.name} is damaged: it cannot be decompressed; export it again."
-        ) from error
+        raise ImageFileError(f"{path.name} is damaged: it cannot be decompressed; export it again.") from error
     return held

@@ -39,14 +39,10 @@ def read_mgh(path: str | os.PathLike[str], *, volume_index: int | None = None) -
         dtype = header.get_data_dtype()
         affine = header.get_affine()
     except Exception as error:  # nibabel raises many kinds on a damaged header
-        raise ImageFileError(
-            f"{file.name} is damaged: its header cannot be read; export it again."
-        ) from error
+        raise ImageFileError(f"{file.name} is damaged: its header cannot be read; export it again.") from error
     shape = [int(n) for n in header["dims"]]
     if min(shape) < 1:
-        raise ImageFileError(
-            f"{file.name} is damaged: its header announces the size {shape}; export it again."
-        )
+        raise ImageFileError(f"{file.name} is damaged: its header announces the size {shape}; export it again.")
     count = shape[3]
     if volume_index is None and count > 1:
         raise ImageFileError(
@@ -63,6 +59,4 @@ def read_mgh(path: str | os.PathLike[str], *, volume_index: int | None = None) -
     voxels = stored.astype(dtype.newbyteorder("="), copy=False)
     oriented = int(header["goodRASFlag"]) == 1
     notes = () if oriented else ("The header states no orientation: left and right are unknown.",)
-    return Volume(
-        voxels, affine, oriented, Source(file.name, file.absolute(), sha256_of(file), "mgz", notes=notes)
-    )
+    return Volume(voxels, affine, oriented, Source(file.name, file.absolute(), sha256_of(file), "mgz", notes=notes))

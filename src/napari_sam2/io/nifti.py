@@ -162,10 +162,7 @@ def _not_nifti(name: str, first: bytes) -> str:
             f"{name} is an ANALYZE 7.5 file, which does not say which side is left; convert the scan to "
             "NIfTI from its DICOM files."
         )
-    return (
-        f"{name} is not a NIfTI file: its content is of another kind, whatever its name says; "
-        "export it again."
-    )
+    return f"{name} is not a NIfTI file: its content is of another kind, whatever its name says; export it again."
 
 
 def _layout(header: Any, name: str, separate_data: Path | None, volume_index: int | None) -> _Layout:
@@ -176,9 +173,7 @@ def _layout(header: Any, name: str, separate_data: Path | None, volume_index: in
         offset = 352.0 if int(header["sizeof_hdr"]) == 348 else 544.0
     smallest = 0 if separate_data is not None else int(header["sizeof_hdr"])
     if not math.isfinite(offset) or offset < smallest or offset != int(offset):
-        raise ImageFileError(
-            f"{name} is damaged: its header puts the voxels at byte {offset:g}; export it again."
-        )
+        raise ImageFileError(f"{name} is damaged: its header puts the voxels at byte {offset:g}; export it again.")
     volume_bytes = math.prod(shape) * dtype.itemsize
     slope, inter = _scaling(header, name)
     return _Layout(shape, dtype, int(offset) + skipped_volumes * volume_bytes, slope, inter)
@@ -191,9 +186,7 @@ def _spatial_shape(header: Any, name: str, volume_index: int | None) -> tuple[tu
         raise ImageFileError(f"{name} is damaged: its header announces {ndim} dimensions; export it again.")
     dims = [int(n) for n in header["dim"][1 : ndim + 1]]
     if min(dims) < 1:
-        raise ImageFileError(
-            f"{name} is damaged: its header announces the size {_times(dims)}; export it again."
-        )
+        raise ImageFileError(f"{name} is damaged: its header announces the size {_times(dims)}; export it again.")
     if ndim == 1:
         raise ImageFileError(f"{name} holds a single row of {dims[0]} values, not an image.")
     spatial, further = [*dims, 1][:3], [n for n in dims[3:] if n > 1]
@@ -224,12 +217,9 @@ def _stored_dtype(header: Any, name: str) -> np.dtype[Any]:
     if code in _COLOUR_TYPES:
         return np.dtype([(channel, "u1") for channel in "RGBA"[: _COLOUR_TYPES[code]]])
     if code in _COMPLEX_TYPES:
-        raise ImageFileError(
-            f"{name} holds complex numbers; save their magnitude as a NIfTI file and use that."
-        )
+        raise ImageFileError(f"{name} holds complex numbers; save their magnitude as a NIfTI file and use that.")
     raise ImageFileError(
-        f"{name} stores voxels in a type that is not supported (NIfTI datatype {code}); "
-        "convert it to float32 or int16."
+        f"{name} stores voxels in a type that is not supported (NIfTI datatype {code}); convert it to float32 or int16."
     )
 
 
@@ -238,9 +228,7 @@ def _scaling(header: Any, name: str) -> tuple[float, float]:
     if slope == 0 or not math.isfinite(slope):  # the standard: no scaling
         return 1.0, 0.0
     if not math.isfinite(inter):
-        raise ImageFileError(
-            f"{name} is damaged: its header scales the voxels by {slope:g} but adds {inter:g}."
-        )
+        raise ImageFileError(f"{name} is damaged: its header scales the voxels by {slope:g} but adds {inter:g}.")
     return slope, inter
 
 
@@ -267,9 +255,7 @@ def _non_finite_note(voxels: NDArray[Any]) -> tuple[str, ...]:
     if voxels.dtype.kind != "f":
         return ()
     count = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
-    return (
-        (f"{count} voxels are not numbers or infinite; they are shown as black or white.",) if count else ()
-    )
+    return (f"{count} voxels are not numbers or infinite; they are shown as black or white.",) if count else ()
 
 
 def _times(dims: list[int]) -> str:

@@ -80,8 +80,7 @@ class GridHeader:
         return cls(
             version=2 if int(header["sizeof_hdr"]) == 540 else 1,
             fields={
-                name: np.array(header[name]).astype(header[name].dtype.newbyteorder("="))
-                for name in GEOMETRY_FIELDS
+                name: np.array(header[name]).astype(header[name].dtype.newbyteorder("=")) for name in GEOMETRY_FIELDS
             },
             pixdim=np.array(header["pixdim"][:4]).astype(header["pixdim"].dtype.newbyteorder("=")),
             unit=int(header["xyzt_units"]) & SPATIAL_UNIT_BITS,
@@ -230,21 +229,15 @@ def _is_invertible(affine: NDArray[np.float64] | None) -> bool:
 def _disagreement(
     sform: NDArray[np.float64], qform: NDArray[np.float64], shape: tuple[int, int, int], grid: GridHeader
 ) -> list[str]:
-    corners = np.array(
-        [[i, j, k, 1] for i in (0, shape[0] - 1) for j in (0, shape[1] - 1) for k in (0, shape[2] - 1)]
-    )
+    corners = np.array([[i, j, k, 1] for i in (0, shape[0] - 1) for j in (0, shape[1] - 1) for k in (0, shape[2] - 1)])
     scale = _MM_PER_UNIT.get(grid.unit, ("", 1.0))[1]
     distance = float(np.linalg.norm(corners @ (sform - qform).T, axis=1).max()) * scale
     if distance < _DISAGREE_MM:
         return []
-    return [
-        f"sform and qform differ by up to {distance:.3g} mm; the sform is used, and both are kept in results."
-    ]
+    return [f"sform and qform differ by up to {distance:.3g} mm; the sform is used, and both are kept in results."]
 
 
-def _grid_oddities(
-    affine: NDArray[np.float64], spacing: NDArray[np.float64], shape: tuple[int, int, int]
-) -> list[str]:
+def _grid_oddities(affine: NDArray[np.float64], spacing: NDArray[np.float64], shape: tuple[int, int, int]) -> list[str]:
     notes = []
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     cosines = affine[:3, :3] / lengths

@@ -43,9 +43,7 @@ def write_nifti_labels(labels: NDArray[Any], volume: Volume, path: Path, *, over
     """
     content = nifti_bytes(labels, volume)
     if path.name.lower().endswith(".gz"):
-        content = gzip.compress(
-            content, compresslevel=_GZIP_LEVEL, mtime=0
-        )  # no time: equal labels, equal bytes
+        content = gzip.compress(content, compresslevel=_GZIP_LEVEL, mtime=0)  # no time: equal labels, equal bytes
     with atomic_write(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(content)
         written = read_nifti(temporary)

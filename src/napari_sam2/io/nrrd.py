@@ -25,9 +25,7 @@ _BYTES: Final = {
     **dict.fromkeys(("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"), 1),
     **dict.fromkeys(("short", "short int", "signed short", "signed short int", "int16", "int16_t"), 2),
     **dict.fromkeys(("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"), 2),
-    **dict.fromkeys(
-        ("int", "signed int", "int32", "int32_t", "uint", "unsigned int", "uint32", "uint32_t"), 4
-    ),
+    **dict.fromkeys(("int", "signed int", "int32", "int32_t", "uint", "unsigned int", "uint32", "uint32_t"), 4),
     **dict.fromkeys(("longlong", "long long", "long long int", "int64", "int64_t"), 8),
     **dict.fromkeys(("ulonglong", "unsigned long long", "uint64", "uint64_t"), 8),
     "float": 4,
@@ -104,9 +102,7 @@ def _data_file(path: Path, header: dict[str, str]) -> Path:
 
 def _check_payload(path: Path, start: int, header: dict[str, str], needed: int) -> None:
     encoding = header.get("encoding", "raw").lower()
-    truncated = ImageFileError(
-        f"{path.name} is truncated: it ends before its data does; copy or export it again."
-    )
+    truncated = ImageFileError(f"{path.name} is truncated: it ends before its data does; copy or export it again.")
     if encoding == "raw":
         if path.stat().st_size - start < needed:
             raise truncated
@@ -122,9 +118,7 @@ def _check_payload(path: Path, start: int, header: dict[str, str], needed: int) 
                     held += len(expander.decompress(chunk, _CHUNK))
                     chunk = expander.unconsumed_tail
     except zlib.error as error:
-        raise ImageFileError(
-            f"{path.name} is damaged: it cannot be decompressed; export it again."
-        ) from error
+        raise ImageFileError(f"{path.name} is damaged: it cannot be decompressed; export it again.") from error
     if held > needed:
         raise ImageFileError(f"{path.name} is damaged: it holds more data than its header announces.")
     if held < needed or not expander.eof:

@@ -91,9 +91,7 @@ def _read_tiff(path: Path, volume_index: int | None) -> NDArray[Any]:
     except ImageFileError:
         raise
     except Exception as error:  # tifffile and its codecs raise many kinds on damaged files
-        raise ImageFileError(
-            f"{path.name} is damaged, or compressed in a way that is not supported."
-        ) from error
+        raise ImageFileError(f"{path.name} is damaged, or compressed in a way that is not supported.") from error
 
 
 def _check_size(name: str, rows: int, columns: int) -> None:

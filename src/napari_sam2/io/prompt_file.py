@@ -85,9 +85,7 @@ def write_prompt_file(
         if obj.name:
             entry["name"] = obj.name
         written.append(entry)
-    text = json.dumps(
-        {"version": VERSION, "space": "voxel", "objects": written}, indent=1, ensure_ascii=False
-    )
+    text = json.dumps({"version": VERSION, "space": "voxel", "objects": written}, indent=1, ensure_ascii=False)
     return write_text(target, text + "\n", overwrite=overwrite)
 
 
@@ -142,9 +140,7 @@ class _Reading:
 
     def objects(self, content: Any) -> list[ObjectPrompts]:
         if not isinstance(content, dict):
-            raise PromptError(
-                [f"{self._file.name}: the file must hold an object with version, space, objects."]
-            )
+            raise PromptError([f"{self._file.name}: the file must hold an object with version, space, objects."])
         self._unknown("the file", content, _TOP_KEYS)
         if content.get("version") != VERSION or isinstance(content.get("version"), bool):
             self._fault(f'"version" must be {VERSION}; got {_show(content.get("version"))}.')
@@ -153,9 +149,7 @@ class _Reading:
             self._fault(f'"space" must be "voxel" or "world"; got {_show(space)}.')
         self._world = space == "world"
         if self._world and not self._volume.oriented:
-            self._fault(
-                f'"space" is "world", but {self._volume.source.name} does not say where it lies; use "voxel".'
-            )
+            self._fault(f'"space" is "world", but {self._volume.source.name} does not say where it lies; use "voxel".')
         entries = content.get("objects")
         if not isinstance(entries, list) or not entries:
             self._fault('"objects" must be a list with at least one object.')
@@ -188,9 +182,7 @@ class _Reading:
     def _prompt(self, where: str, entry: Any) -> Prompt | None:
         kinds = [kind for kind in _KINDS if isinstance(entry, dict) and kind in entry]
         if len(kinds) != 1:
-            self._fault(
-                f'{where}: it must have exactly one of "point", "box" and "mask"; got {_show(entry)}.'
-            )
+            self._fault(f'{where}: it must have exactly one of "point", "box" and "mask"; got {_show(entry)}.')
             return None
         kind = kinds[0]
         self._unknown(where, entry, _KINDS[kind])
