@@ -6,6 +6,7 @@ They are what a user has today without a network. Settings are fixed, not tuned 
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +36,8 @@ WALKER_BETA = 300.0
 WALKER_SIDE = 160
 #: Radius of a click's seed over the longer side of the image.
 SEED_RADIUS = 0.012
+#: An image whose intensities span less than this has nothing to walk along.
+FLAT = 1e-6
 #: Rim left undecided around the previous mask, over its equivalent radius.
 RIM = 0.15
 
@@ -140,9 +143,12 @@ def _walk(
         smooth = ndimage.zoom(smooth, 1 / factor, order=1)
         parts = [ndimage.zoom(part.astype(np.float32), 1 / factor, order=1) > 0.4 for part in (inside, outside)]
         seeds = np.where(parts[0], 1, np.where(parts[1], 2, 0)).astype(np.int32)
-    if not (seeds == 1).any() or not (seeds == 2).any() or not (seeds == 0).any():
+    if any(not (seeds == value).any() for value in (0, 1, 2)) or float(np.ptp(smooth)) < FLAT:
         return inside
-    found = random_walker(smooth, seeds, beta=WALKER_BETA, mode="cg_j", tol=1e-3) == 1
+    with warnings.catch_warnings():
+        # The solver stops at a tolerance at which probabilities may leave [0, 1] by a little.
+        warnings.simplefilter("ignore", UserWarning)
+        found = random_walker(smooth, seeds, beta=WALKER_BETA, mode="cg_j", tol=1e-3) == 1
     if factor == 1:
         return np.asarray(found, bool)
     grown = ndimage.zoom(found.astype(np.float32), np.array(image.shape) / found.shape, order=1) > 0.5
