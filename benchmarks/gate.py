@@ -14,6 +14,7 @@ import logging
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -22,9 +23,11 @@ from napari_sam2.evaluation.evaluate import evaluate
 from napari_sam2.evaluation.gate import gate, table
 from napari_sam2.io.labels import read_labels
 from napari_sam2.io.read import read_volume
-from napari_sam2.models.base import SegmentationModel
 from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.models.small.model import load_bundled, load_small
+
+if TYPE_CHECKING:
+    from napari_sam2.models.base import SegmentationModel
 
 
 def cases_in(folder: Path, only: list[str]) -> list[Case]:

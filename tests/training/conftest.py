@@ -29,6 +29,7 @@ correct = 0.5
 teacher = 0.5
 refine = 0.3
 ending = 0.3
+closest = 0.6
 """
 
 

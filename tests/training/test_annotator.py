@@ -34,7 +34,8 @@ def test_a_corrective_click_lies_in_the_deeper_error():
     truth, predicted = square(4, 24), square(4, 12)
     x, y, label = corrective_click(rng, predicted, truth, random_share=0.0)
     assert label == 1
-    assert truth[int(y), int(x)] and not predicted[int(y), int(x)]
+    assert truth[int(y), int(x)]
+    assert not predicted[int(y), int(x)]
     x, y, label = corrective_click(rng, truth, predicted, random_share=0.0)
     assert label == 0
     assert corrective_click(rng, truth, truth) is None

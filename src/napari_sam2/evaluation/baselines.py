@@ -129,9 +129,7 @@ def _walk_on(image: NDArray[np.float32], previous: NDArray[np.bool_]) -> NDArray
     return result
 
 
-def _walk(
-    image: NDArray[np.float32], inside: NDArray[np.bool_], outside: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
+def _walk(image: NDArray[np.float32], inside: NDArray[np.bool_], outside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if not inside.any() or not outside.any():
         return inside
     factor = int(np.ceil(np.sqrt(image.size) / WALKER_SIDE))

@@ -139,7 +139,7 @@ def _baselines(case: Case, masks: Mapping[str, NDArray[np.bool_]], protocols: tu
     for protocol, first in (("box-propagate", masks.get("box")), ("mask-propagate", truth)):
         if protocol in protocols and first is not None:
             # Both are told where the object ends, which the model is not.
-            present = truths.reshape(len(truths), -1).any(1)
+            present = np.asarray(truths.any((1, 2)), bool)
             copied = copy_through(first, case.index, present)
             walked = walk_through(images, first, case.index)
             scores[f"{protocol}: copy"] = dice(copied, truths)

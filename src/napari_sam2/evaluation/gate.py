@@ -88,7 +88,13 @@ def table(scores: Sequence[CaseScores]) -> str:
         lines.append(_row([f"**{name}**", f"mean of {len(found)}"], [_cell(means, hidden, p) for p in protocols]))
     model, hidden = (_mean_over_volumes(scores, part) for part in (lambda s: s.model, lambda s: s.blank))
     lines.append(_row(["**mean over volumes**", ""], [_cell(model, hidden, p) for p in protocols]))
-    lines += ["", "Dice; in brackets with the image hidden.", "", "| classical method | mean over volumes |", "|---|---|"]
+    lines += [
+        "",
+        "Dice; in brackets with the image hidden.",
+        "",
+        "| classical method | mean over volumes |",
+        "|---|---|",
+    ]
     classical = _mean_over_volumes(scores, lambda s: s.baselines)
     lines += [_row([key], [f"{value:.3f}"]) for key, value in classical.items()]
     return "\n".join(lines)

@@ -84,8 +84,11 @@ def load_checkpoint(
     progress = _progress(path)
     net.load_state_dict(_part(tensors, "net."), strict=True)
     for name, parameter in net.named_parameters():
-        state = {key: tensors[f"adam.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")
-                 if f"adam.{key}.{name}" in tensors}
+        state = {
+            key: tensors[f"adam.{key}.{name}"]
+            for key in ("step", "exp_avg", "exp_avg_sq")
+            if f"adam.{key}.{name}" in tensors
+        }
         if state:
             optimizer.state[parameter] = state
     return _part(tensors, "ema."), progress

@@ -40,6 +40,8 @@ class Stage:
         Probability that a corrected slice gets no new click, only a closer view of the last answer.
     ending : float
         Probability that a clip is chosen so that its object ends within it.
+    closest : float
+        Smallest view of a bare click over the object's side.
     """
 
     rollouts: int
@@ -50,6 +52,7 @@ class Stage:
     teacher: float
     refine: float = 0.0
     ending: float = 0.0
+    closest: float = 1.4
 
     def __post_init__(self) -> None:
         """Refuse sizes that the network cannot take."""
@@ -143,7 +146,8 @@ def read_config(path: Path) -> TrainConfig:
         message = f"{path} needs at least one [[stages]] table"
         raise UserInputError(message)
     nested = {key: _build(kind, values.pop(key), f"{path}: {key}") for key, kind in parts.items() if key in values}
-    return _build(TrainConfig, {**values, **nested, "stages": stages}, str(path))
+    config: TrainConfig = _build(TrainConfig, {**values, **nested, "stages": stages}, str(path))
+    return config
 
 
 def _build(kind: type[Any], values: dict[str, Any], where: str) -> Any:

@@ -16,7 +16,7 @@ __all__ = ["LossWeights", "dice", "loss"]
 
 #: An object smaller than this many pixels of the view counts as absent.
 ABSENT_BELOW = 4
-#: Steepness and middle of the sigmoid that turns an IoU into the target of the presence score's twin.
+#: Pixels added above and below in the Dice loss, so that empty masks have one.
 DICE_SMOOTHING = 1.0
 
 
@@ -36,7 +36,7 @@ class LossWeights:
     absent_presence: float = 1.0
 
 
-def loss(output: NetOutput, truth: Tensor, weights: LossWeights) -> Tensor:
+def loss(output: NetOutput, truth: Tensor, visible: Tensor, weights: LossWeights) -> Tensor:
     """Mean loss over B views.
 
     Parameters
@@ -44,6 +44,9 @@ def loss(output: NetOutput, truth: Tensor, weights: LossWeights) -> Tensor:
     output : NetOutput
     truth : Tensor, (B, S, S)
         0 or 1.
+    visible : Tensor, (B,)
+        Share of the object within the view; the predicted IoU is that with the whole object, so that a view
+        which cuts the object off is trusted less.
     weights : LossWeights
     """
     present = (truth.flatten(1).sum(1) >= ABSENT_BELOW).float()
@@ -54,7 +57,7 @@ def loss(output: NetOutput, truth: Tensor, weights: LossWeights) -> Tensor:
     overlap_loss = 1 - (2 * overlap + DICE_SMOOTHING) / (total + DICE_SMOOTHING)
     overlap_loss = overlap_loss * (present + (1 - present) * weights.absent_dice)
     with torch.no_grad():
-        iou = _iou(output.logits > 0, truth > 0.5)
+        iou = _iou(output.logits > 0, truth > 0.5) * visible
     iou_loss = functional.binary_cross_entropy_with_logits(output.iou, iou, reduction="none") * present
     presence_loss = functional.binary_cross_entropy_with_logits(output.presence, present, reduction="none")
     presence_loss = presence_loss * (present + (1 - present) * weights.absent_presence)

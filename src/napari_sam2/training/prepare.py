@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -16,6 +15,8 @@ from napari_sam2.training.shapes import make_slab
 from napari_sam2.training.textures import Texture, texture_volume
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 __all__ = ["TextureSource", "read_sources", "write_synthetic_pool", "write_texture_pool"]
@@ -113,10 +114,10 @@ def _read(path: Path) -> NDArray[Any]:
         from skimage.io import imread
 
         return np.asarray(imread(path))
-    import SimpleITK as sitk
+    import SimpleITK
 
     if not path.is_dir():
-        return np.asarray(sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
-    reader = sitk.ImageSeriesReader()
+        return np.asarray(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))))
+    reader = SimpleITK.ImageSeriesReader()
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(path)))
-    return np.asarray(sitk.GetArrayFromImage(reader.Execute()))
+    return np.asarray(SimpleITK.GetArrayFromImage(reader.Execute()))

@@ -98,7 +98,9 @@ def alter(rng: np.random.Generator, image: Tensor) -> Tensor:
     return image.clamp(0, 1)
 
 
-def paste_blob(rng: np.random.Generator, image: Tensor, at: tuple[float, float], radius: float) -> tuple[Tensor, Tensor]:
+def paste_blob(
+    rng: np.random.Generator, image: Tensor, at: tuple[float, float], radius: float
+) -> tuple[Tensor, Tensor]:
     """Blend a soft-edged blob into a clip, like a lesion; it moves, shrinks and may end.
 
     Parameters

@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_sam2.models.small.channels import (
-    Channel,
     PromptBatch,
     RememberedBatch,
     build_channels,
@@ -24,27 +23,18 @@ from napari_sam2.models.small.channels import (
 from napari_sam2.models.small.net import TOKEN_STRIDE, NetOutput, Tokens
 from napari_sam2.training.annotator import careless_mask, corrective_click, first_click, jittered_box, mask_box
 from napari_sam2.training.clip import Clip, cut, shift_between, to_frame, to_view
+from napari_sam2.training.withhold import withhold
 
 __all__ = ["Rollout", "RolloutSettings", "StepInputs"]
 
 #: Most clicks kept per slice.
 MAX_POINTS = 8
+#: Largest view of a bare click over the object's side.
+FARTHEST = 6.5
 #: Share of bare clicks whose view is centred on the click.
 CENTRED_CLICKS = 0.7
 #: Share of corrected slices whose view moves to the last answer.
 FOLLOW_CORRECTED = 0.3
-#: Channels that may be withheld from a sample together, with the probability of it.
-DROPPED_TOGETHER = (
-    ((Channel.PROMPT_RATIO, Channel.PROMPT_DIFFERENCE), 0.12),
-    ((Channel.ANCHOR_RATIO,), 0.12),
-    ((Channel.LAST_RATIO,), 0.12),
-    ((Channel.LAST_IMAGE, Channel.LAST_DIFFERENCE), 0.15),
-    ((Channel.LAST_MASK,), 0.08),
-    ((Channel.IMAGE,), 0.05),
-    ((Channel.EQUALISED,), 0.05),
-)
-#: Probability that a remembered slice is withheld from attention.
-DROP_TOKENS = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +55,8 @@ class RolloutSettings:
         Channels to keep, all others are zero; for ablations.
     refine : float
         Probability that a corrected slice gets no new click, only a closer view of the last answer.
+    closest : float
+        Smallest view of a bare click over the object's side; below 1 the view shows a part of it.
     """
 
     size: int
@@ -73,15 +65,28 @@ class RolloutSettings:
     blank: bool = False
     keep: tuple[int, ...] | None = None
     refine: float = 0.0
+    closest: float = 1.4
 
 
 @dataclass(frozen=True, slots=True)
 class StepInputs:
-    """What the network gets for one step, and what it should say."""
+    """What the network gets for one step, and what it should say.
+
+    Attributes
+    ----------
+    channels : Tensor, (B, 13, S, S)
+    tokens : list of Tokens
+        The prompted slice and the one just passed.
+    truth : Tensor, (B, S, S)
+        0 or 1.
+    visible : Tensor, (B,)
+        Share of the object on its slice that lies within the view; 1 where there is no object.
+    """
 
     channels: Tensor
     tokens: list[Tokens]
     truth: Tensor
+    visible: Tensor
 
 
 @dataclass(slots=True)
@@ -174,12 +179,12 @@ class Rollout:
             for m, s in zip((self.anchor, self.last), shifts, strict=True)
         ]
         if self.settings.drop:
-            channels, tokens = self._drop(channels, tokens)
+            channels, tokens = withhold(self.rng, channels, tokens)
         if self.settings.keep is not None:
             kept = torch.zeros(channels.shape[1])
             kept[list(self.settings.keep)] = 1
             channels = channels * kept[:, None, None]
-        return StepInputs(channels, tokens, self.truth)
+        return StepInputs(channels, tokens, self.truth, self._visible())
 
     def receive(self, output: NetOutput) -> None:
         """Take the network's answer to the current step."""
@@ -207,10 +212,17 @@ class Rollout:
         self.given_mask = torch.zeros_like(self.given_mask)
         self._look()
 
+    def _visible(self) -> Tensor:
+        whole = torch.stack([clip.mask[k].sum() for clip, k in zip(self.clips, self.cursor, strict=True)])
+        shown = self.truth.flatten(1).sum(1) * (self.views[:, 2] / self.settings.size) ** 2
+        return torch.where(whole > 0, (shown / whole.clamp(min=1)).clamp(max=1), torch.ones_like(shown))
+
     def _refined(self, correct: list[bool]) -> list[bool]:
         if self.settings.refine <= 0:
             return [False] * len(correct)
-        return [c and bool(r < self.settings.refine) for c, r in zip(correct, self.rng.random(len(correct)), strict=True)]
+        return [
+            c and bool(r < self.settings.refine) for c, r in zip(correct, self.rng.random(len(correct)), strict=True)
+        ]
 
     def _look(self) -> None:
         self.image, self.truth = cut(self.clips, self.cursor, self.views, self.settings.size)
@@ -222,7 +234,7 @@ class Rollout:
         for clip, kind in zip(self.clips, kinds, strict=True):
             factor = self.rng.uniform(1.8, 2.8)
             if kind == "click":
-                factor = float(np.exp(self.rng.uniform(np.log(1.4), np.log(6.5))))
+                factor = float(np.exp(self.rng.uniform(np.log(self.settings.closest), np.log(FARTHEST))))
             reach = 0.3 if kind == "click" else 0.06
             offset = self.rng.normal(0, reach, 2).clip(-0.4, 0.4) * clip.extent
             views.append([offset[0], offset[1], factor * clip.extent])
@@ -302,21 +314,3 @@ class Rollout:
             side = min(max(side, 12.0), 3.5 * self.clips[k].extent + 12.0)
             views[k] = torch.tensor([*((corners[0] + corners[1]) / 2).tolist(), side])
         return views
-
-    def _drop(self, channels: Tensor, tokens: list[Tokens]) -> tuple[Tensor, list[Tokens]]:
-        count = len(channels)
-        kept = torch.ones(count, channels.shape[1])
-        for together, chance in DROPPED_TOGETHER:
-            dropped = torch.from_numpy(self.rng.random(count) < chance)
-            for channel in together:
-                kept[dropped, channel] = 0
-        shown = [
-            Tokens(
-                t.features,
-                t.mask,
-                t.shift,
-                t.present * torch.from_numpy((self.rng.random(count) >= DROP_TOKENS).astype(np.float32)),
-            )
-            for t in tokens
-        ]
-        return channels * kept[:, :, None, None], shown

@@ -123,9 +123,7 @@ def _sliced(
     return volume.voxels.transpose(order), item.mask().transpose(order), corner
 
 
-def _slices(
-    rng: np.random.Generator, inner: NDArray[np.bool_], first: int, depth: int, count: int
-) -> list[int] | None:
+def _slices(rng: np.random.Generator, inner: NDArray[np.bool_], first: int, depth: int, count: int) -> list[int] | None:
     """Slice numbers of a clip; a single slice is repeated where the volume has no more."""
     areas = inner.reshape(len(inner), -1).sum(1)
     usable = np.flatnonzero(areas >= MIN_AREA)

@@ -116,9 +116,7 @@ class _Canvas:
         return number
 
 
-def _scene(
-    rng: np.random.Generator, size: int, depth: int
-) -> tuple[NDArray[np.uint8], list[tuple[int, ...]], bool]:
+def _scene(rng: np.random.Generator, size: int, depth: int) -> tuple[NDArray[np.uint8], list[tuple[int, ...]], bool]:
     canvas = _Canvas(rng, size, depth)
     kind = rng.random()
     has_air = kind < 0.45

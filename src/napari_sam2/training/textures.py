@@ -108,7 +108,7 @@ def _stored(texture: Texture) -> NDArray[np.int16]:
         return np.clip(np.rint(texture.voxels), -1024, 3071).astype(np.int16)
     low, high = np.percentile(texture.voxels, [0.05, 99.95])
     scaled = (texture.voxels - low) / max(float(high - low), 1e-6)
-    return np.rint(np.clip(scaled, 0, 1) * IMAGE_LEVELS).astype(np.int16)
+    return np.asarray(np.rint(np.clip(scaled, 0, 1) * IMAGE_LEVELS), np.int16)
 
 
 def _scaled(texture: Texture) -> NDArray[np.float32]:
@@ -117,7 +117,7 @@ def _scaled(texture: Texture) -> NDArray[np.float32]:
         return np.clip((texture.voxels + 200) / 500, 0, 1).astype(np.float32)
     filled = texture.voxels[texture.voxels > texture.voxels.min()]
     low, high = np.percentile(filled if filled.size > 100 else texture.voxels, [1, 99])
-    return np.clip((texture.voxels - low) / max(float(high - low), 1e-6), 0, 1).astype(np.float32)
+    return np.asarray(np.clip((texture.voxels - low) / max(float(high - low), 1e-6), 0, 1), np.float32)
 
 
 def _structure(isotropic: bool) -> NDArray[np.bool_]:
@@ -125,7 +125,7 @@ def _structure(isotropic: bool) -> NDArray[np.bool_]:
     cross = ndimage.generate_binary_structure(3, 1)
     if not isotropic:
         cross[[0, 2]] = False
-    return cross
+    return np.asarray(cross, bool)
 
 
 def _bands(rng: np.random.Generator, smooth: NDArray[np.float32], isotropic: bool) -> NDArray[np.int32]:
@@ -198,7 +198,8 @@ def _visible_objects(labels: NDArray[np.int32], texture: _Scaled) -> Iterator[Po
         if not MIN_AREA <= areas.max() <= MAX_SHARE * pixels:
             continue
         image, gradient = texture.image[wide], texture.gradient[wide]
-        if not all(_is_visible(*(np.moveaxis(v, axis, 0) for v in (inner, image, gradient))) for axis in axes):
+        turned = ((np.moveaxis(inner, a, 0), np.moveaxis(image, a, 0), np.moveaxis(gradient, a, 0)) for a in axes)
+        if not all(_is_visible(*views) for views in turned):
             continue
         packed = PoolObject.from_mask(inner)
         corner = [int(s.start) + int(c) for s, c in zip(wide, packed.corner, strict=True)]

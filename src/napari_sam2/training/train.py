@@ -105,7 +105,11 @@ class Trainer:
         shares = np.array([self.config.kinds[name] for name in names])
         kinds = [str(k) for k in self.rng.choice(names, stage.batch, p=shares / shares.sum())]
         settings = RolloutSettings(
-            stage.size, teacher=stage.teacher, keep=self.config.keep_channels or None, refine=stage.refine
+            stage.size,
+            teacher=stage.teacher,
+            keep=self.config.keep_channels or None,
+            refine=stage.refine,
+            closest=stage.closest,
         )
         rollout = Rollout(clips, kinds, self.rng, settings, self.config.net.widths[2])
         for step in range(stage.steps):
@@ -113,7 +117,7 @@ class Trainer:
             with _half_precision():
                 output = self.net(inputs.channels, inputs.tokens)
             rollout.receive(output)
-            self._learn(loss(output, inputs.truth, self.config.loss))
+            self._learn(loss(output, inputs.truth, inputs.visible, self.config.loss))
             self.recent.append(float(dice(output.logits, inputs.truth).mean()))
             self.samples += stage.batch
             if step + 1 < stage.steps:
@@ -161,9 +165,7 @@ class Trainer:
         logger.info("%s", json.dumps(record))
 
     def _save(self) -> None:
-        progress = Progress(
-            self.rollout, self.update, self.samples, self.seconds, dict(self.rng.bit_generator.state)
-        )
+        progress = Progress(self.rollout, self.update, self.samples, self.seconds, dict(self.rng.bit_generator.state))
         save_checkpoint(self.folder, self.net, self.ema, self.optimizer, progress)
 
 

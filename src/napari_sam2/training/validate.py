@@ -56,17 +56,14 @@ def fixed_clips(sampler: ClipSampler, count: int) -> list[Clip]:
 
 
 @torch.inference_mode()
-def validate(
-    net: SmallNet, clips: list[Clip], size: int, keep: tuple[int, ...] | None = None
-) -> dict[str, float]:
+def validate(net: SmallNet, clips: list[Clip], size: int, keep: tuple[int, ...] | None = None) -> dict[str, float]:
     """Mean Dice of each protocol; ``<protocol>/blank`` is the same with the image hidden."""
     scores: dict[str, float] = {}
     for protocol in PROTOCOLS:
         for blank in (False, True):
             settings = RolloutSettings(size, teacher=0.0, drop=False, blank=blank, keep=keep)
             values = [
-                _run(net, clips[start : start + BATCH], protocol, settings)
-                for start in range(0, len(clips), BATCH)
+                _run(net, clips[start : start + BATCH], protocol, settings) for start in range(0, len(clips), BATCH)
             ]
             scores[protocol.name + ("/blank" if blank else "")] = float(np.concatenate(values).mean())
     return scores

@@ -110,9 +110,7 @@ class RememberedBatch:
     present: Tensor
 
 
-def build_channels(
-    image: Tensor, prompts: PromptBatch, anchor: RememberedBatch, last: RememberedBatch
-) -> Tensor:
+def build_channels(image: Tensor, prompts: PromptBatch, anchor: RememberedBatch, last: RememberedBatch) -> Tensor:
     """All channels of B views.
 
     Parameters
@@ -270,9 +268,9 @@ def _core_and_rest(mask: Tensor) -> tuple[Tensor, Tensor]:
 def _ratio(shown: Tensor, seen: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
     """Log-likelihood ratio at each pixel of ``shown``, from the histograms of ``seen``; -1 to 1."""
     bins = (seen * (BINS - 1)).round().long().flatten(1)
-    ratio = torch.log(
-        (_histogram(bins, inside) + RATIO_FLOOR) / (_histogram(bins, outside) + RATIO_FLOOR)
-    ).clamp(-RATIO_LIMIT, RATIO_LIMIT)
+    ratio = torch.log((_histogram(bins, inside) + RATIO_FLOOR) / (_histogram(bins, outside) + RATIO_FLOOR)).clamp(
+        -RATIO_LIMIT, RATIO_LIMIT
+    )
     where = (shown * (BINS - 1)).round().long().flatten(1)
     return (ratio / RATIO_LIMIT).gather(1, where).view_as(shown)
 
