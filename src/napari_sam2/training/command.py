@@ -9,6 +9,7 @@ from napari_sam2.errors import UserInputError
 from napari_sam2.training.checkpoint import TENSORS
 from napari_sam2.training.config import read_config
 from napari_sam2.training.export import export_weights
+from napari_sam2.training.prepare import write_missing_pools
 from napari_sam2.training.train import Trainer
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def train_command(config: Path, output: Path, resume: bool = False, seconds: flo
     Parameters
     ----------
     config : Path
-        TOML file; see `napari_sam2.training.config.TrainConfig`. Pool paths in it are relative to it.
+        TOML file; see `napari_sam2.training.config.TrainConfig`. Pool paths in it are
+        relative to it; pools that are not there are made as its ``prepare`` tables say.
     output : Path
         Folder for checkpoints, the learning curve and the weights.
     resume : bool
@@ -46,6 +48,7 @@ def train_command(config: Path, output: Path, resume: bool = False, seconds: flo
     settings = read_config(config)
     if (output / TENSORS).exists() and not resume:
         raise UserInputError(f"{output} holds a run already; give --resume to go on, or another folder.")
+    write_missing_pools(settings.prepare, config.parent)
     trainer = Trainer(settings, config.parent, output)
     if resume:
         trainer.resume()

@@ -15,7 +15,7 @@ from napari_sam2.training.sampler import Shares
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Stage", "TrainConfig", "read_config"]
+__all__ = ["PoolRecipe", "Stage", "TrainConfig", "read_config"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,30 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolRecipe:
+    """How a pool file is made when it is not there yet.
+
+    Attributes
+    ----------
+    pool : str
+        The file, relative to the configuration.
+    seed : int
+        Seed of the slabs, or of the search for objects.
+    slabs, size, depth : int
+        Number of synthetic slabs, their rows and columns, and their slices.
+    textures : str
+        List of texture files, relative to the configuration; empty for a synthetic pool.
+    """
+
+    pool: str
+    seed: int
+    slabs: int = 0
+    size: int = 160
+    depth: int = 14
+    textures: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TrainConfig:
     """Everything that decides what comes out of a run.
 
@@ -76,6 +100,8 @@ class TrainConfig:
         Pool files for training, relative to the configuration file.
     validation_pools : tuple of str
         Pool files of held-out real textures.
+    prepare : tuple of PoolRecipe
+        How to make pool files that are not there.
     held_out : int
         Volumes at the beginning of each synthetic pool kept for validation.
     learning_rate, weight_decay, warm_up : float, float, int
@@ -98,6 +124,7 @@ class TrainConfig:
     synthetic_pools: tuple[str, ...] = ()
     real_pools: tuple[str, ...] = ()
     validation_pools: tuple[str, ...] = ()
+    prepare: tuple[PoolRecipe, ...] = ()
     held_out: int = 0
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
@@ -145,8 +172,9 @@ def read_config(path: Path) -> TrainConfig:
     if not stages:
         message = f"{path} needs at least one [[stages]] table"
         raise UserInputError(message)
+    recipes = tuple(_build(PoolRecipe, table, f"{path}: prepare") for table in values.pop("prepare", []))
     nested = {key: _build(kind, values.pop(key), f"{path}: {key}") for key, kind in parts.items() if key in values}
-    config: TrainConfig = _build(TrainConfig, {**values, **nested, "stages": stages}, str(path))
+    config: TrainConfig = _build(TrainConfig, {**values, **nested, "stages": stages, "prepare": recipes}, str(path))
     return config
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,16 @@ from napari_sam2.training.shapes import make_slab
 from napari_sam2.training.textures import Texture, texture_volume
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["TextureSource", "read_sources", "write_synthetic_pool", "write_texture_pool"]
+    from napari_sam2.training.config import PoolRecipe
+
+__all__ = ["TextureSource", "read_sources", "write_missing_pools", "write_synthetic_pool", "write_texture_pool"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class TextureSource:
     shrink : int
         In-plane block averaging; thick-slice volumes and photographs only.
     step : int
-        Every so many voxels along all axes.
+        Every so many voxels, along all axes of an isotropic volume, else within slices.
     crop : tuple of int
         First and last-plus-one index along each stored axis, six numbers; empty for everything.
     channel : int
@@ -71,6 +77,19 @@ def read_sources(path: Path) -> list[TextureSource]:
         raise UserInputError(f"{path}: {error}") from error
 
 
+def write_missing_pools(recipes: Sequence[PoolRecipe], root: Path) -> None:
+    """Make the pool files that are not there; a pool of thousands of slabs takes minutes."""
+    for recipe in recipes:
+        path = root / recipe.pool
+        if path.exists():
+            continue
+        logger.info("making %s", path)
+        if recipe.textures:
+            write_texture_pool(path, root / recipe.textures, recipe.seed)
+        else:
+            write_synthetic_pool(path, recipe.seed, recipe.slabs, recipe.size, recipe.depth)
+
+
 def write_synthetic_pool(path: Path, seed: int, count: int, size: int = 160, depth: int = 14) -> None:
     """Write slabs 0 to ``count``; slab k depends on the seed and k alone."""
     write_pool(path, [make_slab(np.random.default_rng([seed, k]), size, depth) for k in range(count)])
@@ -96,8 +115,9 @@ def _voxels(source: TextureSource, root: Path) -> NDArray[np.float32]:
         stored = stored[..., 0]
     if source.crop:
         stored = stored[tuple(slice(a, b) for a, b in zip(source.crop[::2], source.crop[1::2], strict=True))]
-    stored = stored[(slice(None, None, source.step),) * 3]
     stored = np.moveaxis(stored, source.axis, 0).astype(np.float32)
+    through = source.step if source.isotropic else 1
+    stored = stored[::through, :: source.step, :: source.step]
     if source.shrink > 1:
         n = source.shrink
         rows, columns = stored.shape[1] // n, stored.shape[2] // n
