@@ -11,13 +11,14 @@ import numpy as np
 from napari_sam2.errors import GeometryError, ImageFileError, UserInputError
 from napari_sam2.io.atomic import check_folder
 from napari_sam2.io.read import read_volume
+from napari_sam2.labels import label_dtype
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam2.volume import Volume
 
-__all__ = ["WRITABLE", "check_labels_fit", "check_output", "read_labels", "smallest_dtype", "write_labels"]
+__all__ = ["WRITABLE", "check_labels_fit", "check_output", "read_labels", "write_labels"]
 
 WRITABLE: Final = (".nii.gz", ".nii")
 
@@ -65,7 +66,7 @@ def read_labels(path: str | os.PathLike[str], volume: Volume) -> NDArray[Any]:
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > _LARGEST_ID:
         raise ImageFileError(f"{name} holds ids from {low} to {high}; ids run from 0 to {_LARGEST_ID}.")
-    return values.astype(smallest_dtype(high), copy=False)
+    return values.astype(label_dtype(high), copy=False)
 
 
 def write_labels(
@@ -107,7 +108,7 @@ def write_labels(
         raise UserInputError(f"Label ids run from 0 to {_LARGEST_ID}; got {low} to {high}.")
     from napari_sam2.io.nifti_labels import write_nifti_labels
 
-    write_nifti_labels(array.astype(smallest_dtype(high)), volume, target, overwrite=overwrite)
+    write_nifti_labels(array.astype(label_dtype(high)), volume, target, overwrite=overwrite)
     return target
 
 
@@ -172,13 +173,6 @@ def check_labels_fit(labels: Volume, volume: Volume) -> None:
             f"{name} does not lie on {image}: the grids are up to {apart:.3g} mm apart; resample the labels "
             "onto the image, or use the image they were drawn on."
         )
-
-
-def smallest_dtype(largest_id: int) -> type[np.uint8 | np.uint16 | np.int32]:
-    """uint8, uint16 or int32: what every reader understands."""
-    if largest_id < 2**8:
-        return np.uint8
-    return np.uint16 if largest_id < 2**16 else np.int32
 
 
 def _is_source(target: Path, volume: Volume) -> bool:
