@@ -1,4 +1,4 @@
-"""A model without weights: how likely is this intensity inside the object rather than outside?
+"""A model without weights, which asks how likely an intensity is inside the object rather than outside.
 
 The prompt says roughly what is inside and what is outside. Histograms of both give a log-likelihood ratio
 for every pixel of the view (Boykov and Jolly, "Interactive graph cuts", ICCV 2001, use it as the data
@@ -54,7 +54,7 @@ SMOOTHING: Final = 1.4
 LIKELIHOOD_LIMIT: Final = 3.0
 """A bin that occurs only inside (or outside) counts no more than this, in nats."""
 
-PRIOR_WEIGHT: Final = 0.8
+PRIOR_WEIGHT: Final = 1.2
 """What the mask of the slice just passed counts, far from its edge, against the likelihood's limit."""
 
 PRIOR_REACH: Final = 0.35
@@ -66,8 +66,8 @@ CLICK_SPREAD: Final = 0.035
 BACKGROUND_SHARE: Final = 0.15
 """How much any pixel counts as background when a click says nothing about the object's extent."""
 
-PRESENT_MARGIN: Final = 0.12
-"""Mean likelihood (of 1) inside a propagated mask below which the object has probably ended."""
+PRESENT_MARGIN: Final = 0.0
+"""Mean likelihood inside a propagated mask below which the object has probably ended: no evidence either way."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,7 +159,7 @@ def _track(image: Map, memories: Sequence[MemoryRef]) -> Decoded:
     likelihood = learnt.likelihood(image)
     decided = likelihood + _prior(before)
     mask = _clean(decided > 0, before)
-    present = bool(mask.any()) and float(likelihood[mask].mean()) > -PRESENT_MARGIN
+    present = bool(mask.any()) and float(likelihood[mask].mean()) > PRESENT_MARGIN
     return _answer(_signed(decided, mask), present, _confidence(likelihood, mask))
 
 
@@ -301,9 +301,9 @@ def _shifted(mask: NDArray[np.bool_], shift: ViewShift) -> NDArray[np.bool_]:
     """A remembered mask, as it lies in the current view (nearest pixel)."""
     x = np.rint(shift.scale * np.arange(VIEW_SIZE) + shift.dx).astype(int)
     y = np.rint(shift.scale * np.arange(VIEW_SIZE) + shift.dy).astype(int)
-    inside = ((y >= 0) & (y < VIEW_SIZE))[:, None] & ((x >= 0) & (x < VIEW_SIZE))[None, :]
-    found: NDArray[np.bool_] = mask[np.clip(y, 0, VIEW_SIZE - 1)][:, np.clip(x, 0, VIEW_SIZE - 1)]
-    return found & inside
+    inside: NDArray[np.bool_] = ((y >= 0) & (y < VIEW_SIZE))[:, None] & ((x >= 0) & (x < VIEW_SIZE))[None, :]
+    inside &= mask[np.clip(y, 0, VIEW_SIZE - 1)][:, np.clip(x, 0, VIEW_SIZE - 1)]
+    return inside
 
 
 def _box_mask(box: NDArray[np.floating]) -> NDArray[np.bool_]:
