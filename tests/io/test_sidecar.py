@@ -9,7 +9,7 @@ import pytest
 
 from napari_sam2.errors import UserInputError
 from napari_sam2.io import read_volume, write_labels
-from napari_sam2.io.sidecar import Provenance, safe_cell, sidecar_paths, write_sidecars
+from napari_sam2.io.sidecar import Provenance, sidecar_paths, write_sidecars
 from napari_sam2.prompts import Box, MaskPrompt, ObjectPrompts, Point
 from napari_sam2.window import Window
 
@@ -92,22 +92,6 @@ def test_earlier_sidecars_are_replaced_only_when_asked(written, labels):
     with pytest.raises(UserInputError, match="exists already"):
         write_sidecars(out, labels, volume, Provenance())
     write_sidecars(out, labels, volume, Provenance(), overwrite=True)
-
-
-@pytest.mark.parametrize(
-    ("text", "cell"),
-    [
-        ("liver", "liver"),
-        ("=1+1", "'=1+1"),
-        ("+x", "'+x"),
-        ("-x", "'-x"),
-        ("@x", "'@x"),
-        ("\t=x", "'=x"),
-        ("a\nb", "a b"),
-    ],
-)
-def test_cells_cannot_be_formulas(text, cell):
-    assert safe_cell(text) == cell
 
 
 @pytest.mark.parametrize("name", ["a.b.nii.gz", "a.b.nii", "a.b.seg.nrrd", "a.b.dcm"])

@@ -21,6 +21,7 @@ from napari_sam2.io.atomic import write_text
 from napari_sam2.io.nifti_header import GridHeader
 from napari_sam2.prompts import Box, ObjectPrompts, Point
 from napari_sam2.structures import Structure, structures_for
+from napari_sam2.tables import csv_text
 
 if TYPE_CHECKING:
     import os
@@ -31,13 +32,11 @@ if TYPE_CHECKING:
     from napari_sam2.volume import Volume
     from napari_sam2.window import Window
 
-__all__ = ["INTENDED_USE", "Provenance", "safe_cell", "sidecar_paths", "software_versions", "write_sidecars"]
+__all__ = ["INTENDED_USE", "Provenance", "sidecar_paths", "software_versions", "write_sidecars"]
 
 INTENDED_USE: Final = "Research only. Not for diagnosis or treatment."
 
 _PACKAGES: Final = ("numpy", "torch", "transformers", "scikit-image", "nibabel", "SimpleITK")
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet runs a cell that begins like this (OWASP, "CSV Injection")."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +139,6 @@ def software_versions() -> dict[str, str]:
     return versions
 
 
-def safe_cell(text: str) -> str:
-    """Text for a cell of a CSV or TSV file: one line, no tabs, and never run as a formula."""
-    flat = " ".join(text.split())
-    return "'" + flat if text.startswith(_FORMULA_STARTS) or flat.startswith(_FORMULA_STARTS) else flat
-
-
 def _facts(
     target: Path,
     volume: Volume,
@@ -233,13 +226,20 @@ def _prompt_facts(obj: ObjectPrompts) -> list[dict[str, Any]]:
 
 
 def _table(structures: list[Structure], voxels: Mapping[int, int], volume: Volume) -> str:
-    lines = ["index\tname\tcolor\tcode\tvoxels\tvolume_ml"]
+    rows = []
     for s in structures:
         count = voxels.get(s.label_id, 0)
-        code = f"{s.code.scheme}:{s.code.value}" if s.code else "n/a"
-        millilitres = _round(count * volume.voxel_volume_ml)
-        lines.append(f"{s.label_id}\t{safe_cell(s.name)}\t{s.hex_colour}\t{code}\t{count}\t{millilitres}")
-    return "\n".join(lines) + "\n"
+        rows.append(
+            {
+                "index": s.label_id,
+                "name": s.name,
+                "color": s.hex_colour,
+                "code": f"{s.code.scheme}:{s.code.value}" if s.code else "n/a",
+                "voxels": count,
+                "volume_ml": count * volume.voxel_volume_ml,
+            }
+        )
+    return csv_text(rows, separator="\t") or "index\tname\n"
 
 
 def _round(value: float) -> float:
