@@ -35,7 +35,7 @@ def read_labels(path: str | os.PathLike[str], volume: Volume) -> NDArray[Any]:
     Parameters
     ----------
     path : path-like
-        Any readable format. Floating-point and 64-bit files are accepted when they hold whole numbers.
+        Any readable format, or a DICOM SEG. Floating-point and 64-bit files are accepted when they hold whole numbers.
     volume : Volume
         The image; shape and geometry must agree.
 
@@ -51,6 +51,10 @@ def read_labels(path: str | os.PathLike[str], volume: Volume) -> NDArray[Any]:
     GeometryError
         If it lies on another grid.
     """
+    if Path(path).is_file() and _is_dicom_seg(Path(path)):
+        from napari_sam2.io.dicom_seg import read_dicom_seg
+
+        return read_dicom_seg(path, volume)[0]
     found = read_volume(path)
     name = found.source.name
     if found.is_rgb:
@@ -173,6 +177,16 @@ def check_labels_fit(labels: Volume, volume: Volume) -> None:
             f"{name} does not lie on {image}: the grids are up to {apart:.3g} mm apart; resample the labels "
             "onto the image, or use the image they were drawn on."
         )
+
+
+def _is_dicom_seg(path: Path) -> bool:
+    from napari_sam2.io.dicom_series import is_dicom
+
+    if not is_dicom(path):
+        return False
+    from napari_sam2.io.dicom_seg import is_dicom_seg
+
+    return is_dicom_seg(path)
 
 
 def _is_source(target: Path, volume: Volume) -> bool:
