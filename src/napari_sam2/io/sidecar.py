@@ -39,6 +39,14 @@ INTENDED_USE: Final = "Research only. Not for diagnosis or treatment."
 _PACKAGES: Final = ("numpy", "torch", "transformers", "scikit-image", "nibabel", "SimpleITK")
 
 
+_COLUMNS: Final = {
+    "code": {"Description": "Code of the structure in SNOMED CT (SCT), where known."},
+    "voxels": {"Description": "Number of voxels."},
+    "volume_ml": {"Description": "Volume.", "Units": "mL"},
+}
+"""What the columns of the table mean that BIDS does not define."""
+
+
 @dataclass(frozen=True)
 class Provenance:
     """How a label map was made. Plain values, so that anything can be the maker.
@@ -150,6 +158,7 @@ def _facts(
 
     source = volume.source
     return {
+        "Description": "Label map made with napari-sam2 from prompts that a person gave.",
         "Manual": False,
         "Sources": [f"sha256:{source.sha256}" if provenance.hide_source_name else source.name],
         "SpatialReference": "orig",
@@ -177,6 +186,7 @@ def _facts(
                 },
             }
         ],
+        **_COLUMNS,
     }
 
 
