@@ -279,7 +279,10 @@ class Session:
         before: list[Prompt],
         after: list[Prompt],
     ) -> SliceResult:
-        others = [anchor for i, anchor in obj.anchors.items() if i != index]
+        # As in SAM 2, a slice that was reached by propagation is answered with the memory of the prompted
+        # ones, and a slice that is prompted for the first time on its own.
+        tracked = index in obj.results and not obj.results[index].prompted
+        others = list(obj.anchors.values()) if tracked else []
         previous = _to_correct(obj, index, before, after)
         anchor = self.engine(obj.axis).predict(index, prompts, previous=previous, others=others)
         obj.anchors[index] = anchor
