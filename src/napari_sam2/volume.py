@@ -28,8 +28,9 @@ PLANE_NAMES: Final = ("sagittal", "coronal", "axial")
 THICK_SLICE_RATIO: Final = 1.5
 """Slices are taken across the coarsest axis when it is this much coarser than the finest one."""
 
-_SINGULAR: Final = 1e-9
-"""An affine with a smaller determinant (mm^3 per voxel) cannot be inverted in any useful way."""
+_SINGULAR: Final = 1e-6
+"""Smallest usable determinant of the three axis directions, scaled to length 1: so that it does not
+depend on the voxel's size, which is below a micron in microscopy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,8 @@ class Volume:
         affine = np.array(self.affine, dtype=np.float64)
         if affine.shape != (4, 4) or not np.isfinite(affine).all():
             raise GeometryError(f"{self.source.name}: the affine must be a finite 4 x 4 matrix.")
-        if abs(np.linalg.det(affine[:3, :3])) < _SINGULAR:
+        lengths = np.linalg.norm(affine[:3, :3], axis=0)
+        if 0 in lengths or abs(np.linalg.det(affine[:3, :3] / lengths)) < _SINGULAR:
             raise GeometryError(f"{self.source.name}: the affine is singular, so voxels have no place.")
         affine.setflags(write=False)
         object.__setattr__(self, "affine", affine)

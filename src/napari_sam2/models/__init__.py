@@ -1,1 +1,76 @@
 """Models that answer prompts, and the protocol they share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from napari_sam2.errors import EnvironmentLacksError
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_sam2.models.base import SegmentationModel
+
+__all__ = ["DEFAULT_MODEL", "load_model", "resolve_device"]
+
+DEFAULT_MODEL: Final = "classical"
+"""What runs when nobody chooses: needs no download."""
+
+
+def load_model(
+    name: str | Path = DEFAULT_MODEL, device: str = "auto", *, input_size: int | None = None
+) -> SegmentationModel:
+    """Load a model by name or from a folder; never from the network.
+
+    Parameters
+    ----------
+    name : str or Path
+        ``"classical"``, a name of `napari_sam2.models.zoo.ZOO`, or a folder with ``config.json`` and
+        ``model.safetensors`` in transformers' format.
+    device : str
+        ``"auto"`` takes a GPU when there is one.
+    input_size : int, optional
+        For SAM 2: side of the views in pixels instead of the checkpoint's 1024; smaller is faster.
+
+    Raises
+    ------
+    UserInputError
+        If there is no such model.
+    EnvironmentLacksError
+        If the model is not on this machine, or the device does not exist.
+    ModelError
+        If the checkpoint is damaged or not trusted.
+    """
+    if str(name) == "classical":
+        from napari_sam2.models.classical import ClassicalModel
+
+        return ClassicalModel()
+    from napari_sam2.models.sam2.loading import load_sam2
+
+    if Path(name).is_dir():
+        return load_sam2(Path(name), resolve_device(device), input_size=input_size)
+    from napari_sam2.models.zoo import find
+
+    folder, card = find(str(name))
+    return load_sam2(folder, resolve_device(device), card, input_size)
+
+
+def resolve_device(device: str = "auto") -> torch.device:
+    """The torch device for a name; ``"auto"`` takes CUDA, then MPS, then the CPU.
+
+    Raises
+    ------
+    EnvironmentLacksError
+        If the device does not exist on this machine.
+    """
+    import torch
+
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        return torch.device(next(name for name in ("cuda", "mps", "cpu") if available[name]))
+    kind = device.partition(":")[0]
+    if not available.get(kind, False):
+        choices = ", ".join(name for name, there in available.items() if there)
+        raise EnvironmentLacksError(f"There is no device {device!r} on this machine; available: auto, {choices}.")
+    return torch.device(device)

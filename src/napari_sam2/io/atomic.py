@@ -1,0 +1,177 @@
+"""Writing a file so that it is either complete or was never there.
+
+Bytes go to a temporary file in the target's folder, are flushed to the disk, read back and compared,
+and only then take the target's name. A full disk, a crash or a kill leaves an earlier file as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from napari_sam2.errors import EnvironmentLacksError, UserInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["atomic_write", "check_folder", "write_bytes", "write_text"]
+
+PREFIX: Final = ".napari-sam2-"
+STALE_SECONDS: Final = 3600
+"""A temporary file that nobody has written to for an hour belongs to a process that is gone."""
+
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """Give the block a temporary file to write; afterwards it becomes `path`.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to make. Its folder must exist.
+    overwrite : bool
+        Whether an existing file may be replaced. Otherwise it is left alone even when another
+        process makes it while the block runs.
+
+    Yields
+    ------
+    Path
+        An empty file beside the target, with the target's suffixes. When the block raises, it is
+        removed and the target stays as it was.
+
+    Raises
+    ------
+    UserInputError
+        If the folder is missing or closed to writing, or the file exists.
+    EnvironmentLacksError
+        If the disk is full or fails.
+    """
+    target = Path(path)
+    check_folder(target)
+    if not overwrite and os.path.lexists(target):
+        raise _exists(target)
+    temporary = _temporary_beside(target)
+    try:
+        try:
+            yield temporary
+            _flush(temporary)
+            _publish(temporary, target, overwrite)
+        except OSError as error:
+            raise _explained(error, target) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes, *, overwrite: bool = False) -> Path:
+    """Write `content` to `path` atomically, and check it by reading it back.
+
+    Raises
+    ------
+    UserInputError, EnvironmentLacksError
+        As `atomic_write`.
+    """
+    with atomic_write(path, overwrite=overwrite) as temporary:
+        temporary.write_bytes(content)
+        if temporary.read_bytes() != content:
+            raise OSError(errno.EIO, "what was read back differs from what was written")
+    return Path(path)
+
+
+def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = False) -> Path:
+    """Write `text` as UTF-8, with its line ends as they are, like `write_bytes`."""
+    return write_bytes(path, text.encode("utf-8"), overwrite=overwrite)
+
+
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Refuse a target whose folder is missing or cannot be written to, before any work is done.
+
+    Temporary files that an earlier, killed process left in that folder are removed.
+
+    Raises
+    ------
+    UserInputError
+        Saying what is wrong with the folder.
+    """
+    target = Path(path)
+    folder = target.parent
+    if not folder.is_dir():
+        problem = "is a file" if folder.exists() else "does not exist"
+        raise UserInputError(
+            f"Cannot write {target.name}: its folder {folder.name or folder}/ {problem}; make the folder first."
+        )
+    if target.is_dir():
+        raise UserInputError(f"Cannot write {target.name}: that is a folder; give a file name.")
+    _remove_stale(folder)
+    _temporary_beside(target).unlink()
+
+
+def _temporary_beside(target: Path) -> Path:
+    # Readers decide by suffix, so the temporary file ends as the target does.
+    suffix = "".join(target.suffixes[-2:]) if target.suffix == ".gz" else target.suffix
+    temporary = target.parent / f"{PREFIX}{secrets.token_hex(8)}.part{suffix}"
+    try:
+        # Not tempfile: that makes files private, and the umask should decide as for any other file.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except OSError as error:
+        if error.errno in _FULL:
+            raise _explained(error, target) from error
+        raise UserInputError(
+            f"Cannot write {target.name}: its folder does not allow it ({error.strerror}); choose another folder."
+        ) from error
+    return temporary
+
+
+def _remove_stale(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        for leftover in folder.glob(PREFIX + "*.part*"):
+            if time.time() - leftover.stat().st_mtime > STALE_SECONDS:
+                leftover.unlink(missing_ok=True)
+
+
+def _publish(temporary: Path, target: Path, overwrite: bool) -> None:
+    if overwrite:
+        temporary.replace(target)
+    else:
+        try:
+            os.link(temporary, target)  # unlike a rename, a link never replaces
+        except FileExistsError as error:
+            raise _exists(target) from error
+        except OSError:  # a file system without hard links
+            if os.path.lexists(target):
+                raise _exists(target) from None
+            temporary.replace(target)
+    _flush_folder(target.parent)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    # Windows cannot open folders; some network drives cannot flush them.
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _exists(target: Path) -> UserInputError:
+    return UserInputError(f"{target.name} exists already; choose another name or pass --overwrite.")
+
+
+def _explained(error: OSError, target: Path) -> Exception:
+    remedy = "free some space or choose another disk" if error.errno in _FULL else "choose another place"
+    return EnvironmentLacksError(
+        f"Cannot write {target.name} ({error.strerror or error}); nothing was changed there; {remedy}."
+    )

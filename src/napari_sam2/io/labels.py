@@ -1,0 +1,196 @@
+"""Label maps in and out: whole numbers on the grid of their image."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from napari_sam2.errors import GeometryError, ImageFileError, UserInputError
+from napari_sam2.io.atomic import check_folder
+from napari_sam2.io.read import read_volume
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_sam2.volume import Volume
+
+__all__ = ["WRITABLE", "check_labels_fit", "check_output", "read_labels", "smallest_dtype", "write_labels"]
+
+WRITABLE: Final = (".nii.gz", ".nii")
+
+GRID_TOLERANCE: Final = 0.05
+"""Two grids are the same when no corner is further apart than this part of the finest spacing. Headers
+store float32, and programs recompute them; a twentieth of a voxel is far below what a label can show."""
+
+_LARGEST_ID: Final = 2**31 - 1
+
+
+def read_labels(path: str | os.PathLike[str], volume: Volume) -> NDArray[Any]:
+    """Read a label map that belongs to `volume`.
+
+    Parameters
+    ----------
+    path : path-like
+        Any readable format. Floating-point and 64-bit files are accepted when they hold whole numbers.
+    volume : Volume
+        The image; shape and geometry must agree.
+
+    Returns
+    -------
+    (I, J, K) array
+        uint8, uint16 or int32, by the largest id.
+
+    Raises
+    ------
+    ImageFileError
+        If the file cannot be read or holds something else than ids.
+    GeometryError
+        If it lies on another grid.
+    """
+    found = read_volume(path)
+    name = found.source.name
+    if found.is_rgb:
+        raise ImageFileError(f"{name} is a colour image, not a label map.")
+    check_labels_fit(found, volume)
+    values = found.voxels
+    if values.dtype.kind == "f":
+        if not np.isfinite(values).all() or (values != np.rint(values)).any():
+            raise ImageFileError(f"{name} holds fractions or non-numbers, so it is an image and not a label map.")
+        if np.abs(values).max() > _LARGEST_ID:
+            raise ImageFileError(f"{name} holds ids up to {values.max():g}; ids run from 0 to {_LARGEST_ID}.")
+        values = values.astype(np.int64)
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > _LARGEST_ID:
+        raise ImageFileError(f"{name} holds ids from {low} to {high}; ids run from 0 to {_LARGEST_ID}.")
+    return values.astype(smallest_dtype(high), copy=False)
+
+
+def write_labels(
+    labels: NDArray[Any], volume: Volume, path: str | os.PathLike[str], *, overwrite: bool = False
+) -> Path:
+    """Write a label map on the grid of `volume`; the file is complete and verified, or absent.
+
+    Parameters
+    ----------
+    labels : (I, J, K) array of integers or bool
+        Ids in the volume's stored order, 0 for background.
+    volume : Volume
+        Whose geometry the file gets; bit for bit when it was read from NIfTI.
+    path : path-like
+        ``.nii`` or ``.nii.gz``.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    UserInputError
+        If the labels are not ids on this grid, or the path cannot be used (see `check_output`).
+    EnvironmentLacksError
+        If the disk is full or fails; an earlier file is then unchanged.
+    """
+    target = check_output(path, volume, overwrite=overwrite)
+    array = np.asarray(labels)
+    if array.dtype.kind not in "bui":
+        raise UserInputError(f"Labels must be whole numbers; got {array.dtype}.")
+    if array.shape != volume.shape:
+        raise GeometryError(f"Labels must have the volume's shape {volume.shape}; got {array.shape}.")
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high > _LARGEST_ID:
+        raise UserInputError(f"Label ids run from 0 to {_LARGEST_ID}; got {low} to {high}.")
+    from napari_sam2.io.nifti_labels import write_nifti_labels
+
+    write_nifti_labels(array.astype(smallest_dtype(high)), volume, target, overwrite=overwrite)
+    return target
+
+
+def check_output(path: str | os.PathLike[str], volume: Volume, *, overwrite: bool = False) -> Path:
+    """Refuse an output that could not be written, before any time is spent on making it.
+
+    Raises
+    ------
+    UserInputError
+        If the ending is unknown, the folder is missing or closed to writing, the file exists and
+        may not be replaced, or it is the image itself under any name.
+    """
+    target = Path(path)
+    ending = next((e for e in WRITABLE if target.name.lower().endswith(e)), None)
+    if ending is None or target.name.lower() in WRITABLE:
+        raise UserInputError(f"{target.name}: label maps are written as {' or '.join(WRITABLE)}; use such a name.")
+    check_folder(target)
+    if _is_source(target, volume):
+        raise UserInputError(f"{target.name} is the image itself; choose another name for the label map.")
+    if os.path.lexists(target) and not overwrite:
+        raise UserInputError(f"{target.name} exists already; choose another name or pass --overwrite.")
+    stem = target.name[: -len(ending)]
+    for other in WRITABLE:
+        if other != ending and target.with_name(stem + other).exists():
+            raise UserInputError(
+                f"{stem + other} is in the same folder, and many programs refuse {stem + ending} "
+                "beside it; choose another name."
+            )
+    return target
+
+
+def check_labels_fit(labels: Volume, volume: Volume) -> None:
+    """Refuse labels that lie on another grid than the image.
+
+    Raises
+    ------
+    GeometryError
+        Saying how the grids differ.
+    """
+    name, image = labels.source.name, volume.source.name
+    if labels.shape != volume.shape:
+        raise GeometryError(
+            f"{name} has {_times(labels.shape)} voxels, but {image} has "
+            f"{_times(volume.shape)}; use the image that the labels were drawn on."
+        )
+    finest = min(volume.spacing)
+    if not (labels.oriented and volume.oriented):
+        # One of them does not say where it lies, so only sizes can be compared. Pictures have none.
+        if "picture" in (labels.source.file_format, volume.source.file_format):
+            return
+        if np.abs(np.subtract(labels.spacing, volume.spacing)).max() > GRID_TOLERANCE * finest:
+            raise GeometryError(
+                f"{name} has voxels of {_mm(labels.spacing)} mm, but {image} of {_mm(volume.spacing)} mm; "
+                "use the image that the labels were drawn on."
+            )
+        return
+    i, j, k = (n - 1 for n in volume.shape)
+    corners = np.array([[a, b, c] for a in (0, i) for b in (0, j) for c in (0, k)])
+    apart = np.linalg.norm(labels.voxel_to_world(corners) - volume.voxel_to_world(corners), axis=1).max()
+    if apart > GRID_TOLERANCE * finest:
+        raise GeometryError(
+            f"{name} does not lie on {image}: the grids are up to {apart:.3g} mm apart; resample the labels "
+            "onto the image, or use the image they were drawn on."
+        )
+
+
+def smallest_dtype(largest_id: int) -> type[np.uint8 | np.uint16 | np.int32]:
+    """uint8, uint16 or int32: what every reader understands."""
+    if largest_id < 2**8:
+        return np.uint8
+    return np.uint16 if largest_id < 2**16 else np.int32
+
+
+def _is_source(target: Path, volume: Volume) -> bool:
+    source = volume.source.path
+    if source is None or not target.exists() or not source.exists():
+        return False
+    return target.samefile(source)  # sees through links, and letter case where the disk ignores it
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(n) for n in shape)
+
+
+def _mm(spacing: tuple[float, ...]) -> str:
+    return " x ".join(f"{s:.3g}" for s in spacing)

@@ -1,0 +1,269 @@
+"""The prompt file: JSON that says what to segment, written by people and by programs.
+
+Everything wrong in a file is reported at once, by object and prompt number, so that it is corrected
+in one go. Coordinates may be voxels (i, j, k) or RAS+ millimetres; what comes out is voxels.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
+
+import numpy as np
+
+from napari_sam2.errors import PromptError, UserInputError
+from napari_sam2.io.atomic import check_folder, write_text
+from napari_sam2.io.payload import existing_file
+from napari_sam2.prompts import Box, MaskPrompt, ObjectPrompts, Point, Prompt
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from napari_sam2.volume import Volume
+
+__all__ = ["read_prompt_file", "write_prompt_file"]
+
+VERSION: Final = 1
+
+_TOP_KEYS: Final = ("version", "space", "objects")
+_OBJECT_KEYS: Final = ("id", "name", "prompts")
+_KINDS: Final = {"point": ("point", "positive"), "box": ("box",), "mask": ("mask", "axis", "slice")}
+
+
+def read_prompt_file(path: str | os.PathLike[str], volume: Volume) -> list[ObjectPrompts]:
+    """Read prompts for `volume`.
+
+    Parameters
+    ----------
+    path : path-like
+        A JSON file of version 1. Mask files in it are found relative to it.
+    volume : Volume
+        For world coordinates and for the grid of mask files.
+
+    Returns
+    -------
+    list of ObjectPrompts
+        In voxel coordinates. Whether they lie in the volume is for `check_prompts` to say.
+
+    Raises
+    ------
+    ImageFileError
+        If the file cannot be opened.
+    PromptError
+        If it is not JSON, or with one sentence per fault.
+    """
+    file = existing_file(path)
+    content = _parse(file)
+    return _Reading(file, volume).objects(content)
+
+
+def write_prompt_file(
+    objects: Sequence[ObjectPrompts],
+    volume: Volume,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Write prompts so that `read_prompt_file` gives them back exactly.
+
+    Masks become label maps beside the file, named after it, the object and the slice.
+
+    Raises
+    ------
+    UserInputError, EnvironmentLacksError
+        If a file cannot be written, or exists and may not be replaced.
+    """
+    target = Path(path)
+    check_folder(target)
+    written = []
+    for obj in objects:
+        prompts = [_as_json(prompt, obj.object_id, volume, target, overwrite) for prompt in obj.prompts]
+        entry: dict[str, Any] = {"id": obj.object_id, "prompts": prompts}
+        if obj.name:
+            entry["name"] = obj.name
+        written.append(entry)
+    text = json.dumps({"version": VERSION, "space": "voxel", "objects": written}, indent=1, ensure_ascii=False)
+    return write_text(target, text + "\n", overwrite=overwrite)
+
+
+def _as_json(prompt: Prompt, object_id: int, volume: Volume, target: Path, overwrite: bool) -> dict[str, Any]:
+    if isinstance(prompt, Point):
+        entry: dict[str, Any] = {"point": list(prompt.voxel)}
+        if not prompt.positive:
+            entry["positive"] = False
+        return entry
+    if isinstance(prompt, Box):
+        return {"box": [list(corner) for corner in prompt.corners]}
+    from napari_sam2.io.labels import write_labels
+
+    name = f"{target.stem}_object{object_id}_{'ijk'[prompt.axis]}{prompt.index}.nii.gz"
+    full = np.zeros(volume.shape, dtype=np.uint8)
+    np.moveaxis(full, prompt.axis, 0)[prompt.index] = prompt.mask
+    write_labels(full, volume, target.with_name(name), overwrite=overwrite)
+    return {"mask": name, "axis": prompt.axis, "slice": prompt.index}
+
+
+def _parse(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_doubles)
+    except json.JSONDecodeError as error:
+        raise PromptError(
+            [f"{file.name} is not valid JSON (line {error.lineno}, column {error.colno}): {error.msg}."]
+        ) from error
+    except UnicodeDecodeError as error:
+        raise PromptError([f"{file.name} is not a text file in UTF-8."]) from error
+    except UserInputError as error:
+        raise PromptError([f"{file.name}: {error}"]) from error
+    except RecursionError as error:
+        raise PromptError([f"{file.name} is nested too deeply to be a prompt file."]) from error
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    doubles = sorted({key for key in keys if keys.count(key) > 1})
+    if doubles:
+        raise UserInputError(f"the key {doubles[0]!r} is given twice in one place.")
+    return dict(pairs)
+
+
+class _Reading:
+    """One pass over the parsed JSON that collects faults instead of stopping at the first."""
+
+    def __init__(self, file: Path, volume: Volume) -> None:
+        self._file = file
+        self._volume = volume
+        self._faults: list[str] = []
+        self._world = False
+
+    def objects(self, content: Any) -> list[ObjectPrompts]:
+        if not isinstance(content, dict):
+            raise PromptError([f"{self._file.name}: the file must hold an object with version, space, objects."])
+        self._unknown("the file", content, _TOP_KEYS)
+        if content.get("version") != VERSION or isinstance(content.get("version"), bool):
+            self._fault(f'"version" must be {VERSION}; got {_show(content.get("version"))}.')
+        space = content.get("space", "voxel")
+        if space not in ("voxel", "world"):
+            self._fault(f'"space" must be "voxel" or "world"; got {_show(space)}.')
+        self._world = space == "world"
+        if self._world and not self._volume.oriented:
+            self._fault(f'"space" is "world", but {self._volume.source.name} does not say where it lies; use "voxel".')
+        entries = content.get("objects")
+        if not isinstance(entries, list) or not entries:
+            self._fault('"objects" must be a list with at least one object.')
+            entries = []
+        found = [self._object(number, entry) for number, entry in enumerate(entries, start=1)]
+        if self._faults:
+            raise PromptError(self._faults)
+        return [obj for obj in found if obj is not None]
+
+    def _object(self, number: int, entry: Any) -> ObjectPrompts | None:
+        where = f"object {number}"
+        if not isinstance(entry, dict):
+            self._fault(f'{where}: it must be like {{"id": 1, "prompts": [...]}}; got {_show(entry)}.')
+            return None
+        self._unknown(where, entry, _OBJECT_KEYS)
+        object_id, name = entry.get("id"), entry.get("name", "")
+        if not isinstance(object_id, int) or isinstance(object_id, bool):
+            self._fault(f'{where}: "id" must be a whole number; got {_show(object_id)}.')
+            object_id = number
+        if not isinstance(name, str):
+            self._fault(f'{where}: "name" must be text; got {_show(name)}.')
+            name = ""
+        entries = entry.get("prompts")
+        if not isinstance(entries, list) or not entries:
+            self._fault(f'{where}: "prompts" must be a list with at least one prompt.')
+            return None
+        prompts = [self._prompt(f"{where}, prompt {n}", e) for n, e in enumerate(entries, start=1)]
+        return ObjectPrompts(object_id, tuple(p for p in prompts if p is not None), name)
+
+    def _prompt(self, where: str, entry: Any) -> Prompt | None:
+        kinds = [kind for kind in _KINDS if isinstance(entry, dict) and kind in entry]
+        if len(kinds) != 1:
+            self._fault(f'{where}: it must have exactly one of "point", "box" and "mask"; got {_show(entry)}.')
+            return None
+        kind = kinds[0]
+        self._unknown(where, entry, _KINDS[kind])
+        if kind == "point":
+            return self._point(where, entry)
+        return self._box(where, entry) if kind == "box" else self._mask(where, entry)
+
+    def _point(self, where: str, entry: dict[str, Any]) -> Point | None:
+        positive = entry.get("positive", True)
+        if not isinstance(positive, bool):
+            self._fault(f'{where}: "positive" must be true or false; got {_show(positive)}.')
+            positive = True
+        voxel = self._voxel(where, "point", entry["point"])
+        return None if voxel is None else Point(voxel, positive)
+
+    def _box(self, where: str, entry: dict[str, Any]) -> Box | None:
+        corners = entry["box"]
+        if not isinstance(corners, list) or len(corners) != 2:
+            self._fault(f'{where}: "box" must be two corners [[i, j, k], [i, j, k]]; got {_show(corners)}.')
+            return None
+        voxels = [self._voxel(where, "corner", corner) for corner in corners]
+        whole: list[tuple[int, int, int]] = []
+        for voxel in voxels:
+            if voxel is None:
+                return None
+            i, j, k = (math.floor(c + 0.5) for c in voxel)
+            if not self._world and (i, j, k) != voxel:
+                self._fault(f"{where}: the corners of a box are whole voxels; got {_show(list(voxel))}.")
+                return None
+            whole.append((i, j, k))
+        return Box((whole[0], whole[1]))
+
+    def _mask(self, where: str, entry: dict[str, Any]) -> MaskPrompt | None:
+        from napari_sam2.io.labels import read_labels
+
+        name, axis, index = entry["mask"], entry.get("axis"), entry.get("slice")
+        if not isinstance(name, str) or not name:
+            self._fault(f'{where}: "mask" must be a file name; got {_show(name)}.')
+            return None
+        if not _is_index(axis, 3):
+            self._fault(f'{where}: "axis" must be 0, 1 or 2; got {_show(axis)}.')
+            return None
+        last = self._volume.shape[axis] - 1
+        if not _is_index(index, last + 1):
+            self._fault(f'{where}: "slice" must be 0 to {last} on axis {axis}; got {_show(index)}.')
+            return None
+        try:
+            labels = read_labels(self._file.parent / name, self._volume)
+        except UserInputError as error:
+            self._fault(f"{where}: {error}")
+            return None
+        return MaskPrompt(np.moveaxis(labels, axis, 0)[index] > 0, axis, index)
+
+    def _voxel(self, where: str, what: str, value: Any) -> tuple[float, float, float] | None:
+        if (
+            not isinstance(value, list)
+            or len(value) != 3
+            or not all(isinstance(c, int | float) and not isinstance(c, bool) and abs(c) < 1e9 for c in value)
+        ):
+            triple = "[x, y, z]" if self._world else "[i, j, k]"
+            self._fault(f'{where}: "{what}" must be three numbers {triple}; got {_show(value)}.')
+            return None
+        if self._world:
+            i, j, k = (float(c) for c in self._volume.world_to_voxel(value))
+            return i, j, k
+        i, j, k = value
+        return i, j, k
+
+    def _unknown(self, where: str, entry: dict[str, Any], known: tuple[str, ...]) -> None:
+        for key in entry:
+            if key not in known:
+                self._fault(f"{where}: the key {key!r} is not known; known are {', '.join(known)}.")
+
+    def _fault(self, sentence: str) -> None:
+        self._faults.append(f"{self._file.name}: {sentence}")
+
+
+def _is_index(value: Any, count: int) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < count
+
+
+def _show(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
