@@ -42,6 +42,11 @@ class Mailbox:
         self._letters.append(letter)
         self.wake()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether something has arrived."""
+        return bool(self._letters)
+
     def collect(self) -> None:
         """Call what has arrived; on the main thread only."""
         for _ in range(len(self._letters)):
@@ -63,7 +68,8 @@ class Stream(Generic[T]):
     Attributes
     ----------
     start : callable
-        Begins the run; its iterator is advanced on the inference thread.
+        Begins the run, given the event that will ask it to stop; its iterator is advanced on the
+        inference thread.
     each : callable
         Gets the pieces on the main thread, as many at once as have come in since the last call.
     done : callable
@@ -72,7 +78,7 @@ class Stream(Generic[T]):
         Called once instead of `done` when the run raised.
     """
 
-    start: Callable[[], Iterator[T]]
+    start: Callable[[threading.Event], Iterator[T]]
     each: Callable[[list[T]], None]
     done: Callable[[], None]
     failed: Callable[[BaseException], None]
@@ -130,7 +136,7 @@ class InferenceThread:
 
     def stream(
         self,
-        start: Callable[[], Iterator[T]],
+        start: Callable[[threading.Event], Iterator[T]],
         each: Callable[[list[T]], None],
         done: Callable[[], None],
         failed: Callable[[BaseException], None],
@@ -191,7 +197,7 @@ class InferenceThread:
     def _advance(self, stream: Stream[Any], iterator: Iterator[Any] | None) -> Iterator[Any] | None:
         """One step of a stream; gives its iterator, or None when it has ended."""
         try:
-            iterator = stream.start() if iterator is None else iterator
+            iterator = stream.start(stream.stopping) if iterator is None else iterator
             piece = next(iterator)
         except StopIteration:
             self._end(stream, stream.done)
