@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tifffile
+import torch
+from scipy import ndimage
+
+from napari_sam2.models.base import Decoded, ModelCard, ViewPolicy
 
 MPP = 0.25
 
@@ -55,6 +59,38 @@ def stained(shape, *discs):
 def disc(shape, row, col, radius):
     rows, cols = np.ogrid[: shape[0], : shape[1]]
     return (rows - row) ** 2 + (cols - col) ** 2 <= radius**2
+
+
+class ComponentModel:
+    """Knows the answer: the connected dark component under the first positive click, seen whole."""
+
+    def __init__(self, input_size=256, threshold=0.7):
+        self.card = ModelCard("component", "classical")
+        self.view_policy = ViewPolicy(zoom=False)
+        self.input_size = input_size
+        self.max_memories = 0
+        self.device = torch.device("cpu")
+        self.threshold = threshold
+        self.n_decoded = 0
+
+    def encode(self, images):
+        return [(image,) for image in images]
+
+    def decode(self, requests):
+        self.n_decoded += len(requests)
+        return [self._decode(request) for request in requests]
+
+    def remember(self, requests):
+        return [None for _ in requests]
+
+    def _decode(self, request):
+        image = request.features[0].numpy()
+        dark = (image.mean(axis=0) < self.threshold) & (image.max(axis=0) > 0)
+        labels, _ = ndimage.label(dark)
+        x, y = np.clip(np.rint(request.prompts.points[0].numpy()).astype(int), 0, self.input_size - 1)
+        mask = labels == labels[y, x] if labels[y, x] else np.zeros_like(dark)
+        logits = torch.from_numpy(np.where(mask, 10.0, -10.0).astype(np.float32))
+        return Decoded(logits, 5.0 if mask.any() else -5.0, 0.9)
 
 
 @pytest.fixture(scope="session")
