@@ -78,12 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not hasattr(error, "format_message"):
             raise
         # typer's own usage errors: an unknown option, a missing argument.
-        hint = "; see --help."
-        typer.echo(f"napari-sam2: {str(error.format_message()).rstrip('.')}{hint}", err=True)
+        typer.echo(f"napari-sam2: {str(error.format_message()).rstrip('.?')}; see --help.", err=True)
         return EXIT_INPUT
     return result if isinstance(result, int) else 0
 
 
 def _register() -> None:
     """Import the commands, each of which adds itself to `app`."""
-    from napari_sam2.cli import demo, doctor, models, segment, window  # noqa: F401
+    from napari_sam2.cli import demo, doctor, evaluate, export, measure, models, segment, train, window  # noqa: F401

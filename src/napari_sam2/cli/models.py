@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from napari_sam2.cli.app import app
 from napari_sam2.cli.progress import errors
@@ -28,7 +28,7 @@ def list_models() -> None:
     from napari_sam2.models.classical import ClassicalModel
     from napari_sam2.models.zoo import FILES, ZOO, folder_of, models_folder
 
-    table = Table("name", "here", "MB", "licence", "what it is")
+    table = Table(Column("name", no_wrap=True), "here", "MB", "licence", "what it is")
     built_in = ClassicalModel().card
     table.add_row(built_in.name, "built in", "0", built_in.license, built_in.summary)
     for entry in ZOO.values():
