@@ -29,6 +29,8 @@ __all__ = ["Rollout", "RolloutSettings", "StepInputs"]
 
 #: Most clicks kept per slice.
 MAX_POINTS = 8
+#: Share of answers to be corrected that are shown as a plain mask.
+HARD_PRIOR = 0.4
 #: Largest view of a bare click over the object's side.
 FARTHEST = 6.5
 #: Share of bare clicks whose view is centred on the click.
@@ -207,7 +209,7 @@ class Rollout:
         follow = ~stay | torch.tensor(self.rng.random(len(correct)) < FOLLOW_CORRECTED) | torch.tensor(refined)
         self.views = torch.where(follow[:, None], self._following(correct), self.views)
         moved = resample(self.probability, shift_between(self.views, old_views, self.settings.size))
-        self.prior = torch.where(stay[:, None, None], moved, torch.zeros_like(moved))
+        self.prior = torch.where(stay[:, None, None], self._hardened(moved), torch.zeros_like(moved))
         self.has_prior = stay.float()
         self.given_mask = torch.zeros_like(self.given_mask)
         self._look()
@@ -223,6 +225,13 @@ class Rollout:
         return [
             c and bool(r < self.settings.refine) for c, r in zip(correct, self.rng.random(len(correct)), strict=True)
         ]
+
+    def _hardened(self, probability: Tensor) -> Tensor:
+        """Some answers as plain masks: what an engine has when the view has moved, or a person edited."""
+        if self.settings.refine <= 0:
+            return probability
+        chosen = torch.from_numpy(self.rng.random(len(probability)) < HARD_PRIOR)
+        return torch.where(chosen[:, None, None], (probability > 0.5).float(), probability)
 
     def _look(self) -> None:
         self.image, self.truth = cut(self.clips, self.cursor, self.views, self.settings.size)
