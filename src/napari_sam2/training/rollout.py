@@ -23,6 +23,7 @@ from napari_sam2.models.small.channels import (
 from napari_sam2.models.small.net import TOKEN_STRIDE, NetOutput, Tokens
 from napari_sam2.training.annotator import careless_mask, corrective_click, first_click, jittered_box, mask_box
 from napari_sam2.training.clip import Clip, cut, shift_between, to_frame, to_view
+from napari_sam2.training.remembered import Remembered
 from napari_sam2.training.withhold import withhold
 
 __all__ = ["Rollout", "RolloutSettings", "StepInputs"]
@@ -91,24 +92,6 @@ class StepInputs:
     visible: Tensor
 
 
-@dataclass(slots=True)
-class _Memory:
-    """One remembered slice for each clip."""
-
-    image: Tensor
-    mask: Tensor
-    features: Tensor
-    views: Tensor
-    present: Tensor
-
-    def keep(self, new: _Memory, where: Tensor) -> None:
-        """Take over the samples of ``new`` where ``where`` is True."""
-        for name in ("image", "mask", "features", "views", "present"):
-            old, fresh = getattr(self, name), getattr(new, name)
-            chosen = where.view(-1, *(1,) * (old.dim() - 1))
-            setattr(self, name, torch.where(chosen, fresh, old))
-
-
 class Rollout:
     """See the module's first lines.
 
@@ -133,7 +116,7 @@ class Rollout:
         width: int,
     ) -> None:
         self.clips, self.rng, self.settings = clips, rng, settings
-        count, size, grid = len(clips), settings.size, settings.size // TOKEN_STRIDE
+        count, size = len(clips), settings.size
         self.cursor = [0] * count
         self.boxes = torch.zeros(count, 4)
         self.has_box = torch.zeros(count)
@@ -147,17 +130,10 @@ class Rollout:
         self._look()
         self._prompt(kinds)
         self._centre_on_clicks(kinds)
-        empty = _Memory(
-            torch.zeros(count, size, size),
-            torch.zeros(count, size, size),
-            torch.zeros(count, width, grid, grid),
-            self.views.clone(),
-            torch.zeros(count),
-        )
-        self.last = empty
-        self.anchor = _Memory(*(getattr(empty, n).clone() for n in ("image", "mask", "features", "views", "present")))
+        self.last = Remembered.nothing(self.views, size, width)
+        self.anchor = Remembered.nothing(self.views, size, width)
         self.probability = torch.zeros(count, size, size)
-        self.features = empty.features
+        self.features = self.last.features
 
     def inputs(self) -> StepInputs:
         """Channels, memories and truth of the current step."""
@@ -292,7 +268,7 @@ class Rollout:
             use_truth = use_truth | (lost & torch.tensor(self.rng.random(len(where)) < 0.7))
             mask = torch.where(use_truth[:, None, None], careless_mask(self.rng, self.truth, 1.0), mask)
         mask = torch.where(self.given_mask[:, None, None], self.truth, mask)
-        new = _Memory(self.image, mask, self.features, self.views, torch.ones(len(where)))
+        new = Remembered(self.image, mask, self.features, self.views, torch.ones(len(where)))
         prompted = (self.has_box + self.has_prior + (self.labels >= 0).any(1).float()) > 0
         self.last.keep(new, where)
         self.anchor.keep(new, where & prompted)
