@@ -51,7 +51,7 @@ def load_model(
         from napari_sam2.models.small.model import load_bundled, load_small
 
         where = resolve_device(device)
-        return load_bundled(where) if str(name) == "bundled" else load_small(Path(name), where)
+        return load_bundled(where) if str(name) == "bundled" else load_small(Path(name), device=where)
     from napari_sam2.models.sam2.loading import load_sam2
 
     if Path(name).is_dir():
