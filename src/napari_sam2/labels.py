@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_sam2.results import SliceMask
     from napari_sam2.volume import Volume
 
-__all__ = ["OVERLAP_RULES", "ObjectMasks", "compose", "compose_slice", "label_dtype"]
+__all__ = ["OVERLAP_RULES", "ObjectMasks", "compose", "compose_slice", "consecutive_ids", "label_dtype"]
 
 OVERLAP_RULES: Final = ("first", "last")
 """Who keeps a voxel that several objects claim: the object created first, or the one created last."""
@@ -79,6 +79,25 @@ def compose(volume: Volume, objects: Sequence[ObjectMasks], overlap: str = "firs
             window = plane.take(labels, index)[mask.row : mask.row + height, mask.col : mask.col + width]
             window[mask.crop] = obj.object_id
     return labels
+
+
+def consecutive_ids(labels: NDArray[np.integer]) -> tuple[NDArray[np.integer], dict[int, int]]:
+    """Number the ids of a label map from 1 without gaps, as nnU-Net demands.
+
+    Returns
+    -------
+    labels : (I, J, K) array
+        dtype by `label_dtype`.
+    mapping : dict of int to int
+        Old id -> new id, by rising old id; keep it, for it cannot be found again.
+    """
+    ids = np.unique(labels)
+    ids = ids[ids != 0]
+    numbered: NDArray[np.integer]
+    mapping = {int(old): new for new, old in enumerate(ids, start=1)}
+    numbered = (np.searchsorted(ids, labels) + 1).astype(label_dtype(len(mapping)))
+    numbered[labels == 0] = 0
+    return numbered, mapping
 
 
 def compose_slice(

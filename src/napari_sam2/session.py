@@ -389,7 +389,10 @@ class Session:
         before: list[Prompt],
         after: list[Prompt],
     ) -> SliceResult:
-        others = [anchor for i in obj.anchors if i != index and (anchor := self._anchor(obj, i)) is not None]
+        # As in SAM 2, a slice that was reached by propagation is answered with the memory of the prompted
+        # ones, and a slice that is prompted for the first time on its own.
+        tracked = index in obj.results and not obj.results[index].prompted
+        others = self._anchors(obj) if tracked else []
         previous = _to_correct(obj, index, before, after)
         anchor = self.engine(obj.axis).predict(index, prompts, previous=previous, others=others)
         result = SliceResult(obj.object_id, obj.axis, index, anchor.mask, anchor.scores, prompted=True)

@@ -182,7 +182,7 @@ class Sam2Model:
         logits = _resize(given * MASK_SCALE + MASK_BIAS, network.prompt_encoder.mask_input_size[0], antialias=True)
         top = torch.stack([r.features[2] for r in batch])
         points, labels = _no_points(len(batch), self.device)
-        pointed = self._run_decoder(top, batch, points, labels, network.mask_downsample(given), multimask=True)
+        pointed = self._run_decoder(top, batch, points, labels, network.mask_downsample(given), multimask=False)
         answers = []
         for mask, low, answer in zip(given, logits, pointed, strict=True):
             present = bool((mask > 0).any())
