@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import colorsys
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+
+from napari_sam2.structures import colour_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,20 +17,10 @@ if TYPE_CHECKING:
     from napari_sam2.volume import SlicePlane, Volume
     from napari_sam2.window import Window
 
-__all__ = ["colour_of", "montage"]
+__all__ = ["montage"]
 
 TILE: Final = 260
 """Side in pixels that a slice is enlarged to."""
-
-
-def colour_of(object_id: int) -> tuple[int, int, int]:
-    """A colour (red, green, blue) for an object: neighbouring ids differ strongly in hue.
-
-    Hues advance by the golden angle, so that any run of ids is spread over the circle.
-    """
-    hue = (0.02 + (object_id - 1) * 0.381966) % 1.0
-    red, green, blue = colorsys.hsv_to_rgb(hue, 0.75, 1.0)
-    return round(red * 255), round(green * 255), round(blue * 255)
 
 
 def montage(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Code", "Structure", "find_code", "structures_for"]
+__all__ = ["Code", "Structure", "colour_of", "find_code", "structures_for"]
 
 _GOLDEN_RATIO: Final = 0.61803398875
 """Turning the hue by it keeps any number of neighbouring ids apart."""
@@ -114,11 +114,12 @@ def structures_for(label_ids: Iterable[int], names: Mapping[int, str] | None = N
     found = []
     for label_id in sorted({int(i) for i in label_ids} - {0}):
         name = names.get(label_id) or f"object {label_id}"
-        found.append(Structure(label_id, name, _colour(label_id), find_code(name)))
+        found.append(Structure(label_id, name, colour_of(label_id), find_code(name)))
     return found
 
 
-def _colour(label_id: int) -> tuple[int, int, int]:
+def colour_of(label_id: int) -> tuple[int, int, int]:
+    """A colour (red, green, blue) for an id: hues advance by the golden ratio, so any run of ids is spread out."""
     hue = (label_id * _GOLDEN_RATIO) % 1.0
     saturation = 0.55 + 0.1 * (label_id % 4)
     red, green, blue = colorsys.hsv_to_rgb(hue, saturation, 0.95)

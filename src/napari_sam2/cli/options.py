@@ -24,9 +24,11 @@ __all__ = [
     "Image",
     "Model",
     "Overwrite",
+    "Series",
     "VolumeIndex",
     "WindowSpec",
     "prompts_from_flags",
+    "series_choice",
     "slice_range",
 ]
 
@@ -43,6 +45,9 @@ WindowSpec = Annotated[
 ]
 VolumeIndex = Annotated[
     int | None, typer.Option("--volume", help="Which volume of a file that holds several, counted from 0.")
+]
+Series = Annotated[
+    str | None, typer.Option("--series", help="Which DICOM series of a folder, by its place in the list or its UID.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 
@@ -69,6 +74,11 @@ def prompts_from_flags(boxes: Sequence[str], points: Sequence[str], negatives: S
     if faults:
         raise UserInputError("\n".join(faults))
     return [ObjectPrompts(1, tuple(prompts))] if prompts else []
+
+
+def series_choice(text: str | None) -> str | int | None:
+    """A DICOM series by its place in the list (a number) or by its UID."""
+    return int(text) if text is not None and text.isdigit() else text
 
 
 def slice_range(text: str | None) -> range | None:

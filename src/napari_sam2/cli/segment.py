@@ -17,9 +17,11 @@ from napari_sam2.cli.options import (
     Image,
     Model,
     Overwrite,
+    Series,
     VolumeIndex,
     WindowSpec,
     prompts_from_flags,
+    series_choice,
     slice_range,
 )
 from napari_sam2.cli.progress import errors, shown
@@ -57,6 +59,7 @@ def segment(
     direction: Annotated[str, typer.Option("--direction", help="both, forward, backward or none.")] = "both",
     window: WindowSpec = "auto",
     volume: VolumeIndex = None,
+    series: Series = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -68,17 +71,20 @@ def segment(
 
     napari-sam2 segment ct.nii.gz -o liver.nii.gz --box 40,30,60,90,80,60
     """
-    from napari_sam2.io import check_output, read_volume, write_labels
+    from napari_sam2.io import check_output, read_volume
     from napari_sam2.models import load_model
+    from napari_sam2.provenance import check_sidecars, save_session
     from napari_sam2.session import Session
 
     wanted = slice_range(slices)
     _check_direction(direction)
     flagged = prompts_from_flags(box or [], point or [], negative or [])
-    scan = read_volume(image, volume_index=volume)
+    scan = read_volume(image, volume_index=volume, series=series_choice(series))
     for note in scan.source.notes:
         errors.print(f"note: {note}", markup=False)
     check_output(output, scan, overwrite=overwrite)
+    if not overwrite:
+        check_sidecars(output)
     objects = _objects(flagged, prompts, scan)
     session = Session(
         scan,
@@ -87,7 +93,8 @@ def segment(
         axis=None if plane is None else scan.axis_of_plane(plane),
     )
     seconds = run_session(session, objects, wanted, direction)
-    written = write_labels(session.label_map(), scan, output, overwrite=overwrite)
+    settings = {"direction": direction, "slices": [wanted.start, wanted.stop] if wanted else None}
+    written = save_session(session, output, overwrite=overwrite, settings=settings)
     _report(session, written, seconds, as_json)
 
 

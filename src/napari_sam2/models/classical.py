@@ -57,7 +57,7 @@ LIKELIHOOD_LIMIT: Final = 3.0
 PRIOR_WEIGHT: Final = 1.2
 """What the mask of the slice just passed counts, far from its edge, against the likelihood's limit."""
 
-CORRECTION_WEIGHT: Final = 0.4
+CORRECTION_WEIGHT: Final = 0.1
 """What is left of that prior when a click says that the mask is wrong."""
 
 PRIOR_REACH: Final = 0.35
