@@ -172,7 +172,7 @@ class Sam2Model:
         top = torch.stack([r.features[2] for r in batch])
         points, labels = _no_points(len(batch), self.device)
         dense = network.prompt_encoder.mask_embed(network.mask_downsample(given))
-        pointed = self._run_decoder(top, batch, points, labels, dense, multimask=True)
+        pointed = self._run_decoder(top, batch, points, labels, dense, multimask=False)
         answers = []
         for mask, low, answer in zip(given, logits, pointed, strict=True):
             present = bool((mask > 0).any())
