@@ -64,8 +64,8 @@ class Measurement:
     surface_mm2 : float
         Area of its marching-cubes mesh.
     long_axis_mm, short_axis_mm : float
-        RECIST: the longest diameter in any axial slice, and the longest one at right angles to it in
-        the same slice; of the convex outline, from voxel edge to voxel edge.
+        RECIST: the longest diameter of a connected region in any axial slice, and the longest one at
+        right angles to it there; of the convex outline, from voxel edge to voxel edge.
     axis_slice : int
         That slice's index.
     low, high : tuple of int
@@ -241,6 +241,8 @@ def _surface(crop: NDArray[np.bool_], volume: Volume) -> float:
 
 def _recist(crop: NDArray[np.bool_], start: NDArray[Any], volume: Volume) -> tuple[float, float, int]:
     """Long axis, short axis (mm) and slice index."""
+    from scipy import ndimage
+
     axis = volume.axis_of_plane("axial")
     rows, cols = (a for a in range(3) if a != axis)
     # Both in-plane steps as 2-D vectors, from their lengths and the angle between them.
@@ -250,8 +252,9 @@ def _recist(crop: NDArray[np.bool_], start: NDArray[Any], volume: Volume) -> tup
     step = np.array([[length, 0.0], [along, math.sqrt(max(float(b @ b) - along * along, 0.0))]])
     best = (0.0, 0.0, 0)
     for index, mask in enumerate(np.moveaxis(crop, axis, 0)):
-        if mask.any():
-            long_axis, short_axis = _diameters(_corners(mask) @ step)
+        regions, count = ndimage.label(mask, structure=np.ones((3, 3)))
+        for region in range(1, count + 1):
+            long_axis, short_axis = _diameters(_corners(regions == region) @ step)
             if long_axis > best[0]:
                 best = (long_axis, short_axis, index + int(start[axis]))
     return best

@@ -7,7 +7,6 @@ was accepted and the memory is known to suffice.
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_sam2.errors import EnvironmentLacksError, ImageFileError
-from napari_sam2.io.dicom_series import choose_series, find_series, require_pydicom
+from napari_sam2.io.dicom_series import choose_series, find_series, quiet, require_pydicom
 from napari_sam2.io.dicom_stack import Slice, Stack, slices_of, stack
 from napari_sam2.io.payload import check_total_memory, sha256_of
 from napari_sam2.volume import Source, Volume
@@ -76,10 +75,11 @@ def read_dicom(
     """
     place = Path(path)
     chosen = choose_series(find_series(place), series, place.name)
-    planes = [s for file, tags in chosen.datasets for s in slices_of(file, tags)]
-    found = stack(planes, volume_index, place.name)
-    photometric = {str(tags.get("PhotometricInterpretation", "")) for _, tags in chosen.datasets}
-    notes = [*found.notes, *_notes(chosen.datasets, photometric, place.name)]
+    with quiet():
+        planes = [s for file, tags in chosen.datasets for s in _planes(file, tags)]
+        found = stack(planes, volume_index, place.name)
+        photometric = {str(tags.get("PhotometricInterpretation", "")) for _, tags in chosen.datasets}
+        notes = [*found.notes, *_notes(chosen.datasets, photometric, place.name)]
     voxels = _voxels(found, place.name, is_colour=photometric <= set(_COLOUR))
     files = sorted({s.path for s in found.slices})
     source = Source(
@@ -93,6 +93,13 @@ def read_dicom(
         files=tuple(files),
     )
     return Volume(voxels, found.affine, found.oriented, source)
+
+
+def _planes(path: Path, tags: Any) -> list[Slice]:
+    try:
+        return slices_of(path, tags)
+    except (TypeError, ValueError, OverflowError) as error:  # the reason may quote a value
+        raise ImageFileError(f"{path.name} has tags that are not valid DICOM; export it again.") from error
 
 
 def _notes(datasets: Sequence[tuple[Path, Any]], photometric: set[str], name: str) -> list[str]:
@@ -143,8 +150,7 @@ def _narrowed(voxels: NDArray[Any]) -> NDArray[Any]:
 def _open(path: Path) -> Any:
     pydicom = require_pydicom()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             return pydicom.dcmread(path)
     except Exception as error:  # pydicom raises many kinds on damaged files
         raise ImageFileError(f"{path.name} is damaged and cannot be read; copy it again.") from error
@@ -156,8 +162,7 @@ def _decode(dataset: Any, plane: Slice, is_colour: bool) -> NDArray[Any]:
     if "PixelData" not in dataset:
         raise ImageFileError(f"{plane.label} holds no pixels; export it again.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             pixels = np.asarray(pixel_array(dataset, index=plane.frame))
     except (RuntimeError, NotImplementedError) as error:
         if "Unable to" in str(error) or isinstance(error, NotImplementedError):

@@ -6,7 +6,6 @@ standard makes a SEG carry the patient and study of its source: say `PATIENT_NOT
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +15,7 @@ from napari_sam2 import __version__
 from napari_sam2.errors import EnvironmentLacksError, GeometryError, ImageFileError, UserInputError
 from napari_sam2.io.atomic import atomic_write
 from napari_sam2.io.dicom import DicomSource
+from napari_sam2.io.dicom_series import quiet, read_tags
 from napari_sam2.io.lattice import onto_grid
 from napari_sam2.io.lps import affine_from_lps, lps_from_affine
 from napari_sam2.io.payload import existing_file
@@ -102,9 +102,8 @@ def write_dicom_seg(
     if not isinstance(volume.source.header, DicomSource):
         raise UserInputError(f"{volume.source.name} is not DICOM, so no DICOM SEG can refer to it; write NIfTI.")
     numbers, segments = _numbered(labels, volume, structures)
-    source = _source_images(volume)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about odd values in the source, which may name the patient
+    with quiet():
+        source = _source_images(volume)
         # highdicom takes axis 0 across frames: (slice, row, column), so that frames are the source's planes.
         array = highdicom.Volume(
             array=segments.transpose(2, 1, 0),
@@ -119,6 +118,11 @@ def write_dicom_seg(
             tag = getattr(error, "name", None) or str(error)
             raise ImageFileError(
                 f"{volume.source.name} lacks the tag {tag}, which a DICOM SEG must carry over; write NIfTI instead."
+            ) from error
+        except (TypeError, ValueError, KeyError) as error:  # the reason may quote the patient
+            raise ImageFileError(
+                f"{volume.source.name} has tags that are not valid DICOM, so no SEG can refer to it; write NIfTI "
+                "instead."
             ) from error
         with atomic_write(target, overwrite=overwrite) as temporary:
             seg.save_as(temporary)
@@ -151,8 +155,7 @@ def read_dicom_seg(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArra
     import pydicom
 
     file = existing_file(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         try:
             dataset = pydicom.dcmread(file)
             _correct_slice_distance(dataset, volume)
@@ -178,8 +181,6 @@ def read_dicom_seg(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArra
 
 def is_dicom_seg(path: Path) -> bool:
     """Whether a file is a DICOM SEG."""
-    from napari_sam2.io.dicom_series import read_tags
-
     tags = read_tags(path)
     return tags is not None and tags.get("Modality") == "SEG"
 
@@ -224,13 +225,30 @@ def _source_images(volume: Volume) -> list[Any]:
     images = []
     for file in dict.fromkeys(s.path for s in volume.source.header.slices):
         existing_file(file)
-        images.append(pydicom.dcmread(file, stop_before_pixels=True))
+        tags = pydicom.dcmread(file, stop_before_pixels=True)
+        if not tags.get("SpecificCharacterSet", "x"):
+            del tags.SpecificCharacterSet  # empty, as some exporters leave it, means the default
+        _share_groups(tags)
+        images.append(tags)
     for tag in _REQUIRED:
         if tag not in images[0]:
             raise ImageFileError(
                 f"{volume.source.name} lacks the tag {tag}, which a DICOM SEG must carry over; write NIfTI instead."
             )
     return images
+
+
+def _share_groups(tags: Any) -> None:
+    """Copy plane groups that every frame repeats to where highdicom 0.28 looks for them.
+
+    The stack was checked when it was read, so that all frames agree.
+    """
+    if "SharedFunctionalGroupsSequence" not in tags or "PerFrameFunctionalGroupsSequence" not in tags:
+        return
+    shared, first = tags.SharedFunctionalGroupsSequence[0], tags.PerFrameFunctionalGroupsSequence[0]
+    for group in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
+        if group not in shared and group in first:
+            setattr(shared, group, first[group].value)
 
 
 def _segmentation(
@@ -311,8 +329,6 @@ def _correct_slice_distance(dataset: Any, volume: Volume) -> None:
 def _check_frame_of_reference(seg: Any, volume: Volume, name: str) -> None:
     if not isinstance(volume.source.header, DicomSource):
         return
-    from napari_sam2.io.dicom_series import read_tags
-
     tags = read_tags(volume.source.header.slices[0].path)
     image = None if tags is None else tags.get("FrameOfReferenceUID")
     if image is not None and seg.get("FrameOfReferenceUID") not in (None, image):
