@@ -16,7 +16,16 @@ from napari_sam2.errors import EnvironmentLacksError, ImageFileError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Series", "choose_series", "find_series", "is_dicom", "quiet", "read_tags", "require_pydicom"]
+__all__ = [
+    "Series",
+    "choose_series",
+    "find_series",
+    "invalid_tags",
+    "is_dicom",
+    "quiet",
+    "read_tags",
+    "require_pydicom",
+]
 
 _PREAMBLE: Final = 128
 
@@ -161,8 +170,14 @@ def _find_series(place: Path) -> list[Series]:
     by_uid: dict[str, list[tuple[Path, Any]]] = defaultdict(list)
     for file in [place] if place.is_file() else _files(place):
         tags = read_tags(file)
-        if tags is not None and "Rows" in tags and tags.get("Modality") not in _NOT_IMAGES:
-            by_uid[str(tags.get("SeriesInstanceUID", ""))].append((file, tags))
+        if tags is None:
+            continue
+        try:
+            if "Rows" in tags and tags.get("Modality") not in _NOT_IMAGES:
+                int(tags.Rows), int(tags.Columns)
+                by_uid[str(tags.get("SeriesInstanceUID", ""))].append((file, tags))
+        except Exception as error:  # values are converted here, and pydicom raises many kinds
+            raise invalid_tags(file) from error
     if not by_uid:
         raise ImageFileError(f"{place.name} holds no DICOM images; choose the folder with the series itself.")
     ordered = sorted(by_uid.items(), key=lambda item: (_number(item[1][0][1]), item[0]))
@@ -172,6 +187,11 @@ def _find_series(place: Path) -> list[Series]:
         modality = str(first.get("Modality", "") or "")
         found.append(Series(uid, modality, int(first.Rows), int(first.Columns), tuple(datasets)))
     return found
+
+
+def invalid_tags(path: Path) -> ImageFileError:
+    """The error for values that are none; what pydicom says of them may quote the patient."""
+    return ImageFileError(f"{path.name} has tags that are not valid DICOM; copy or export it again.")
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -186,5 +206,5 @@ def _files(folder: Path) -> Iterator[Path]:
 def _number(tags: Any) -> int:
     try:
         return int(tags.get("SeriesNumber") or 0)
-    except (TypeError, ValueError):
+    except Exception:  # pydicom raises many kinds; without a number the order is that of the UIDs
         return 0
