@@ -53,9 +53,18 @@ class Change:
 
 @dataclass(eq=False)
 class Step:
-    """One action of a person and everything it changed."""
+    """One action of a person and everything it changed.
+
+    Attributes
+    ----------
+    label : str
+        What it was, for menus and the journal.
+    details : dict
+        With which choices it was done, as plain values.
+    """
 
     label: str
+    details: dict[str, Any] = field(default_factory=dict)
     _changes: dict[tuple[int, str, int | None], Change] = field(default_factory=dict)
 
     def note(self, change: Change) -> None:

@@ -71,6 +71,7 @@ class Session:
         self.store = ObjectStore()
         self.history = History(self.store.read, self.store.write)
         self.on_step: list[Callable[[Step], None]] = []
+        self.on_event: list[Callable[..., None]] = []
         self._model = model
         self._window = window if isinstance(window, Window) else choose_window(volume, window)
         self._engines: dict[int, Engine] = {}
@@ -90,6 +91,7 @@ class Session:
         if window != self._window:
             self._window = window
             self._engines.clear()
+            self._tell("window", low=window.low, high=window.high, name=window.name)
 
     @property
     def model(self) -> SegmentationModel:
@@ -102,6 +104,7 @@ class Session:
             self._model = model
             self._engines.clear()
             self.store.forget_answers()
+            self._tell("model", name=model.card.name, sha256=model.card.sha256)
 
     def engine(self, axis: int) -> Engine:
         """The engine for slices across `axis`."""
@@ -291,7 +294,9 @@ class Session:
         unprompted = [f"object {o.object_id}: it has no prompt to start from." for o in chosen if not o.anchors]
         if unprompted or not chosen:
             raise PromptError(unprompted or ["There is no object to propagate: give a box, a point or a mask."])
-        step = Step("propagation")
+        step = Step(
+            "propagation", {"direction": direction, "range": None if slices is None else [slices.start, slices.stop]}
+        )
         try:
             for axis in sorted({obj.axis for obj in chosen}):
                 along = {obj.object_id: obj for obj in chosen if obj.axis == axis}
@@ -328,12 +333,18 @@ class Session:
     def undo(self) -> str:
         """Take back the last action; its name, or an empty string when there is none."""
         step = self.history.undo()
-        return "" if step is None else step.label
+        if step is None:
+            return ""
+        self._tell("undo")
+        return step.label
 
     def redo(self) -> str:
         """Do the last undone action again; its name, or an empty string when there is none."""
         step = self.history.redo()
-        return "" if step is None else step.label
+        if step is None:
+            return ""
+        self._tell("redo")
+        return step.label
 
     def _propagate_along(
         self,
@@ -419,6 +430,10 @@ class Session:
         step = Step(label)
         self.store.set(step, self.objects[object_id], name, value)
         self._finish(step)
+
+    def _tell(self, event: str, **details: Any) -> None:
+        for listener in self.on_event:
+            listener(event, **details)
 
     def _finish(self, step: Step) -> None:
         if len(step):
