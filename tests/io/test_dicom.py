@@ -270,7 +270,7 @@ def test_without_pydicom_the_extra_is_named(tmp_path, monkeypatch):
 def test_nothing_of_the_patient_is_in_the_source(tmp_path):
     make_series(tmp_path / "ct")
     text = repr(read_volume(tmp_path / "ct").source)
-    assert "DOE" not in text
+    assert "ZYXW" not in text
     assert "MRN" not in text
 
 

@@ -138,12 +138,14 @@ def _baselines(case: Case, masks: Mapping[str, NDArray[np.bool_]], protocols: tu
         scores |= _walker_clicks(image, truth)
     for protocol, first in (("box-propagate", masks.get("box")), ("mask-propagate", truth)):
         if protocol in protocols and first is not None:
-            # Both are told where the object ends, which the model is not.
+            # The first two are told where the object ends, which the model is not; the last two are not told.
             present = np.asarray(truths.any((1, 2)), bool)
             copied = copy_through(first, case.index, present)
             walked = walk_through(images, first, case.index)
             scores[f"{protocol}: copy"] = dice(copied, truths)
             scores[f"{protocol}: walker"] = dice(walked & present[:, None, None], truths)
+            everywhere = copy_through(first, case.index, np.ones(len(truths), bool))
+            scores[f"{protocol}: copy, end unknown"] = dice(everywhere, truths)
             scores[f"{protocol}: walker, end unknown"] = dice(walked, truths)
     return scores
 

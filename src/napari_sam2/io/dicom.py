@@ -90,6 +90,7 @@ def read_dicom(
         modality=chosen.modality,
         header=DicomSource(found.slices),
         notes=tuple(notes),
+        files=tuple(files),
     )
     return Volume(voxels, found.affine, found.oriented, source)
 

@@ -47,7 +47,7 @@ def read_picture(path: str | os.PathLike[str], *, volume_index: int | None = Non
         is_tiff = stream.read(2) in (b"II", b"MM")
     pixels = _read_tiff(file, volume_index) if is_tiff else _read_png_or_jpeg(file, volume_index)
     pixels = _without_alpha(pixels, file.name)
-    source = Source(file.name, file.absolute(), sha256_of(file), "picture")
+    source = Source(file.name, file.absolute(), sha256_of(file), "picture", files=(file,))
     return Volume(pixels[:, :, np.newaxis], np.eye(4), oriented=False, source=source)
 
 

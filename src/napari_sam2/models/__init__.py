@@ -26,8 +26,9 @@ def load_model(
     Parameters
     ----------
     name : str or Path
-        ``"classical"``, a name of `napari_sam2.models.zoo.ZOO`, or a folder with ``config.json`` and
-        ``model.safetensors`` in transformers' format.
+        ``"classical"``, ``"bundled"``, a name of `napari_sam2.models.zoo.ZOO`, a folder with
+        ``config.json`` and ``model.safetensors`` in transformers' format, or a ``.safetensors`` file
+        made by ``napari-sam2 train``.
     device : str
         ``"auto"`` takes a GPU when there is one.
     input_size : int, optional
@@ -46,6 +47,11 @@ def load_model(
         from napari_sam2.models.classical import ClassicalModel
 
         return ClassicalModel()
+    if str(name) == "bundled" or Path(name).suffix == ".safetensors":
+        from napari_sam2.models.small.model import load_bundled, load_small
+
+        where = resolve_device(device)
+        return load_bundled(where) if str(name) == "bundled" else load_small(Path(name), device=where)
     from napari_sam2.models.sam2.loading import load_sam2
 
     if Path(name).is_dir():

@@ -32,6 +32,8 @@ BATCH = 16
 LUMA = (0.299, 0.587, 0.114)
 #: Logit that stands for certainty where a person's mask is taken as it is.
 CERTAIN = 10.0
+#: Least object score where a person drew a box: it is there, however hard it is to see.
+BOXED_SCORE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,21 +119,27 @@ class SmallModel:
         remembered = [self._remembered(refs) for refs in (anchors, lasts)]
         channels = build_channels(images, prompts, remembered[0][0], remembered[1][0])
         output = self.net(channels, [tokens for _, tokens in remembered])
-        logits = output.logits
-        for index, request in enumerate(requests):
-            given = request.prompts.mask if request.prompts is not None else None
-            if given is not None and not len(request.prompts.points):  # type: ignore[union-attr]
-                # A person's mask is the answer, not a hint.
-                logits[index] = (self._resized(given) - 0.5) * 2 * CERTAIN
         return [
-            Decoded(
-                logits=logits[index],
-                object_score=float(output.presence[index]),
-                predicted_iou=float(torch.sigmoid(output.iou[index])),
-                state=_State(output.features[index]),
+            self._answer(
+                request.prompts,
+                output.logits[index],
+                float(output.presence[index]),
+                float(torch.sigmoid(output.iou[index])),
+                _State(output.features[index]),
             )
-            for index in range(len(requests))
+            for index, request in enumerate(requests)
         ]
+
+    def _answer(
+        self, prompts: ViewPrompts | None, logits: Tensor, object_score: float, predicted_iou: float, state: _State
+    ) -> Decoded:
+        """What a person said stands: a mask given alone is the answer, and a boxed object is there."""
+        if prompts is not None and prompts.mask is not None and not len(prompts.points) and prompts.box is None:
+            given = (self._resized(prompts.mask) - 0.5) * 2 * CERTAIN
+            return Decoded(given, CERTAIN, 1.0, state)
+        if prompts is not None and prompts.box is not None:
+            object_score = max(object_score, BOXED_SCORE)
+        return Decoded(logits, object_score, predicted_iou, state)
 
     def _prompts(self, requests: Sequence[DecodeRequest]) -> PromptBatch:
         size, count = self.input_size, len(requests)
