@@ -130,3 +130,27 @@ def test_one_slice_is_composed_as_the_whole_map_is(axis, overlap):
     plane = volume.plane(axis)
     for index in range(volume.shape[axis]):
         assert np.array_equal(compose_slice(volume, objects, axis, index, overlap), plane.take(whole, index))
+
+
+def test_a_correction_spreads_only_as_far_as_it_changes_something_and_is_one_undo(session):
+    list(session.propagate())
+    before = dict(session.objects[1].results)
+    whole = session.label_map()
+    session.add_prompt(1, Point((24, 22, 24)))
+    spread = list(session.spread(1, 24))
+    assert spread
+    assert all(result.index != 20 for result in spread)
+    untouched = [i for i in before if session.objects[1].results[i] is before[i]]
+    assert len(untouched) > 3
+    session.undo()
+    assert np.array_equal(session.label_map(), whole)
+
+
+def test_a_spreading_correction_stops_at_an_accepted_slice(session):
+    list(session.propagate())
+    session.lock_slice(1, 26)
+    before = dict(session.objects[1].results)
+    session.add_prompt(1, Point((24, 22, 24)))
+    assert {r.index for r in session.spread(1, 24) if r.index > 24} <= {25}
+    assert session.objects[1].results[26] is before[26]
+    assert session.objects[1].results[27] is before[27]

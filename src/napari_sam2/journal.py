@@ -182,7 +182,7 @@ def volume_key(volume: Volume) -> str:
 
 
 def _step(session: Session, line: dict[str, Any]) -> Step:
-    step = Step(line["event"])
+    step = Step(line["event"], {"joined": True} if line.get("joined") else {})
     for written in line["changes"]:
         before = session.store.read(written["object"], written["field"], written.get("slice"))
         change = change_from_json(written, before)
