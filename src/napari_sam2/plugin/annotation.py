@@ -6,7 +6,6 @@ every request brings back a newer one.
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
+    from napari_sam2.plugin.autosave import Autosave
     from napari_sam2.plugin.volumes import ShownVolume
     from napari_sam2.plugin.worker import InferenceThread
     from napari_sam2.results import SliceResult
@@ -48,6 +48,8 @@ class Annotation:
         Its volume and grid.
     session : Session
         Owned by the inference thread from now on.
+    autosave : Autosave
+        Its journal.
     thread : InferenceThread
         Who does the work.
     """
@@ -62,13 +64,20 @@ class Annotation:
     """Prompts were answered: the list of SliceResult."""
 
     def __init__(
-        self, viewer: ViewerModel, image: Image, shown: ShownVolume, session: Session, thread: InferenceThread
+        self,
+        viewer: ViewerModel,
+        image: Image,
+        shown: ShownVolume,
+        session: Session,
+        autosave: Autosave,
+        thread: InferenceThread,
     ) -> None:
         self.image = image
         self.shown = shown
         self.snapshot = session.snapshot()
+        self.autosave = autosave
+        self.earlier = autosave.earlier
         self.closed = False
-        self.opened_on = threading.get_ident()
         self._session: Session | None = session
         self._thread = thread
         active = viewer.layers.selection.active
@@ -91,6 +100,7 @@ class Annotation:
         """Let go of session, volume and model; the layers stay in the viewer."""
         self.closed = True
         self.prompts.close()
+        self._thread.request(self.autosave.close, lambda _: None, lambda _: None)
         # A request that is still waiting finds no session and does nothing.
         self._session = None
 
@@ -124,6 +134,9 @@ class Annotation:
 
     def show(self, snapshot: SessionSnapshot) -> None:
         """Take over a newer snapshot and paint what differs."""
+        if snapshot.undo:
+            # Something was done: the earlier journal is no longer on offer.
+            self.earlier = None
         before, self.snapshot = self.snapshot, snapshot
         self.result.show(before, snapshot)
         self.changed.emit()
@@ -180,6 +193,16 @@ class Annotation:
     def show_object(self, object_id: int, visible: bool) -> None:
         """Show or hide an object; its masks are not touched."""
         self.result.hide_objects(self.result.hidden - {object_id} if visible else self.result.hidden | {object_id})
+        self.changed.emit()
+
+    def resume(self) -> None:
+        """Go on where the journal of an earlier session ended."""
+        self.earlier = None
+        self.ask(self.autosave.resume, lambda _: self.restore_prompts())
+
+    def start_afresh(self) -> None:
+        """Leave the earlier session alone."""
+        self.earlier = None
         self.changed.emit()
 
     def undo(self) -> None:

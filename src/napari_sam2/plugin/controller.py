@@ -13,12 +13,13 @@ from psygnal import Signal
 
 from napari_sam2.plugin.actions import Actions
 from napari_sam2.plugin.annotation import Annotation
+from napari_sam2.plugin.autosave import Autosave
 from napari_sam2.plugin.gestures import GestureTool
 from napari_sam2.plugin.models import ModelChoice, ModelHolder
 from napari_sam2.plugin.planes import show_plane
 from napari_sam2.plugin.pointing import Pointing
 from napari_sam2.plugin.propagation import Progress, Propagation
-from napari_sam2.plugin.saving import NeedsReferenceError, save_labels
+from napari_sam2.plugin.saving import NeedsReferenceError, save_annotation
 from napari_sam2.plugin.volumes import ShownVolume, layer_name_stem, shown_volume
 
 if TYPE_CHECKING:
@@ -198,7 +199,9 @@ class Controller:
 
         def work(session: Session) -> tuple[str, str]:
             try:
-                return save_labels(session.label_map(), shown, path, overwrite=again, **how), ""
+                told = save_annotation(session, shown, path, overwrite=again, **how)
+                annotation.autosave.copy_beside(path)
+                return told, ""
             except NeedsReferenceError as question:
                 return "Not saved yet: one question is open.", str(question)
 
@@ -218,13 +221,14 @@ class Controller:
         self.say(f"Opening {image.name} ...")
         leading = tuple(int(s) for s in self.viewer.dims.current_step[: max(0, image.ndim - 3)])
 
-        def work() -> tuple[ShownVolume, Session]:
+        def work() -> tuple[ShownVolume, Session, Autosave]:
             from napari_sam2.session import Session
 
             shown = shown_volume(image, leading)
-            return shown, Session(shown.volume, self.models.get())
+            session = Session(shown.volume, self.models.get())
+            return shown, session, Autosave(session)
 
-        def done(answer: tuple[ShownVolume, Session]) -> None:
+        def done(answer: tuple[ShownVolume, Session, Autosave]) -> None:
             if image is self._opening and image in self.viewer.layers:
                 self._opening = None
                 self._begin(image, *answer)
@@ -238,8 +242,8 @@ class Controller:
 
         self.thread.request(work, done, failed, key=(id(self), "open"))
 
-    def _begin(self, image: Image, shown: ShownVolume, session: Session) -> None:
-        annotation = Annotation(self.viewer, image, shown, session, self.thread)
+    def _begin(self, image: Image, shown: ShownVolume, session: Session, autosave: Autosave) -> None:
+        annotation = Annotation(self.viewer, image, shown, session, autosave, self.thread)
         if not self._annotations and shown.volume.oriented and self.viewer.dims.ndisplay == 2:
             show_plane(self.viewer, image, shown, shown.volume.plane_name(session.axis))
         self._annotations[image] = annotation

@@ -16,6 +16,7 @@ from napari_sam2.plugin.models import ModelChoice, available_models
 from napari_sam2.plugin.rows import object_rows
 from napari_sam2.plugin.views.buttons import action_button, bind_shortcuts
 from napari_sam2.plugin.views.object_table import ObjectTable
+from napari_sam2.plugin.views.resume_box import ResumeBox
 from napari_sam2.plugin.views.run_box import RunBox
 from napari_sam2.plugin.views.save_box import SaveBox
 from napari_sam2.plugin.volumes import file_behind
@@ -55,6 +56,7 @@ class SegmentPanel(QScrollArea):
         self.status.setWordWrap(True)
         self.status.setMinimumHeight(34)
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        self.resume = ResumeBox()
         self.table = ObjectTable()
         self.run = RunBox(self.controller.actions)
         self.saving = SaveBox()
@@ -111,6 +113,7 @@ class SegmentPanel(QScrollArea):
         form.addRow("Model", self.model)
         layout.addLayout(form)
         layout.addWidget(self.status)
+        layout.addWidget(self.resume)
         layout.addWidget(self.table, 1)
         layout.addWidget(action_button("next_object", actions.next_object))
         history = QHBoxLayout()
@@ -140,6 +143,8 @@ class SegmentPanel(QScrollArea):
         self.table.renamed.connect(lambda i, name: self._with_annotation("rename", i, name))
         self.table.visible_changed.connect(lambda i, on: self._with_annotation("show_object", i, on))
         self.table.finished_changed.connect(lambda i, on: self._with_annotation("finish", i, on))
+        self.resume.resumed.connect(lambda: self._with_annotation("resume"))
+        self.resume.declined.connect(lambda: self._with_annotation("start_afresh"))
         self.saving.save_asked.connect(self._save)
         self.saving.reference_given.connect(lambda path: self._save(reference=path))
         self.saving.no_geometry_asked.connect(lambda: self._save(without_geometry=True))
@@ -173,6 +178,7 @@ class SegmentPanel(QScrollArea):
 
     def _show_objects(self) -> None:
         controller = self.controller
+        self.resume.offer(None if controller.annotation is None else controller.annotation.earlier)
         self.table.show_rows(object_rows(controller.annotation, controller.current_object), controller.current_object)
 
     def _show_status(self, sentence: str) -> None:
