@@ -1,4 +1,4 @@
-"""Calibrate the review score: does doubt find the slices that are wrong?
+"""Calibrate the review score, which has to find the slices that are wrong.
 
 For every labelled structure: a box on its largest slice, propagation, then for each slice the features of
 doubt and the true Dice. Prints per feature and for the weighted sum the AUROC for "Dice < 0.8", and which
@@ -20,7 +20,7 @@ import numpy as np
 from napari_sam2.io import read_labels, read_volume
 from napari_sam2.models import load_model
 from napari_sam2.prompts import Box
-from napari_sam2.review import doubt_of, features_of
+from napari_sam2.review import doubts_of, features_of
 from napari_sam2.session import Session
 
 FEATURES = ("predicted", "neighbours", "direction", "distance", "presence")
@@ -60,6 +60,7 @@ def slices_of(case, model):
             pass
         obj = session.snapshot().objects[1]
         plane = volume.plane(axis)
+        doubts, features = doubts_of(obj), features_of(obj)
         for index, result in obj.slices.items():
             if result.prompted:
                 continue
@@ -73,8 +74,8 @@ def slices_of(case, model):
                 "slice": index,
                 "dice": 2 * float((mask & real).sum()) / total,
                 "wrong": int((mask ^ real).sum()),
-                "doubt": doubt_of(obj, index),
-                **features_of(obj, index),
+                "doubt": doubts[index],
+                **features[index],
             }
 
 
@@ -95,7 +96,8 @@ def report(rows) -> None:
     print(f"  slices with Dice < 0.8: {wrong.mean():.0%}")
     for name in ("doubt", *FEATURES):
         score = np.nan_to_num(np.array([r[name] for r in rows], float), nan=0.0)
-        print(f"  {name:10s} AUROC {auroc(score, wrong):.3f}   queue share for 80 % of the error {share(score, errors):.0%}")
+        part = share(score, errors)
+        print(f"  {name:10s} AUROC {auroc(score, wrong):.3f}   queue share for 80 % of the error {part:.0%}")
     print(f"  {'ideal':10s} queue share for 80 % of the error {share(errors, errors):.0%}")
 
 

@@ -65,11 +65,10 @@ def test_requests_of_all_kinds_are_answered_together_as_one_at_a_time(model):
 def test_all_objects_go_through_memory_attention_in_one_call(model, monkeypatch):
     with torch.inference_mode():
         requests = requests_of_all_kinds(model)[-4:]
+        encoder, attention = model._passes()
         calls = []
-        attention = model._attention
-        monkeypatch.setattr(
-            model, "_attention", lambda top, tokens: calls.append(len(tokens)) or attention(top, tokens)
-        )
+        spied = (encoder, lambda top, of: calls.append(len(of)) or attention(top, of))
+        monkeypatch.setattr(model, "_passes", lambda: spied)
         model.decode(requests)
     assert calls == [4]
 

@@ -11,12 +11,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-import torch.nn.functional as F  # noqa: N812 (torch's own name for it)
 
 from napari_sam2.models.base import Decoded, ViewPolicy
 from napari_sam2.models.sam2.attention import MemoryAttention, MemoryTokens
 from napari_sam2.models.sam2.encoder import Encoder
 from napari_sam2.models.sam2.kernels import pack_linear_modules
+from napari_sam2.models.sam2.precision import Precision, half_of
+from napari_sam2.models.sam2.prompting import (
+    as_points,
+    count_points,
+    is_mask_only,
+    no_points,
+    resize,
+    sine_1d,
+    sine_position,
+)
+from napari_sam2.models.sam2.sizing import at_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +56,10 @@ class _Memory:
     pointer: Tensor
 
 
+WHOLE_SLICE: Final = ViewPolicy(zoom=False)
+"""How SAM 2 was trained."""
+
+
 class Sam2Model:
     """A SAM 2 video model that answers the engine.
 
@@ -55,14 +69,23 @@ class Sam2Model:
         In eval mode, on its device.
     card : ModelCard
         Who it is.
-    dtype : torch.dtype
-        In which numbers are multiplied on a CPU, see `napari_sam2.models.sam2.kernels.Linear`.
+    policy : ViewPolicy
+        What it looks at.
+    half : bool
+        Whether it multiplies in the narrow type that its device is good at, if there is one.
     """
 
-    def __init__(self, network: Any, card: ModelCard, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        network: Any,
+        card: ModelCard,
+        policy: ViewPolicy = WHOLE_SLICE,
+        *,
+        half: bool = False,
+    ) -> None:
         self.network = network
         self.card = card
-        self.view_policy = ViewPolicy(zoom=False)
+        self.view_policy = policy
         self.input_size: int = network.image_size
         self.max_memories: int = max(network.num_maskmem, network.config.max_object_pointers_in_encoder) - 1
         self._n_temporal: int = network.num_maskmem
@@ -71,26 +94,56 @@ class Sam2Model:
         self._grid = (int(grid[0]), int(grid[1]))
         with torch.inference_mode():
             self._image_position = network.get_image_wide_positional_embeddings()
-            token_position = _sine_position(network.vision_encoder.neck, network.hidden_dim, self._grid, self.device)
-            memory_position = _sine_position(network.memory_encoder, network.mem_dim, self._grid, self.device)
+            memory_position = sine_position(network.memory_encoder, network.mem_dim, self._grid, self.device)
             # By temporal index: the encoding of place and of how many slices ago.
             self._memory_positions = [
                 (memory_position + when).squeeze(1) for when in network.memory_temporal_positional_encoding
             ]
-            self._encoder = Encoder(network.vision_encoder, network.mask_decoder, self.input_size, dtype)
-            self._attention = MemoryAttention(network.memory_attention, token_position, dtype)
         pack_linear_modules(network)
+        self._precision = Precision(self.device, half_of(self.device) if half else torch.float32)
+        self._parts: dict[torch.dtype, tuple[Encoder, MemoryAttention]] = {}
 
+    def at_size(self, size: int) -> Sam2Model:
+        """The same weights, looking at views of another size."""
+        if size == self.input_size:
+            return self
+        half = self._precision.dtype != torch.float32
+        return Sam2Model(at_size(self.network, size), self.card, self.view_policy, half=half)
+
+    @torch.inference_mode()
     def encode(self, images: Tensor) -> list[Features]:
         """Features of views: two high-resolution maps for the mask decoder, and the top-level map."""
-        fine, middle, top = self._encoder(images)
+        fine, middle, top = self._precision.run(lambda: self._passes()[0](images), tuple)
         return [(fine[i], middle[i], top[i]) for i in range(len(images))]
 
+    @torch.inference_mode()
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
         """Masks for requests: all of them through memory attention at once, then by number of prompt points."""
+        return self._precision.run(lambda: self._decode(requests), lambda found: [d.logits for d in found])
+
+    @torch.inference_mode()
+    def remember(self, requests: Sequence[RememberRequest]) -> list[Any]:
+        """Memories of slices: mask and features fused by the memory encoder, with the object pointer."""
+        return self._precision.run(lambda: self._remember(requests), lambda found: [m.features for m in found])
+
+    def _passes(self) -> tuple[Encoder, MemoryAttention]:
+        """Encoder and memory attention for the type that is multiplied in; built when first needed."""
+        dtype = self._precision.dtype
+        if dtype not in self._parts:
+            network = self.network
+            position = sine_position(network.vision_encoder.neck, network.hidden_dim, self._grid, self.device)
+            self._parts = {
+                dtype: (
+                    Encoder(network.vision_encoder, network.mask_decoder, self.input_size, dtype),
+                    MemoryAttention(network.memory_attention, position, dtype),
+                )
+            }
+        return self._parts[dtype]
+
+    def _decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
         answers: dict[int, Decoded] = {}
-        masks = [n for n, request in enumerate(requests) if _is_mask_only(request)]
-        others = [n for n, request in enumerate(requests) if not _is_mask_only(request)]
+        masks = [n for n, request in enumerate(requests) if is_mask_only(request)]
+        others = [n for n, request in enumerate(requests) if not is_mask_only(request)]
         if masks:
             answers.update(zip(masks, self._use_masks([requests[n] for n in masks]), strict=True))
         if others:
@@ -98,14 +151,13 @@ class Sam2Model:
             answers.update(zip(others, found, strict=True))
         return [answers[n] for n in range(len(requests))]
 
-    def remember(self, requests: Sequence[RememberRequest]) -> list[Any]:
-        """Memories of slices: mask and features fused by the memory encoder, with the object pointer."""
+    def _remember(self, requests: Sequence[RememberRequest]) -> list[_Memory]:
         network, size = self.network, 4 * self.network.prompt_encoder.mask_input_size[0]
         masks = []
         for request in requests:
             present = request.decoded.object_score > 0
             logits = request.decoded.logits if present else torch.full_like(request.decoded.logits, NO_OBJECT_LOGIT)
-            logits = _resize(logits[None, None], size)
+            logits = resize(logits[None, None], size)
             masks.append((logits > 0).float() if request.prompted else logits.sigmoid())
         scaled = torch.cat(masks) * network.config.sigmoid_scale_for_mem_enc + network.config.sigmoid_bias_for_mem_enc
         top = torch.stack([request.features[2] for request in requests])
@@ -123,12 +175,12 @@ class Sam2Model:
         top = self._conditioned(batch)
         groups: dict[tuple[int, bool], list[int]] = {}
         for number, request in enumerate(batch):
-            n_points = _count_points(request)
+            n_points = count_points(request)
             groups.setdefault((n_points, self._wants_multimask(request, n_points)), []).append(number)
         answers: dict[int, Decoded] = {}
         for (_, multimask), numbers in groups.items():
             alike = [batch[n] for n in numbers]
-            found = self._run_decoder(top[numbers], alike, *_as_points(alike), self._dense(alike), multimask)
+            found = self._run_decoder(top[numbers], alike, *as_points(alike), self._dense(alike), multimask)
             answers.update(zip(numbers, found, strict=True))
         return [answers[n] for n in range(len(batch))]
 
@@ -168,9 +220,9 @@ class Sam2Model:
         network = self.network
         given = torch.stack([r.prompts.mask for r in batch if r.prompts is not None and r.prompts.mask is not None])
         given = given[:, None]
-        logits = _resize(given * MASK_SCALE + MASK_BIAS, network.prompt_encoder.mask_input_size[0], antialias=True)
+        logits = resize(given * MASK_SCALE + MASK_BIAS, network.prompt_encoder.mask_input_size[0], antialias=True)
         top = torch.stack([r.features[2] for r in batch])
-        points, labels = _no_points(len(batch), self.device)
+        points, labels = no_points(len(batch), self.device)
         dense = network.prompt_encoder.mask_embed(network.mask_downsample(given))
         pointed = self._run_decoder(top, batch, points, labels, dense, multimask=False)
         answers = []
@@ -188,10 +240,10 @@ class Sam2Model:
         embeddings = []
         for request in batch:
             if request.prompts is not None and request.prompts.mask is not None:
-                mask = _resize(request.prompts.mask[None, None] * MASK_SCALE + MASK_BIAS, size, antialias=True)
+                mask = resize(request.prompts.mask[None, None] * MASK_SCALE + MASK_BIAS, size, antialias=True)
                 embeddings.append(encoder.mask_embed(mask)[0])
             elif request.previous is not None:
-                earlier = _resize(request.previous.logits[None, None], size)
+                earlier = resize(request.previous.logits[None, None], size)
                 embeddings.append(encoder.mask_embed(earlier.clamp(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT))[0])
             else:
                 embeddings.append(none)
@@ -215,7 +267,7 @@ class Sam2Model:
         ]
         if remembering:
             tokens = [self._tokens(batch[n]) for n in remembering]
-            conditioned[remembering] = self._attention(top[remembering], tokens)
+            conditioned[remembering] = self._passes()[1](top[remembering], tokens).to(conditioned.dtype)
         return conditioned
 
     def _tokens(self, request: DecodeRequest) -> MemoryTokens:
@@ -262,60 +314,5 @@ class Sam2Model:
         if not network.config.enable_temporal_pos_encoding_for_object_pointers:
             return pointers, torch.zeros_like(pointers)
         distance = torch.tensor([float(d) for _, d in offsets], device=self.device) / max(limit - 1, 1)
-        encoded = network.temporal_positional_encoding_projection_layer(_sine_1d(distance, network.hidden_dim))
+        encoded = network.temporal_positional_encoding_projection_layer(sine_1d(distance, network.hidden_dim))
         return pointers, encoded.repeat_interleave(pieces, dim=0)
-
-
-def _count_points(request: DecodeRequest) -> int:
-    prompts = request.prompts
-    return 0 if prompts is None else len(prompts.points) + 2 * (prompts.box is not None)
-
-
-def _is_mask_only(request: DecodeRequest) -> bool:
-    prompts = request.prompts
-    return prompts is not None and prompts.mask is not None and prompts.box is None and len(prompts.points) == 0
-
-
-def _as_points(batch: Sequence[DecodeRequest]) -> tuple[Tensor, Tensor]:
-    """Points (B, 1, N, 2) and labels (B, 1, N) of requests with equally many.
-
-    A box is its two corners, labelled 2 and 3, before the clicks.
-    """
-    device = batch[0].features[2].device
-    if _count_points(batch[0]) == 0:
-        return _no_points(len(batch), device)
-    points, labels = [], []
-    for given in (request.prompts for request in batch if request.prompts is not None):
-        xy, kind = [given.points], [given.positive.to(torch.int32)]
-        if given.box is not None:
-            # SAM 2 was trained with the outermost pixels' centres, half a pixel inside the edges.
-            half = torch.tensor([0.5, 0.5, -0.5, -0.5], device=device)
-            xy.insert(0, (given.box + half).view(2, 2))
-            kind.insert(0, torch.tensor([2, 3], dtype=torch.int32, device=device))
-        points.append(torch.cat(xy))
-        labels.append(torch.cat(kind))
-    return torch.stack(points)[:, None], torch.stack(labels)[:, None]
-
-
-def _no_points(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    return torch.zeros(count, 1, 1, 2, device=device), -torch.ones(count, 1, 1, dtype=torch.int32, device=device)
-
-
-def _resize(maps: Tensor, size: int, *, antialias: bool = False) -> Tensor:
-    if maps.shape[-2:] == (size, size):
-        return maps.float()
-    return F.interpolate(maps.float(), size=(size, size), mode="bilinear", align_corners=False, antialias=antialias)
-
-
-def _sine_position(owner: Any, channels: int, grid: tuple[int, int], device: torch.device) -> Tensor:
-    """The fixed 2-D sine encoding of a module, as tokens (h * w, 1, channels)."""
-    encoding: Tensor = owner.position_encoding(torch.Size([1, channels, *grid]), device, torch.float32)
-    return encoding.flatten(2).permute(2, 0, 1).to(device)
-
-
-def _sine_1d(position: Tensor, channels: int, temperature: float = 10000.0) -> Tensor:
-    """Sine encoding (N, channels) of positions (N,), as in "Attention Is All You Need"."""
-    half = channels // 2
-    exponent = 2 * torch.div(torch.arange(half, device=position.device, dtype=torch.float32), 2, rounding_mode="floor")
-    angle = position[:, None] / temperature ** (exponent / half)
-    return torch.cat([angle.sin(), angle.cos()], dim=-1)
