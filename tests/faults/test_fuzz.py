@@ -12,6 +12,7 @@ from PIL import Image
 
 from napari_sam2.errors import NapariSam2Error
 from napari_sam2.io import read_labels, read_volume, write_labels
+from napari_sam2.io.dicom_seg import write_dicom_seg
 from napari_sam2.io.prompt_file import read_prompt_file
 from napari_sam2.io.seg_nrrd import write_seg_nrrd
 from napari_sam2.structures import structures_for
@@ -107,3 +108,23 @@ def test_a_damaged_prompt_file_is_read_or_refused_and_nothing_else(tmp_path):
         except NapariSam2Error:
             refused += 1
     assert refused > 300
+
+
+def test_a_damaged_dicom_seg_is_read_or_refused_and_nothing_else(tmp_path):
+    make_series(tmp_path / "ct", count=4, shape=(6, 5))
+    volume = read_volume(tmp_path / "ct")
+    labels = (volume.voxels > 0).astype(np.uint8)
+    write_dicom_seg(labels, volume, tmp_path / "seg.dcm", structures_for([1]), model={})
+    content = (tmp_path / "seg.dcm").read_bytes()
+    rng = np.random.default_rng(2)
+    refused = 0
+    for _ in range(ROUNDS):
+        bad = bytearray(content)
+        for where in rng.integers(300, len(bad), 5):
+            bad[where] = int(rng.integers(0, 256))
+        (tmp_path / "bad.dcm").write_bytes(bad)
+        try:
+            read_labels(tmp_path / "bad.dcm", volume)
+        except NapariSam2Error:
+            refused += 1
+    assert refused

@@ -9,7 +9,8 @@ import pytest
 
 from napari_sam2.errors import EnvironmentLacksError, GeometryError, ImageFileError, UserInputError
 from napari_sam2.io import read_labels, read_volume
-from napari_sam2.io.dicom_seg import read_dicom_seg, write_dicom_seg
+from napari_sam2.io.dicom_seg import write_dicom_seg
+from napari_sam2.io.dicom_seg_read import read_dicom_seg
 from napari_sam2.structures import structures_for
 
 from .dicom_maker import ROTATION, enhance, make_series
