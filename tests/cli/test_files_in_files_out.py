@@ -40,8 +40,10 @@ def first_row(table: Path, delimiter: str = ",") -> dict[str, str]:
     return next(csv.DictReader(table.read_text().splitlines(), delimiter=delimiter))
 
 
-def test_a_segmentation_comes_with_its_provenance_and_a_table(scan, tmp_path):
-    assert run("segment", scan, "-o", tmp_path / "o.nii.gz", "--box", FLAG, "--model", "classical") == 0
+def test_a_segmentation_comes_with_its_provenance_and_a_table(scan, tmp_path, capsys):
+    arguments = ["--box", FLAG, "--model", "classical", "--methods"]
+    assert run("segment", scan, "-o", tmp_path / "o.nii.gz", *arguments) == 0
+    assert "napari-sam2" in capsys.readouterr().out
     facts = json.loads((tmp_path / "o.json").read_text())
     assert facts["Model"]["name"] == "classical"
     assert "Research only" in facts["IntendedUse"]

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Device, Overwrite, VolumeIndex
+from napari_sam2.cli.options import Device, Methods, Overwrite, VolumeIndex, print_methods
 from napari_sam2.cli.progress import errors
 from napari_sam2.errors import UserInputError
 
@@ -31,6 +31,7 @@ def replay(
     ] = None,
     volume: VolumeIndex = None,
     device: Device = "auto",
+    methods: Methods = False,
     overwrite: Overwrite = False,
 ) -> int:
     """Do every action of a session again, headless; exit code 4 when the result is not identical.
@@ -54,6 +55,8 @@ def replay(
     out.print(f"wrote {written}", markup=False)
     for reason in result.reasons:
         errors.print(f"note: {reason}", markup=False)
+    if methods:
+        print_methods(written)
     if result.identical:
         out.print(f"identical: every voxel is as it was recorded, in {len(result.session.objects)} objects")
         return 0

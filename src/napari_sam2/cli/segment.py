@@ -15,11 +15,13 @@ from napari_sam2.cli.app import app
 from napari_sam2.cli.options import (
     Device,
     Image,
+    Methods,
     Model,
     Overwrite,
     Series,
     VolumeIndex,
     WindowSpec,
+    print_methods,
     prompts_from_flags,
     series_choice,
     slice_range,
@@ -65,6 +67,7 @@ def segment(
     keep_session: Annotated[
         bool, typer.Option("--session", help="Keep a session beside the output, for 'napari-sam2 replay'.")
     ] = False,
+    methods: Methods = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Segment objects of a scan from a box or a few clicks.
@@ -103,6 +106,8 @@ def segment(
     settings = {"direction": direction, "slices": [wanted.start, wanted.stop] if wanted else None}
     written = save_session(session, output, overwrite=overwrite, settings=settings)
     _report(session, written, seconds, as_json)
+    if methods:
+        print_methods(written)
 
 
 def run_session(session: Session, objects: list[ObjectPrompts], slices: range | None, direction: str) -> float:
