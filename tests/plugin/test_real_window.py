@@ -7,9 +7,9 @@ import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 
-from napari_sam2.plugin.controller import controller_for
 from napari_sam2.plugin.keys import ACTIONS, action
 from napari_sam2.plugin.reader import read
+from napari_sam2.plugin.registry import controller_for
 from tests.plugin.conftest import BALL_CENTRE, ball_truth
 from tests.plugin.driving import CONTROL, LEFT, RIGHT, SHIFT, canvas, click, drag, press, pump, wait_for
 
