@@ -5,17 +5,20 @@ The only place where state lives. It is driven from one thread; what it returns 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam2 import runs
 from napari_sam2.engine.engine import Anchor, Engine
-from napari_sam2.engine.propagate import count_slices, propagate
-from napari_sam2.errors import PromptError, UserInputError
-from napari_sam2.labels import ObjectMasks, compose
-from napari_sam2.prompts import ObjectPrompts, Point, Prompt, SlicePrompts, check_prompts, slice_axis_of
+from napari_sam2.engine.propagate import count_slices
+from napari_sam2.errors import UserInputError
+from napari_sam2.history import History, Step
+from napari_sam2.labels import compose
+from napari_sam2.prompts import MaskPrompt, ObjectPrompts, Point, Prompt, SlicePrompts, check_prompts, slice_axis_of
 from napari_sam2.results import SliceMask, SliceResult, SliceScores
+from napari_sam2.snapshot import SessionSnapshot
+from napari_sam2.store import ObjectStore, SegmentedObject
 from napari_sam2.window import Window, choose_window
 
 if TYPE_CHECKING:
@@ -27,34 +30,6 @@ if TYPE_CHECKING:
     from napari_sam2.volume import Volume
 
 __all__ = ["SegmentedObject", "Session"]
-
-
-@dataclass(eq=False)
-class SegmentedObject:
-    """One object of a session.
-
-    Attributes
-    ----------
-    object_id : int
-        Value in the label map.
-    name : str
-        For people.
-    prompts : list of Prompt
-        In the order in which they were given.
-    axis : int
-        Slice axis of its masks.
-    results : dict of int to SliceResult
-        By slice index.
-    anchors : dict of int to Anchor
-        Prompted slices, answered.
-    """
-
-    object_id: int
-    name: str = ""
-    prompts: list[Prompt] = field(default_factory=list)
-    axis: int = 2
-    results: dict[int, SliceResult] = field(default_factory=dict)
-    anchors: dict[int, Anchor] = field(default_factory=dict)
 
 
 class Session:
@@ -92,12 +67,20 @@ class Session:
         overlap: str = "first",
     ) -> None:
         self.volume = volume
-        self.model = model
         self.axis = volume.default_slice_axis if axis is None else axis
         self.overlap = overlap
-        self.objects: dict[int, SegmentedObject] = {}
+        self.store = ObjectStore()
+        self.history = History(self.store.read, self.store.write)
+        self.on_step: list[Callable[[Step], None]] = []
+        self.on_event: list[Callable[..., None]] = []
+        self._model = model
         self._window = window if isinstance(window, Window) else choose_window(volume, window)
         self._engines: dict[int, Engine] = {}
+
+    @property
+    def objects(self) -> dict[int, SegmentedObject]:
+        """All objects by id, in the order of their creation."""
+        return self.store.objects
 
     @property
     def window(self) -> Window:
@@ -109,25 +92,63 @@ class Session:
         if window != self._window:
             self._window = window
             self._engines.clear()
+            self._tell("window", low=window.low, high=window.high, name=window.name)
+
+    @property
+    def model(self) -> SegmentationModel:
+        """Who answers; setting it keeps all masks, which the new model then starts from."""
+        return self._model
+
+    @model.setter
+    def model(self, model: SegmentationModel) -> None:
+        if model is not self._model:
+            self._model = model
+            self._engines.clear()
+            self.store.forget_answers()
+            self._tell("model", name=model.card.name, sha256=model.card.sha256)
 
     def engine(self, axis: int) -> Engine:
         """The engine for slices across `axis`."""
         if axis not in self._engines:
-            self._engines[axis] = Engine(self.volume, self.model, self._window, axis)
+            self._engines[axis] = Engine(self.volume, self._model, self._window, axis)
         return self._engines[axis]
 
     def add_object(self, object_id: int | None = None, name: str = "") -> SegmentedObject:
         """Begin an object; its id is the next free one unless given."""
-        if object_id is None:
-            object_id = max(self.objects, default=0) + 1
-        if object_id in self.objects:
-            raise UserInputError(f"Object {object_id} exists already; choose another id.")
-        self.objects[object_id] = SegmentedObject(object_id, name, axis=self.axis)
-        return self.objects[object_id]
+        step = Step("new object")
+        obj = self._new_object(step, object_id, name)
+        self.finish(step)
+        return obj
 
     def remove_object(self, object_id: int) -> None:
         """Forget an object with its prompts and masks."""
-        del self.objects[object_id]
+        step = Step("removed object")
+        self.store.remove(step, object_id)
+        self.finish(step)
+
+    def rename(self, object_id: int, name: str) -> None:
+        """Give an object a name."""
+        self._set_attribute("name", object_id, "name", name)
+
+    def protect(self, object_id: int, protected: bool = True) -> None:
+        """Declare an object finished (or not): its masks do not change and no other object takes its voxels."""
+        self._set_attribute("finished object", object_id, "protected", protected)
+
+    def lock_slice(self, object_id: int, index: int) -> None:
+        """Accept a mask as it is: nothing overwrites it, and propagation starts from it."""
+        obj, step = self.objects[object_id], Step("accepted slice")
+        self.store.put(step, obj, "locked", index, True)
+        if index in obj.results and obj.results[index].mask.n_voxels and index not in obj.anchors:
+            self.store.put(step, obj, "anchors", index, None)
+        self.finish(step)
+
+    def unlock_slice(self, object_id: int, index: int) -> None:
+        """Take back the acceptance of a slice."""
+        obj, step = self.objects[object_id], Step("reopened slice")
+        self.store.drop(step, obj, "locked", index)
+        if all(prompt.slice_index(obj.axis) != index for prompt in obj.prompts):
+            self.store.drop(step, obj, "anchors", index)
+        self.finish(step)
 
     def add_prompt(self, object_id: int, prompt: Prompt) -> SliceResult:
         """Add one prompt and answer it.
@@ -158,7 +179,8 @@ class Session:
         results = []
         for obj in objects:
             results += self.set_prompts(obj.object_id, obj.prompts)
-            self.objects[obj.object_id].name = obj.name
+            if obj.name:
+                self.rename(obj.object_id, obj.name)
         return results
 
     def set_prompts(self, object_id: int, prompts: Iterable[Prompt]) -> list[SliceResult]:
@@ -183,28 +205,58 @@ class Session:
         ------
         PromptError
             If a prompt cannot be meant; the session is unchanged.
+        UserInputError
+            If it would change a finished object or an accepted slice; the session is unchanged.
         """
         wanted = list(prompts)
         if wanted:
             check_prompts([ObjectPrompts(object_id, tuple(wanted))], self.volume)
-        obj = self.objects.get(object_id) or self.add_object(object_id)
+        known = self.objects.get(object_id)
+        if known is not None:
+            self._check_free(known, wanted)
+        step = Step("prompt")
+        obj = known or self._new_object(step, object_id)
         axis = slice_axis_of(wanted)
         axis = (obj.axis if obj.prompts else self.axis) if axis is None else axis
         if axis != obj.axis:
-            obj.results.clear()
-            obj.anchors.clear()
-            obj.prompts.clear()
-            obj.axis = axis
-        before = _by_slice(obj.prompts, axis)
-        after = _by_slice(wanted, axis)
+            self.store.clear(step, obj)
+            self.store.set(step, obj, "axis", axis)
+        before, after = _by_slice(obj.prompts, axis), _by_slice(wanted, axis)
         for index in before.keys() - after.keys():
-            obj.anchors.pop(index, None)
-            obj.results.pop(index, None)
+            self.store.drop(step, obj, "anchors", index)
+            self.store.drop(step, obj, "results", index)
         on_slices = SlicePrompts.of(wanted, self.volume, axis)
         changed = [index for index, given in after.items() if given != before.get(index)]
-        results = [self._answer(obj, i, on_slices[i], before.get(i, []), after[i]) for i in changed]
-        obj.prompts = wanted
+        results = [self._answer(step, obj, i, on_slices[i], before.get(i, []), after[i]) for i in changed]
+        if wanted != obj.prompts:
+            self.store.set(step, obj, "prompts", wanted)
+        self.finish(step)
         return results
+
+    def edit_mask(self, object_id: int, axis: int, index: int, mask: SliceMask) -> SliceResult:
+        """Take over a mask that a person painted; it counts as a prompt from then on.
+
+        Raises
+        ------
+        UserInputError
+            If the object is finished, the slice is accepted, or the object lies across another axis.
+        """
+        obj = self.objects.get(object_id)
+        prompts: list[Prompt] = [] if obj is None else list(obj.prompts)
+        if obj is not None and obj.prompts and obj.axis != axis:
+            raise UserInputError(
+                f"Object {object_id} is segmented on {self.volume.plane_name(obj.axis)} slices; paint it there."
+            )
+        kept = [p for p in prompts if p.slice_index(axis) != index]
+        if mask.n_voxels:
+            plane = self.volume.plane(axis)
+            full = np.zeros([1 if a == axis else n for a, n in enumerate(self.volume.shape)], dtype=bool)
+            plane.take(full, 0)[...] = mask.full(plane.shape)
+            kept.append(MaskPrompt(np.squeeze(full, axis), axis, index))
+        results = self.set_prompts(object_id, kept)
+        empty = SliceMask.of(np.zeros((1, 1), dtype=bool))
+        nothing = SliceResult(object_id, axis, index, empty, SliceScores(float("-inf"), 0.0), prompted=True)
+        return results[-1] if results else nothing
 
     def propagate(
         self,
@@ -214,12 +266,14 @@ class Session:
         direction: str = "both",
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[SliceResult]:
-        """Carry objects from their prompted slices through the volume.
+        """Carry objects from their prompted and accepted slices through the volume.
+
+        Prompts may be set between two results; slices prompted or accepted meanwhile are left alone.
 
         Parameters
         ----------
         object_ids : iterable of int, optional
-            Which objects; all by default.
+            Which objects; all that are not finished by default.
         slices : range, optional
             Slices that may be written.
         direction : str
@@ -237,74 +291,148 @@ class Session:
         PromptError
             If an object has no prompt to start from.
         """
-        chosen = [self.objects[i] for i in (self.objects if object_ids is None else object_ids)]
-        unprompted = [f"object {o.object_id}: it has no prompt to start from." for o in chosen if not o.anchors]
-        if unprompted or not chosen:
-            raise PromptError(unprompted or ["There is no object to propagate: give a box, a point or a mask."])
-        for axis in sorted({obj.axis for obj in chosen}):
-            along = {obj.object_id: obj for obj in chosen if obj.axis == axis}
-            engine = self.engine(axis)
-            reached: set[tuple[int, int]] = set()
-            anchors = {object_id: list(obj.anchors.values()) for object_id, obj in along.items()}
-            for result in propagate(engine, anchors, slices=slices, direction=direction, should_stop=should_stop):
-                along[result.object_id].results[result.index] = result
-                reached.add((result.object_id, result.index))
-                yield result
-            if should_stop():
-                return
-            yield from self._clear_unreached(along.values(), reached, slices, direction)
+        return runs.propagate_objects(self, object_ids, slices, direction, should_stop)
+
+    def spread(
+        self, object_id: int, index: int, *, should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[SliceResult]:
+        """Carry a corrected slice outwards, only as far as it changes something.
+
+        Towards another prompted or accepted slice the whole gap is answered again from both sides;
+        outwards the run ends when masks come out as they were. One undo takes back the correction with it.
+
+        Parameters
+        ----------
+        object_id : int
+            The object.
+        index : int
+            The slice that was corrected.
+        should_stop : callable
+            Asked between slices; True ends the run and keeps what is there.
+
+        Yields
+        ------
+        SliceResult
+            As slices are reached; already stored in the session.
+        """
+        return runs.spread_correction(self, object_id, index, should_stop)
 
     def count_slices(
         self, object_ids: Iterable[int] | None = None, slices: range | None = None, direction: str = "both"
     ) -> int:
         """How many slices `propagate` visits at most; for progress."""
-        chosen = [self.objects[i] for i in (self.objects if object_ids is None else object_ids)]
         return sum(
-            count_slices({o.object_id: list(o.anchors.values())}, self.volume.shape[o.axis], slices, direction)
-            for o in chosen
+            count_slices({o.object_id: self.anchors_of(o)}, self.volume.shape[o.axis], slices, direction)
+            for o in self.chosen(object_ids)
         )
 
     def label_map(self) -> NDArray[np.integer]:
         """All objects as one (I, J, K) array in stored order; 0 is background."""
-        masks = [
-            ObjectMasks(o.object_id, o.axis, {i: r.mask for i, r in o.results.items()}) for o in self.objects.values()
-        ]
+        masks = [obj.snapshot().masks for obj in self.objects.values()]
         return compose(self.volume, masks, self.overlap)
+
+    def snapshot(self) -> SessionSnapshot:
+        """Everything there is to show, frozen."""
+        return SessionSnapshot(
+            objects={i: obj.snapshot() for i, obj in self.objects.items()},
+            window=self._window,
+            overlap=self.overlap,
+            undo=self.history.next_undo,
+            redo=self.history.next_redo,
+        )
+
+    def undo(self) -> str:
+        """Take back the last action; its name, or an empty string when there is none."""
+        step = self.history.undo()
+        if step is None:
+            return ""
+        self._tell("undo")
+        return step.label
+
+    def redo(self) -> str:
+        """Do the last undone action again; its name, or an empty string when there is none."""
+        step = self.history.redo()
+        if step is None:
+            return ""
+        self._tell("redo")
+        return step.label
+
+    def chosen(self, object_ids: Iterable[int] | None) -> list[SegmentedObject]:
+        """The objects of these ids; without ids, all that are not finished."""
+        if object_ids is None:
+            return [obj for obj in self.objects.values() if not obj.protected]
+        chosen = [self.objects[i] for i in object_ids]
+        for obj in chosen:
+            if obj.protected:
+                raise UserInputError(f"Object {obj.object_id} is finished; reopen it before propagating.")
+        return chosen
+
+    def anchors_of(self, obj: SegmentedObject) -> list[Anchor]:
+        """Prompted and accepted slices of an object as the engine knows them."""
+        found = [self._anchor(obj, index) for index in obj.anchors]
+        return [anchor for anchor in found if anchor is not None]
+
+    def _anchor(self, obj: SegmentedObject, index: int) -> Anchor | None:
+        """A prompted or accepted slice as the engine knows it, made from its mask when there is no answer."""
+        anchor = obj.anchors[index]
+        result = obj.results.get(index)
+        if anchor is None and result is not None and result.mask.n_voxels:
+            engine = self.engine(obj.axis)
+            mask = SlicePrompts(np.zeros((0, 2)), np.zeros(0, dtype=bool), mask=result.mask.full(engine.plane.shape))
+            anchor = engine.predict(index, mask)
+            obj.anchors[index] = anchor
+        return anchor
 
     def _answer(
         self,
+        step: Step,
         obj: SegmentedObject,
         index: int,
         prompts: SlicePrompts,
         before: list[Prompt],
         after: list[Prompt],
     ) -> SliceResult:
-        others = [anchor for i, anchor in obj.anchors.items() if i != index]
+        # As in SAM 2, a slice that was reached by propagation is answered with the memory of the prompted
+        # ones, and a slice that is prompted for the first time on its own.
+        tracked = index in obj.results and not obj.results[index].prompted
+        others = self.anchors_of(obj) if tracked else []
         previous = _to_correct(obj, index, before, after)
         anchor = self.engine(obj.axis).predict(index, prompts, previous=previous, others=others)
-        obj.anchors[index] = anchor
         result = SliceResult(obj.object_id, obj.axis, index, anchor.mask, anchor.scores, prompted=True)
-        obj.results[index] = result
+        self.store.put(step, obj, "anchors", index, anchor)
+        self.store.put(step, obj, "results", index, result)
         return result
 
-    def _clear_unreached(
-        self,
-        objects: Iterable[SegmentedObject],
-        reached: set[tuple[int, int]],
-        slices: range | None,
-        direction: str,
-    ) -> Iterator[SliceResult]:
-        """Empty what an earlier run left on slices where the object, as it is prompted now, has ended."""
-        for obj in objects:
-            first, last = min(obj.anchors), max(obj.anchors)
-            for index in sorted(obj.results):
-                on_the_way = direction == "both" or (index > first if direction == "forward" else index < last)
-                stale = on_the_way and (slices is None or index in slices) and index not in obj.anchors
-                if stale and (obj.object_id, index) not in reached and obj.results[index].mask.n_voxels:
-                    empty = SliceMask.of(np.zeros(self.engine(obj.axis).plane.shape, dtype=bool))
-                    scores = SliceScores(float("-inf"), 0.0)
-                    obj.results[index] = SliceResult(obj.object_id, obj.axis, index, empty, scores, prompted=False)
-                    yield obj.results[index]
+    def _check_free(self, obj: SegmentedObject, wanted: list[Prompt]) -> None:
+        if obj.protected:
+            raise UserInputError(f"Object {obj.object_id} is finished; reopen it before changing it.")
+        before, after = _by_slice(obj.prompts, obj.axis), _by_slice(wanted, obj.axis)
+        for index in sorted(obj.locked):
+            if before.get(index, []) != after.get(index, []):
+                raise UserInputError(f"Slice {index} of object {obj.object_id} is accepted; reopen it to change it.")
+
+    def _new_object(self, step: Step, object_id: int | None = None, name: str = "") -> SegmentedObject:
+        if object_id is None:
+            object_id = max(self.objects, default=0) + 1
+        if object_id in self.objects:
+            raise UserInputError(f"Object {object_id} exists already; choose another id.")
+        return self.store.add(step, SegmentedObject(object_id, name, axis=self.axis))
+
+    def _set_attribute(self, label: str, object_id: int, name: str, value: Any) -> None:
+        step = Step(label)
+        self.store.set(step, self.objects[object_id], name, value)
+        self.finish(step)
+
+    def _tell(self, event: str, **details: Any) -> None:
+        for listener in self.on_event:
+            listener(event, **details)
+
+    def finish(self, step: Step) -> None:
+        """Put a step on the history, and tell who listens; an empty one is forgotten."""
+        if len(step):
+            self.history.add(step)
+            for listener in self.on_step:
+                listener(step)
 
 
 def _by_slice(prompts: Iterable[Prompt], axis: int) -> dict[int, list[Prompt]]:
@@ -326,7 +454,8 @@ def _to_correct(
     added = after[len(before) :]
     if after[: len(before)] != before or any(not isinstance(p, Point) for p in added):
         return None
-    if index in obj.anchors:
-        return obj.anchors[index]
+    anchor = obj.anchors.get(index)
+    if anchor is not None:
+        return anchor
     tracked = obj.results.get(index)
     return tracked.mask if tracked is not None and tracked.mask.n_voxels else None

@@ -78,7 +78,7 @@ class _Sweep:
     def next_view(self, engine: Engine) -> View:
         """Where to look: around the mask just passed, or where it was last seen."""
         if self.mask.bounds is not None:
-            self.view = engine.view_around(self.mask.bounds, engine.model.view_policy.follow_factor)
+            self.view = engine.follow(self.view, self.mask.bounds)
         return self.view
 
     def accept(self, mask: SliceMask, memory: Any) -> float:

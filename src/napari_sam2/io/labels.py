@@ -10,14 +10,24 @@ import numpy as np
 
 from napari_sam2.errors import GeometryError, ImageFileError, UserInputError
 from napari_sam2.io.atomic import check_folder
+from napari_sam2.io.payload import existing_file, sha256_of
 from napari_sam2.io.read import read_volume
+from napari_sam2.labels import label_dtype
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam2.volume import Volume
 
-__all__ = ["WRITABLE", "check_labels_fit", "check_output", "read_labels", "smallest_dtype", "write_labels"]
+__all__ = [
+    "WRITABLE",
+    "check_labels_fit",
+    "check_output",
+    "check_source_unchanged",
+    "read_labels",
+    "read_named_labels",
+    "write_labels",
+]
 
 WRITABLE: Final = (".nii.gz", ".nii")
 
@@ -34,7 +44,8 @@ def read_labels(path: str | os.PathLike[str], volume: Volume) -> NDArray[Any]:
     Parameters
     ----------
     path : path-like
-        Any readable format. Floating-point and 64-bit files are accepted when they hold whole numbers.
+        Any readable format, a Slicer segmentation or a DICOM SEG.
+        Floating-point and 64-bit files are accepted when they hold whole numbers.
     volume : Volume
         The image; shape and geometry must agree.
 
@@ -50,6 +61,37 @@ def read_labels(path: str | os.PathLike[str], volume: Volume) -> NDArray[Any]:
     GeometryError
         If it lies on another grid.
     """
+    return read_named_labels(path, volume)[0]
+
+
+def read_named_labels(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArray[Any], dict[int, str]]:
+    """Read a label map like `read_labels`, and the names that the file itself holds.
+
+    Returns
+    -------
+    labels : (I, J, K) array
+        uint8, uint16 or int32, by the largest id.
+    names : dict of int to str
+        By id; empty for formats without names.
+
+    Raises
+    ------
+    ImageFileError, GeometryError
+        As `read_labels`.
+    """
+    file = existing_file(path)
+    if _is_dicom_seg(file):
+        from napari_sam2.io.dicom_seg_read import read_dicom_seg
+
+        return read_dicom_seg(file, volume)
+    if _is_slicer_segmentation(file):
+        from napari_sam2.io.seg_nrrd import read_seg_nrrd
+
+        return read_seg_nrrd(file, volume)
+    return _read_plain(file, volume), {}
+
+
+def _read_plain(path: Path, volume: Volume) -> NDArray[Any]:
     found = read_volume(path)
     name = found.source.name
     if found.is_rgb:
@@ -65,7 +107,7 @@ def read_labels(path: str | os.PathLike[str], volume: Volume) -> NDArray[Any]:
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > _LARGEST_ID:
         raise ImageFileError(f"{name} holds ids from {low} to {high}; ids run from 0 to {_LARGEST_ID}.")
-    return values.astype(smallest_dtype(high), copy=False)
+    return values.astype(label_dtype(high), copy=False)
 
 
 def write_labels(
@@ -107,7 +149,7 @@ def write_labels(
         raise UserInputError(f"Label ids run from 0 to {_LARGEST_ID}; got {low} to {high}.")
     from napari_sam2.io.nifti_labels import write_nifti_labels
 
-    write_nifti_labels(array.astype(smallest_dtype(high)), volume, target, overwrite=overwrite)
+    write_nifti_labels(array.astype(label_dtype(high)), volume, target, overwrite=overwrite)
     return target
 
 
@@ -137,6 +179,26 @@ def check_output(path: str | os.PathLike[str], volume: Volume, *, overwrite: boo
                 "beside it; choose another name."
             )
     return target
+
+
+def check_source_unchanged(volume: Volume) -> None:
+    """Refuse to go on with an image whose file is no longer the one that was read.
+
+    Labels drawn on the old content would be saved beside the new one. A source without a file, or
+    whose file is gone, passes: nothing contradicts it.
+
+    Raises
+    ------
+    GeometryError
+        If the file's hash has changed.
+    """
+    source = volume.source
+    if not source.files or not all(file.is_file() for file in source.files):
+        return
+    if sha256_of(*source.files) != source.sha256:
+        raise GeometryError(
+            f"{source.name} has changed on disk since it was opened; open it again and check that the labels fit."
+        )
 
 
 def check_labels_fit(labels: Volume, volume: Volume) -> None:
@@ -174,11 +236,23 @@ def check_labels_fit(labels: Volume, volume: Volume) -> None:
         )
 
 
-def smallest_dtype(largest_id: int) -> type[np.uint8 | np.uint16 | np.int32]:
-    """uint8, uint16 or int32: what every reader understands."""
-    if largest_id < 2**8:
-        return np.uint8
-    return np.uint16 if largest_id < 2**16 else np.int32
+def _is_dicom_seg(path: Path) -> bool:
+    from napari_sam2.io.dicom_series import is_dicom
+
+    if not is_dicom(path):
+        return False
+    from napari_sam2.io.dicom_seg_read import is_dicom_seg
+
+    return is_dicom_seg(path)
+
+
+def _is_slicer_segmentation(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.read(4) != b"NRRD":
+            return False
+    from napari_sam2.io.nrrd import nrrd_header
+
+    return any(key.startswith("Segmentation_") for key in nrrd_header(path)[0])
 
 
 def _is_source(target: Path, volume: Volume) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["is_nifti", "read_nifti"]
+__all__ = ["read_nifti"]
 
 _HEADER_SIZES: Final = {1: 348, 2: 540}
 _MAGIC_AT: Final = {1: slice(344, 348), 2: slice(4, 8)}
@@ -60,11 +60,6 @@ class _Layout:
     offset: int
     slope: float
     inter: float
-
-
-def is_nifti(first_bytes: bytes) -> bool:
-    """Whether a (decompressed) file that begins like this is NIfTI."""
-    return any(first_bytes[where] in _MAGICS for where in _MAGIC_AT.values())
 
 
 def read_nifti(path: str | os.PathLike[str], *, volume_index: int | None = None) -> Volume:
@@ -111,6 +106,7 @@ def read_nifti(path: str | os.PathLike[str], *, volume_index: int | None = None)
         file_format="nifti",
         header=grid,
         notes=(*placement.notes, *_non_finite_note(voxels)),
+        files=hashed,
     )
     return Volume(voxels, placement.affine, placement.oriented, source)
 

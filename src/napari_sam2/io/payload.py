@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Stream = BufferedReader | gzip.GzipFile
 
-__all__ = ["check_memory", "existing_file", "is_gzip", "peek", "read_range", "sha256_of"]
+__all__ = ["check_memory", "check_total_memory", "existing_file", "is_gzip", "peek", "read_range", "sha256_of"]
 
 Result = TypeVar("Result")
 
@@ -46,11 +46,11 @@ def existing_file(path: str | os.PathLike[str]) -> Path:
         If not.
     """
     file = Path(path)
-    if not file.exists():
-        raise ImageFileError(f"{file.name} does not exist; check the spelling and the folder.")
-    if not file.is_file():
-        raise ImageFileError(f"{file.name} is not a file.")
     try:
+        if not file.exists():
+            raise ImageFileError(f"{file.name} does not exist; check the spelling and the folder.")
+        if not file.is_file():
+            raise ImageFileError(f"{file.name} is not a file.")
         if file.stat().st_size == 0:
             raise ImageFileError(f"{file.name} is empty (0 bytes); copy or export it again.")
         with file.open("rb"):
@@ -107,10 +107,21 @@ def check_memory(path: Path, needed: int) -> None:
             f"{path.name} is damaged: its header announces {_size(needed)}, which a compressed file of "
             f"{_size(on_disk)} cannot hold; copy or export it again."
         )
+    check_total_memory(path.name, needed)
+
+
+def check_total_memory(name: str, needed: int) -> None:
+    """Refuse what this machine has no memory for.
+
+    Raises
+    ------
+    ImageFileError
+        Naming the sizes.
+    """
     limit = _memory_limit()
     if needed > limit:
         raise ImageFileError(
-            f"{path.name} needs {_size(needed)} of memory, more than the {_size(limit)} this machine "
+            f"{name} needs {_size(needed)} of memory, more than the {_size(limit)} this machine "
             "can spare; crop the scan or use a machine with more memory."
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -9,18 +11,19 @@ from napari_sam2.errors import ImageFileError
 from napari_sam2.io.payload import existing_file, is_gzip, peek
 
 if TYPE_CHECKING:
-    import os
-
     from napari_sam2.volume import Volume
 
 __all__ = ["READABLE", "read_volume"]
 
 READABLE: Final = "NIfTI, NRRD, MetaImage, MGH/MGZ, DICOM, PNG, JPEG and TIFF"
 _PICTURES: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_NIFTI_NAMES: Final = (".nii", ".nii.gz", ".hdr", ".img", ".hdr.gz", ".img.gz")
 _ENOUGH: Final = 540
 
 
-def read_volume(path: str | os.PathLike[str], *, volume_index: int | None = None) -> Volume:
+def read_volume(
+    path: str | os.PathLike[str], *, volume_index: int | None = None, series: str | int | None = None
+) -> Volume:
     """Read an image or volume of any supported format.
 
     Parameters
@@ -29,6 +32,8 @@ def read_volume(path: str | os.PathLike[str], *, volume_index: int | None = None
         A file, or a folder with one DICOM series.
     volume_index : int, optional
         Which volume of a file that holds several, counted from 0.
+    series : str or int, optional
+        Which series of a DICOM folder that holds several: its place in the list, from 1, or its UID.
 
     Returns
     -------
@@ -41,30 +46,38 @@ def read_volume(path: str | os.PathLike[str], *, volume_index: int | None = None
         If the file is missing, damaged, or of a kind that is not supported.
     GeometryError
         If its geometry cannot be used.
+    EnvironmentLacksError
+        If the format needs an optional package that is not installed.
     """
-    if Path(path).is_dir():
-        raise ImageFileError(f"{Path(path).name} is a folder; give a file.")
-    file = existing_file(path)
+    if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, takes names that are too long
+        file, kind = Path(path), "dicom"
+    else:
+        file = existing_file(path)
+        kind = _kind_of(file)
+    read = getattr(import_module(f"napari_sam2.io.{kind}"), f"read_{kind}")
+    choices = {"series": series} if kind == "dicom" else {}
+    volume: Volume = read(file, volume_index=volume_index, **choices)
+    return volume
+
+
+def _kind_of(file: Path) -> str:
+    """The module that reads a file: by its content, or by its name where the content says nothing."""
     first = peek(file, _ENOUGH)
     name = file.name.lower()
-    from napari_sam2.io.nifti import is_nifti, read_nifti
-
-    if is_nifti(first) or name.endswith((".nii", ".nii.gz", ".hdr", ".img", ".hdr.gz", ".img.gz")):
-        return read_nifti(file, volume_index=volume_index)
+    if _is_nifti(first) or name.endswith(_NIFTI_NAMES):
+        return "nifti"
     if first.startswith(b"NRRD"):
-        from napari_sam2.io.nrrd import read_nrrd
-
-        return read_nrrd(file, volume_index=volume_index)
+        return "nrrd"
     if b"ElementDataFile" in first or b"ObjectType" in first or name.endswith((".mha", ".mhd")):
-        from napari_sam2.io.metaimage import read_metaimage
-
-        return read_metaimage(file, volume_index=volume_index)
+        return "metaimage"
     if name.endswith((".mgh", ".mgz", ".mgh.gz")):
-        from napari_sam2.io.mgh import read_mgh
-
-        return read_mgh(file, volume_index=volume_index)
+        return "mgh"
+    if first[128:132] == b"DICM":
+        return "dicom"
     if not is_gzip(file) and first.startswith(_PICTURES):
-        from napari_sam2.io.picture import read_picture
-
-        return read_picture(file, volume_index=volume_index)
+        return "picture"
     raise ImageFileError(f"{file.name} is of a kind that cannot be read; supported are {READABLE}.")
+
+
+def _is_nifti(first: bytes) -> bool:
+    return first[344:347] in (b"n+1", b"ni1") or first[4:7] in (b"n+2", b"ni2")

@@ -57,6 +57,9 @@ LIKELIHOOD_LIMIT: Final = 3.0
 PRIOR_WEIGHT: Final = 1.2
 """What the mask of the slice just passed counts, far from its edge, against the likelihood's limit."""
 
+CORRECTION_WEIGHT: Final = 0.1
+"""What is left of that prior when a click says that the mask is wrong."""
+
 PRIOR_REACH: Final = 0.35
 """Distance from that edge, over the object's radius, at which the prior counts 76 %."""
 
@@ -140,7 +143,7 @@ def _decode(request: DecodeRequest) -> Decoded:
     inside, outside = _weights(prompts, earlier)
     likelihood = _learn(image, inside, outside).likelihood(image)
     if earlier is not None and earlier.any():
-        likelihood = likelihood + _prior(earlier)
+        likelihood = likelihood + CORRECTION_WEIGHT * _prior(earlier)
     likelihood = likelihood + _pull(prompts)
     mask = likelihood > 0
     if prompts.box is not None:

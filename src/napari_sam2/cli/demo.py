@@ -1,0 +1,109 @@
+"""``napari-sam2 demo``: the main job on a bundled real scan, with known labels to compare with."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from napari_sam2.cli.app import app
+from napari_sam2.cli.options import Device, Model
+from napari_sam2.models import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_sam2.prompts import Box
+
+__all__ = ["box_around", "demo", "largest_slice"]
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the label map and the picture.")] = Path(
+        "demo-output"
+    ),
+    sample: Annotated[str, typer.Option("--sample", help="ct_abdomen or mr_spine.")] = "ct_abdomen",
+    model: Model = DEFAULT_MODEL,
+    device: Device = "auto",
+) -> None:
+    """Segment every structure of a bundled real scan from one box each, and compare with its labels."""
+    from napari_sam2.cli.progress import shown
+    from napari_sam2.io import read_labels, read_volume, write_labels
+    from napari_sam2.models import load_model
+    from napari_sam2.montage import montage
+    from napari_sam2.sample_data import sample as find_sample
+    from napari_sam2.session import Session
+
+    image_path, labels_path, names = find_sample(sample)
+    volume = read_volume(image_path)
+    truth = read_labels(labels_path, volume)
+    session = Session(volume, load_model(model, device))
+    axis = session.axis
+    table = Table("structure", "Dice, whole volume", "Dice, prompted slice", "slices", "seconds")
+    scores = []
+    for object_id, name in names.items():
+        known = truth == object_id
+        index = largest_slice(known, axis)
+        started = time.perf_counter()
+        first = session.add_prompt(object_id, box_around(known, axis, index))
+        session.objects[object_id].name = name
+        visited = 1 + sum(1 for _ in shown(session.propagate([object_id]), session.count_slices([object_id])))
+        seconds = time.perf_counter() - started
+        plane = volume.plane(axis)
+        found = np.zeros(volume.shape, dtype=bool)
+        for result in session.objects[object_id].results.values():
+            plane.take(found, result.index)[:] = result.mask.full(plane.shape)
+        whole = _dice(found, known)
+        on_slice = _dice(first.mask.full(plane.shape), plane.take(known, index))
+        scores.append((whole, on_slice))
+        table.add_row(name, f"{whole:.3f}", f"{on_slice:.3f}", str(visited), f"{seconds:.2f}")
+    means = np.mean(scores, axis=0)
+    table.add_row("mean", f"{means[0]:.3f}", f"{means[1]:.3f}", "", "")
+
+    output.mkdir(parents=True, exist_ok=True)
+    labels = session.label_map()
+    label_file = write_labels(labels, volume, output / f"{sample}_labels.nii.gz", overwrite=True)
+    picture_file = output / f"{sample}_montage.png"
+    shown_slices = np.linspace(*_extent(truth > 0, axis), 8).round().astype(int).tolist()
+    montage(volume, session.window, labels, axis=axis, slices=shown_slices, reference=truth).save(picture_file)
+
+    out = Console(highlight=False, soft_wrap=True)
+    card, window = session.model.card, session.window
+    out.print(table)
+    out.print(f"One box per structure, drawn around it on the {volume.plane_name(axis)} slice where it is largest.")
+    out.print(f"model {card.name}, window {window.name} ({window.low:g} to {window.high:g})", markup=False)
+    out.print(f"label map  {label_file}", markup=False)
+    out.print(f"picture    {picture_file} (colour: result, white: known labels)", markup=False)
+
+
+def largest_slice(mask: NDArray[np.bool_], axis: int) -> int:
+    """The slice across `axis` on which a mask (I, J, K) has most voxels."""
+    return int(mask.sum(axis=tuple(a for a in range(3) if a != axis)).argmax())
+
+
+def box_around(mask: NDArray[np.bool_], axis: int, index: int) -> Box:
+    """The tight box around a mask (I, J, K) on one slice."""
+    from napari_sam2.prompts import Box
+
+    corners = []
+    on_slice = np.argwhere(np.take(mask, index, axis))
+    for corner in (on_slice.min(axis=0), on_slice.max(axis=0)):
+        i, j, k = (int(c) for c in np.insert(corner, axis, index))
+        corners.append((i, j, k))
+    return Box((corners[0], corners[1]))
+
+
+def _extent(mask: NDArray[np.bool_], axis: int) -> tuple[int, int]:
+    filled = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+    return int(filled[0]), int(filled[-1])
+
+
+def _dice(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    total = int(first.sum() + second.sum())
+    return 1.0 if total == 0 else 2 * int((first & second).sum()) / total

@@ -1,0 +1,124 @@
+"""Arguments that several commands share, and their meaning."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from napari_sam2.errors import UserInputError
+from napari_sam2.models import DEFAULT_MODEL
+from napari_sam2.prompts import Box, ObjectPrompts, Point
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari_sam2.prompts import Prompt
+
+Number = TypeVar("Number", int, float)
+
+__all__ = [
+    "Device",
+    "Image",
+    "Methods",
+    "Model",
+    "Overwrite",
+    "Series",
+    "VolumeIndex",
+    "WindowSpec",
+    "print_methods",
+    "prompts_from_flags",
+    "series_choice",
+    "slice_range",
+]
+
+Image = Annotated[Path, typer.Argument(help="The scan: NIfTI, NRRD, MetaImage, MGZ, DICOM folder or picture.")]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model", help=f"'{DEFAULT_MODEL}', a name of 'napari-sam2 models', or a folder.", metavar="NAME|PATH"
+    ),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+WindowSpec = Annotated[
+    str, typer.Option("--window", help="auto, a CT preset such as CT-lung, or level/width such as 40/400.")
+]
+VolumeIndex = Annotated[
+    int | None, typer.Option("--volume", help="Which volume of a file that holds several, counted from 0.")
+]
+Series = Annotated[
+    str | None, typer.Option("--series", help="Which DICOM series of a folder, by its place in the list or its UID.")
+]
+Methods = Annotated[bool, typer.Option("--methods", help="Print a methods paragraph for a paper after the result.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+
+
+def prompts_from_flags(boxes: Sequence[str], points: Sequence[str], negatives: Sequence[str]) -> list[ObjectPrompts]:
+    """Object 1 from ``--box``, ``--point`` and ``--negative``; an empty list when there are none.
+
+    Raises
+    ------
+    UserInputError
+        Naming every value that is not made of the right number of numbers.
+    """
+    faults: list[str] = []
+    prompts: list[Prompt] = []
+    for text in boxes:
+        c = _numbers("--box", text, 6, int, faults)
+        if c:
+            prompts.append(Box(((c[0], c[1], c[2]), (c[3], c[4], c[5]))))
+    for option, texts, positive in (("--point", points, True), ("--negative", negatives, False)):
+        for text in texts:
+            p = _numbers(option, text, 3, float, faults)
+            if p:
+                prompts.append(Point((p[0], p[1], p[2]), positive))
+    if faults:
+        raise UserInputError("\n".join(faults))
+    return [ObjectPrompts(1, tuple(prompts))] if prompts else []
+
+
+def print_methods(labels_path: Path) -> None:
+    """The paragraph for a paper, made from the sidecar of a label map."""
+    from napari_sam2.io.methods import methods_paragraph
+
+    typer.echo(methods_paragraph(labels_path))
+
+
+def series_choice(text: str | None) -> str | int | None:
+    """A DICOM series by its place in the list (a number) or by its UID."""
+    return int(text) if text is not None and text.isdigit() else text
+
+
+def slice_range(text: str | None) -> range | None:
+    """Slices ``A:B`` as Python counts them: A, A + 1, ... B - 1; either side may be left out.
+
+    Raises
+    ------
+    UserInputError
+        If it is anything else, or empty.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d*):(\d*)", text)
+    if match is None:
+        raise UserInputError(f"--slices {text}: give A:B, for example 20:40 for the slices 20 to 39.")
+    start, stop = int(match[1] or 0), int(match[2]) if match[2] else None
+    chosen = range(start, 2**31 if stop is None else stop)
+    if not chosen:
+        raise UserInputError(f"--slices {text}: holds no slice; the first number must be smaller than the second.")
+    return chosen
+
+
+def _numbers(option: str, text: str, count: int, kind: Callable[[str], Number], faults: list[str]) -> list[Number]:
+    try:
+        numbers = [kind(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count:
+        example = "i0,j0,k0,i1,j1,k1" if count == 6 else "i,j,k"
+        what = "whole numbers" if kind is int else "numbers"
+        faults.append(f"{option} {text}: give {count} {what} as {example}.")
+        return []
+    return numbers

@@ -1,0 +1,34 @@
+"""Progress of a propagation on stderr."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from napari_sam2.results import SliceResult
+
+__all__ = ["errors", "shown"]
+
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+"""Where everything goes that is not a result."""
+
+
+def shown(results: Iterable[SliceResult], total: int) -> Iterator[SliceResult]:
+    """Pass results on, with a bar that knows how many slices may come at most."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("slices"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task("Propagating", total=total)
+        for result in results:
+            progress.advance(task)
+            yield result

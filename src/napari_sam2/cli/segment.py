@@ -1,0 +1,193 @@
+"""``napari-sam2 segment``: prompts on a scan to a label map."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from napari_sam2.cli.app import app
+from napari_sam2.cli.options import (
+    Device,
+    Image,
+    Methods,
+    Model,
+    Overwrite,
+    Series,
+    VolumeIndex,
+    WindowSpec,
+    print_methods,
+    prompts_from_flags,
+    series_choice,
+    slice_range,
+)
+from napari_sam2.cli.progress import errors, shown
+from napari_sam2.errors import UserInputError
+from napari_sam2.models import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from napari_sam2.prompts import ObjectPrompts
+    from napari_sam2.session import Session
+    from napari_sam2.volume import Volume
+
+__all__ = ["object_rows", "run_session", "segment"]
+
+
+@app.command()
+def segment(
+    image: Image,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The label map, .nii.gz or .nii.")],
+    prompts: Annotated[Path | None, typer.Option("--prompts", help="A prompt file, for several objects.")] = None,
+    box: Annotated[
+        list[str] | None,
+        typer.Option("--box", help="Two opposite corners on one slice, both inside.", metavar="i0,j0,k0,i1,j1,k1"),
+    ] = None,
+    point: Annotated[list[str] | None, typer.Option("--point", help="Include this voxel.", metavar="i,j,k")] = None,
+    negative: Annotated[
+        list[str] | None, typer.Option("--negative", help="Exclude this voxel.", metavar="i,j,k")
+    ] = None,
+    model: Model = DEFAULT_MODEL,
+    plane: Annotated[
+        str | None, typer.Option("--plane", help="axial, coronal or sagittal slices, when there are only points.")
+    ] = None,
+    slices: Annotated[
+        str | None, typer.Option("--slices", help="Only these slices, A to B - 1.", metavar="A:B")
+    ] = None,
+    direction: Annotated[str, typer.Option("--direction", help="both, forward, backward or none.")] = "both",
+    window: WindowSpec = "auto",
+    volume: VolumeIndex = None,
+    series: Series = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    keep_session: Annotated[
+        bool, typer.Option("--session", help="Keep a session beside the output, for 'napari-sam2 replay'.")
+    ] = False,
+    methods: Methods = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Segment objects of a scan from a box or a few clicks.
+
+    All --box, --point and --negative flags describe object 1, in voxel indices (i, j, k) in the stored
+    order of the file. Example:
+
+    napari-sam2 segment ct.nii.gz -o liver.nii.gz --box 40,30,60,90,80,60
+    """
+    from napari_sam2.io import check_output, read_volume
+    from napari_sam2.journal import Journal
+    from napari_sam2.models import load_model
+    from napari_sam2.provenance import check_sidecars, save_session
+    from napari_sam2.session import Session
+
+    wanted = slice_range(slices)
+    _check_direction(direction)
+    flagged = prompts_from_flags(box or [], point or [], negative or [])
+    scan = read_volume(image, volume_index=volume, series=series_choice(series))
+    for note in scan.source.notes:
+        errors.print(f"note: {note}", markup=False)
+    check_output(output, scan, overwrite=overwrite)
+    if not overwrite:
+        check_sidecars(output)
+    objects = _objects(flagged, prompts, scan)
+    session = Session(
+        scan,
+        load_model(model, device),
+        window=window,
+        axis=None if plane is None else scan.axis_of_plane(plane),
+    )
+    journal = Journal(session, _session_folder(output)) if keep_session else None
+    seconds = run_session(session, objects, wanted, direction)
+    if journal is not None:
+        journal.close()
+    settings = {"direction": direction, "slices": [wanted.start, wanted.stop] if wanted else None}
+    written = save_session(session, output, overwrite=overwrite, settings=settings)
+    _report(session, written, seconds, as_json)
+    if methods:
+        print_methods(written)
+
+
+def run_session(session: Session, objects: list[ObjectPrompts], slices: range | None, direction: str) -> float:
+    """Answer prompts and propagate them, with a progress bar; returns the seconds it took."""
+    started = time.perf_counter()
+    session.set_objects(objects)
+    if direction != "none":
+        total = session.count_slices(slices=slices, direction=direction)
+        for _ in shown(session.propagate(slices=slices, direction=direction), total):
+            pass
+    return time.perf_counter() - started
+
+
+def object_rows(session: Session) -> list[dict[str, Any]]:
+    """What is known of every object: id, name, voxels, volume, slices."""
+    labels = session.label_map()
+    rows = []
+    for obj in session.objects.values():
+        voxels = int((labels == obj.object_id).sum())
+        filled = sorted(index for index, result in obj.results.items() if result.mask.n_voxels)
+        rows.append(
+            {
+                "id": obj.object_id,
+                "name": obj.name,
+                "voxels": voxels,
+                "volume_ml": round(voxels * session.volume.voxel_volume_ml, 3),
+                "axis": "ijk"[obj.axis],
+                "slices": [filled[0], filled[-1]] if filled else None,
+            }
+        )
+    return rows
+
+
+def _session_folder(output: Path) -> Path:
+    """``x.sam2session`` beside ``x.nii.gz``."""
+    return output.with_name(output.name.removesuffix(".gz").removesuffix(".nii") + ".sam2session")
+
+
+def _check_direction(direction: str) -> None:
+    known = ("both", "forward", "backward", "none")
+    if direction not in known:
+        raise UserInputError(f"--direction {direction}: choose one of {', '.join(known)}.")
+
+
+def _objects(flagged: list[ObjectPrompts], file: Path | None, scan: Volume) -> list[ObjectPrompts]:
+    if file is None:
+        return flagged
+    if flagged:
+        raise UserInputError("Give either --prompts or --box, --point and --negative, not both.")
+    from napari_sam2.io.prompt_file import read_prompt_file
+
+    return read_prompt_file(file, scan)
+
+
+def _report(session: Session, written: Path, seconds: float, as_json: bool) -> None:
+    rows = object_rows(session)
+    empty = [str(row["id"]) for row in rows if not row["voxels"]]
+    if empty:
+        errors.print(f"note: nothing was found for object {', '.join(empty)}; try another window, box or model.")
+    card, window = session.model.card, session.window
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {
+                    "output": str(written),
+                    "model": {"name": card.name, "revision": card.revision, "sha256": card.sha256},
+                    "window": {"name": window.name, "low": window.low, "high": window.high},
+                    "seconds": round(seconds, 3),
+                    "objects": rows,
+                }
+            )
+        )
+        return
+    table = Table("id", "name", "volume (mL)", "voxels", "slices")
+    for row in rows:
+        span = f"{row['axis']} {row['slices'][0]} to {row['slices'][1]}" if row["slices"] else "none"
+        table.add_row(str(row["id"]), row["name"], f"{row['volume_ml']:.2f}", str(row["voxels"]), span)
+    out = Console(highlight=False, soft_wrap=True)
+    out.print(table)
+    out.print(
+        f"model {card.name}, window {window.name} ({window.low:g} to {window.high:g}), {seconds:.1f} s", markup=False
+    )
+    out.print(f"wrote {written}", markup=False)

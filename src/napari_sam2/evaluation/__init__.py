@@ -1,0 +1,1 @@
+"""Measuring a model against labels, against classical methods, and against itself with the image hidden."""

@@ -1,0 +1,146 @@
+"""What is asked of a model on a case, with simulated annotators.
+
+All protocols go through the engine as the product does; nothing of the truth reaches it but the prompts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy import ndimage
+
+from napari_sam2.engine.engine import Engine
+from napari_sam2.engine.propagate import propagate
+from napari_sam2.evaluation.cases import dice
+from napari_sam2.prompts import SlicePrompts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_sam2.engine.engine import Anchor
+    from napari_sam2.evaluation.cases import Case
+    from napari_sam2.models.base import SegmentationModel
+
+__all__ = ["CLICK_COUNTS", "PROTOCOLS", "deepest_pixel", "next_click", "run_protocols", "tight_box"]
+
+CLICK_COUNTS: Final = (1, 3, 5)
+"""Numbers of clicks after which the Dice is noted."""
+
+PROTOCOLS: Final = ("box", "clicks", "box-propagate", "mask-propagate")
+"""Names: a tight box on one slice; clicks on one slice, each in the largest error; a box and the true
+mask, each propagated through the volume."""
+
+OBJECT_ID: Final = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """A case with its engine and what is needed over and over."""
+
+    case: Case
+    engine: Engine
+    truth: NDArray[np.bool_]
+
+
+def run_protocols(
+    case: Case, model: SegmentationModel, protocols: tuple[str, ...] = PROTOCOLS
+) -> tuple[dict[str, float], dict[str, NDArray[np.bool_]]]:
+    """Dice of a model on a case.
+
+    Parameters
+    ----------
+    case : Case
+    model : SegmentationModel
+    protocols : tuple of str
+        Some of `PROTOCOLS`.
+
+    Returns
+    -------
+    scores : dict of str to float
+        By protocol; clicks as ``click1``, ``click3``, ``click5``.
+    masks : dict of str to (rows, columns) bool array
+        The answers on the prompted slice to ``box`` and to ``click1``.
+    """
+    engine = Engine(case.volume, model, case.window, case.axis)
+    run = _Run(case, engine, engine.plane.take(case.truth, case.index))
+    scores: dict[str, float] = {}
+    masks: dict[str, NDArray[np.bool_]] = {}
+    box = None
+    if "box" in protocols or "box-propagate" in protocols:
+        box = engine.predict(case.index, _box_prompt(run.truth))
+        masks["box"] = _full(run, box)
+        scores["box"] = dice(masks["box"], run.truth)
+    if "clicks" in protocols:
+        answers = _clicks(run)
+        masks["click1"] = answers[0]
+        scores |= {f"click{n}": dice(answers[min(n, len(answers)) - 1], run.truth) for n in CLICK_COUNTS}
+    if "box-propagate" in protocols and box is not None:
+        scores["box-propagate"] = dice(_propagated(run, box), _truth_stack(run))
+    if "mask-propagate" in protocols:
+        given = SlicePrompts(np.zeros((0, 2)), np.zeros(0, bool), mask=run.truth)
+        scores["mask-propagate"] = dice(_propagated(run, engine.predict(case.index, given)), _truth_stack(run))
+    return scores, masks
+
+
+def tight_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """First row and column, and the row and column after the last, of a mask."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+
+
+def deepest_pixel(mask: NDArray[np.bool_]) -> tuple[int, int]:
+    """The pixel (row, column) farthest from the outside; beyond the slice counts as outside."""
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+    return int(row), int(column)
+
+
+def next_click(answer: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[tuple[int, int], bool] | None:
+    """The deepest pixel of the deeper error and whether it is to be included; None when there is no error."""
+    missed, extra = truth & ~answer, answer & ~truth
+    if not (missed | extra).any():
+        return None
+    depths = [float(ndimage.distance_transform_edt(np.pad(error, 1)).max()) for error in (missed, extra)]
+    include = depths[0] >= depths[1]
+    return deepest_pixel(missed if include else extra), include
+
+
+def _clicks(run: _Run) -> list[NDArray[np.bool_]]:
+    """The answer after each click; fewer than asked for when there is nothing left to correct."""
+    clicks, include = [deepest_pixel(run.truth)], [True]
+    anchor: Anchor | None = None
+    answers: list[NDArray[np.bool_]] = []
+    while True:
+        prompts = SlicePrompts(np.array(clicks, float), np.array(include, bool))
+        anchor = run.engine.predict(run.case.index, prompts, previous=anchor)
+        answers.append(_full(run, anchor))
+        click = next_click(answers[-1], run.truth)
+        if click is None or len(answers) == max(CLICK_COUNTS):
+            return answers
+        clicks.append(click[0])
+        include.append(click[1])
+
+
+def _propagated(run: _Run, anchor: Anchor) -> NDArray[np.bool_]:
+    shape = run.engine.plane.shape
+    found = np.zeros((run.engine.plane.n_slices, *shape), bool)
+    found[anchor.index] = anchor.mask.full(shape)
+    for result in propagate(run.engine, {OBJECT_ID: [anchor]}):
+        found[result.index] = result.mask.full(shape)
+    return found
+
+
+def _truth_stack(run: _Run) -> NDArray[np.bool_]:
+    plane = run.engine.plane
+    return np.stack([plane.take(run.case.truth, k) for k in range(plane.n_slices)])
+
+
+def _full(run: _Run, anchor: Anchor) -> NDArray[np.bool_]:
+    return anchor.mask.full(run.engine.plane.shape)
+
+
+def _box_prompt(truth: NDArray[np.bool_]) -> SlicePrompts:
+    edges = np.array(tight_box(truth), float) - 0.5
+    return SlicePrompts(np.zeros((0, 2)), np.zeros(0, bool), box=edges)

@@ -1,0 +1,184 @@
+"""Segmentations of 3D Slicer (``.seg.nrrd``): labels with names, colours and terminology in one file.
+
+The key/value pairs are those of Slicer's vtkMRMLSegmentationStorageNode.
+"""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from napari_sam2.errors import ImageFileError, UserInputError
+from napari_sam2.io.atomic import write_bytes
+from napari_sam2.io.lattice import onto_grid
+from napari_sam2.io.lps import lps_from_affine
+from napari_sam2.io.nrrd import nrrd_header, read_nrrd
+from napari_sam2.labels import label_dtype
+from napari_sam2.structures import ABNORMAL, BODY, ORGAN, TISSUE, UNKNOWN, Structure
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sam2.volume import Volume
+
+__all__ = ["read_seg_nrrd", "write_seg_nrrd"]
+
+_TYPES: Final = {"uint8": "unsigned char", "uint16": "unsigned short", "int32": "int"}
+_CATEGORIES: Final = {
+    ORGAN: "SCT^123037004^Anatomical Structure",
+    BODY: "SCT^123037004^Anatomical Structure",
+    TISSUE: "SCT^85756007^Tissue",
+    ABNORMAL: "SCT^49755003^Morphologically Altered Structure",
+}
+"""As in Slicer's own list "Segmentation category and type - 3D Slicer General Anatomy list"."""
+
+
+def write_seg_nrrd(
+    labels: NDArray[Any],
+    volume: Volume,
+    path: str | os.PathLike[str],
+    structures: Sequence[Structure],
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Write labels as a Slicer segmentation on the whole grid of the image.
+
+    Parameters
+    ----------
+    labels : (I, J, K) array of integers
+        On the grid of `volume`.
+    volume : Volume
+        Gives the geometry.
+    path : path-like
+        A name ending in ``.seg.nrrd``, by which Slicer knows what it is.
+    structures : sequence of Structure
+        One per label id.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    UserInputError, EnvironmentLacksError
+        If the name or the labels are unsuitable, or the file cannot be written.
+    """
+    target = Path(path)
+    if not target.name.lower().endswith(".seg.nrrd"):
+        raise UserInputError(f"{target.name}: Slicer knows segmentations by the ending .seg.nrrd; use such a name.")
+    if labels.shape != volume.shape:
+        raise UserInputError(f"Labels must have the volume's shape {volume.shape}; got {labels.shape}.")
+    array = labels.astype(label_dtype(int(labels.max())))
+    if not np.array_equal(array, labels):
+        raise UserInputError("Label ids must be whole numbers of 0 or more.")
+    little = array.astype(array.dtype.newbyteorder("<"))
+    payload = gzip.compress(little.tobytes(order="F"), compresslevel=6, mtime=0)
+    header = _header(array, volume, structures)
+    return write_bytes(target, header.encode() + b"\n" + payload, overwrite=overwrite)
+
+
+def read_seg_nrrd(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArray[Any], dict[int, str]]:
+    """Read a Slicer segmentation onto the grid of an image; Slicer may have cropped it.
+
+    Returns
+    -------
+    labels : (I, J, K) array
+        Label values.
+    names : dict of int to str
+        Segment names.
+
+    Raises
+    ------
+    ImageFileError
+        If the file is damaged, or its segments overlap (several layers).
+    GeometryError
+        If it lies on another grid.
+    """
+    file = Path(path)
+    header, _ = nrrd_header(file)
+    if header.get("dimension", "3") != "3":
+        raise ImageFileError(
+            f"{file.name} has overlapping segments in several layers, which one label map cannot hold; in Slicer, "
+            "export them to a labelmap first."
+        )
+    found = read_nrrd(file)
+    labels = onto_grid(found.voxels, found.affine, volume, file.name)
+    names, number = {}, 0
+    while f"Segment{number}_LabelValue" in header:
+        value = header[f"Segment{number}_LabelValue"].strip()
+        if value.isdigit():
+            names[int(value)] = _unescaped(header.get(f"Segment{number}_Name", f"object {value}"))
+        number += 1
+    return labels.astype(label_dtype(int(labels.max()))), names
+
+
+def _header(array: NDArray[Any], volume: Volume, structures: Sequence[Structure]) -> str:
+    lps = lps_from_affine(volume.affine)
+    lines = [
+        "NRRD0004",
+        "# Complete NRRD file format specification at:",
+        "# http://teem.sourceforge.net/nrrd/format.html",
+        f"type: {_TYPES[array.dtype.name]}",
+        "dimension: 3",
+        "space: left-posterior-superior",
+        "sizes: " + " ".join(str(n) for n in array.shape),
+        "space directions: " + " ".join(_vector(lps[:3, axis]) for axis in range(3)),
+        "kinds: domain domain domain",
+        "endian: little",
+        "encoding: gzip",
+        f"space origin: {_vector(lps[:3, 3])}",
+    ]
+    for number, structure in enumerate(structures):
+        lines += [f"Segment{number}_{key}:={value}" for key, value in _segment(structure, array)]
+    lines += [
+        "Segmentation_ContainedRepresentationNames:=Binary labelmap|",
+        "Segmentation_ConversionParameters:=",
+        "Segmentation_MasterRepresentation:=Binary labelmap",
+        "Segmentation_ReferenceImageExtentOffset:=0 0 0",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _segment(structure: Structure, array: NDArray[Any]) -> list[tuple[str, str]]:
+    code = structure.code or UNKNOWN
+    terminology = (
+        "Segmentation category and type - 3D Slicer General Anatomy list"
+        f"~{_CATEGORIES[code.category]}~{code.scheme}^{code.value}^{code.meaning}~^^"
+        "~Anatomic codes - DICOM master list~^^~^^"
+    )
+    return [
+        ("Color", " ".join(f"{c / 255:.6g}" for c in structure.colour)),
+        ("ColorAutoGenerated", "0"),
+        ("Extent", " ".join(str(n) for n in _extent(array == structure.label_id))),
+        ("ID", f"Segment_{structure.label_id}"),
+        ("LabelValue", str(structure.label_id)),
+        ("Layer", "0"),
+        ("Name", _escaped(structure.name)),
+        ("NameAutoGenerated", "0"),
+        ("Tags", f"Segmentation.Status:inprogress|TerminologyEntry:{terminology}|"),
+    ]
+
+
+def _extent(mask: NDArray[np.bool_]) -> list[int]:
+    """First and last index along each axis; 0 -1 means empty, as VTK has it."""
+    found: list[int] = []
+    for axis in range(3):
+        used = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        found += [int(used[0]), int(used[-1])] if used.size else [0, -1]
+    return found
+
+
+def _vector(values: NDArray[np.float64]) -> str:
+    return "(" + ",".join(repr(float(v)) for v in values) + ")"
+
+
+def _escaped(text: str) -> str:
+    return " ".join(text.split()).replace("\\", "\\\\")
+
+
+def _unescaped(text: str) -> str:
+    return text.replace("\\\\", "\\")

@@ -1,0 +1,257 @@
+"""What lies beside a label map: ``.json``, how it was made, and ``.tsv``, what its ids mean.
+
+Both follow BIDS derivatives. They hold no path and nothing of the patient: the source is named by its
+file name or only by its hash, and its header's free text is never read in the first place.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from napari_sam2 import __version__
+from napari_sam2.io.atomic import write_text
+from napari_sam2.io.nifti_header import GridHeader
+from napari_sam2.prompts import Box, ObjectPrompts, Point
+from napari_sam2.structures import Structure, structures_for
+from napari_sam2.tables import csv_text
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sam2.volume import Volume
+    from napari_sam2.window import Window
+
+__all__ = ["INTENDED_USE", "Provenance", "sidecar_paths", "software_versions", "write_sidecars"]
+
+INTENDED_USE: Final = "Research only. Not for diagnosis or treatment."
+
+_PACKAGES: Final = ("numpy", "torch", "transformers", "scikit-image", "nibabel", "SimpleITK")
+
+
+_COLUMNS: Final = {
+    "code": {"Description": "Code of the structure in SNOMED CT (SCT), where known."},
+    "voxels": {"Description": "Number of voxels."},
+    "volume_ml": {"Description": "Volume.", "Units": "mL"},
+}
+"""What the columns of the table mean that BIDS does not define."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a label map was made. Plain values, so that anything can be the maker.
+
+    Attributes
+    ----------
+    model : mapping of str
+        The fields of the model's card: name, kind, revision, sha256, license.
+    window : Window, optional
+        How intensities were shown to the model.
+    slice_axis : int, optional
+        The axis it went along.
+    objects : sequence of ObjectPrompts
+        What was asked for.
+    device : str
+        Where the model ran, for example ``"cpu"``.
+    settings : mapping
+        Further choices, such as ``{"direction": "both", "slices": [80, 170], "overlap": "first"}``.
+    edited : bool
+        Whether a person painted in the result.
+    hide_source_name : bool
+        Name the source by its hash alone, for file names that tell who the patient is.
+    """
+
+    model: Mapping[str, str] = field(default_factory=dict)
+    window: Window | None = None
+    slice_axis: int | None = None
+    objects: Sequence[ObjectPrompts] = ()
+    device: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    edited: bool = False
+    hide_source_name: bool = False
+
+
+def write_sidecars(
+    labels_path: str | os.PathLike[str],
+    labels: NDArray[Any],
+    volume: Volume,
+    provenance: Provenance,
+    *,
+    overwrite: bool = False,
+) -> tuple[Path, Path]:
+    """Write ``.json`` and ``.tsv`` beside a label map that was written before.
+
+    Parameters
+    ----------
+    labels_path : path-like
+        The label map; its hash goes into the JSON.
+    labels : (I, J, K) array
+        What is in it.
+    volume : Volume
+        The source.
+    provenance : Provenance
+        How it was made.
+    overwrite : bool
+        Whether earlier sidecars may be replaced.
+
+    Returns
+    -------
+    json_path, tsv_path : Path
+
+    Raises
+    ------
+    UserInputError, EnvironmentLacksError
+        If they cannot be written, or exist and may not be replaced.
+    """
+    target = Path(labels_path)
+    json_path, tsv_path = sidecar_paths(target)
+    names = {obj.object_id: obj.name for obj in provenance.objects}
+    ids, counts = np.unique(labels, return_counts=True)
+    voxels = dict(zip(ids.tolist(), counts.tolist(), strict=True))
+    structures = structures_for([*ids.tolist(), *names], names)
+    text = json.dumps(_facts(target, volume, provenance, structures, voxels), indent=1, ensure_ascii=False)
+    write_text(json_path, text + "\n", overwrite=overwrite)
+    write_text(tsv_path, _table(structures, voxels, volume), overwrite=overwrite)
+    return json_path, tsv_path
+
+
+def sidecar_paths(labels_path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Where the sidecars of a label map lie: ``x.nii.gz`` has ``x.json`` and ``x.tsv``."""
+    target = Path(labels_path)
+    stem = target.name
+    for ending in (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".dcm"):
+        if stem.lower().endswith(ending):
+            stem = stem[: -len(ending)]
+            break
+    return target.with_name(stem + ".json"), target.with_name(stem + ".tsv")
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of Python, the platform and the packages that decide about a result."""
+    versions = {"napari-sam2": __version__, "python": platform.python_version(), "platform": platform.system()}
+    for package in _PACKAGES:
+        try:
+            versions[package.lower()] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _facts(
+    target: Path,
+    volume: Volume,
+    provenance: Provenance,
+    structures: list[Structure],
+    voxels: Mapping[int, int],
+) -> dict[str, Any]:
+    from napari_sam2.io.payload import sha256_of
+
+    source = volume.source
+    return {
+        "Description": "Label map made with napari-sam2 from prompts that a person gave.",
+        "Manual": False,
+        "Sources": [f"sha256:{source.sha256}" if provenance.hide_source_name else source.name],
+        "SpatialReference": "orig",
+        "GeneratedBy": [{"Name": "napari-sam2", "Version": __version__}],
+        "IntendedUse": INTENDED_USE,
+        "Created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "Model": dict(provenance.model),
+        "Source": _source_facts(volume),
+        "Preprocessing": _window_facts(provenance, volume),
+        "Prompts": [entry for obj in provenance.objects for entry in _prompt_facts(obj)],
+        "Propagation": dict(provenance.settings),
+        "EditedByHand": provenance.edited,
+        "Environment": {**software_versions(), "device": provenance.device},
+        "Outputs": [
+            {
+                "File": target.name,
+                "sha256": sha256_of(target),
+                "Empty": not any(count for label_id, count in voxels.items() if label_id),
+                "Labels": {
+                    str(s.label_id): {
+                        "Name": s.name,
+                        "Voxels": voxels.get(s.label_id, 0),
+                        "VolumeML": _round(voxels.get(s.label_id, 0) * volume.voxel_volume_ml),
+                    }
+                    for s in structures
+                },
+            }
+        ],
+        **_COLUMNS,
+    }
+
+
+def _source_facts(volume: Volume) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "sha256": volume.source.sha256,
+        "Format": volume.source.file_format,
+        "Shape": list(volume.shape),
+        "DataType": str(volume.voxels.dtype),
+        "SpacingMM": [_round(s) for s in volume.spacing],
+        "AffineRASMM": volume.affine.tolist(),
+        "OrientationKnown": volume.oriented,
+        "Notes": list(volume.source.notes),
+    }
+    if volume.oriented:
+        facts["AxisCodes"] = "".join(volume.axis_codes)
+    if isinstance(volume.source.header, GridHeader):
+        fields = volume.source.header.fields
+        facts["SformCode"], facts["QformCode"] = int(fields["sform_code"]), int(fields["qform_code"])
+    return facts
+
+
+def _window_facts(provenance: Provenance, volume: Volume) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    if provenance.window is not None:
+        window = provenance.window
+        facts["Window"] = {"Name": window.name, "Low": window.low, "High": window.high}
+    if provenance.slice_axis is not None:
+        facts["SliceAxis"] = provenance.slice_axis
+        facts["Plane"] = volume.plane_name(provenance.slice_axis)
+    return facts
+
+
+def _prompt_facts(obj: ObjectPrompts) -> list[dict[str, Any]]:
+    entries = []
+    for prompt in obj.prompts:
+        entry: dict[str, Any] = {"Object": obj.object_id, "Space": "voxel_ijk"}
+        if isinstance(prompt, Point):
+            entry |= {"Kind": "point", "Positive": prompt.positive, "Values": [float(c) for c in prompt.voxel]}
+        elif isinstance(prompt, Box):
+            entry |= {"Kind": "box", "Values": [[int(c) for c in corner] for corner in prompt.corners]}
+        else:
+            pixels = int(np.count_nonzero(prompt.mask))
+            entry |= {"Kind": "mask", "Axis": prompt.axis, "Slice": prompt.index, "Pixels": pixels}
+        entries.append(entry)
+    return entries
+
+
+def _table(structures: list[Structure], voxels: Mapping[int, int], volume: Volume) -> str:
+    rows = []
+    for s in structures:
+        count = voxels.get(s.label_id, 0)
+        rows.append(
+            {
+                "index": s.label_id,
+                "name": s.name,
+                "color": s.hex_colour,
+                "code": f"{s.code.scheme}:{s.code.value}" if s.code else "n/a",
+                "voxels": count,
+                "volume_ml": count * volume.voxel_volume_ml,
+            }
+        )
+    return csv_text(rows, separator="\t") or "index\tname\n"
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.6g}")

@@ -1,0 +1,1 @@
+"""The small convolutional model that is trained by this package's own recipe."""

@@ -1,0 +1,283 @@
+"""What the small network looks at: a view turned into thirteen image-like channels.
+
+A network of this size learns little from raw intensities alone. So each prompt and each remembered slice
+is also turned into a question that is easy to answer pixel by pixel: how much more common is this
+intensity inside the object than around it? That is the log-likelihood ratio of two histograms, one inside
+and one outside the prompt (or the remembered mask), read off at every pixel of the view.
+
+Intensities are compared on the scale of the view being decoded: a remembered image goes through the
+lookup table of the current one, so equal tissue keeps equal values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["CHANNELS", "Channel", "PromptBatch", "RememberedBatch", "build_channels", "resample"]
+
+#: Levels of the lookup table from raw intensity to normalised and equalised intensity.
+LEVELS = 512
+#: Bins of the histograms, and the kernel that smooths them.
+BINS = 48
+SMOOTHING = (1.0, 3.0, 5.0, 6.0, 5.0, 3.0, 1.0)
+#: Share of pixels clipped at each end by the view's own normalisation.
+CLIP = 0.01
+#: Log-likelihood ratios are clipped at this value and divided by it.
+RATIO_LIMIT = 3.0
+#: Floor of a histogram bin: an intensity never seen gives no certainty.
+RATIO_FLOOR = 2e-3
+#: Standard deviation of a drawn click over the side of the view.
+CLICK_SIGMA = 0.035
+#: How much more a click counts than a pixel inside the box.
+CLICK_WEIGHT = 4.0
+#: Half axes of the ellipse inside a box that is taken as object, over the box's sides.
+ELLIPSE = 0.38
+#: Pixels that must remain of a mask for its eroded core to be used.
+MIN_CORE = 6.0
+
+
+class Channel:
+    """Index of each channel."""
+
+    IMAGE = 0
+    EQUALISED = 1
+    BOX = 2
+    POSITIVE = 3
+    NEGATIVE = 4
+    PRIOR = 5
+    PROMPT_RATIO = 6
+    PROMPT_DIFFERENCE = 7
+    ANCHOR_RATIO = 8
+    LAST_RATIO = 9
+    LAST_IMAGE = 10
+    LAST_MASK = 11
+    LAST_DIFFERENCE = 12
+
+
+#: Number of channels.
+CHANNELS = 13
+
+
+@dataclass(frozen=True, slots=True)
+class PromptBatch:
+    """Prompts of B views, padded to the same number of points.
+
+    Attributes
+    ----------
+    boxes : Tensor, (B, 4)
+        Outer edges x0, y0, x1, y1 in pixels; ignored where ``has_box`` is 0.
+    has_box : Tensor, (B,) float
+    points : Tensor, (B, N, 2)
+        Clicks (x, y), pixel centres at integers.
+    labels : Tensor, (B, N)
+        1 include, 0 exclude, -1 padding.
+    prior : Tensor, (B, S, S)
+        Coverage in [0, 1]: a mask given by a person, or the answer that a click corrects.
+    has_prior : Tensor, (B,) float
+    """
+
+    boxes: Tensor
+    has_box: Tensor
+    points: Tensor
+    labels: Tensor
+    prior: Tensor
+    has_prior: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedBatch:
+    """One remembered slice for each of B views.
+
+    Attributes
+    ----------
+    image : Tensor, (B, S, S)
+        Intensities of the remembered view in [0, 1], as they came.
+    mask : Tensor, (B, S, S)
+        Probability of the object in the remembered view.
+    shift : Tensor, (B, 3)
+        Scale, dx, dy from a pixel of the current view to the remembered one.
+    present : Tensor, (B,) float
+        0 where there is nothing remembered; the rest is then ignored.
+    """
+
+    image: Tensor
+    mask: Tensor
+    shift: Tensor
+    present: Tensor
+
+
+def build_channels(image: Tensor, prompts: PromptBatch, anchor: RememberedBatch, last: RememberedBatch) -> Tensor:
+    """All channels of B views.
+
+    Parameters
+    ----------
+    image : Tensor, (B, S, S)
+        Intensities in [0, 1].
+    prompts : PromptBatch
+        What a person gave on this very slice.
+    anchor, last : RememberedBatch
+        The prompted slice, and the slice just passed.
+
+    Returns
+    -------
+    Tensor, (B, 13, S, S)
+    """
+    scale = _Scale(image)
+    normal, equalised = scale.normalised(image), scale.equalised(image)
+    box, core = _boxes(prompts, image.shape[-1])
+    positive = _clicks(prompts.points, prompts.labels == 1, image.shape[-1])
+    negative = _clicks(prompts.points, prompts.labels == 0, image.shape[-1])
+    ratio, difference = _prompt_statistics(equalised, prompts, box, core, positive, negative)
+    anchor_ratio = _memory_ratio(equalised, scale, anchor)
+    last_ratio = _memory_ratio(equalised, scale, last)
+    shown = _column(last.present)
+    last_image = (resample(scale.normalised(last.image), last.shift) - 0.5) * shown
+    last_mask = (2 * resample(last.mask, last.shift) - 1) * shown
+    return torch.stack(
+        [
+            normal - 0.5,
+            equalised - 0.5,
+            box,
+            positive,
+            negative,
+            (2 * prompts.prior - 1) * _column(prompts.has_prior),
+            ratio,
+            difference,
+            anchor_ratio,
+            last_ratio,
+            last_image,
+            last_mask,
+            (normal - 0.5) * shown - last_image,
+        ],
+        1,
+    )
+
+
+def resample(values: Tensor, shift: Tensor) -> Tensor:
+    """A remembered view seen from the current one; zero outside.
+
+    Parameters
+    ----------
+    values : Tensor, (B, S, S)
+        In the remembered view.
+    shift : Tensor, (B, 3)
+        Scale, dx, dy from the current view to the remembered one, in pixels.
+    """
+    side = values.shape[-1]
+    scale, offset = shift[:, 0], shift[:, 1:]
+    # Pixel x lies at (2x + 1) / S - 1 in the coordinates of grid_sample.
+    centre = (2 * offset + 1 + (side - 1) * scale[:, None]) / side - 1
+    theta = torch.zeros(len(values), 2, 3, dtype=values.dtype, device=values.device)
+    theta[:, 0, 0] = theta[:, 1, 1] = scale
+    theta[:, :, 2] = centre
+    grid = functional.affine_grid(theta, [len(values), 1, side, side], align_corners=False)
+    return functional.grid_sample(values[:, None], grid, align_corners=False)[:, 0]
+
+
+class _Scale:
+    """The lookup table of each view: raw intensity to normalised and to equalised intensity."""
+
+    def __init__(self, image: Tensor) -> None:
+        index = _index(image)
+        counts = torch.zeros(len(image), LEVELS, device=image.device)
+        counts.scatter_add_(1, index, torch.ones_like(index, dtype=counts.dtype))
+        total = counts.cumsum(1) / index.shape[1]
+        # The middle rank of ties, so that a constant view stays constant.
+        self.table = total - counts / (2 * index.shape[1])
+        steps = torch.full((len(image), 1), CLIP, device=image.device)
+        self.low = torch.searchsorted(total.contiguous(), steps).float() / (LEVELS - 1)
+        high = torch.searchsorted(total.contiguous(), 1 - steps).clamp(max=LEVELS - 1)
+        self.width = (high.float() / (LEVELS - 1) - self.low).clamp(min=0.01)
+
+    def normalised(self, image: Tensor) -> Tensor:
+        return ((image - self.low[:, :, None]) / self.width[:, :, None]).clamp(0, 1)
+
+    def equalised(self, image: Tensor) -> Tensor:
+        return self.table.gather(1, _index(image)).view_as(image)
+
+
+def _index(image: Tensor) -> Tensor:
+    return (image.flatten(1) * (LEVELS - 1)).round().long().clamp(0, LEVELS - 1)
+
+
+def _column(flags: Tensor) -> Tensor:
+    return flags[:, None, None]
+
+
+def _boxes(prompts: PromptBatch, side: int) -> tuple[Tensor, Tensor]:
+    """Soft rectangle of each box, and the ellipse inside it that is taken as object."""
+    axis = torch.arange(side, dtype=torch.float32, device=prompts.boxes.device)
+    x0, y0, x1, y1 = (prompts.boxes[:, k, None] for k in range(4))
+    across = torch.sigmoid(2 * (axis - x0)) * torch.sigmoid(2 * (x1 - axis))
+    down = torch.sigmoid(2 * (axis - y0)) * torch.sigmoid(2 * (y1 - axis))
+    shown = _column(prompts.has_box)
+    rectangle = down[:, :, None] * across[:, None, :] * shown
+    dx = (axis - (x0 + x1) / 2) / ((x1 - x0).clamp(min=2) * ELLIPSE)
+    dy = (axis - (y0 + y1) / 2) / ((y1 - y0).clamp(min=2) * ELLIPSE)
+    ellipse = ((dy**2)[:, :, None] + (dx**2)[:, None, :] < 1).float() * shown
+    return rectangle, ellipse
+
+
+def _clicks(points: Tensor, chosen: Tensor, side: int) -> Tensor:
+    """Gaussian spots; where several overlap, the strongest."""
+    if points.shape[1] == 0:
+        return torch.zeros(len(points), side, side, device=points.device)
+    axis = torch.arange(side, dtype=torch.float32, device=points.device)
+    width = 2 * (CLICK_SIGMA * side) ** 2
+    across = torch.exp(-((axis - points[:, :, 0:1]) ** 2) / width)
+    down = torch.exp(-((axis - points[:, :, 1:2]) ** 2) / width) * chosen[:, :, None]
+    return (down[:, :, :, None] * across[:, :, None, :]).amax(1)
+
+
+def _prompt_statistics(
+    equalised: Tensor, prompts: PromptBatch, box: Tensor, core: Tensor, positive: Tensor, negative: Tensor
+) -> tuple[Tensor, Tensor]:
+    prior, has_prior = prompts.prior, _column(prompts.has_prior) > 0
+    inner, outer = _core_and_rest(prior)
+    inside = torch.where(has_prior, inner, core) + CLICK_WEIGHT * positive
+    # Without box and prior nothing is known of the outside: everything counts a little.
+    far = torch.where(_column(prompts.has_box) > 0, 1 - box, torch.full_like(box, 0.15))
+    outside = torch.where(has_prior, outer, far) + CLICK_WEIGHT * negative
+    any_prompt = (inside.flatten(1).sum(1) > 0).float()
+    ratio = _ratio(equalised, equalised, inside, outside)
+    mean = (equalised * inside).sum((1, 2)) / inside.sum((1, 2)).clamp(min=1e-6)
+    shown = _column(any_prompt)
+    return ratio * shown, (equalised - _column(mean)) * shown
+
+
+def _memory_ratio(equalised: Tensor, scale: _Scale, memory: RememberedBatch) -> Tensor:
+    inside, outside = _core_and_rest(memory.mask)
+    usable = memory.present * (inside.flatten(1).sum(1) > 0)
+    return _ratio(equalised, scale.equalised(memory.image), inside, outside) * _column(usable)
+
+
+def _core_and_rest(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights of pixels that are surely inside and surely outside a mask; its rim counts for neither."""
+    sure = (2 * mask - 1).clamp(min=0)[:, None]
+    eroded = -functional.max_pool2d(-sure, 3, 1, 1)[:, 0]
+    enough = _column((eroded.flatten(1).sum(1) > MIN_CORE).float())
+    core = eroded * enough + sure[:, 0] * (1 - enough)
+    rest = 1 - functional.max_pool2d(mask[:, None], 5, 1, 2)[:, 0]
+    return core, rest
+
+
+def _ratio(shown: Tensor, seen: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
+    """Log-likelihood ratio at each pixel of ``shown``, from the histograms of ``seen``; -1 to 1."""
+    bins = (seen * (BINS - 1)).round().long().flatten(1)
+    ratio = torch.log((_histogram(bins, inside) + RATIO_FLOOR) / (_histogram(bins, outside) + RATIO_FLOOR)).clamp(
+        -RATIO_LIMIT, RATIO_LIMIT
+    )
+    where = (shown * (BINS - 1)).round().long().flatten(1)
+    return (ratio / RATIO_LIMIT).gather(1, where).view_as(shown)
+
+
+def _histogram(bins: Tensor, weights: Tensor) -> Tensor:
+    counts = torch.zeros(len(bins), BINS, device=bins.device)
+    counts.scatter_add_(1, bins, weights.flatten(1))
+    kernel = torch.tensor(SMOOTHING, device=bins.device)
+    smooth = functional.conv1d(counts[:, None], (kernel / kernel.sum()).view(1, 1, -1), padding=3)[:, 0]
+    return smooth / (smooth.sum(1, keepdim=True) + 1e-6)

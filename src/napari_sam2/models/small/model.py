@@ -1,0 +1,233 @@
+"""The small network behind the protocol that the engine drives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from napari_sam2.errors import ModelError
+from napari_sam2.models.base import Decoded, ModelCard, ViewPolicy, ViewPrompts
+from napari_sam2.models.small.channels import PromptBatch, RememberedBatch, build_channels
+from napari_sam2.models.small.net import TOKEN_STRIDE, Tokens
+from napari_sam2.models.small.weights import SmallWeights, read_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_sam2.models.base import DecodeRequest, Features, MemoryRef, RememberRequest, ViewShift
+
+__all__ = ["BUNDLED_FILE", "BUNDLED_SHA256", "SmallModel", "load_bundled", "load_small"]
+
+#: The weights in the package, and the hash they must have.
+BUNDLED_FILE = "small-1.safetensors"
+BUNDLED_SHA256 = "2a2082436b01783e19517ecab818a59a87b148f33a2213d9b5f20166462fc4cf"
+#: Views decoded at once; more costs memory and gains nothing on a CPU.
+BATCH = 16
+#: Rec. 601 weights of red, green and blue.
+LUMA = (0.299, 0.587, 0.114)
+#: Logit that stands for certainty where a person's mask is taken as it is.
+CERTAIN = 10.0
+#: Least object score where a person drew a box: it is there, however hard it is to see.
+BOXED_SCORE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What `SmallModel.decode` leaves for `remember`: token features, (C, S / 8, S / 8)."""
+
+    features: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """One remembered slice."""
+
+    image: Tensor
+    mask: Tensor
+    features: Tensor
+
+
+class SmallModel:
+    """The small convolutional model.
+
+    Parameters
+    ----------
+    weights : SmallWeights
+        Network and weights.
+    device : torch.device
+        Where it runs.
+    """
+
+    def __init__(self, weights: SmallWeights, device: torch.device | None = None) -> None:
+        self.device = device or torch.device("cpu")
+        self.net = weights.net.to(self.device)
+        self.input_size = weights.input_size
+        self.max_memories = 2
+        self.view_policy = ViewPolicy(zoom=True)
+        self.card = ModelCard(
+            name="bundled",
+            kind="bundled",
+            revision=weights.name,
+            sha256=weights.sha256,
+            license="Apache-2.0",
+            summary="Small convolutional model trained on synthetic shapes and unlabelled textures.",
+        )
+
+    def encode(self, images: Tensor) -> list[Features]:
+        """Keep the views in grey; the network itself needs the prompts, so it runs in `decode`."""
+        size = self.input_size
+        if images.dim() != 4 or images.shape[1] not in (1, 3) or images.shape[-2:] != (size, size):
+            message = f"views must have shape (B, 1 or 3, {size}, {size}), got {tuple(images.shape)}"
+            raise ModelError(message)
+        images = images.to(self.device, torch.float32)
+        if images.shape[1] == 3:
+            weights = torch.tensor(LUMA, device=self.device)[:, None, None]
+            images = (images * weights).sum(1, keepdim=True)
+        return [(view,) for view in images[:, 0].clamp(0, 1)]
+
+    @torch.inference_mode()
+    def decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
+        """One mask per request."""
+        answers: list[Decoded] = []
+        for start in range(0, len(requests), BATCH):
+            answers.extend(self._decode(requests[start : start + BATCH]))
+        return answers
+
+    def remember(self, requests: Sequence[RememberRequest]) -> list[_Memory]:
+        """Keep image, mask and token features of decoded slices."""
+        memories = []
+        for request in requests:
+            image, decoded = request.features[0], request.decoded
+            mask = torch.sigmoid(self._resized(decoded.logits))
+            if decoded.object_score <= 0:
+                mask = torch.zeros_like(mask)
+            state = decoded.state
+            features = state.features if isinstance(state, _State) else self._features(image, mask)
+            memories.append(_Memory(image, mask, features))
+        return memories
+
+    def _decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
+        images = torch.stack([request.features[0] for request in requests])
+        prompts = self._prompts(requests)
+        anchors = [_anchor(request.memories) for request in requests]
+        lasts = [_last(request.memories) for request in requests]
+        remembered = [self._remembered(refs) for refs in (anchors, lasts)]
+        channels = build_channels(images, prompts, remembered[0][0], remembered[1][0])
+        output = self.net(channels, [tokens for _, tokens in remembered])
+        return [
+            self._answer(
+                request.prompts,
+                output.logits[index],
+                float(output.presence[index]),
+                float(torch.sigmoid(output.iou[index])),
+                _State(output.features[index]),
+            )
+            for index, request in enumerate(requests)
+        ]
+
+    def _answer(
+        self, prompts: ViewPrompts | None, logits: Tensor, object_score: float, predicted_iou: float, state: _State
+    ) -> Decoded:
+        """What a person said stands: a mask given alone is the answer, and a boxed object is there."""
+        if prompts is not None and prompts.mask is not None and not len(prompts.points) and prompts.box is None:
+            given = (self._resized(prompts.mask) - 0.5) * 2 * CERTAIN
+            return Decoded(given, CERTAIN, 1.0, state)
+        if prompts is not None and prompts.box is not None:
+            object_score = max(object_score, BOXED_SCORE)
+        return Decoded(logits, object_score, predicted_iou, state)
+
+    def _prompts(self, requests: Sequence[DecodeRequest]) -> PromptBatch:
+        size, count = self.input_size, len(requests)
+        given = [r.prompts or ViewPrompts(torch.zeros(0, 2), torch.zeros(0, dtype=torch.bool)) for r in requests]
+        most = max([len(g.points) for g in given] + [1])
+        points = torch.zeros(count, most, 2, device=self.device)
+        labels = torch.full((count, most), -1, device=self.device)
+        boxes, has_box = torch.zeros(count, 4, device=self.device), torch.zeros(count, device=self.device)
+        prior = torch.zeros(count, size, size, device=self.device)
+        has_prior = torch.zeros(count, device=self.device)
+        for k, (prompts, request) in enumerate(zip(given, requests, strict=True)):
+            if len(prompts.points):
+                points[k, : len(prompts.points)] = prompts.points.to(self.device)
+                labels[k, : len(prompts.points)] = prompts.positive.to(self.device).long()
+            if prompts.box is not None:
+                boxes[k], has_box[k] = prompts.box.to(self.device), 1
+            if request.previous is not None:
+                prior[k], has_prior[k] = torch.sigmoid(self._resized(request.previous.logits)), 1
+            elif prompts.mask is not None:
+                prior[k], has_prior[k] = self._resized(prompts.mask), 1
+        return PromptBatch(boxes, has_box, points, labels, prior, has_prior)
+
+    def _remembered(self, refs: Sequence[MemoryRef | None]) -> tuple[RememberedBatch, Tokens]:
+        size, grid = self.input_size, self.input_size // TOKEN_STRIDE
+        width = self.net.config.widths[2]
+        empty = _Memory(
+            torch.zeros(size, size, device=self.device),
+            torch.zeros(size, size, device=self.device),
+            torch.zeros(width, grid, grid, device=self.device),
+        )
+        memories = [empty if ref is None else ref.memory for ref in refs]
+        shift = torch.tensor([_numbers(ref.shift) if ref else (1.0, 0.0, 0.0) for ref in refs], device=self.device)
+        present = torch.tensor([0.0 if ref is None else 1.0 for ref in refs], device=self.device)
+        mask = torch.stack([memory.mask for memory in memories])
+        batch = RememberedBatch(torch.stack([memory.image for memory in memories]), mask, shift, present)
+        coarse = functional.avg_pool2d(mask[:, None], TOKEN_STRIDE)[:, 0]
+        return batch, Tokens(torch.stack([memory.features for memory in memories]), coarse, shift, present)
+
+    def _resized(self, values: Tensor) -> Tensor:
+        values = values.to(self.device, torch.float32)
+        if values.shape[-1] == self.input_size:
+            return values
+        size = (self.input_size, self.input_size)
+        return functional.interpolate(values[None, None], size, mode="bilinear", align_corners=False)[0, 0]
+
+    @torch.inference_mode()
+    def _features(self, image: Tensor, mask: Tensor) -> Tensor:
+        """Token features of a slice that this model did not decode itself, such as a locked one."""
+        one = torch.ones(1, device=self.device)
+        prompts = PromptBatch(
+            torch.zeros(1, 4, device=self.device),
+            torch.zeros(1, device=self.device),
+            torch.zeros(1, 1, 2, device=self.device),
+            torch.full((1, 1), -1, device=self.device),
+            mask[None],
+            one,
+        )
+        nothing = self._remembered([None])[0]
+        channels = build_channels(image[None], prompts, nothing, nothing)
+        features: Tensor = self.net(channels, []).features[0]
+        return features
+
+
+def load_small(path: Path, device: torch.device | None = None, sha256: str = "") -> SmallModel:
+    """A small model from a weight file, for example one trained with ``napari-sam2 train``."""
+    return SmallModel(read_weights(path, sha256), device)
+
+
+def load_bundled(device: torch.device | None = None) -> SmallModel:
+    """The small model whose weights come with the package."""
+    if not BUNDLED_FILE:
+        message = "this build of the package holds no bundled weights; train some or choose another model"
+        raise ModelError(message)
+    return load_small(Path(__file__).parent.parent / "weights" / BUNDLED_FILE, device, BUNDLED_SHA256)
+
+
+def _anchor(memories: Sequence[MemoryRef]) -> MemoryRef | None:
+    """The nearest slice that a person prompted, or else the farthest remembered one."""
+    prompted = [ref for ref in memories if ref.prompted]
+    if prompted:
+        return min(prompted, key=lambda ref: abs(ref.offset))
+    return max(memories, key=lambda ref: abs(ref.offset), default=None)
+
+
+def _last(memories: Sequence[MemoryRef]) -> MemoryRef | None:
+    """The nearest remembered slice of any kind."""
+    return min(memories, key=lambda ref: abs(ref.offset), default=None)
+
+
+def _numbers(shift: ViewShift) -> tuple[float, float, float]:
+    return shift.scale, shift.dx, shift.dy

@@ -1,0 +1,125 @@
+"""Weight files of the small model: one safetensors file, half precision, checked before use.
+
+The file's own metadata holds the network's sizes and the view size it was trained for. A file is refused
+when its hash differs from the expected one, when it cannot be read, or when a tensor is missing, left
+over or of another shape.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from napari_sam2.errors import ModelError
+from napari_sam2.models.small.net import NetConfig, SmallNet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+__all__ = ["FORMAT", "SmallWeights", "read_weights", "sha256_of", "write_weights"]
+
+#: Written into every file and asked for when one is read.
+FORMAT = "napari-sam2-small-1"
+
+
+@dataclass(frozen=True, slots=True)
+class SmallWeights:
+    """A network with its weights.
+
+    Attributes
+    ----------
+    net : SmallNet
+        In single precision, in evaluation mode.
+    input_size : int
+        Side of the views that it was trained for.
+    name : str
+        The run's name.
+    sha256 : str
+        Hash of the file.
+    """
+
+    net: SmallNet
+    input_size: int
+    name: str
+    sha256: str
+
+
+def write_weights(path: Path, state: Mapping[str, Tensor], config: NetConfig, input_size: int, name: str) -> str:
+    """Write weights in half precision; returns the file's SHA-256."""
+    tensors = {key: value.detach().to(torch.float16).contiguous() for key, value in state.items()}
+    metadata = {
+        "format": FORMAT,
+        "name": name,
+        "input_size": str(input_size),
+        "config": json.dumps(config.to_dict()),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path, metadata=metadata)
+    return sha256_of(path)
+
+
+def read_weights(path: Path, sha256: str = "") -> SmallWeights:
+    """Read weights.
+
+    Parameters
+    ----------
+    path : Path
+        The safetensors file.
+    sha256 : str
+        The hash that the file must have; empty accepts any.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged, another file than expected, or not of this kind.
+    """
+    if not path.is_file():
+        message = f"the weight file {path} is not there; reinstall the package or give another path"
+        raise ModelError(message)
+    found = sha256_of(path)
+    if sha256 and found != sha256:
+        message = f"{path} is not the expected file: its SHA-256 is {found}, expected {sha256}"
+        raise ModelError(message)
+    try:
+        with safe_open(path, framework="pt") as stored:
+            metadata = stored.metadata() or {}
+            tensors = {key: stored.get_tensor(key).float() for key in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        message = f"{path} is damaged or not a safetensors file: {error}"
+        raise ModelError(message) from error
+    if metadata.get("format") != FORMAT:
+        message = f"{path} holds {metadata.get('format', 'no format')!r}, expected {FORMAT!r}"
+        raise ModelError(message)
+    net = SmallNet(NetConfig.from_dict(json.loads(metadata["config"])))
+    _load_strictly(net, tensors, path)
+    return SmallWeights(net.eval(), int(metadata["input_size"]), metadata["name"], found)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _load_strictly(net: SmallNet, tensors: dict[str, Tensor], path: Path) -> None:
+    wanted = net.state_dict()
+    faults = [f"missing {key}" for key in wanted if key not in tensors]
+    faults += [f"unexpected {key}" for key in tensors if key not in wanted]
+    faults += [
+        f"{key} has shape {tuple(tensors[key].shape)}, expected {tuple(value.shape)}"
+        for key, value in wanted.items()
+        if key in tensors and tensors[key].shape != value.shape
+    ]
+    if faults:
+        message = f"{path} does not fit the network: {'; '.join(faults[:5])}"
+        raise ModelError(message)
+    net.load_state_dict(tensors, strict=True)

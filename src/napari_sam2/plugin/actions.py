@@ -1,0 +1,108 @@
+"""Actions: what every key, button and command does. The names are those of `keys.ACTIONS`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_sam2.plugin.planes import show_plane, show_slice
+
+if TYPE_CHECKING:
+    from napari_sam2.plugin.controller import Controller
+
+__all__ = ["Actions"]
+
+
+class Actions:
+    """One method per action, without arguments.
+
+    Parameters
+    ----------
+    controller : Controller
+        On what they act.
+    """
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+
+    def next_object(self) -> None:
+        """Begin another object."""
+        controller = self._controller
+        begun = [] if controller.annotation is None else list(controller.annotation.snapshot.objects)
+        if begun and controller.current_object not in begun:
+            controller.say(f"Object {controller.current_object} has no prompt yet: click inside it.")
+        controller.select_object(max(begun, default=0) + 1)
+
+    def propagate_both(self) -> None:
+        """Carry the current object both ways; stop when a run goes on."""
+        self._propagate("both")
+
+    def propagate_forward(self) -> None:
+        """Carry the current object towards higher slices."""
+        self._propagate("forward")
+
+    def propagate_backward(self) -> None:
+        """Carry the current object towards lower slices."""
+        self._propagate("backward")
+
+    def stop(self) -> None:
+        """End the run; what is there stays."""
+        self._controller.propagation.stop()
+
+    def next_doubt(self) -> None:
+        """Go to the most doubtful slice."""
+        self._controller.reviewing.next()
+
+    def accept_slice(self) -> None:
+        """Accept the slice on view, or reopen it."""
+        self._controller.reviewing.accept()
+
+    def toggle_preview(self) -> None:
+        """Switch the hover preview on or off."""
+        self._controller.hover.toggle()
+
+    def undo(self) -> None:
+        """Take back the last action."""
+        if self._controller.annotation is not None:
+            self._controller.annotation.undo()
+
+    def redo(self) -> None:
+        """Do the last undone action again."""
+        if self._controller.annotation is not None:
+            self._controller.annotation.redo()
+
+    def show_axial(self) -> None:
+        """Turn the view to axial slices."""
+        self._show("axial")
+
+    def show_coronal(self) -> None:
+        """Turn the view to coronal slices."""
+        self._show("coronal")
+
+    def show_sagittal(self) -> None:
+        """Turn the view to sagittal slices."""
+        self._show("sagittal")
+
+    def go_to_slice(self, axis: int, index: int) -> None:
+        """Show slice `index` across a voxel axis."""
+        annotation = self._controller.annotation
+        if annotation is not None:
+            show_slice(self._controller.viewer, annotation.image, annotation.shown, axis, index)
+
+    def _show(self, plane: str) -> None:
+        annotation = self._controller.annotation
+        if annotation is not None:
+            show_plane(self._controller.viewer, annotation.image, annotation.shown, plane)
+
+    def _propagate(self, direction: str) -> None:
+        controller = self._controller
+        annotation = controller.annotation
+        if controller.propagation.running:
+            self.stop()
+        elif annotation is None:
+            controller.say("Open or select an image to begin.")
+        elif not annotation.object(controller.current_object).slices:
+            controller.say(f"Object {controller.current_object} has no mask yet: click inside it, or Shift-drag a box.")
+        elif annotation.object(controller.current_object).protected:
+            controller.say(f"Object {controller.current_object} is finished; untick Done to change it.")
+        else:
+            controller.propagation.start(annotation, [controller.current_object], direction, controller.slice_range)

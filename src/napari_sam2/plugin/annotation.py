@@ -1,0 +1,294 @@
+"""An annotation: one image layer being segmented, with its session, its layers and what they show.
+
+The session itself is touched on the inference thread only. What is kept here is its latest snapshot;
+every request brings back a newer one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeVar
+from weakref import ref
+
+from psygnal import Signal
+
+from napari_sam2.errors import NapariSam2Error
+from napari_sam2.plugin.painting import Painting
+from napari_sam2.plugin.prompt_layers import PromptLayers
+from napari_sam2.plugin.result_layer import ResultLayer
+from napari_sam2.prompts import MaskPrompt, Prompt
+from napari_sam2.snapshot import ObjectSnapshot, SessionSnapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
+
+    from napari_sam2.plugin.autosave import Autosave
+    from napari_sam2.plugin.volumes import ShownVolume
+    from napari_sam2.plugin.worker import InferenceThread
+    from napari_sam2.results import SliceMask, SliceResult
+    from napari_sam2.session import Session
+    from napari_sam2.window import Window
+
+__all__ = ["Annotation"]
+
+T = TypeVar("T")
+
+
+class Annotation:
+    """What one image is being segmented into.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where its layers are.
+    image : Image
+        What is segmented.
+    shown : ShownVolume
+        Its volume and grid.
+    session : Session
+        Owned by the inference thread from now on.
+    autosave : Autosave
+        Its journal.
+    thread : InferenceThread
+        Who does the work.
+    """
+
+    changed = Signal()
+    """There is a newer snapshot."""
+
+    failed = Signal(str)
+    """Something did not work; a sentence with the next step."""
+
+    answered = Signal(object)
+    """Prompts were answered: the list of SliceResult."""
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        image: Image,
+        shown: ShownVolume,
+        session: Session,
+        autosave: Autosave,
+        thread: InferenceThread,
+    ) -> None:
+        self.image = image
+        self.shown = shown
+        self.snapshot = session.snapshot()
+        self.autosave = autosave
+        self.earlier = autosave.earlier
+        self.closed = False
+        self._session: Session | None = session
+        self._thread = thread
+        self._viewer = ref(viewer)
+        active = viewer.layers.selection.active
+        self.result = ResultLayer(viewer, image, shown)
+        self.prompts = PromptLayers(viewer, image, shown)
+        # What napari shows as active stays what the person had chosen.
+        viewer.layers.selection.active = active
+        self._sent: dict[int, list[Prompt]] = {}
+        self._masks: dict[int, list[MaskPrompt]] = {}
+        self._first_axis: dict[int, int] = {}
+        self.painting = Painting(self)
+        self.prompts.edited.connect(self.send_prompts)
+        self.prompts.drawn.connect(self.give_masks)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers that belong to it."""
+        return (*self.prompts.layers, self.result.layer)
+
+    def close(self) -> None:
+        """Let go of session, volume and model; the layers stay in the viewer."""
+        self.closed = True
+        self.prompts.close()
+        self.painting.close()
+        self._thread.request(self.autosave.close, lambda _: None, lambda _: None)
+        # A request that is still waiting finds no session and does nothing.
+        self._session = None
+
+    def object(self, object_id: int) -> ObjectSnapshot:
+        """An object as it is now; an empty one when it has not begun."""
+        return self.snapshot.objects.get(object_id) or ObjectSnapshot(object_id)
+
+    def begin_on(self, object_id: int, axis: int) -> None:
+        """Take the slices across `axis` for an object that has no prompt yet."""
+        if not self.object(object_id).prompts:
+            self._first_axis[object_id] = axis
+
+    def ask(
+        self,
+        work: Callable[[Session], T],
+        done: Callable[[T], None] = lambda _: None,
+        key: str | None = None,
+        failed: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        """Do something with the session; then show its new state and tell `done`.
+
+        A waiting request of the same `key` is replaced. An error goes to `failed`, by default `fail`.
+        """
+
+        def run() -> tuple[T, SessionSnapshot] | None:
+            session = self._session
+            return None if session is None else (work(session), session.snapshot())
+
+        def finish(answer: tuple[T, SessionSnapshot] | None) -> None:
+            if answer is not None and not self.closed:
+                self.show(answer[1])
+                done(answer[0])
+
+        self._thread.request(run, finish, failed or self.fail, None if key is None else (id(self), key))
+
+    def ask_quietly(self, work: Callable[[Session], T], done: Callable[[T], None], key: str | None = None) -> None:
+        """Ask something that changes nothing; an error is dropped, since nobody waits for the answer."""
+
+        def run() -> tuple[T] | None:
+            return None if self._session is None else (work(self._session),)
+
+        def finish(answer: tuple[T] | None) -> None:
+            if answer is not None and not self.closed:
+                done(answer[0])
+
+        self._thread.request(run, finish, lambda _: None, None if key is None else (id(self), key))
+
+    def show(self, snapshot: SessionSnapshot) -> None:
+        """Take over a newer snapshot and paint what differs."""
+        if snapshot.undo:
+            # Something was done: the earlier journal is no longer on offer.
+            self.earlier = None
+        before, self.snapshot = self.snapshot, snapshot
+        self.result.show(before, snapshot)
+        self.changed.emit()
+
+    def show_results(self, results: Iterable[SliceResult]) -> None:
+        """Take over results that came while a run goes on."""
+        objects = dict(self.snapshot.objects)
+        slices = set()
+        for result in results:
+            obj = objects.get(result.object_id)
+            if obj is None or obj.axis != result.axis:
+                continue
+            objects[result.object_id] = replace(obj, results={**obj.slices, result.index: result})
+            slices.add((result.axis, result.index))
+        self.snapshot = replace(self.snapshot, objects=MappingProxyType(objects))
+        self.result.paint(self.snapshot, slices)
+        self.changed.emit()
+
+    def send_prompts(self) -> None:
+        """Ask for answers to whatever differs between the layers and what was sent before."""
+        in_layers = self.prompts.read()
+        ids = in_layers.keys() | self._masks.keys() | self._sent.keys()
+        for object_id in sorted(ids):
+            given = in_layers.get(object_id, [])
+            boxes = [p for p in given if not hasattr(p, "positive")]
+            wanted = [*boxes, *self._masks.get(object_id, []), *given[len(boxes) :]]
+            if wanted != self._sent.get(object_id, []):
+                self._sent[object_id] = wanted
+                self._ask_prompts(object_id, wanted)
+
+    def give_masks(self, object_id: int, prompts: Sequence[Prompt]) -> None:
+        """Take masks that were drawn, one per slice: a newer one replaces an older one."""
+        for prompt in prompts:
+            if isinstance(prompt, MaskPrompt):
+                kept = [m for m in self._masks.get(object_id, []) if m.index != prompt.index]
+                self._masks[object_id] = [*kept, prompt]
+        self.send_prompts()
+
+    def rename(self, object_id: int, name: str) -> None:
+        """Give an object a name, also before its first prompt."""
+
+        def work(session: Session) -> None:
+            if object_id not in session.objects:
+                session.add_object(object_id)
+            session.rename(object_id, name)
+
+        self.ask(work)
+
+    def finish(self, object_id: int, finished: bool) -> None:
+        """Declare an object finished: it keeps its voxels, and nothing changes it."""
+        if object_id in self.snapshot.objects:
+            self.ask(lambda session: session.protect(object_id, finished))
+
+    def show_object(self, object_id: int, visible: bool) -> None:
+        """Show or hide an object; its masks are not touched."""
+        self.result.hide_objects(self.result.hidden - {object_id} if visible else self.result.hidden | {object_id})
+        self.changed.emit()
+
+    def edit_masks(self, object_id: int, axis: int, masks: Mapping[int, SliceMask]) -> None:
+        """Take over painted masks by slice index; what may not be painted is put back."""
+
+        def work(session: Session) -> None:
+            for index, mask in masks.items():
+                session.edit_mask(object_id, axis, index, mask)
+
+        def failed(error: BaseException) -> None:
+            self.result.paint(self.snapshot, {(axis, index) for index in masks})
+            self.fail(error)
+
+        self.ask(work, lambda _: self.restore_prompts(), failed=failed)
+
+    def axis_on_view(self) -> int:
+        """The voxel axis across which the canvas shows slices; the default one in 3-D view."""
+        viewer = self._viewer()
+        on_view = None if viewer is None else self.shown.grid.slice_on_view(self.image, viewer.dims)
+        return self.shown.volume.default_slice_axis if on_view is None else on_view[0]
+
+    def use_window(self, window: Window) -> None:
+        """Let the model see intensities through another window, from the next answer on."""
+        if window != self.snapshot.window:
+            self.ask(lambda session: setattr(session, "window", window), key="window")
+
+    def resume(self) -> None:
+        """Go on where the journal of an earlier session ended."""
+        self.earlier = None
+        self.ask(self.autosave.resume, lambda _: self.restore_prompts())
+
+    def start_afresh(self) -> None:
+        """Leave the earlier session alone."""
+        self.earlier = None
+        self.changed.emit()
+
+    def undo(self) -> None:
+        """Take back the last action."""
+        self.ask(lambda session: session.undo(), self._show_history)
+
+    def redo(self) -> None:
+        """Do the last undone action again."""
+        self.ask(lambda session: session.redo(), self._show_history)
+
+    def restore_prompts(self) -> None:
+        """Show the session's prompts in the layers, and nothing else."""
+        self._sent = {i: list(obj.prompts) for i, obj in self.snapshot.objects.items() if obj.prompts}
+        self._masks = {i: [p for p in given if isinstance(p, MaskPrompt)] for i, given in self._sent.items()}
+        self.prompts.write(self._sent)
+
+    def fail(self, error: BaseException) -> None:
+        """Say what did not work, and go back to what the session holds."""
+        if self.closed:
+            return
+        self.restore_prompts()
+        if isinstance(error, NapariSam2Error):
+            self.failed.emit(str(error))
+            return
+        self.failed.emit(f"Something unexpected happened ({type(error).__name__}: {error}). Your work is kept.")
+
+    def stream_session(self) -> Session | None:
+        """The session, for a run on the inference thread; None when the annotation is closed."""
+        return self._session
+
+    def _ask_prompts(self, object_id: int, wanted: list[Prompt]) -> None:
+        axis = self._first_axis.get(object_id)
+
+        def answer(session: Session) -> list[SliceResult]:
+            known = session.objects.get(object_id)
+            if axis is not None and (known is None or not known.prompts):
+                session.axis = axis
+            return session.set_prompts(object_id, wanted)
+
+        self.ask(answer, self.answered.emit, key=f"prompts of {object_id}")
+
+    def _show_history(self, label: str) -> None:
+        self.restore_prompts()

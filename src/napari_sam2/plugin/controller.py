@@ -1,0 +1,325 @@
+"""The controller: joins viewer, layers, model and panels. One per viewer, whatever panels are open.
+
+It knows no Qt. Panels call its methods and listen to its signals; so do commands and tests.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from napari.layers import Image
+from psygnal import Signal
+
+from napari_sam2.plugin.actions import Actions
+from napari_sam2.plugin.annotation import Annotation
+from napari_sam2.plugin.autosave import Autosave
+from napari_sam2.plugin.gestures import GestureTool
+from napari_sam2.plugin.hovering import HoverPreview
+from napari_sam2.plugin.models import ModelChoice, ModelHolder
+from napari_sam2.plugin.planes import show_plane
+from napari_sam2.plugin.pointing import Pointing
+from napari_sam2.plugin.propagation import Progress, Propagation
+from napari_sam2.plugin.reviewing import Reviewing
+from napari_sam2.plugin.saving import NeedsReferenceError, save_annotation
+from napari_sam2.plugin.volumes import ShownVolume, layer_name_stem, shown_volume
+from napari_sam2.plugin.windowing import AUTO, show_window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    from napari_sam2.plugin.worker import InferenceThread
+    from napari_sam2.session import Session
+
+__all__ = ["Controller", "plain"]
+
+
+class Controller:
+    """What a person does with a viewer's images, as calls; what they should see, as signals.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose layers are segmented.
+    thread : InferenceThread
+        Who does the work.
+    choice : ModelChoice
+        The model to begin with.
+    """
+
+    status_changed = Signal(str)
+    """The one line that says what is going on."""
+
+    warned = Signal(str)
+    """Something needs the person's attention, with the next step."""
+
+    image_changed = Signal()
+    """Another image is being segmented, or none."""
+
+    objects_changed = Signal()
+    """Objects, masks, scores or the current object have changed."""
+
+    progressed = Signal(object)
+    """A `Progress`, or None at the end of a run."""
+
+    def __init__(self, viewer: ViewerModel, thread: InferenceThread, choice: ModelChoice | None = None) -> None:
+        # Not the viewer itself: a closed viewer must be free to go, and its controller with it.
+        self._viewer = ref(viewer)
+        self.thread = thread
+        self.models = ModelHolder(choice or ModelChoice())
+        self.propagation = Propagation(thread)
+        self.pointing = Pointing(self)
+        self.actions = Actions(self)
+        self.reviewing = Reviewing(self)
+        self.hover = HoverPreview(self, viewer)
+        self.gestures = GestureTool(viewer, self.pointing)
+        self.image: Image | None = None
+        self.current_object = 1
+        self.slice_range: range | None = None
+        self.status = ""
+        self._annotations: dict[Image, Annotation] = {}
+        self._opening: Image | None = None
+        self._panels = 0
+        self._may_replace: set[Path] = set()
+        viewer.layers.events.removed.connect(self._on_removed)
+        self.propagation.progressed.connect(self._on_progress)
+        self.propagation.finished.connect(self._on_propagated)
+
+    @property
+    def viewer(self) -> ViewerModel:
+        """The viewer, as long as it exists."""
+        viewer = self._viewer()
+        if viewer is None:
+            raise RuntimeError("The viewer is closed.")
+        return viewer
+
+    # -- panels ---------------------------------------------------------------------------------
+
+    def panel_shown(self) -> None:
+        """A panel has become visible: listen to the mouse, and take the active image when there is none."""
+        self._panels += 1
+        self.gestures.attach()
+        self.models.load(self.thread, self.say, self.warned.emit)
+        if self.image is None:
+            self.use_image(self.suggested_image())
+
+    def panel_hidden(self) -> None:
+        """A panel has gone; with the last one, the mouse belongs to napari alone again."""
+        self._panels = max(0, self._panels - 1)
+        if self._panels == 0:
+            self.gestures.detach()
+
+    def close(self) -> None:
+        """Stop everything and let go of volumes and models."""
+        self.propagation.stop()
+        self.gestures.detach()
+        for annotation in self._annotations.values():
+            annotation.close()
+        self._annotations.clear()
+        self.pointing.forget()
+        self.image = self._opening = None
+        self.models.forget()
+
+    # -- images and models ----------------------------------------------------------------------
+
+    @property
+    def annotation(self) -> Annotation | None:
+        """What the chosen image is being segmented into; None until its volume is open."""
+        return None if self.image is None else self._annotations.get(self.image)
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether the chosen image's volume is being opened."""
+        return self._opening is not None
+
+    def suggested_image(self) -> Image | None:
+        """The active layer if it is an image, else the topmost image."""
+        active = self.viewer.layers.selection.active
+        if isinstance(active, Image):
+            return plain(active)
+        return next((plain(layer) for layer in reversed(self.viewer.layers) if isinstance(layer, Image)), None)
+
+    def use_image(self, image: Image | None) -> None:
+        """Segment this image from now on."""
+        image = None if image is None else plain(image)
+        if image is self.image:
+            return
+        self.propagation.stop()
+        self.pointing.forget()
+        self.hover.clear()
+        self.reviewing.forget()
+        self.image = image
+        self.image_changed.emit()
+        self.objects_changed.emit()
+        if image is None:
+            self.say("Open or select an image to begin.")
+        elif image in self._annotations:
+            self.select_object(max(self._annotations[image].snapshot.objects, default=1))
+            self._say_ready()
+        else:
+            self._open(image)
+
+    def use_model(self, choice: ModelChoice) -> None:
+        """Load another model in the background; masks stay, and it answers from then on."""
+        self.models.choose(choice)
+        self.models.load(self.thread, self.say, self.warned.emit)
+        for annotation in self._annotations.values():
+            annotation.ask(self._change_model, lambda _: self._say_ready())
+
+    # -- objects --------------------------------------------------------------------------------
+
+    def select_object(self, object_id: int) -> None:
+        """Give what is drawn from now on to an object."""
+        self.current_object = object_id
+        if self.annotation is not None:
+            self.annotation.prompts.use_object(object_id)
+            self.annotation.result.layer.selected_label = object_id
+        self.objects_changed.emit()
+
+    # -- saving ---------------------------------------------------------------------------------
+
+    def suggested_file_name(self) -> str:
+        """A name for the label map of the chosen image."""
+        return f"{layer_name_stem(self.image.name if self.image is not None else 'image')}_labels.nii.gz"
+
+    def save(self, path: Path, *, on_question: Callable[[str], None] = lambda _: None, **how: Any) -> None:
+        """Write the label map of the chosen image; `how` as in `saving.save_labels`.
+
+        An existing file is replaced when this session wrote it, or when Save is pressed twice.
+        `on_question` is asked when nothing proves the grid.
+        """
+        annotation = self.annotation
+        if annotation is None:
+            self.say("There is nothing to save yet.")
+            return
+        again = path in self._may_replace
+        if path.exists() and not again:
+            self._may_replace.add(path)
+            self.say(f"{path.name} exists already. Press Save again to replace it, or choose another name.")
+            return
+        shown = annotation.shown
+        self.say(f"Saving {path.name} ...")
+
+        def work(session: Session) -> tuple[str, str]:
+            try:
+                told = save_annotation(session, shown, path, overwrite=again, **how)
+                annotation.autosave.copy_beside(path)
+                return told, ""
+            except NeedsReferenceError as question:
+                return "Not saved yet: one question is open.", str(question)
+
+        def done(answer: tuple[str, str]) -> None:
+            if answer[1]:
+                on_question(answer[1])
+            else:
+                self._may_replace.add(path)
+            self.say(answer[0])
+
+        annotation.ask(work, done)
+
+    # -- behind the scenes ----------------------------------------------------------------------
+
+    def _open(self, image: Image) -> None:
+        self._opening = image
+        self.say(f"Opening {image.name} ...")
+        leading = tuple(int(s) for s in self.viewer.dims.current_step[: max(0, image.ndim - 3)])
+
+        def work() -> tuple[ShownVolume, Session, Autosave]:
+            from napari_sam2.session import Session
+
+            shown = shown_volume(image, leading)
+            session = Session(shown.volume, self.models.get())
+            return shown, session, Autosave(session)
+
+        def done(answer: tuple[ShownVolume, Session, Autosave]) -> None:
+            if image is self._opening and image in self.viewer.layers:
+                self._opening = None
+                self._begin(image, *answer)
+
+        def failed(error: BaseException) -> None:
+            if image is self._opening:
+                self._opening = self.image = None
+                self.say(str(error))
+                self.warned.emit(str(error))
+                self.image_changed.emit()
+
+        self.thread.request(work, done, failed, key=(id(self), "open"))
+
+    def _begin(self, image: Image, shown: ShownVolume, session: Session, autosave: Autosave) -> None:
+        annotation = Annotation(self.viewer, image, shown, session, autosave, self.thread)
+        if not self._annotations and shown.volume.oriented and self.viewer.dims.ndisplay == 2:
+            show_plane(self.viewer, image, shown, shown.volume.plane_name(session.axis))
+        self._annotations[image] = annotation
+        if not shown.volume.is_rgb:
+            show_window(annotation, AUTO)
+        annotation.changed.connect(self.objects_changed.emit)
+        annotation.failed.connect(self._on_failed)
+        annotation.answered.connect(self._on_answered)
+        self.select_object(1)
+        self.image_changed.emit()
+        for note in (*shown.volume.source.notes, shown.note):
+            if note:
+                self.warned.emit(note)
+        self._say_ready()
+        self.pointing.replay()
+
+    def _change_model(self, session: Session) -> None:
+        session.model = self.models.get()
+
+    def say(self, status: str) -> None:
+        """Put a sentence on the state line."""
+        self.status = status
+        self.status_changed.emit(status)
+
+    def _say_ready(self) -> None:
+        self.say(f"{self.models.description}. Click inside the object, or Shift-drag a box.")
+
+    def _on_answered(self, results: list[Any]) -> None:
+        annotation = self.annotation
+        if not results or annotation is None:
+            return
+        last = results[-1]
+        obj = annotation.object(last.object_id)
+        self.say(f"Object {last.object_id}, slice {last.index}: {last.mask.n_voxels} voxels. Propagate, or correct it.")
+        if any(not result.prompted for result in obj.slices.values()):
+            self.propagation.spread(annotation, last.object_id, [result.index for result in results])
+
+    def _on_failed(self, sentence: str) -> None:
+        self.say(sentence.splitlines()[0])
+        self.warned.emit(sentence)
+
+    def _on_progress(self, progress: Progress) -> None:
+        self.progressed.emit(progress)
+
+    def _on_propagated(self, done: int, seconds: float, stopped: bool) -> None:
+        self.progressed.emit(None)
+        if done == 0 and not stopped:
+            return
+        self.say(f"{'Stopped after' if stopped else 'Propagated through'} {done} slices in {seconds:.1f} s.")
+
+    def _on_removed(self, event: Any) -> None:
+        gone: Layer = event.value
+        for image, annotation in list(self._annotations.items()):
+            if gone is image or gone in annotation.layers:
+                self._forget(image, annotation, by_layer=gone)
+        if gone is self.image:
+            self.use_image(self.suggested_image())
+
+    def _forget(self, image: Image, annotation: Annotation, by_layer: Layer) -> None:
+        self.propagation.stop()
+        annotation.close()
+        del self._annotations[image]
+        if image is self.image and by_layer is not image:
+            self.image = None
+            self.image_changed.emit()
+            self.objects_changed.emit()
+            self.say(f"{by_layer.name} was removed, so this segmentation is closed. Select the image to begin again.")
+
+
+def plain(thing: Any) -> Any:
+    """What a napari proxy stands for: layers and viewers are told apart by identity."""
+    return getattr(thing, "__wrapped__", thing)

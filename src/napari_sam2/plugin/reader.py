@@ -1,0 +1,87 @@
+"""Reader: volumes in stored order, with what a label map needs to find its way back.
+
+napari slices along array axes, so an oblique scan is shown straight, in its own grid; where it really
+lies is kept in the layer's metadata and comes back in every file that is saved.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.notifications import show_warning
+
+from napari_sam2.io.axes_map import AxesMap
+from napari_sam2.plugin.coordinates import IN_PLANE_2D
+from napari_sam2.plugin.volumes import geometry_metadata, layer_name_stem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_sam2.volume import Volume
+
+    LayerTuple = tuple[Any, dict[str, Any], str]
+
+__all__ = ["get_reader", "image_layer", "labels_layer"]
+
+
+def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerTuple]] | None:
+    """The reader for a path; None for a stack of several files, which is not one volume."""
+    return None if isinstance(path, list) and len(path) != 1 else read
+
+
+def read(path: str | list[str]) -> list[LayerTuple]:
+    """Read a volume as one image layer.
+
+    Raises
+    ------
+    ImageFileError, GeometryError
+        With a sentence that napari shows.
+    """
+    from napari_sam2.io import read_volume
+
+    file = Path(path[0] if isinstance(path, list) else path)
+    volume = read_volume(file)
+    for note in volume.source.notes:
+        show_warning(f"{file.name}: {note}")
+    return [image_layer(volume)]
+
+
+def image_layer(volume: Volume) -> LayerTuple:
+    """A volume as napari's (array, arguments, ``"image"``)."""
+    array, placement = _shown(volume, volume.voxels)
+    arguments: dict[str, Any] = {**placement, "name": layer_name_stem(volume.source.name)}
+    if volume.is_rgb:
+        arguments["rgb"] = True
+    else:
+        from napari_sam2.window import choose_window
+
+        try:
+            window = choose_window(volume)
+        except ValueError:
+            # No contrast at all: napari's own limits are as good as any.
+            return array, arguments, "image"
+        arguments |= {"contrast_limits": (window.low, window.high), "colormap": "gray"}
+    return array, arguments, "image"
+
+
+def labels_layer(labels: np.ndarray[Any, Any], volume: Volume, name: str) -> LayerTuple:
+    """An (I, J, K) label map as napari's (array, arguments, ``"labels"``)."""
+    array, placement = _shown(volume, labels)
+    return array, {**placement, "name": name}, "labels"
+
+
+def _shown(volume: Volume, voxels: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
+    flat = volume.shape[2] == 1
+    axes_map = IN_PLANE_2D if flat else AxesMap()
+    array = axes_map.shown(voxels)
+    array = array[:, :, 0] if flat else array
+    spacing = np.array(volume.spacing)[[0, 1] if flat else [2, 1, 0]]
+    names = "ij" if flat else "kji"
+    return array, {
+        "scale": tuple(float(s) for s in spacing),
+        "units": ("mm",) * len(spacing),
+        "axis_labels": tuple(names),
+        "metadata": geometry_metadata(volume, axes_map),
+    }

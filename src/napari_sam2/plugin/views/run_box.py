@@ -1,0 +1,63 @@
+"""Propagation in place: direction buttons, progress with the time left, and Stop."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QGridLayout, QProgressBar, QWidget
+
+from napari_sam2.plugin.views.buttons import action_button
+
+if TYPE_CHECKING:
+    from napari_sam2.plugin.actions import Actions
+    from napari_sam2.plugin.propagation import Progress
+
+__all__ = ["RunBox"]
+
+
+class RunBox(QWidget):
+    """Buttons that become a progress bar with Stop while a run goes on.
+
+    Parameters
+    ----------
+    actions : Actions
+        What the buttons do.
+    """
+
+    def __init__(self, actions: Actions, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.both = action_button("propagate_both", actions.propagate_both)
+        self.back = action_button("propagate_backward", actions.propagate_backward)
+        self.forward = action_button("propagate_forward", actions.propagate_forward)
+        self.stop = action_button("stop", actions.stop)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(True)
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.both, 0, 0, 1, 2)
+        layout.addWidget(self.back, 1, 0)
+        layout.addWidget(self.forward, 1, 1)
+        layout.addWidget(self.bar, 0, 0, 1, 2)
+        layout.addWidget(self.stop, 1, 0, 1, 2)
+        self.show_progress(None)
+
+    def show_progress(self, progress: Progress | None) -> None:
+        """Show how far a run is; None when there is none."""
+        running = progress is not None
+        for widget, visible in (
+            (self.both, not running),
+            (self.back, not running),
+            (self.forward, not running),
+            (self.bar, running),
+            (self.stop, running),
+        ):
+            widget.setVisible(visible)
+        if progress is None:
+            return
+        # Nothing is known before the first slice: a maximum of 0 makes the bar a busy one.
+        self.bar.setMaximum(progress.total)
+        self.bar.setValue(progress.done)
+        left = progress.seconds_left
+        wait = "" if math.isnan(left) else f", at most {left:.0f} s left"
+        self.bar.setFormat(f"%v of %m slices{wait}")

@@ -1,0 +1,220 @@
+"""One inference thread per process: everything that touches a model or a session runs on it.
+
+Two lanes. *Requests* (a click, a window, a save) are answered in order, a newer one taking the place of
+an older one of the same kind that has not begun. A *stream* (a propagation) is advanced step by step
+between requests, so that a click is answered in the middle of it. Answers come back on the main thread
+through a `Mailbox`; nothing here knows Qt.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+
+__all__ = ["InferenceThread", "Mailbox", "Stream"]
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Mailbox:
+    """Answers on their way to the main thread.
+
+    Parameters
+    ----------
+    wake : callable
+        Called from any thread when there is something to collect; it must not block.
+    """
+
+    def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
+        self.wake = wake
+        self._letters: deque[Callable[[], None]] = deque()
+
+    def put(self, letter: Callable[[], None]) -> None:
+        """Leave a function to be called on the main thread."""
+        self._letters.append(letter)
+        self.wake()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something has arrived."""
+        return bool(self._letters)
+
+    def collect(self) -> None:
+        """Call what has arrived; on the main thread only."""
+        for _ in range(len(self._letters)):
+            self._letters.popleft()()
+
+
+@dataclass(eq=False)
+class _Request:
+    work: Callable[[], Any]
+    done: Callable[[Any], None]
+    failed: Callable[[BaseException], None]
+    key: Hashable | None
+
+
+@dataclass(eq=False)
+class Stream(Generic[T]):
+    """A long run that gives its results piece by piece.
+
+    Attributes
+    ----------
+    start : callable
+        Begins the run, given the event that will ask it to stop; its iterator is advanced on the
+        inference thread.
+    each : callable
+        Gets the pieces on the main thread, as many at once as have come in since the last call.
+    done : callable
+        Called once at the end, also after `stop`.
+    failed : callable
+        Called once instead of `done` when the run raised.
+    """
+
+    start: Callable[[threading.Event], Iterator[T]]
+    each: Callable[[list[T]], None]
+    done: Callable[[], None]
+    failed: Callable[[BaseException], None]
+    stopping: threading.Event = field(default_factory=threading.Event)
+    pieces: list[T] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def stop(self) -> None:
+        """Ask the run to end after the step it is in; what came so far stays."""
+        self.stopping.set()
+
+    def take(self) -> list[T]:
+        """The pieces that have not been shown yet."""
+        with self.lock:
+            pieces, self.pieces = self.pieces, []
+        return pieces
+
+
+class InferenceThread:
+    """The thread, its two lanes and its mailbox.
+
+    Parameters
+    ----------
+    mailbox : Mailbox
+        Where answers go.
+    """
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self.mailbox = mailbox
+        self._requests: deque[_Request] = deque()
+        self._streams: deque[Stream[Any]] = deque()
+        self._changed = threading.Condition()
+        self._running = True
+        self._busy = False
+        self._thread = threading.Thread(target=self._run, name="napari-sam2 inference", daemon=True)
+        self._thread.start()
+
+    def request(
+        self,
+        work: Callable[[], T],
+        done: Callable[[T], None],
+        failed: Callable[[BaseException], None],
+        key: Hashable | None = None,
+    ) -> None:
+        """Run `work` soon; `done` (or `failed`) is called on the main thread.
+
+        A waiting request with the same `key` is replaced, and neither of its callbacks is called.
+        """
+        request = _Request(work, done, failed, key)
+        with self._changed:
+            if key is not None:
+                self._requests = deque(r for r in self._requests if r.key != key)
+            self._requests.append(request)
+            self._changed.notify()
+
+    def stream(
+        self,
+        start: Callable[[threading.Event], Iterator[T]],
+        each: Callable[[list[T]], None],
+        done: Callable[[], None],
+        failed: Callable[[BaseException], None],
+    ) -> Stream[T]:
+        """Run an iterator to its end between requests; streams follow one another."""
+        stream = Stream(start, each, done, failed)
+        with self._changed:
+            self._streams.append(stream)
+            self._changed.notify()
+        return stream
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is running or waiting (answers may still lie in the mailbox)."""
+        with self._changed:
+            return not (self._requests or self._streams or self._busy)
+
+    def shutdown(self, timeout: float = 5.0) -> None:
+        """Stop after the current step and forget what is waiting."""
+        with self._changed:
+            self._running = False
+            self._requests.clear()
+            for stream in self._streams:
+                stream.stop()
+            self._changed.notify()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        iterator: Iterator[Any] | None = None
+        while True:
+            with self._changed:
+                self._busy = False
+                while self._running and not self._requests and not self._streams:
+                    self._changed.wait()
+                if not self._running:
+                    return
+                self._busy = True
+                request = self._requests.popleft() if self._requests else None
+                stream = self._streams[0] if request is None else None
+            if request is not None:
+                self._answer(request)
+                del request
+            elif stream is not None:
+                iterator = self._advance(stream, iterator)
+                del stream
+
+    def _answer(self, request: _Request) -> None:
+        try:
+            answer = request.work()
+        except BaseException as error:
+            logger.debug("A request failed", exc_info=True)
+            failed = request.failed
+            self.mailbox.put(lambda error=error: failed(error))  # type: ignore[misc]
+            return
+        done = request.done
+        self.mailbox.put(lambda: done(answer))
+
+    def _advance(self, stream: Stream[Any], iterator: Iterator[Any] | None) -> Iterator[Any] | None:
+        """One step of a stream; gives its iterator, or None when it has ended."""
+        try:
+            iterator = stream.start(stream.stopping) if iterator is None else iterator
+            piece = next(iterator)
+        except StopIteration:
+            self._end(stream, stream.done)
+            return None
+        except BaseException as error:
+            logger.debug("A stream failed", exc_info=True)
+            failed = stream.failed
+            self._end(stream, lambda error=error: failed(error))  # type: ignore[misc]
+            return None
+        with stream.lock:
+            waiting = bool(stream.pieces)
+            stream.pieces.append(piece)
+        if not waiting:
+            self.mailbox.put(lambda: stream.each(stream.take()))
+        return iterator
+
+    def _end(self, stream: Stream[Any], callback: Callable[[], None]) -> None:
+        with self._changed:
+            self._streams.remove(stream)
+        self.mailbox.put(callback)

@@ -1,0 +1,207 @@
+"""Drawing clips from pools: which object, which slices, which intensities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from napari_sam2.training.clip import Clip
+from napari_sam2.training.render import alter, paste_blob, render_regions, window_real
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sam2.training.pool import PoolObject, PoolVolume
+
+__all__ = ["ClipSampler", "Shares"]
+
+#: Pixels that an object needs on its first slice.
+MIN_AREA = 25
+#: Source window around an object: at least this many times its side, and more where that is cheap.
+WINDOW_FACTOR, WINDOW_WIDE, WINDOW_CHEAP = 2.9, 7.0, 150
+#: Share of clips on real texture that repeat one slice, bent a little more each time.
+DRIFTING = 0.3
+#: Distances between the slices of a clip, and how often each is drawn.
+STRIDES = (1, 2, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How often each kind of clip is drawn; the rest are objects of real images.
+
+    Attributes
+    ----------
+    synthetic : float
+        Slabs with invented intensities.
+    pasted : float
+        Blobs pasted into real images or slabs.
+    """
+
+    synthetic: float = 0.42
+    pasted: float = 0.2
+
+
+class ClipSampler:
+    """Draws clips.
+
+    Parameters
+    ----------
+    synthetic, real : list of PoolVolume
+        The pools.
+    shares : Shares
+        The mixture.
+    """
+
+    def __init__(
+        self, synthetic: Sequence[PoolVolume], real: Sequence[PoolVolume], shares: Shares | None = None
+    ) -> None:
+        self.synthetic = [v for v in synthetic if v.objects]
+        self.real = [v for v in real if v.objects]
+        self.shares = shares or Shares()
+        # Volumes with many objects and slices are drawn more often than single photographs.
+        weights = np.array([np.sqrt(len(v.objects)) * (1 + min(len(v.voxels), 40)) ** 0.5 for v in self.real])
+        self.weights = weights / weights.sum() if len(weights) else weights
+
+    def draw(self, rng: np.random.Generator, count: int, ending: float = 0.0) -> Clip:
+        """One clip of ``count`` slices; with probability ``ending`` the object ends within it if it can."""
+        ends = ending > 0 and rng.random() < ending
+        chance = rng.random()
+        synthetic = not self.real or (bool(self.synthetic) and chance < self.shares.synthetic)
+        pasted = chance > 1 - self.shares.pasted
+        if synthetic:
+            volume = self.synthetic[int(rng.integers(len(self.synthetic)))]
+        else:
+            volume = self.real[int(rng.choice(len(self.real), p=self.weights))]
+        while True:
+            item = volume.objects[int(rng.integers(len(volume.objects)))]
+            clip = self._clip(rng, volume, item, count, pasted, ends)
+            if clip is not None:
+                return clip
+
+    def _clip(
+        self, rng: np.random.Generator, volume: PoolVolume, item: PoolObject, count: int, pasted: bool, ends: bool
+    ) -> Clip | None:
+        axis = int(rng.integers(3)) if volume.isotropic else 0
+        voxels, inner, corner = _sliced(volume, item, axis)
+        chosen = _ending_slices(rng, inner, corner[0], len(voxels), count) if ends else None
+        chosen = chosen or _slices(rng, inner, corner[0], len(voxels), count)
+        if chosen is None:
+            return None
+        masks = _stack(inner, corner, chosen, voxels.shape)
+        rows, columns = (np.flatnonzero(masks[0].any(1 - a)) for a in (0, 1))
+        side = int(max(np.ptp(rows), np.ptp(columns))) + 1
+        middle = (int(rows[0] + rows[-1]) // 2, int(columns[0] + columns[-1]) // 2)
+        half = int(max(WINDOW_FACTOR * side, min(WINDOW_WIDE * side, WINDOW_CHEAP)) / 2) + 4
+        window = tuple(slice(max(0, m - half), m + half) for m in middle)
+        mask = torch.from_numpy(masks[:, window[0], window[1]].astype(np.float32))
+        pixels = np.ascontiguousarray(voxels[chosen][:, window[0], window[1]])
+        if volume.kind in ("ct", "image"):
+            image = window_real(rng, pixels.astype(np.int16), volume.kind)
+        else:
+            image = render_regions(rng, pixels.astype(np.uint8), item.regions, mask, volume.kind == "air")
+        if volume.kind in ("ct", "image") and (len(set(chosen)) < count or rng.random() < DRIFTING):
+            image, mask = image[:1].repeat(count, 1, 1), mask[:1].repeat(count, 1, 1)
+            image, mask = _drift(rng, image, mask)
+        if pasted:
+            image, mask = _paste(rng, image, side)
+        return _framed(rng, alter(rng, image), mask)
+
+
+def _sliced(
+    volume: PoolVolume, item: PoolObject, axis: int
+) -> tuple[NDArray[np.generic], NDArray[np.bool_], tuple[int, int, int]]:
+    """Volume, object and its corner with the slicing axis first."""
+    order = (axis, *(a for a in range(3) if a != axis))
+    corner = (item.corner[order[0]], item.corner[order[1]], item.corner[order[2]])
+    return volume.voxels.transpose(order), item.mask().transpose(order), corner
+
+
+def _slices(rng: np.random.Generator, inner: NDArray[np.bool_], first: int, depth: int, count: int) -> list[int] | None:
+    """Slice numbers of a clip; a single slice is repeated where the volume has no more."""
+    areas = inner.reshape(len(inner), -1).sum(1)
+    usable = np.flatnonzero(areas >= MIN_AREA)
+    if not len(usable):
+        return None
+    start = first + int(rng.choice(usable))
+    stride = int(rng.choice(STRIDES, p=(0.6, 0.25, 0.15)))
+    way = int(rng.choice([-1, 1]))
+    for step in (way * stride, -way * stride, way, -way):
+        if 0 <= start + step * (count - 1) < depth:
+            return [start + step * k for k in range(count)]
+    return [min(max(start + way * k, 0), depth - 1) if depth > 1 else start for k in range(count)]
+
+
+def _ending_slices(
+    rng: np.random.Generator, inner: NDArray[np.bool_], first: int, depth: int, count: int
+) -> list[int] | None:
+    """Slice numbers that lead past the object's end; None if the volume or the object is too short."""
+    areas = inner.reshape(len(inner), -1).sum(1)
+    stride = int(rng.choice(STRIDES, p=(0.6, 0.25, 0.15)))
+    way = int(rng.choice([-1, 1]))
+    last = len(inner) - 1 if way > 0 else 0
+    start = last - way * stride * int(rng.integers(0, max(1, count - 1)))
+    chosen = [first + start + way * stride * k for k in range(count)]
+    inside = 0 <= start < len(inner) and areas[start] >= MIN_AREA
+    return chosen if inside and 0 <= chosen[-1] < depth else None
+
+
+def _stack(
+    inner: NDArray[np.bool_], corner: tuple[int, int, int], chosen: list[int], shape: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    masks = np.zeros((len(chosen), shape[1], shape[2]), bool)
+    rows = slice(corner[1], corner[1] + inner.shape[1])
+    columns = slice(corner[2], corner[2] + inner.shape[2])
+    for k, index in enumerate(chosen):
+        if 0 <= index - corner[0] < len(inner):
+            masks[k, rows, columns] = inner[index - corner[0]]
+    return masks
+
+
+def _drift(rng: np.random.Generator, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Bend each slice a little more than the one before, where a volume has too few slices."""
+    count, rows, columns = image.shape
+    bend = torch.from_numpy(rng.normal(0, 0.03, (1, 2, 5, 5)).astype(np.float32))
+    bend = functional.interpolate(bend, size=(rows, columns), mode="bicubic", align_corners=True)
+    bend = bend.permute(0, 2, 3, 1)
+    grow = torch.eye(2) + torch.from_numpy(rng.normal(0, 0.03, (2, 2)).astype(np.float32))
+    images, masks = [image[0]], [mask[0]]
+    matrix = torch.eye(2)
+    for k in range(1, count):
+        matrix = grow @ matrix
+        theta = torch.cat([matrix, torch.zeros(2, 1)], 1)[None]
+        grid = functional.affine_grid(theta, [1, 1, rows, columns], align_corners=False) + k * bend
+        both = functional.grid_sample(
+            torch.stack([image[k], mask[k]])[None], grid, padding_mode="border", align_corners=False
+        )[0]
+        images.append(both[0])
+        masks.append((both[1] > 0.5).float())
+    return torch.stack(images), torch.stack(masks)
+
+
+def _paste(rng: np.random.Generator, image: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    rows, columns = image.shape[1:]
+    radius = float(np.clip(side / 2, 4, 0.2 * min(rows, columns) + 4)) * rng.uniform(0.5, 1.0)
+    at = (float(rng.uniform(0.35, 0.65) * columns), float(rng.uniform(0.35, 0.65) * rows))
+    return paste_blob(rng, image, at, max(radius, 3.5))
+
+
+def _framed(rng: np.random.Generator, image: Tensor, mask: Tensor) -> Clip | None:
+    """Turn, mirror and centre a clip; None if its first slice turned out empty."""
+    rows, columns = (torch.nonzero(mask[0].any(1 - a)).flatten() for a in (0, 1))
+    if len(rows) < 3 or len(columns) < 3:
+        return None
+    angle = rng.uniform(-0.35, 0.35) if rng.random() < 0.5 else 0.0
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turn = turn * rng.choice([-1, 1], 2)
+    if rng.random() < 0.5:
+        turn = turn[:, ::-1]
+    origin = torch.tensor([float(columns[0] + columns[-1]) / 2, float(rows[0] + rows[-1]) / 2])
+    extent = float(max(rows[-1] - rows[0], columns[-1] - columns[0])) + 1
+    return Clip(image, mask, torch.from_numpy(turn.astype(np.float32)), origin, extent)

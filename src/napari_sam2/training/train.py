@@ -1,0 +1,186 @@
+"""The training loop: roll-outs, one update per decode, averaged weights, resumable at any roll-out."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_sam2.models.small.net import SmallNet
+from napari_sam2.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from napari_sam2.training.losses import dice, loss
+from napari_sam2.training.pool import read_pool
+from napari_sam2.training.rollout import Rollout, RolloutSettings
+from napari_sam2.training.sampler import ClipSampler, Shares
+from napari_sam2.training.validate import fixed_clips, validate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from napari_sam2.training.clip import Clip
+    from napari_sam2.training.config import TrainConfig
+
+__all__ = ["Trainer"]
+
+logger = logging.getLogger(__name__)
+
+#: Gradients longer than this are shortened to it.
+CLIP_GRADIENT = 3.0
+#: The learning rate ends at this share of its peak.
+LAST_RATE = 0.02
+CURVE = "curve.jsonl"
+
+
+class Trainer:
+    """One run.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    root : Path
+        Folder that the pool paths of the configuration are relative to.
+    folder : Path
+        Where checkpoints and the learning curve go.
+    """
+
+    def __init__(self, config: TrainConfig, root: Path, folder: Path) -> None:
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        torch.manual_seed(config.seed)
+        self.config, self.folder = config, folder
+        self.rng = np.random.default_rng(config.seed)
+        self.net = SmallNet(config.net)
+        self.ema = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
+        self.optimizer = _optimizer(self.net, config)
+        self.rollout = self.update = self.samples = 0
+        self.seconds = 0.0
+        self.recent: list[float] = []
+        synthetic = [read_pool(root / p) for p in config.synthetic_pools]
+        real = [v for p in config.real_pools for v in read_pool(root / p)]
+        held_out = [v for p in config.validation_pools for v in read_pool(root / p)]
+        self.sampler = ClipSampler([v for p in synthetic for v in p[config.held_out :]], real, config.shares)
+        self.validation: dict[str, list[Clip]] = {}
+        if config.held_out:
+            kept = ClipSampler([v for p in synthetic for v in p[: config.held_out]], [], Shares(1.0, 0.0))
+            self.validation["synthetic"] = fixed_clips(kept, config.validation_clips)
+        if held_out:
+            kept = ClipSampler([], held_out, Shares(0.0, 0.0))
+            self.validation["real"] = fixed_clips(kept, config.validation_clips)
+
+    def resume(self) -> None:
+        """Go on from the folder's checkpoint."""
+        self.ema, progress = load_checkpoint(self.folder, self.net, self.optimizer)
+        self.rollout, self.update = progress.rollout, progress.update
+        self.samples, self.seconds = progress.samples, progress.seconds
+        self.rng.bit_generator.state = progress.generator
+
+    def run(self, seconds: float | None = None) -> None:
+        """Train to the end of the configuration, or for so many seconds; always leaves a checkpoint."""
+        started = time.monotonic()
+        before = self.seconds
+        while self.rollout < self.config.rollouts:
+            self._one_rollout()
+            self.seconds = before + time.monotonic() - started
+            if self.rollout % self.config.validate_every == 0:
+                self._validate()
+            if self.rollout % self.config.keep_every == 0:
+                self._save()
+            if seconds is not None and time.monotonic() - started > seconds:
+                break
+        self._validate()
+        self._save()
+
+    def _one_rollout(self) -> None:
+        stage = self.config.at(self.rollout)
+        clips = [self.sampler.draw(self.rng, stage.steps, stage.ending) for _ in range(stage.batch)]
+        names = list(self.config.kinds)
+        shares = np.array([self.config.kinds[name] for name in names])
+        kinds = [str(k) for k in self.rng.choice(names, stage.batch, p=shares / shares.sum())]
+        settings = RolloutSettings(
+            stage.size,
+            teacher=stage.teacher,
+            keep=self.config.keep_channels or None,
+            refine=stage.refine,
+            closest=stage.closest,
+        )
+        rollout = Rollout(clips, kinds, self.rng, settings, self.config.net.widths[2])
+        for step in range(stage.steps):
+            inputs = rollout.inputs()
+            with _half_precision():
+                output = self.net(inputs.channels, inputs.tokens)
+            rollout.receive(output)
+            self._learn(loss(output, inputs.truth, inputs.visible, self.config.loss))
+            self.recent.append(float(dice(output.logits, inputs.truth).mean()))
+            self.samples += stage.batch
+            if step + 1 < stage.steps:
+                rollout.go_on([bool(c) for c in self.rng.random(stage.batch) < stage.correct])
+        self.rollout += 1
+
+    def _learn(self, value: Tensor) -> None:
+        rate = self._rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), CLIP_GRADIENT)
+        self.optimizer.step()
+        self.update += 1
+        decay = min(self.config.ema, (self.update + 1) / (self.update + 15))
+        with torch.no_grad():
+            current = self.net.state_dict()
+            torch._foreach_lerp_(list(self.ema.values()), [current[k] for k in self.ema], 1 - decay)
+
+    def _rate(self) -> float:
+        warm = min(1.0, (self.update + 1) / max(1, self.config.warm_up))
+        done = min(1.0, self.update / max(1, self.config.updates))
+        cosine = LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * done))
+        return self.config.learning_rate * warm * cosine
+
+    def _validate(self) -> None:
+        net = SmallNet(self.config.net).eval()
+        net.load_state_dict(self.ema)
+        stage = self.config.at(max(0, self.rollout - 1))
+        record: dict[str, object] = {
+            "samples": self.samples,
+            "seconds": round(self.seconds, 1),
+            "rollout": self.rollout,
+            "size": stage.size,
+            "train_dice": float(np.mean(self.recent[-300:])) if self.recent else 0.0,
+        }
+        for name, clips in self.validation.items():
+            scores = validate(net, clips, stage.size, self.config.keep_channels or None)
+            record |= {f"{name}/{key}": round(value, 4) for key, value in scores.items()}
+        self.recent = self.recent[-300:]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / CURVE).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(record) + "\n")
+        logger.info("%s", json.dumps(record))
+
+    def _save(self) -> None:
+        progress = Progress(self.rollout, self.update, self.samples, self.seconds, dict(self.rng.bit_generator.state))
+        save_checkpoint(self.folder, self.net, self.ema, self.optimizer, progress)
+
+
+def _optimizer(net: SmallNet, config: TrainConfig) -> torch.optim.AdamW:
+    matrices = [p for p in net.parameters() if p.ndim > 1]
+    vectors = [p for p in net.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), foreach=True)
+
+
+def _half_precision() -> torch.autocast | nullcontext[None]:
+    """Bfloat16 where the processor has instructions for it; elsewhere it would only be slower."""
+    if torch.cpu._is_avx512_bf16_supported():
+        return torch.autocast("cpu", dtype=torch.bfloat16)
+    return nullcontext()

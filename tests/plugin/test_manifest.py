@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import npe2
+import yaml
+
+import napari_sam2
+from napari_sam2.plugin import commands
+from napari_sam2.plugin.actions import Actions
+from napari_sam2.plugin.keys import ACTIONS, key_help
+
+PACKAGED = Path(napari_sam2.__file__).parent / "napari.yaml"
+TOP = Path(__file__).parents[2] / "napari.yaml"
+
+
+def test_the_manifest_is_valid_and_everything_it_names_can_be_imported():
+    manifest = npe2.PluginManifest.from_file(PACKAGED)
+    manifest.validate_imports()
+    assert manifest.name == "napari-sam2"
+
+
+def test_the_manifest_at_the_top_is_the_packaged_one():
+    assert TOP.read_bytes() == PACKAGED.read_bytes()
+
+
+def test_every_action_exists_and_its_key_is_used_once():
+    keys = [entry.key for entry in ACTIONS if entry.key]
+    assert len(keys) == len(set(keys))
+    for entry in ACTIONS:
+        assert callable(getattr(Actions, entry.name)), entry.name
+    assert len(key_help()) > len(keys)
+
+
+def test_every_command_of_the_manifest_is_an_action():
+    named = yaml.safe_load(PACKAGED.read_text())["contributions"]["commands"]
+    functions = [c["python_name"].split(":")[1] for c in named if "commands:" in c["python_name"]]
+    assert sorted(functions) == sorted(commands.__all__)
+    assert all(hasattr(Actions, name) for name in functions)
