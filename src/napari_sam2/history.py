@@ -53,9 +53,18 @@ class Change:
 
 @dataclass(eq=False)
 class Step:
-    """One action of a person and everything it changed."""
+    """One action of a person and everything it changed.
+
+    Attributes
+    ----------
+    label : str
+        What it was, for menus and the journal.
+    details : dict
+        With which choices it was done, as plain values.
+    """
 
     label: str
+    details: dict[str, Any] = field(default_factory=dict)
     _changes: dict[tuple[int, str, int | None], Change] = field(default_factory=dict)
 
     def note(self, change: Change) -> None:
@@ -64,6 +73,11 @@ class Step:
         earlier = self._changes.get(key)
         before = change.before if earlier is None else earlier.before
         self._changes[key] = Change(*key, before, change.after)
+
+    def join(self, later: Step) -> None:
+        """Take over what a later step changed."""
+        for change in later:
+            self.note(change)
 
     def __iter__(self) -> Iterator[Change]:
         return iter(self._changes.values())
@@ -90,8 +104,14 @@ class History:
         self._undone: list[Step] = []
 
     def add(self, step: Step) -> None:
-        """Put a finished step on top; what was undone before cannot come back."""
-        self._done.append(step)
+        """Put a finished step on top; what was undone before cannot come back.
+
+        A step that says it is ``joined`` becomes part of the one before: one undo takes back both.
+        """
+        if step.details.get("joined") and self._done:
+            self._done[-1].join(step)
+        else:
+            self._done.append(step)
         self._undone.clear()
         del self._done[:-LONGEST]
 

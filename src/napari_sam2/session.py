@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam2 import runs
 from napari_sam2.engine.engine import Anchor, Engine
-from napari_sam2.engine.propagate import count_slices, propagate
-from napari_sam2.errors import PromptError, UserInputError
+from napari_sam2.engine.propagate import count_slices
+from napari_sam2.errors import UserInputError
 from napari_sam2.history import History, Step
 from napari_sam2.labels import compose
 from napari_sam2.prompts import MaskPrompt, ObjectPrompts, Point, Prompt, SlicePrompts, check_prompts, slice_axis_of
@@ -71,6 +72,7 @@ class Session:
         self.store = ObjectStore()
         self.history = History(self.store.read, self.store.write)
         self.on_step: list[Callable[[Step], None]] = []
+        self.on_event: list[Callable[..., None]] = []
         self._model = model
         self._window = window if isinstance(window, Window) else choose_window(volume, window)
         self._engines: dict[int, Engine] = {}
@@ -90,6 +92,7 @@ class Session:
         if window != self._window:
             self._window = window
             self._engines.clear()
+            self._tell("window", low=window.low, high=window.high, name=window.name)
 
     @property
     def model(self) -> SegmentationModel:
@@ -102,6 +105,7 @@ class Session:
             self._model = model
             self._engines.clear()
             self.store.forget_answers()
+            self._tell("model", name=model.card.name, sha256=model.card.sha256)
 
     def engine(self, axis: int) -> Engine:
         """The engine for slices across `axis`."""
@@ -113,14 +117,14 @@ class Session:
         """Begin an object; its id is the next free one unless given."""
         step = Step("new object")
         obj = self._new_object(step, object_id, name)
-        self._finish(step)
+        self.finish(step)
         return obj
 
     def remove_object(self, object_id: int) -> None:
         """Forget an object with its prompts and masks."""
         step = Step("removed object")
         self.store.remove(step, object_id)
-        self._finish(step)
+        self.finish(step)
 
     def rename(self, object_id: int, name: str) -> None:
         """Give an object a name."""
@@ -136,7 +140,7 @@ class Session:
         self.store.put(step, obj, "locked", index, True)
         if index in obj.results and obj.results[index].mask.n_voxels and index not in obj.anchors:
             self.store.put(step, obj, "anchors", index, None)
-        self._finish(step)
+        self.finish(step)
 
     def unlock_slice(self, object_id: int, index: int) -> None:
         """Take back the acceptance of a slice."""
@@ -144,7 +148,7 @@ class Session:
         self.store.drop(step, obj, "locked", index)
         if all(prompt.slice_index(obj.axis) != index for prompt in obj.prompts):
             self.store.drop(step, obj, "anchors", index)
-        self._finish(step)
+        self.finish(step)
 
     def add_prompt(self, object_id: int, prompt: Prompt) -> SliceResult:
         """Add one prompt and answer it.
@@ -226,7 +230,7 @@ class Session:
         results = [self._answer(step, obj, i, on_slices[i], before.get(i, []), after[i]) for i in changed]
         if wanted != obj.prompts:
             self.store.set(step, obj, "prompts", wanted)
-        self._finish(step)
+        self.finish(step)
         return results
 
     def edit_mask(self, object_id: int, axis: int, index: int, mask: SliceMask) -> SliceResult:
@@ -287,27 +291,39 @@ class Session:
         PromptError
             If an object has no prompt to start from.
         """
-        chosen = self._chosen(object_ids)
-        unprompted = [f"object {o.object_id}: it has no prompt to start from." for o in chosen if not o.anchors]
-        if unprompted or not chosen:
-            raise PromptError(unprompted or ["There is no object to propagate: give a box, a point or a mask."])
-        step = Step("propagation")
-        try:
-            for axis in sorted({obj.axis for obj in chosen}):
-                along = {obj.object_id: obj for obj in chosen if obj.axis == axis}
-                yield from self._propagate_along(step, axis, along, slices, direction, should_stop)
-                if should_stop():
-                    return
-        finally:
-            self._finish(step)
+        return runs.propagate_objects(self, object_ids, slices, direction, should_stop)
+
+    def spread(
+        self, object_id: int, index: int, *, should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[SliceResult]:
+        """Carry a corrected slice outwards, only as far as it changes something.
+
+        Towards another prompted or accepted slice the whole gap is answered again from both sides;
+        outwards the run ends when masks come out as they were. One undo takes back the correction with it.
+
+        Parameters
+        ----------
+        object_id : int
+            The object.
+        index : int
+            The slice that was corrected.
+        should_stop : callable
+            Asked between slices; True ends the run and keeps what is there.
+
+        Yields
+        ------
+        SliceResult
+            As slices are reached; already stored in the session.
+        """
+        return runs.spread_correction(self, object_id, index, should_stop)
 
     def count_slices(
         self, object_ids: Iterable[int] | None = None, slices: range | None = None, direction: str = "both"
     ) -> int:
         """How many slices `propagate` visits at most; for progress."""
         return sum(
-            count_slices({o.object_id: self._anchors(o)}, self.volume.shape[o.axis], slices, direction)
-            for o in self._chosen(object_ids)
+            count_slices({o.object_id: self.anchors_of(o)}, self.volume.shape[o.axis], slices, direction)
+            for o in self.chosen(object_ids)
         )
 
     def label_map(self) -> NDArray[np.integer]:
@@ -328,35 +344,21 @@ class Session:
     def undo(self) -> str:
         """Take back the last action; its name, or an empty string when there is none."""
         step = self.history.undo()
-        return "" if step is None else step.label
+        if step is None:
+            return ""
+        self._tell("undo")
+        return step.label
 
     def redo(self) -> str:
         """Do the last undone action again; its name, or an empty string when there is none."""
         step = self.history.redo()
-        return "" if step is None else step.label
+        if step is None:
+            return ""
+        self._tell("redo")
+        return step.label
 
-    def _propagate_along(
-        self,
-        step: Step,
-        axis: int,
-        along: dict[int, SegmentedObject],
-        slices: range | None,
-        direction: str,
-        should_stop: Callable[[], bool],
-    ) -> Iterator[SliceResult]:
-        reached: set[tuple[int, int]] = set()
-        anchors = {object_id: self._anchors(obj) for object_id, obj in along.items()}
-        engine = self.engine(axis)
-        for result in propagate(engine, anchors, slices=slices, direction=direction, should_stop=should_stop):
-            obj = along[result.object_id]
-            reached.add((result.object_id, result.index))
-            if self.objects.get(result.object_id) is obj and obj.axis == axis and not obj.is_fixed(result.index):
-                self.store.put(step, obj, "results", result.index, result)
-                yield result
-        if not should_stop():
-            yield from self._clear_unreached(step, along.values(), reached, slices, direction)
-
-    def _chosen(self, object_ids: Iterable[int] | None) -> list[SegmentedObject]:
+    def chosen(self, object_ids: Iterable[int] | None) -> list[SegmentedObject]:
+        """The objects of these ids; without ids, all that are not finished."""
         if object_ids is None:
             return [obj for obj in self.objects.values() if not obj.protected]
         chosen = [self.objects[i] for i in object_ids]
@@ -365,7 +367,8 @@ class Session:
                 raise UserInputError(f"Object {obj.object_id} is finished; reopen it before propagating.")
         return chosen
 
-    def _anchors(self, obj: SegmentedObject) -> list[Anchor]:
+    def anchors_of(self, obj: SegmentedObject) -> list[Anchor]:
+        """Prompted and accepted slices of an object as the engine knows them."""
         found = [self._anchor(obj, index) for index in obj.anchors]
         return [anchor for anchor in found if anchor is not None]
 
@@ -392,7 +395,7 @@ class Session:
         # As in SAM 2, a slice that was reached by propagation is answered with the memory of the prompted
         # ones, and a slice that is prompted for the first time on its own.
         tracked = index in obj.results and not obj.results[index].prompted
-        others = self._anchors(obj) if tracked else []
+        others = self.anchors_of(obj) if tracked else []
         previous = _to_correct(obj, index, before, after)
         anchor = self.engine(obj.axis).predict(index, prompts, previous=previous, others=others)
         result = SliceResult(obj.object_id, obj.axis, index, anchor.mask, anchor.scores, prompted=True)
@@ -418,34 +421,18 @@ class Session:
     def _set_attribute(self, label: str, object_id: int, name: str, value: Any) -> None:
         step = Step(label)
         self.store.set(step, self.objects[object_id], name, value)
-        self._finish(step)
+        self.finish(step)
 
-    def _finish(self, step: Step) -> None:
+    def _tell(self, event: str, **details: Any) -> None:
+        for listener in self.on_event:
+            listener(event, **details)
+
+    def finish(self, step: Step) -> None:
+        """Put a step on the history, and tell who listens; an empty one is forgotten."""
         if len(step):
             self.history.add(step)
             for listener in self.on_step:
                 listener(step)
-
-    def _clear_unreached(
-        self,
-        step: Step,
-        objects: Iterable[SegmentedObject],
-        reached: set[tuple[int, int]],
-        slices: range | None,
-        direction: str,
-    ) -> Iterator[SliceResult]:
-        """Empty what an earlier run left on slices where the object, as it is prompted now, has ended."""
-        for obj in objects:
-            first, last = min(obj.anchors), max(obj.anchors)
-            for index in sorted(obj.results):
-                on_the_way = direction == "both" or (index > first if direction == "forward" else index < last)
-                stale = on_the_way and (slices is None or index in slices) and not obj.is_fixed(index)
-                if stale and (obj.object_id, index) not in reached and obj.results[index].mask.n_voxels:
-                    empty = SliceMask.of(np.zeros(self.engine(obj.axis).plane.shape, dtype=bool))
-                    scores = SliceScores(float("-inf"), 0.0)
-                    result = SliceResult(obj.object_id, obj.axis, index, empty, scores, prompted=False)
-                    self.store.put(step, obj, "results", index, result)
-                    yield result
 
 
 def _by_slice(prompts: Iterable[Prompt], axis: int) -> dict[int, list[Prompt]]:

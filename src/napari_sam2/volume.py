@@ -53,6 +53,8 @@ class Source:
         The format's own header, read by that format's writer only.
     notes : tuple of str
         Sentences about odd things found while reading, for the person to see.
+    files : tuple of Path
+        The files whose bytes `sha256` covers, in that order.
     """
 
     name: str = "array"
@@ -62,6 +64,7 @@ class Source:
     modality: str = ""
     header: Any = None
     notes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

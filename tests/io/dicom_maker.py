@@ -33,7 +33,7 @@ def make_series(folder: Path, count: int = 8, change=None, uid: str | None = Non
         ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         ds.SeriesInstanceUID, ds.StudyInstanceUID, ds.FrameOfReferenceUID = series, study, frame
         ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        ds.PatientName, ds.PatientID, ds.PatientBirthDate = "DOE^JANE", "MRN00123", "19610203"
+        ds.PatientName, ds.PatientID, ds.PatientBirthDate = "ZYXW^JANE", "MRN00123", "19610203"
         ds.Rows, ds.Columns = shape
         ds.PixelSpacing, ds.SliceThickness = [ROW_SPACING, COLUMN_SPACING], STEP
         ds.ImagePositionPatient = [round(float(c), 6) for c in ORIGIN + ROTATION[:, 2] * STEP * k]

@@ -48,6 +48,13 @@ def ball_file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def sessions_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Journals go to a folder of the test."""
+    monkeypatch.setenv("NAPARI_SAM2_SESSIONS", str(tmp_path / "sessions"))
+    return tmp_path / "sessions"
+
+
 class Bench:
     """A controller on a viewer without Qt.
 

@@ -92,6 +92,8 @@ def drag(viewer: Any, start: Sequence[float], end: Sequence[float], button: Any 
 
 def press(viewer: Any, key: Any, keys: Any = NO_KEY) -> None:
     """Press a key with the canvas in focus."""
+    # Shortcuts belong to the active window, and without a window manager nobody makes it active.
+    QApplication.setActiveWindow(viewer.window._qt_window)
     canvas(viewer).setFocus()
     QTest.keyClick(canvas(viewer), key, keys)
     pump(0.02)

@@ -107,8 +107,11 @@ def check_folder(path: str | os.PathLike[str]) -> None:
         raise UserInputError(
             f"Cannot write {target.name}: its folder {folder.name or folder}/ {problem}; make the folder first."
         )
-    if target.is_dir():
-        raise UserInputError(f"Cannot write {target.name}: that is a folder; give a file name.")
+    try:
+        if target.is_dir():
+            raise UserInputError(f"Cannot write {target.name}: that is a folder; give a file name.")
+    except OSError as error:  # the name is too long
+        raise UserInputError(f"Cannot write {target.name} ({error.strerror}); choose another name.") from error
     _remove_stale(folder)
     _temporary_beside(target).unlink()
 

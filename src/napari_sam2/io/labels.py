@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_sam2.errors import GeometryError, ImageFileError, UserInputError
 from napari_sam2.io.atomic import check_folder
-from napari_sam2.io.payload import existing_file
+from napari_sam2.io.payload import existing_file, sha256_of
 from napari_sam2.io.read import read_volume
 from napari_sam2.labels import label_dtype
 
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
     from napari_sam2.volume import Volume
 
-__all__ = ["WRITABLE", "check_labels_fit", "check_output", "read_labels", "read_named_labels", "write_labels"]
+__all__ = [
+    "WRITABLE",
+    "check_labels_fit",
+    "check_output",
+    "check_source_unchanged",
+    "read_labels",
+    "read_named_labels",
+    "write_labels",
+]
 
 WRITABLE: Final = (".nii.gz", ".nii")
 
@@ -73,7 +81,7 @@ def read_named_labels(path: str | os.PathLike[str], volume: Volume) -> tuple[NDA
     """
     file = existing_file(path)
     if _is_dicom_seg(file):
-        from napari_sam2.io.dicom_seg import read_dicom_seg
+        from napari_sam2.io.dicom_seg_read import read_dicom_seg
 
         return read_dicom_seg(file, volume)
     if _is_slicer_segmentation(file):
@@ -173,6 +181,26 @@ def check_output(path: str | os.PathLike[str], volume: Volume, *, overwrite: boo
     return target
 
 
+def check_source_unchanged(volume: Volume) -> None:
+    """Refuse to go on with an image whose file is no longer the one that was read.
+
+    Labels drawn on the old content would be saved beside the new one. A source without a file, or
+    whose file is gone, passes: nothing contradicts it.
+
+    Raises
+    ------
+    GeometryError
+        If the file's hash has changed.
+    """
+    source = volume.source
+    if not source.files or not all(file.is_file() for file in source.files):
+        return
+    if sha256_of(*source.files) != source.sha256:
+        raise GeometryError(
+            f"{source.name} has changed on disk since it was opened; open it again and check that the labels fit."
+        )
+
+
 def check_labels_fit(labels: Volume, volume: Volume) -> None:
     """Refuse labels that lie on another grid than the image.
 
@@ -213,7 +241,7 @@ def _is_dicom_seg(path: Path) -> bool:
 
     if not is_dicom(path):
         return False
-    from napari_sam2.io.dicom_seg import is_dicom_seg
+    from napari_sam2.io.dicom_seg_read import is_dicom_seg
 
     return is_dicom_seg(path)
 

@@ -62,7 +62,8 @@ def read_metaimage(path: str | os.PathLike[str], *, volume_index: int | None = N
         raise ImageFileError(f"{data_file.name} is truncated: it ends before its data does; copy or export it again.")
     voxels, affine = read_with_itk(file, volume_index)
     hashed = (file,) if data_file == file else (file, data_file)
-    return Volume(voxels, affine, True, Source(file.name, file.absolute(), sha256_of(*hashed), "metaimage"))
+    source = Source(file.name, file.absolute(), sha256_of(*hashed), "metaimage", files=hashed)
+    return Volume(voxels, affine, True, source)
 
 
 def _header(path: Path) -> tuple[dict[str, str], int]:

@@ -59,4 +59,5 @@ def read_mgh(path: str | os.PathLike[str], *, volume_index: int | None = None) -
     voxels = stored.astype(dtype.newbyteorder("="), copy=False)
     oriented = int(header["goodRASFlag"]) == 1
     notes = () if oriented else ("The header states no orientation: left and right are unknown.",)
-    return Volume(voxels, affine, oriented, Source(file.name, file.absolute(), sha256_of(file), "mgz", notes=notes))
+    source = Source(file.name, file.absolute(), sha256_of(file), "mgz", notes=notes, files=(file,))
+    return Volume(voxels, affine, oriented, source)

@@ -106,6 +106,7 @@ def read_nifti(path: str | os.PathLike[str], *, volume_index: int | None = None)
         file_format="nifti",
         header=grid,
         notes=(*placement.notes, *_non_finite_note(voxels)),
+        files=hashed,
     )
     return Volume(voxels, placement.affine, placement.oriented, source)
 

@@ -57,7 +57,7 @@ def read_nrrd(path: str | os.PathLike[str], *, volume_index: int | None = None) 
     oriented = "space" in header and "space directions" in header
     notes = () if oriented else ("The header states no orientation: left and right are unknown.",)
     hashed = (file,) if data_file == file else (file, data_file)
-    source = Source(name, file.absolute(), sha256_of(*hashed), "nrrd", notes=notes)
+    source = Source(name, file.absolute(), sha256_of(*hashed), "nrrd", notes=notes, files=hashed)
     return Volume(voxels, affine, oriented, source)
 
 

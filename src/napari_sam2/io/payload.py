@@ -46,11 +46,11 @@ def existing_file(path: str | os.PathLike[str]) -> Path:
         If not.
     """
     file = Path(path)
-    if not file.exists():
-        raise ImageFileError(f"{file.name} does not exist; check the spelling and the folder.")
-    if not file.is_file():
-        raise ImageFileError(f"{file.name} is not a file.")
     try:
+        if not file.exists():
+            raise ImageFileError(f"{file.name} does not exist; check the spelling and the folder.")
+        if not file.is_file():
+            raise ImageFileError(f"{file.name} is not a file.")
         if file.stat().st_size == 0:
             raise ImageFileError(f"{file.name} is empty (0 bytes); copy or export it again.")
         with file.open("rb"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -47,7 +48,7 @@ def read_picture(path: str | os.PathLike[str], *, volume_index: int | None = Non
         is_tiff = stream.read(2) in (b"II", b"MM")
     pixels = _read_tiff(file, volume_index) if is_tiff else _read_png_or_jpeg(file, volume_index)
     pixels = _without_alpha(pixels, file.name)
-    source = Source(file.name, file.absolute(), sha256_of(file), "picture")
+    source = Source(file.name, file.absolute(), sha256_of(file), "picture", files=(file,))
     return Volume(pixels[:, :, np.newaxis], np.eye(4), oriented=False, source=source)
 
 
@@ -74,6 +75,7 @@ def _read_png_or_jpeg(path: Path, volume_index: int | None) -> NDArray[Any]:
 def _read_tiff(path: Path, volume_index: int | None) -> NDArray[Any]:
     import tifffile
 
+    logging.getLogger("tifffile").disabled = True  # what matters of it becomes the error below
     try:
         with tifffile.TiffFile(path) as tiff:
             count = len(tiff.pages)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,8 +11,6 @@ from napari_sam2.errors import ImageFileError
 from napari_sam2.io.payload import existing_file, is_gzip, peek
 
 if TYPE_CHECKING:
-    import os
-
     from napari_sam2.volume import Volume
 
 __all__ = ["READABLE", "read_volume"]
@@ -50,7 +49,7 @@ def read_volume(
     EnvironmentLacksError
         If the format needs an optional package that is not installed.
     """
-    if Path(path).is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, takes names that are too long
         file, kind = Path(path), "dicom"
     else:
         file = existing_file(path)

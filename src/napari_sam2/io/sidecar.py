@@ -176,6 +176,7 @@ def _facts(
             {
                 "File": target.name,
                 "sha256": sha256_of(target),
+                "Empty": not any(count for label_id, count in voxels.items() if label_id),
                 "Labels": {
                     str(s.label_id): {
                         "Name": s.name,

@@ -48,6 +48,18 @@ class Actions:
         """End the run; what is there stays."""
         self._controller.propagation.stop()
 
+    def next_doubt(self) -> None:
+        """Go to the most doubtful slice."""
+        self._controller.reviewing.next()
+
+    def accept_slice(self) -> None:
+        """Accept the slice on view, or reopen it."""
+        self._controller.reviewing.accept()
+
+    def toggle_preview(self) -> None:
+        """Switch the hover preview on or off."""
+        self._controller.hover.toggle()
+
     def undo(self) -> None:
         """Take back the last action."""
         if self._controller.annotation is not None:

@@ -6,29 +6,32 @@ every request brings back a newer one.
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
+from weakref import ref
 
 from psygnal import Signal
 
 from napari_sam2.errors import NapariSam2Error
+from napari_sam2.plugin.painting import Painting
 from napari_sam2.plugin.prompt_layers import PromptLayers
 from napari_sam2.plugin.result_layer import ResultLayer
 from napari_sam2.prompts import MaskPrompt, Prompt
 from napari_sam2.snapshot import ObjectSnapshot, SessionSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
+    from napari_sam2.plugin.autosave import Autosave
     from napari_sam2.plugin.volumes import ShownVolume
     from napari_sam2.plugin.worker import InferenceThread
-    from napari_sam2.results import SliceResult
+    from napari_sam2.results import SliceMask, SliceResult
     from napari_sam2.session import Session
+    from napari_sam2.window import Window
 
 __all__ = ["Annotation"]
 
@@ -48,6 +51,8 @@ class Annotation:
         Its volume and grid.
     session : Session
         Owned by the inference thread from now on.
+    autosave : Autosave
+        Its journal.
     thread : InferenceThread
         Who does the work.
     """
@@ -62,15 +67,23 @@ class Annotation:
     """Prompts were answered: the list of SliceResult."""
 
     def __init__(
-        self, viewer: ViewerModel, image: Image, shown: ShownVolume, session: Session, thread: InferenceThread
+        self,
+        viewer: ViewerModel,
+        image: Image,
+        shown: ShownVolume,
+        session: Session,
+        autosave: Autosave,
+        thread: InferenceThread,
     ) -> None:
         self.image = image
         self.shown = shown
         self.snapshot = session.snapshot()
+        self.autosave = autosave
+        self.earlier = autosave.earlier
         self.closed = False
-        self.opened_on = threading.get_ident()
         self._session: Session | None = session
         self._thread = thread
+        self._viewer = ref(viewer)
         active = viewer.layers.selection.active
         self.result = ResultLayer(viewer, image, shown)
         self.prompts = PromptLayers(viewer, image, shown)
@@ -79,6 +92,7 @@ class Annotation:
         self._sent: dict[int, list[Prompt]] = {}
         self._masks: dict[int, list[MaskPrompt]] = {}
         self._first_axis: dict[int, int] = {}
+        self.painting = Painting(self)
         self.prompts.edited.connect(self.send_prompts)
         self.prompts.drawn.connect(self.give_masks)
 
@@ -91,6 +105,8 @@ class Annotation:
         """Let go of session, volume and model; the layers stay in the viewer."""
         self.closed = True
         self.prompts.close()
+        self.painting.close()
+        self._thread.request(self.autosave.close, lambda _: None, lambda _: None)
         # A request that is still waiting finds no session and does nothing.
         self._session = None
 
@@ -104,11 +120,15 @@ class Annotation:
             self._first_axis[object_id] = axis
 
     def ask(
-        self, work: Callable[[Session], T], done: Callable[[T], None] = lambda _: None, key: str | None = None
+        self,
+        work: Callable[[Session], T],
+        done: Callable[[T], None] = lambda _: None,
+        key: str | None = None,
+        failed: Callable[[BaseException], None] | None = None,
     ) -> None:
         """Do something with the session; then show its new state and tell `done`.
 
-        A waiting request of the same `key` is replaced. An expected error becomes `failed`.
+        A waiting request of the same `key` is replaced. An error goes to `failed`, by default `fail`.
         """
 
         def run() -> tuple[T, SessionSnapshot] | None:
@@ -120,10 +140,25 @@ class Annotation:
                 self.show(answer[1])
                 done(answer[0])
 
-        self._thread.request(run, finish, self.fail, None if key is None else (id(self), key))
+        self._thread.request(run, finish, failed or self.fail, None if key is None else (id(self), key))
+
+    def ask_quietly(self, work: Callable[[Session], T], done: Callable[[T], None], key: str | None = None) -> None:
+        """Ask something that changes nothing; an error is dropped, since nobody waits for the answer."""
+
+        def run() -> tuple[T] | None:
+            return None if self._session is None else (work(self._session),)
+
+        def finish(answer: tuple[T] | None) -> None:
+            if answer is not None and not self.closed:
+                done(answer[0])
+
+        self._thread.request(run, finish, lambda _: None, None if key is None else (id(self), key))
 
     def show(self, snapshot: SessionSnapshot) -> None:
         """Take over a newer snapshot and paint what differs."""
+        if snapshot.undo:
+            # Something was done: the earlier journal is no longer on offer.
+            self.earlier = None
         before, self.snapshot = self.snapshot, snapshot
         self.result.show(before, snapshot)
         self.changed.emit()
@@ -180,6 +215,40 @@ class Annotation:
     def show_object(self, object_id: int, visible: bool) -> None:
         """Show or hide an object; its masks are not touched."""
         self.result.hide_objects(self.result.hidden - {object_id} if visible else self.result.hidden | {object_id})
+        self.changed.emit()
+
+    def edit_masks(self, object_id: int, axis: int, masks: Mapping[int, SliceMask]) -> None:
+        """Take over painted masks by slice index; what may not be painted is put back."""
+
+        def work(session: Session) -> None:
+            for index, mask in masks.items():
+                session.edit_mask(object_id, axis, index, mask)
+
+        def failed(error: BaseException) -> None:
+            self.result.paint(self.snapshot, {(axis, index) for index in masks})
+            self.fail(error)
+
+        self.ask(work, lambda _: self.restore_prompts(), failed=failed)
+
+    def axis_on_view(self) -> int:
+        """The voxel axis across which the canvas shows slices; the default one in 3-D view."""
+        viewer = self._viewer()
+        on_view = None if viewer is None else self.shown.grid.slice_on_view(self.image, viewer.dims)
+        return self.shown.volume.default_slice_axis if on_view is None else on_view[0]
+
+    def use_window(self, window: Window) -> None:
+        """Let the model see intensities through another window, from the next answer on."""
+        if window != self.snapshot.window:
+            self.ask(lambda session: setattr(session, "window", window), key="window")
+
+    def resume(self) -> None:
+        """Go on where the journal of an earlier session ended."""
+        self.earlier = None
+        self.ask(self.autosave.resume, lambda _: self.restore_prompts())
+
+    def start_afresh(self) -> None:
+        """Leave the earlier session alone."""
+        self.earlier = None
         self.changed.emit()
 
     def undo(self) -> None:

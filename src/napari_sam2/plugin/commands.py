@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_sam2.plugin.controller import controller_for
+from napari_sam2.plugin.registry import controller_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable

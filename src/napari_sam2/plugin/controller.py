@@ -6,20 +6,24 @@ It knows no Qt. Panels call its methods and listen to its signals; so do command
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 from napari.layers import Image
 from psygnal import Signal
 
 from napari_sam2.plugin.actions import Actions
 from napari_sam2.plugin.annotation import Annotation
+from napari_sam2.plugin.autosave import Autosave
 from napari_sam2.plugin.gestures import GestureTool
+from napari_sam2.plugin.hovering import HoverPreview
 from napari_sam2.plugin.models import ModelChoice, ModelHolder
 from napari_sam2.plugin.planes import show_plane
 from napari_sam2.plugin.pointing import Pointing
 from napari_sam2.plugin.propagation import Progress, Propagation
-from napari_sam2.plugin.saving import NeedsReferenceError, save_labels
+from napari_sam2.plugin.reviewing import Reviewing
+from napari_sam2.plugin.saving import NeedsReferenceError, save_annotation
 from napari_sam2.plugin.volumes import ShownVolume, layer_name_stem, shown_volume
+from napari_sam2.plugin.windowing import AUTO, show_window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     from napari_sam2.plugin.worker import InferenceThread
     from napari_sam2.session import Session
 
-__all__ = ["Controller", "controller_for"]
+__all__ = ["Controller", "plain"]
 
 
 class Controller:
@@ -70,6 +74,8 @@ class Controller:
         self.propagation = Propagation(thread)
         self.pointing = Pointing(self)
         self.actions = Actions(self)
+        self.reviewing = Reviewing(self)
+        self.hover = HoverPreview(self, viewer)
         self.gestures = GestureTool(viewer, self.pointing)
         self.image: Image | None = None
         self.current_object = 1
@@ -134,16 +140,18 @@ class Controller:
         """The active layer if it is an image, else the topmost image."""
         active = self.viewer.layers.selection.active
         if isinstance(active, Image):
-            return _plain(active)
-        return next((_plain(layer) for layer in reversed(self.viewer.layers) if isinstance(layer, Image)), None)
+            return plain(active)
+        return next((plain(layer) for layer in reversed(self.viewer.layers) if isinstance(layer, Image)), None)
 
     def use_image(self, image: Image | None) -> None:
         """Segment this image from now on."""
-        image = None if image is None else _plain(image)
+        image = None if image is None else plain(image)
         if image is self.image:
             return
         self.propagation.stop()
         self.pointing.forget()
+        self.hover.clear()
+        self.reviewing.forget()
         self.image = image
         self.image_changed.emit()
         self.objects_changed.emit()
@@ -198,7 +206,9 @@ class Controller:
 
         def work(session: Session) -> tuple[str, str]:
             try:
-                return save_labels(session.label_map(), shown, path, overwrite=again, **how), ""
+                told = save_annotation(session, shown, path, overwrite=again, **how)
+                annotation.autosave.copy_beside(path)
+                return told, ""
             except NeedsReferenceError as question:
                 return "Not saved yet: one question is open.", str(question)
 
@@ -218,13 +228,14 @@ class Controller:
         self.say(f"Opening {image.name} ...")
         leading = tuple(int(s) for s in self.viewer.dims.current_step[: max(0, image.ndim - 3)])
 
-        def work() -> tuple[ShownVolume, Session]:
+        def work() -> tuple[ShownVolume, Session, Autosave]:
             from napari_sam2.session import Session
 
             shown = shown_volume(image, leading)
-            return shown, Session(shown.volume, self.models.get())
+            session = Session(shown.volume, self.models.get())
+            return shown, session, Autosave(session)
 
-        def done(answer: tuple[ShownVolume, Session]) -> None:
+        def done(answer: tuple[ShownVolume, Session, Autosave]) -> None:
             if image is self._opening and image in self.viewer.layers:
                 self._opening = None
                 self._begin(image, *answer)
@@ -238,11 +249,13 @@ class Controller:
 
         self.thread.request(work, done, failed, key=(id(self), "open"))
 
-    def _begin(self, image: Image, shown: ShownVolume, session: Session) -> None:
-        annotation = Annotation(self.viewer, image, shown, session, self.thread)
+    def _begin(self, image: Image, shown: ShownVolume, session: Session, autosave: Autosave) -> None:
+        annotation = Annotation(self.viewer, image, shown, session, autosave, self.thread)
         if not self._annotations and shown.volume.oriented and self.viewer.dims.ndisplay == 2:
             show_plane(self.viewer, image, shown, shown.volume.plane_name(session.axis))
         self._annotations[image] = annotation
+        if not shown.volume.is_rgb:
+            show_window(annotation, AUTO)
         annotation.changed.connect(self.objects_changed.emit)
         annotation.failed.connect(self._on_failed)
         annotation.answered.connect(self._on_answered)
@@ -266,10 +279,14 @@ class Controller:
         self.say(f"{self.models.description}. Click inside the object, or Shift-drag a box.")
 
     def _on_answered(self, results: list[Any]) -> None:
-        if results:
-            last = results[-1]
-            size = last.mask.n_voxels
-            self.say(f"Object {last.object_id}, slice {last.index}: {size} voxels. Propagate, or correct with a click.")
+        annotation = self.annotation
+        if not results or annotation is None:
+            return
+        last = results[-1]
+        obj = annotation.object(last.object_id)
+        self.say(f"Object {last.object_id}, slice {last.index}: {last.mask.n_voxels} voxels. Propagate, or correct it.")
+        if any(not result.prompted for result in obj.slices.values()):
+            self.propagation.spread(annotation, last.object_id, [result.index for result in results])
 
     def _on_failed(self, sentence: str) -> None:
         self.say(sentence.splitlines()[0])
@@ -280,6 +297,8 @@ class Controller:
 
     def _on_propagated(self, done: int, seconds: float, stopped: bool) -> None:
         self.progressed.emit(None)
+        if done == 0 and not stopped:
+            return
         self.say(f"{'Stopped after' if stopped else 'Propagated through'} {done} slices in {seconds:.1f} s.")
 
     def _on_removed(self, event: Any) -> None:
@@ -301,20 +320,6 @@ class Controller:
             self.say(f"{by_layer.name} was removed, so this segmentation is closed. Select the image to begin again.")
 
 
-_controllers: WeakKeyDictionary[Any, Controller] = WeakKeyDictionary()
-
-
-def controller_for(viewer: Any) -> Controller:
-    """The viewer's controller, made when it is first asked for; proxies of a viewer share it."""
-    viewer = _plain(viewer)
-    if viewer not in _controllers:
-        from napari_sam2.plugin.inference import inference_thread
-        from napari_sam2.plugin.settings import model_choice
-
-        _controllers[viewer] = Controller(viewer, inference_thread(), model_choice())
-    return _controllers[viewer]
-
-
-def _plain(thing: Any) -> Any:
+def plain(thing: Any) -> Any:
     """What a napari proxy stands for: layers and viewers are told apart by identity."""
     return getattr(thing, "__wrapped__", thing)

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from napari_sam2.plugin.controller import Controller, controller_for
 from napari_sam2.plugin.keys import GESTURES
 from napari_sam2.plugin.models import ModelChoice, available_models
-from napari_sam2.plugin.rows import object_rows
+from napari_sam2.plugin.registry import controller_for
+from napari_sam2.plugin.rows import object_rows, strip_content
 from napari_sam2.plugin.views.buttons import action_button, bind_shortcuts
 from napari_sam2.plugin.views.object_table import ObjectTable
+from napari_sam2.plugin.views.resume_box import ResumeBox
 from napari_sam2.plugin.views.run_box import RunBox
 from napari_sam2.plugin.views.save_box import SaveBox
+from napari_sam2.plugin.views.score_strip import ScoreStrip
 from napari_sam2.plugin.volumes import file_behind
+from napari_sam2.plugin.windowing import AUTO, follow_view, show_window, window_names
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from qtpy.QtGui import QHideEvent, QShowEvent
 
+    from napari_sam2.plugin.controller import Controller
+
 __all__ = ["SegmentPanel"]
+
+SEEN = "as shown"
+"""Name of a window that was set on the canvas by hand."""
+
+TABLE_DELAY_MS = 60
+"""How long the table waits for further changes before it shows them."""
+
+WINDOW_DELAY_MS = 300
+"""How long the contrast limits must rest before the model follows them."""
 
 
 class SegmentPanel(QScrollArea):
@@ -41,21 +56,27 @@ class SegmentPanel(QScrollArea):
         self.controller: Controller = controller_for(napari_viewer)
         self._viewer = napari_viewer
         self._connected = False
+        self._followed: Image | None = None
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumWidth(280)
+        self.window_choice = QComboBox()
+        self.window_choice.setToolTip("How intensities are shown, to you and to the model alike.")
         self.images = QComboBox()
         self.images.setToolTip("The image to segment.")
         self.model = QComboBox()
         self.model.setToolTip("The model that answers. Only models on this machine are listed.")
-        for box in (self.images, self.model):
+        for box in (self.images, self.model, self.window_choice):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(8)
         self.status = QLabel()
         self.status.setWordWrap(True)
         self.status.setMinimumHeight(34)
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        self.resume = ResumeBox()
         self.table = ObjectTable()
+        self.strip = ScoreStrip()
+        self.preview = action_button("toggle_preview", self.controller.actions.toggle_preview)
         self.run = RunBox(self.controller.actions)
         self.saving = SaveBox()
         self._build()
@@ -75,8 +96,10 @@ class SegmentPanel(QScrollArea):
         controller.status_changed.connect(self._show_status)
         controller.warned.connect(self._warn)
         controller.image_changed.connect(self._on_image_changed)
-        controller.objects_changed.connect(self._show_objects)
+        controller.objects_changed.connect(self._show_soon)
         controller.progressed.connect(self.run.show_progress)
+        controller.viewer.dims.events.current_step.connect(self._show_slice)
+        controller.viewer.dims.events.order.connect(self._show_slice)
         controller.panel_shown()
         self.status.setText(controller.status)
         self._list_images()
@@ -94,8 +117,11 @@ class SegmentPanel(QScrollArea):
         controller.status_changed.disconnect(self._show_status)
         controller.warned.disconnect(self._warn)
         controller.image_changed.disconnect(self._on_image_changed)
-        controller.objects_changed.disconnect(self._show_objects)
+        controller.objects_changed.disconnect(self._show_soon)
         controller.progressed.disconnect(self.run.show_progress)
+        self._listen_to_limits(None)
+        self._viewer.dims.events.current_step.disconnect(self._show_slice)
+        self._viewer.dims.events.order.disconnect(self._show_slice)
         layers = self._viewer.layers
         for happening in (layers.events.inserted, layers.events.removed, layers.events.reordered):
             happening.disconnect(self._list_images)
@@ -109,15 +135,25 @@ class SegmentPanel(QScrollArea):
         form = QFormLayout()
         form.addRow("Image", self.images)
         form.addRow("Model", self.model)
+        form.addRow("Window", self.window_choice)
         layout.addLayout(form)
         layout.addWidget(self.status)
+        layout.addWidget(self.resume)
         layout.addWidget(self.table, 1)
-        layout.addWidget(action_button("next_object", actions.next_object))
+        objects = QHBoxLayout()
+        objects.addWidget(action_button("next_object", actions.next_object))
+        objects.addWidget(self.preview)
+        layout.addLayout(objects)
         history = QHBoxLayout()
         history.addWidget(action_button("undo", actions.undo))
         history.addWidget(action_button("redo", actions.redo))
         layout.addLayout(history)
         layout.addWidget(self.run)
+        layout.addWidget(self.strip)
+        review = QHBoxLayout()
+        review.addWidget(action_button("next_doubt", actions.next_doubt))
+        review.addWidget(action_button("accept_slice", actions.accept_slice))
+        layout.addLayout(review)
         planes = QHBoxLayout()
         for name in ("show_axial", "show_coronal", "show_sagittal"):
             planes.addWidget(action_button(name, getattr(actions, name)))
@@ -140,6 +176,18 @@ class SegmentPanel(QScrollArea):
         self.table.renamed.connect(lambda i, name: self._with_annotation("rename", i, name))
         self.table.visible_changed.connect(lambda i, on: self._with_annotation("show_object", i, on))
         self.table.finished_changed.connect(lambda i, on: self._with_annotation("finish", i, on))
+        self.window_choice.activated.connect(self._on_window_chosen)
+        self.strip.slice_chosen.connect(self._on_slice_chosen)
+        self._objects_timer = QTimer(self)
+        self._objects_timer.setSingleShot(True)
+        self._objects_timer.setInterval(TABLE_DELAY_MS)
+        self._objects_timer.timeout.connect(self._show_objects)
+        self._window_timer = QTimer(self)
+        self._window_timer.setSingleShot(True)
+        self._window_timer.setInterval(WINDOW_DELAY_MS)
+        self._window_timer.timeout.connect(self._follow_window)
+        self.resume.resumed.connect(lambda: self._with_annotation("resume"))
+        self.resume.declined.connect(lambda: self._with_annotation("start_afresh"))
         self.saving.save_asked.connect(self._save)
         self.saving.reference_given.connect(lambda path: self._save(reference=path))
         self.saving.no_geometry_asked.connect(lambda: self._save(without_geometry=True))
@@ -162,8 +210,64 @@ class SegmentPanel(QScrollArea):
         choice = self.controller.models.choice
         self.controller.use_model(ModelChoice(self.model.currentText(), choice.device))
 
+    def _on_window_chosen(self) -> None:
+        annotation = self.controller.annotation
+        if annotation is not None and self.window_choice.currentText() != SEEN:
+            show_window(annotation, self.window_choice.currentText())
+
+    def _follow_window(self) -> None:
+        if self.controller.annotation is not None:
+            follow_view(self.controller.annotation)
+
+    def _on_limits(self, _event: Any = None) -> None:
+        # Dragging the limits sends dozens of events; the model is told when the hand rests.
+        self._window_timer.start()
+
+    def _listen_to_limits(self, image: Image | None) -> None:
+        if self._followed is not None:
+            self._followed.events.contrast_limits.disconnect(self._on_limits)
+        self._followed = image
+        if image is not None:
+            image.events.contrast_limits.connect(self._on_limits)
+
+    def _show_window(self) -> None:
+        annotation = self.controller.annotation
+        names = window_names(annotation)
+        window = None if annotation is None else annotation.snapshot.window
+        chosen = AUTO if window is None or window.name in ("percentile", "rgb") else window.name
+        if chosen not in names:
+            names = [*names, SEEN]
+            chosen = SEEN
+        if [self.window_choice.itemText(n) for n in range(self.window_choice.count())] != names:
+            self.window_choice.clear()
+            self.window_choice.addItems(names)
+        self.window_choice.setCurrentText(chosen)
+
+    def _on_slice_chosen(self, index: int) -> None:
+        annotation = self.controller.annotation
+        if annotation is not None:
+            self.controller.actions.go_to_slice(annotation.object(self.controller.current_object).axis, index)
+
+    def _show_strip(self) -> None:
+        self.strip.show_content(strip_content(self.controller))
+
+    def _show_slice(self, _event: Any = None) -> None:
+        """Only the view has moved: the scores are as they were."""
+        on_view = self.controller.reviewing.slice_on_view()
+        annotation = self.controller.annotation
+        if annotation is None or on_view is None:
+            return
+        same_axis = annotation.object(self.controller.current_object).axis == on_view[0]
+        self.strip.show_content(replace(self.strip.content, current=on_view[1] if same_axis else None))
+
+    def _show_soon(self) -> None:
+        """A run changes objects many times a second; the table follows a few times a second."""
+        if not self._objects_timer.isActive():
+            self._objects_timer.start()
+
     def _on_image_changed(self) -> None:
         self._list_images()
+        self._listen_to_limits(self.controller.image)
         self.saving.ask("")
         image = self.controller.image
         if image is not None:
@@ -173,6 +277,9 @@ class SegmentPanel(QScrollArea):
 
     def _show_objects(self) -> None:
         controller = self.controller
+        self._show_strip()
+        self._show_window()
+        self.resume.offer(None if controller.annotation is None else controller.annotation.earlier)
         self.table.show_rows(object_rows(controller.annotation, controller.current_object), controller.current_object)
 
     def _show_status(self, sentence: str) -> None:

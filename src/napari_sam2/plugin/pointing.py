@@ -41,6 +41,7 @@ class Pointing:
         if found is None or not annotation.shown.grid.contains(found[0]):
             return
         voxel, axis = found
+        self._controller.hover.clear()
         annotation.begin_on(self._controller.current_object, axis)
         annotation.prompts.add_click(voxel.tolist(), positive, self._controller.current_object)
 
@@ -69,7 +70,13 @@ class Pointing:
             annotation.prompts.show_rubber_band(first[0], last[0], first[1])
 
     def hover_at(self, world: Sequence[float]) -> None:
-        """Nothing yet happens under a resting mouse."""
+        """Preview what a click here would give."""
+        annotation = self._controller.annotation
+        if annotation is None or not self._controller.hover.enabled:
+            return
+        found = self._pointed_at(world)
+        if found is not None and annotation.shown.grid.contains(found[0]):
+            self._controller.hover.ask(*found)
 
     def replay(self) -> None:
         """Do what was pointed at while the volume was being opened."""

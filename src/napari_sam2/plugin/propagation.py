@@ -13,7 +13,7 @@ from napari_sam2.snapshot import SessionSnapshot
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from napari_sam2.plugin.annotation import Annotation
     from napari_sam2.plugin.worker import InferenceThread, Stream
@@ -74,7 +74,6 @@ class Propagation:
         """Carry objects through the volume; one after another when a run goes on already."""
         if self.running:
             return
-        self._annotation, self._done, self._total, self._began = annotation, 0, 0, time.monotonic()
 
         def run(stopping: threading.Event) -> Iterator[Piece]:
             session = annotation.stream_session()
@@ -84,13 +83,33 @@ class Propagation:
             yield from session.propagate(object_ids, slices=slices, direction=direction, should_stop=stopping.is_set)
             yield session.snapshot()
 
-        self._stream = self._thread.stream(run, self._show, self._end, self._fail)
-        self.progressed.emit(Progress(0, 0, float("nan")))
+        self._start(annotation, run)
+
+    def spread(self, annotation: Annotation, object_id: int, indices: Sequence[int]) -> None:
+        """Carry corrected slices outwards as far as they change something, when nothing else runs."""
+        if self.running:
+            return
+
+        def run(stopping: threading.Event) -> Iterator[Piece]:
+            session = annotation.stream_session()
+            if session is None:
+                return
+            for index in indices:
+                if not stopping.is_set() and object_id in session.objects:
+                    yield from session.spread(object_id, index, should_stop=stopping.is_set)
+            yield session.snapshot()
+
+        self._start(annotation, run)
 
     def stop(self) -> None:
         """End the run after the slice it is at; what is there stays."""
         if self._stream is not None:
             self._stream.stop()
+
+    def _start(self, annotation: Annotation, run: Callable[[threading.Event], Iterator[Piece]]) -> None:
+        self._annotation, self._done, self._total, self._began = annotation, 0, 0, time.monotonic()
+        self._stream = self._thread.stream(run, self._show, self._end, self._fail)
+        self.progressed.emit(Progress(0, 0, float("nan")))
 
     def _show(self, pieces: list[Piece]) -> None:
         annotation = self._annotation
@@ -111,7 +130,8 @@ class Propagation:
         if results:
             annotation.show_results(results)
         spent = time.monotonic() - self._began
-        left = (self._total - self._done) * spent / self._done if self._done else float("nan")
+        known = self._done and self._total
+        left = (self._total - self._done) * spent / self._done if known else float("nan")
         self.progressed.emit(Progress(self._done, self._total, left))
 
     def _end(self) -> None:

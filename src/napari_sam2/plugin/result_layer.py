@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_sam2.plugin.volumes import ShownVolume
     from napari_sam2.snapshot import SessionSnapshot
 
-__all__ = ["ResultLayer"]
+__all__ = ["HOVER_COLOURS", "ResultLayer"]
 
 OPACITY: Final = 0.45
 
@@ -123,3 +123,7 @@ def _colours(hidden: Iterable[int]) -> DirectLabelColormap:
     colours: dict[int | None, tuple[float, ...]] = {None: (*PALETTE[0], 1.0), 0: (0, 0, 0, 0)}
     colours |= {i: (*ResultLayer.colour_of(i), 0.0 if i in hidden else 1.0) for i in ids}
     return DirectLabelColormap(color_dict=colours)
+
+
+HOVER_COLOURS: Final = DirectLabelColormap(color_dict={None: (0, 0, 0, 0), 0: (0, 0, 0, 0), 1: (1.0, 1.0, 1.0, 1.0)})
+"""White: what is only proposed has no object's colour yet."""

@@ -1,14 +1,17 @@
-"""What the panel's object table shows of a snapshot, and what a person changes in it."""
+"""What the panel's object table and score strip show of a snapshot."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from napari_sam2.review import doubts_of
 
 if TYPE_CHECKING:
     from napari_sam2.plugin.annotation import Annotation
+    from napari_sam2.plugin.controller import Controller
 
-__all__ = ["ObjectRow", "object_rows"]
+__all__ = ["ObjectRow", "StripContent", "object_rows", "strip_content"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,46 @@ class ObjectRow:
     score: float
     visible: bool = True
     finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StripContent:
+    """What the score strip shows.
+
+    Attributes
+    ----------
+    n_slices : int
+        Length of the bar.
+    doubts : dict of int to float
+        0 to 1, by slice index; slices without the object are absent.
+    prompted, locked : frozenset of int
+        Slices that a person prompted or accepted.
+    current : int, optional
+        The slice on view.
+    """
+
+    n_slices: int = 0
+    doubts: dict[int, float] = field(default_factory=dict)
+    prompted: frozenset[int] = frozenset()
+    locked: frozenset[int] = frozenset()
+    current: int | None = None
+
+
+def strip_content(controller: Controller) -> StripContent:
+    """Doubt along the slices of the current object, and where the view is among them."""
+    annotation = controller.annotation
+    if annotation is None:
+        return StripContent()
+    obj = annotation.object(controller.current_object)
+    on_view = controller.reviewing.slice_on_view()
+    touched = {i for i, r in obj.slices.items() if r.mask.n_voxels or r.prompted}
+    return StripContent(
+        n_slices=annotation.shown.volume.shape[obj.axis],
+        doubts={i: doubt for i, doubt in doubts_of(obj).items() if i in touched},
+        prompted=frozenset(i for i, r in obj.slices.items() if r.prompted),
+        locked=obj.locked,
+        current=on_view[1] if on_view is not None and on_view[0] == obj.axis else None,
+    )
 
 
 def object_rows(annotation: Annotation | None, current: int) -> list[ObjectRow]:

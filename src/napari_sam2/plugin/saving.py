@@ -9,6 +9,7 @@ import numpy as np
 from napari_sam2.errors import GeometryError
 from napari_sam2.io import write_labels
 from napari_sam2.io.axes_map import prove_axes_map
+from napari_sam2.provenance import save_session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,14 +17,31 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam2.plugin.volumes import ShownVolume
+    from napari_sam2.session import Session
 
-__all__ = ["UNPLACED_NOTE", "NeedsReferenceError", "save_labels"]
+
+__all__ = ["UNPLACED_NOTE", "NeedsReferenceError", "save_annotation", "save_labels"]
 
 UNPLACED_NOTE = "it carries no anatomical geometry, only voxel sizes"
 
 
 class NeedsReferenceError(GeometryError):
     """Nothing proves where the labels lie; the person has to name the image file, or do without."""
+
+
+def save_annotation(session: Session, shown: ShownVolume, path: Path, **how: Any) -> str:
+    """Write a session's label map with its sidecars; `how` as in `save_labels`.
+
+    Returns
+    -------
+    str
+        A sentence for the state line.
+    """
+    if not shown.proven or how.get("reference") is not None:
+        return save_labels(session.label_map(), shown, path, **how)
+    written = save_session(session, path, overwrite=how.get("overwrite", False))
+    count = sum(bool(obj.snapshot().n_voxels) for obj in session.objects.values())
+    return f"Saved {written.name} with {count} object{'' if count == 1 else 's'}."
 
 
 def save_labels(

@@ -1,0 +1,186 @@
+"""A real napari window with real mouse and key events: what only Qt can get wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import Qt
+
+from napari_sam2.plugin.keys import ACTIONS, action
+from napari_sam2.plugin.reader import read
+from napari_sam2.plugin.registry import controller_for
+from tests.plugin.conftest import BALL_CENTRE, ball_truth
+from tests.plugin.driving import CONTROL, LEFT, RIGHT, SHIFT, canvas, click, drag, press, pump, wait_for
+
+PLUGIN, PANEL = "napari-sam2", "Segment with SAM 2"
+CENTRE = BALL_CENTRE.astype(int)
+
+
+class Window:
+    """A napari window with the ball opened and the panel docked."""
+
+    def __init__(self, viewer, path):
+        self.viewer = viewer
+        viewer.window.resize(1200, 800)
+        array, arguments, _ = read(str(path))[0]
+        self.image = viewer.add_image(array, **arguments)
+        self.dock, self.panel = viewer.window.add_plugin_dock_widget(PLUGIN, PANEL)
+        self.controller = self.panel.controller
+        wait_for(lambda: self.controller.annotation is not None)
+        self.controller.actions.go_to_slice(2, int(CENTRE[2]))
+        pump(0.2)
+
+    def world(self, *offset):
+        return self.image.data_to_world((CENTRE + offset)[::-1])
+
+    def object(self, number=1):
+        return self.controller.annotation.object(number)
+
+    def labels(self):
+        return self.controller.annotation.result.layer.data.transpose(2, 1, 0)
+
+    def draw_box(self):
+        drag(self.viewer, self.world(-9, -9, 0), self.world(9, 9, 0), keys=SHIFT)
+        wait_for(lambda: self.object().slices)
+
+
+@pytest.fixture
+def window(make_napari_viewer, ball_file, qtbot):
+    made = Window(make_napari_viewer(show=True), ball_file)
+    yield made
+    made.controller.propagation.stop()
+    wait_for(lambda: made.controller.thread.idle)
+    pump(0.05)
+
+
+def test_the_first_click_needs_no_set_up(window):
+    click(window.viewer, window.world(0, 0, 0))
+    wait_for(lambda: window.object().slices)
+    assert window.object().prompts[0].positive
+    assert np.allclose(window.object().prompts[0].voxel, CENTRE, atol=0.6)
+    assert window.labels()[tuple(CENTRE)] == 1
+
+
+def test_right_click_and_control_click_exclude_and_double_click_adds_one_prompt(window):
+    click(window.viewer, window.world(0, 0, 0))
+    click(window.viewer, window.world(5, 5, 0), button=RIGHT)
+    click(window.viewer, window.world(-5, 5, 0), keys=CONTROL)
+    wait_for(lambda: len(window.object().prompts) == 3)
+    assert [p.positive for p in window.object().prompts] == [True, False, False]
+    from tests.plugin.driving import QTest, canvas_position
+
+    pump(0.5)
+    zoom = window.viewer.scene.camera.zoom
+    QTest.mouseDClick(canvas(window.viewer), LEFT, pos=canvas_position(window.viewer, window.world(1, 1, 0)))
+    pump(0.3)
+    assert len(window.object().prompts) <= 4
+    window.viewer.scene.camera.zoom = zoom
+
+
+def test_shift_drag_draws_a_box_and_plain_drag_pans(window):
+    before = tuple(window.viewer.scene.camera.center)
+    window.draw_box()
+    assert tuple(window.viewer.scene.camera.center) == before
+    assert len(window.controller.annotation.prompts.boxes.data) == 1
+    assert window.object().prompts[0].fixed_axes == (2,)
+    overlap = (window.labels()[:, :, CENTRE[2]] == 1) & ball_truth()[:, :, CENTRE[2]]
+    assert overlap.sum() > 0.85 * ball_truth()[:, :, CENTRE[2]].sum()
+    drag(window.viewer, window.world(0, 0, 0), window.world(6, 0, 0))
+    assert tuple(window.viewer.scene.camera.center) != before
+    assert len(window.object().prompts) == 1
+
+
+def test_a_key_propagates_and_undo_works_whatever_layer_is_active(window):
+    window.draw_box()
+    press(window.viewer, Qt.Key.Key_G)
+    wait_for(lambda: len(window.object().slices) > 5 and not window.controller.propagation.running)
+    assert "Propagated" in window.panel.status.text()
+    for layer in (window.controller.annotation.prompts.clicks, window.controller.annotation.result.layer):
+        window.viewer.layers.selection.active = layer
+        press(window.viewer, Qt.Key.Key_Z, CONTROL)
+        wait_for(lambda: len(window.object().slices) <= 1)
+        press(window.viewer, Qt.Key.Key_Z, CONTROL | SHIFT)
+        wait_for(lambda: len(window.object().slices) > 5)
+
+
+def test_every_button_shows_its_key_and_the_panel_fits_280_pixels(window):
+    from qtpy.QtWidgets import QPushButton
+
+    buttons = {b.objectName(): b for b in window.panel.findChildren(QPushButton) if b.objectName()}
+    for entry in ACTIONS:
+        if entry.name in buttons:
+            assert action(entry.name).key in buttons[entry.name].text()
+    window.panel.resize(280, 700)
+    pump(0.1)
+    assert window.panel.widget().minimumSizeHint().width() <= 280
+
+
+def test_a_hidden_panel_gets_no_clicks_and_a_shown_one_does_again(window):
+    window.dock.hide()
+    pump(0.2)
+    click(window.viewer, window.world(0, 0, 0))
+    pump(0.3)
+    assert not window.controller.annotation.snapshot.objects
+    window.dock.show()
+    pump(0.2)
+    click(window.viewer, window.world(0, 0, 0))
+    wait_for(lambda: window.object().slices)
+    assert len(window.object().prompts) == 1
+
+
+def test_a_second_panel_is_not_a_second_state(window):
+    from napari_sam2.plugin.panel import SegmentPanel
+
+    second = SegmentPanel(window.viewer)
+    window.viewer.window.add_dock_widget(second, name="again")
+    pump(0.2)
+    assert second.controller is window.controller is controller_for(window.viewer)
+    click(window.viewer, window.world(0, 0, 0))
+    wait_for(lambda: window.object().slices)
+    pump(0.2)
+    assert len(window.object().prompts) == 1
+    assert second.table.rowCount() == window.panel.table.rowCount() == 1
+    window.viewer.window.remove_dock_widget(second)
+
+
+def test_naparis_own_tools_work_on_the_prompt_layers(window):
+    clicks = window.controller.annotation.prompts.clicks
+    window.viewer.layers.selection.active = clicks
+    clicks.mode = "add"
+    pump(0.1)
+    click(window.viewer, window.world(0, 0, 0))
+    wait_for(lambda: window.object().slices)
+    assert len(window.object().prompts) == 1
+
+
+def test_the_table_renames_and_finishes_objects(window):
+    window.draw_box()
+    table = window.panel.table
+    pump(0.1)
+    table.item(0, 0).setText("ball")
+    wait_for(lambda: window.object().name == "ball")
+    table.item(0, 4).setCheckState(Qt.CheckState.Checked)
+    wait_for(lambda: window.object().protected)
+    press(window.viewer, Qt.Key.Key_N)
+    assert window.controller.current_object == 2
+    assert table.rowCount() == 2
+
+
+def test_an_error_is_a_notification_and_the_next_click_works(window):
+    seen = []
+    notification_manager.notification_ready.connect(seen.append)
+    click(window.viewer, window.world(0, 0, 0), button=RIGHT)
+    wait_for(lambda: seen)
+    assert "no positive prompt" in str(seen[-1].message)
+    click(window.viewer, window.world(0, 0, 0))
+    wait_for(lambda: window.object().slices)
+
+
+def test_closing_the_viewer_during_a_run_is_safe(make_napari_viewer, ball_file, qtbot):
+    made = Window(make_napari_viewer(show=True), ball_file)
+    made.draw_box()
+    press(made.viewer, Qt.Key.Key_G)
+    made.viewer.close()
+    wait_for(lambda: made.controller.thread.idle)
+    assert not made.controller.propagation.running or made.controller.thread.idle
