@@ -18,6 +18,7 @@ from napari_sam2.cli.options import (
     Methods,
     Model,
     Overwrite,
+    Quality,
     Series,
     VolumeIndex,
     WindowSpec,
@@ -63,6 +64,7 @@ def segment(
     volume: VolumeIndex = None,
     series: Series = None,
     device: Device = "auto",
+    quality: Quality = "auto",
     overwrite: Overwrite = False,
     keep_session: Annotated[
         bool, typer.Option("--session", help="Keep a session beside the output, for 'napari-sam2 replay'.")
@@ -95,7 +97,7 @@ def segment(
     objects = _objects(flagged, prompts, scan)
     session = Session(
         scan,
-        load_model(model, device),
+        load_model(model, device, quality=quality),
         window=window,
         axis=None if plane is None else scan.axis_of_plane(plane),
     )
