@@ -55,6 +55,8 @@ class Annotation:
         Its journal.
     thread : InferenceThread
         Who does the work.
+    is_ct : bool
+        Whether intensities are Hounsfield units, so that presets mean something.
     """
 
     changed = Signal()
@@ -74,10 +76,14 @@ class Annotation:
         session: Session,
         autosave: Autosave,
         thread: InferenceThread,
+        *,
+        is_ct: bool = False,
     ) -> None:
         self.image = image
         self.shown = shown
         self.snapshot = session.snapshot()
+        self.auto_window = session.window
+        self.is_ct = is_ct
         self.autosave = autosave
         self.earlier = autosave.earlier
         self.closed = False
@@ -92,7 +98,7 @@ class Annotation:
         self._sent: dict[int, list[Prompt]] = {}
         self._masks: dict[int, list[MaskPrompt]] = {}
         self._first_axis: dict[int, int] = {}
-        self.painting = Painting(self)
+        self.painting = Painting(self, thread.mailbox)
         self.prompts.edited.connect(self.send_prompts)
         self.prompts.drawn.connect(self.give_masks)
 
@@ -160,7 +166,7 @@ class Annotation:
             # Something was done: the earlier journal is no longer on offer.
             self.earlier = None
         before, self.snapshot = self.snapshot, snapshot
-        self.result.show(before, snapshot)
+        self.result.show(before, snapshot, self.slice_on_view())
         self.changed.emit()
 
     def show_results(self, results: Iterable[SliceResult]) -> None:
@@ -174,7 +180,7 @@ class Annotation:
             objects[result.object_id] = replace(obj, results={**obj.slices, result.index: result})
             slices.add((result.axis, result.index))
         self.snapshot = replace(self.snapshot, objects=MappingProxyType(objects))
-        self.result.paint(self.snapshot, slices)
+        self.result.paint(self.snapshot, slices, self.slice_on_view())
         self.changed.emit()
 
     def send_prompts(self) -> None:
@@ -230,10 +236,14 @@ class Annotation:
 
         self.ask(work, lambda _: self.restore_prompts(), failed=failed)
 
+    def slice_on_view(self) -> tuple[int, int] | None:
+        """The voxel axis and slice index that the canvas shows, or None in 3-D view."""
+        viewer = self._viewer()
+        return None if viewer is None else self.shown.grid.slice_on_view(self.image, viewer.dims)
+
     def axis_on_view(self) -> int:
         """The voxel axis across which the canvas shows slices; the default one in 3-D view."""
-        viewer = self._viewer()
-        on_view = None if viewer is None else self.shown.grid.slice_on_view(self.image, viewer.dims)
+        on_view = self.slice_on_view()
         return self.shown.volume.default_slice_axis if on_view is None else on_view[0]
 
     def use_window(self, window: Window) -> None:
