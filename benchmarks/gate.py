@@ -3,7 +3,7 @@
     python benchmarks/gate.py CASES [--model bundled|classical|WEIGHTS.safetensors] [--json OUT] [--only NAME]
 
 CASES holds one folder per volume with image.nii.gz, labels.nii.gz, labels.json (id to name) and case.json,
-whose "good_targets" lists the names of the objects that count.
+whose "good_targets" lists the names of the objects that count; or image.png and labels.png.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from skimage.io import imread
 
 from napari_sam2.evaluation.cases import Case, make_case
 from napari_sam2.evaluation.evaluate import evaluate
 from napari_sam2.evaluation.gate import gate, table
+from napari_sam2.evaluation.protocols import PROTOCOLS
 from napari_sam2.io.labels import read_labels
 from napari_sam2.io.read import read_volume
 from napari_sam2.models.classical import ClassicalModel
@@ -30,10 +33,18 @@ if TYPE_CHECKING:
     from napari_sam2.models.base import SegmentationModel
 
 
+SMALLEST = 30
+"""Pixels; smaller objects of a picture are left out."""
+
+
 def cases_in(folder: Path, only: list[str]) -> list[Case]:
     found = []
     for path in sorted(folder.iterdir()):
-        if not (path / "image.nii.gz").is_file() or (only and path.name not in only):
+        if only and path.name not in only:
+            continue
+        if (path / "image.png").is_file():
+            found += picture_cases(path)
+        if not (path / "image.nii.gz").is_file():
             continue
         volume = read_volume(path / "image.nii.gz")
         labels = read_labels(path / "labels.nii.gz", volume)
@@ -41,6 +52,14 @@ def cases_in(folder: Path, only: list[str]) -> list[Case]:
         for target in json.loads((path / "case.json").read_text())["good_targets"]:
             found.append(make_case(path.name, target, volume, labels == ids[target]))
     return found
+
+
+def picture_cases(path: Path) -> list[Case]:
+    """Every object of a picture, for a table of its own."""
+    volume = read_volume(path / "image.png")
+    labels = imread(path / "labels.png")[:, :, None]
+    ids = [int(i) for i in np.unique(labels) if i and (labels == i).sum() >= SMALLEST]
+    return [make_case(path.name, f"object {i}", volume, labels == i) for i in ids]
 
 
 def named_model(name: str) -> SegmentationModel:
@@ -57,21 +76,24 @@ def main() -> None:
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--no-blank", action="store_true")
     parser.add_argument("--no-baselines", action="store_true")
+    parser.add_argument("--protocol", action="append", default=[])
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    options.protocol = options.protocol or list(PROTOCOLS)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(options.threads)
     began = time.monotonic()
     scores = evaluate(
         cases_in(options.cases, options.only),
         named_model(options.model),
+        protocols=options.protocol,
         blank=not options.no_blank,
         baselines=not options.no_baselines,
     )
     if options.json:
         options.json.write_text(json.dumps([asdict(s) for s in scores], indent=1))
     print(table(scores))
-    if not (options.no_blank or options.no_baselines):
+    if not (options.no_blank or options.no_baselines or "box-propagate" not in options.protocol):
         print()
         for number, line in enumerate(gate(scores), start=1):
             print(f"{number}. {'passed' if line.passed else 'FAILED'}: {line.text}")

@@ -13,7 +13,20 @@ PACKAGE = Path(__file__).parents[1] / "src" / "napari_sam2"
 
 GUI = {"napari", "qtpy", "superqt", "magicgui", "PyQt6", "PySide6", "vispy"}
 NETWORKS = {"torch", "transformers", "safetensors"}
-CORE = ("errors", "volume", "prompts", "window", "labels", "results", "montage", "measure", "metrics")
+CORE = (
+    "errors",
+    "volume",
+    "prompts",
+    "window",
+    "labels",
+    "results",
+    "montage",
+    "measure",
+    "metrics",
+    "recist",
+    "structures",
+    "tables",
+)
 
 
 def imported_by(file: Path) -> set[str]:

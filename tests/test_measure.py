@@ -59,6 +59,14 @@ def test_recist_axes_of_a_rectangle_run_from_edge_to_edge():
     assert found.axis_slice == 2
 
 
+def test_recist_does_not_reach_across_a_gap():
+    labels = np.zeros((40, 10, 3), np.uint8)
+    labels[2:6, 2:5, 1] = 1
+    labels[30:36, 2:5, 1] = 1
+    (found,) = measure(labels, Volume(labels, affine()))
+    assert found.long_axis_mm == pytest.approx(math.hypot(6, 3))
+
+
 def test_recist_looks_at_axial_slices_whatever_the_stored_order():
     mask = ellipsoid((50, 40, 30), (1, 1, 1), (10, 8, 14))
     expected = measure(mask.astype(np.uint8), Volume(mask.astype(np.int16), affine()))[0]

@@ -21,6 +21,7 @@ import numpy as np
 from napari_sam2 import __version__
 from napari_sam2.errors import UserInputError
 from napari_sam2.history import Step
+from napari_sam2.io.sidecar import software_versions
 from napari_sam2.journal_codec import change_from_json, change_to_json
 from napari_sam2.window import Window
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from napari_sam2.session import Session
     from napari_sam2.volume import Volume
 
-__all__ = ["Journal", "JournalNote", "look_at", "restore", "volume_key"]
+__all__ = ["HEAD", "Journal", "JournalNote", "apply_changes", "journal_lines", "look_at", "restore", "volume_key"]
 
 VERSION: Final = 1
 HEAD, EVENTS, OWNER = "session.json", "events.jsonl", "owner.pid"
@@ -131,7 +132,7 @@ def look_at(folder: Path) -> JournalNote | None:
     """What a journal holds; None when there is nothing in it, or another process writes it now."""
     if not (folder / HEAD).is_file() or _is_owned(folder):
         return None
-    lines = _lines(folder)
+    lines = journal_lines(folder)
     if not lines:
         return None
     begun: dict[int, bool] = {}
@@ -157,7 +158,7 @@ def restore(session: Session, folder: Path) -> None:
     if head["source"]["key"] != volume_key(session.volume):
         raise UserInputError("The journal belongs to another image: its voxels or its place differ.")
     session.window = Window(**head["window"])
-    for line in _lines(folder):
+    for line in journal_lines(folder):
         event = line["event"]
         if event == "undo":
             session.history.undo()
@@ -168,7 +169,7 @@ def restore(session: Session, folder: Path) -> None:
         elif event == "overlap":
             session.overlap = line["rule"]
         elif "changes" in line:
-            session.history.add(_step(session, line))
+            session.history.add(apply_changes(session, line))
 
 
 def volume_key(volume: Volume) -> str:
@@ -181,7 +182,8 @@ def volume_key(volume: Volume) -> str:
     return told.hexdigest()[:24]
 
 
-def _step(session: Session, line: dict[str, Any]) -> Step:
+def apply_changes(session: Session, line: dict[str, Any]) -> Step:
+    """Put in place what a line of a journal says, without asking the model; the step that it was."""
     step = Step(line["event"], {"joined": True} if line.get("joined") else {})
     for written in line["changes"]:
         before = session.store.read(written["object"], written["field"], written.get("slice"))
@@ -205,13 +207,15 @@ def _head(session: Session) -> dict[str, Any]:
             "affine": session.volume.affine.tolist(),
         },
         "model": {"name": card.name, "kind": card.kind, "revision": card.revision, "sha256": card.sha256},
+        "device": str(session.model.device),
+        "software": software_versions(),
         "window": asdict(session.window),
         "axis": session.axis,
         "overlap": session.overlap,
     }
 
 
-def _lines(folder: Path) -> list[dict[str, Any]]:
+def journal_lines(folder: Path) -> list[dict[str, Any]]:
     """All whole lines; the last one may be torn when the process was killed while writing it."""
     path = folder / EVENTS
     if not path.is_file():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam2.errors import GeometryError
+from napari_sam2.recist import recist_axes
 from napari_sam2.window import is_ct
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.volume import Volume
 
-__all__ = ["Growth", "Intensity", "Measurement", "growth", "measure", "measurement_rows"]
+__all__ = ["Growth", "Intensity", "Measurement", "growth", "growth_rows", "measure", "measurement_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,8 @@ class Measurement:
     surface_mm2 : float
         Area of its marching-cubes mesh.
     long_axis_mm, short_axis_mm : float
-        RECIST: the longest diameter in any axial slice, and the longest one at right angles to it in
-        the same slice; of the convex outline, from voxel edge to voxel edge.
+        RECIST: the longest diameter of a connected region in any axial slice, and the longest one at
+        right angles to it there; of the convex outline, from voxel edge to voxel edge.
     axis_slice : int
         That slice's index.
     low, high : tuple of int
@@ -193,6 +194,23 @@ def measurement_rows(measurements: Sequence[Measurement], case: str = "") -> lis
     return rows
 
 
+def growth_rows(changes: Sequence[Growth]) -> list[dict[str, Any]]:
+    """Flatten changes to rows for a table, with units in the column names."""
+    return [
+        {
+            "id": g.label_id,
+            "name": g.name,
+            "volume_ml_before": g.volume_ml[0],
+            "volume_ml_after": g.volume_ml[1],
+            "volume_change_percent": g.volume_percent,
+            "long_axis_mm_before": g.long_axis_mm[0],
+            "long_axis_mm_after": g.long_axis_mm[1],
+            "long_axis_change_percent": g.long_axis_percent,
+        }
+        for g in changes
+    ]
+
+
 def _measure_one(
     label_id: int, name: str, crop: NDArray[np.bool_], box: tuple[slice, ...], volume: Volume, unit: str
 ) -> Measurement:
@@ -202,7 +220,7 @@ def _measure_one(
     inside = np.argwhere(crop)
     centroid = inside.mean(axis=0) + start
     low, high = start, start + np.array(crop.shape) - 1
-    long_axis, short_axis, axis_slice = _recist(crop, start, volume)
+    long_axis, short_axis, axis_slice = recist_axes(crop, start, volume)
     edges = [n > 1 and (lo == 0 or hi == n - 1) for lo, hi, n in zip(low, high, volume.shape, strict=True)]
     return Measurement(
         label_id=label_id,
@@ -237,61 +255,6 @@ def _surface(crop: NDArray[np.bool_], volume: Volume) -> float:
 
     vertices, faces, *_ = marching_cubes(np.pad(crop, 1).astype(np.float32), 0.5)
     return float(mesh_surface_area(vertices @ volume.affine[:3, :3].T, faces))
-
-
-def _recist(crop: NDArray[np.bool_], start: NDArray[Any], volume: Volume) -> tuple[float, float, int]:
-    """Long axis, short axis (mm) and slice index."""
-    axis = volume.axis_of_plane("axial")
-    rows, cols = (a for a in range(3) if a != axis)
-    # Both in-plane steps as 2-D vectors, from their lengths and the angle between them.
-    a, b = volume.affine[:3, rows], volume.affine[:3, cols]
-    length = float(np.linalg.norm(a))
-    along = float(a @ b) / length
-    step = np.array([[length, 0.0], [along, math.sqrt(max(float(b @ b) - along * along, 0.0))]])
-    best = (0.0, 0.0, 0)
-    for index, mask in enumerate(np.moveaxis(crop, axis, 0)):
-        if mask.any():
-            long_axis, short_axis = _diameters(_corners(mask) @ step)
-            if long_axis > best[0]:
-                best = (long_axis, short_axis, index + int(start[axis]))
-    return best
-
-
-def _corners(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Corners (N, 2) of the first and last pixel of each row: they span the convex outline."""
-    rows = np.flatnonzero(mask.any(axis=1))
-    first = mask[rows].argmax(axis=1)
-    last = mask.shape[1] - 1 - mask[rows, ::-1].argmax(axis=1)
-    ends = [np.stack([rows + r, cols + c], axis=1) for r in (-0.5, 0.5) for cols, c in ((first, -0.5), (last, 0.5))]
-    return np.concatenate(ends)
-
-
-def _diameters(points: NDArray[np.float64]) -> tuple[float, float]:
-    """Longest diameter of the convex hull, and the longest chord at right angles to it."""
-    from scipy.spatial import ConvexHull
-    from scipy.spatial.distance import cdist
-
-    hull = points[ConvexHull(points).vertices]
-    distances = cdist(hull, hull)
-    one, other = np.unravel_index(distances.argmax(), distances.shape)
-    direction = (hull[other] - hull[one]) / distances[one, other]
-    t = hull @ direction
-    s = hull @ np.array([-direction[1], direction[0]])
-    # The chord's length is concave and piecewise linear along the diameter: its maximum is at a vertex.
-    above = s >= s[one] - 1e-9
-    below = s <= s[one] + 1e-9
-    widths = _chain(t, t[above], s[above], upper=True) - _chain(t, t[below], s[below], upper=False)
-    return float(distances[one, other]), float(widths.max())
-
-
-def _chain(
-    at: NDArray[np.float64], t: NDArray[np.float64], s: NDArray[np.float64], *, upper: bool
-) -> NDArray[np.float64]:
-    order = np.lexsort((s if upper else -s, t))  # of points above each other the outer one comes last
-    t, s = t[order], s[order]
-    outer = np.append(np.diff(t) > 1e-9, True)
-    interpolated: NDArray[np.float64] = np.interp(at, t[outer], s[outer])
-    return interpolated
 
 
 def _percent(before: float, after: float) -> float:

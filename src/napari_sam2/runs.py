@@ -39,7 +39,8 @@ def propagate_objects(
     if unprompted or not chosen:
         raise PromptError(unprompted or ["There is no object to propagate: give a box, a point or a mask."])
     wanted = None if slices is None else [slices.start, slices.stop]
-    step = Step("propagation", {"direction": direction, "range": wanted})
+    ids = [obj.object_id for obj in chosen]
+    step = Step("propagation", {"objects": ids, "direction": direction, "range": wanted})
     try:
         for axis in sorted({obj.axis for obj in chosen}):
             along = {obj.object_id: obj for obj in chosen if obj.axis == axis}
@@ -47,6 +48,8 @@ def propagate_objects(
             if should_stop():
                 return
     finally:
+        if should_stop():
+            step.details["stopped"] = True
         session.finish(step)
 
 
@@ -57,7 +60,7 @@ def spread_correction(
     obj = session.objects[object_id]
     if index not in obj.anchors or obj.protected:
         return
-    step = Step("correction", {"joined": True, "slice": index})
+    step = Step("correction", {"objects": [object_id], "joined": True, "slice": index})
     anchors = sorted(obj.anchors)
     below = max((i for i in anchors if i < index), default=None)
     above = min((i for i in anchors if i > index), default=None)
@@ -70,6 +73,8 @@ def spread_correction(
                 side = range(index + 1, session.volume.shape[obj.axis]) if name == "forward" else range(index)
                 yield from _until_settled(session, step, obj, side, name, should_stop)
     finally:
+        if should_stop():
+            step.details["stopped"] = True
         session.finish(step)
 
 

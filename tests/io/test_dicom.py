@@ -274,6 +274,26 @@ def test_nothing_of_the_patient_is_in_the_source(tmp_path):
     assert "MRN" not in text
 
 
+def test_odd_values_are_neither_warned_of_nor_logged(tmp_path, caplog, recwarn):
+    make_series(tmp_path / "ct")
+    for file in (tmp_path / "ct").iterdir():  # pydicom itself would warn about writing it
+        content = file.read_bytes()
+        file.write_bytes(content.replace(b"ISO_IR 100", b"ISO_ZYXWVU").replace(b"19610203", b"ZYXWVUTS"))
+    assert read_volume(tmp_path / "ct").shape == (16, 24, 8)
+    assert "ZYXW" not in caplog.text
+    assert [str(w.message) for w in recwarn if "ZYXW" in str(w.message)] == []
+
+
+@pytest.mark.parametrize("value", [b"0.8\\ab", b"0.8\\-7"])
+def test_a_tag_that_is_no_number_is_refused_without_quoting_it(tmp_path, value):
+    make_series(tmp_path / "ct")
+    for file in (tmp_path / "ct").iterdir():
+        file.write_bytes(file.read_bytes().replace(b"0.8\\0.7", value.ljust(7)))
+    with pytest.raises((ImageFileError, GeometryError)) as error:
+        read_volume(tmp_path / "ct")
+    assert "ab" not in str(error.value).replace("tags", "")
+
+
 def test_the_hash_covers_all_files(tmp_path):
     make_series(tmp_path / "ct")
     before = read_volume(tmp_path / "ct").source.sha256

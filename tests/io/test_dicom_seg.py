@@ -9,7 +9,8 @@ import pytest
 
 from napari_sam2.errors import EnvironmentLacksError, GeometryError, ImageFileError, UserInputError
 from napari_sam2.io import read_labels, read_volume
-from napari_sam2.io.dicom_seg import read_dicom_seg, write_dicom_seg
+from napari_sam2.io.dicom_seg import write_dicom_seg
+from napari_sam2.io.dicom_seg_read import read_dicom_seg
 from napari_sam2.structures import structures_for
 
 from .dicom_maker import ROTATION, enhance, make_series
@@ -45,8 +46,39 @@ def test_a_series_makes_the_round_trip_through_seg(tmp_path, volume, drawn, labe
     np.testing.assert_array_equal(read_labels(path, volume), labels)
 
 
-def test_an_enhanced_file_makes_the_round_trip(tmp_path):
+def test_an_empty_character_set_in_the_source_is_taken_as_the_default(tmp_path):
+    def change(ds, k):
+        ds.SpecificCharacterSet = None
+
+    make_series(tmp_path / "ct", change=change)
+    volume = read_volume(tmp_path / "ct")
+    labels = (volume.voxels > 0).astype(np.uint8)
+    write_dicom_seg(labels, volume, tmp_path / "seg.dcm", structures_for([1]), model=MODEL)
+    np.testing.assert_array_equal(read_labels(tmp_path / "seg.dcm", volume), labels)
+
+
+def test_tags_that_are_not_valid_are_refused_without_quoting_them(tmp_path):
+    make_series(tmp_path / "ct")
+    for file in (tmp_path / "ct").iterdir():  # pydicom itself would warn about writing it
+        content = file.read_bytes()
+        file.write_bytes(content.replace(b"ISO_IR 100", b"ISO_ZYXWVU"))
+    volume = read_volume(tmp_path / "ct")
+    with pytest.raises(ImageFileError, match="not valid DICOM") as error:
+        write_dicom_seg(np.ones(volume.shape, np.uint8), volume, tmp_path / "s.dcm", structures_for([1]), model=MODEL)
+    assert "ZYXW" not in str(error.value)
+
+
+@pytest.mark.parametrize("repeated", [False, True], ids=["shared groups", "groups in each frame"])
+def test_an_enhanced_file_makes_the_round_trip(tmp_path, repeated):
     enhance(tmp_path / "single", tmp_path / "enhanced.dcm")
+    if repeated:
+        ds = pydicom.dcmread(tmp_path / "enhanced.dcm")
+        shared = ds.SharedFunctionalGroupsSequence[0]
+        for group in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
+            for frame in ds.PerFrameFunctionalGroupsSequence:
+                setattr(frame, group, shared[group].value)
+            delattr(shared, group)
+        ds.save_as(tmp_path / "enhanced.dcm")
     volume = read_volume(tmp_path / "enhanced.dcm")
     labels = (volume.voxels > 0).astype(np.uint8)
     write_dicom_seg(labels, volume, tmp_path / "seg.dcm", structures_for([1]), model=MODEL)

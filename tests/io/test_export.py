@@ -11,7 +11,7 @@ from napari_sam2.errors import GeometryError, UserInputError
 from napari_sam2.io import read_labels, read_volume, write_labels
 from napari_sam2.io.export import EXPORTABLE, export_labels, find_names
 from napari_sam2.io.labels import read_named_labels
-from napari_sam2.io.measurements import agreement_file, measure_file, write_rows
+from napari_sam2.io.measurements import agreement_file, growth_file, measure_file, write_rows
 from napari_sam2.io.sidecar import Provenance, write_sidecars
 from napari_sam2.prompts import ObjectPrompts, Point
 from napari_sam2.sample_data import sample
@@ -51,7 +51,7 @@ def test_a_chain_through_all_formats_ends_with_the_same_voxels(tmp_path, labels)
     np.testing.assert_array_equal(read_labels(path, volume), ids)
 
 
-def test_a_seg_names_the_model_and_announces_the_patient_data(tmp_path):
+def test_a_seg_names_the_model(tmp_path):
     make_series(tmp_path / "ct")
     volume = read_volume(tmp_path / "ct")
     ids = np.full(volume.shape, 7, np.uint8)
@@ -59,7 +59,6 @@ def test_a_seg_names_the_model_and_announces_the_patient_data(tmp_path):
     write_sidecars(path, ids, volume, Provenance(model={"name": "some-model", "sha256": "abc"}))
     done = export_labels(path, tmp_path / "ct", tmp_path / "seg.dcm", labelmap=True)
     assert done.mapping == {7: 1}
-    assert "carries the patient's" in done.notices[0]
     ds = pydicom.dcmread(done.path)
     assert ds.SegmentationType == "LABELMAP"
     algorithm = next(s for s in ds.SegmentSequence if "SegmentationAlgorithmIdentificationSequence" in s)
@@ -119,6 +118,19 @@ def test_measurements_of_files_are_rows_with_names(tmp_path, scan, saved):
     read = list(csv.DictReader(text.splitlines()))
     assert float(read[0]["volume_ml"]) == pytest.approx(rows[0]["volume_ml"], rel=1e-5)
     assert read[1]["name"] == "'=x()"
+
+
+def test_growth_of_files_leaves_missing_objects_blank(tmp_path, scan, saved):
+    path, ids, volume = saved
+    later = ids.copy()
+    later[ids == 9] = 0
+    later[7:9, 4:12, 2:5] = 5
+    after = write_labels(later, volume, tmp_path / "after.nii.gz")
+    liver, gone = growth_file((scan, path), (scan, after))
+    assert liver["volume_change_percent"] == pytest.approx(50)
+    assert liver["volume_ml_after"] == pytest.approx(1.5 * liver["volume_ml_before"])
+    text = write_rows([liver, gone], tmp_path / "growth.csv").read_text()
+    assert ",," in text.splitlines()[2]
 
 
 def test_agreement_of_files_is_computed_id_by_id(tmp_path, scan, saved):

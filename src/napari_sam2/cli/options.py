@@ -22,11 +22,14 @@ Number = TypeVar("Number", int, float)
 __all__ = [
     "Device",
     "Image",
+    "Methods",
     "Model",
     "Overwrite",
+    "Quality",
     "Series",
     "VolumeIndex",
     "WindowSpec",
+    "print_methods",
     "prompts_from_flags",
     "series_choice",
     "slice_range",
@@ -40,6 +43,10 @@ Model = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+Quality = Annotated[
+    str,
+    typer.Option("--quality", help="For SAM 2: fast, balanced or best; auto is best on a GPU, else balanced."),
+]
 WindowSpec = Annotated[
     str, typer.Option("--window", help="auto, a CT preset such as CT-lung, or level/width such as 40/400.")
 ]
@@ -49,6 +56,7 @@ VolumeIndex = Annotated[
 Series = Annotated[
     str | None, typer.Option("--series", help="Which DICOM series of a folder, by its place in the list or its UID.")
 ]
+Methods = Annotated[bool, typer.Option("--methods", help="Print a methods paragraph for a paper after the result.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 
 
@@ -74,6 +82,13 @@ def prompts_from_flags(boxes: Sequence[str], points: Sequence[str], negatives: S
     if faults:
         raise UserInputError("\n".join(faults))
     return [ObjectPrompts(1, tuple(prompts))] if prompts else []
+
+
+def print_methods(labels_path: Path) -> None:
+    """The paragraph for a paper, made from the sidecar of a label map."""
+    from napari_sam2.io.methods import methods_paragraph
+
+    typer.echo(methods_paragraph(labels_path))
 
 
 def series_choice(text: str | None) -> str | int | None:

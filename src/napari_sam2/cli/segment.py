@@ -15,11 +15,14 @@ from napari_sam2.cli.app import app
 from napari_sam2.cli.options import (
     Device,
     Image,
+    Methods,
     Model,
     Overwrite,
+    Quality,
     Series,
     VolumeIndex,
     WindowSpec,
+    print_methods,
     prompts_from_flags,
     series_choice,
     slice_range,
@@ -61,7 +64,12 @@ def segment(
     volume: VolumeIndex = None,
     series: Series = None,
     device: Device = "auto",
+    quality: Quality = "auto",
     overwrite: Overwrite = False,
+    keep_session: Annotated[
+        bool, typer.Option("--session", help="Keep a session beside the output, for 'napari-sam2 replay'.")
+    ] = False,
+    methods: Methods = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Segment objects of a scan from a box or a few clicks.
@@ -72,6 +80,7 @@ def segment(
     napari-sam2 segment ct.nii.gz -o liver.nii.gz --box 40,30,60,90,80,60
     """
     from napari_sam2.io import check_output, read_volume
+    from napari_sam2.journal import Journal
     from napari_sam2.models import load_model
     from napari_sam2.provenance import check_sidecars, save_session
     from napari_sam2.session import Session
@@ -88,14 +97,19 @@ def segment(
     objects = _objects(flagged, prompts, scan)
     session = Session(
         scan,
-        load_model(model, device),
+        load_model(model, device, quality=quality),
         window=window,
         axis=None if plane is None else scan.axis_of_plane(plane),
     )
+    journal = Journal(session, _session_folder(output)) if keep_session else None
     seconds = run_session(session, objects, wanted, direction)
+    if journal is not None:
+        journal.close()
     settings = {"direction": direction, "slices": [wanted.start, wanted.stop] if wanted else None}
     written = save_session(session, output, overwrite=overwrite, settings=settings)
     _report(session, written, seconds, as_json)
+    if methods:
+        print_methods(written)
 
 
 def run_session(session: Session, objects: list[ObjectPrompts], slices: range | None, direction: str) -> float:
@@ -127,6 +141,11 @@ def object_rows(session: Session) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _session_folder(output: Path) -> Path:
+    """``x.sam2session`` beside ``x.nii.gz``."""
+    return output.with_name(output.name.removesuffix(".gz").removesuffix(".nii") + ".sam2session")
 
 
 def _check_direction(direction: str) -> None:

@@ -14,20 +14,23 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
+from napari_sam2.engine.disk import DiskFeatures, signature_of
 from napari_sam2.engine.features import DEFAULT_BUDGET, FeatureCache
 from napari_sam2.engine.view import View, whole_view, zoom_view
-from napari_sam2.models.base import Decoded, DecodeRequest, MemoryRef, RememberRequest
+from napari_sam2.models.base import Decoded, DecodeRequest, MemoryRef, RememberRequest, ResizableModel
+from napari_sam2.models.quality import fitted_size
 from napari_sam2.results import SliceMask, SliceScores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from napari_sam2.models.base import SegmentationModel
     from napari_sam2.prompts import SlicePrompts
-    from napari_sam2.volume import Volume
+    from napari_sam2.volume import SlicePlane, Volume
     from napari_sam2.window import Window
 
 __all__ = ["Anchor", "Engine"]
@@ -46,6 +49,10 @@ LARGEST_CLICK_FRACTION: Final = 0.5
 
 VIEW_MARGIN: Final = 0.05
 """A corrected object keeps its view while prompts and mask stay this far (of the side) from its border."""
+
+
+FOLLOW_MARGIN: Final = 0.15
+"""A view with slack stays while the object keeps this far (of the side) from its border."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -88,6 +95,8 @@ class Engine:
         The slice axis; `Volume.default_slice_axis` by default.
     feature_budget : int
         Bytes of features kept in memory.
+    feature_folder : Path, optional
+        Where features are kept on disk, to be found again by a later process; nowhere by default.
     """
 
     def __init__(
@@ -97,13 +106,21 @@ class Engine:
         window: Window,
         axis: int | None = None,
         feature_budget: int = DEFAULT_BUDGET,
+        feature_folder: Path | None = None,
     ) -> None:
         self.volume = volume
-        self.model = model
         self.window = window
         self.plane = volume.plane(axis)
-        self.features = FeatureCache(model, self._read, feature_budget)
+        self.model = _fitted(model, self.plane)
+        self.features = FeatureCache(
+            self.model, self._read, feature_budget, self.plane.n_slices, self._disk_features(feature_folder)
+        )
         self._memories: WeakKeyDictionary[Anchor, Any] = WeakKeyDictionary()
+
+    def _disk_features(self, folder: Path | None) -> DiskFeatures | None:
+        if folder is None:
+            return None
+        return DiskFeatures(folder, signature_of(self.volume, self.window, self.plane.axis, self.model))
 
     def predict(
         self,
@@ -164,6 +181,13 @@ class Engine:
         if not policy.zoom or bounds is None:
             return whole_view(self.plane, self.model.input_size)
         return zoom_view(self.plane, bounds, factor, policy.min_side, self.model.input_size)
+
+    def follow(self, view: View, bounds: Sequence[float]) -> View:
+        """The next view for an object with edges `bounds` that was seen in `view`."""
+        policy = self.model.view_policy
+        fitting = self.view_around(bounds, policy.follow_factor)
+        alike = 1 / policy.slack < fitting.rows / view.rows < policy.slack
+        return view if alike and view.contains(bounds, FOLLOW_MARGIN) else fitting
 
     def _read(self, index: int, view: View) -> Tensor:
         return view.image(self.slice_image(index))
@@ -257,6 +281,14 @@ class Engine:
         while (side := side * CLICK_ZOOM_STEP) >= max(SMALLEST_CLICK_SIDE, 1.5 * longest):
             views.append(zoom_view(plane, spread, 0.0, side, size))
         return views
+
+
+def _fitted(model: SegmentationModel, plane: SlicePlane) -> SegmentationModel:
+    """The model at the input size that slices can fill, if its policy says so."""
+    if not model.view_policy.fit or not isinstance(model, ResizableModel):
+        return model
+    longest = max(n * mm for n, mm in zip(plane.shape, plane.spacing, strict=True)) / min(plane.spacing)
+    return model.at_size(fitted_size(longest, model.input_size))
 
 
 MAX_PROMPTED_MEMORIES: Final = 8

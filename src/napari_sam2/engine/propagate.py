@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from napari_sam2.engine.pressure import in_batches
 from napari_sam2.engine.view import OUTSIDE_LOGIT
 from napari_sam2.models.base import DecodeRequest, RememberRequest
 from napari_sam2.results import SliceMask, SliceResult, SliceScores, iou
@@ -78,7 +79,7 @@ class _Sweep:
     def next_view(self, engine: Engine) -> View:
         """Where to look: around the mask just passed, or where it was last seen."""
         if self.mask.bounds is not None:
-            self.view = engine.view_around(self.mask.bounds, engine.model.view_policy.follow_factor)
+            self.view = engine.follow(self.view, self.mask.bounds)
         return self.view
 
     def accept(self, mask: SliceMask, memory: Any) -> float:
@@ -143,7 +144,12 @@ def propagate(
         for start in range(0, len(active), MAX_BATCH):
             if should_stop():
                 return
-            results = _step(engine, active[start : start + MAX_BATCH], first_pass)
+            results = in_batches(
+                active[start : start + MAX_BATCH],
+                MAX_BATCH,
+                lambda batch: _step(engine, batch, first_pass),
+                engine.features.relieve,
+            )
             yield from (result for result in results if result.index in wanted)
 
 

@@ -20,6 +20,9 @@ __all__ = ["Case", "blanked", "dice", "largest_component", "make_case", "slice_s
 BLANK: Final = 0.5
 """Intensity of a hidden image."""
 
+LUMA: Final = (0.299, 0.587, 0.114)
+"""Rec. 601 weights with which classical methods see colours."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
@@ -78,9 +81,11 @@ def blanked(case: Case) -> Case:
 
 
 def slice_stack(case: Case) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Image in [0, 1] and truth as (slices, rows, columns), laid out as the model sees them."""
+    """Grey image in [0, 1] and truth as (slices, rows, columns), laid out as the model sees them."""
     plane = case.volume.plane(case.axis)
     images = [case.window.apply(plane.take(case.volume.voxels, k)) for k in range(plane.n_slices)]
+    if case.volume.is_rgb:
+        images = [image @ np.array(LUMA, np.float32) for image in images]
     masks = [plane.take(case.truth, k) for k in range(plane.n_slices)]
     return np.stack(images), np.stack(masks)
 

@@ -7,7 +7,6 @@ was accepted and the memory is known to suffice.
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_sam2.errors import EnvironmentLacksError, ImageFileError
-from napari_sam2.io.dicom_series import choose_series, find_series, require_pydicom
+from napari_sam2.io.dicom_series import choose_series, find_series, invalid_tags, quiet, require_pydicom
 from napari_sam2.io.dicom_stack import Slice, Stack, slices_of, stack
 from napari_sam2.io.payload import check_total_memory, sha256_of
 from napari_sam2.volume import Source, Volume
@@ -76,10 +75,11 @@ def read_dicom(
     """
     place = Path(path)
     chosen = choose_series(find_series(place), series, place.name)
-    planes = [s for file, tags in chosen.datasets for s in slices_of(file, tags)]
-    found = stack(planes, volume_index, place.name)
-    photometric = {str(tags.get("PhotometricInterpretation", "")) for _, tags in chosen.datasets}
-    notes = [*found.notes, *_notes(chosen.datasets, photometric, place.name)]
+    with quiet():
+        planes = [s for file, tags in chosen.datasets for s in _planes(file, tags)]
+        found = stack(planes, volume_index, place.name)
+        photometric, is_burned_in = _pixel_facts(chosen.datasets)
+    notes = [*found.notes, *_notes(photometric, is_burned_in, place.name)]
     voxels = _voxels(found, place.name, is_colour=photometric <= set(_COLOUR))
     files = sorted({s.path for s in found.slices})
     source = Source(
@@ -95,16 +95,36 @@ def read_dicom(
     return Volume(voxels, found.affine, found.oriented, source)
 
 
-def _notes(datasets: Sequence[tuple[Path, Any]], photometric: set[str], name: str) -> list[str]:
+def _planes(path: Path, tags: Any) -> list[Slice]:
+    try:
+        return slices_of(path, tags)
+    except Exception as error:  # values are converted here, and pydicom raises many kinds
+        raise invalid_tags(path) from error
+
+
+def _pixel_facts(datasets: Sequence[tuple[Path, Any]]) -> tuple[set[str], bool]:
+    """All photometric interpretations, and whether any file declares text in its pixels."""
+    photometric: set[str] = set()
+    is_burned_in = False
+    for path, tags in datasets:
+        try:
+            photometric.add(str(tags.get("PhotometricInterpretation", "")))
+            is_burned_in |= tags.get("BurnedInAnnotation") == "YES"
+        except Exception as error:  # values are converted here, and pydicom raises many kinds
+            raise invalid_tags(path) from error
+    return photometric, is_burned_in
+
+
+def _notes(photometric: set[str], is_burned_in: bool, name: str) -> list[str]:
     for kind in photometric:
         if kind not in (*_GREY, *_COLOUR):
-            raise ImageFileError(f"{name} stores {kind or 'unknown'} pixels; export it as grey or RGB.")
+            raise ImageFileError(f"{name} stores {kind[:16] or 'unknown'} pixels; export it as grey or RGB.")
     if len(photometric) > 1:
         raise ImageFileError(f"{name} mixes {' and '.join(sorted(photometric))} images; choose one kind.")
     notes = []
     if "MONOCHROME1" in photometric:
         notes.append("Low values are meant to be bright (MONOCHROME1); the values are kept as they are.")
-    if any(tags.get("BurnedInAnnotation") == "YES" for _, tags in datasets):
+    if is_burned_in:
         notes.append("The files declare text burned into the pixels, which may name the patient.")
     return notes
 
@@ -143,8 +163,7 @@ def _narrowed(voxels: NDArray[Any]) -> NDArray[Any]:
 def _open(path: Path) -> Any:
     pydicom = require_pydicom()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             return pydicom.dcmread(path)
     except Exception as error:  # pydicom raises many kinds on damaged files
         raise ImageFileError(f"{path.name} is damaged and cannot be read; copy it again.") from error
@@ -156,8 +175,7 @@ def _decode(dataset: Any, plane: Slice, is_colour: bool) -> NDArray[Any]:
     if "PixelData" not in dataset:
         raise ImageFileError(f"{plane.label} holds no pixels; export it again.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             pixels = np.asarray(pixel_array(dataset, index=plane.frame))
     except (RuntimeError, NotImplementedError) as error:
         if "Unable to" in str(error) or isinstance(error, NotImplementedError):

@@ -1,4 +1,4 @@
-"""DICOM SEG out and in, by highdicom.
+"""DICOM SEG out, by highdicom.
 
 Segments are BINARY by default, which old and new viewers know; LABELMAP (DICOM 2024c) on request. The
 standard makes a SEG carry the patient and study of its source: say `PATIENT_NOTICE` before writing.
@@ -6,18 +6,18 @@ standard makes a SEG carry the patient and study of its source: say `PATIENT_NOT
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from napari_sam2 import __version__
-from napari_sam2.errors import EnvironmentLacksError, GeometryError, ImageFileError, UserInputError
+from napari_sam2.errors import GeometryError, ImageFileError, UserInputError
 from napari_sam2.io.atomic import atomic_write
 from napari_sam2.io.dicom import DicomSource
-from napari_sam2.io.lattice import onto_grid
-from napari_sam2.io.lps import affine_from_lps, lps_from_affine
+from napari_sam2.io.dicom_seg_read import correct_slice_distance, read_dicom_seg, require_highdicom
+from napari_sam2.io.dicom_series import quiet
+from napari_sam2.io.lps import lps_from_affine
 from napari_sam2.io.payload import existing_file
 from napari_sam2.labels import label_dtype
 from napari_sam2.structures import ABNORMAL, BODY, ORGAN, TISSUE, UNKNOWN, Structure
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.volume import Volume
 
-__all__ = ["PATIENT_NOTICE", "is_dicom_seg", "read_dicom_seg", "write_dicom_seg"]
+__all__ = ["PATIENT_NOTICE", "write_dicom_seg"]
 
 PATIENT_NOTICE: Final = (
     "A DICOM SEG carries the patient's and the study's data over from the source, as the standard demands."
@@ -97,14 +97,13 @@ def write_dicom_seg(
     EnvironmentLacksError
         If highdicom is not installed or the disk is full.
     """
-    highdicom = _require_highdicom()
+    highdicom = require_highdicom()
     target = Path(path)
     if not isinstance(volume.source.header, DicomSource):
         raise UserInputError(f"{volume.source.name} is not DICOM, so no DICOM SEG can refer to it; write NIfTI.")
     numbers, segments = _numbered(labels, volume, structures)
-    source = _source_images(volume)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about odd values in the source, which may name the patient
+    with quiet():
+        source = _source_images(volume)
         # highdicom takes axis 0 across frames: (slice, row, column), so that frames are the source's planes.
         array = highdicom.Volume(
             array=segments.transpose(2, 1, 0),
@@ -114,11 +113,16 @@ def write_dicom_seg(
         )
         try:
             seg = _segmentation(array, source, structures, numbers, model, labelmap, automatic)
-            _correct_slice_distance(seg, volume)
+            correct_slice_distance(seg, volume)
         except AttributeError as error:
             tag = getattr(error, "name", None) or str(error)
             raise ImageFileError(
                 f"{volume.source.name} lacks the tag {tag}, which a DICOM SEG must carry over; write NIfTI instead."
+            ) from error
+        except (TypeError, ValueError, KeyError) as error:  # the reason may quote the patient
+            raise ImageFileError(
+                f"{volume.source.name} has tags that are not valid DICOM, so no SEG can refer to it; write NIfTI "
+                "instead."
             ) from error
         with atomic_write(target, overwrite=overwrite) as temporary:
             seg.save_as(temporary)
@@ -126,72 +130,6 @@ def write_dicom_seg(
             if not np.array_equal(back, segments):
                 raise OSError("what was read back differs from what was written")
     return numbers
-
-
-def read_dicom_seg(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArray[Any], dict[int, str]]:
-    """Read a DICOM SEG onto the grid of an image.
-
-    Returns
-    -------
-    labels : (I, J, K) array
-        Segment numbers.
-    names : dict of int to str
-        Segment labels.
-
-    Raises
-    ------
-    ImageFileError
-        If the file is damaged, not a SEG, or its segments overlap.
-    GeometryError
-        If it belongs to another frame of reference or another grid.
-    EnvironmentLacksError
-        If highdicom is not installed.
-    """
-    highdicom = _require_highdicom()
-    import pydicom
-
-    file = existing_file(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            dataset = pydicom.dcmread(file)
-            _correct_slice_distance(dataset, volume)
-            seg = highdicom.seg.Segmentation.from_dataset(dataset, copy=False)
-            names = {n: str(seg.get_segment_description(n).segment_label) for n in seg.segment_numbers if n > 0}
-        except Exception as error:  # highdicom and pydicom raise many kinds on damaged files
-            raise ImageFileError(f"{file.name} cannot be read as a DICOM SEG; export it again.") from error
-        _check_frame_of_reference(seg, volume, file.name)
-        try:
-            found = seg.get_volume(combine_segments=True)
-        except RuntimeError as error:
-            if "overlap" not in str(error):
-                raise GeometryError(
-                    f"{file.name} does not lie on the slices of {volume.source.name}; use the image it was drawn on."
-                ) from error
-            raise ImageFileError(
-                f"{file.name} has overlapping segments, which one label map cannot hold; export them one by one."
-            ) from error
-    affine = affine_from_lps(found.affine[:3, :3], found.affine[:3, 3])
-    labels = onto_grid(np.asarray(found.array), affine, volume, file.name)
-    return labels.astype(label_dtype(max(names, default=0))), names
-
-
-def is_dicom_seg(path: Path) -> bool:
-    """Whether a file is a DICOM SEG."""
-    from napari_sam2.io.dicom_series import read_tags
-
-    tags = read_tags(path)
-    return tags is not None and tags.get("Modality") == "SEG"
-
-
-def _require_highdicom() -> Any:
-    try:
-        import highdicom
-    except ImportError as error:
-        raise EnvironmentLacksError(
-            'DICOM SEG needs highdicom; install it with: pip install "napari-sam2[dicom]"'
-        ) from error
-    return highdicom
 
 
 def _numbered(
@@ -224,13 +162,30 @@ def _source_images(volume: Volume) -> list[Any]:
     images = []
     for file in dict.fromkeys(s.path for s in volume.source.header.slices):
         existing_file(file)
-        images.append(pydicom.dcmread(file, stop_before_pixels=True))
+        tags = pydicom.dcmread(file, stop_before_pixels=True)
+        if not tags.get("SpecificCharacterSet", "x"):
+            del tags.SpecificCharacterSet  # empty, as some exporters leave it, means the default
+        _share_groups(tags)
+        images.append(tags)
     for tag in _REQUIRED:
         if tag not in images[0]:
             raise ImageFileError(
                 f"{volume.source.name} lacks the tag {tag}, which a DICOM SEG must carry over; write NIfTI instead."
             )
     return images
+
+
+def _share_groups(tags: Any) -> None:
+    """Copy plane groups that every frame repeats to where highdicom 0.28 looks for them.
+
+    The stack was checked when it was read, so that all frames agree.
+    """
+    if "SharedFunctionalGroupsSequence" not in tags or "PerFrameFunctionalGroupsSequence" not in tags:
+        return
+    shared, first = tags.SharedFunctionalGroupsSequence[0], tags.PerFrameFunctionalGroupsSequence[0]
+    for group in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
+        if group not in shared and group in first:
+            setattr(shared, group, first[group].value)
 
 
 def _segmentation(
@@ -293,27 +248,3 @@ def _describe(structure: Structure, number: int, algorithm: Any, kind: str) -> A
         tracking_id=label,
         display_color=CIELabColor.from_rgb(*structure.colour),
     )
-
-
-def _correct_slice_distance(dataset: Any, volume: Volume) -> None:
-    """Replace SpacingBetweenSlices, by which highdicom finds left-out frames, with the image's own.
-
-    Writers copy it from scanners, where it is often wrong, or the gap instead of the distance.
-    """
-    shared = dataset.SharedFunctionalGroupsSequence[0]
-    orientation = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, dtype=np.float64)
-    normal = np.cross(orientation[:3], orientation[3:])
-    steps = lps_from_affine(volume.affine)[:3, :3] / volume.spacing
-    axis = int(np.abs(normal @ steps).argmax())
-    shared.PixelMeasuresSequence[0].SpacingBetweenSlices = round(volume.spacing[axis], 6)
-
-
-def _check_frame_of_reference(seg: Any, volume: Volume, name: str) -> None:
-    if not isinstance(volume.source.header, DicomSource):
-        return
-    from napari_sam2.io.dicom_series import read_tags
-
-    tags = read_tags(volume.source.header.slices[0].path)
-    image = None if tags is None else tags.get("FrameOfReferenceUID")
-    if image is not None and seg.get("FrameOfReferenceUID") not in (None, image):
-        raise GeometryError(f"{name} belongs to another scan than {volume.source.name} (frame of reference differs).")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import warnings
 from collections import defaultdict
@@ -14,7 +16,16 @@ from napari_sam2.errors import EnvironmentLacksError, ImageFileError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Series", "choose_series", "find_series", "is_dicom", "read_tags", "require_pydicom"]
+__all__ = [
+    "Series",
+    "choose_series",
+    "find_series",
+    "invalid_tags",
+    "is_dicom",
+    "quiet",
+    "read_tags",
+    "require_pydicom",
+]
 
 _PREAMBLE: Final = 128
 
@@ -64,6 +75,23 @@ def require_pydicom() -> Any:
     return pydicom
 
 
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back what pydicom and highdicom warn and log about odd values: they quote them.
+
+    Values are converted when they are looked at, so everything that touches a dataset belongs inside.
+    """
+    logger = logging.getLogger("pydicom")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
+
+
 def is_dicom(path: Path) -> bool:
     """Whether a file has the DICOM prefix."""
     with path.open("rb") as file:
@@ -86,20 +114,8 @@ def find_series(path: str | os.PathLike[str]) -> list[Series]:
         If there is no DICOM image.
     """
     place = Path(path)
-    by_uid: dict[str, list[tuple[Path, Any]]] = defaultdict(list)
-    for file in [place] if place.is_file() else _files(place):
-        tags = read_tags(file)
-        if tags is not None and "Rows" in tags and tags.get("Modality") not in _NOT_IMAGES:
-            by_uid[str(tags.get("SeriesInstanceUID", ""))].append((file, tags))
-    if not by_uid:
-        raise ImageFileError(f"{place.name} holds no DICOM images; choose the folder with the series itself.")
-    ordered = sorted(by_uid.items(), key=lambda item: (_number(item[1][0][1]), item[0]))
-    found = []
-    for uid, datasets in ordered:
-        first = datasets[0][1]
-        modality = str(first.get("Modality", "") or "")
-        found.append(Series(uid, modality, int(first.Rows), int(first.Columns), tuple(datasets)))
-    return found
+    with quiet():
+        return _find_series(place)
 
 
 def choose_series(found: list[Series], wanted: str | int | None, name: str) -> Series:
@@ -144,11 +160,38 @@ def read_tags(path: Path) -> Any:
     if path.name.upper() == "DICOMDIR" or not is_dicom(path):
         return None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about values out of the standard, which may hold names
+        with quiet():
             return pydicom.dcmread(path, stop_before_pixels=True)
     except Exception as error:  # pydicom raises many kinds on damaged files
         raise ImageFileError(f"{path.name} is damaged: its DICOM tags cannot be read; copy it again.") from error
+
+
+def _find_series(place: Path) -> list[Series]:
+    by_uid: dict[str, list[tuple[Path, Any]]] = defaultdict(list)
+    for file in [place] if place.is_file() else _files(place):
+        tags = read_tags(file)
+        if tags is None:
+            continue
+        try:
+            if "Rows" in tags and tags.get("Modality") not in _NOT_IMAGES:
+                int(tags.Rows), int(tags.Columns)
+                by_uid[str(tags.get("SeriesInstanceUID", ""))].append((file, tags))
+        except Exception as error:  # values are converted here, and pydicom raises many kinds
+            raise invalid_tags(file) from error
+    if not by_uid:
+        raise ImageFileError(f"{place.name} holds no DICOM images; choose the folder with the series itself.")
+    ordered = sorted(by_uid.items(), key=lambda item: (_number(item[1][0][1]), item[0]))
+    found = []
+    for uid, datasets in ordered:
+        first = datasets[0][1]
+        modality = str(first.get("Modality", "") or "")
+        found.append(Series(uid, modality, int(first.Rows), int(first.Columns), tuple(datasets)))
+    return found
+
+
+def invalid_tags(path: Path) -> ImageFileError:
+    """The error for values that are none; what pydicom says of them may quote the patient."""
+    return ImageFileError(f"{path.name} has tags that are not valid DICOM; copy or export it again.")
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -163,5 +206,5 @@ def _files(folder: Path) -> Iterator[Path]:
 def _number(tags: Any) -> int:
     try:
         return int(tags.get("SeriesNumber") or 0)
-    except (TypeError, ValueError):
+    except Exception:  # pydicom raises many kinds; without a number the order is that of the UIDs
         return 0

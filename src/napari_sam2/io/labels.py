@@ -81,7 +81,7 @@ def read_named_labels(path: str | os.PathLike[str], volume: Volume) -> tuple[NDA
     """
     file = existing_file(path)
     if _is_dicom_seg(file):
-        from napari_sam2.io.dicom_seg import read_dicom_seg
+        from napari_sam2.io.dicom_seg_read import read_dicom_seg
 
         return read_dicom_seg(file, volume)
     if _is_slicer_segmentation(file):
@@ -241,7 +241,7 @@ def _is_dicom_seg(path: Path) -> bool:
 
     if not is_dicom(path):
         return False
-    from napari_sam2.io.dicom_seg import is_dicom_seg
+    from napari_sam2.io.dicom_seg_read import is_dicom_seg
 
     return is_dicom_seg(path)
 

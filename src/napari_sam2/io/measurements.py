@@ -9,7 +9,7 @@ from napari_sam2.io.atomic import write_text
 from napari_sam2.io.export import find_names
 from napari_sam2.io.labels import read_named_labels
 from napari_sam2.io.read import read_volume
-from napari_sam2.measure import measure, measurement_rows
+from napari_sam2.measure import Measurement, growth, growth_rows, measure, measurement_rows
 from napari_sam2.metrics import DEFAULT_TOLERANCE_MM, agreement_rows, compare_labels
 from napari_sam2.tables import csv_text
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-__all__ = ["agreement_file", "measure_file", "write_rows"]
+__all__ = ["agreement_file", "growth_file", "measure_file", "write_rows"]
 
 
 def measure_file(
@@ -39,10 +39,32 @@ def measure_file(
     ImageFileError, GeometryError, EnvironmentLacksError
         If a file cannot be read, or they do not fit.
     """
-    volume = read_volume(image, series=series, volume_index=volume_index)
-    labels, names = read_named_labels(labels_path, volume)
-    found = measure(labels, volume, names or find_names(labels_path))
-    return measurement_rows(found, case=volume.source.name)
+    found, case = _measured(image, labels_path, series=series, volume_index=volume_index)
+    return measurement_rows(found, case=case)
+
+
+def growth_file(
+    before: tuple[str | os.PathLike[str], str | os.PathLike[str]],
+    after: tuple[str | os.PathLike[str], str | os.PathLike[str]],
+) -> list[dict[str, Any]]:
+    """Compare two scans of one patient, object by object.
+
+    Parameters
+    ----------
+    before, after : tuple of path-like
+        Image and label map of each time point. Equal ids are the same object; grids may differ.
+
+    Returns
+    -------
+    list of dict
+        One row per object, with units in the keys; blank where it is missing from a scan.
+
+    Raises
+    ------
+    ImageFileError, GeometryError, EnvironmentLacksError
+        If a file cannot be read, or labels and image do not fit.
+    """
+    return growth_rows(growth(_measured(*before)[0], _measured(*after)[0]))
 
 
 def agreement_file(
@@ -86,3 +108,15 @@ def write_rows(rows: Sequence[dict[str, Any]], path: str | os.PathLike[str], *, 
     target = Path(path)
     separator = "\t" if target.suffix.lower() == ".tsv" else ","
     return write_text(target, csv_text(rows, separator), overwrite=overwrite)
+
+
+def _measured(
+    image: str | os.PathLike[str],
+    labels_path: str | os.PathLike[str],
+    *,
+    series: str | int | None = None,
+    volume_index: int | None = None,
+) -> tuple[list[Measurement], str]:
+    volume = read_volume(image, series=series, volume_index=volume_index)
+    labels, names = read_named_labels(labels_path, volume)
+    return measure(labels, volume, names or find_names(labels_path)), volume.source.name

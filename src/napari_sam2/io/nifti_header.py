@@ -40,6 +40,12 @@ _MM_PER_UNIT: Final = {1: ("metre", 1000.0), 2: ("millimetre", 1.0), 3: ("micron
 _SINGULAR: Final = 1e-6
 """Smallest determinant of the direction cosines; a rotation has 1, a sheared gantry tilt 0.9."""
 
+_LARGEST_MM: Final = 1e9
+"""Larger numbers in an affine are damage, and their squares overflow."""
+
+_SMALLEST: Final = 1e-12
+"""A thousandth of a nanometre in metres: smaller voxel sizes are damage."""
+
 _SHEAR: Final = 1e-3
 """Largest cosine between two axes of a grid that counts as rectangular (0.06 degrees)."""
 
@@ -170,7 +176,7 @@ def place(grid: GridHeader, shape: tuple[int, int, int], name: str) -> Placement
 def _checked_spacing(grid: GridHeader, shape: tuple[int, int, int], name: str) -> tuple[float, float, float]:
     spacing = [float(value) for value in grid.pixdim[1:4]]
     for axis, (value, count) in enumerate(zip(spacing, shape, strict=True)):
-        if np.isfinite(value) and value > 0:
+        if _SMALLEST < value < _LARGEST_MM:
             continue
         if count > 1:
             raise GeometryError(
@@ -220,7 +226,7 @@ def _from_spacing(spacing: tuple[float, float, float], shape: tuple[int, int, in
 
 
 def _is_invertible(affine: NDArray[np.float64] | None) -> bool:
-    if affine is None or not np.isfinite(affine).all():
+    if affine is None or not (np.abs(affine) < _LARGEST_MM).all():  # also False for NaN
         return False
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     return bool((lengths > 0).all() and abs(np.linalg.det(affine[:3, :3] / lengths)) > _SINGULAR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -74,6 +75,7 @@ def _read_png_or_jpeg(path: Path, volume_index: int | None) -> NDArray[Any]:
 def _read_tiff(path: Path, volume_index: int | None) -> NDArray[Any]:
     import tifffile
 
+    logging.getLogger("tifffile").disabled = True  # what matters of it becomes the error below
     try:
         with tifffile.TiffFile(path) as tiff:
             count = len(tiff.pages)

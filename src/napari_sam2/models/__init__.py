@@ -19,7 +19,7 @@ DEFAULT_MODEL: Final = "classical"
 
 
 def load_model(
-    name: str | Path = DEFAULT_MODEL, device: str = "auto", *, input_size: int | None = None
+    name: str | Path = DEFAULT_MODEL, device: str = "auto", *, quality: str = "auto", input_size: int | None = None
 ) -> SegmentationModel:
     """Load a model by name or from a folder; never from the network.
 
@@ -31,8 +31,11 @@ def load_model(
         made by ``napari-sam2 train``.
     device : str
         ``"auto"`` takes a GPU when there is one.
+    quality : str
+        For SAM 2: ``"fast"``, ``"balanced"`` or ``"best"``, see `napari_sam2.models.quality.QUALITIES`;
+        ``"auto"`` is ``best`` on a CUDA device and ``balanced`` elsewhere.
     input_size : int, optional
-        For SAM 2: side of the views in pixels instead of the checkpoint's 1024; smaller is faster.
+        For SAM 2: side of the views in pixels instead of what `quality` says.
 
     Raises
     ------
@@ -52,14 +55,17 @@ def load_model(
 
         where = resolve_device(device)
         return load_bundled(where) if str(name) == "bundled" else load_small(Path(name), device=where)
+    from napari_sam2.models.quality import choose_quality
     from napari_sam2.models.sam2.loading import load_sam2
 
+    where = resolve_device(device)
+    chosen = choose_quality(quality, where)
     if Path(name).is_dir():
-        return load_sam2(Path(name), resolve_device(device), input_size=input_size)
+        return load_sam2(Path(name), where, None, input_size, chosen)
     from napari_sam2.models.zoo import find
 
     folder, card = find(str(name))
-    return load_sam2(folder, resolve_device(device), card, input_size)
+    return load_sam2(folder, where, card, input_size, chosen)
 
 
 def resolve_device(device: str = "auto") -> torch.device:

@@ -25,6 +25,7 @@ __all__ = [
     "MemoryRef",
     "ModelCard",
     "RememberRequest",
+    "ResizableModel",
     "SegmentationModel",
     "ViewPolicy",
     "ViewPrompts",
@@ -77,12 +78,21 @@ class ViewPolicy:
         The same while propagating, from the previous slice's mask.
     min_side : float
         Smallest side of a zoomed square, in voxels of the finer in-plane spacing.
+    slack : float
+        A zoomed square stays where it is, so that its features can be used again and memories lie on one
+        grid, while the object is inside and the square that fits now is no more than this times larger or
+        smaller. 1 follows every change.
+    fit : bool
+        Whether a view of the whole slice has no more pixels than its voxels can fill, see
+        `napari_sam2.models.quality.fitted_size`. For models that can change their input size.
     """
 
     zoom: bool
     factor: float = 2.2
     follow_factor: float = 2.4
     min_side: float = 16.0
+    slack: float = 1.0
+    fit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +194,15 @@ class RememberRequest:
     features: Features
     decoded: Decoded
     prompted: bool
+
+
+@runtime_checkable
+class ResizableModel(Protocol):
+    """A model whose weights answer at several input sizes."""
+
+    def at_size(self, size: int) -> SegmentationModel:
+        """The same weights, looking at views of `size` pixels."""
+        ...
 
 
 @runtime_checkable

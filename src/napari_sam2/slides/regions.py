@@ -139,6 +139,11 @@ class Regions:
         """The objects as they are now."""
         return self._states[self._now]
 
+    @property
+    def position(self) -> int:
+        """How many changes lead here from the beginning."""
+        return self._now
+
     def __len__(self) -> int:
         return len(self.objects)
 

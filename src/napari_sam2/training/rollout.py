@@ -23,12 +23,15 @@ from napari_sam2.models.small.channels import (
 from napari_sam2.models.small.net import TOKEN_STRIDE, NetOutput, Tokens
 from napari_sam2.training.annotator import careless_mask, corrective_click, first_click, jittered_box, mask_box
 from napari_sam2.training.clip import Clip, cut, shift_between, to_frame, to_view
+from napari_sam2.training.remembered import Remembered
 from napari_sam2.training.withhold import withhold
 
 __all__ = ["Rollout", "RolloutSettings", "StepInputs"]
 
 #: Most clicks kept per slice.
 MAX_POINTS = 8
+#: Share of answers to be corrected that are shown as a plain mask.
+HARD_PRIOR = 0.4
 #: Largest view of a bare click over the object's side.
 FARTHEST = 6.5
 #: Share of bare clicks whose view is centred on the click.
@@ -89,24 +92,6 @@ class StepInputs:
     visible: Tensor
 
 
-@dataclass(slots=True)
-class _Memory:
-    """One remembered slice for each clip."""
-
-    image: Tensor
-    mask: Tensor
-    features: Tensor
-    views: Tensor
-    present: Tensor
-
-    def keep(self, new: _Memory, where: Tensor) -> None:
-        """Take over the samples of ``new`` where ``where`` is True."""
-        for name in ("image", "mask", "features", "views", "present"):
-            old, fresh = getattr(self, name), getattr(new, name)
-            chosen = where.view(-1, *(1,) * (old.dim() - 1))
-            setattr(self, name, torch.where(chosen, fresh, old))
-
-
 class Rollout:
     """See the module's first lines.
 
@@ -131,7 +116,7 @@ class Rollout:
         width: int,
     ) -> None:
         self.clips, self.rng, self.settings = clips, rng, settings
-        count, size, grid = len(clips), settings.size, settings.size // TOKEN_STRIDE
+        count, size = len(clips), settings.size
         self.cursor = [0] * count
         self.boxes = torch.zeros(count, 4)
         self.has_box = torch.zeros(count)
@@ -145,17 +130,10 @@ class Rollout:
         self._look()
         self._prompt(kinds)
         self._centre_on_clicks(kinds)
-        empty = _Memory(
-            torch.zeros(count, size, size),
-            torch.zeros(count, size, size),
-            torch.zeros(count, width, grid, grid),
-            self.views.clone(),
-            torch.zeros(count),
-        )
-        self.last = empty
-        self.anchor = _Memory(*(getattr(empty, n).clone() for n in ("image", "mask", "features", "views", "present")))
+        self.last = Remembered.nothing(self.views, size, width)
+        self.anchor = Remembered.nothing(self.views, size, width)
         self.probability = torch.zeros(count, size, size)
-        self.features = empty.features
+        self.features = self.last.features
 
     def inputs(self) -> StepInputs:
         """Channels, memories and truth of the current step."""
@@ -207,7 +185,7 @@ class Rollout:
         follow = ~stay | torch.tensor(self.rng.random(len(correct)) < FOLLOW_CORRECTED) | torch.tensor(refined)
         self.views = torch.where(follow[:, None], self._following(correct), self.views)
         moved = resample(self.probability, shift_between(self.views, old_views, self.settings.size))
-        self.prior = torch.where(stay[:, None, None], moved, torch.zeros_like(moved))
+        self.prior = torch.where(stay[:, None, None], self._hardened(moved), torch.zeros_like(moved))
         self.has_prior = stay.float()
         self.given_mask = torch.zeros_like(self.given_mask)
         self._look()
@@ -223,6 +201,13 @@ class Rollout:
         return [
             c and bool(r < self.settings.refine) for c, r in zip(correct, self.rng.random(len(correct)), strict=True)
         ]
+
+    def _hardened(self, probability: Tensor) -> Tensor:
+        """Some answers as plain masks: what an engine has when the view has moved, or a person edited."""
+        if self.settings.refine <= 0:
+            return probability
+        chosen = torch.from_numpy(self.rng.random(len(probability)) < HARD_PRIOR)
+        return torch.where(chosen[:, None, None], (probability > 0.5).float(), probability)
 
     def _look(self) -> None:
         self.image, self.truth = cut(self.clips, self.cursor, self.views, self.settings.size)
@@ -283,7 +268,7 @@ class Rollout:
             use_truth = use_truth | (lost & torch.tensor(self.rng.random(len(where)) < 0.7))
             mask = torch.where(use_truth[:, None, None], careless_mask(self.rng, self.truth, 1.0), mask)
         mask = torch.where(self.given_mask[:, None, None], self.truth, mask)
-        new = _Memory(self.image, mask, self.features, self.views, torch.ones(len(where)))
+        new = Remembered(self.image, mask, self.features, self.views, torch.ones(len(where)))
         prompted = (self.has_box + self.has_prior + (self.labels >= 0).any(1).float()) > 0
         self.last.keep(new, where)
         self.anchor.keep(new, where & prompted)

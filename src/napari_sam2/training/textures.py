@@ -155,7 +155,9 @@ def _basins(rng: np.random.Generator, smooth: NDArray[np.float32], isotropic: bo
     markers, _ = ndimage.label(minima, np.ones((3, 3, 3)))
     basins = watershed(gradient, markers)
     count = int(basins.max()) + 1
-    means = np.asarray(ndimage.mean(smooth, basins, np.arange(count)), np.float64)
+    # Label 0 may not occur; its mean is then undefined and set to 0 below.
+    with np.errstate(invalid="ignore"):
+        means = np.asarray(ndimage.mean(smooth, basins, np.arange(count)), np.float64)
     return _merged(basins.astype(np.int32), np.nan_to_num(means), float(rng.uniform(0.02, 0.09)))
 
 

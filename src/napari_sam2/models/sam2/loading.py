@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 from napari_sam2.errors import ModelError
 from napari_sam2.models.base import ModelCard
 from napari_sam2.models.hashing import sha256_of
+from napari_sam2.models.quality import QUALITIES
+from napari_sam2.models.sam2.sizing import resize_config
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
 
+    from napari_sam2.models.quality import Quality
     from napari_sam2.models.sam2.adapter import Sam2Model
 
 __all__ = ["load_sam2", "read_config"]
@@ -35,7 +38,11 @@ _MAX_CONFIG_BYTES: Final = 1 << 20
 
 
 def load_sam2(
-    folder: Path, device: torch.device, card: ModelCard | None = None, input_size: int | None = None
+    folder: Path,
+    device: torch.device,
+    card: ModelCard | None = None,
+    input_size: int | None = None,
+    quality: Quality = QUALITIES["best"],
 ) -> Sam2Model:
     """Load a SAM 2 or SAM 2.1 video checkpoint.
 
@@ -48,7 +55,10 @@ def load_sam2(
     card : ModelCard, optional
         What is known of it; made from the folder otherwise. The hash is always computed.
     input_size : int, optional
-        Side of the views in pixels, a multiple of 32; the checkpoint's own (1024) by default.
+        Side of the views in pixels, a multiple of 32; what `quality` says by default, yet no
+        more than the checkpoint's own.
+    quality : Quality
+        How slices are looked at.
 
     Raises
     ------
@@ -61,11 +71,15 @@ def load_sam2(
     from napari_sam2.models.sam2.adapter import Sam2Model
 
     config = read_config(folder, input_size)
+    if input_size is None and quality.input_size is not None and quality.input_size < config.image_size:
+        resize_config(config, quality.input_size)
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise ModelError(f"{folder.name} holds no {WEIGHTS}; other weight formats can run code and are not read.")
     quiet = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     try:
         network, report = Sam2VideoModel.from_pretrained(
             folder, config=config, use_safetensors=True, local_files_only=True, output_loading_info=True
@@ -75,10 +89,12 @@ def load_sam2(
         raise ModelError(f"{folder.name}/{WEIGHTS} cannot be read ({error}); fetch or copy it again.") from error
     finally:
         transformers_logging.set_verbosity(quiet)
+        if bars:
+            transformers_logging.enable_progress_bar()
     _refuse_mismatch(folder.name, report)
     known = card or ModelCard(folder.name, "sam2", summary="A SAM 2 checkpoint from a local folder.")
     full_card = ModelCard(known.name, known.kind, known.revision, sha256_of(weights), known.license, known.summary)
-    return Sam2Model(network.eval().float().to(device), full_card)
+    return Sam2Model(network.eval().float().to(device), full_card, quality.policy, half=quality.half)
 
 
 def read_config(folder: Path, input_size: int | None = None) -> Any:
@@ -110,7 +126,7 @@ def read_config(folder: Path, input_size: int | None = None) -> Any:
     if _LEGACY_ROPE in given:
         config.rope_parameters = {**config.rope_parameters, "rope_theta": float(given[_LEGACY_ROPE])}
     if input_size is not None:
-        _resize(config, input_size)
+        resize_config(config, input_size)
     return config
 
 
@@ -134,18 +150,6 @@ def _known_only(given: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
         nested = key.endswith("_config") and isinstance(value, dict) and isinstance(known[key], dict)
         kept[key] = _known_only(value, known[key]) if nested else value
     return kept
-
-
-def _resize(config: Any, size: int) -> None:
-    """Let the network look at views of another size; weights do not depend on it."""
-    if size % 32 or size < 64:
-        raise ModelError(f"The input size must be a multiple of 32, at least 64; got {size}.")
-    grid = size // config.prompt_encoder_config.patch_size
-    config.image_size = size
-    config.prompt_encoder_config.image_size = size
-    config.vision_config.backbone_config.image_size = [size, size]
-    config.vision_config.backbone_feature_sizes = [[4 * grid] * 2, [2 * grid] * 2, [grid] * 2]
-    config.memory_attention_rope_feat_sizes = [grid, grid]
 
 
 def _refuse_mismatch(name: str, report: dict[str, Any]) -> None:

@@ -203,7 +203,7 @@ class SmallModel:
         return features
 
 
-def load_small(path: Path, sha256: str = "", device: torch.device | None = None) -> SmallModel:
+def load_small(path: Path, device: torch.device | None = None, sha256: str = "") -> SmallModel:
     """A small model from a weight file, for example one trained with ``napari-sam2 train``."""
     return SmallModel(read_weights(path, sha256), device)
 
@@ -213,7 +213,7 @@ def load_bundled(device: torch.device | None = None) -> SmallModel:
     if not BUNDLED_FILE:
         message = "this build of the package holds no bundled weights; train some or choose another model"
         raise ModelError(message)
-    return load_small(Path(__file__).parent.parent / "weights" / BUNDLED_FILE, BUNDLED_SHA256, device)
+    return load_small(Path(__file__).parent.parent / "weights" / BUNDLED_FILE, device, BUNDLED_SHA256)
 
 
 def _anchor(memories: Sequence[MemoryRef]) -> MemoryRef | None:

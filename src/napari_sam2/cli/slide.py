@@ -1,0 +1,72 @@
+"""``napari-sam2 slide``: prompts or a region on a whole-slide image to outlines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from napari_sam2.cli.app import app
+from napari_sam2.cli.options import Device, Model, Overwrite
+from napari_sam2.cli.progress import errors
+from napari_sam2.models import DEFAULT_MODEL
+
+__all__ = ["slide"]
+
+
+@app.command()
+def slide(
+    slide_file: Annotated[Path, typer.Argument(metavar="SLIDE", help="A whole-slide image, or any picture.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="OUT.geojson (QuPath), OUT.csv, OUT.coco.json or OUT.ome.tif.")
+    ],
+    prompts: Annotated[
+        Path | None, typer.Option("--prompts", help="A prompt file in level-0 pixels [row, column].")
+    ] = None,
+    auto: Annotated[
+        str | None,
+        typer.Option(
+            "--auto", help="Without prompts: 'tissue', row0,column0,row1,column1 or a GeoJSON.", metavar="REGION"
+        ),
+    ] = None,
+    object_size: Annotated[
+        str | None, typer.Option("--object-size", help="For --auto: expected diameter, such as 60um or 240px.")
+    ] = None,
+    mpp: Annotated[
+        float | None, typer.Option("--mpp", help="Microns per pixel, when the file does not say; never invented.")
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option("--channel", help="Fluorescence: which channel, by number or name.")
+    ] = None,
+    model: Model = DEFAULT_MODEL,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+) -> None:
+    """Segment objects on a slide of any size, from a prompt file or inside a region.
+
+    napari-sam2 slide slide.svs --prompts glands.json -o glands.geojson
+    """
+    from napari_sam2.slides.command import DEFAULT_OBJECT_SIZE, segment_slide
+
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task("Segmenting", total=None)
+        run = segment_slide(
+            slide_file,
+            output,
+            prompts=prompts,
+            auto=auto,
+            object_size=object_size or DEFAULT_OBJECT_SIZE,
+            mpp=mpp,
+            channel=int(channel) if channel is not None and channel.isdigit() else channel,
+            model=model,
+            device=device,
+            overwrite=overwrite,
+            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    for note in run.notes:
+        errors.print(f"note: {note}", markup=False)
+    out = Console(highlight=False, soft_wrap=True)
+    out.print(f"{run.n_objects} objects; wrote {run.output}", markup=False)

@@ -1,0 +1,76 @@
+"""Prompts as the tensors that SAM 2's prompt encoder takes, and the fixed encodings of place and time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (torch's own name for it)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from napari_sam2.models.base import DecodeRequest
+
+__all__ = ["as_points", "count_points", "is_mask_only", "no_points", "resize", "sine_1d", "sine_position"]
+
+
+def count_points(request: DecodeRequest) -> int:
+    """How many points the prompts come to; a box counts as two."""
+    prompts = request.prompts
+    return 0 if prompts is None else len(prompts.points) + 2 * (prompts.box is not None)
+
+
+def is_mask_only(request: DecodeRequest) -> bool:
+    """Whether a mask is given with nothing that would change it."""
+    prompts = request.prompts
+    return prompts is not None and prompts.mask is not None and prompts.box is None and len(prompts.points) == 0
+
+
+def as_points(batch: Sequence[DecodeRequest]) -> tuple[Tensor, Tensor]:
+    """Points (B, 1, N, 2) and labels (B, 1, N) of requests with equally many.
+
+    A box is its two corners, labelled 2 and 3, before the clicks.
+    """
+    device = batch[0].features[2].device
+    if count_points(batch[0]) == 0:
+        return no_points(len(batch), device)
+    points, labels = [], []
+    for given in (request.prompts for request in batch if request.prompts is not None):
+        xy, kind = [given.points], [given.positive.to(torch.int32)]
+        if given.box is not None:
+            # SAM 2 was trained with the outermost pixels' centres, half a pixel inside the edges.
+            half = torch.tensor([0.5, 0.5, -0.5, -0.5], device=device)
+            xy.insert(0, (given.box + half).view(2, 2))
+            kind.insert(0, torch.tensor([2, 3], dtype=torch.int32, device=device))
+        points.append(torch.cat(xy))
+        labels.append(torch.cat(kind))
+    return torch.stack(points)[:, None], torch.stack(labels)[:, None]
+
+
+def no_points(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """What stands for "no points": one at the origin, labelled -1."""
+    return torch.zeros(count, 1, 1, 2, device=device), -torch.ones(count, 1, 1, dtype=torch.int32, device=device)
+
+
+def resize(maps: Tensor, size: int, *, antialias: bool = False) -> Tensor:
+    """Maps (B, C, h, w) as float32 (B, C, size, size), bilinear."""
+    if maps.shape[-2:] == (size, size):
+        return maps.float()
+    return F.interpolate(maps.float(), size=(size, size), mode="bilinear", align_corners=False, antialias=antialias)
+
+
+def sine_position(owner: Any, channels: int, grid: tuple[int, int], device: torch.device) -> Tensor:
+    """The fixed 2-D sine encoding of a module, as tokens (h * w, 1, channels)."""
+    encoding: Tensor = owner.position_encoding(torch.Size([1, channels, *grid]), device, torch.float32)
+    return encoding.flatten(2).permute(2, 0, 1).to(device)
+
+
+def sine_1d(position: Tensor, channels: int, temperature: float = 10000.0) -> Tensor:
+    """Sine encoding (N, channels) of positions (N,), as in "Attention Is All You Need"."""
+    half = channels // 2
+    exponent = 2 * torch.div(torch.arange(half, device=position.device, dtype=torch.float32), 2, rounding_mode="floor")
+    angle = position[:, None] / temperature ** (exponent / half)
+    return torch.cat([angle.sin(), angle.cos()], dim=-1)

@@ -1,0 +1,127 @@
+"""Commands that turn files into files, run in this process."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from napari_sam2.cli import main
+from tests.phantoms import ball, box_on
+
+VOLUME, INSIDE = ball(shape=(30, 28, 12), centre=(15, 14, 6), radii=(9, 7, 4), affine=np.diag([-1.0, 1, 2, 1]))
+FLAG = ",".join(str(c) for corner in box_on(INSIDE, 2, 6).corners for c in corner)
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    path = tmp_path / "scan.nii.gz"
+    nib.save(nib.Nifti1Image(VOLUME.voxels, VOLUME.affine), path)
+    return path
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    path = tmp_path / "known.nii.gz"
+    nib.save(nib.Nifti1Image(INSIDE.astype(np.uint8) * 7, VOLUME.affine), path)
+    return path
+
+
+def run(*arguments: object) -> int:
+    return main([str(a) for a in arguments])
+
+
+def first_row(table: Path, delimiter: str = ",") -> dict[str, str]:
+    return next(csv.DictReader(table.read_text().splitlines(), delimiter=delimiter))
+
+
+def test_a_segmentation_comes_with_its_provenance_and_a_table(scan, tmp_path, capsys):
+    arguments = ["--box", FLAG, "--model", "classical", "--methods"]
+    assert run("segment", scan, "-o", tmp_path / "o.nii.gz", *arguments) == 0
+    assert "napari-sam2" in capsys.readouterr().out
+    facts = json.loads((tmp_path / "o.json").read_text())
+    assert facts["Model"]["name"] == "classical"
+    assert "Research only" in facts["IntendedUse"]
+    assert str(tmp_path) not in (tmp_path / "o.json").read_text()
+    row = first_row(tmp_path / "o.tsv", "\t")
+    assert int(row["voxels"]) == (np.asarray(nib.load(tmp_path / "o.nii.gz").dataobj) == 1).sum()
+
+
+def test_an_existing_sidecar_is_not_replaced_unasked(scan, tmp_path, capsys):
+    (tmp_path / "o.json").write_text("mine")
+    assert run("segment", scan, "-o", tmp_path / "o.nii.gz", "--box", FLAG) == 2
+    assert "o.json exists already" in capsys.readouterr().err
+    assert (tmp_path / "o.json").read_text() == "mine"
+    assert not (tmp_path / "o.nii.gz").exists()
+
+
+def test_measurements_are_shown_and_written(scan, labels, tmp_path, capsys):
+    assert run("measure", scan, labels, "--csv", tmp_path / "m.csv") == 0
+    row = first_row(tmp_path / "m.csv")
+    assert int(row["voxels"]) == INSIDE.sum()
+    assert float(row["volume_ml"]) == pytest.approx(INSIDE.sum() * 2e-3, rel=1e-5)
+    assert "object 7" in capsys.readouterr().out
+
+
+def test_a_label_map_agrees_with_itself(scan, labels, tmp_path):
+    assert run("measure", scan, labels, "--against", labels, "--csv", tmp_path / "a.csv") == 0
+    row = first_row(tmp_path / "a.csv")
+    assert (float(row["dice"]), float(row["hd95_mm"]), float(row["nsd"])) == (1, 0, 1)
+
+
+def test_labels_of_another_grid_are_refused(scan, tmp_path, capsys):
+    nib.save(nib.Nifti1Image(np.zeros((5, 5, 5), np.uint8), np.eye(4)), tmp_path / "other.nii.gz")
+    assert run("measure", scan, tmp_path / "other.nii.gz") == 2
+    assert "other.nii.gz" in capsys.readouterr().err
+
+
+def test_slicer_gets_names_and_the_same_voxels(scan, labels, tmp_path):
+    output = tmp_path / "o.seg.nrrd"
+    assert run("export", labels, "--reference", scan, "-o", output, "--name", "7=liver") == 0
+    image = sitk.ReadImage(str(output))
+    assert image.GetMetaData("Segment0_Name") == "liver"
+    assert (sitk.GetArrayFromImage(image) == 7).sum() == INSIDE.sum()
+
+
+def test_nnunet_gets_consecutive_ids_and_the_mapping_is_kept(scan, labels, tmp_path):
+    assert run("export", labels, "--reference", scan, "-o", tmp_path / "o.nii.gz", "--consecutive-ids") == 0
+    assert set(np.unique(np.asarray(nib.load(tmp_path / "o.nii.gz").dataobj))) == {0, 1}
+    kept = json.loads((tmp_path / "o_ids.json").read_text())[0]
+    assert {1, 7} <= set(kept.values())
+
+
+def test_an_unknown_format_is_named_with_the_known_ones(scan, labels, tmp_path, capsys):
+    assert run("export", labels, "--reference", scan, "-o", tmp_path / "o.stl") == 2
+    assert "must be one of .nii.gz" in capsys.readouterr().err
+
+
+def test_a_model_is_scored_with_simulated_prompts(scan, labels, tmp_path, capsys):
+    arguments = ["--model", "classical", "--protocol", "box", "--no-baselines", "--json", tmp_path / "s.json"]
+    assert run("evaluate", scan, labels, "--labels", "7", *arguments) == 0
+    scores = json.loads((tmp_path / "s.json").read_text())
+    assert scores[0]["model"]["box"] > 0.85
+    assert scores[0]["blank"]["box"] < scores[0]["model"]["box"]
+    assert "object 7" in capsys.readouterr().out
+
+
+def test_an_unknown_label_or_protocol_is_named(scan, labels, capsys):
+    assert run("evaluate", scan, labels, "--labels", "7,8") == 2
+    assert "there is no label 8" in capsys.readouterr().err
+    assert run("evaluate", scan, labels, "--protocol", "guess") == 2
+    assert "choose among box" in capsys.readouterr().err
+
+
+def test_a_kept_session_replays_to_the_identical_label_map(scan, tmp_path, capsys):
+    assert run("segment", scan, "-o", tmp_path / "o.nii.gz", "--box", FLAG, "--model", "classical", "--session") == 0
+    assert run("replay", tmp_path / "o.sam2session", "-o", tmp_path / "again.nii.gz") == 0
+    assert "identical: every voxel" in capsys.readouterr().out
+    first, second = (np.asarray(nib.load(tmp_path / n).dataobj) for n in ("o.nii.gz", "again.nii.gz"))
+    assert np.array_equal(first, second)
+    scan.unlink()
+    assert run("replay", tmp_path / "o.sam2session", "-o", tmp_path / "third.nii.gz") == 2
+    assert "--image" in capsys.readouterr().err

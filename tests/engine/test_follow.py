@@ -1,0 +1,82 @@
+"""Views that follow an object, and how exact a boundary can be in them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_sam2.engine.engine import Engine
+from napari_sam2.engine.view import View, whole_view, zoom_view
+from napari_sam2.models.base import ViewPolicy
+from napari_sam2.models.classical import ClassicalModel
+from napari_sam2.models.quality import QUALITIES
+from napari_sam2.volume import Volume
+from napari_sam2.window import Window
+from tests.tiny_sam2 import tiny_model
+
+
+def engine_with(policy, shape=(200, 200, 4), model=None):
+    model = ClassicalModel() if model is None else model
+    model.view_policy = policy
+    volume = Volume(np.zeros(shape, np.float32), np.eye(4), oriented=False)
+    return Engine(volume, model, Window(0, 1, "x"), axis=2)
+
+
+def test_a_view_with_slack_stays_while_the_object_fits_it():
+    engine = engine_with(ViewPolicy(zoom=True, slack=1.6))
+    view = engine.view_around((80, 80, 110, 110), 2.4)
+    assert engine.follow(view, (84, 82, 115, 112)) == view
+
+
+@pytest.mark.parametrize(
+    "bounds", [(80, 80, 150, 110), (88, 88, 100, 100), (90, 60, 120, 85)], ids=["grown", "shrunk", "moved"]
+)
+def test_a_view_with_slack_moves_when_the_object_does_not_fit_it_any_more(bounds):
+    engine = engine_with(ViewPolicy(zoom=True, slack=1.6))
+    view = engine.view_around((80, 80, 110, 110), 2.4)
+    assert engine.follow(view, bounds) == engine.view_around(bounds, 2.4) != view
+
+
+def test_a_view_without_slack_follows_every_change():
+    engine = engine_with(ViewPolicy(zoom=True))
+    view = engine.view_around((80, 80, 110, 110), 2.4)
+    assert engine.follow(view, (81, 80, 111, 110)) != view
+
+
+def test_a_small_slice_is_not_enlarged_beyond_one_cell_per_voxel():
+    fit = ViewPolicy(zoom=False, fit=True)
+    assert engine_with(fit, (64, 50, 3), tiny_model(512)).model.input_size == 256
+    assert engine_with(replace(fit, fit=False), (64, 50, 3), tiny_model(512)).model.input_size == 512
+
+
+def boundary_error(view: View, shape: tuple[int, int]) -> float:
+    """Mean distance in voxels of wrongly labelled voxels' worth of area along the boundary of a flower.
+
+    The mask grid holds the exact coverage of every cell: what remains is what the grid cannot express.
+    """
+    cells = view.size // 4
+    fine = 8  # samples per cell and axis
+    at = (np.arange(cells * fine) + 0.5) / (cells * fine)
+    rows, cols = view.row + at * view.rows, view.col + at * view.cols
+    inside = flower(rows[:, None], cols[None, :], shape)
+    coverage = inside.reshape(cells, fine, cells, fine).mean((1, 3))
+    mask = view.to_slice(torch.from_numpy(coverage - 0.5).float(), shape).numpy() > 0
+    truth = flower(np.arange(shape[0])[:, None], np.arange(shape[1])[None, :], shape)
+    edge = (truth[1:] != truth[:-1]).sum() + (truth[:, 1:] != truth[:, :-1]).sum()
+    return float((mask != truth).sum() / edge)
+
+
+def flower(row, col, shape):
+    y, x = row - shape[0] / 2, col - shape[1] / 2
+    return np.hypot(y, x) < 30 + 5 * np.cos(12 * np.arctan2(y, x))
+
+
+def test_following_the_object_at_512_pixels_is_as_exact_as_the_whole_slice_at_1024():
+    shape = (512, 512)
+    plane = Volume(np.zeros((*shape, 1), np.uint8), np.eye(4), oriented=False).plane(2)
+    policy = QUALITIES["balanced"].policy
+    zoomed = zoom_view(plane, (220, 220, 292, 292), policy.follow_factor, policy.min_side, 512)
+    fast, balanced, best = (boundary_error(v, shape) for v in (whole_view(plane, 512), zoomed, whole_view(plane, 1024)))
+    assert balanced < best < fast
+    assert balanced < 0.1

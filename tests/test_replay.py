@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_sam2.errors import UserInputError
+from napari_sam2.journal import Journal
+from napari_sam2.models.classical import ClassicalModel
+from napari_sam2.prompts import MaskPrompt, Point
+from napari_sam2.replay import replay
+from napari_sam2.session import Session
+from napari_sam2.volume import Volume
+from napari_sam2.window import Window
+from tests.phantoms import ball, box_on
+
+VOLUME, INSIDE = ball(shape=(30, 28, 20), centre=(15, 14, 10), radii=(9, 7, 6))
+
+
+@pytest.fixture
+def annotated(tmp_path: Path) -> tuple[Session, Path]:
+    """Two objects, a correction, a painted slice, an acceptance, an undo, a stopped run, another window."""
+    session = Session(VOLUME, ClassicalModel())
+    journal = Journal(session, tmp_path / "a.sam2session")
+    session.add_prompt(1, box_on(INSIDE, 2, 10))
+    list(session.propagate([1]))
+    session.add_prompt(1, Point((15, 14, 13), positive=False))
+    list(session.spread(1, 13))
+    session.rename(1, "ball")
+    session.lock_slice(1, 8)
+    painted = np.zeros((30, 28), dtype=bool)
+    painted[2:6, 2:7] = True
+    session.add_prompt(2, MaskPrompt(painted, 2, 10))
+    session.add_prompt(2, Point((20, 20, 10)))
+    session.undo()
+    session.window = Window(80, 200, "level/width")
+    seen = []
+    for result in session.propagate([2], direction="forward", should_stop=lambda: len(seen) >= 2):
+        seen.append(result)
+    journal.close()
+    return session, tmp_path / "a.sam2session"
+
+
+def test_a_session_replayed_gives_the_same_label_map(annotated):
+    session, folder = annotated
+    found = replay(VOLUME, ClassicalModel(), folder)
+    assert found.identical
+    assert np.array_equal(found.labels, session.label_map())
+    assert set(np.unique(found.labels)) == {0, 1, 2}
+    assert found.session.objects[1].name == "ball"
+    assert found.reasons == ()
+
+
+def test_a_model_that_answers_otherwise_is_found_out_and_named(annotated, monkeypatch):
+    _, folder = annotated
+    monkeypatch.setattr("napari_sam2.models.classical.SMOOTHING", 4.0)
+    model = ClassicalModel()
+    monkeypatch.setattr(model, "card", type(model.card)("other", "classical", "2"))
+    found = replay(VOLUME, model, folder)
+    assert not found.identical
+    assert sum(found.differing.values()) == (found.labels != found.recorded).sum()
+    assert "the model was classical (1) and is other (2)" in found.reasons[0]
+
+
+def test_a_session_of_another_image_is_refused(annotated):
+    _, folder = annotated
+    other = Volume(VOLUME.voxels + 1, VOLUME.affine)
+    with pytest.raises(UserInputError, match="another image"):
+        replay(other, ClassicalModel(), folder)
+
+
+def test_a_folder_without_a_session_is_named(tmp_path):
+    with pytest.raises(UserInputError, match="holds no readable"):
+        replay(VOLUME, ClassicalModel(), tmp_path)
