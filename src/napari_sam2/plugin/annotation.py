@@ -14,6 +14,7 @@ from weakref import ref
 from psygnal import Signal
 
 from napari_sam2.errors import NapariSam2Error
+from napari_sam2.plugin.borrowing import Borrowing
 from napari_sam2.plugin.painting import Painting
 from napari_sam2.plugin.prompt_layers import PromptLayers
 from napari_sam2.plugin.result_layer import ResultLayer
@@ -99,6 +100,7 @@ class Annotation:
         self._masks: dict[int, list[MaskPrompt]] = {}
         self._first_axis: dict[int, int] = {}
         self.painting = Painting(self, thread.mailbox)
+        self.borrowing = Borrowing(self)
         self.prompts.edited.connect(self.send_prompts)
         self.prompts.drawn.connect(self.give_masks)
 
@@ -112,6 +114,7 @@ class Annotation:
         self.closed = True
         self.prompts.close()
         self.painting.close()
+        self.borrowing.close()
         self._thread.request(self.autosave.close, lambda _: None, lambda _: None)
         # A request that is still waiting finds no session and does nothing.
         self._session = None

@@ -149,6 +149,7 @@ class SegmentPanel(QScrollArea):
         history.addWidget(action_button("redo", actions.redo))
         layout.addLayout(history)
         layout.addWidget(self.run)
+        layout.addWidget(action_button("use_layer", actions.use_layer))
         layout.addWidget(self.strip)
         review = QHBoxLayout()
         review.addWidget(action_button("next_doubt", actions.next_doubt))
