@@ -39,7 +39,7 @@ Image = Annotated[Path, typer.Argument(help="The scan: NIfTI, NRRD, MetaImage, M
 Model = Annotated[
     str,
     typer.Option(
-        "--model", help=f"'{DEFAULT_MODEL}', a name of 'napari-sam2 models', or a folder.", metavar="NAME|PATH"
+        "--model", help="'bundled', 'classical', a name of 'napari-sam2 models', or a folder.", metavar="NAME|PATH"
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
