@@ -25,6 +25,7 @@ __all__ = [
     "Methods",
     "Model",
     "Overwrite",
+    "Quality",
     "Series",
     "VolumeIndex",
     "WindowSpec",
@@ -42,6 +43,10 @@ Model = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+Quality = Annotated[
+    str,
+    typer.Option("--quality", help="For SAM 2: fast, balanced or best; auto is best on a GPU, else balanced."),
+]
 WindowSpec = Annotated[
     str, typer.Option("--window", help="auto, a CT preset such as CT-lung, or level/width such as 40/400.")
 ]
