@@ -71,6 +71,7 @@ def test_the_next_click_goes_into_the_deeper_error():
 def test_every_protocol_is_scored_with_and_without_the_image(model):
     scores = evaluate_volume(scan(ball()), ball().astype(np.uint8), {1: "ball"}, model)[0]
     wanted = {"box", "click1", "click3", "click5", "box-propagate", "mask-propagate"}
+    wanted |= {"box-propagate, end told", "mask-propagate, end told"}
     assert set(scores.model) == set(scores.blank) == wanted
     assert all(0 <= value <= 1 for part in (scores.model, scores.blank, scores.baselines) for value in part.values())
     assert scores.baselines["box: otsu"] > 0.9
@@ -78,12 +79,15 @@ def test_every_protocol_is_scored_with_and_without_the_image(model):
 
 def perfect(name, **changes):
     model = {"box": 0.9, "click1": 0.8, "click3": 0.85, "click5": 0.9, "box-propagate": 0.85, "mask-propagate": 0.9}
+    model["box-propagate, end told"] = 0.87
     classical = {
         "box: ellipse": 0.8,
         "box: otsu": 0.7,
         "click1: flood 0.1": 0.5,
-        "box-propagate: copy": 0.6,
+        "box-propagate: copy": 0.4,
         "box-propagate: walker": 0.7,
+        "box-propagate: copy, end told": 0.6,
+        "box-propagate: walker, end told": 0.75,
     }
     return CaseScores(name, "x", {**model, **changes}, dict.fromkeys(model, 0.5), classical)
 
@@ -94,7 +98,7 @@ def test_a_good_model_passes_all_four_lines():
 
 @pytest.mark.parametrize(
     ("changes", "failed"),
-    [({"box": 0.75}, 0), ({"click3": 0.7}, 1), ({"box-propagate": 0.79}, 2)],
+    [({"box": 0.75}, 0), ({"click3": 0.7}, 1), ({"box-propagate": 0.79}, 2), ({"box-propagate, end told": 0.8}, 2)],
 )
 def test_a_weak_model_fails_its_line(changes, failed):
     lines = gate([perfect("a", **changes)])

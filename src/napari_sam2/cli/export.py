@@ -37,8 +37,10 @@ def export(
 
     napari-sam2 export liver.nii.gz --reference dicom-folder -o liver.dcm --name 1=liver
     """
-    from napari_sam2.io.export import export_labels
+    from napari_sam2.io.export import export_labels, notices_before
 
+    for notice in notices_before(output):
+        errors.print(f"note: {notice}", markup=False)
     exported = export_labels(
         labels,
         reference,
@@ -50,8 +52,6 @@ def export(
         volume_index=volume,
         overwrite=overwrite,
     )
-    for notice in exported.notices:
-        errors.print(f"note: {notice}", markup=False)
     typer.echo(f"wrote {exported.path}")
 
 

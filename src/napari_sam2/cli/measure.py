@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Image, Overwrite, VolumeIndex
+from napari_sam2.cli.options import Image, Overwrite, Series, VolumeIndex, series_choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,7 @@ def measure(
     csv: Annotated[Path | None, typer.Option("--csv", help="Write all columns to this file.")] = None,
     against: Annotated[Path | None, typer.Option("--against", help="A reference label map to compare with.")] = None,
     tolerance: Annotated[float, typer.Option("--tolerance", help="Of the surface Dice (NSD), in mm.")] = 1.0,
+    series: Series = None,
     volume: VolumeIndex = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -35,27 +36,22 @@ def measure(
 
     napari-sam2 measure ct.nii.gz liver.nii.gz --csv liver.csv
     """
-    from napari_sam2 import measure as measuring
-    from napari_sam2 import metrics
-    from napari_sam2.io import read_labels, read_volume
-    from napari_sam2.io.atomic import check_folder, write_text
-    from napari_sam2.tables import csv_text
+    from napari_sam2.io.atomic import check_folder
+    from napari_sam2.io.measurements import agreement_file, measure_file, write_rows
 
     if csv is not None:
         check_folder(csv)
-    scan = read_volume(image, volume_index=volume)
-    found = read_labels(labels, scan)
+    part: dict[str, Any] = {"series": series_choice(series), "volume_index": volume}
     if against is None:
-        rows = measuring.measurement_rows(measuring.measure(found, scan))
+        rows = measure_file(image, labels, **part)
         columns: Sequence[str] = SHOWN
     else:
-        reference = read_labels(against, scan)
-        rows = metrics.agreement_rows(metrics.compare_labels(reference, found, scan, tolerance))
+        rows = agreement_file(image, labels, against, tolerance_mm=tolerance, **part)
         columns = COMPARED
     out = Console(highlight=False, soft_wrap=True)
     out.print(_table(rows, columns))
     if csv is not None:
-        write_text(csv, csv_text(rows), overwrite=overwrite)
+        write_rows(rows, csv, overwrite=overwrite)
         out.print(f"wrote {csv}", markup=False)
 
 

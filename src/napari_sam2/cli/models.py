@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Column, Table
 
 from napari_sam2.cli.app import app
 from napari_sam2.cli.progress import errors
 
-__all__ = ["fetch", "list_models", "verify"]
+__all__ = ["fetch", "import_model", "list_models", "verify"]
 
 models = typer.Typer(
-    help="List, fetch and verify models. Nothing is downloaded unless 'fetch' is called.",
+    help="List, fetch, import and verify models. Nothing is downloaded unless 'fetch' is called.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -26,17 +26,17 @@ def list_models() -> None:
     """List the models that can be named, and whether they are on this machine."""
     from napari_sam2.models import DEFAULT_MODEL
     from napari_sam2.models.classical import ClassicalModel
+    from napari_sam2.models.small.model import load_bundled
     from napari_sam2.models.zoo import FILES, ZOO, folder_of, models_folder
 
-    table = Table(Column("name", no_wrap=True), "here", "MB", "licence", "what it is")
-    built_in = ClassicalModel().card
-    table.add_row(built_in.name, "built in", "0", built_in.license, built_in.summary)
+    out = Console(highlight=False, soft_wrap=True)
+    for card in (ClassicalModel().card, load_bundled().card):
+        out.print(f"{card.name:<33}built in            {card.license}\n    {card.summary}", markup=False)
     for entry in ZOO.values():
-        here = all((folder_of(entry.name) / file).is_file() for file in FILES)
-        table.add_row(entry.name, "yes" if here else "no", str(entry.megabytes), entry.license, entry.summary)
-    out = Console(highlight=False)
-    out.print(table)
-    out.print(f"default: {DEFAULT_MODEL}; folder: {models_folder()}", markup=False, soft_wrap=True)
+        here = "here" if all((folder_of(entry.name) / file).is_file() for file in FILES) else "not here"
+        head = f"{entry.name:<33}{here:<10}{entry.megabytes:>5} MB  {entry.license}"
+        out.print(f"{head}\n    {entry.summary}", markup=False)
+    out.print(f"default: {DEFAULT_MODEL}; folder: {models_folder()}", markup=False)
 
 
 @models.command()
@@ -47,16 +47,31 @@ def fetch(
 ) -> None:
     """Download a model from the Hugging Face hub, after showing its size and licence."""
     from napari_sam2.errors import UserInputError
-    from napari_sam2.models.zoo import ZOO
+    from napari_sam2.models.zoo import ZOO, describe
     from napari_sam2.models.zoo import fetch as fetch_model
 
-    entry = ZOO.get(name)
-    if entry is None:
+    if name not in ZOO:
         raise UserInputError(f"There is no model {name!r} to fetch; choose one of {', '.join(ZOO)}.")
+    errors.print(describe(name), markup=False)
     if not yes:
-        typer.confirm(f"{name}: {entry.megabytes} MB, {entry.license}. Download?", abort=True, err=True)
+        typer.confirm("Download?", abort=True, err=True)
     folder = fetch_model(name, revision=revision, report=lambda line: errors.print(line, markup=False))
     typer.echo(f"{name} is in {folder}")
+
+
+@models.command("import")
+def import_model(
+    checkpoint: Annotated[Path, typer.Argument(help="An official .pt file, Meta's or MedSAM2's.")],
+    name: Annotated[str, typer.Option("--name", help="What to call it; the file's name by default.")] = "",
+    input_size: Annotated[
+        int | None, typer.Option("--input-size", help="Pixels it was trained for: 512 for MedSAM2, else 1024.")
+    ] = None,
+) -> None:
+    """Convert an official checkpoint to safetensors, without running anything in it."""
+    from napari_sam2.models.zoo import import_checkpoint
+
+    folder = import_checkpoint(checkpoint, name, input_size=input_size)
+    typer.echo(f"{folder.name} can now be given to --model; it is in {folder}")
 
 
 @models.command()

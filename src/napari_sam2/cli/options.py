@@ -25,6 +25,7 @@ __all__ = [
     "Methods",
     "Model",
     "Overwrite",
+    "Quality",
     "Series",
     "VolumeIndex",
     "WindowSpec",
@@ -38,10 +39,14 @@ Image = Annotated[Path, typer.Argument(help="The scan: NIfTI, NRRD, MetaImage, M
 Model = Annotated[
     str,
     typer.Option(
-        "--model", help=f"'{DEFAULT_MODEL}', a name of 'napari-sam2 models', or a folder.", metavar="NAME|PATH"
+        "--model", help="'bundled', 'classical', a name of 'napari-sam2 models', or a folder.", metavar="NAME|PATH"
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+Quality = Annotated[
+    str,
+    typer.Option("--quality", help="For SAM 2: fast, balanced or best; auto is best on a GPU, else balanced."),
+]
 WindowSpec = Annotated[
     str, typer.Option("--window", help="auto, a CT preset such as CT-lung, or level/width such as 40/400.")
 ]

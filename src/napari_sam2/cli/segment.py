@@ -18,6 +18,7 @@ from napari_sam2.cli.options import (
     Methods,
     Model,
     Overwrite,
+    Quality,
     Series,
     VolumeIndex,
     WindowSpec,
@@ -63,6 +64,7 @@ def segment(
     volume: VolumeIndex = None,
     series: Series = None,
     device: Device = "auto",
+    quality: Quality = "auto",
     overwrite: Overwrite = False,
     keep_session: Annotated[
         bool, typer.Option("--session", help="Keep a session beside the output, for 'napari-sam2 replay'.")
@@ -78,6 +80,7 @@ def segment(
     napari-sam2 segment ct.nii.gz -o liver.nii.gz --box 40,30,60,90,80,60
     """
     from napari_sam2.io import check_output, read_volume
+    from napari_sam2.io.labels import source_has_changed
     from napari_sam2.journal import Journal
     from napari_sam2.models import load_model
     from napari_sam2.provenance import check_sidecars, save_session
@@ -95,7 +98,7 @@ def segment(
     objects = _objects(flagged, prompts, scan)
     session = Session(
         scan,
-        load_model(model, device),
+        load_model(model, device, quality=quality),
         window=window,
         axis=None if plane is None else scan.axis_of_plane(plane),
     )
@@ -104,6 +107,8 @@ def segment(
     if journal is not None:
         journal.close()
     settings = {"direction": direction, "slices": [wanted.start, wanted.stop] if wanted else None}
+    if source_has_changed(scan):
+        errors.print(f"note: {scan.source.name} has changed on disk since it was opened; check that the labels fit.")
     written = save_session(session, output, overwrite=overwrite, settings=settings)
     _report(session, written, seconds, as_json)
     if methods:

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
+from napari_sam2.engine.disk import DiskFeatures, signature_of
 from napari_sam2.engine.features import DEFAULT_BUDGET, FeatureCache
 from napari_sam2.engine.view import View, whole_view, zoom_view
 from napari_sam2.models.base import Decoded, DecodeRequest, MemoryRef, RememberRequest, ResizableModel
@@ -22,6 +23,7 @@ from napari_sam2.results import SliceMask, SliceScores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -93,6 +95,8 @@ class Engine:
         The slice axis; `Volume.default_slice_axis` by default.
     feature_budget : int
         Bytes of features kept in memory.
+    feature_folder : Path, optional
+        Where features are kept on disk, to be found again by a later process; nowhere by default.
     """
 
     def __init__(
@@ -102,13 +106,21 @@ class Engine:
         window: Window,
         axis: int | None = None,
         feature_budget: int = DEFAULT_BUDGET,
+        feature_folder: Path | None = None,
     ) -> None:
         self.volume = volume
         self.window = window
         self.plane = volume.plane(axis)
         self.model = _fitted(model, self.plane)
-        self.features = FeatureCache(self.model, self._read, feature_budget)
+        self.features = FeatureCache(
+            self.model, self._read, feature_budget, self.plane.n_slices, self._disk_features(feature_folder)
+        )
         self._memories: WeakKeyDictionary[Anchor, Any] = WeakKeyDictionary()
+
+    def _disk_features(self, folder: Path | None) -> DiskFeatures | None:
+        if folder is None:
+            return None
+        return DiskFeatures(folder, signature_of(self.volume, self.window, self.plane.axis, self.model))
 
     def predict(
         self,

@@ -1,4 +1,4 @@
-"""Features of views, computed once and kept within a memory budget."""
+"""Features of views, computed once and kept within a memory budget, and on disk beyond it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
+from napari_sam2.engine.pressure import in_batches
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
+    from napari_sam2.engine.disk import DiskFeatures
     from napari_sam2.engine.view import View
     from napari_sam2.models.base import Features, SegmentationModel
 
 __all__ = ["DEFAULT_BUDGET", "FeatureCache"]
 
 DEFAULT_BUDGET: Final = 1 << 30
-"""Bytes of features kept: all slices of a usual volume at 512 px, the last hundred at 1024 px."""
+"""Bytes of features kept: 250 slices at 512 px exactly, 500 in half precision; a quarter of it at 1024 px."""
 
 ENCODE_BATCH: Final = 4
 """Views encoded in one forward pass; more gains nothing on a CPU and costs memory."""
@@ -26,6 +29,10 @@ ENCODE_BATCH: Final = 4
 
 class FeatureCache:
     """Encodes views on demand and keeps the most recently used features.
+
+    Features are kept as the model computes them while those of a whole volume fit the budget, and in half
+    precision (float16) otherwise or with a disk. It is decided once, with the first view, so that a view
+    has the same features whenever it is asked for.
 
     Parameters
     ----------
@@ -35,47 +42,91 @@ class FeatureCache:
         Gives the image (C, S, S) in [0, 1] of a slice index and view.
     budget : int
         Bytes to keep; the least recently used features go first.
+    n_slices : int
+        How many views are to be expected.
+    disk : DiskFeatures, optional
+        Where features are kept beyond the budget and the process.
     """
 
     def __init__(
-        self, model: SegmentationModel, read: Callable[[int, View], Tensor], budget: int = DEFAULT_BUDGET
+        self,
+        model: SegmentationModel,
+        read: Callable[[int, View], Tensor],
+        budget: int = DEFAULT_BUDGET,
+        n_slices: int = 1,
+        disk: DiskFeatures | None = None,
     ) -> None:
         self._model = model
         self._read = read
         self._budget = budget
+        self._n_slices = n_slices
+        self._disk = disk
+        self._narrow: bool | None = None
         self._kept: OrderedDict[tuple[int, View], Features] = OrderedDict()
         self._bytes = 0
         self.n_encoded = 0
 
     @property
     def nbytes(self) -> int:
-        """Bytes kept now."""
+        """Bytes kept in memory now."""
         return self._bytes
 
     def get(self, wanted: Sequence[tuple[int, View]]) -> list[Features]:
-        """Features of (slice index, view) pairs, encoding those that are not kept."""
-        found: dict[tuple[int, View], Features] = {key: self._kept[key] for key in wanted if key in self._kept}
+        """Features of (slice index, view) pairs, encoding those that are not kept; float32."""
+        found: dict[tuple[int, View], Features] = {}
+        for key in dict.fromkeys(wanted):
+            kept = self._kept.get(key) or self._from_disk(key)
+            if kept is not None:
+                found[key] = kept
         missing = [key for key in dict.fromkeys(wanted) if key not in found]
-        for start in range(0, len(missing), ENCODE_BATCH):
-            batch = missing[start : start + ENCODE_BATCH]
-            images = torch.stack([self._read(index, view) for index, view in batch])
-            for key, features in zip(batch, self._model.encode(images.to(self._model.device)), strict=True):
-                found[key] = features
-                self._keep(key, features)
+        found.update(zip(missing, in_batches(missing, ENCODE_BATCH, self._encode, self.relieve), strict=True))
         self.n_encoded += len(missing)
         for key in found:
             if key in self._kept:
                 self._kept.move_to_end(key)
-        return [found[key] for key in wanted]
+        return [tuple(tensor.float() for tensor in found[key]) for key in wanted]
 
     def clear(self) -> None:
-        """Forget everything, for example because the window has changed."""
+        """Forget everything in memory, for example because the window has changed."""
         self._kept.clear()
         self._bytes = 0
+
+    def relieve(self) -> None:
+        """Forget half of what is kept, and keep no more than that from now on: memory has run out."""
+        if self._kept:
+            self._budget = self._bytes // 2
+            self._shrink()
+        if self._model.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _encode(self, batch: Sequence[tuple[int, View]]) -> list[Features]:
+        images = torch.stack([self._read(index, view) for index, view in batch])
+        encoded = [self._rounded(f) for f in self._model.encode(_to_device(images, self._model.device))]
+        for (index, view), features in zip(batch, encoded, strict=True):
+            self._keep((index, view), features)
+            if self._disk is not None:
+                self._disk.save(index, view, features)
+        return encoded
+
+    def _rounded(self, features: Features) -> Features:
+        if self._narrow is None:
+            self._narrow = self._disk is not None or self._n_slices * _nbytes(features) > self._budget
+        return tuple(tensor.to(torch.float16) for tensor in features) if self._narrow else features
+
+    def _from_disk(self, key: tuple[int, View]) -> Features | None:
+        stored = None if self._disk is None else self._disk.load(*key)
+        if stored is None:
+            return None
+        features = tuple(_to_device(tensor, self._model.device) for tensor in stored)
+        self._keep(key, features)
+        return features
 
     def _keep(self, key: tuple[int, View], features: Features) -> None:
         self._kept[key] = features
         self._bytes += _nbytes(features)
+        self._shrink()
+
+    def _shrink(self) -> None:
         while self._bytes > self._budget and len(self._kept) > 1:
             _, dropped = self._kept.popitem(last=False)
             self._bytes -= _nbytes(dropped)
@@ -83,3 +134,10 @@ class FeatureCache:
 
 def _nbytes(features: Features) -> int:
     return sum(tensor.element_size() * tensor.nelement() for tensor in features)
+
+
+def _to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on a device; through pinned memory to a GPU, so that the copy need not be waited for."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

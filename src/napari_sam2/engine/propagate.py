@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from napari_sam2.engine.pressure import in_batches
 from napari_sam2.engine.view import OUTSIDE_LOGIT
 from napari_sam2.models.base import DecodeRequest, RememberRequest
 from napari_sam2.results import SliceMask, SliceResult, SliceScores, iou
@@ -143,7 +144,12 @@ def propagate(
         for start in range(0, len(active), MAX_BATCH):
             if should_stop():
                 return
-            results = _step(engine, active[start : start + MAX_BATCH], first_pass)
+            results = in_batches(
+                active[start : start + MAX_BATCH],
+                MAX_BATCH,
+                lambda batch: _step(engine, batch, first_pass),
+                engine.features.relieve,
+            )
             yield from (result for result in results if result.index in wanted)
 
 

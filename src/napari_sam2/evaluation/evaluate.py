@@ -17,7 +17,7 @@ from napari_sam2.evaluation.baselines import (
     walk_through,
 )
 from napari_sam2.evaluation.cases import Case, blanked, dice, make_case, slice_stack
-from napari_sam2.evaluation.protocols import PROTOCOLS, deepest_pixel, next_click, run_protocols, tight_box
+from napari_sam2.evaluation.protocols import END_TOLD, PROTOCOLS, deepest_pixel, next_click, run_protocols, tight_box
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -138,15 +138,13 @@ def _baselines(case: Case, masks: Mapping[str, NDArray[np.bool_]], protocols: tu
         scores |= _walker_clicks(image, truth)
     for protocol, first in (("box-propagate", masks.get("box")), ("mask-propagate", truth)):
         if protocol in protocols and first is not None:
-            # The first two are told where the object ends, which the model is not; the last two are not told.
             present = np.asarray(truths.any((1, 2)), bool)
-            copied = copy_through(first, case.index, present)
-            walked = walk_through(images, first, case.index)
-            scores[f"{protocol}: copy"] = dice(copied, truths)
-            scores[f"{protocol}: walker"] = dice(walked & present[:, None, None], truths)
             everywhere = copy_through(first, case.index, np.ones(len(truths), bool))
-            scores[f"{protocol}: copy, end unknown"] = dice(everywhere, truths)
-            scores[f"{protocol}: walker, end unknown"] = dice(walked, truths)
+            walked = walk_through(images, first, case.index)
+            scores[f"{protocol}: copy"] = dice(everywhere, truths)
+            scores[f"{protocol}: walker"] = dice(walked, truths)
+            scores[f"{protocol}: copy{END_TOLD}"] = dice(everywhere & present[:, None, None], truths)
+            scores[f"{protocol}: walker{END_TOLD}"] = dice(walked & present[:, None, None], truths)
     return scores
 
 

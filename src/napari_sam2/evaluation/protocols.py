@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_sam2.evaluation.cases import Case
     from napari_sam2.models.base import SegmentationModel
 
-__all__ = ["CLICK_COUNTS", "PROTOCOLS", "deepest_pixel", "next_click", "run_protocols", "tight_box"]
+__all__ = ["CLICK_COUNTS", "END_TOLD", "PROTOCOLS", "deepest_pixel", "next_click", "run_protocols", "tight_box"]
 
 CLICK_COUNTS: Final = (1, 3, 5)
 """Numbers of clicks after which the Dice is noted."""
@@ -33,6 +33,9 @@ PROTOCOLS: Final = ("box", "clicks", "box-propagate", "mask-propagate")
 mask, each propagated through the volume."""
 
 OBJECT_ID: Final = 1
+
+END_TOLD: Final = ", end told"
+"""Marks a score for which the method was told on which slices the object exists."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +62,7 @@ def run_protocols(
     Returns
     -------
     scores : dict of str to float
-        By protocol; clicks as ``click1``, ``click3``, ``click5``.
+        By protocol; clicks as ``click1``, ``click3``, ``click5``; propagations also with `END_TOLD`.
     masks : dict of str to (rows, columns) bool array
         The answers on the prompted slice to ``box`` and to ``click1``.
     """
@@ -77,10 +80,10 @@ def run_protocols(
         masks["click1"] = answers[0]
         scores |= {f"click{n}": dice(answers[min(n, len(answers)) - 1], run.truth) for n in CLICK_COUNTS}
     if "box-propagate" in protocols and box is not None:
-        scores["box-propagate"] = dice(_propagated(run, box), _truth_stack(run))
+        scores |= _propagation_scores(run, "box-propagate", box)
     if "mask-propagate" in protocols:
         given = SlicePrompts(np.zeros((0, 2)), np.zeros(0, bool), mask=run.truth)
-        scores["mask-propagate"] = dice(_propagated(run, engine.predict(case.index, given)), _truth_stack(run))
+        scores |= _propagation_scores(run, "mask-propagate", engine.predict(case.index, given))
     return scores, masks
 
 
@@ -132,9 +135,13 @@ def _propagated(run: _Run, anchor: Anchor) -> NDArray[np.bool_]:
     return found
 
 
-def _truth_stack(run: _Run) -> NDArray[np.bool_]:
+def _propagation_scores(run: _Run, protocol: str, anchor: Anchor) -> dict[str, float]:
+    """Dice over the whole volume, and with the slices cleared on which the object really is not."""
     plane = run.engine.plane
-    return np.stack([plane.take(run.case.truth, k) for k in range(plane.n_slices)])
+    truth = np.stack([plane.take(run.case.truth, k) for k in range(plane.n_slices)])
+    found = _propagated(run, anchor)
+    told = found & truth.any((1, 2))[:, None, None]
+    return {protocol: dice(found, truth), f"{protocol}{END_TOLD}": dice(told, truth)}
 
 
 def _full(run: _Run, anchor: Anchor) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,14 +20,13 @@ from napari_sam2.labels import consecutive_ids
 from napari_sam2.structures import Structure, structures_for
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
     from napari_sam2.volume import Volume
 
-__all__ = ["EXPORTABLE", "Exported", "export_labels", "find_names"]
+__all__ = ["EXPORTABLE", "Exported", "export_labels", "find_names", "notices_before"]
 
 EXPORTABLE: Final = (".nii.gz", ".nii", ".seg.nrrd", ".dcm", ".txt", ".ctbl")
 """Label maps, Slicer segmentation, DICOM SEG, ITK-SNAP's label description, Slicer's colour table."""
@@ -44,14 +44,11 @@ class Exported:
         What is in it, with its ids in the source.
     mapping : dict of int to int
         Id in the source -> id in the file, where they were numbered anew; else empty.
-    notices : tuple of str
-        Sentences for the person.
     """
 
     path: Path
     structures: tuple[Structure, ...]
     mapping: dict[int, int]
-    notices: tuple[str, ...] = ()
 
 
 def export_labels(
@@ -111,16 +108,24 @@ def export_labels(
     if consecutive:
         labels, mapping = consecutive_ids(labels)
     in_file = [Structure(mapping.get(s.label_id, s.label_id), s.name, s.colour, s.code) for s in structures]
-    notices: tuple[str, ...] = ()
     if ending in WRITABLE:
         write_labels(labels, volume, target, overwrite=overwrite)
     elif ending == ".dcm":
-        mapping, notices = _dicom_seg(labels, volume, target, in_file, source, labelmap, overwrite)
+        mapping = _dicom_seg(labels, volume, target, in_file, source, labelmap, overwrite)
     else:
         _by_slicer_or_itksnap(ending, labels, volume, target, in_file, overwrite)
     if consecutive:
         _write_mapping(target, structures, mapping, overwrite)
-    return Exported(target, structures, mapping, notices)
+    return Exported(target, structures, mapping)
+
+
+def notices_before(output: str | os.PathLike[str]) -> tuple[str, ...]:
+    """What a person should know before `output` is written: sentences, often none."""
+    if not os.fspath(output).lower().endswith(".dcm"):
+        return ()
+    from napari_sam2.io.dicom_seg import PATIENT_NOTICE
+
+    return (PATIENT_NOTICE,)
 
 
 def find_names(labels_path: str | os.PathLike[str]) -> dict[int, str]:
@@ -144,13 +149,12 @@ def _dicom_seg(
     source: Path,
     labelmap: bool,
     overwrite: bool,
-) -> tuple[dict[int, int], tuple[str, ...]]:
-    from napari_sam2.io.dicom_seg import PATIENT_NOTICE, write_dicom_seg
+) -> dict[int, int]:
+    from napari_sam2.io.dicom_seg import write_dicom_seg
 
-    mapping = write_dicom_seg(
+    return write_dicom_seg(
         labels, volume, target, structures, model=_model_of(source), labelmap=labelmap, overwrite=overwrite
     )
-    return mapping, (PATIENT_NOTICE,)
 
 
 def _by_slicer_or_itksnap(

@@ -19,7 +19,18 @@ from napari_sam2.models.hashing import sha256_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BUILT_IN", "ZOO", "Entry", "fetch", "find", "folder_of", "models_folder", "verify"]
+__all__ = [
+    "BUILT_IN",
+    "ZOO",
+    "Entry",
+    "describe",
+    "fetch",
+    "find",
+    "folder_of",
+    "import_checkpoint",
+    "models_folder",
+    "verify",
+]
 
 MANIFEST: Final = "manifest.json"
 FILES: Final = ("config.json", "model.safetensors")
@@ -41,6 +52,12 @@ class Entry:
         Millions of parameters.
     summary : str
         What it is good for.
+    official : str
+        File in the repository that is fetched and converted, where there is none in transformers' format.
+    input_size : int
+        Side in pixels that it was trained for.
+    terms : str
+        What the licence asks for or forbids, in one sentence.
     """
 
     name: str
@@ -48,6 +65,9 @@ class Entry:
     megabytes: int
     parameters: float
     summary: str
+    official: str = ""
+    input_size: int = 1024
+    terms: str = "Any use; keep the licence with copies."
 
 
 ZOO: Final = {
@@ -57,12 +77,37 @@ ZOO: Final = {
         Entry("facebook/sam2.1-hiera-small", "Apache-2.0", 184, 46.0, "SAM 2.1, slightly more exact than tiny."),
         Entry("facebook/sam2.1-hiera-base-plus", "Apache-2.0", 324, 80.8, "SAM 2.1, the balance on a small GPU."),
         Entry("facebook/sam2.1-hiera-large", "Apache-2.0", 898, 224.4, "SAM 2.1, the most exact; wants a GPU."),
+        Entry("facebook/sam2-hiera-tiny", "Apache-2.0", 156, 38.9, "SAM 2 of July 2024, tiny.", "sam2_hiera_tiny.pt"),
+        Entry(
+            "facebook/sam2-hiera-small", "Apache-2.0", 184, 46.0, "SAM 2 of July 2024, small.", "sam2_hiera_small.pt"
+        ),
+        Entry(
+            "facebook/sam2-hiera-base-plus",
+            "Apache-2.0",
+            324,
+            80.8,
+            "SAM 2 of July 2024, base-plus.",
+            "sam2_hiera_base_plus.pt",
+        ),
+        Entry(
+            "facebook/sam2-hiera-large", "Apache-2.0", 898, 224.4, "SAM 2 of July 2024, large.", "sam2_hiera_large.pt"
+        ),
+        Entry(
+            "wanglab/MedSAM2",
+            "CC-BY-SA-4.0",
+            156,
+            38.9,
+            "SAM 2.1 tiny, fine-tuned on CT, MRI, PET and ultrasound.",
+            "MedSAM2_latest.pt",
+            512,
+            "Name the authors; what you derive from the weights must carry the same licence.",
+        ),
     )
 }
 """Sizes and parameter counts as published in the SAM 2 repository's README (2024-12)."""
 
-BUILT_IN: Final = ("classical",)
-"""Models that need no file."""
+BUILT_IN: Final = ("bundled", "classical")
+"""Models that come with the package."""
 
 
 def models_folder() -> Path:
@@ -120,23 +165,42 @@ def fetch(name: str, *, revision: str = "main", report: Callable[[str], None] = 
         If the hub cannot be reached; the message says how to bring the files by hand.
     """
     entry = _entry(name)
+    if name not in ZOO:
+        raise UserInputError(f"{name} was imported from a file; there is nothing to fetch.")
     folder = folder_of(name)
+    files = (entry.official,) if entry.official else FILES
     try:
         from huggingface_hub import HfApi, hf_hub_download
 
         commit = HfApi().model_info(name, revision=revision, timeout=20).sha
         report(f"Fetching {name} at {commit} ({entry.megabytes} MB, {entry.license}).")
-        for file in FILES:
+        for file in files:
             hf_hub_download(name, file, revision=commit, local_dir=folder)
     except Exception as error:
         # The hub's client raises a dozen kinds for "no network"; for the user they are one.
+        then = (
+            f"and run 'napari-sam2 models import {entry.official}'."
+            if entry.official
+            else f"copy them into {folder} and run 'napari-sam2 models verify {name}'."
+        )
         raise EnvironmentLacksError(
             f"{name} could not be fetched ({type(error).__name__}); on a machine with internet download "
-            f"config.json and model.safetensors from https://huggingface.co/{name}, copy them into {folder} "
-            f"and run 'napari-sam2 models verify'."
+            f"{' and '.join(files)} from https://huggingface.co/{name}, {then}"
         ) from error
+    if entry.official:
+        return _convert_fetched(entry, folder, str(commit))
     hashes = {file: sha256_of(folder / file) for file in FILES}
-    (folder / MANIFEST).write_text(json.dumps({"name": name, "revision": commit, "sha256": hashes}, indent=1) + "\n")
+    _write_manifest(folder, {"name": name, "revision": commit, "license": entry.license, "sha256": hashes})
+    return folder
+
+
+def _convert_fetched(entry: Entry, folder: Path, commit: str) -> Path:
+    from napari_sam2.models.sam2.official import convert_official
+
+    fetched = folder / entry.official
+    convert_official(fetched, folder, input_size=entry.input_size, license_id=entry.license)
+    fetched.unlink()
+    _write_manifest(folder, {**_read_manifest(folder), "name": entry.name, "revision": commit})
     return folder
 
 
@@ -159,7 +223,7 @@ def verify(name: str) -> dict[str, str]:
     pinned = manifest.get("sha256")
     if not isinstance(pinned, dict):
         manifest = {"name": name, "revision": "", "sha256": hashes}
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        _write_manifest(folder, manifest)
         return hashes
     for file, found in hashes.items():
         if pinned.get(file) != found:
@@ -167,8 +231,62 @@ def verify(name: str) -> dict[str, str]:
     return hashes
 
 
+def describe(name: str) -> str:
+    """What a person should know before `fetch`: size, licence and its terms, in one sentence each.
+
+    Raises
+    ------
+    UserInputError
+        If there is no such model.
+    """
+    entry = _entry(name)
+    return f"{name}: {entry.summary} {entry.megabytes} MB to download. Licence {entry.license}: {entry.terms}"
+
+
+def import_checkpoint(path: Path, name: str = "", *, input_size: int | None = None) -> Path:
+    """Convert an official ``.pt`` checkpoint; it can be loaded by `name` or folder afterwards.
+
+    Parameters
+    ----------
+    path : Path
+        A file of Meta's or MedSAM2's layout.
+    name : str
+        What the user will type; the file's name without its ending by default.
+    input_size : int, optional
+        Side in pixels it was trained for; 512 for MedSAM2's files, 1024 for all others by default.
+
+    Returns
+    -------
+    Path
+        The folder of the converted checkpoint.
+
+    Raises
+    ------
+    UserInputError
+        If there is no such file, or the name is taken by the zoo.
+    ModelError
+        If the file holds more than weights, or weights of another network.
+    """
+    from napari_sam2.models.sam2.official import convert_official
+
+    name = name or path.stem
+    if not path.is_file():
+        raise UserInputError(f"There is no file {path}.")
+    if name in ZOO or name in BUILT_IN or Path(name).name != name:
+        raise UserInputError(f"{name!r} cannot be the name of an imported model; give another one.")
+    medsam = "medsam2" in path.name.lower()
+    size = input_size or (512 if medsam else 1024)
+    return convert_official(
+        path, folder_of(name), input_size=size, license_id=ZOO["wanglab/MedSAM2"].license if medsam else ""
+    )
+
+
 def _entry(name: str) -> Entry:
     if name not in ZOO:
+        imported = folder_of(name)
+        if all((imported / file).is_file() for file in FILES):
+            license_id = str(_read_manifest(imported).get("license", ""))
+            return Entry(name, license_id, 0, 0.0, "An imported checkpoint.", terms="See where it came from.")
         raise UserInputError(
             f"There is no model {name!r}; give a folder with a checkpoint, or one of {', '.join((*BUILT_IN, *ZOO))}."
         )
@@ -181,3 +299,7 @@ def _read_manifest(folder: Path) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return manifest if isinstance(manifest, dict) else {}
+
+
+def _write_manifest(folder: Path, manifest: dict[str, object]) -> None:
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

@@ -103,6 +103,11 @@ class Sam2Model:
         self._precision = Precision(self.device, half_of(self.device) if half else torch.float32)
         self._parts: dict[torch.dtype, tuple[Encoder, MemoryAttention]] = {}
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type it multiplies in."""
+        return self._precision.dtype
+
     def at_size(self, size: int) -> Sam2Model:
         """The same weights, looking at views of another size."""
         if size == self.input_size:

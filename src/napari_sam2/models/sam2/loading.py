@@ -77,7 +77,9 @@ def load_sam2(
     if not weights.is_file():
         raise ModelError(f"{folder.name} holds no {WEIGHTS}; other weight formats can run code and are not read.")
     quiet = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     try:
         network, report = Sam2VideoModel.from_pretrained(
             folder, config=config, use_safetensors=True, local_files_only=True, output_loading_info=True
@@ -87,6 +89,8 @@ def load_sam2(
         raise ModelError(f"{folder.name}/{WEIGHTS} cannot be read ({error}); fetch or copy it again.") from error
     finally:
         transformers_logging.set_verbosity(quiet)
+        if bars:
+            transformers_logging.enable_progress_bar()
     _refuse_mismatch(folder.name, report)
     known = card or ModelCard(folder.name, "sam2", summary="A SAM 2 checkpoint from a local folder.")
     full_card = ModelCard(known.name, known.kind, known.revision, sha256_of(weights), known.license, known.summary)
