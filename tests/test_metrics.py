@@ -53,6 +53,17 @@ def test_figures_equal_those_of_monai(name):
     np.testing.assert_allclose(ours, MONAI[name], rtol=2e-6)
 
 
+def test_a_mask_deep_inside_another_has_a_surface_distance_where_simpleitk_sees_none():
+    outer = np.zeros((20, 20, 20), bool)
+    outer[2:18, 2:18, 2:18] = True
+    inner = np.zeros_like(outer)
+    inner[8:12, 8:12, 8:12] = True
+    hollow = outer & ~inner
+    found = agreement(outer, hollow, (1, 1, 1))
+    # Of the surface around the hollow, the farthest voxels lie five steps inside the outer mask.
+    assert found.hd_mm == pytest.approx(5)
+
+
 @pytest.mark.parametrize("name", MONAI)
 def test_overlap_and_hausdorff_distance_equal_those_of_simpleitk(name):
     one, other = masks(name)

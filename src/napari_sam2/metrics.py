@@ -43,7 +43,9 @@ class Agreement:
     hd95_pooled_mm : float
         The 95th percentile of both directions' distances together (often a little smaller).
     hd_mm : float
-        Hausdorff distance: the largest surface distance.
+        Hausdorff distance: the largest surface distance. SimpleITK's filter measures from all voxels,
+        of which those inside the other mask have distance 0, and can give less where one mask lies
+        deep inside the other.
     assd_mm : float
         Mean of both directions' surface distances together.
     nsd : float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import shutil
 import signal
@@ -14,10 +15,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from napari_sam2.errors import EnvironmentLacksError, GeometryError, ImageFileError, UserInputError
+from napari_sam2.errors import EnvironmentLacksError, ImageFileError, UserInputError
 from napari_sam2.io import read_labels, read_volume, write_labels
 from napari_sam2.io.atomic import STALE_SECONDS
-from napari_sam2.io.labels import check_source_unchanged
+from napari_sam2.io.labels import source_has_changed
 from napari_sam2.io.sidecar import Provenance, write_sidecars
 
 SHAPE = (24, 20, 16)
@@ -145,16 +146,18 @@ def test_an_input_output_error_while_reading_is_reported_by_name(scan, monkeypat
         read_volume(scan)
 
 
-def test_saving_beside_a_source_that_changed_is_refused(scan, volume):
-    check_source_unchanged(volume)
+def test_a_source_that_changed_since_it_was_opened_is_noticed_and_recorded(tmp_path, scan, volume):
+    assert not source_has_changed(volume)
     nib.save(nib.Nifti1Image(np.zeros(SHAPE, np.int16), np.diag([-1.0, 1, 2, 1])), scan)
-    with pytest.raises(GeometryError, match="has changed on disk"):
-        check_source_unchanged(volume)
+    assert source_has_changed(volume)
+    out = write_labels(filled(1), volume, tmp_path / "out.nii.gz")
+    json_path, _ = write_sidecars(out, filled(1), volume, Provenance())
+    assert json.loads(json_path.read_text())["Source"]["ChangedSinceOpened"] is True
 
 
-def test_a_source_that_is_gone_or_has_no_file_does_not_stop_saving(tmp_path, scan, volume):
+def test_a_source_that_is_gone_does_not_stop_saving(tmp_path, scan, volume):
     scan.unlink()
-    check_source_unchanged(volume)
+    assert not source_has_changed(volume)
     np.testing.assert_array_equal(read_labels(write_labels(filled(1), volume, tmp_path / "o.nii"), volume), filled(1))
 
 

@@ -288,3 +288,54 @@ def test_closing_lets_go_of_the_volume(ball_bench):
     ball_bench.settle()
     gc.collect()
     assert session() is None
+
+
+def test_a_points_layer_of_ones_own_is_taken_and_followed(ball_bench):
+    annotation = ball_bench.controller.annotation
+    world = [ball_bench.world(CENTRE), ball_bench.world(CENTRE + (7, 8, 0))]
+    points = ball_bench.viewer.add_points(
+        world, features={"polarity": ["positive", "negative"]}, units=annotation.image.units
+    )
+    ball_bench.viewer.layers.selection.active = points
+    ball_bench.controller.actions.use_layer()
+    ball_bench.settle()
+    assert [p.positive for p in annotation.object(1).prompts] == [True, False]
+    assert np.allclose(annotation.object(1).prompts[0].voxel, CENTRE)
+    points.add(ball_bench.world(CENTRE + (2, 0, 0)))
+    ball_bench.settle()
+    assert len(annotation.object(1).prompts) == 3
+    points.selected_data = {1}
+    points.remove_selected()
+    ball_bench.settle()
+    assert len(annotation.object(1).prompts) == 2
+    assert len(points.data) == 2
+
+
+def test_a_shapes_layer_of_ones_own_gives_boxes_and_masks_to_its_objects(ball_bench):
+    annotation = ball_bench.controller.annotation
+    to_data = annotation.shown.grid.to_data
+    low, high = LOW, HIGH
+    corners = to_data([low, (high[0], low[1], low[2]), high, (low[0], high[1], low[2])])
+    triangle = to_data([low + (0, 0, 3), (high[0], low[1], low[2] + 3), high + (0, 0, 3)])
+    shapes = ball_bench.viewer.add_shapes(
+        [corners, triangle],
+        shape_type=["rectangle", "polygon"],
+        features={"object_id": [3, 4]},
+        scale=annotation.image.scale,
+        units=annotation.image.units,
+    )
+    ball_bench.viewer.layers.selection.active = shapes
+    ball_bench.controller.actions.use_layer()
+    ball_bench.settle()
+    assert annotation.object(3).prompts[0].low == tuple(low)
+    assert annotation.object(4).n_voxels > 80
+
+
+def test_a_layer_that_cannot_be_used_is_explained(ball_bench):
+    layer = ball_bench.viewer.add_points([[1, 2]], units=("mm", "mm"), axis_labels=("j", "i"))
+    ball_bench.viewer.layers.selection.active = layer
+    ball_bench.controller.actions.use_layer()
+    assert "2 axes" in ball_bench.controller.status
+    ball_bench.viewer.layers.selection.active = ball_bench.controller.annotation.image
+    ball_bench.controller.actions.use_layer()
+    assert "neither a Points nor a Shapes" in ball_bench.controller.status

@@ -164,7 +164,7 @@ def test_the_table_renames_and_finishes_objects(window):
     wait_for(lambda: window.object().protected)
     press(window.viewer, Qt.Key.Key_N)
     assert window.controller.current_object == 2
-    assert table.rowCount() == 2
+    wait_for(lambda: table.rowCount() == 2)
 
 
 def test_an_error_is_a_notification_and_the_next_click_works(window):

@@ -9,6 +9,7 @@ import tifffile
 
 from napari_sam2.errors import PromptError, UserInputError
 from napari_sam2.io.geojson import read_geojson
+from napari_sam2.models import DEFAULT_MODEL
 from napari_sam2.slides.command import segment_slide
 from tests.slides.conftest import ComponentModel, stained, write_ome
 
@@ -48,7 +49,7 @@ def test_prompts_become_objects_that_qupath_can_read(slide_path, prompts, tmp_pa
     assert iou(left.geometry, truth(*DISCS[0])) > 0.9
     assert iou(second.geometry, truth(*DISCS[2])) > 0.9
     assert left.measurements["Area µm^2"] == pytest.approx(left.geometry.area * 0.25)
-    assert left.metadata["model"] == "classical"
+    assert left.metadata["model"] == DEFAULT_MODEL
 
 
 def test_refining_brings_an_outline_closer_to_the_truth(slide_path, prompts, tmp_path):

@@ -80,6 +80,7 @@ def segment(
     napari-sam2 segment ct.nii.gz -o liver.nii.gz --box 40,30,60,90,80,60
     """
     from napari_sam2.io import check_output, read_volume
+    from napari_sam2.io.labels import source_has_changed
     from napari_sam2.journal import Journal
     from napari_sam2.models import load_model
     from napari_sam2.provenance import check_sidecars, save_session
@@ -106,6 +107,8 @@ def segment(
     if journal is not None:
         journal.close()
     settings = {"direction": direction, "slices": [wanted.start, wanted.stop] if wanted else None}
+    if source_has_changed(scan):
+        errors.print(f"note: {scan.source.name} has changed on disk since it was opened; check that the labels fit.")
     written = save_session(session, output, overwrite=overwrite, settings=settings)
     _report(session, written, seconds, as_json)
     if methods:

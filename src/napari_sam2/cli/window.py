@@ -35,5 +35,5 @@ def open_window(
     viewer.open(str(image), plugin="napari-sam2")
     if labels is not None:
         viewer.open(str(labels), plugin="napari-sam2", layer_type="labels")
-    viewer.window.add_plugin_dock_widget("napari-sam2", "SAM 2")
+    viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
     napari.run()

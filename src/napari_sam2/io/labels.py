@@ -23,9 +23,9 @@ __all__ = [
     "WRITABLE",
     "check_labels_fit",
     "check_output",
-    "check_source_unchanged",
     "read_labels",
     "read_named_labels",
+    "source_has_changed",
     "write_labels",
 ]
 
@@ -181,24 +181,16 @@ def check_output(path: str | os.PathLike[str], volume: Volume, *, overwrite: boo
     return target
 
 
-def check_source_unchanged(volume: Volume) -> None:
-    """Refuse to go on with an image whose file is no longer the one that was read.
+def source_has_changed(volume: Volume) -> bool:
+    """Whether the image's file is no longer the one that was read, by its hash.
 
-    Labels drawn on the old content would be saved beside the new one. A source without a file, or
-    whose file is gone, passes: nothing contradicts it.
-
-    Raises
-    ------
-    GeometryError
-        If the file's hash has changed.
+    Labels drawn on the old content would then lie beside the new one: say so before saving. A source
+    without a file, or whose file is gone, has not changed: nothing contradicts it.
     """
     source = volume.source
     if not source.files or not all(file.is_file() for file in source.files):
-        return
-    if sha256_of(*source.files) != source.sha256:
-        raise GeometryError(
-            f"{source.name} has changed on disk since it was opened; open it again and check that the labels fit."
-        )
+        return False
+    return sha256_of(*source.files) != source.sha256
 
 
 def check_labels_fit(labels: Volume, volume: Volume) -> None:

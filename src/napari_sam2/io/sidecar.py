@@ -192,8 +192,11 @@ def _facts(
 
 
 def _source_facts(volume: Volume) -> dict[str, Any]:
+    from napari_sam2.io.labels import source_has_changed
+
     facts: dict[str, Any] = {
         "sha256": volume.source.sha256,
+        "ChangedSinceOpened": source_has_changed(volume),
         "Format": volume.source.file_format,
         "Shape": list(volume.shape),
         "DataType": str(volume.voxels.dtype),

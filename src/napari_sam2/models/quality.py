@@ -58,8 +58,9 @@ QUALITIES: Final = {
         Quality(
             "balanced",
             512,
+            # Twice the object: as exact as 1024 pixels on the whole slice up to a quarter of its side.
             # Smaller views would give a voxel more than two cells of the mask grid, which helps nothing.
-            ViewPolicy(zoom=True, min_side=512 / CELLS_PER_PIXEL / 2, slack=1.6),
+            ViewPolicy(zoom=True, factor=2.0, follow_factor=2.0, min_side=512 / CELLS_PER_PIXEL / 2, slack=1.6),
             False,
             "512 pixels on a square around the object, which follows it.",
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_sam2.errors import UserInputError
 from napari_sam2.plugin.planes import show_plane, show_slice
 
 if TYPE_CHECKING:
@@ -47,6 +48,20 @@ class Actions:
     def stop(self) -> None:
         """End the run; what is there stays."""
         self._controller.propagation.stop()
+
+    def use_layer(self) -> None:
+        """Take the active Points or Shapes layer as prompts."""
+        controller = self._controller
+        annotation, layer = controller.annotation, controller.viewer.layers.selection.active
+        if annotation is None or layer is None or layer in annotation.layers:
+            controller.say("Select a Points or Shapes layer of your own, then use it as prompts.")
+            return
+        try:
+            count = annotation.borrowing.use(layer, controller.current_object)
+        except UserInputError as error:
+            controller.say(str(error))
+            return
+        controller.say(f"{layer.name}: {count} prompt{'' if count == 1 else 's'} taken; changes are followed.")
 
     def next_doubt(self) -> None:
         """Go to the most doubtful slice."""

@@ -14,6 +14,7 @@ from weakref import ref
 from psygnal import Signal
 
 from napari_sam2.errors import NapariSam2Error
+from napari_sam2.plugin.borrowing import Borrowing
 from napari_sam2.plugin.painting import Painting
 from napari_sam2.plugin.prompt_layers import PromptLayers
 from napari_sam2.plugin.result_layer import ResultLayer
@@ -55,6 +56,8 @@ class Annotation:
         Its journal.
     thread : InferenceThread
         Who does the work.
+    is_ct : bool
+        Whether intensities are Hounsfield units, so that presets mean something.
     """
 
     changed = Signal()
@@ -74,10 +77,14 @@ class Annotation:
         session: Session,
         autosave: Autosave,
         thread: InferenceThread,
+        *,
+        is_ct: bool = False,
     ) -> None:
         self.image = image
         self.shown = shown
         self.snapshot = session.snapshot()
+        self.auto_window = session.window
+        self.is_ct = is_ct
         self.autosave = autosave
         self.earlier = autosave.earlier
         self.closed = False
@@ -92,7 +99,8 @@ class Annotation:
         self._sent: dict[int, list[Prompt]] = {}
         self._masks: dict[int, list[MaskPrompt]] = {}
         self._first_axis: dict[int, int] = {}
-        self.painting = Painting(self)
+        self.painting = Painting(self, thread.mailbox)
+        self.borrowing = Borrowing(self)
         self.prompts.edited.connect(self.send_prompts)
         self.prompts.drawn.connect(self.give_masks)
 
@@ -106,6 +114,7 @@ class Annotation:
         self.closed = True
         self.prompts.close()
         self.painting.close()
+        self.borrowing.close()
         self._thread.request(self.autosave.close, lambda _: None, lambda _: None)
         # A request that is still waiting finds no session and does nothing.
         self._session = None
@@ -160,7 +169,7 @@ class Annotation:
             # Something was done: the earlier journal is no longer on offer.
             self.earlier = None
         before, self.snapshot = self.snapshot, snapshot
-        self.result.show(before, snapshot)
+        self.result.show(before, snapshot, self.slice_on_view())
         self.changed.emit()
 
     def show_results(self, results: Iterable[SliceResult]) -> None:
@@ -174,7 +183,7 @@ class Annotation:
             objects[result.object_id] = replace(obj, results={**obj.slices, result.index: result})
             slices.add((result.axis, result.index))
         self.snapshot = replace(self.snapshot, objects=MappingProxyType(objects))
-        self.result.paint(self.snapshot, slices)
+        self.result.paint(self.snapshot, slices, self.slice_on_view())
         self.changed.emit()
 
     def send_prompts(self) -> None:
@@ -230,10 +239,14 @@ class Annotation:
 
         self.ask(work, lambda _: self.restore_prompts(), failed=failed)
 
+    def slice_on_view(self) -> tuple[int, int] | None:
+        """The voxel axis and slice index that the canvas shows, or None in 3-D view."""
+        viewer = self._viewer()
+        return None if viewer is None else self.shown.grid.slice_on_view(self.image, viewer.dims)
+
     def axis_on_view(self) -> int:
         """The voxel axis across which the canvas shows slices; the default one in 3-D view."""
-        viewer = self._viewer()
-        on_view = None if viewer is None else self.shown.grid.slice_on_view(self.image, viewer.dims)
+        on_view = self.slice_on_view()
         return self.shown.volume.default_slice_axis if on_view is None else on_view[0]
 
     def use_window(self, window: Window) -> None:

@@ -24,6 +24,7 @@ from napari_sam2.plugin.reviewing import Reviewing
 from napari_sam2.plugin.saving import NeedsReferenceError, save_annotation
 from napari_sam2.plugin.volumes import ShownVolume, layer_name_stem, shown_volume
 from napari_sam2.plugin.windowing import AUTO, show_window
+from napari_sam2.window import is_ct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -228,14 +229,15 @@ class Controller:
         self.say(f"Opening {image.name} ...")
         leading = tuple(int(s) for s in self.viewer.dims.current_step[: max(0, image.ndim - 3)])
 
-        def work() -> tuple[ShownVolume, Session, Autosave]:
+        def work() -> tuple[ShownVolume, Session, Autosave, bool]:
             from napari_sam2.session import Session
 
             shown = shown_volume(image, leading)
             session = Session(shown.volume, self.models.get())
-            return shown, session, Autosave(session)
+            ct = not shown.volume.is_rgb and is_ct(shown.volume)
+            return shown, session, Autosave(session), ct
 
-        def done(answer: tuple[ShownVolume, Session, Autosave]) -> None:
+        def done(answer: tuple[ShownVolume, Session, Autosave, bool]) -> None:
             if image is self._opening and image in self.viewer.layers:
                 self._opening = None
                 self._begin(image, *answer)
@@ -249,8 +251,8 @@ class Controller:
 
         self.thread.request(work, done, failed, key=(id(self), "open"))
 
-    def _begin(self, image: Image, shown: ShownVolume, session: Session, autosave: Autosave) -> None:
-        annotation = Annotation(self.viewer, image, shown, session, autosave, self.thread)
+    def _begin(self, image: Image, shown: ShownVolume, session: Session, autosave: Autosave, ct: bool) -> None:
+        annotation = Annotation(self.viewer, image, shown, session, autosave, self.thread, is_ct=ct)
         if not self._annotations and shown.volume.oriented and self.viewer.dims.ndisplay == 2:
             show_plane(self.viewer, image, shown, shown.volume.plane_name(session.axis))
         self._annotations[image] = annotation

@@ -41,9 +41,9 @@ class HoverPreview:
         self._controller = controller
         self._viewer = ref(viewer)
         self._layer: Labels | None = None
-        self._shape: tuple[int, int] = (0, 0)
         self._generation = 0
         self.enabled = False
+        self.n_shown = 0
 
     def toggle(self) -> None:
         """Switch the preview on or off."""
@@ -107,6 +107,7 @@ class HoverPreview:
             self._layer.data[...] = array
             self._layer.refresh(thumbnail=False, highlight=False, extent=False)
         self._place(annotation, axis, index)
+        self.n_shown += 1
 
     def _place(self, annotation: Annotation, axis: int, index: int) -> None:
         """Put the thin layer onto its slice."""

@@ -56,6 +56,7 @@ ACTIONS: Final = (
     Action("propagate_backward", "Back", "Shift+B", "Carry the object towards lower slices."),
     Action("propagate_forward", "Forward", "Shift+G", "Carry the object towards higher slices."),
     Action("stop", "Stop", "Esc", "End the run; what is there stays."),
+    Action("use_layer", "Use layer", "U", "Take the selected Points or Shapes layer as prompts, and follow it."),
     Action("next_doubt", "Next doubt", "J", "Go to the most doubtful slice that was not looked at yet."),
     Action("accept_slice", "Accept", "K", "Accept this slice as it is (again: reopen); nothing overwrites it."),
     Action("toggle_preview", "Preview", "H", "Show under the mouse what a click would give, or stop showing it."),

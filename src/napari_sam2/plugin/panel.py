@@ -35,7 +35,7 @@ __all__ = ["SegmentPanel"]
 SEEN = "as shown"
 """Name of a window that was set on the canvas by hand."""
 
-TABLE_DELAY_MS = 60
+TABLE_DELAY_MS = 120
 """How long the table waits for further changes before it shows them."""
 
 WINDOW_DELAY_MS = 300
@@ -149,6 +149,7 @@ class SegmentPanel(QScrollArea):
         history.addWidget(action_button("redo", actions.redo))
         layout.addLayout(history)
         layout.addWidget(self.run)
+        layout.addWidget(action_button("use_layer", actions.use_layer))
         layout.addWidget(self.strip)
         review = QHBoxLayout()
         review.addWidget(action_button("next_doubt", actions.next_doubt))
@@ -170,7 +171,7 @@ class SegmentPanel(QScrollArea):
         self.images.activated.connect(self._on_image_chosen)
         for name in available_models():
             self.model.addItem(name)
-        self.model.setCurrentText(controller.models.name)
+        self._show_model()
         self.model.activated.connect(self._on_model_chosen)
         self.table.chosen.connect(controller.select_object)
         self.table.renamed.connect(lambda i, name: self._with_annotation("rename", i, name))
@@ -205,6 +206,12 @@ class SegmentPanel(QScrollArea):
 
     def _on_image_chosen(self, number: int) -> None:
         self.controller.use_image(self.images.itemData(number))
+
+    def _show_model(self) -> None:
+        name = self.controller.models.name
+        if self.model.findText(name) < 0:
+            self.model.addItem(name)
+        self.model.setCurrentText(name)
 
     def _on_model_chosen(self) -> None:
         choice = self.controller.models.choice
@@ -279,6 +286,7 @@ class SegmentPanel(QScrollArea):
         controller = self.controller
         self._show_strip()
         self._show_window()
+        self._show_model()
         self.resume.offer(None if controller.annotation is None else controller.annotation.earlier)
         self.table.show_rows(object_rows(controller.annotation, controller.current_object), controller.current_object)
 

@@ -165,6 +165,18 @@ class PromptLayers:
         self._remove_boxes(set(range(len(self.boxes.data))))
         self.write_rows([(owner, prompt) for owner, given in prompts.items() for prompt in given])
 
+    def exchange(self, old: Sequence[tuple[int, Prompt]], new: Sequence[tuple[int, Prompt]]) -> None:
+        """Take some prompts out and put others in, as one edit."""
+        rows = [(owner, prompt) for owner, given in self.read().items() for prompt in given]
+        for row in old:
+            if row in rows:
+                rows.remove(row)
+        kept: dict[int, list[Prompt]] = {}
+        for owner, prompt in [*rows, *new]:
+            kept.setdefault(owner, []).append(prompt)
+        self.write(kept)
+        self.edited.emit()
+
     def write_rows(self, rows: Sequence[tuple[int, Prompt]]) -> None:
         """Append prompts with their objects, without reporting an edit; masks are not shown here."""
         click_defaults, box_defaults = self.clicks.feature_defaults.copy(), self.boxes.feature_defaults.copy()

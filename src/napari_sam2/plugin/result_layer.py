@@ -79,21 +79,28 @@ class ResultLayer:
         """Red, green, blue of an object."""
         return PALETTE[(object_id - 1) % len(PALETTE)]
 
-    def paint(self, snapshot: SessionSnapshot, slices: Iterable[tuple[int, int]]) -> None:
-        """Show (axis, index) slices as the snapshot has them, and draw once."""
+    def paint(
+        self, snapshot: SessionSnapshot, slices: Iterable[tuple[int, int]], on_view: tuple[int, int] | None = None
+    ) -> None:
+        """Show (axis, index) slices as the snapshot has them, and draw once.
+
+        With the slice `on_view` known, nothing is drawn when it was not painted.
+        """
         volume, voxels = self._shown.volume, self._shown.grid.stored(self.layer.data)
         objects = [obj.masks for obj in snapshot.objects.values()]
-        painted = False
+        seen = False
         for axis, index in slices:
             labels = compose_slice(volume, objects, axis, index, snapshot.overlap)
             volume.plane(axis).take(voxels, index)[...] = labels
-            painted = True
-        if painted:
+            seen = seen or on_view is None or on_view[0] != axis or on_view[1] == index
+        if seen:
             self.layer.refresh(thumbnail=False, highlight=False, extent=False)
 
-    def show(self, before: SessionSnapshot | None, after: SessionSnapshot) -> None:
+    def show(
+        self, before: SessionSnapshot | None, after: SessionSnapshot, on_view: tuple[int, int] | None = None
+    ) -> None:
         """Repaint what differs between two snapshots."""
-        self.paint(after, changed_slices(before, after))
+        self.paint(after, changed_slices(before, after), on_view)
 
 
 def changed_slices(before: SessionSnapshot | None, after: SessionSnapshot) -> set[tuple[int, int]]:

@@ -86,7 +86,7 @@ class Reviewing:
         annotation = self._controller.annotation
         if annotation is None:
             return None
-        return annotation.shown.grid.slice_on_view(annotation.image, self._controller.viewer.dims)
+        return annotation.slice_on_view()
 
     def forget(self) -> None:
         """Begin anew, for another image."""

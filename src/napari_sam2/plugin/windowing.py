@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from napari_sam2.window import CT_PRESETS, Window, choose_window, is_ct
+from napari_sam2.window import CT_PRESETS, Window, choose_window
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -20,14 +20,13 @@ AUTO: Final = "auto"
 
 def window_names(annotation: Annotation | None) -> list[str]:
     """Windows to choose from: presets only for CT, where intensities mean the same in every scan."""
-    if annotation is None or annotation.shown.volume.is_rgb:
-        return [AUTO]
-    return [AUTO, *CT_PRESETS] if is_ct(annotation.shown.volume) else [AUTO]
+    return [AUTO, *CT_PRESETS] if annotation is not None and annotation.is_ct else [AUTO]
 
 
 def show_window(annotation: Annotation, spec: str) -> Window:
     """Show a window on the canvas, and let the model see the same."""
-    window = choose_window(annotation.shown.volume, spec)
+    # The automatic window was found when the volume was opened: looking at all voxels takes time.
+    window = annotation.auto_window if spec == AUTO else choose_window(annotation.shown.volume, spec)
     _set_limits(annotation.image, window)
     annotation.use_window(window)
     return window

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QGridLayout, QProgressBar, QWidget
+from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_sam2.plugin.views.buttons import action_button
+from napari_sam2.plugin.views.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from napari_sam2.plugin.actions import Actions
@@ -31,8 +32,7 @@ class RunBox(QWidget):
         self.back = action_button("propagate_backward", actions.propagate_backward)
         self.forward = action_button("propagate_forward", actions.propagate_forward)
         self.stop = action_button("stop", actions.stop)
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(True)
+        self.bar = ProgressBar()
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.both, 0, 0, 1, 2)
@@ -55,9 +55,7 @@ class RunBox(QWidget):
             widget.setVisible(visible)
         if progress is None:
             return
-        # Nothing is known before the first slice: a maximum of 0 makes the bar a busy one.
-        self.bar.setMaximum(progress.total)
-        self.bar.setValue(progress.done)
         left = progress.seconds_left
         wait = "" if math.isnan(left) else f", at most {left:.0f} s left"
-        self.bar.setFormat(f"%v of %m slices{wait}")
+        of = f" of {progress.total}" if progress.total else ""
+        self.bar.show_progress(progress.done / max(1, progress.total), f"{progress.done}{of} slices{wait}")

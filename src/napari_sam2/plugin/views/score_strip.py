@@ -16,7 +16,7 @@ _SURE: Final = (0.35, 0.55, 0.75)
 _DOUBT: Final = (0.98, 0.45, 0.10)
 """Blue to orange, told apart in every common kind of colour vision."""
 
-_HEIGHT: Final = 30
+_HEIGHT: Final = 44
 
 
 class ScoreStrip(QWidget):

@@ -1,0 +1,142 @@
+"""Measure the panel in a real window: press-to-drawn of clicks and hovers, event-loop gaps of a run.
+
+xvfb-run -a python benchmarks/plugin_latency.py [--model NAME] [--clicks 30]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", default="")
+    parser.add_argument("--clicks", type=int, default=30)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["NAPARI_SAM2_SESSIONS"] = folder
+        os.environ.setdefault("NAPARI_CONFIG", str(Path(folder) / "settings.yaml"))
+        measure(given.model, given.clicks)
+
+
+def measure(model: str, n_clicks: int) -> None:
+    import napari
+    from napari.utils.notifications import notification_manager
+    from qtpy.QtCore import QTimer
+    from tests.plugin.driving import SHIFT, QTest, canvas, canvas_position, click, drag, pump, wait_for
+
+    from napari_sam2.plugin.models import ModelChoice
+
+    notification_manager.__enter__()
+    viewer = napari.Viewer()
+    viewer.window.resize(1300, 850)
+    viewer.open_sample("napari-sam2", "ct_abdomen")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
+    controller = panel.controller
+    wait_for(lambda: controller.annotation is not None)
+    if model:
+        controller.use_model(ModelChoice(model, "cpu"))
+    wait_for(lambda: controller.thread.idle)
+    pump(0.5)
+    annotation = controller.annotation
+    drawn, painted = [], []
+    annotation.result.layer.events.set_data.connect(lambda _: painted.append(time.perf_counter()))
+    viewer.layers.events.inserted.connect(
+        lambda event: event.value.events.set_data.connect(lambda _: painted.append(time.perf_counter()))
+    )
+    viewer.window._qt_viewer.canvas._scene_canvas.events.draw.connect(lambda _: drawn.append(time.perf_counter()))
+
+    def world(i, j, k):
+        return annotation.image.data_to_world(annotation.shown.grid.to_data((i, j, k))[0])
+
+    def until_drawn(ready):
+        """Time of the first frame after the layer got its new mask."""
+        n = len(painted)
+        wait_for(ready)
+        wait_for(lambda: len(painted) > n and any(d >= painted[n] for d in drawn), 5)
+        return next(d for d in drawn if d >= painted[n])
+
+    rng = np.random.default_rng(0)
+    controller.actions.go_to_slice(2, 100)
+    pump(0.5)
+    clicks = []
+    for number in range(n_clicks):
+        if number % 5 == 0:
+            controller.actions.next_object()
+            pump(0.3)
+        obj = controller.current_object
+        before = len(annotation.object(obj).prompts)
+        i, j = 75 + rng.integers(-8, 8), 45 + rng.integers(-8, 8)
+        at = canvas_position(viewer, world(i, j, 100))
+        QTest.mouseMove(canvas(viewer), at)
+        pump(0.1)
+        began = time.perf_counter()
+        click(viewer, world(i, j, 100))
+        clicks.append(until_drawn(lambda: len(annotation.object(obj).prompts) > before) - began)
+        wait_for(lambda: controller.thread.idle and not controller.propagation.running)
+    # The helper itself waits 20 ms between moving the mouse and pressing.
+    tell("click, press to drawn", np.array(clicks) * 1000 - 20)
+
+    controller.actions.next_object()
+    controller.actions.toggle_preview()
+    pump(0.3)
+    hovers = []
+    for _ in range(n_clicks):
+        i, j = 75 + rng.integers(-10, 10), 45 + rng.integers(-10, 10)
+        asked = controller.hover.n_shown
+        began = time.perf_counter()
+        QTest.mouseMove(canvas(viewer), canvas_position(viewer, world(i, j, 100)))
+        try:
+            hovers.append(until_drawn(lambda: controller.hover.n_shown > asked) - began)
+        except AssertionError:
+            continue
+        pump(0.05)
+    tell("hover, move to drawn", np.array(hovers) * 1000)
+    controller.actions.toggle_preview()
+
+    gaps, last = [], [time.perf_counter()]
+
+    def tick():
+        now = time.perf_counter()
+        gaps.append(now - last[0])
+        last[0] = now
+
+    timer = QTimer()
+    timer.timeout.connect(tick)
+    drag(viewer, world(62, 30, 100), world(100, 75, 100), keys=SHIFT)
+    wait_for(lambda: annotation.object(controller.current_object).slices)
+    wait_for(lambda: controller.thread.idle)
+    pump(0.5)
+    timer.start(0)
+    pump(0.5)
+    gaps.clear()
+    last[0] = time.perf_counter()
+    controller.actions.propagate_both()
+    from qtpy.QtWidgets import QApplication
+
+    while controller.propagation.running:
+        QApplication.processEvents()
+    timer.stop()
+    tell("event-loop gap while propagating", np.array(gaps) * 1000)
+    print(controller.status)
+    viewer.close()
+
+
+def tell(what: str, milliseconds) -> None:
+    if len(milliseconds):
+        median, p95 = np.median(milliseconds), np.percentile(milliseconds, 95)
+        most = milliseconds.max()
+        print(f"{what:34s} n={len(milliseconds):5d} median {median:6.1f} ms  p95 {p95:6.1f}  max {most:6.1f}")
+
+
+if __name__ == "__main__":
+    main()
