@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from functools import partial
 
 import pytest
 import shapely
@@ -9,9 +10,10 @@ import tifffile
 
 from napari_sam2.errors import PromptError, UserInputError
 from napari_sam2.io.geojson import read_geojson
-from napari_sam2.models import DEFAULT_MODEL
-from napari_sam2.slides.command import segment_slide
+from napari_sam2.slides.command import segment_slide as segment_with
 from tests.slides.conftest import ComponentModel, stained, write_ome
+
+segment_slide = partial(segment_with, model="classical")
 
 DISCS = [(200, 200, 60), (200, 500, 60), (600, 400, 120)]
 
@@ -49,7 +51,7 @@ def test_prompts_become_objects_that_qupath_can_read(slide_path, prompts, tmp_pa
     assert iou(left.geometry, truth(*DISCS[0])) > 0.9
     assert iou(second.geometry, truth(*DISCS[2])) > 0.9
     assert left.measurements["Area µm^2"] == pytest.approx(left.geometry.area * 0.25)
-    assert left.metadata["model"] == DEFAULT_MODEL
+    assert left.metadata["model"] == "classical"
 
 
 def test_refining_brings_an_outline_closer_to_the_truth(slide_path, prompts, tmp_path):
