@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 EXTRAS := all,test
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint audit bench clean
+.PHONY: demo test lint screenshots audit bench clean
 
 demo: $(STAMP)
 	$(BIN)/napari-sam2 demo
@@ -20,6 +20,10 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The tutorial's pictures, from a real window driven by a script. Needs a display (or xvfb-run -a make screenshots).
+screenshots: $(STAMP)
+	$(BIN)/python docs/screenshots.py
 
 # Known vulnerabilities of what is installed; asks the network.
 audit: $(STAMP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,7 +94,10 @@ def drag(viewer: Any, start: Sequence[float], end: Sequence[float], button: Any 
 def press(viewer: Any, key: Any, keys: Any = NO_KEY) -> None:
     """Press a key with the canvas in focus."""
     # Shortcuts belong to the active window, and without a window manager nobody makes it active.
-    QApplication.setActiveWindow(viewer.window._qt_window)
+    with warnings.catch_warnings():
+        # Deprecated in Qt 6, without another way that works where nothing manages windows.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        QApplication.setActiveWindow(viewer.window._qt_window)
     canvas(viewer).setFocus()
     QTest.keyClick(canvas(viewer), key, keys)
     pump(0.02)

@@ -37,3 +37,9 @@ def test_every_command_of_the_manifest_is_an_action():
     functions = [c["python_name"].split(":")[1] for c in named if "commands:" in c["python_name"]]
     assert sorted(functions) == sorted(commands.__all__)
     assert all(hasattr(Actions, name) for name in functions)
+
+
+def test_the_key_card_of_the_tutorial_is_the_table_of_actions():
+    card = (TOP.parent / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    for key, told in key_help():
+        assert f"| {key} | {told[0].upper() + told[1:].rstrip('.')} |" in card, key

@@ -44,7 +44,7 @@ def doctor() -> None:
 def _facts() -> list[tuple[str, str]]:
     import torch
 
-    from napari_sam2.models.zoo import FILES, ZOO, folder_of, models_folder
+    from napari_sam2.models.zoo import BUILT_IN, FILES, ZOO, folder_of, models_folder
 
     facts = [
         ("napari-sam2", __version__),
@@ -55,7 +55,7 @@ def _facts() -> list[tuple[str, str]]:
     facts.append(("CUDA", torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no device"))
     facts.append(("MPS", "yes" if torch.backends.mps.is_available() else "no device"))
     here = [name for name in ZOO if all((folder_of(name) / file).is_file() for file in FILES)]
-    facts.append(("models here", ", ".join(["classical", *here])))
+    facts.append(("models here", ", ".join([*BUILT_IN, *here])))
     folder = models_folder()
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     facts.append(("free for models", f"{shutil.disk_usage(existing).free / 1e9:.1f} GB"))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from napari_sam2.errors import UserInputError
-from napari_sam2.models import DEFAULT_MODEL
 from napari_sam2.prompts import Box, ObjectPrompts, Point
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ Image = Annotated[Path, typer.Argument(help="The scan: NIfTI, NRRD, MetaImage, M
 Model = Annotated[
     str,
     typer.Option(
-        "--model", help=f"'{DEFAULT_MODEL}', a name of 'napari-sam2 models', or a folder.", metavar="NAME|PATH"
+        "--model", help="'bundled', 'classical', a name of 'napari-sam2 models', or a folder.", metavar="NAME|PATH"
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]

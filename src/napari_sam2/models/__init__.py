@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_MODEL", "load_model", "resolve_device"]
 
-DEFAULT_MODEL: Final = "classical"
-"""What runs when nobody chooses: needs no download."""
+DEFAULT_MODEL: Final = "bundled"
+"""What runs when nobody chooses: its weights come with the package."""
 
 
 def load_model(

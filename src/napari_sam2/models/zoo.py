@@ -106,8 +106,8 @@ ZOO: Final = {
 }
 """Sizes and parameter counts as published in the SAM 2 repository's README (2024-12)."""
 
-BUILT_IN: Final = ("classical",)
-"""Models that need no file."""
+BUILT_IN: Final = ("bundled", "classical")
+"""Models that come with the package."""
 
 
 def models_folder() -> Path:

@@ -279,7 +279,7 @@ class SegmentPanel(QScrollArea):
         image = self.controller.image
         if image is not None:
             source = file_behind(image)
-            folder = Path.cwd() if source is None else source.parent
+            folder = Path("~") if source is None else source.parent
             self.saving.suggest(folder / self.controller.suggested_file_name())
 
     def _show_objects(self) -> None:
@@ -299,7 +299,7 @@ class SegmentPanel(QScrollArea):
 
     def _save(self, path: Path | None = None, **how: Any) -> None:
         self.saving.ask("")
-        target = path or Path(self.saving.path.text())
+        target = path or self.saving.target
         self.controller.save(target, on_question=self.saving.ask, **how)
 
     @staticmethod

@@ -58,6 +58,11 @@ class SaveBox(QWidget):
         self.path.setToolTip(str(path))
         self.path.setCursorPosition(len(str(path)))
 
+    @property
+    def target(self) -> Path:
+        """The path that is typed."""
+        return Path(self.path.text() or self.path.placeholderText()).expanduser()
+
     def ask(self, question: str) -> None:
         """Ask for the image file, or stop asking when there is no question."""
         self.question.setText(question)
@@ -71,7 +76,7 @@ class SaveBox(QWidget):
             self._save()
 
     def _save(self) -> None:
-        self.save_asked.emit(Path(self.path.text() or self.path.placeholderText()).expanduser())
+        self.save_asked.emit(self.target)
 
     def _choose(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(self, "The image these labels belong to", "", _IMAGES)
