@@ -34,6 +34,7 @@ audit: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/pip install --quiet matplotlib
 	$(BIN)/python benchmarks/boundary.py
+	$(BIN)/python benchmarks/click_to_mask.py
 	$(BIN)/python benchmarks/growth.py --out demo-output/growth
 	test -z "$(SAM2_SRC)" || $(BIN)/pip install --quiet hydra-core iopath tqdm
 	test -z "$(SAM2_SRC)" || $(BIN)/python benchmarks/against_official.py --sam2-src "$(SAM2_SRC)"
