@@ -70,7 +70,8 @@ def test_affine_and_voxels_equal_those_of_nibabel_and_simpleitk(tmp_path, voxels
     assert volume.oriented
     np.testing.assert_array_equal(volume.voxels, voxels)
     np.testing.assert_allclose(volume.affine, reference.affine, atol=1e-4 if codes[1] else HALF_TURN)
-    np.testing.assert_allclose(volume.affine, itk_affine(path), atol=2e-3)
+    # ITK makes directions orthonormal by a singular value decomposition that is good to some 3e-4.
+    np.testing.assert_allclose(volume.affine, itk_affine(path), atol=1e-3 * max(volume.spacing))
     assert volume.axis_codes == nib.aff2axcodes(reference.affine)
 
 
@@ -84,7 +85,7 @@ def test_the_qform_alone_gives_the_affine_that_nibabel_and_itk_compute(tmp_path,
     nib.save(nib.Nifti1Image(voxels, None, header), path)
     volume = read_volume(path)
     np.testing.assert_allclose(volume.affine, nib.load(path).affine, atol=HALF_TURN)
-    np.testing.assert_allclose(volume.affine, itk_affine(path), atol=2e-3)
+    np.testing.assert_allclose(volume.affine, itk_affine(path), atol=1e-3 * max(volume.spacing))
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"])
