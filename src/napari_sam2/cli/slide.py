@@ -35,6 +35,12 @@ def slide(
     object_size: Annotated[
         str | None, typer.Option("--object-size", help="For --auto: expected diameter, such as 60um or 240px.")
     ] = None,
+    refine: Annotated[
+        int, typer.Option("--refine", help="For --prompts: look again at each outline, this often at twice the detail.")
+    ] = 0,
+    overlap: Annotated[
+        str, typer.Option("--overlap", help="For --prompts: keep all, or the 'first' or 'last' object keeps its part.")
+    ] = "keep",
     mpp: Annotated[
         float | None, typer.Option("--mpp", help="Microns per pixel, when the file does not say; never invented.")
     ] = None,
@@ -59,6 +65,8 @@ def slide(
             prompts=prompts,
             auto=auto,
             object_size=object_size or DEFAULT_OBJECT_SIZE,
+            refine_steps=refine,
+            overlap=overlap,
             mpp=mpp,
             channel=int(channel) if channel is not None and channel.isdigit() else channel,
             model=model,
