@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -73,3 +74,13 @@ def test_a_session_of_another_image_is_refused(annotated):
 def test_a_folder_without_a_session_is_named(tmp_path):
     with pytest.raises(UserInputError, match="holds no readable"):
         replay(VOLUME, ClassicalModel(), tmp_path)
+
+
+def test_order_is_that_of_the_lines_whatever_the_clock_said(annotated):
+    session, folder = annotated
+    events = folder / "events.jsonl"
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    for number, line in enumerate(lines):
+        line["t"] = f"20{40 - number:02}-01-01T00:00:00.000Z"
+    events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert np.array_equal(replay(VOLUME, ClassicalModel(), folder).labels, session.label_map())

@@ -125,3 +125,33 @@ def test_a_kept_session_replays_to_the_identical_label_map(scan, tmp_path, capsy
     scan.unlink()
     assert run("replay", tmp_path / "o.sam2session", "-o", tmp_path / "third.nii.gz") == 2
     assert "--image" in capsys.readouterr().err
+
+
+def test_an_object_that_leaks_or_is_empty_is_said(tmp_path, capsys):
+    bright = np.random.default_rng(0).normal(200, 3, (20, 20, 3))
+    bright[:, :2] = 0
+    nib.save(nib.Nifti1Image(bright.astype(np.float32), np.eye(4)), tmp_path / "bright.nii.gz")
+    mask = np.ones((20, 20, 3), dtype=np.uint8)
+    nib.save(nib.Nifti1Image(mask, np.eye(4)), tmp_path / "mask.nii.gz")
+    prompts = {"version": 1, "space": "voxel", "objects": [
+        {"id": 1, "prompts": [{"mask": "mask.nii.gz", "axis": 2, "slice": 1}]}]}  # fmt: skip
+    (tmp_path / "p.json").write_text(json.dumps(prompts))
+    arguments = ["-o", tmp_path / "o.nii.gz", "--prompts", tmp_path / "p.json", "--direction", "none"]
+    assert run("segment", tmp_path / "bright.nii.gz", *arguments) == 0
+    assert "object 1 fills 100% of slice k 1" in capsys.readouterr().err
+
+
+def test_growth_between_two_scans_is_shown(scan, labels, tmp_path, capsys):
+    smaller = INSIDE & (np.arange(12) < 6)
+    nib.save(nib.Nifti1Image(smaller.astype(np.uint8) * 7, VOLUME.affine), tmp_path / "before.nii.gz")
+    assert run("measure", scan, labels, "--earlier", scan, tmp_path / "before.nii.gz", "--csv", tmp_path / "g.csv") == 0
+    row = first_row(tmp_path / "g.csv")
+    percent = float(row["volume_change_percent"])
+    assert percent == pytest.approx(100 * (INSIDE.sum() / smaller.sum() - 1), rel=1e-3)
+
+
+def test_a_label_map_becomes_a_bids_derivative(scan, labels, tmp_path, capsys):
+    assert run("bids", labels, "--reference", scan, "--root", tmp_path / "d", "--subject", "01") == 0
+    assert (tmp_path / "d" / "dataset_description.json").is_file()
+    written = next((tmp_path / "d").rglob("*_dseg.nii.gz"))
+    assert (np.asarray(nib.load(written).dataobj) == 7).sum() == INSIDE.sum()

@@ -12,7 +12,7 @@ from napari_sam2.cli.options import Overwrite, Series, VolumeIndex, series_choic
 from napari_sam2.cli.progress import errors
 from napari_sam2.errors import UserInputError
 
-__all__ = ["export"]
+__all__ = ["bids", "export"]
 
 
 @app.command()
@@ -53,6 +53,36 @@ def export(
         overwrite=overwrite,
     )
     typer.echo(f"wrote {exported.path}")
+
+
+@app.command()
+def bids(
+    labels: Annotated[Path, typer.Argument(help="A label map.")],
+    reference: Annotated[Path, typer.Option("--reference", help="The image, with a BIDS name.")],
+    root: Annotated[Path, typer.Option("--root", help="The derivative dataset, made if missing.")],
+    subject: Annotated[str, typer.Option("--subject", help="When the image has no BIDS name.")] = "",
+    description: Annotated[str, typer.Option("--description", help="The desc entity of the files.")] = "",
+    overwrite: Overwrite = False,
+) -> None:
+    """File a label map as a BIDS derivative: _dseg.nii.gz with .json, .tsv and dataset_description.json.
+
+    napari-sam2 bids liver.nii.gz --reference sub-01_T1w.nii.gz --root derivatives/napari-sam2
+    """
+    from napari_sam2.io import read_volume
+    from napari_sam2.io.bids import write_bids_derivative
+    from napari_sam2.io.export import find_names
+    from napari_sam2.io.labels import read_named_labels
+    from napari_sam2.io.sidecar import Provenance
+    from napari_sam2.prompts import ObjectPrompts
+
+    scan = read_volume(reference)
+    found, own_names = read_named_labels(labels, scan)
+    names = own_names or find_names(labels)
+    provenance = Provenance(objects=[ObjectPrompts(i, (), name) for i, name in names.items()])
+    for path in write_bids_derivative(
+        found, scan, root, provenance, subject=subject, description=description, overwrite=overwrite
+    ):
+        typer.echo(f"wrote {path}")
 
 
 def _names(given: list[str]) -> dict[int, str]:

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["object_rows", "run_session", "segment"]
 
+LEAK_SHARE = 0.4
+"""Hardly any structure fills more of a whole slice; a mask that does has most likely run out of its object."""
+
 
 @app.command()
 def segment(
@@ -151,6 +154,21 @@ def _session_folder(output: Path) -> Path:
     return output.with_name(output.name.removesuffix(".gz").removesuffix(".nii") + ".sam2session")
 
 
+def _leaks(session: Session) -> list[str]:
+    """A sentence for every object that fills so much of a slice that it has probably leaked."""
+    notes = []
+    for obj in session.objects.values():
+        plane = session.volume.plane(obj.axis)
+        shares = {i: r.mask.n_voxels / (plane.shape[0] * plane.shape[1]) for i, r in obj.results.items()}
+        worst = max(shares, key=shares.__getitem__, default=None)
+        if worst is not None and shares[worst] > LEAK_SHARE:
+            notes.append(
+                f"object {obj.object_id} fills {shares[worst]:.0%} of slice {'ijk'[obj.axis]} {worst}; "
+                "look whether it has leaked."
+            )
+    return notes
+
+
 def _check_direction(direction: str) -> None:
     known = ("both", "forward", "backward", "none")
     if direction not in known:
@@ -172,6 +190,8 @@ def _report(session: Session, written: Path, seconds: float, as_json: bool) -> N
     empty = [str(row["id"]) for row in rows if not row["voxels"]]
     if empty:
         errors.print(f"note: nothing was found for object {', '.join(empty)}; try another window, box or model.")
+    for note in _leaks(session):
+        errors.print(f"note: {note}")
     card, window = session.model.card, session.window
     if as_json:
         typer.echo(

@@ -189,9 +189,33 @@ def fetch(name: str, *, revision: str = "main", report: Callable[[str], None] = 
         ) from error
     if entry.official:
         return _convert_fetched(entry, folder, str(commit))
+    _refuse_pages(folder)
     hashes = {file: sha256_of(folder / file) for file in FILES}
     _write_manifest(folder, {"name": name, "revision": commit, "license": entry.license, "sha256": hashes})
     return folder
+
+
+def _refuse_pages(folder: Path) -> None:
+    """Remove downloads that are not what they are named: a proxy may have answered with a page.
+
+    Raises
+    ------
+    ModelError
+        Naming the file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        json.loads((folder / FILES[0]).read_text(encoding="utf-8"))
+        with safe_open(folder / FILES[1], framework="pt"):
+            pass
+    except (SafetensorError, ValueError) as error:
+        wrong = FILES[1] if isinstance(error, SafetensorError) else FILES[0]
+        for file in FILES:
+            (folder / file).unlink()
+        raise ModelError(
+            f"What came as {wrong} is something else, perhaps a page of your network's proxy; fetch it again."
+        ) from error
 
 
 def _convert_fetched(entry: Entry, folder: Path, commit: str) -> Path:
@@ -271,7 +295,7 @@ def import_checkpoint(path: Path, name: str = "", *, input_size: int | None = No
 
     name = name or path.stem
     if not path.is_file():
-        raise UserInputError(f"There is no file {path}.")
+        raise UserInputError(f"There is no file {path.name}; give the path of an official .pt file.")
     if name in ZOO or name in BUILT_IN or Path(name).name != name:
         raise UserInputError(f"{name!r} cannot be the name of an imported model; give another one.")
     medsam = "medsam2" in path.name.lower()
