@@ -23,6 +23,7 @@ from napari_sam2.window import Window, choose_window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -47,6 +48,8 @@ class Session:
         Slice axis for points, which name none; boxes and masks name their own.
     overlap : str
         Who keeps a voxel that several objects claim, see `napari_sam2.labels.OVERLAP_RULES`.
+    feature_folder : Path, optional
+        Where the model's features are kept on disk, so that a later process encodes nothing; nowhere by default.
 
     Examples
     --------
@@ -65,10 +68,12 @@ class Session:
         window: Window | str = "auto",
         axis: int | None = None,
         overlap: str = "first",
+        feature_folder: Path | None = None,
     ) -> None:
         self.volume = volume
         self.axis = volume.default_slice_axis if axis is None else axis
         self.overlap = overlap
+        self.feature_folder = feature_folder
         self.store = ObjectStore()
         self.history = History(self.store.read, self.store.write)
         self.on_step: list[Callable[[Step], None]] = []
@@ -110,7 +115,9 @@ class Session:
     def engine(self, axis: int) -> Engine:
         """The engine for slices across `axis`."""
         if axis not in self._engines:
-            self._engines[axis] = Engine(self.volume, self._model, self._window, axis)
+            self._engines[axis] = Engine(
+                self.volume, self._model, self._window, axis, feature_folder=self.feature_folder
+            )
         return self._engines[axis]
 
     def add_object(self, object_id: int | None = None, name: str = "") -> SegmentedObject:

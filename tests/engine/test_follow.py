@@ -50,6 +50,15 @@ def test_a_small_slice_is_not_enlarged_beyond_one_cell_per_voxel():
     assert engine_with(replace(fit, fit=False), (64, 50, 3), tiny_model(512)).model.input_size == 512
 
 
+def test_a_bare_click_is_tried_in_no_view_smaller_than_the_policys():
+    sides = [
+        [view.rows for view in engine_with(ViewPolicy(zoom=True, min_side=n))._click_views(np.array([[100.0, 100.0]]))]
+        for n in (16.0, 64.0)
+    ]
+    assert min(sides[0]) < 64 <= min(sides[1])
+    assert sides[0][: len(sides[1])] == sides[1]
+
+
 def boundary_error(view: View, shape: tuple[int, int]) -> float:
     """Mean distance in voxels of wrongly labelled voxels' worth of area along the boundary of a flower.
 

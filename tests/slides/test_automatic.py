@@ -194,3 +194,22 @@ def test_the_journal_is_plain_json_lines(tmp_path):
     header, *tiles = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     assert header["slide"][0] == "discs"
     assert [entry["tile"] for entry in tiles][:2] == [[0, 0], [0, 1]]
+
+
+def test_a_mask_that_hangs_on_its_threshold_is_texture_and_not_an_object(tmp_path):
+    class Hesitant(ComponentModel):
+        def _decode(self, request):
+            answer = super()._decode(request)
+            return type(answer)(answer.logits * 0.05, answer.object_score, answer.predicted_iou)
+
+    slide = Slide(ArraySource(stained((300, 300), (100, 100, 12))), "disc")
+    assert len(run(slide, ComponentModel(256), 20.0, tmp_path / "a.jsonl")[1]) == 1
+    assert run(slide, Hesitant(256), 20.0, tmp_path / "b.jsonl")[1] == []
+
+
+def test_what_is_known_of_a_tile_is_let_go_after_it(tmp_path):
+    slide = Slide(ArraySource(stained((500, 500), (100, 100, 12))), "disc")
+    engine = CropEngine(slide, ComponentModel(256))
+    plan = make_plan(slide.shape, engine.model, shapely.box(0, 0, 500, 500), 20.0)
+    run_tiles(engine, plan, tmp_path / "j.jsonl")
+    assert engine._engines == {}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from functools import partial
 
 import pytest
 import shapely
@@ -9,8 +10,10 @@ import tifffile
 
 from napari_sam2.errors import PromptError, UserInputError
 from napari_sam2.io.geojson import read_geojson
-from napari_sam2.slides.command import segment_slide
+from napari_sam2.slides.command import segment_slide as segment_with
 from tests.slides.conftest import ComponentModel, stained, write_ome
+
+segment_slide = partial(segment_with, model="classical")
 
 DISCS = [(200, 200, 60), (200, 500, 60), (600, 400, 120)]
 

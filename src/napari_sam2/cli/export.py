@@ -20,7 +20,7 @@ def export(
     labels: Annotated[Path, typer.Argument(help="A label map.")],
     reference: Annotated[Path, typer.Option("--reference", help="The image: a file, or a folder of DICOM.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="OUT.nii.gz, OUT.seg.nrrd, OUT.dcm, OUT.ctbl or OUT.txt.")
+        Path, typer.Option("--output", "-o", help="OUT.nii.gz, .seg.nrrd, .dcm, .ome.zarr, .ctbl or .txt.")
     ],
     names: Annotated[
         list[str] | None, typer.Option("--name", help="The name of an id; may be repeated.", metavar="ID=NAME")
@@ -33,7 +33,7 @@ def export(
     labelmap: Annotated[bool, typer.Option("--labelmap", help="DICOM SEG of type LABELMAP, not BINARY.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Convert a label map: .seg.nrrd for Slicer, .dcm for PACS, .ctbl and .txt for names and colours.
+    """Convert a label map: .seg.nrrd for Slicer, .dcm for PACS, .ome.zarr, .ctbl and .txt for names and colours.
 
     napari-sam2 export liver.nii.gz --reference dicom-folder -o liver.dcm --name 1=liver
     """

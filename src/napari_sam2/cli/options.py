@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from napari_sam2.errors import UserInputError
-from napari_sam2.models import DEFAULT_MODEL
 from napari_sam2.prompts import Box, ObjectPrompts, Point
 
 if TYPE_CHECKING:

@@ -278,7 +278,8 @@ class Engine:
         views = [whole_view(plane, size)]
         side = max(n * mm for n, mm in zip(plane.shape, plane.spacing, strict=True)) / min(plane.spacing)
         longest = max(spread[2] - spread[0], spread[3] - spread[1])
-        while (side := side * CLICK_ZOOM_STEP) >= max(SMALLEST_CLICK_SIDE, 1.5 * longest):
+        smallest = max(SMALLEST_CLICK_SIDE, 1.5 * longest, self.model.view_policy.min_side)
+        while (side := side * CLICK_ZOOM_STEP) >= smallest:
             views.append(zoom_view(plane, spread, 0.0, side, size))
         return views
 

@@ -140,7 +140,8 @@ def _propagation_scores(run: _Run, protocol: str, anchor: Anchor) -> dict[str, f
     plane = run.engine.plane
     truth = np.stack([plane.take(run.case.truth, k) for k in range(plane.n_slices)])
     found = _propagated(run, anchor)
-    told = found & truth.any((1, 2))[:, None, None]
+    present = np.asarray(truth.any((1, 2)), bool)
+    told = found & present[:, None, None]
     return {protocol: dice(found, truth), f"{protocol}{END_TOLD}": dice(told, truth)}
 
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EXPORTABLE", "Exported", "export_labels", "find_names", "notices_before"]
 
-EXPORTABLE: Final = (".nii.gz", ".nii", ".seg.nrrd", ".dcm", ".txt", ".ctbl")
-"""Label maps, Slicer segmentation, DICOM SEG, ITK-SNAP's label description, Slicer's colour table."""
+EXPORTABLE: Final = (".nii.gz", ".nii", ".seg.nrrd", ".dcm", ".ome.zarr", ".txt", ".ctbl")
+"""Label maps, Slicer segmentation, DICOM SEG, OME-Zarr labels, ITK-SNAP's label description, Slicer's colours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def export_labels(
     elif ending == ".dcm":
         mapping = _dicom_seg(labels, volume, target, in_file, source, labelmap, overwrite)
     else:
-        _by_slicer_or_itksnap(ending, labels, volume, target, in_file, overwrite)
+        _by_ending(ending, labels, volume, target, in_file, overwrite)
     if consecutive:
         _write_mapping(target, structures, mapping, overwrite)
     return Exported(target, structures, mapping)
@@ -157,13 +157,16 @@ def _dicom_seg(
     )
 
 
-def _by_slicer_or_itksnap(
+def _by_ending(
     ending: str, labels: NDArray[Any], volume: Volume, target: Path, structures: list[Structure], overwrite: bool
 ) -> None:
     from napari_sam2.io.label_tables import write_itksnap_labels, write_slicer_colours
+    from napari_sam2.io.ome_zarr import write_ome_zarr
     from napari_sam2.io.seg_nrrd import write_seg_nrrd
 
-    if ending == ".seg.nrrd":
+    if ending == ".ome.zarr":
+        write_ome_zarr(labels, volume, target, structures, overwrite=overwrite)
+    elif ending == ".seg.nrrd":
         write_seg_nrrd(labels, volume, target, structures, overwrite=overwrite)
     elif ending == ".txt":
         write_itksnap_labels(structures, target, overwrite=overwrite)

@@ -40,6 +40,11 @@ __all__ = ["LARGEST", "SMALLEST", "joined_objects", "run_tiles"]
 MINIMUM_SCORE: Final = 0.6
 """Predicted IoU below which a mask is not worth showing."""
 
+STABILITY_LOGIT: Final = 1.0
+MINIMUM_STABILITY: Final = 0.7
+"""A mask must hardly change when its threshold moves by one logit: the test of Kirillov et al., "Segment
+Anything", ICCV 2023, for what is an object, and what is texture."""
+
 SMALLEST: Final = 0.25
 LARGEST: Final = 6.0
 """Diameters (of a disc of equal area) over the expected one, outside which a mask is dirt, or background."""
@@ -48,6 +53,9 @@ BATCH: Final = 8
 """Points decoded together; those that the masks found so far hold are not asked about."""
 
 VIEW_MARGIN: Final = 0.02
+
+FEATURES: Final = 64 << 20
+"""Bytes of features kept within a tile: views around points are hardly ever met again."""
 
 
 def run_tiles(
@@ -95,6 +103,8 @@ def run_tiles(
             pieces = _find_pieces(engine, plan, tile)
             file.write(json.dumps({"tile": [tile.row, tile.col], "pieces": [_as_json(p) for p in pieces]}) + "\n")
             file.flush()
+            # No other tile sees the same crop: what is known of it is let go.
+            engine.forget(tile.crop(plan.scale))
     on_progress(total, total)
     return True
 
@@ -117,7 +127,7 @@ def _find_pieces(engine: CropEngine, plan: Plan, tile: Tile) -> list[Piece]:
     points = plan.points(tile)
     if len(points) == 0:
         return []
-    on_crop = engine.engine_on(tile.crop(plan.scale))
+    on_crop = engine.engine_on(tile.crop(plan.scale), FEATURES)
     origin = np.array(tile.seen[:2])
     largest = math.pi / 4 * (LARGEST * plan.object_pixels) ** 2
     found: list[tuple[SliceMask, float]] = []
@@ -166,9 +176,16 @@ def _in_full(engine: Engine, given: SlicePrompts, view: View, decoded: Decoded) 
     mask = engine.mask_of(decoded, view)
     bounds = mask.bounds
     if bounds is None or not engine.model.view_policy.zoom or view.contains(bounds, VIEW_MARGIN):
-        return mask, decoded.predicted_iou
+        return mask, _worth(decoded)
     anchor = engine.predict(0, given, previous=mask)
-    return anchor.mask, anchor.scores.predicted_iou
+    return anchor.mask, _worth(anchor.decoded)
+
+
+def _worth(decoded: Decoded) -> float:
+    """The predicted IoU of a stable mask; 0 for one that hangs on its threshold."""
+    certain = int((decoded.logits > STABILITY_LOGIT).sum())
+    possible = int((decoded.logits > -STABILITY_LOGIT).sum())
+    return decoded.predicted_iou if certain >= MINIMUM_STABILITY * max(possible, 1) else 0.0
 
 
 def _without_doubles(found: list[tuple[SliceMask, float]], shape: tuple[int, int]) -> list[tuple[SliceMask, float]]:

@@ -150,18 +150,22 @@ class CropEngine:
             answer = self._first(prompts, known, field)
         return self._closer(self._grown(answer, prompts, known), prompts, known)
 
-    def engine_on(self, crop: Crop) -> Engine:
-        """The engine that sees one crop, with the features it has."""
+    def engine_on(self, crop: Crop, feature_budget: int = FEATURE_BUDGET) -> Engine:
+        """The engine that sees one crop, with the features it has; new ones keep `feature_budget` bytes."""
         if crop in self._engines:
             self._engines.move_to_end(crop)
             return self._engines[crop]
         pixels = self.slide.read_scaled(crop.row, crop.col, crop.rows, crop.cols, crop.scale)
         volume = Volume(pixels[:, :, np.newaxis], np.eye(4), oriented=False, source=Source(self.slide.name))
-        self._engines[crop] = Engine(volume, self.model, RGB, axis=2, feature_budget=FEATURE_BUDGET)
-        self._forget()
+        self._engines[crop] = Engine(volume, self.model, RGB, axis=2, feature_budget=feature_budget)
+        self._keep_within_budget()
         return self._engines[crop]
 
-    def _forget(self) -> None:
+    def forget(self, crop: Crop) -> None:
+        """Let go of what is known of one crop."""
+        self._engines.pop(crop, None)
+
+    def _keep_within_budget(self) -> None:
         while len(self._engines) > 1 and (
             len(self._engines) > KEPT_CROPS or sum(e.features.nbytes for e in self._engines.values()) > FEATURE_BUDGET
         ):

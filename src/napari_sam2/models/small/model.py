@@ -13,7 +13,7 @@ from torch.nn import functional
 from napari_sam2.errors import ModelError
 from napari_sam2.models.base import Decoded, ModelCard, ViewPolicy, ViewPrompts
 from napari_sam2.models.small.channels import PromptBatch, RememberedBatch, build_channels
-from napari_sam2.models.small.net import TOKEN_STRIDE, Tokens
+from napari_sam2.models.small.net import TOKEN_STRIDE, NetOutput, Tokens
 from napari_sam2.models.small.weights import SmallWeights, read_weights
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class SmallModel:
         lasts = [_last(request.memories) for request in requests]
         remembered = [self._remembered(refs) for refs in (anchors, lasts)]
         channels = build_channels(images, prompts, remembered[0][0], remembered[1][0])
-        output = self.net(channels, [tokens for _, tokens in remembered])
+        output = self._both_ways(channels, [tokens for _, tokens in remembered])
         return [
             self._answer(
                 request.prompts,
@@ -132,6 +132,17 @@ class SmallModel:
             )
             for index, request in enumerate(requests)
         ]
+
+    def _both_ways(self, channels: Tensor, memories: list[Tokens]) -> NetOutput:
+        """The mean of the answers to the views and to their mirror images; features of the views themselves."""
+        seen = self.net(channels, memories)
+        mirrored = self.net(channels.flip(-1), [_mirrored(tokens, self.input_size) for tokens in memories])
+        return NetOutput(
+            (seen.logits + mirrored.logits.flip(-1)) / 2,
+            (seen.iou + mirrored.iou) / 2,
+            (seen.presence + mirrored.presence) / 2,
+            seen.features,
+        )
 
     def _answer(
         self, prompts: ViewPrompts | None, logits: Tensor, object_score: float, predicted_iou: float, state: _State
@@ -230,6 +241,13 @@ def _anchor(memories: Sequence[MemoryRef]) -> MemoryRef | None:
 def _last(memories: Sequence[MemoryRef]) -> MemoryRef | None:
     """The nearest remembered slice of any kind."""
     return min(memories, key=lambda ref: abs(ref.offset), default=None)
+
+
+def _mirrored(tokens: Tokens, size: int) -> Tokens:
+    """A remembered slice as seen from the mirror image of the current view, mirrored itself."""
+    scale, dx, dy = tokens.shift.unbind(1)
+    shift = torch.stack([scale, (size - 1) * (1 - scale) - dx, dy], 1)
+    return Tokens(tokens.features.flip(-1), tokens.mask.flip(-1), shift, tokens.present)
 
 
 def _numbers(shift: ViewShift) -> tuple[float, float, float]:

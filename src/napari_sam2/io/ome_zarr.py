@@ -1,0 +1,159 @@
+"""OME-Zarr labels: a label map as a chunked array that grows with the image (OME-NGFF 0.5, Zarr 3).
+
+OME-NGFF 0.5 places an array by a scale and a translation only. Axis directions and obliqueness do not fit
+into that, so the full affine stands beside it, under ``napari_sam2``; `read_ome_zarr` goes by the affine.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from napari_sam2 import __version__
+from napari_sam2.errors import EnvironmentLacksError, GeometryError, ImageFileError, UserInputError
+from napari_sam2.io.atomic import check_folder
+from napari_sam2.labels import label_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sam2.structures import Structure
+    from napari_sam2.volume import Volume
+
+__all__ = ["read_ome_zarr", "write_ome_zarr"]
+
+ENDING: Final = ".ome.zarr"
+NAME: Final = "segmentation"
+NGFF_VERSION: Final = "0.5"
+CHUNK: Final = 128
+"""Voxels along each side of a chunk: 2 MiB in uint8, read whole for any voxel in it."""
+
+AFFINE_TOLERANCE: Final = 1e-3
+"""Millimetres by which a corner may be off: far less than a voxel, far more than rounding."""
+
+
+def write_ome_zarr(
+    labels: NDArray[Any],
+    volume: Volume,
+    path: str | os.PathLike[str],
+    structures: Sequence[Structure],
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Write labels as ``<path>/labels/segmentation``, axes (z, y, x) = (k, j, i) of the stored order.
+
+    Parameters
+    ----------
+    labels : (I, J, K) array of integers
+        On the grid of `volume`.
+    volume : Volume
+        Gives spacing, place and affine.
+    path : path-like
+        A name ending in ``.ome.zarr``; a folder is made.
+    structures : sequence of Structure
+        Names and colours, one per label id.
+    overwrite : bool
+        Whether an existing folder of that name may be replaced.
+
+    Raises
+    ------
+    UserInputError
+        If the name or the labels are unsuitable, or the folder exists.
+    EnvironmentLacksError
+        If zarr is not installed or the disk is full.
+    """
+    zarr = _require_zarr()
+    target = Path(path)
+    if not target.name.lower().endswith(ENDING):
+        raise UserInputError(f"{target.name}: OME-Zarr is known by the ending {ENDING}; use such a name.")
+    if labels.shape != volume.shape:
+        raise GeometryError(f"Labels must have the volume's shape {volume.shape}; got {labels.shape}.")
+    check_folder(target.with_name(f".{target.name}"))
+    if os.path.lexists(target) and not (overwrite and target.is_dir()):
+        raise UserInputError(f"{target.name} exists already; choose another name or pass --overwrite.")
+    array = np.ascontiguousarray(labels.astype(label_dtype(int(labels.max()))).transpose(2, 1, 0))
+    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    try:
+        root = zarr.open_group(scratch / "new", mode="w", zarr_format=3)
+        root.create_group("labels", attributes={"ome": {"version": NGFF_VERSION, "labels": [NAME]}})
+        group = root.create_group(f"labels/{NAME}", attributes=_attributes(volume, structures))
+        group.create_array("0", data=array, chunks=tuple(min(CHUNK, n) for n in array.shape))
+        if not np.array_equal(zarr.open_array(scratch / "new" / "labels" / NAME / "0", mode="r")[:], array):
+            raise OSError("what was read back differs from what was written")
+        if target.is_dir():
+            target.replace(scratch / "old")
+        (scratch / "new").replace(target)
+    except OSError as error:
+        raise EnvironmentLacksError(f"{target.name} could not be written ({error.strerror or error}).") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def read_ome_zarr(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArray[Any], dict[int, str]]:
+    """Read labels that `write_ome_zarr` wrote, on the grid of `volume`.
+
+    Returns
+    -------
+    labels : (I, J, K) array of integers
+    names : dict of int to str
+        Names by id.
+
+    Raises
+    ------
+    ImageFileError
+        If the folder holds no such labels.
+    GeometryError
+        If they lie on another grid.
+    """
+    zarr = _require_zarr()
+    source = Path(path)
+    try:
+        group = zarr.open_group(source, mode="r")[f"labels/{NAME}"]
+        array, attributes = group["0"], dict(group.attrs)
+        affine = np.array(attributes["napari_sam2"]["affine"], dtype=np.float64)
+        properties = attributes["ome"]["image-label"].get("properties", [])
+        names = {int(p["label-value"]): str(p["name"]) for p in properties}
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise ImageFileError(f"{source.name} holds no OME-Zarr labels of this program.") from error
+    if array.shape != volume.shape[::-1]:
+        raise GeometryError(f"{source.name} has {array.shape[::-1]} voxels, {volume.source.name} {volume.shape}.")
+    corners = np.array([[0, 0, 0], [n - 1 for n in volume.shape]], dtype=np.float64)
+    off = np.abs(corners @ affine[:3, :3].T + affine[:3, 3] - volume.voxel_to_world(corners)).max()
+    if not off <= AFFINE_TOLERANCE:
+        raise GeometryError(f"{source.name} lies {off:.3g} mm off {volume.source.name}; it belongs to another grid.")
+    return np.ascontiguousarray(array[:].transpose(2, 1, 0)), names
+
+
+def _attributes(volume: Volume, structures: Sequence[Structure]) -> dict[str, Any]:
+    scale = [float(s) for s in volume.spacing[::-1]]
+    axes = [{"name": name, "type": "space", "unit": "millimeter"} for name in "zyx"]
+    transforms = [{"type": "scale", "scale": scale}]
+    return {
+        "ome": {
+            "version": NGFF_VERSION,
+            "multiscales": [
+                {"name": NAME, "axes": axes, "datasets": [{"path": "0", "coordinateTransformations": transforms}]}
+            ],
+            "image-label": {
+                "colors": [{"label-value": s.label_id, "rgba": [*s.colour, 255]} for s in structures],
+                "properties": [{"label-value": s.label_id, "name": s.name} for s in structures],
+            },
+        },
+        "napari_sam2": {"version": __version__, "affine": volume.affine.tolist(), "affine_of": "x, y, z = i, j, k"},
+    }
+
+
+def _require_zarr() -> Any:
+    try:
+        import zarr
+    except ImportError as error:
+        raise EnvironmentLacksError("OME-Zarr needs zarr; install 'napari-sam2[zarr]'.") from error
+    return zarr

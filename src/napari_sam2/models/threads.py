@@ -1,0 +1,41 @@
+"""How many threads to compute with: what the process may really use, which PyTorch does not always see."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+__all__ = ["usable_cpus", "use_all_cpus"]
+
+CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
+"""Quota and period in microseconds of a container (Linux control groups, version 2), or "max"."""
+
+
+def usable_cpus(limit: Path = CGROUP_LIMIT) -> int:
+    """Processors that this process may use: by affinity, and by the quota of its container; at least 1."""
+    # Where there is no affinity (macOS), every processor counts.
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    try:
+        quota, period = limit.read_text(encoding="ascii").split()
+        return max(1, min(allowed, int(quota) // int(period)))
+    except (OSError, ValueError):
+        return allowed
+
+
+def use_all_cpus() -> int:
+    """Let PyTorch compute with `usable_cpus` threads, unless ``OMP_NUM_THREADS`` says otherwise.
+
+    For programs (the command line, the plugin's worker), never called on import.
+
+    Returns
+    -------
+    int
+        The number of threads in use.
+    """
+    import torch
+
+    if "OMP_NUM_THREADS" not in os.environ:
+        # More than the physical processors gains nothing in matrix products.
+        torch.set_num_threads(min(usable_cpus(), torch.get_num_threads()))
+    return torch.get_num_threads()

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import zarr
+
+from napari_sam2.errors import GeometryError, ImageFileError, UserInputError
+from napari_sam2.io.ome_zarr import read_ome_zarr, write_ome_zarr
+from napari_sam2.structures import structures_for
+from napari_sam2.volume import Source, Volume
+
+AFFINE = np.array([[-0.8, 0.1, 0, 40], [0.1, 0.8, 0, -30], [0, 0, 3, 7], [0, 0, 0, 1.0]])
+VOLUME = Volume(np.zeros((5, 6, 7), np.int16), AFFINE, source=Source(name="scan.nii.gz"))
+
+
+@pytest.fixture
+def labels():
+    found = np.zeros(VOLUME.shape, dtype=np.int64)
+    found[1:3, 2:5, 3] = 4
+    found[0, 0, 6] = 300
+    return found
+
+
+def written(labels, tmp_path, **options):
+    return write_ome_zarr(labels, VOLUME, tmp_path / "o.ome.zarr", structures_for([4, 300], {4: "liver"}), **options)
+
+
+def test_labels_come_back_with_their_names(labels, tmp_path):
+    path = written(labels, tmp_path)
+    found, names = read_ome_zarr(path, VOLUME)
+    assert np.array_equal(found, labels)
+    assert names == {4: "liver", 300: "object 300"}
+    assert [p.name for p in tmp_path.iterdir()] == ["o.ome.zarr"]
+
+
+def test_any_reader_of_ngff_finds_array_scale_names_and_colours(labels, tmp_path):
+    root = zarr.open_group(written(labels, tmp_path), mode="r")
+    assert root["labels"].attrs["ome"]["labels"] == ["segmentation"]
+    ome = root["labels/segmentation"].attrs["ome"]
+    scale = ome["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"]
+    assert scale == pytest.approx(np.linalg.norm(AFFINE[:3, :3], axis=0)[::-1])
+    assert [axis["name"] for axis in ome["multiscales"][0]["axes"]] == ["z", "y", "x"]
+    array = root["labels/segmentation/0"]
+    assert array.dtype == np.uint16
+    assert array[3, 2, 1] == 4
+    assert {p["label-value"] for p in ome["image-label"]["colors"]} == {4, 300}
+
+
+def test_an_existing_folder_is_replaced_only_when_asked(labels, tmp_path):
+    path = written(labels, tmp_path)
+    with pytest.raises(UserInputError, match="exists already"):
+        written(labels * 0, tmp_path)
+    assert (read_ome_zarr(path, VOLUME)[0] == labels).all()
+    written(labels * 0, tmp_path, overwrite=True)
+    assert not read_ome_zarr(path, VOLUME)[0].any()
+    assert [p.name for p in tmp_path.iterdir()] == ["o.ome.zarr"]
+
+
+def test_labels_of_another_grid_are_refused(labels, tmp_path):
+    path = written(labels, tmp_path)
+    moved = AFFINE.copy()
+    moved[0, 3] += 15
+    with pytest.raises(GeometryError, match="15 mm off"):
+        read_ome_zarr(path, Volume(VOLUME.voxels, moved))
+    with pytest.raises(GeometryError, match="voxels"):
+        read_ome_zarr(path, Volume(np.zeros((5, 6, 8)), AFFINE))
+
+
+def test_a_folder_that_holds_something_else_is_named(tmp_path):
+    (tmp_path / "x.ome.zarr").mkdir()
+    with pytest.raises(ImageFileError, match=r"x\.ome\.zarr holds no"):
+        read_ome_zarr(tmp_path / "x.ome.zarr", VOLUME)
+
+
+def test_another_ending_is_refused(labels, tmp_path):
+    with pytest.raises(UserInputError, match=r"\.ome\.zarr"):
+        write_ome_zarr(labels, VOLUME, tmp_path / "o.zip", [])
