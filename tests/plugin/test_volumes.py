@@ -131,3 +131,15 @@ def test_the_finest_level_of_a_multiscale_image_counts():
     fine = np.random.default_rng(0).random((8, 16, 16))
     shown = shown_volume(Image([fine, fine[:, ::2, ::2]], multiscale=True))
     assert shown.volume.shape == (16, 16, 8)
+
+
+def test_a_label_map_opens_as_labels_when_that_is_asked_for(ball_file, tmp_path):
+    import npe2
+    from napari.components import ViewerModel
+
+    npe2.PluginManager.instance().discover()
+    save_labels(ball_truth().astype(np.uint8), shown_volume(image_of(ball_file)), tmp_path / "labels.nii.gz")
+    viewer = ViewerModel()
+    layer = viewer.open(str(tmp_path / "labels.nii.gz"), plugin="napari-sam2", layer_type="labels")[0]
+    assert isinstance(layer, Labels)
+    assert np.array_equal(layer.data, ball_truth().transpose(2, 1, 0))

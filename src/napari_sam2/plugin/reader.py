@@ -62,7 +62,8 @@ def image_layer(volume: Volume) -> LayerTuple:
         except ValueError:
             # No contrast at all: napari's own limits are as good as any.
             return array, arguments, "image"
-        arguments |= {"contrast_limits": (window.low, window.high), "colormap": "gray"}
+        # No colour map: grey is the default, and napari would hand it on to a Labels layer opened from the same file.
+    arguments["contrast_limits"] = (window.low, window.high)
     return array, arguments, "image"
 
 
