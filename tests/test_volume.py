@@ -3,14 +3,14 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_sam2.errors import GeometryError, UserInputError
 from napari_sam2.volume import Volume, closest_axes
 
-angles = st.floats(-0.6, 0.6)
+angles = st.floats(-0.3, 0.3)  # far from 45 degrees, where two axes are equally close and either answer is right
 
 
 @st.composite
@@ -34,10 +34,6 @@ def affines(draw):
 
 @given(affines())
 def test_axis_codes_are_those_of_nibabel(affine):
-    # At 45 degrees two axes are equally close and either answer is right.
-    cosines = np.abs(affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0))
-    best_two = np.sort(cosines, axis=0)[-2:]
-    assume((best_two[1] - best_two[0] > 0.05).all())
     assert Volume(np.zeros((2, 3, 4)), affine).axis_codes == nib.aff2axcodes(affine)
 
 

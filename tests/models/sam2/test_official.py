@@ -1,7 +1,7 @@
 """Official ``.pt`` files: converted without loss, and never allowed to run code.
 
 Parity with the official predictor itself, whose code is not part of this repository, is measured by
-``benchmarks/official_import.py``; here the names are undone by a table written on its own.
+``benchmarks/against_official.py``; here the names are undone by a table written on its own.
 """
 
 import os
