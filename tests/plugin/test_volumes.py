@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -131,6 +133,19 @@ def test_the_finest_level_of_a_multiscale_image_counts():
     fine = np.random.default_rng(0).random((8, 16, 16))
     shown = shown_volume(Image([fine, fine[:, ::2, ::2]], multiscale=True))
     assert shown.volume.shape == (16, 16, 8)
+
+
+def test_a_slide_is_refused_before_any_of_it_is_read():
+    class Slide:
+        shape, dtype, ndim = (80_000, 100_000, 3), np.dtype(np.uint8), 3
+
+        def __array__(self, *_, **__):
+            raise AssertionError("it was read")
+
+    layer = Image(np.zeros((4, 4, 3), np.uint8), rgb=True, name="slide")
+    shown = SimpleNamespace(data=Slide(), multiscale=False, name="slide", ndim=2, rgb=True, metadata=layer.metadata)
+    with pytest.raises(UserInputError, match="slide holds 22 GiB"):
+        shown_volume(shown)
 
 
 def test_a_label_map_opens_as_labels_when_that_is_asked_for(ball_file, tmp_path):

@@ -7,6 +7,7 @@ else a volume without anatomical geometry, which can be segmented but asks for a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -36,6 +37,9 @@ __all__ = [
 
 METADATA_KEY: Final = "napari_sam2"
 """The one key under which this plugin keeps anything in a layer's metadata."""
+
+LARGEST_BYTES: Final = 8 << 30
+"""A scan of 2048 x 2048 x 1000 voxels in 16 bits; what is larger is a slide or must be cropped."""
 
 _SUFFIXES: Final = (".nii.gz", ".nii", ".mgz", ".mgh", ".nrrd", ".mha", ".mhd", ".hdr", ".img")
 
@@ -89,6 +93,8 @@ def shown_volume(layer: Layer, leading: Sequence[int] = ()) -> ShownVolume:
     ------
     GeometryError
         If the layer is no image of two or more dimensions.
+    UserInputError
+        If it is too large to be read whole, as slides are, or holds complex numbers.
     """
     array = _spatial_array(layer, leading)
     ndim = layer.ndim
@@ -148,6 +154,12 @@ def layer_name_stem(name: str) -> str:
 
 def _spatial_array(layer: Layer, leading: Sequence[int]) -> NDArray[Any]:
     data = layer.data[0] if layer.multiscale else layer.data
+    size = math.prod(data.shape[len(leading) :]) * np.dtype(data.dtype).itemsize
+    if size > LARGEST_BYTES:
+        raise UserInputError(
+            f"{layer.name} holds {size / 2**30:.0f} GiB at its finest level, too much to be read whole. Segment slides "
+            "with 'napari-sam2 slide', or crop a region first."
+        )
     array = np.asarray(data[tuple(leading)] if len(leading) else data)
     if layer.ndim - len(leading) not in (2, 3):
         raise GeometryError(f"{layer.name} has {layer.ndim} axes; an image of 2 or 3 can be segmented.")
