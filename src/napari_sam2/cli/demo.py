@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Device, Model
+from napari_sam2.cli.options import Device, Model, ready_model
 from napari_sam2.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ def demo(
     """Segment every structure of a bundled real scan from one box each, and compare with its labels."""
     from napari_sam2.cli.progress import shown
     from napari_sam2.io import read_labels, read_volume, write_labels
-    from napari_sam2.models import load_model
     from napari_sam2.montage import montage
     from napari_sam2.sample_data import sample as find_sample
     from napari_sam2.session import Session
@@ -43,7 +42,7 @@ def demo(
     image_path, labels_path, names = find_sample(sample)
     volume = read_volume(image_path)
     truth = read_labels(labels_path, volume)
-    session = Session(volume, load_model(model, device))
+    session = Session(volume, ready_model(model, device))
     axis = session.axis
     table = Table("structure", "Dice, whole volume", "Dice, prompted slice", "slices", "seconds")
     scores = []

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Device, Image, Model, VolumeIndex, WindowSpec
+from napari_sam2.cli.options import Device, Image, Model, VolumeIndex, WindowSpec, ready_model
 from napari_sam2.cli.progress import errors
 from napari_sam2.errors import UserInputError
 from napari_sam2.models import DEFAULT_MODEL
@@ -51,7 +51,6 @@ def evaluate(
     from napari_sam2.evaluation.protocols import PROTOCOLS
     from napari_sam2.io import read_labels, read_volume
     from napari_sam2.io.atomic import check_folder, write_text
-    from napari_sam2.models import load_model
     from napari_sam2.window import choose_window
 
     unknown = sorted(set(protocol or []) - set(PROTOCOLS))
@@ -62,7 +61,7 @@ def evaluate(
     scan = read_volume(image, volume_index=volume)
     known = read_labels(labels, scan)
     wanted = _ids(ids, {int(i) for i in np.unique(known)} - {0})
-    chosen, loaded = choose_window(scan, window), load_model(model, device)
+    chosen, loaded = choose_window(scan, window), ready_model(model, device)
     scores = []
     for label_id in wanted:
         errors.print(f"scoring object {label_id}", markup=False)

@@ -14,6 +14,7 @@ from napari_sam2.prompts import Box, ObjectPrompts, Point
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from napari_sam2.models.base import SegmentationModel
     from napari_sam2.prompts import Prompt
 
 Number = TypeVar("Number", int, float)
@@ -30,6 +31,7 @@ __all__ = [
     "WindowSpec",
     "print_methods",
     "prompts_from_flags",
+    "ready_model",
     "series_choice",
     "slice_range",
 ]
@@ -81,6 +83,15 @@ def prompts_from_flags(boxes: Sequence[str], points: Sequence[str], negatives: S
     if faults:
         raise UserInputError("\n".join(faults))
     return [ObjectPrompts(1, tuple(prompts))] if prompts else []
+
+
+def ready_model(name: str, device: str, quality: str = "auto") -> SegmentationModel:
+    """Load a model, with as many threads as this process may really use; see `napari_sam2.models.load_model`."""
+    from napari_sam2.models import load_model
+    from napari_sam2.models.threads import use_all_cpus
+
+    use_all_cpus()
+    return load_model(name, device, quality=quality)
 
 
 def print_methods(labels_path: Path) -> None:

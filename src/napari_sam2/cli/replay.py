@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Device, Methods, Overwrite, VolumeIndex, print_methods
+from napari_sam2.cli.options import Device, Methods, Overwrite, VolumeIndex, print_methods, ready_model
 from napari_sam2.cli.progress import errors
 from napari_sam2.errors import UserInputError
 
@@ -39,7 +39,6 @@ def replay(
     napari-sam2 replay liver.sam2session -o again.nii.gz
     """
     from napari_sam2.io import check_output, read_volume
-    from napari_sam2.models import load_model
     from napari_sam2.provenance import check_sidecars, save_session
     from napari_sam2.replay import read_head
     from napari_sam2.replay import replay as run
@@ -49,7 +48,7 @@ def replay(
     check_output(output, scan, overwrite=overwrite)
     if not overwrite:
         check_sidecars(output)
-    result = run(scan, load_model(model or head["model"]["name"], device), session)
+    result = run(scan, ready_model(model or head["model"]["name"], device), session)
     written = save_session(result.session, output, overwrite=overwrite, settings={"replayed": True})
     out = Console(highlight=False, soft_wrap=True)
     out.print(f"wrote {written}", markup=False)

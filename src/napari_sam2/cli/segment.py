@@ -24,6 +24,7 @@ from napari_sam2.cli.options import (
     WindowSpec,
     print_methods,
     prompts_from_flags,
+    ready_model,
     series_choice,
     slice_range,
 )
@@ -85,7 +86,6 @@ def segment(
     from napari_sam2.io import check_output, read_volume
     from napari_sam2.io.labels import source_has_changed
     from napari_sam2.journal import Journal
-    from napari_sam2.models import load_model
     from napari_sam2.provenance import check_sidecars, save_session
     from napari_sam2.session import Session
 
@@ -101,7 +101,7 @@ def segment(
     objects = _objects(flagged, prompts, scan)
     session = Session(
         scan,
-        load_model(model, device, quality=quality),
+        ready_model(model, device, quality),
         window=window,
         axis=None if plane is None else scan.axis_of_plane(plane),
     )

@@ -73,7 +73,9 @@ class ModelHolder:
         choice = self.choice
         if self._model is None or self._loaded != choice:
             from napari_sam2.models import load_model
+            from napari_sam2.models.threads import use_all_cpus
 
+            use_all_cpus()
             self._model = load_model(self.name, choice.device)
             self._loaded = choice
             self.description = describe(self._model.card, str(self._model.device))
