@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -35,6 +36,13 @@ def test_one_click_finds_the_objects_scale_by_itself(session):
     assert dice(session.label_map()[..., 20] == 1, INSIDE[..., 20]) > 0.85
 
 
+class Lopsided(ClassicalModel):
+    """Answers a little down and to the right, so that it matters which way a slice is shown to it."""
+
+    def decode(self, requests):
+        return [replace(a, logits=a.logits.roll((2, 5), (0, 1))) for a in super().decode(requests)]
+
+
 def test_the_same_object_in_six_stored_orders_gives_the_same_world_mask():
     """The box is the same in the world; the file stores the axes in another order and direction."""
     affine = np.diag([1.0, 1.2, 2.0, 1.0])
@@ -50,7 +58,7 @@ def test_the_same_object_in_six_stored_orders_gives_the_same_world_mask():
                 stored_affine[:3, axis] *= -1
         stored, stored_inside = np.transpose(stored, order), np.transpose(stored_inside, order)
         stored_affine[:, :3] = stored_affine[:, :3][:, order]
-        session = Session(Volume(stored, stored_affine), ClassicalModel())
+        session = Session(Volume(stored, stored_affine), Lopsided())
         index = 10 if not flips[2] else stored.shape[order.index(2)] - 1 - 10
         session.add_prompt(1, box_on(stored_inside, order.index(2), index))
         for _ in session.propagate():
@@ -60,7 +68,7 @@ def test_the_same_object_in_six_stored_orders_gives_the_same_world_mask():
         )
         expected = world if expected is None else expected
         assert np.array_equal(world, expected), (order, flips)
-    assert dice(expected == 1, inside) > 0.85
+    assert dice(expected == 1, inside) > 0.6
 
 
 def test_a_correction_on_a_tracked_slice_sticks_and_spreads(session):
