@@ -18,10 +18,10 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from scipy import ndimage
 
 from napari_sam2.cli import main as napari_sam2
 from napari_sam2.cli.demo import box_around, largest_slice
+from napari_sam2.evaluation.cases import dice, largest_component
 from napari_sam2.io import read_labels, read_volume
 
 GEOMETRY = (
@@ -53,8 +53,7 @@ def run_case(case: Path, model: str, scratch: Path) -> list[tuple[str, str, floa
     ids = {name: int(number) for number, name in json.loads((case / "labels.json").read_text()).items()}
     rows = []
     for name in json.loads((case / "case.json").read_text()).get("good_targets", []):
-        parts, _ = ndimage.label(labels == ids[name])
-        known = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
+        known = largest_component(labels == ids[name])
         axis = volume.default_slice_axis
         index = largest_slice(known, axis)
         flag = ",".join(str(c) for corner in box_around(known, axis, index).corners for c in corner)
@@ -71,10 +70,6 @@ def run_case(case: Path, model: str, scratch: Path) -> list[tuple[str, str, floa
         on_slice = dice(np.take(found, index, axis), np.take(known, index, axis))
         rows.append((case.name, name, on_slice, dice(found, known), seconds, same_geometry(image, output)))
     return rows
-
-
-def dice(first: np.ndarray, second: np.ndarray) -> float:
-    return float(2 * (first & second).sum() / (first.sum() + second.sum()))
 
 
 def same_geometry(image: Path, output: Path) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 from napari_sam2 import __version__
 from napari_sam2.errors import UserInputError
 from napari_sam2.history import Step
-from napari_sam2.io.sidecar import software_versions
+from napari_sam2.io.sidecar import INTENDED_USE, software_versions
 from napari_sam2.journal_codec import change_from_json, change_to_json
 from napari_sam2.window import Window
 
@@ -35,7 +35,6 @@ __all__ = ["HEAD", "Journal", "JournalNote", "apply_changes", "journal_lines", "
 
 VERSION: Final = 1
 HEAD, EVENTS, OWNER = "session.json", "events.jsonl", "owner.pid"
-NOTICE: Final = "Research only. Not for diagnosis or treatment."
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +197,7 @@ def _head(session: Session) -> dict[str, Any]:
     return {
         "version": VERSION,
         "program": f"napari-sam2 {__version__}",
-        "notice": NOTICE,
+        "notice": INTENDED_USE,
         "begun": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "source": {
             "key": volume_key(session.volume),

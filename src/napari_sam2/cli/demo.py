@@ -34,6 +34,7 @@ def demo(
 ) -> None:
     """Segment every structure of a bundled real scan from one box each, and compare with its labels."""
     from napari_sam2.cli.progress import shown
+    from napari_sam2.evaluation.cases import dice
     from napari_sam2.io import read_labels, read_volume, write_labels
     from napari_sam2.montage import montage
     from napari_sam2.sample_data import sample as find_sample
@@ -58,8 +59,8 @@ def demo(
         found = np.zeros(volume.shape, dtype=bool)
         for result in session.objects[object_id].results.values():
             plane.take(found, result.index)[:] = result.mask.full(plane.shape)
-        whole = _dice(found, known)
-        on_slice = _dice(first.mask.full(plane.shape), plane.take(known, index))
+        whole = dice(found, known)
+        on_slice = dice(first.mask.full(plane.shape), plane.take(known, index))
         scores.append((whole, on_slice))
         table.add_row(name, f"{whole:.3f}", f"{on_slice:.3f}", str(visited), f"{seconds:.2f}")
     means = np.mean(scores, axis=0)
@@ -101,8 +102,3 @@ def box_around(mask: NDArray[np.bool_], axis: int, index: int) -> Box:
 def _extent(mask: NDArray[np.bool_], axis: int) -> tuple[int, int]:
     filled = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
     return int(filled[0]), int(filled[-1])
-
-
-def _dice(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    total = int(first.sum() + second.sum())
-    return 1.0 if total == 0 else 2 * int((first & second).sum()) / total

@@ -67,7 +67,7 @@ def replay(
 
 def _find_image(session: Path, sha256: str) -> Path:
     """The file beside the session whose bytes have the recorded hash."""
-    from napari_sam2.io.payload import sha256_of
+    from napari_sam2.hashing import sha256_of
 
     if sha256:
         for file in sorted(session.resolve().parent.iterdir()):

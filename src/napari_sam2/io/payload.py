@@ -6,7 +6,6 @@ A header is only a claim: it may ask for more than the file can hold, or for mor
 from __future__ import annotations
 
 import gzip
-import hashlib
 import os
 import zlib
 from pathlib import Path
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     Stream = BufferedReader | gzip.GzipFile
 
-__all__ = ["check_memory", "check_total_memory", "existing_file", "is_gzip", "peek", "read_range", "sha256_of"]
+__all__ = ["check_memory", "check_total_memory", "existing_file", "is_gzip", "peek", "read_range"]
 
 Result = TypeVar("Result")
 
@@ -68,16 +67,6 @@ def is_gzip(path: Path) -> bool:
 def peek(path: Path, count: int) -> bytes:
     """Up to `count` first bytes, decompressed if the content is gzip."""
     return _guarded(path, lambda file: file.read(count))
-
-
-def sha256_of(*paths: Path) -> str:
-    """Hex digest of the files' bytes, one after the other, as they are on disk."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    return digest.hexdigest()
 
 
 def check_memory(path: Path, needed: int) -> None:

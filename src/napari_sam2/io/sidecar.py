@@ -154,7 +154,7 @@ def _facts(
     structures: list[Structure],
     voxels: Mapping[int, int],
 ) -> dict[str, Any]:
-    from napari_sam2.io.payload import sha256_of
+    from napari_sam2.hashing import sha256_of
 
     source = volume.source
     return {

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.errors import EnvironmentLacksError, ModelError, UserInputError
+from napari_sam2.hashing import sha256_of
 from napari_sam2.models.base import ModelCard
-from napari_sam2.models.hashing import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -105,11 +105,6 @@ class PromptLayers:
         self.clicks.feature_defaults = {"polarity": INCLUDE, "object_id": object_id}
         self.boxes.feature_defaults = {"object_id": object_id}
 
-    def use_polarity(self, include: bool) -> None:
-        """Let napari's own add tool include or exclude."""
-        defaults = dict(self.clicks.feature_defaults.iloc[0])
-        self.clicks.feature_defaults = {**defaults, "polarity": INCLUDE if include else EXCLUDE}
-
     def add_click(self, voxel: Sequence[float], positive: bool, object_id: int) -> None:
         """Add a click, as if it had been made in the layer."""
         self.write_rows([(object_id, Point((voxel[0], voxel[1], voxel[2]), positive))])

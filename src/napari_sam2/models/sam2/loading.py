@@ -10,8 +10,8 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.errors import ModelError
+from napari_sam2.hashing import sha256_of
 from napari_sam2.models.base import ModelCard
-from napari_sam2.models.hashing import sha256_of
 from napari_sam2.models.quality import QUALITIES
 from napari_sam2.models.sam2.sizing import resize_config
 

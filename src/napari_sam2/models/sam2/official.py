@@ -15,7 +15,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.errors import ModelError
-from napari_sam2.models.hashing import sha256_of
+from napari_sam2.hashing import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,6 @@ over or of another shape.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from napari_sam2.errors import ModelError
+from napari_sam2.hashing import sha256_of
 from napari_sam2.models.small.net import NetConfig, SmallNet
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["FORMAT", "SmallWeights", "read_weights", "sha256_of", "write_weights"]
+__all__ = ["FORMAT", "SmallWeights", "read_weights", "write_weights"]
 
 #: Written into every file and asked for when one is read.
 FORMAT = "napari-sam2-small-1"
@@ -102,12 +102,6 @@ def read_weights(path: Path, sha256: str = "") -> SmallWeights:
     net = SmallNet(NetConfig.from_dict(json.loads(metadata["config"])))
     _load_strictly(net, tensors, path)
     return SmallWeights(net.eval(), int(metadata["input_size"]), metadata["name"], found)
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _load_strictly(net: SmallNet, tensors: dict[str, Tensor], path: Path) -> None:
