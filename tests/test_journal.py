@@ -37,6 +37,7 @@ def annotate(session):
     mask[3:9, 4:12] = True
     session.edit_mask(3, 2, 5, SliceMask.of(mask))
     session.window = Window(0.0, 300.0, "level/width")
+    session.overlap = "last"
     session.protect(3)
 
 

@@ -27,7 +27,7 @@ def annotated(tmp_path: Path) -> tuple[Session, Path]:
     session.add_prompt(1, box_on(INSIDE, 2, 10))
     list(session.propagate([1]))
     session.add_prompt(1, Point((15, 14, 13), positive=False))
-    list(session.spread(1, 13))
+    list(session.spread(1, 13, slices=range(6, 16)))
     session.rename(1, "ball")
     session.lock_slice(1, 8)
     painted = np.zeros((30, 28), dtype=bool)

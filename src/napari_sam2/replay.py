@@ -113,6 +113,7 @@ def _empty(volume: Volume, model: SegmentationModel, head: dict[str, Any]) -> Se
 
 def _do_again(session: Session, line: dict[str, Any]) -> None:
     event = line["event"]
+    slices = None if line.get("range") is None else range(*line["range"])
     if event == "undo":
         session.undo()
     elif event == "redo":
@@ -126,10 +127,9 @@ def _do_again(session: Session, line: dict[str, Any]) -> None:
             if written["field"] == "prompts":
                 session.set_prompts(written["object"], change_from_json(written, None).after)
     elif event == "propagation":
-        slices = None if line.get("range") is None else range(*line["range"])
         _run_again(session.propagate(line["objects"], slices=slices, direction=line["direction"]), line)
     elif event == "correction":
-        _run_again(session.spread(line["objects"][0], line["slice"]), line)
+        _run_again(session.spread(line["objects"][0], line["slice"], slices=slices), line)
     elif "changes" in line:
         # Names, acceptances, finished objects: what a person decided, not what a model answered.
         session.finish(apply_changes(session, line))

@@ -14,7 +14,7 @@ from napari_sam2.engine.engine import Anchor, Engine
 from napari_sam2.engine.propagate import count_slices
 from napari_sam2.errors import UserInputError
 from napari_sam2.history import History, Step
-from napari_sam2.labels import compose
+from napari_sam2.labels import check_overlap, compose
 from napari_sam2.prompts import MaskPrompt, ObjectPrompts, Point, Prompt, SlicePrompts, check_prompts, slice_axis_of
 from napari_sam2.results import SliceMask, SliceResult, SliceScores
 from napari_sam2.snapshot import SessionSnapshot
@@ -72,7 +72,7 @@ class Session:
     ) -> None:
         self.volume = volume
         self.axis = volume.default_slice_axis if axis is None else axis
-        self.overlap = overlap
+        self._overlap = check_overlap(overlap)
         self.feature_folder = feature_folder
         self.store = ObjectStore()
         self.history = History(self.store.read, self.store.write)
@@ -111,6 +111,17 @@ class Session:
             self._engines.clear()
             self.store.forget_answers()
             self._tell("model", name=model.card.name, sha256=model.card.sha256)
+
+    @property
+    def overlap(self) -> str:
+        """Who keeps a voxel that several objects claim, see `napari_sam2.labels.OVERLAP_RULES`."""
+        return self._overlap
+
+    @overlap.setter
+    def overlap(self, rule: str) -> None:
+        if check_overlap(rule) != self._overlap:
+            self._overlap = rule
+            self._tell("overlap", rule=rule)
 
     def engine(self, axis: int) -> Engine:
         """The engine for slices across `axis`."""
@@ -301,7 +312,12 @@ class Session:
         return runs.propagate_objects(self, object_ids, slices, direction, should_stop)
 
     def spread(
-        self, object_id: int, index: int, *, should_stop: Callable[[], bool] = lambda: False
+        self,
+        object_id: int,
+        index: int,
+        *,
+        slices: range | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[SliceResult]:
         """Carry a corrected slice outwards, only as far as it changes something.
 
@@ -314,6 +330,8 @@ class Session:
             The object.
         index : int
             The slice that was corrected.
+        slices : range, optional
+            Slices that may be written.
         should_stop : callable
             Asked between slices; True ends the run and keeps what is there.
 
@@ -322,7 +340,7 @@ class Session:
         SliceResult
             As slices are reached; already stored in the session.
         """
-        return runs.spread_correction(self, object_id, index, should_stop)
+        return runs.spread_correction(self, object_id, index, slices, should_stop)
 
     def count_slices(
         self, object_ids: Iterable[int] | None = None, slices: range | None = None, direction: str = "both"

@@ -249,6 +249,16 @@ class Annotation:
         on_view = self.slice_on_view()
         return self.shown.volume.default_slice_axis if on_view is None else on_view[0]
 
+    def axis_of(self, object_id: int) -> int:
+        """The voxel axis of an object's slices; the one on view when it has not begun."""
+        obj = self.object(object_id)
+        return obj.axis if obj.slices or obj.prompts else self.axis_on_view()
+
+    def use_overlap(self, rule: str) -> None:
+        """Decide who keeps a voxel that several objects claim; see `napari_sam2.labels.OVERLAP_RULES`."""
+        if rule != self.snapshot.overlap:
+            self.ask(lambda session: setattr(session, "overlap", rule), key="overlap")
+
     def use_window(self, window: Window) -> None:
         """Let the model see intensities through another window, from the next answer on."""
         if window != self.snapshot.window:

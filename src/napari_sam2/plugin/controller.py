@@ -22,6 +22,7 @@ from napari_sam2.plugin.pointing import Pointing
 from napari_sam2.plugin.propagation import Progress, Propagation
 from napari_sam2.plugin.reviewing import Reviewing
 from napari_sam2.plugin.saving import NeedsReferenceError, save_annotation
+from napari_sam2.plugin.slice_range import SliceRange
 from napari_sam2.plugin.volumes import ShownVolume, layer_name_stem, shown_volume
 from napari_sam2.plugin.windowing import AUTO, show_window
 from napari_sam2.window import is_ct
@@ -80,7 +81,7 @@ class Controller:
         self.gestures = GestureTool(viewer, self.pointing)
         self.image: Image | None = None
         self.current_object = 1
-        self.slice_range: range | None = None
+        self.slice_range = SliceRange()
         self.status = ""
         self._annotations: dict[Image, Annotation] = {}
         self._opening: Image | None = None
@@ -89,6 +90,7 @@ class Controller:
         viewer.layers.events.removed.connect(self._on_removed)
         self.propagation.progressed.connect(self._on_progress)
         self.propagation.finished.connect(self._on_propagated)
+        self.slice_range.changed.connect(self.objects_changed.emit)
 
     @property
     def viewer(self) -> ViewerModel:
@@ -153,6 +155,7 @@ class Controller:
         self.pointing.forget()
         self.hover.clear()
         self.reviewing.forget()
+        self.slice_range.forget()
         self.image = image
         self.image_changed.emit()
         self.objects_changed.emit()
@@ -288,7 +291,8 @@ class Controller:
         obj = annotation.object(last.object_id)
         self.say(f"Object {last.object_id}, slice {last.index}: {last.mask.n_voxels} voxels. Propagate, or correct it.")
         if any(not result.prompted for result in obj.slices.values()):
-            self.propagation.spread(annotation, last.object_id, [result.index for result in results])
+            slices = self.slice_range.slices(obj.axis)
+            self.propagation.spread(annotation, last.object_id, [result.index for result in results], slices)
 
     def _on_failed(self, sentence: str) -> None:
         self.say(sentence.splitlines()[0])

@@ -57,6 +57,8 @@ class StripContent:
         Slices that a person prompted or accepted.
     current : int, optional
         The slice on view.
+    allowed : tuple of int, optional
+        First and last slice that a run may write; None for all.
     """
 
     n_slices: int = 0
@@ -64,6 +66,7 @@ class StripContent:
     prompted: frozenset[int] = frozenset()
     locked: frozenset[int] = frozenset()
     current: int | None = None
+    allowed: tuple[int, int] | None = None
 
 
 def strip_content(controller: Controller) -> StripContent:
@@ -72,14 +75,16 @@ def strip_content(controller: Controller) -> StripContent:
     if annotation is None:
         return StripContent()
     obj = annotation.object(controller.current_object)
+    axis = annotation.axis_of(controller.current_object)
     on_view = controller.reviewing.slice_on_view()
     touched = {i for i, r in obj.slices.items() if r.mask.n_voxels or r.prompted}
     return StripContent(
-        n_slices=annotation.shown.volume.shape[obj.axis],
+        n_slices=annotation.shown.volume.shape[axis],
         doubts={i: doubt for i, doubt in doubts_of(obj).items() if i in touched},
         prompted=frozenset(i for i, r in obj.slices.items() if r.prompted),
         locked=obj.locked,
-        current=on_view[1] if on_view is not None and on_view[0] == obj.axis else None,
+        current=on_view[1] if on_view is not None and on_view[0] == axis else None,
+        allowed=controller.slice_range.ends(axis),
     )
 
 
