@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from napari_sam2.slides.crop_engine import CropEngine
     from napari_sam2.slides.tiles import Plan, Tile
 
-__all__ = ["LARGEST", "SMALLEST", "joined_objects", "run_tiles"]
+__all__ = ["LARGEST", "SMALLEST", "joined_objects", "run_tiles", "tile_steps"]
 
 MINIMUM_SCORE: Final = 0.6
 """Predicted IoU below which a mask is not worth showing."""
@@ -91,22 +91,42 @@ def run_tiles(
     UserInputError
         If the journal belongs to another run.
     """
+    told = -1
+    for done, total in tile_steps(engine, plan, journal):
+        if done == told:
+            continue
+        told = done
+        on_progress(done, total)
+        if done < total and should_stop():
+            return False
+    return True
+
+
+def tile_steps(engine: CropEngine, plan: Plan, journal: Path) -> Iterator[tuple[int, int]]:
+    """The same run in small steps: (tiles done, tiles in all) after every few points, so that others get a turn.
+
+    It may be left at any step; tiles that were done are in the journal.
+
+    Raises
+    ------
+    UserInputError
+        If the journal belongs to another run.
+    """
     done = _open_journal(journal, _signature(engine, plan))
     total = sum(1 for _ in plan.tiles())
     with journal.open("a", encoding="utf-8") as file:
         for count, tile in enumerate(plan.tiles()):
             if count < done:
                 continue
-            on_progress(count, total)
-            if should_stop():
-                return False
-            pieces = _find_pieces(engine, plan, tile)
+            pieces: list[Piece] = []
+            for found in _find_pieces(engine, plan, tile):
+                pieces += found
+                yield count, total
             file.write(json.dumps({"tile": [tile.row, tile.col], "pieces": [_as_json(p) for p in pieces]}) + "\n")
             file.flush()
             # No other tile sees the same crop: what is known of it is let go.
             engine.forget(tile.crop(plan.scale))
-    on_progress(total, total)
-    return True
+    yield total, total
 
 
 def joined_objects(engine: CropEngine, plan: Plan, journal: Path) -> Iterator[SlideObject]:
@@ -123,10 +143,12 @@ def joined_objects(engine: CropEngine, plan: Plan, journal: Path) -> Iterator[Sl
             )
 
 
-def _find_pieces(engine: CropEngine, plan: Plan, tile: Tile) -> list[Piece]:
+def _find_pieces(engine: CropEngine, plan: Plan, tile: Tile) -> Iterator[list[Piece]]:
+    """What a tile holds: nothing while points are asked about, one batch after the other, and all of it at the end."""
     points = plan.points(tile)
+    yield []
     if len(points) == 0:
-        return []
+        return
     on_crop = engine.engine_on(tile.crop(plan.scale), FEATURES)
     origin = np.array(tile.seen[:2])
     largest = math.pi / 4 * (LARGEST * plan.object_pixels) ** 2
@@ -144,8 +166,9 @@ def _find_pieces(engine: CropEngine, plan: Plan, tile: Tile) -> list[Piece]:
                 continue
             found.append((mask, score))
             covered |= mask.full(on_crop.plane.shape)
+        yield []
     pieces = [_piece(mask, score, tile, plan) for mask, score in _without_doubles(found, on_crop.plane.shape)]
-    return [piece for piece in pieces if piece is not None]
+    yield [piece for piece in pieces if piece is not None]
 
 
 def _ask(engine: Engine, points: list[NDArray[np.float64]], object_pixels: float) -> list[tuple[SliceMask, float]]:

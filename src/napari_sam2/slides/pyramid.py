@@ -6,6 +6,7 @@ beyond the slide: what lies outside is background.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +31,11 @@ BLOCK: Final = 2048
 
 THUMBNAIL: Final = 1024
 """Longer side of the overview on which tissue is found and intensities are surveyed."""
+
+
+KEY_PIECES: Final = 6
+KEY_SIDE: Final = 64
+"""Pieces along each side of the coarsest level, and their side in pixels, from which `Slide.key` is made."""
 
 
 class PixelSource(Protocol):
@@ -126,6 +132,21 @@ class Slide:
     def background(self) -> int:
         """Grey value of what lies outside the slide."""
         return 0 if self.is_fluorescence else 255
+
+    @cached_property
+    def key(self) -> str:
+        """A short name made from pixels alone: it finds a session again, and says nothing about the patient.
+
+        From small pieces of the coarsest level as the file holds them, whatever channels are shown.
+        """
+        told = hashlib.sha256(repr([(level.rows, level.cols) for level in self.levels]).encode())
+        last = len(self.levels) - 1
+        rows, cols = self.levels[last].rows, self.levels[last].cols
+        height, width = min(rows, KEY_SIDE), min(cols, KEY_SIDE)
+        for row in np.linspace(0, rows - height, KEY_PIECES).astype(int).tolist():
+            for col in np.linspace(0, cols - width, KEY_PIECES).astype(int).tolist():
+                told.update(np.ascontiguousarray(self._source.read(last, row, col, height, width)).tobytes())
+        return told.hexdigest()[:24]
 
     def require_mpp(self) -> Mpp:
         """The pixel's size, where microns are asked for.
