@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,9 +24,11 @@ from napari_sam2.prompts import SlicePrompts
 from napari_sam2.results import SliceMask
 from napari_sam2.slides.merge import Piece, merge_pieces, same_object
 from napari_sam2.slides.regions import SCORE, SlideObject
+from napari_sam2.slides.tiles import make_plan
+from napari_sam2.slides.tissue import find_tissue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from napari_sam2.slides.crop_engine import CropEngine
     from napari_sam2.slides.tiles import Plan, Tile
 
-__all__ = ["LARGEST", "SMALLEST", "joined_objects", "run_tiles", "tile_steps"]
+__all__ = ["LARGEST", "SMALLEST", "AutomaticRequest", "joined_objects", "plan_of", "run_tiles", "tile_steps"]
 
 MINIMUM_SCORE: Final = 0.6
 """Predicted IoU below which a mask is not worth showing."""
@@ -56,6 +59,49 @@ VIEW_MARGIN: Final = 0.02
 
 FEATURES: Final = 64 << 20
 """Bytes of features kept within a tile: views around points are hardly ever met again."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AutomaticRequest:
+    """What a person asks an automatic run for.
+
+    Attributes
+    ----------
+    region : shapely geometry
+        In level-0 pixel corners.
+    tissue_only : bool
+        Whether glass in it is left out.
+    object_size : float
+        Expected diameter in level-0 pixels.
+    """
+
+    region: Any
+    tissue_only: bool
+    object_size: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values from which `from_json` makes it again."""
+        import shapely
+
+        return {
+            "region": shapely.to_wkb(self.region, hex=True),
+            "tissue_only": self.tissue_only,
+            "object_size": self.object_size,
+        }
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> AutomaticRequest:
+        """The request that `as_json` wrote."""
+        import shapely
+
+        return cls(shapely.from_wkb(written["region"]), bool(written["tissue_only"]), float(written["object_size"]))
+
+
+def plan_of(engine: CropEngine, request: AutomaticRequest) -> Plan:
+    """The tiles of a request; `make_plan` says what may be wrong with it."""
+    slide = engine.slide
+    tissue = find_tissue(slide) if request.tissue_only else None
+    return make_plan(slide.shape, engine.model, request.region, request.object_size, tissue)
 
 
 def run_tiles(

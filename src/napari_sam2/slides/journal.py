@@ -15,6 +15,7 @@ from napari_sam2.errors import UserInputError
 from napari_sam2.io.geojson import feature_of, object_of
 from napari_sam2.io.journal_folder import HEAD, JournalFolder, journal_lines
 from napari_sam2.io.sidecar import INTENDED_USE, software_versions
+from napari_sam2.slides.automatic import AutomaticRequest
 from napari_sam2.slides.prompt_file import parse_slide_prompts
 from napari_sam2.slides.prompts import SlidePoint
 from napari_sam2.slides.regions import ObjectClass
@@ -113,6 +114,10 @@ def _apply(session: SlideSession, line: dict[str, Any]) -> None:
         session.set_mpp(Mpp(line["row"], line["col"], line["origin"]))
     elif event == "classes":
         session.classes = tuple(_class(name, colour) for name, colour in line["classes"])
+    elif event == "automatic" and "region" in line:
+        session.unfinished = AutomaticRequest.from_json(line)
+    elif event == "automatic ended":
+        session.unfinished = None
     elif "changes" in line:
         state = _state(session)
         for change in line["changes"]:

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
-from napari_sam2.errors import UserInputError
-
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -118,6 +116,11 @@ class Slide:
         """Let go of the file."""
         self._source.close()
 
+    def show_channels(self, mix: ChannelMix | None) -> None:
+        """Turn intensities into colours in another way from now on."""
+        self.mix = mix
+        self.__dict__.pop("overview", None)
+
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns) of level 0."""
@@ -147,20 +150,6 @@ class Slide:
             for col in np.linspace(0, cols - width, KEY_PIECES).astype(int).tolist():
                 told.update(np.ascontiguousarray(self._source.read(last, row, col, height, width)).tobytes())
         return told.hexdigest()[:24]
-
-    def require_mpp(self) -> Mpp:
-        """The pixel's size, where microns are asked for.
-
-        Raises
-        ------
-        UserInputError
-            If neither the file nor a person has stated it.
-        """
-        if self.mpp is None:
-            raise UserInputError(
-                f"{self.name} does not say how many microns a pixel measures; state it with --mpp, such as --mpp 0.25."
-            )
-        return self.mpp
 
     def read(self, level: int, row: int, col: int, rows: int, cols: int) -> NDArray[np.uint8]:
         """Read a piece of one level.

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
     from napari_sam2.slides.resolution import Mpp
 
-__all__ = ["AREA_MICRONS", "AREA_PIXELS", "OVERLAP_RULES", "ObjectClass", "Regions", "SlideObject", "measured"]
+__all__ = [
+    "AREA_MICRONS",
+    "AREA_PIXELS",
+    "OVERLAP_RULES",
+    "ObjectClass",
+    "Regions",
+    "SlideObject",
+    "measured",
+    "new_id",
+]
 
 OVERLAP_RULES: Final = ("keep", "first", "last")
 """What happens where two objects overlap: both keep it, or the one that came first, or last, has it."""
@@ -30,6 +39,11 @@ PERIMETER: Final = "Perimeter µm"
 _SIZES: Final = (AREA_PIXELS, AREA_MICRONS, PERIMETER)
 
 Colour = tuple[int, int, int]
+
+
+def new_id() -> str:
+    """An id for an object, also for one that is yet to begin."""
+    return str(uuid.uuid4())
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +92,7 @@ class SlideObject:
     """
 
     geometry: Any
-    object_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    object_id: str = field(default_factory=new_id)
     name: str = ""
     object_class: ObjectClass | None = None
     colour: Colour | None = None

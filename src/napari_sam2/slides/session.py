@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.slides.automatic import AutomaticRequest
+    from napari_sam2.slides.channels import ChannelMix
     from napari_sam2.slides.prompts import SlidePrompt
     from napari_sam2.slides.pyramid import Slide
     from napari_sam2.slides.resolution import Mpp
@@ -56,6 +58,8 @@ class SlideSession:
         self.engine = CropEngine(slide, model)
         self.regions = Regions(overlap=overlap)
         self.classes: tuple[ObjectClass, ...] = CLASSES
+        self.unfinished: AutomaticRequest | None = None
+        """The automatic run that was begun and has not ended."""
         self.on_step: list[Callable[[str], None]] = []
         """Called after a step that can be undone, with what it was."""
         self.on_event: list[Callable[..., None]] = []
@@ -82,7 +86,13 @@ class SlideSession:
         """The session as it is now."""
         regions = self.regions
         return SlideSnapshot(
-            regions.objects, self.prompts, self.classes, self.slide.mpp, regions.overlap, regions.position
+            regions.objects,
+            self.prompts,
+            self.classes,
+            self.slide.mpp,
+            regions.overlap,
+            regions.position,
+            self.unfinished,
         )
 
     def use_model(self, model: SegmentationModel) -> None:
@@ -224,6 +234,12 @@ class SlideSession:
         self.regions.remeasure(lambda obj: measured(obj, mpp))
         self._tell("mpp", row=mpp.row, col=mpp.col, origin=mpp.origin)
 
+    def show_channels(self, mix: ChannelMix | None) -> None:
+        """Let the model see intensities in another way, from the next answer on."""
+        if mix != self.slide.mix:
+            self.slide.show_channels(mix)
+            self.engine = CropEngine(self.slide, self.engine.model)
+
     def set_overlap(self, rule: str) -> None:
         """Choose what happens where objects overlap, from the next change on; see `OVERLAP_RULES`."""
         self.regions.overlap = rule
@@ -248,6 +264,16 @@ class SlideSession:
             return False
         self._tell("redo")
         return True
+
+    def begin_automatic(self, request: AutomaticRequest) -> None:
+        """Note that an automatic run has begun, so that it can be gone on with."""
+        self.unfinished = request
+        self._tell("automatic", **request.as_json())
+
+    def end_automatic(self) -> None:
+        """Note that the automatic run has ended, or was given up."""
+        self.unfinished = None
+        self._tell("automatic ended")
 
     def take_step(self, objects: Iterable[SlideObject], prompts: Mapping[str, tuple[SlidePrompt, ...]]) -> None:
         """Make a step whose outcome is known, as a journal holds it; nobody is told."""

@@ -10,6 +10,7 @@ from napari_sam2.slides.regions import ObjectClass
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from napari_sam2.slides.automatic import AutomaticRequest
     from napari_sam2.slides.prompts import SlidePrompt
     from napari_sam2.slides.regions import SlideObject
     from napari_sam2.slides.resolution import Mpp
@@ -44,6 +45,8 @@ class SlideSnapshot:
         One of `napari_sam2.slides.regions.OVERLAP_RULES`.
     position : int
         Steps that can be undone.
+    unfinished : AutomaticRequest, optional
+        An automatic run that was stopped.
     """
 
     objects: tuple[SlideObject, ...] = ()
@@ -52,6 +55,7 @@ class SlideSnapshot:
     mpp: Mpp | None = None
     overlap: str = "keep"
     position: int = 0
+    unfinished: AutomaticRequest | None = None
 
     def find(self, object_id: str) -> SlideObject | None:
         """The object of an id; None when there is none."""
