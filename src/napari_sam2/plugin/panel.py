@@ -92,12 +92,14 @@ class SegmentPanel(QScrollArea):
         controller.image_changed.connect(self._on_image_changed)
         controller.objects_changed.connect(self._show_soon)
         controller.progressed.connect(self.run.show_progress)
+        controller.naming.changed.connect(self._show_names)
         controller.viewer.dims.events.current_step.connect(self._show_slice)
         controller.viewer.dims.events.order.connect(self._show_soon)
         controller.panel_shown()
         self.status.setText(controller.status)
         self._list_images()
         self._on_image_changed()
+        self._show_names()
         self._show_objects()
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
@@ -113,6 +115,7 @@ class SegmentPanel(QScrollArea):
         controller.image_changed.disconnect(self._on_image_changed)
         controller.objects_changed.disconnect(self._show_soon)
         controller.progressed.disconnect(self.run.show_progress)
+        controller.naming.changed.disconnect(self._show_names)
         self.window_choice.listen_to(None)
         self._viewer.dims.events.current_step.disconnect(self._show_slice)
         self._viewer.dims.events.order.disconnect(self._show_soon)
@@ -169,11 +172,13 @@ class SegmentPanel(QScrollArea):
         self._show_model()
         self.model.activated.connect(self._on_model_chosen)
         self.table.chosen.connect(controller.select_object)
-        self.table.renamed.connect(lambda i, name: self._with_annotation("rename", i, name))
+        self.table.renamed.connect(controller.naming.name)
         self.table.visible_changed.connect(lambda i, on: self._with_annotation("show_object", i, on))
         self.table.finished_changed.connect(lambda i, on: self._with_annotation("finish", i, on))
         self.strip.slice_chosen.connect(self._on_slice_chosen)
         self.more.range.edited.connect(self._on_range_edited)
+        self.more.names_chosen.connect(controller.naming.load)
+        self.more.names_dropped.connect(controller.naming.forget_list)
         self.more.overlap_chosen.connect(lambda rule: self._with_annotation("use_overlap", rule))
         self._objects_timer = QTimer(self)
         self._objects_timer.setSingleShot(True)
@@ -267,6 +272,11 @@ class SegmentPanel(QScrollArea):
         self._show_model()
         self.resume.offer(None if controller.annotation is None else controller.annotation.earlier)
         self.table.show_rows(object_rows(controller.annotation, controller.current_object), controller.current_object)
+
+    def _show_names(self) -> None:
+        naming = self.controller.naming
+        self.table.names.names = naming.names
+        self.more.show_names(naming.file_name)
 
     def _show_status(self, sentence: str) -> None:
         self.status.setText(sentence)
