@@ -231,6 +231,19 @@ def test_the_table_renames_and_finishes_objects(window):
     wait_for(lambda: table.rowCount() == 2)
 
 
+def test_a_command_from_the_palette_opens_the_panel_when_it_is_hidden(window):
+    from napari_sam2.plugin import commands
+
+    window.draw_box()
+    window.dock.hide()
+    pump(0.2)
+    assert not window.controller.has_panel
+    commands.finish_object(window.viewer)
+    wait_for(lambda: window.object().protected)
+    assert window.controller.has_panel
+    assert window.panel.isVisible()
+
+
 def test_an_error_is_a_notification_and_the_next_click_works(window):
     seen = []
     notification_manager.notification_ready.connect(seen.append)

@@ -85,6 +85,17 @@ class Actions:
         """Accept the slice on view, or reopen it."""
         self._controller.reviewing.accept()
 
+    def finish_object(self) -> None:
+        """Declare the current object finished, or reopen it."""
+        controller = self._controller
+        annotation, object_id = controller.annotation, controller.current_object
+        if annotation is None or object_id not in annotation.snapshot.objects:
+            controller.say(f"Object {object_id} has no prompt yet: there is nothing to finish.")
+            return
+        finished = not annotation.object(object_id).protected
+        annotation.finish(object_id, finished)
+        controller.say(f"Object {object_id} is {'finished: nothing changes it' if finished else 'open again'}.")
+
     def toggle_preview(self) -> None:
         """Switch the hover preview on or off."""
         self._controller.hover.toggle()

@@ -104,6 +104,11 @@ class Controller:
 
     # -- panels ---------------------------------------------------------------------------------
 
+    @property
+    def has_panel(self) -> bool:
+        """Whether a panel is visible, so that what is said can be read."""
+        return self._panels > 0
+
     def panel_shown(self) -> None:
         """A panel has become visible: listen to the mouse, and take the active image when there is none."""
         self._panels += 1

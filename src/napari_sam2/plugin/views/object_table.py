@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
+from napari_sam2.plugin.keys import action
 from napari_sam2.plugin.views.name_editor import NameEditor
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _TOOLTIPS: Final = (
     "Volume in millilitres.",
     "The model's own estimate of its overlap with the truth, mean over slices.",
     "Show or hide the object.",
-    "A finished object keeps its voxels: nothing overwrites it.",
+    f"A finished object keeps its voxels: nothing overwrites it. Key: {action('finish_object').key}.",
 )
 
 
