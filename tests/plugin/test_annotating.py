@@ -241,6 +241,17 @@ def test_a_finished_object_is_not_changed_and_keeps_its_voxels(ball_bench):
     assert np.array_equal(ball_bench.labels() == 1, kept)
 
 
+def test_the_key_finishes_the_current_object_and_opens_it_again(ball_bench):
+    actions = ball_bench.controller.actions
+    actions.finish_object()
+    assert "nothing to finish" in ball_bench.controller.status
+    ball_bench.box(LOW, HIGH)
+    for expected in (True, False):
+        actions.finish_object()
+        ball_bench.settle()
+        assert ball_bench.controller.annotation.object(1).protected is expected
+
+
 def test_an_object_has_a_name_a_volume_and_can_be_hidden(ball_bench):
     from napari_sam2.plugin.rows import object_rows
 
@@ -266,12 +277,12 @@ def test_a_model_that_is_not_there_is_explained_and_the_work_goes_on(ball_bench)
     assert ball_bench.labels().any()
 
 
-def test_a_picture_can_be_segmented(bench):
-    picture = np.zeros((60, 80), np.uint8)
+def test_a_radiograph_is_segmented_as_a_volume_of_one_slice(bench, tmp_path):
+    picture = np.zeros((60, 80, 1), np.uint8)
     picture[20:40, 30:60] = 200
-    layer = bench.viewer.add_image(picture)
-    bench.controller.use_image(layer)
-    bench.settle()
+    nib.save(nib.Nifti1Image(picture, np.diag([0.5, 0.5, 1, 1])), tmp_path / "hand.nii")
+    layer = bench.open(tmp_path / "hand.nii")
+    layer.scale = (1, 1)
     bench.controller.pointing.box_between((18, 28), (41, 61))
     bench.settle()
     assert bench.controller.annotation.result.layer.data.shape == (60, 80)

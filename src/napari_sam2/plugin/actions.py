@@ -108,6 +108,18 @@ class Actions:
         self.controller.reviewing.accept()
 
     @_on_slides_too
+    def finish_object(self) -> None:
+        """Declare the current object finished, or reopen it."""
+        controller = self.controller
+        annotation, object_id = controller.annotation, controller.current_object
+        if annotation is None or object_id not in annotation.snapshot.objects:
+            controller.say(f"Object {object_id} has no prompt yet: there is nothing to finish.")
+            return
+        finished = not annotation.object(object_id).protected
+        annotation.finish(object_id, finished)
+        controller.say(f"Object {object_id} is {'finished: nothing changes it' if finished else 'open again'}.")
+
+    @_on_slides_too
     def toggle_preview(self) -> None:
         """Switch the hover preview on or off."""
         self.controller.hover.toggle()

@@ -21,6 +21,7 @@ from napari_sam2.plugin.prompt_layers import PromptLayers
 from napari_sam2.plugin.result_layer import ResultLayer
 from napari_sam2.prompts import MaskPrompt, Prompt
 from napari_sam2.snapshot import ObjectSnapshot, SessionSnapshot
+from napari_sam2.terminology import Term
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -169,12 +170,27 @@ class Annotation(Asking["Session", SessionSnapshot]):
         self.send_prompts()
 
     def rename(self, object_id: int, name: str) -> None:
-        """Give an object a name, also before its first prompt."""
+        """Give an object a name of one's own, also before its first prompt."""
+        self.describe(object_id, Term(name))
+
+    def describe(self, object_id: int, term: Term) -> None:
+        """Give an object the name of a term with its code and colour, also before its first prompt."""
 
         def work(session: Session) -> None:
             if object_id not in session.objects:
-                session.add_object(object_id)
-            session.rename(object_id, name)
+                session.add_object(object_id, term.name)
+            session.describe(object_id, term)
+
+        self.ask(work)
+
+    def use_terms(self, terms: Mapping[int, Term]) -> None:
+        """Name objects by their id from now on, and those that have no name yet."""
+
+        def work(session: Session) -> None:
+            session.terms = terms
+            for obj in list(session.objects.values()):
+                if not obj.name and obj.object_id in terms:
+                    session.describe(obj.object_id, terms[obj.object_id])
 
         self.ask(work)
 

@@ -17,6 +17,7 @@ from napari_sam2.plugin.autosave import VOLUMES, Autosave
 from napari_sam2.plugin.gestures import GestureTool
 from napari_sam2.plugin.hovering import HoverPreview
 from napari_sam2.plugin.models import ModelChoice, ModelHolder
+from napari_sam2.plugin.naming import Naming
 from napari_sam2.plugin.planes import show_plane
 from napari_sam2.plugin.pointing import Pointing
 from napari_sam2.plugin.propagation import Progress, Propagation
@@ -84,6 +85,7 @@ class Controller:
         self.image: Image | None = None
         self.current_object = 1
         self.slice_range = SliceRange()
+        self.naming = Naming(self)
         self.status = ""
         self._annotations: dict[Image, Annotation] = {}
         self._opening: Image | None = None
@@ -103,6 +105,11 @@ class Controller:
         return viewer
 
     # -- panels ---------------------------------------------------------------------------------
+
+    @property
+    def has_panel(self) -> bool:
+        """Whether a panel is visible, so that what is said can be read."""
+        return self._panels > 0
 
     def panel_shown(self) -> None:
         """A panel has become visible: listen to the mouse, and take the active image when there is none."""
@@ -244,11 +251,14 @@ class Controller:
         self.say(f"Opening {image.name} ...")
         leading = tuple(int(s) for s in self.viewer.dims.current_step[: max(0, image.ndim - 3)])
 
+        terms = self.naming.by_id
+
         def work() -> tuple[ShownVolume, Session, Autosave[Session], bool]:
             from napari_sam2.session import Session
 
             shown = shown_volume(image, leading)
             session = Session(shown.volume, self.models.get())
+            session.terms = terms
             ct = not shown.volume.is_rgb and is_ct(shown.volume)
             return shown, session, Autosave(session, VOLUMES), ct
 

@@ -62,6 +62,7 @@ ACTIONS: Final = (
     Action("use_layer", "Use layer", "U", "Take the selected Points or Shapes layer as prompts, and follow it."),
     Action("next_doubt", "Next doubt", "J", "Go to the most doubtful slice that was not looked at yet."),
     Action("accept_slice", "Accept", "K", "Accept this slice as it is (again: reopen); nothing overwrites it."),
+    Action("finish_object", "Done", "Shift+K", "Declare the object finished (again: reopen); nothing changes it."),
     Action("toggle_preview", "Preview", "H", "Show under the mouse what a click would give, or stop showing it."),
     Action("undo", "Undo", "Ctrl+Z", "Take back the last action, whatever layer is active."),
     Action("redo", "Redo", "Ctrl+Shift+Z", "Do the last undone action again."),

@@ -15,6 +15,7 @@ from napari_sam2.plugin.keys import GESTURES
 from napari_sam2.plugin.models import ModelChoice, available_models
 from napari_sam2.plugin.registry import controller_for
 from napari_sam2.plugin.rows import object_rows, strip_content
+from napari_sam2.plugin.slides.views.slide_parts import SlideParts
 from napari_sam2.plugin.views.buttons import action_button, bind_shortcuts
 from napari_sam2.plugin.views.more_box import MoreBox
 from napari_sam2.plugin.views.object_table import ObjectTable
@@ -73,6 +74,7 @@ class SegmentPanel(QScrollArea):
         self.run = RunBox(self.controller.actions)
         self.more = MoreBox(self.controller.actions)
         self.saving = SaveBox()
+        self.slides = SlideParts(self.controller, self)
         self._build()
         self._wire()
         self.shortcuts = bind_shortcuts(self, self.controller.actions)
@@ -92,12 +94,15 @@ class SegmentPanel(QScrollArea):
         controller.image_changed.connect(self._on_image_changed)
         controller.objects_changed.connect(self._show_soon)
         controller.progressed.connect(self.run.show_progress)
+        controller.naming.changed.connect(self._show_names)
         controller.viewer.dims.events.current_step.connect(self._show_slice)
         controller.viewer.dims.events.order.connect(self._show_soon)
+        self.slides.listen()
         controller.panel_shown()
         self.status.setText(controller.status)
         self._list_images()
         self._on_image_changed()
+        self._show_names()
         self._show_objects()
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
@@ -108,11 +113,13 @@ class SegmentPanel(QScrollArea):
         self._connected = False
         controller = self.controller
         controller.panel_hidden()
+        self.slides.deafen()
         controller.status_changed.disconnect(self._show_status)
         controller.warned.disconnect(self._warn)
         controller.image_changed.disconnect(self._on_image_changed)
         controller.objects_changed.disconnect(self._show_soon)
         controller.progressed.disconnect(self.run.show_progress)
+        controller.naming.changed.disconnect(self._show_names)
         self.window_choice.listen_to(None)
         self._viewer.dims.events.current_step.disconnect(self._show_slice)
         self._viewer.dims.events.order.disconnect(self._show_soon)
@@ -126,7 +133,7 @@ class SegmentPanel(QScrollArea):
         self.setWidget(inside)
         layout = QVBoxLayout(inside)
         layout.setContentsMargins(4, 4, 4, 4)
-        form = QFormLayout()
+        self._form = form = QFormLayout()
         form.addRow("Image", self.images)
         form.addRow("Model", self.model)
         form.addRow("Window", self.window_choice)
@@ -134,6 +141,7 @@ class SegmentPanel(QScrollArea):
         layout.addWidget(self.status)
         layout.addWidget(self.resume)
         layout.addWidget(self.table, 1)
+        layout.addWidget(self.slides.objects, 1)
         objects = QHBoxLayout()
         objects.addWidget(action_button("next_object", actions.next_object))
         objects.addWidget(self.preview)
@@ -149,11 +157,14 @@ class SegmentPanel(QScrollArea):
         review.addWidget(action_button("next_doubt", actions.next_doubt))
         review.addWidget(action_button("accept_slice", actions.accept_slice))
         layout.addLayout(review)
-        planes = QHBoxLayout()
+        self._planes = QWidget()
+        planes = QHBoxLayout(self._planes)
+        planes.setContentsMargins(0, 0, 0, 0)
         for name in ("show_axial", "show_coronal", "show_sagittal"):
             planes.addWidget(action_button(name, getattr(actions, name)))
-        layout.addLayout(planes)
+        layout.addWidget(self._planes)
         layout.addWidget(self.more)
+        layout.addWidget(self.slides.more)
         layout.addWidget(self.saving)
         hint = QLabel("\n".join(f"{gesture}: {meaning}" for gesture, meaning in GESTURES))
         hint.setWordWrap(True)
@@ -169,18 +180,20 @@ class SegmentPanel(QScrollArea):
         self._show_model()
         self.model.activated.connect(self._on_model_chosen)
         self.table.chosen.connect(controller.select_object)
-        self.table.renamed.connect(lambda i, name: self._with_annotation("rename", i, name))
+        self.table.renamed.connect(controller.naming.name)
         self.table.visible_changed.connect(lambda i, on: self._with_annotation("show_object", i, on))
         self.table.finished_changed.connect(lambda i, on: self._with_annotation("finish", i, on))
         self.strip.slice_chosen.connect(self._on_slice_chosen)
         self.more.range.edited.connect(self._on_range_edited)
+        self.more.names_chosen.connect(controller.naming.load)
+        self.more.names_dropped.connect(controller.naming.forget_list)
         self.more.overlap_chosen.connect(lambda rule: self._with_annotation("use_overlap", rule))
         self._objects_timer = QTimer(self)
         self._objects_timer.setSingleShot(True)
         self._objects_timer.setInterval(TABLE_DELAY_MS)
         self._objects_timer.timeout.connect(self._show_objects)
-        self.resume.resumed.connect(lambda: self._with_annotation("resume"))
-        self.resume.declined.connect(lambda: self._with_annotation("start_afresh"))
+        self.resume.resumed.connect(lambda: self._with_work("resume"))
+        self.resume.declined.connect(lambda: self._with_work("start_afresh"))
         self.saving.save_asked.connect(self._save)
         self.saving.reference_given.connect(lambda path: self._save(reference=path))
         self.saving.no_geometry_asked.connect(lambda: self._save(without_geometry=True))
@@ -252,6 +265,7 @@ class SegmentPanel(QScrollArea):
 
     def _on_image_changed(self) -> None:
         self._list_images()
+        self._show_kind()
         self.window_choice.listen_to(self.controller.image)
         self.saving.ask("")
         image = self.controller.image
@@ -260,16 +274,44 @@ class SegmentPanel(QScrollArea):
             folder = Path("~") if source is None else source.parent
             self.saving.suggest(folder / self.controller.suggested_file_name())
 
+    def _show_kind(self) -> None:
+        """Show what means something for the chosen image; the rest steps aside."""
+        slide = self.controller.slides.is_chosen
+        annotation = self.controller.annotation
+        flat = slide or (annotation is not None and annotation.shown.grid.n_spatial == 2)
+        for widget in (self.slides.objects, self.slides.more):
+            widget.setVisible(slide)
+        window = (self.window_choice, self._form.labelForField(self.window_choice))
+        for widget in (self.table, self.more, self.saving, *window):
+            widget.setVisible(not slide)
+        for widget in (self.run, self.strip, self._planes):
+            widget.setVisible(not flat)
+
     def _show_objects(self) -> None:
         controller = self.controller
+        work = controller.slides.current or controller.annotation
+        self.resume.offer(None if work is None else work.earlier)
+        if controller.slides.is_chosen:
+            self._show_model()
+            self.slides.show_current()
+            return
         self._show_strip()
         self._show_choices()
         self._show_model()
-        self.resume.offer(None if controller.annotation is None else controller.annotation.earlier)
         self.table.show_rows(object_rows(controller.annotation, controller.current_object), controller.current_object)
+
+    def _show_names(self) -> None:
+        naming = self.controller.naming
+        self.table.names.names = naming.names
+        self.more.show_names(naming.file_name)
 
     def _show_status(self, sentence: str) -> None:
         self.status.setText(sentence)
+
+    def _with_work(self, method: str) -> None:
+        work = self.controller.slides.current or self.controller.annotation
+        if work is not None:
+            getattr(work, method)()
 
     def _with_annotation(self, method: str, *given: Any) -> None:
         if self.controller.annotation is not None:

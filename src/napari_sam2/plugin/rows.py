@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_sam2.review import doubts_of
+from napari_sam2.terminology import find_code
 
 if TYPE_CHECKING:
     from napari_sam2.plugin.annotation import Annotation
     from napari_sam2.plugin.controller import Controller
+    from napari_sam2.terminology import Code
 
 __all__ = ["ObjectRow", "StripContent", "object_rows", "strip_content"]
 
@@ -24,6 +26,8 @@ class ObjectRow:
         Value in the label map.
     name : str
         May be empty.
+    code : str
+        Scheme, code and meaning; empty where there is none.
     colour : tuple of float
         Red, green, blue in [0, 1].
     volume_ml : float
@@ -36,6 +40,7 @@ class ObjectRow:
 
     object_id: int
     name: str
+    code: str
     colour: tuple[float, float, float]
     volume_ml: float
     score: float
@@ -88,6 +93,10 @@ def strip_content(controller: Controller) -> StripContent:
     )
 
 
+def _told(code: Code | None) -> str:
+    return "" if code is None else f"{code} {code.meaning}"
+
+
 def object_rows(annotation: Annotation | None, current: int) -> list[ObjectRow]:
     """One row per object, the current one among them even before its first prompt."""
     if annotation is None:
@@ -100,6 +109,7 @@ def object_rows(annotation: Annotation | None, current: int) -> list[ObjectRow]:
             ObjectRow(
                 object_id=object_id,
                 name=obj.name,
+                code=_told(obj.code or find_code(obj.name)),
                 colour=annotation.result.colour_of(object_id),
                 volume_ml=obj.n_voxels * annotation.shown.volume.voxel_volume_ml,
                 score=obj.mean_iou,

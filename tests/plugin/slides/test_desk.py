@@ -106,7 +106,8 @@ def test_the_worst_object_comes_first_and_an_accepted_one_is_not_changed(desk):
     desk.box(1)
     objects = desk.work.snapshot.objects
     worse = min(objects, key=lambda o: o.score)
-    worse_first = [o.score for o in objects][0] != [o.score for o in objects][1]
+    first_score, second_score = (o.score for o in objects)
+    worse_first = first_score != second_score
     desk.act("next_doubt")
     first = desk.work.current
     if worse_first:

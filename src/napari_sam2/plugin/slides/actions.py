@@ -32,7 +32,7 @@ class SlideActions:
         work = self._desk.current
         if work is None:
             return
-        if work.object is None:
+        if not work.is_begun:
             self._desk.say("This object has no prompt yet: click inside it, or Shift-drag a box.")
             return
         work.select(new_id())
@@ -87,6 +87,10 @@ class SlideActions:
                 self.next_doubt()
 
         work.ask(lambda session: session.change(obj.object_id, locked=locked), done)
+
+    def finish_object(self) -> None:
+        """Accept the current object, or take the acceptance back; an object on a slide has no slices."""
+        self.accept_slice()
 
     def toggle_preview(self) -> None:
         """Switch the hover preview on or off."""

@@ -14,6 +14,7 @@ from napari_sam2.plugin.slides.choices import SlideChoices
 from napari_sam2.plugin.slides.pictures import is_slide, slide_of
 from napari_sam2.plugin.slides.pointing import SlidePointing
 from napari_sam2.plugin.slides.shapes import geometries_of
+from napari_sam2.slides.regions import SlideObject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from napari_sam2.plugin.controller import Controller
     from napari_sam2.plugin.slides.work import SlideWork
     from napari_sam2.slides.pyramid import Slide
-    from napari_sam2.slides.regions import SlideObject
     from napari_sam2.slides.session import SlideSession
 
 __all__ = ["GestureRouter", "SlideDesk"]

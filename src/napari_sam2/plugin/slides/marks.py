@@ -46,7 +46,7 @@ class Marks:
         self._rubber_band: SlideBox | None = None
         self._preview: tuple[NDArray[np.float64], ...] = ()
         self._pixel = 1.0
-        self.boxes: Shapes = viewer.add_shapes(ndim=2, name=f"{image.name} boxes", **placement(image, 2))
+        self.boxes: Shapes = viewer.add_shapes(ndim=2, name=f"{image.name} boxes", opacity=1.0, **placement(image, 2))
         self.clicks: Points = viewer.add_points(
             ndim=2,
             name=f"{image.name} clicks",

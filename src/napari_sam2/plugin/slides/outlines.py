@@ -84,6 +84,7 @@ class Outlines:
             name=f"{image.name} outlines",
             features=_no_features(),
             feature_defaults={"object_id": "", "name": "", "class": "", "is_hole": False},
+            opacity=1.0,
             edge_color=[0.1, 0.6, 0.3, 1.0],
             face_color=[0, 0, 0, 0],
             **placement(image, 2),

@@ -82,6 +82,7 @@ class SlideWork(Asking[SlideSession, SlideSnapshot]):
         self.autosave = autosave
         self.earlier = autosave.earlier
         self.current = new_id()
+        self._asked: set[str] = set()
         self._viewer = ref(viewer)
         active = viewer.layers.selection.active
         self.outlines = Outlines(viewer, image, thread.mailbox)
@@ -103,6 +104,11 @@ class SlideWork(Asking[SlideSession, SlideSnapshot]):
     def object(self) -> SlideObject | None:
         """The current object; None before its first prompt is answered."""
         return self.snapshot.find(self.current)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the current object has an outline, or a prompt whose answer is on its way."""
+        return self.current in self._asked or self.object is not None
 
     def close(self) -> None:
         """Let go of session, slide and model; the layers stay in the viewer."""
@@ -146,7 +152,17 @@ class SlideWork(Asking[SlideSession, SlideSnapshot]):
         """Ask for the current object with one more prompt."""
         object_id, view = self.current, self.view()
         field = None if view is None else view.field
-        self.ask(lambda session: session.add_prompt(prompt, object_id, field=field), self.answered.emit)
+        self._asked.add(object_id)
+
+        def done(obj: SlideObject) -> None:
+            self._asked.discard(object_id)
+            self.answered.emit(obj)
+
+        def failed(error: BaseException) -> None:
+            self._asked.discard(object_id)
+            self.fail(error)
+
+        self.ask(lambda session: session.add_prompt(prompt, object_id, field=field), done, failed=failed)
 
     def remove(self, object_id: str) -> None:
         """Remove an object."""

@@ -1,12 +1,23 @@
-"""What is seldom changed, folded away: the range of slices, and who keeps a voxel that two objects claim."""
+"""What is seldom changed, folded away: range of slices, overlap rule, and the list of names."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QIcon
-from qtpy.QtWidgets import QComboBox, QFormLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QCollapsible
 
 from napari_sam2.plugin.views.range_box import RangeBox
@@ -15,6 +26,8 @@ if TYPE_CHECKING:
     from napari_sam2.plugin.actions import Actions
 
 __all__ = ["MoreBox"]
+
+_NAME_FILES: Final = "Lists of names (*.csv *.tsv *.txt *.label);;All files (*)"
 
 OVERLAP_TITLES: Final = {"first": "first object wins", "last": "last object wins"}
 
@@ -30,6 +43,10 @@ class MoreBox(QCollapsible):
 
     overlap_chosen = Signal(str)
     """One of `napari_sam2.labels.OVERLAP_RULES`."""
+    names_chosen = Signal(object)
+    """Path of a file with names."""
+    names_dropped = Signal()
+    """Offer the bundled names alone."""
 
     def __init__(self, actions: Actions, parent: QWidget | None = None) -> None:
         super().__init__("", parent, expandedIcon=QIcon(), collapsedIcon=QIcon())
@@ -52,12 +69,42 @@ class MoreBox(QCollapsible):
         layout.addWidget(self.range)
         form = QFormLayout()
         form.addRow("Overlap", self.overlap)
+        form.addRow("Names", self._names_row())
         layout.addLayout(form)
+        self.show_names("")
         self.addWidget(inside)
         # As text, because superqt's own icons keep the colour of the theme in which they were made.
         self.toggled.connect(lambda open_: self.setText("▾ More" if open_ else "▸ More"))
         self.setText("▸ More")
         self.collapse(animate=False)
+
+    def _names_row(self) -> QHBoxLayout:
+        self.names = QLabel()
+        self.load_names, self.drop_names = QPushButton("Load ..."), QPushButton("✕")
+        self.load_names.setToolTip("Take names, codes and colours from a table (CSV) or an ITK-SNAP label file.")
+        self.drop_names.setToolTip("Offer the bundled names alone.")
+        self.drop_names.setMaximumWidth(28)
+        self.load_names.clicked.connect(self._choose_names)
+        self.drop_names.clicked.connect(self.names_dropped)
+        row = QHBoxLayout()
+        # A long file name is cut, and whole in the tooltip.
+        self.names.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        row.addWidget(self.names, 1)
+        for button in (self.drop_names, self.load_names):
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            row.addWidget(button)
+        return row
+
+    def show_names(self, file_name: str) -> None:
+        """Show which file's names are offered; empty for the bundled list alone."""
+        self.names.setText(file_name or "Bundled list")
+        self.names.setToolTip(f"{file_name or 'The bundled list'}: names that are offered when an object is named.")
+        self.drop_names.setVisible(bool(file_name))
+
+    def _choose_names(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Names, codes and colours", "", _NAME_FILES)
+        if chosen:
+            self.names_chosen.emit(Path(chosen))
 
     def show_overlap(self, rule: str) -> None:
         """Show the rule that holds."""

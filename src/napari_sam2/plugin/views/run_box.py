@@ -34,7 +34,7 @@ class RunBox(QWidget):
         self.stop = action_button("stop", actions.stop)
         self.bar = ProgressBar()
         self.range = QLabel()
-        self.range.setWordWrap(True)
+        self.range.setToolTip("Runs write these slices only.")
         self.clear_range = action_button("clear_range", actions.clear_range)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -54,7 +54,7 @@ class RunBox(QWidget):
         self.range.setVisible(ends is not None)
         self.clear_range.setVisible(ends is not None)
         if ends is not None:
-            self.range.setText(f"Only slices {ends[0]} to {ends[1]}")
+            self.range.setText(f"Slices {ends[0]} to {ends[1]}")
 
     def show_progress(self, progress: Progress | None) -> None:
         """Show how far a run is; None when there is none."""

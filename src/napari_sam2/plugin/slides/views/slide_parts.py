@@ -1,11 +1,11 @@
-"""The part of the panel that is shown for a slide: its table, class, refinement, automatic runs, files."""
+"""The parts of the panel that are shown for a slide: table and class above, refinement, runs and files below."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QObject, Qt, QTimer
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_sam2.plugin.controller import Controller
     from napari_sam2.plugin.slides.work import SlideWork
 
-__all__ = ["SlideBox"]
+__all__ = ["SlideParts"]
 
 VIEW_DELAY_MS = 80
 """How long the camera must rest before what has come into view is drawn."""
@@ -42,17 +42,25 @@ _FILES = (
 )
 
 
-class SlideBox(QWidget):
+class SlideParts(QObject):
     """Composes its parts, and wires their signals to the controller's slides.
 
     Parameters
     ----------
     controller : Controller
         Of the panel's viewer.
+    parent : QWidget
+        The panel.
+
+    Attributes
+    ----------
+    objects, more : QWidget
+        What stands above and below the buttons that volumes have as well.
     """
 
-    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
+    def __init__(self, controller: Controller, parent: QWidget) -> None:
         super().__init__(parent)
+        self.objects, self.more = QWidget(), QWidget()
         self._controller = controller
         self._desk = controller.slides
         self._suggested: Any = None
@@ -125,21 +133,25 @@ class SlideBox(QWidget):
         self._suggest(work)
 
     def _build(self) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.table, 1)
+        above = QVBoxLayout(self.objects)
+        above.setContentsMargins(0, 0, 0, 0)
+        above.addWidget(self.table, 1)
         self._form = QFormLayout()
         self._form.addRow("Class", self.classes)
-        self._form.addRow("µm per pixel", self.mpp)
-        self._form.addRow("Overlap", self.overlap)
-        layout.addLayout(self._form)
+        self._form.addRow("µm / pixel", self.mpp)
+        above.addLayout(self._form)
+        below = QVBoxLayout(self.more)
+        below.setContentsMargins(0, 0, 0, 0)
         buttons = QHBoxLayout()
         buttons.addWidget(self.refine)
         buttons.addWidget(self.remove)
-        layout.addLayout(buttons)
-        layout.addWidget(self.automatic)
-        layout.addWidget(self.saving)
-        layout.addWidget(self.load)
+        below.addLayout(buttons)
+        overlaps = QFormLayout()
+        overlaps.addRow("Overlap", self.overlap)
+        below.addLayout(overlaps)
+        below.addWidget(self.automatic)
+        below.addWidget(self.saving)
+        below.addWidget(self.load)
 
     def _wire(self) -> None:
         desk = self._desk
