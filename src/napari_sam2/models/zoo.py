@@ -102,9 +102,17 @@ ZOO: Final = {
             512,
             "Name the authors; what you derive from the weights must carry the same licence.",
         ),
+        Entry(
+            "facebook/EdgeTAM",
+            "Apache-2.0",
+            56,
+            13.9,
+            "EdgeTAM: SAM 2 with a small image encoder and short memories, for the whole slice on a CPU.",
+            "edgetam.pt",
+        ),
     )
 }
-"""Sizes and parameter counts as published in the SAM 2 repository's README (2024-12)."""
+"""Sizes and parameter counts as published in the SAM 2 repository's README (2024-12); EdgeTAM's as counted."""
 
 BUILT_IN: Final = ("bundled", "classical")
 """Models that come with the package."""
@@ -219,7 +227,7 @@ def _refuse_pages(folder: Path) -> None:
 
 
 def _convert_fetched(entry: Entry, folder: Path, commit: str) -> Path:
-    from napari_sam2.models.sam2.official import convert_official
+    from napari_sam2.models.official import convert_official
 
     fetched = folder / entry.official
     convert_official(fetched, folder, input_size=entry.input_size, license_id=entry.license)
@@ -273,7 +281,7 @@ def import_checkpoint(path: Path, name: str = "", *, input_size: int | None = No
     Parameters
     ----------
     path : Path
-        A file of Meta's or MedSAM2's layout.
+        A file of Meta's layout: SAM 2, what was fine-tuned with its code such as MedSAM2, or EdgeTAM.
     name : str
         What the user will type; the file's name without its ending by default.
     input_size : int, optional
@@ -291,7 +299,7 @@ def import_checkpoint(path: Path, name: str = "", *, input_size: int | None = No
     ModelError
         If the file holds more than weights, or weights of another network.
     """
-    from napari_sam2.models.sam2.official import convert_official
+    from napari_sam2.models.official import convert_official
 
     name = name or path.stem
     if not path.is_file():
