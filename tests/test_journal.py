@@ -9,6 +9,7 @@ from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.prompts import Point
 from napari_sam2.results import SliceMask
 from napari_sam2.session import Session
+from napari_sam2.terminology import Code, Term, find_code
 from napari_sam2.volume import Source, Volume
 from napari_sam2.window import Window
 from tests.phantoms import ball, box_on
@@ -29,6 +30,8 @@ def annotate(session):
         pass
     session.lock_slice(1, 22)
     session.rename(1, 'ball "one"')
+    session.describe(1, Term("ball", Code("1234", "Ball", "abnormal", "99LOCAL"), (10, 20, 30)))
+    session.terms = {3: Term("box", Code("5", "Box", "structure"))}
     session.add_prompt(2, Point((5, 5, 8)))
     session.undo()
     session.undo()
@@ -37,6 +40,7 @@ def annotate(session):
     mask[3:9, 4:12] = True
     session.edit_mask(3, 2, 5, SliceMask.of(mask))
     session.window = Window(0.0, 300.0, "level/width")
+    session.overlap = "last"
     session.protect(3)
 
 
@@ -46,6 +50,7 @@ def same(first: Session, second: Session) -> bool:
     assert (a.window, a.overlap, a.undo, a.redo) == (b.window, b.overlap, b.undo, b.redo)
     for one, two in zip(a.objects.values(), b.objects.values(), strict=True):
         assert (one.name, one.axis, one.locked, one.protected) == (two.name, two.axis, two.locked, two.protected)
+        assert (one.code, one.colour) == (two.code, two.colour)
         assert one.slices.keys() == two.slices.keys()
         assert all(one.slices[i].mask.same_as(two.slices[i].mask) for i in one.slices)
         assert repr([one.slices[i].scores for i in one.slices]) == repr([two.slices[i].scores for i in one.slices])
@@ -61,6 +66,22 @@ def test_reading_the_lines_again_gives_the_same_session_without_the_model(folder
     again = Session(VOLUME, ClassicalModel())
     restore(again, folder)
     assert same(session, again)
+
+
+def test_codes_are_written_in_plain_sight(folder):
+    session = Session(VOLUME, ClassicalModel())
+    journal = Journal(session, folder)
+    session.terms = {1: Term("liver", find_code("liver"))}
+    session.add_prompt(1, box_on(INSIDE, 2, 20))
+    session.describe(1, Term("spleen", find_code("spleen")))
+    session.rename(1, "spleen remnant")
+    assert session.objects[1].code is None
+    session.undo()
+    assert session.objects[1].code.value == "78961009"
+    journal.close()
+    written = (folder / "events.jsonl").read_text().splitlines()
+    assert ["10200004" in line for line in written] == [True, False, False, False]
+    assert ["78961009" in line for line in written] == [False, True, False, False]
 
 
 def test_undo_and_further_work_go_on_after_a_resume(folder):

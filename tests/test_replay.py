@@ -12,6 +12,7 @@ from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.prompts import MaskPrompt, Point
 from napari_sam2.replay import replay
 from napari_sam2.session import Session
+from napari_sam2.terminology import Term
 from napari_sam2.volume import Volume
 from napari_sam2.window import Window
 from tests.phantoms import ball, box_on
@@ -27,9 +28,10 @@ def annotated(tmp_path: Path) -> tuple[Session, Path]:
     session.add_prompt(1, box_on(INSIDE, 2, 10))
     list(session.propagate([1]))
     session.add_prompt(1, Point((15, 14, 13), positive=False))
-    list(session.spread(1, 13))
+    list(session.spread(1, 13, slices=range(6, 16)))
     session.rename(1, "ball")
     session.lock_slice(1, 8)
+    session.terms = {2: Term("patch", None, (1, 2, 3))}
     painted = np.zeros((30, 28), dtype=bool)
     painted[2:6, 2:7] = True
     session.add_prompt(2, MaskPrompt(painted, 2, 10))
@@ -50,6 +52,7 @@ def test_a_session_replayed_gives_the_same_label_map(annotated):
     assert np.array_equal(found.labels, session.label_map())
     assert set(np.unique(found.labels)) == {0, 1, 2}
     assert found.session.objects[1].name == "ball"
+    assert (found.session.objects[2].name, found.session.objects[2].colour) == ("patch", (1, 2, 3))
     assert found.reasons == ()
 
 

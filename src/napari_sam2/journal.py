@@ -158,6 +158,7 @@ def restore(session: Session, folder: Path) -> None:
     if head["source"]["key"] != volume_key(session.volume):
         raise UserInputError("The journal belongs to another image: its voxels or its place differ.")
     session.window = Window(**head["window"])
+    session.overlap = head["overlap"]
     for line in journal_lines(folder):
         event = line["event"]
         if event == "undo":

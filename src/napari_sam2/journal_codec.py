@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import zlib
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from napari_sam2.history import MISSING, Change
 from napari_sam2.prompts import Box, MaskPrompt, Point, Prompt
 from napari_sam2.results import SliceMask, SliceResult, SliceScores
 from napari_sam2.store import SegmentedObject
+from napari_sam2.terminology import Code
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,8 +51,11 @@ def _value_to_json(field: str, value: Any) -> Any:
     if field == "anchors":
         # How a model saw the slice is not kept: its mask says enough to go on from.
         return None
+    if field == "code":
+        return None if value is None else asdict(value)
     if field == "object":
-        return {"name": value.name, "axis": value.axis}
+        code = _value_to_json("code", value.code)
+        return {"name": value.name, "axis": value.axis, "code": code, "colour": value.colour}
     return value
 
 
@@ -61,8 +66,20 @@ def _value_from_json(written: Json, before: Any) -> Any:
     if field == "results":
         return _result_from_json(value, written["object"], written["slice"])
     if field == "object":
-        return SegmentedObject(written["object"], value["name"], axis=value["axis"])
-    return value
+        obj = SegmentedObject(written["object"], value["name"], axis=value["axis"])
+        obj.code, obj.colour = _code_from_json(value.get("code")), _colour_from_json(value.get("colour"))
+        return obj
+    if field == "code":
+        return _code_from_json(value)
+    return _colour_from_json(value) if field == "colour" else value
+
+
+def _code_from_json(written: Json | None) -> Code | None:
+    return None if written is None else Code(**written)
+
+
+def _colour_from_json(written: list[int] | None) -> tuple[int, int, int] | None:
+    return None if written is None else (written[0], written[1], written[2])
 
 
 def _prompt_to_json(prompt: Prompt) -> Json:

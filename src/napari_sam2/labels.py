@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from napari_sam2.results import SliceMask
     from napari_sam2.volume import Volume
 
-__all__ = ["OVERLAP_RULES", "ObjectMasks", "compose", "compose_slice", "consecutive_ids", "label_dtype"]
+__all__ = [
+    "OVERLAP_RULES",
+    "ObjectMasks",
+    "check_overlap",
+    "compose",
+    "compose_slice",
+    "consecutive_ids",
+    "label_dtype",
+]
 
 OVERLAP_RULES: Final = ("first", "last")
 """Who keeps a voxel that several objects claim: the object created first, or the one created last."""
@@ -100,6 +108,19 @@ def consecutive_ids(labels: NDArray[np.integer]) -> tuple[NDArray[np.integer], d
     return numbered, mapping
 
 
+def check_overlap(rule: str) -> str:
+    """The rule itself.
+
+    Raises
+    ------
+    UserInputError
+        If it is none of `OVERLAP_RULES`.
+    """
+    if rule not in OVERLAP_RULES:
+        raise UserInputError(f"There is no overlap rule {rule!r}; choose one of {', '.join(OVERLAP_RULES)}.")
+    return rule
+
+
 def compose_slice(
     volume: Volume, objects: Sequence[ObjectMasks], axis: int, index: int, overlap: str = "first"
 ) -> NDArray[np.integer]:
@@ -125,9 +146,7 @@ def compose_slice(
 
 def _painting_order(objects: Sequence[ObjectMasks], overlap: str) -> list[ObjectMasks]:
     """Painting over is one assignment, so the object that keeps its voxels is painted last."""
-    if overlap not in OVERLAP_RULES:
-        raise UserInputError(f"There is no overlap rule {overlap!r}; choose one of {', '.join(OVERLAP_RULES)}.")
-    ordered = list(objects) if overlap == "last" else list(reversed(objects))
+    ordered = list(objects) if check_overlap(overlap) == "last" else list(reversed(objects))
     return sorted(ordered, key=lambda obj: obj.protected)
 
 

@@ -10,6 +10,7 @@ from napari_sam2.io.labels import write_labels
 from napari_sam2.io.sidecar import Provenance, sidecar_paths, write_sidecars
 from napari_sam2.models.base import viewing_of
 from napari_sam2.prompts import MaskPrompt, ObjectPrompts
+from napari_sam2.terminology import Term
 
 if TYPE_CHECKING:
     import os
@@ -77,6 +78,7 @@ def provenance_of(session: Session, settings: Mapping[str, Any] | None = None) -
         window=session.window,
         slice_axis=axes.pop() if len(axes) == 1 else None,
         objects=objects,
+        terms={o.object_id: Term(o.name, o.code, o.colour) for o in session.objects.values()},
         device=str(session.model.device),
         settings={"overlap": session.overlap, **(settings or {})},
         edited=any(isinstance(p, MaskPrompt) for o in objects for p in o.prompts),

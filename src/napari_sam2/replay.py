@@ -17,6 +17,7 @@ from napari_sam2.journal import HEAD, apply_changes, journal_lines, restore
 from napari_sam2.journal_codec import change_from_json
 from napari_sam2.models.base import viewing_of
 from napari_sam2.session import Session
+from napari_sam2.terminology import Term
 from napari_sam2.window import Window
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def _empty(volume: Volume, model: SegmentationModel, head: dict[str, Any]) -> Se
 
 def _do_again(session: Session, line: dict[str, Any]) -> None:
     event = line["event"]
+    slices = None if line.get("range") is None else range(*line["range"])
     if event == "undo":
         session.undo()
     elif event == "redo":
@@ -124,13 +126,15 @@ def _do_again(session: Session, line: dict[str, Any]) -> None:
         session.overlap = line["rule"]
     elif event == "prompt":
         for written in line["changes"]:
-            if written["field"] == "prompts":
+            if written["field"] == "object" and not written.get("gone"):
+                begun = change_from_json(written, None).after
+                session.terms = {begun.object_id: Term(begun.name, begun.code, begun.colour)}
+            elif written["field"] == "prompts":
                 session.set_prompts(written["object"], change_from_json(written, None).after)
     elif event == "propagation":
-        slices = None if line.get("range") is None else range(*line["range"])
         _run_again(session.propagate(line["objects"], slices=slices, direction=line["direction"]), line)
     elif event == "correction":
-        _run_again(session.spread(line["objects"][0], line["slice"]), line)
+        _run_again(session.spread(line["objects"][0], line["slice"], slices=slices), line)
     elif "changes" in line:
         # Names, acceptances, finished objects: what a person decided, not what a model answered.
         session.finish(apply_changes(session, line))

@@ -54,28 +54,34 @@ def propagate_objects(
 
 
 def spread_correction(
-    session: Session, object_id: int, index: int, should_stop: Callable[[], bool]
+    session: Session, object_id: int, index: int, slices: range | None, should_stop: Callable[[], bool]
 ) -> Iterator[SliceResult]:
     """See `Session.spread`."""
     obj = session.objects[object_id]
     if index not in obj.anchors or obj.protected:
         return
-    step = Step("correction", {"objects": [object_id], "joined": True, "slice": index})
+    wanted = None if slices is None else [slices.start, slices.stop]
+    step = Step("correction", {"objects": [object_id], "joined": True, "slice": index, "range": wanted})
     anchors = sorted(obj.anchors)
     below = max((i for i in anchors if i < index), default=None)
     above = min((i for i in anchors if i > index), default=None)
     try:
         for name, border in (("forward", above), ("backward", below)):
             if border is not None:
-                gap = range(index + 1, border) if name == "forward" else range(border + 1, index)
+                gap = _within(slices, range(index + 1, border) if name == "forward" else range(border + 1, index))
                 yield from _write(session, step, obj, gap, "both", should_stop)
             else:
-                side = range(index + 1, session.volume.shape[obj.axis]) if name == "forward" else range(index)
+                n_slices = session.volume.shape[obj.axis]
+                side = _within(slices, range(index + 1, n_slices) if name == "forward" else range(index))
                 yield from _until_settled(session, step, obj, side, name, should_stop)
     finally:
         if should_stop():
             step.details["stopped"] = True
         session.finish(step)
+
+
+def _within(wanted: range | None, slices: range) -> range:
+    return slices if wanted is None else range(max(slices.start, wanted.start), min(slices.stop, wanted.stop))
 
 
 def _until_settled(

@@ -14,15 +14,16 @@ from napari_sam2.engine.engine import Anchor, Engine
 from napari_sam2.engine.propagate import count_slices
 from napari_sam2.errors import UserInputError
 from napari_sam2.history import History, Step
-from napari_sam2.labels import compose
+from napari_sam2.labels import check_overlap, compose
 from napari_sam2.prompts import MaskPrompt, ObjectPrompts, Point, Prompt, SlicePrompts, check_prompts, slice_axis_of
 from napari_sam2.results import SliceMask, SliceResult, SliceScores
 from napari_sam2.snapshot import SessionSnapshot
 from napari_sam2.store import ObjectStore, SegmentedObject
+from napari_sam2.terminology import Term
 from napari_sam2.window import Window, choose_window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -72,10 +73,12 @@ class Session:
     ) -> None:
         self.volume = volume
         self.axis = volume.default_slice_axis if axis is None else axis
-        self.overlap = overlap
+        self._overlap = check_overlap(overlap)
         self.feature_folder = feature_folder
         self.store = ObjectStore()
         self.history = History(self.store.read, self.store.write)
+        self.terms: Mapping[int, Term] = {}
+        """Names that new objects get by their id when none is given."""
         self.on_step: list[Callable[[Step], None]] = []
         self.on_event: list[Callable[..., None]] = []
         self._model = model
@@ -112,6 +115,17 @@ class Session:
             self.store.forget_answers()
             self._tell("model", name=model.card.name, sha256=model.card.sha256)
 
+    @property
+    def overlap(self) -> str:
+        """Who keeps a voxel that several objects claim, see `napari_sam2.labels.OVERLAP_RULES`."""
+        return self._overlap
+
+    @overlap.setter
+    def overlap(self, rule: str) -> None:
+        if check_overlap(rule) != self._overlap:
+            self._overlap = rule
+            self._tell("overlap", rule=rule)
+
     def engine(self, axis: int) -> Engine:
         """The engine for slices across `axis`."""
         if axis not in self._engines:
@@ -134,12 +148,16 @@ class Session:
         self.finish(step)
 
     def rename(self, object_id: int, name: str) -> None:
-        """Give an object a name."""
-        self._set_attribute("name", object_id, "name", name)
+        """Give an object a name of one's own; a code is found by it when results are written."""
+        self.describe(object_id, Term(name))
+
+    def describe(self, object_id: int, term: Term) -> None:
+        """Give an object the name of a term, with its code, and with its colour where it has one."""
+        self._set_attributes("name", object_id, name=term.name, code=term.code, colour=term.colour)
 
     def protect(self, object_id: int, protected: bool = True) -> None:
         """Declare an object finished (or not): its masks do not change and no other object takes its voxels."""
-        self._set_attribute("finished object", object_id, "protected", protected)
+        self._set_attributes("finished object", object_id, protected=protected)
 
     def lock_slice(self, object_id: int, index: int) -> None:
         """Accept a mask as it is: nothing overwrites it, and propagation starts from it."""
@@ -301,7 +319,12 @@ class Session:
         return runs.propagate_objects(self, object_ids, slices, direction, should_stop)
 
     def spread(
-        self, object_id: int, index: int, *, should_stop: Callable[[], bool] = lambda: False
+        self,
+        object_id: int,
+        index: int,
+        *,
+        slices: range | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[SliceResult]:
         """Carry a corrected slice outwards, only as far as it changes something.
 
@@ -314,6 +337,8 @@ class Session:
             The object.
         index : int
             The slice that was corrected.
+        slices : range, optional
+            Slices that may be written.
         should_stop : callable
             Asked between slices; True ends the run and keeps what is there.
 
@@ -322,7 +347,7 @@ class Session:
         SliceResult
             As slices are reached; already stored in the session.
         """
-        return runs.spread_correction(self, object_id, index, should_stop)
+        return runs.spread_correction(self, object_id, index, slices, should_stop)
 
     def count_slices(
         self, object_ids: Iterable[int] | None = None, slices: range | None = None, direction: str = "both"
@@ -423,11 +448,17 @@ class Session:
             object_id = max(self.objects, default=0) + 1
         if object_id in self.objects:
             raise UserInputError(f"Object {object_id} exists already; choose another id.")
-        return self.store.add(step, SegmentedObject(object_id, name, axis=self.axis))
+        obj = SegmentedObject(object_id, name, axis=self.axis)
+        if not name and object_id in self.terms:
+            term = self.terms[object_id]
+            obj.name, obj.code, obj.colour = term.name, term.code, term.colour
+        return self.store.add(step, obj)
 
-    def _set_attribute(self, label: str, object_id: int, name: str, value: Any) -> None:
-        step = Step(label)
-        self.store.set(step, self.objects[object_id], name, value)
+    def _set_attributes(self, label: str, object_id: int, **values: Any) -> None:
+        step, obj = Step(label), self.objects[object_id]
+        for name, value in values.items():
+            if getattr(obj, name) != value:
+                self.store.set(step, obj, name, value)
         self.finish(step)
 
     def _tell(self, event: str, **details: Any) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.prompts import Prompt
     from napari_sam2.results import SliceResult
+    from napari_sam2.terminology import Code
     from napari_sam2.window import Window
 
 __all__ = ["ObjectSnapshot", "SessionSnapshot"]
@@ -38,6 +39,10 @@ class ObjectSnapshot:
         Slices that a person has accepted: nothing but an unlock changes them.
     protected : bool
         Whether the whole object is finished.
+    code : Code, optional
+        What it is, for machines, where a person chose a term.
+    colour : tuple of int, optional
+        Red, green, blue, 0 to 255, where the term has one.
     """
 
     object_id: int
@@ -47,6 +52,8 @@ class ObjectSnapshot:
     results: Mapping[int, SliceResult] | None = None
     locked: frozenset[int] = frozenset()
     protected: bool = False
+    code: Code | None = None
+    colour: tuple[int, int, int] | None = None
 
     @property
     def slices(self) -> Mapping[int, SliceResult]:

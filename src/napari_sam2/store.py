@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from napari_sam2.engine.engine import Anchor
     from napari_sam2.prompts import Prompt
     from napari_sam2.results import SliceResult
+    from napari_sam2.terminology import Code
 
 __all__ = ["ObjectStore", "SegmentedObject"]
 
@@ -27,6 +28,10 @@ class SegmentedObject:
         Value in the label map.
     name : str
         For people.
+    code : Code, optional
+        What it is, for machines, where a person chose a term.
+    colour : tuple of int, optional
+        Red, green, blue, 0 to 255, where the term has one.
     prompts : list of Prompt
         In the order in which they were given.
     axis : int
@@ -49,6 +54,8 @@ class SegmentedObject:
     anchors: dict[int, Anchor | None] = field(default_factory=dict)
     locked: dict[int, bool] = field(default_factory=dict)
     protected: bool = False
+    code: Code | None = None
+    colour: tuple[int, int, int] | None = None
 
     def is_fixed(self, index: int) -> bool:
         """Whether propagation must leave a slice alone."""
@@ -64,6 +71,8 @@ class SegmentedObject:
             results=MappingProxyType(dict(self.results)),
             locked=frozenset(self.locked),
             protected=self.protected,
+            code=self.code,
+            colour=self.colour,
         )
 
 

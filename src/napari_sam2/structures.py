@@ -6,35 +6,15 @@ import colorsys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from napari_sam2.terminology import TISSUE, Code, Term, find_code
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Code", "Structure", "colour_of", "find_code", "structures_for"]
+__all__ = ["UNKNOWN", "Structure", "colour_of", "structures_for"]
 
 _GOLDEN_RATIO: Final = 0.61803398875
 """Turning the hue by it keeps any number of neighbouring ids apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """A coded term, as DICOM and Slicer write it.
-
-    Attributes
-    ----------
-    value : str
-        Code, for example ``"10200004"``.
-    meaning : str
-        Its name in the coding scheme.
-    category : str
-        ``"organ"``, ``"tissue"``, ``"structure"`` or ``"abnormal"``.
-    scheme : str
-        ``"SCT"`` is SNOMED CT.
-    """
-
-    value: str
-    meaning: str
-    category: str
-    scheme: str = "SCT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,57 +44,32 @@ class Structure:
         return "#{:02x}{:02x}{:02x}".format(*self.colour)
 
 
-ORGAN, TISSUE, BODY, ABNORMAL = "organ", "tissue", "structure", "abnormal"
-
-CODES: Final[dict[str, Code]] = {
-    "liver": Code("10200004", "Liver", ORGAN),
-    "spleen": Code("78961009", "Spleen", ORGAN),
-    "kidney": Code("64033007", "Kidney", ORGAN),
-    "right kidney": Code("64033007", "Kidney", ORGAN),
-    "left kidney": Code("64033007", "Kidney", ORGAN),
-    "stomach": Code("69695003", "Stomach", ORGAN),
-    "pancreas": Code("15776009", "Pancreas", ORGAN),
-    "gallbladder": Code("28231008", "Gallbladder", ORGAN),
-    "urinary bladder": Code("89837001", "Urinary bladder", ORGAN),
-    "prostate": Code("41216001", "Prostate", ORGAN),
-    "heart": Code("80891009", "Heart", ORGAN),
-    "lung": Code("39607008", "Lung", ORGAN),
-    "brain": Code("12738006", "Brain", ORGAN),
-    "aorta": Code("15825003", "Aorta", BODY),
-    "spinal cord": Code("2748008", "Spinal cord", BODY),
-    "bone": Code("272673000", "Bone", BODY),
-    "vertebra": Code("51282000", "Vertebra", BODY),
-    "vertebra l3": Code("36470004", "L3 vertebra", BODY),
-    "lesion": Code("52988006", "Lesion", ABNORMAL),
-    "tumour": Code("108369006", "Neoplasm", ABNORMAL),
-    "tumor": Code("108369006", "Neoplasm", ABNORMAL),
-}
-"""Terms by lower-case name; values as in the dictionary of DICOM PS3.16. A side stays in the name alone."""
-
 UNKNOWN: Final = Code("85756007", "Tissue", TISSUE)
 """What a structure without a known code is called in formats that demand one."""
 
 
-def find_code(name: str) -> Code | None:
-    """The code for a structure's name in English, or None: nothing is guessed from parts of it."""
-    return CODES.get(" ".join(name.lower().replace("_", " ").split()))
-
-
-def structures_for(label_ids: Iterable[int], names: Mapping[int, str] | None = None) -> list[Structure]:
-    """Describe label ids, with a distinct colour each.
+def structures_for(
+    label_ids: Iterable[int], names: Mapping[int, str] | None = None, terms: Mapping[int, Term] | None = None
+) -> list[Structure]:
+    """Describe label ids, with a distinct colour each where none is given.
 
     Parameters
     ----------
     label_ids : iterable of int
         Ids; 0 is left out.
     names : mapping of int to str, optional
-        Their names; otherwise ``"object 3"``.
+        Their names; otherwise those of `terms`, otherwise ``"object 3"``.
+    terms : mapping of int to Term, optional
+        What is known of them; a term of another name than the one in `names` is not meant.
     """
-    names = names or {}
+    names, terms = names or {}, terms or {}
     found = []
     for label_id in sorted({int(i) for i in label_ids} - {0}):
-        name = names.get(label_id) or f"object {label_id}"
-        found.append(Structure(label_id, name, colour_of(label_id), find_code(name)))
+        term = terms.get(label_id)
+        name = names.get(label_id) or (term.name if term else "") or f"object {label_id}"
+        if term is None or term.name != name:
+            term = Term(name)
+        found.append(Structure(label_id, name, term.colour or colour_of(label_id), term.code or find_code(name)))
     return found
 
 

@@ -15,6 +15,7 @@ from napari_sam2.io.measurements import agreement_file, growth_file, measure_fil
 from napari_sam2.io.sidecar import Provenance, write_sidecars
 from napari_sam2.prompts import ObjectPrompts, Point
 from napari_sam2.sample_data import sample
+from napari_sam2.terminology import Code, Term
 
 from .dicom_maker import make_series
 
@@ -49,6 +50,23 @@ def test_a_chain_through_all_formats_ends_with_the_same_voxels(tmp_path, labels)
     for name in ("b.seg.nrrd", "c.dcm", "d.nii"):
         path = export_labels(path, tmp_path / "ct", tmp_path / name, names={1: "liver", 2: "spleen"}).path
     np.testing.assert_array_equal(read_labels(path, volume), ids)
+
+
+def test_a_chosen_code_and_colour_go_from_the_table_into_a_seg(tmp_path):
+    make_series(tmp_path / "ct")
+    volume = read_volume(tmp_path / "ct")
+    ids = np.full(volume.shape, 7, np.uint8)
+    path = write_labels(ids, volume, tmp_path / "a.nii.gz")
+    term = Term("our target", Code("T7", "Target volume", "abnormal", "99LOCAL"), (255, 0, 128))
+    write_sidecars(path, ids, volume, Provenance(objects=[ObjectPrompts(7, (), term.name)], terms={7: term}))
+    export_labels(path, tmp_path / "ct", tmp_path / "seg.dcm")
+    segment = pydicom.dcmread(tmp_path / "seg.dcm").SegmentSequence[0]
+    code = segment.SegmentedPropertyTypeCodeSequence[0]
+    assert (code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning) == ("T7", "99LOCAL", "Target volume")
+    assert segment.SegmentedPropertyCategoryCodeSequence[0].CodeValue == "49755003"
+    assert segment.SegmentLabel == "our target"
+    done = export_labels(path, tmp_path / "ct", tmp_path / "b.nii", names={7: "liver"})
+    assert done.structures[0].code.value == "10200004"
 
 
 def test_a_seg_names_the_model(tmp_path):

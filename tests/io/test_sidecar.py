@@ -64,7 +64,7 @@ def test_volumes_are_in_millilitres(written, labels):
 
 def test_the_table_has_one_row_per_structure_that_no_spreadsheet_runs(written):
     rows = [line.split("\t") for line in written[3].splitlines()]
-    assert rows[0] == ["index", "name", "color", "code", "voxels", "volume_ml"]
+    assert rows[0] == ["index", "name", "color", "code", "voxels", "volume_ml", "meaning", "category"]
     assert [row[0] for row in rows[1:]] == ["1", "2", "5"]
     assert rows[1][3] == "SCT:10200004"
     assert rows[2][1] == "'=cmd() x"

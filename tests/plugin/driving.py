@@ -91,13 +91,17 @@ def drag(viewer: Any, start: Sequence[float], end: Sequence[float], button: Any 
     pump(0.02)
 
 
-def press(viewer: Any, key: Any, keys: Any = NO_KEY) -> None:
-    """Press a key with the canvas in focus."""
-    # Shortcuts belong to the active window, and without a window manager nobody makes it active.
+def activate(viewer: Any) -> None:
+    """Make the window the active one: shortcuts and completers belong to it."""
     with warnings.catch_warnings():
         # Deprecated in Qt 6, without another way that works where nothing manages windows.
         warnings.simplefilter("ignore", DeprecationWarning)
         QApplication.setActiveWindow(viewer.window._qt_window)
+
+
+def press(viewer: Any, key: Any, keys: Any = NO_KEY) -> None:
+    """Press a key with the canvas in focus."""
+    activate(viewer)
     canvas(viewer).setFocus()
     QTest.keyClick(canvas(viewer), key, keys)
     pump(0.02)

@@ -241,6 +241,17 @@ def test_a_finished_object_is_not_changed_and_keeps_its_voxels(ball_bench):
     assert np.array_equal(ball_bench.labels() == 1, kept)
 
 
+def test_the_key_finishes_the_current_object_and_opens_it_again(ball_bench):
+    actions = ball_bench.controller.actions
+    actions.finish_object()
+    assert "nothing to finish" in ball_bench.controller.status
+    ball_bench.box(LOW, HIGH)
+    for expected in (True, False):
+        actions.finish_object()
+        ball_bench.settle()
+        assert ball_bench.controller.annotation.object(1).protected is expected
+
+
 def test_an_object_has_a_name_a_volume_and_can_be_hidden(ball_bench):
     from napari_sam2.plugin.rows import object_rows
 

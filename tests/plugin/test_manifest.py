@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import npe2
+import pytest
 import yaml
 
 import napari_sam2
@@ -32,11 +33,20 @@ def test_every_action_exists_and_its_key_is_used_once():
     assert len(key_help()) > len(keys)
 
 
-def test_every_command_of_the_manifest_is_an_action():
-    named = yaml.safe_load(PACKAGED.read_text())["contributions"]["commands"]
-    functions = [c["python_name"].split(":")[1] for c in named if "commands:" in c["python_name"]]
-    assert sorted(functions) == sorted(commands.__all__)
-    assert all(hasattr(Actions, name) for name in functions)
+def test_every_action_is_a_command_in_the_palette_and_in_the_menu():
+    contributions = yaml.safe_load(PACKAGED.read_text())["contributions"]
+    named = {
+        c["id"]: c["python_name"].split(":")[1] for c in contributions["commands"] if "commands:" in c["python_name"]
+    }
+    assert list(named) == [f"napari-sam2.{entry.name}" for entry in ACTIONS]
+    assert list(named.values()) == [entry.name for entry in ACTIONS]
+    in_menu = [item["command"] for item in contributions["menus"]["napari-sam2/segment"]]
+    assert sorted(in_menu) == sorted(named)
+
+
+def test_a_command_that_is_no_action_does_not_exist():
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        commands.no_such_thing  # noqa: B018
 
 
 def test_the_key_card_of_the_tutorial_is_the_table_of_actions():

@@ -6,12 +6,26 @@ import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLineEdit
 
 from napari_sam2.plugin.keys import ACTIONS, action
 from napari_sam2.plugin.reader import read
 from napari_sam2.plugin.registry import controller_for
 from tests.plugin.conftest import BALL_CENTRE, ball_truth
-from tests.plugin.driving import CONTROL, LEFT, RIGHT, SHIFT, canvas, click, drag, press, pump, wait_for
+from tests.plugin.driving import (
+    CONTROL,
+    LEFT,
+    RIGHT,
+    SHIFT,
+    QTest,
+    activate,
+    canvas,
+    click,
+    drag,
+    press,
+    pump,
+    wait_for,
+)
 
 PLUGIN, PANEL = "napari-sam2", "Segment with SAM 2"
 CENTRE = BALL_CENTRE.astype(int)
@@ -68,7 +82,7 @@ def test_right_click_and_control_click_exclude_and_double_click_adds_one_prompt(
     click(window.viewer, window.world(-5, 5, 0), keys=CONTROL)
     wait_for(lambda: len(window.object().prompts) == 3)
     assert [p.positive for p in window.object().prompts] == [True, False, False]
-    from tests.plugin.driving import QTest, canvas_position
+    from tests.plugin.driving import canvas_position
 
     pump(0.5)
     zoom = window.viewer.scene.camera.zoom
@@ -111,9 +125,59 @@ def test_every_button_shows_its_key_and_the_panel_fits_280_pixels(window):
     for entry in ACTIONS:
         if entry.name in buttons:
             assert action(entry.name).key in buttons[entry.name].text()
-    window.panel.resize(280, 700)
+    window.panel.more.expand(animate=False)
+    window.controller.slice_range.set(2, 10, 20, 24)
+    pump(0.3)
+    beside = window.panel.verticalScrollBar().sizeHint().width() + 2 * window.panel.frameWidth()
+    assert window.panel.widget().minimumSizeHint().width() <= 280 - beside
+
+
+def test_the_range_is_set_by_keys_and_fields_and_cleared_with_one_click(window):
+    press(window.viewer, Qt.Key.Key_Comma)
+    box = window.panel.more.range
+    wait_for(lambda: box.first.value() == CENTRE[2])
+    assert (box.first.value(), box.last.value()) == (CENTRE[2], 23)
+    window.panel.more.expand(animate=False)
     pump(0.1)
-    assert window.panel.widget().minimumSizeHint().width() <= 280
+    box.last.selectAll()
+    # 1 and 8 are keys of the canvas and of the panel; in a field they are digits.
+    QTest.keyClicks(box.last, "18")
+    QTest.keyClick(box.last, Qt.Key.Key_Return)
+    wait_for(lambda: window.panel.run.range.text() == f"Slices {CENTRE[2]} to 18")
+    assert window.controller.slice_range.ends(2) == (CENTRE[2], 18)
+    QTest.mouseClick(window.panel.run.clear_range, LEFT)
+    wait_for(lambda: not window.panel.run.range.isVisible())
+    assert (box.first.value(), box.last.value()) == (0, 23)
+
+
+def test_a_name_is_completed_as_one_types(window):
+    window.draw_box()
+    table = window.panel.table
+    wait_for(lambda: table.rowCount() == 1)
+    activate(window.viewer)
+    table.editItem(table.item(0, 0))
+    line = table.findChild(QLineEdit)
+    QTest.keyClicks(line, "kidn")
+    popup = line.completer().popup()
+    wait_for(popup.isVisible)
+    offered = [popup.model().index(n, 0).data() for n in range(popup.model().rowCount())]
+    assert offered == ["kidney", "left kidney", "right kidney"]
+    assert popup.width() > popup.fontMetrics().horizontalAdvance("right kidney")
+    for _ in range(2):
+        QTest.keyClick(popup, Qt.Key.Key_Down)
+    QTest.keyClick(popup, Qt.Key.Key_Return)
+    QTest.keyClick(line, Qt.Key.Key_Return)
+    wait_for(lambda: window.object().name == "left kidney")
+    assert window.object().code.value == "64033007"
+    wait_for(lambda: "64033007" in table.item(0, 0).toolTip())
+
+
+def test_the_overlap_rule_is_chosen_in_the_panel(window):
+    overlap = window.panel.more.overlap
+    wait_for(lambda: overlap.currentData() == "first")
+    overlap.setCurrentIndex(overlap.findData("last"))
+    overlap.activated.emit(overlap.currentIndex())
+    wait_for(lambda: window.controller.annotation.snapshot.overlap == "last")
 
 
 def test_a_hidden_panel_gets_no_clicks_and_a_shown_one_does_again(window):
@@ -165,6 +229,19 @@ def test_the_table_renames_and_finishes_objects(window):
     press(window.viewer, Qt.Key.Key_N)
     assert window.controller.current_object == 2
     wait_for(lambda: table.rowCount() == 2)
+
+
+def test_a_command_from_the_palette_opens_the_panel_when_it_is_hidden(window):
+    from napari_sam2.plugin import commands
+
+    window.draw_box()
+    window.dock.hide()
+    pump(0.2)
+    assert not window.controller.has_panel
+    commands.finish_object(window.viewer)
+    wait_for(lambda: window.object().protected)
+    assert window.controller.has_panel
+    assert window.panel.isVisible()
 
 
 def test_an_error_is_a_notification_and_the_next_click_works(window):

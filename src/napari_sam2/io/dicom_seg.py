@@ -20,7 +20,8 @@ from napari_sam2.io.dicom_series import quiet
 from napari_sam2.io.lps import lps_from_affine
 from napari_sam2.io.payload import existing_file
 from napari_sam2.labels import label_dtype
-from napari_sam2.structures import ABNORMAL, BODY, ORGAN, TISSUE, UNKNOWN, Structure
+from napari_sam2.structures import UNKNOWN, Structure
+from napari_sam2.terminology import ABNORMAL, BODY, ORGAN, TISSUE
 
 if TYPE_CHECKING:
     import os

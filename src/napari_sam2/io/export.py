@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.atomic import check_folder, write_text
+from napari_sam2.io.label_tables import find_terms, write_itksnap_labels, write_slicer_colours
 from napari_sam2.io.labels import WRITABLE, read_named_labels, write_labels
 from napari_sam2.io.read import read_volume
 from napari_sam2.io.sidecar import sidecar_paths
@@ -103,7 +103,7 @@ def export_labels(
             raise UserInputError(f"{target.name} is one of the inputs; choose another name.")
     volume = read_volume(reference, series=series, volume_index=volume_index)
     labels, own_names = read_named_labels(source, volume)
-    structures = tuple(structures_for(np.unique(labels).tolist(), names or own_names or find_names(source)))
+    structures = tuple(structures_for(np.unique(labels).tolist(), names or own_names, find_terms(source)))
     mapping: dict[int, int] = {}
     if consecutive:
         labels, mapping = consecutive_ids(labels)
@@ -130,15 +130,7 @@ def notices_before(output: str | os.PathLike[str]) -> tuple[str, ...]:
 
 def find_names(labels_path: str | os.PathLike[str]) -> dict[int, str]:
     """Names by id from the ``.tsv`` beside a label map; empty if there is none that can be read."""
-    table = sidecar_paths(labels_path)[1]
-    if not table.is_file():
-        return {}
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-        return {int(row["index"]): _unprotected(row["name"]) for row in rows}
-    except (KeyError, TypeError, ValueError, csv.Error):
-        return {}
+    return {label_id: term.name for label_id, term in find_terms(labels_path).items()}
 
 
 def _dicom_seg(
@@ -160,7 +152,6 @@ def _dicom_seg(
 def _by_ending(
     ending: str, labels: NDArray[Any], volume: Volume, target: Path, structures: list[Structure], overwrite: bool
 ) -> None:
-    from napari_sam2.io.label_tables import write_itksnap_labels, write_slicer_colours
     from napari_sam2.io.ome_zarr import write_ome_zarr
     from napari_sam2.io.seg_nrrd import write_seg_nrrd
 
@@ -190,8 +181,3 @@ def _write_mapping(
     beside = sidecar_paths(target)[0]
     path = beside.with_name(beside.stem + "_ids.json")
     write_text(path, json.dumps(rows, indent=1, ensure_ascii=False) + "\n", overwrite=overwrite)
-
-
-def _unprotected(cell: str) -> str:
-    """Undo `tables.safe_cell`."""
-    return cell[1:] if cell[:2] in ("'=", "'+", "'-", "'@") else cell

@@ -1,19 +1,29 @@
-"""Names and colours for programs that keep them apart from the label map: ITK-SNAP and 3D Slicer."""
+"""Names and colours in files of their own: those of ITK-SNAP and 3D Slicer, and tables."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
+from napari_sam2.errors import UserInputError
 from napari_sam2.io.atomic import write_text
+from napari_sam2.io.sidecar import sidecar_paths
+from napari_sam2.terminology import Term, terms_from_table
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
-    from pathlib import Path
 
     from napari_sam2.structures import Structure
 
-__all__ = ["write_itksnap_labels", "write_slicer_colours"]
+__all__ = ["find_terms", "read_terms", "write_itksnap_labels", "write_slicer_colours"]
+
+LARGEST_BYTES: Final = 4 << 20
+"""A list of some ten thousand names."""
+
+_ITKSNAP_LINE: Final = re.compile(r'\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+[\d.]+\s+\d\s+\d\s+"(.*)"\s*')
+"""As ColorLabelTable.cxx of ITK-SNAP scans a line: index, red, green, blue, opacity, visible, mesh, name."""
 
 _ITKSNAP_HEADER = """\
 ################################################
@@ -31,6 +41,54 @@ _ITKSNAP_HEADER = """\
 #  LABEL:   Label description
 ################################################
 """
+
+
+def read_terms(path: str | os.PathLike[str]) -> list[Term]:
+    """Read a list of names from a table (CSV or TSV) or an ITK-SNAP label description; content decides.
+
+    Raises
+    ------
+    UserInputError
+        If the file cannot be read, or a line of it cannot be understood.
+    """
+    source = Path(path)
+    try:
+        if source.stat().st_size > LARGEST_BYTES:
+            raise UserInputError(f"{source.name} is too large to be a list of names.")
+        text = source.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserInputError(f"{source.name} cannot be read as a list of names: {error}.") from error
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    try:
+        if lines and _ITKSNAP_LINE.fullmatch(lines[0]):
+            terms = [_itksnap_term(line) for line in lines]
+            terms = [term for term in terms if term.label_id]
+        else:
+            terms = terms_from_table(text)
+    except UserInputError as error:
+        raise UserInputError(f"{source.name}: {error}") from error
+    if not terms:
+        raise UserInputError(f"{source.name} holds no names.")
+    return terms
+
+
+def find_terms(labels_path: str | os.PathLike[str]) -> dict[int, Term]:
+    """Names, codes and colours by id from the ``.tsv`` beside a label map; empty if none can be read."""
+    table = sidecar_paths(labels_path)[1]
+    if not table.is_file():
+        return {}
+    try:
+        return {term.label_id: term for term in read_terms(table) if term.label_id is not None}
+    except UserInputError:
+        return {}
+
+
+def _itksnap_term(line: str) -> Term:
+    found = _ITKSNAP_LINE.fullmatch(line)
+    channels = [] if found is None else [int(found[n]) for n in (2, 3, 4)]
+    if found is None or max(channels) > 255:
+        raise UserInputError(f"the line {line.strip()[:60]!r} is not one of an ITK-SNAP label description.")
+    return Term(found[5], None, (channels[0], channels[1], channels[2]), int(found[1]))
 
 
 def write_itksnap_labels(

@@ -17,7 +17,8 @@ from napari_sam2.io.lattice import onto_grid
 from napari_sam2.io.lps import lps_from_affine
 from napari_sam2.io.nrrd import nrrd_header, read_nrrd
 from napari_sam2.labels import label_dtype
-from napari_sam2.structures import ABNORMAL, BODY, ORGAN, TISSUE, UNKNOWN, Structure
+from napari_sam2.structures import UNKNOWN, Structure
+from napari_sam2.terminology import ABNORMAL, BODY, ORGAN, TISSUE
 
 if TYPE_CHECKING:
     import os

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sam2.terminology import Term
     from napari_sam2.volume import Volume
     from napari_sam2.window import Window
 
@@ -40,7 +41,9 @@ _PACKAGES: Final = ("numpy", "torch", "transformers", "scikit-image", "nibabel",
 
 
 _COLUMNS: Final = {
-    "code": {"Description": "Code of the structure in SNOMED CT (SCT), where known."},
+    "code": {"Description": "Code of the structure in SNOMED CT (SCT) or another scheme, where known."},
+    "meaning": {"Description": "The code's name in its scheme."},
+    "category": {"Description": "What is coded: organ, tissue, structure or abnormal."},
     "voxels": {"Description": "Number of voxels."},
     "volume_ml": {"Description": "Volume.", "Units": "mL"},
 }
@@ -62,6 +65,8 @@ class Provenance:
         The axis it went along.
     objects : sequence of ObjectPrompts
         What was asked for.
+    terms : mapping of int to Term
+        Codes and colours of objects, by id, where a person chose them; else codes are found by name.
     device : str
         Where the model ran, for example ``"cpu"``.
     settings : mapping
@@ -76,6 +81,7 @@ class Provenance:
     window: Window | None = None
     slice_axis: int | None = None
     objects: Sequence[ObjectPrompts] = ()
+    terms: Mapping[int, Term] = field(default_factory=dict)
     device: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     edited: bool = False
@@ -119,7 +125,7 @@ def write_sidecars(
     names = {obj.object_id: obj.name for obj in provenance.objects}
     ids, counts = np.unique(labels, return_counts=True)
     voxels = dict(zip(ids.tolist(), counts.tolist(), strict=True))
-    structures = structures_for([*ids.tolist(), *names], names)
+    structures = structures_for([*ids.tolist(), *names], names, provenance.terms)
     text = json.dumps(_facts(target, volume, provenance, structures, voxels), indent=1, ensure_ascii=False)
     write_text(json_path, text + "\n", overwrite=overwrite)
     write_text(tsv_path, _table(structures, voxels, volume), overwrite=overwrite)
@@ -181,6 +187,7 @@ def _facts(
                 "Labels": {
                     str(s.label_id): {
                         "Name": s.name,
+                        **({"Code": str(s.code)} if s.code else {}),
                         "Voxels": voxels.get(s.label_id, 0),
                         "VolumeML": _round(voxels.get(s.label_id, 0) * volume.voxel_volume_ml),
                     }
@@ -249,9 +256,11 @@ def _table(structures: list[Structure], voxels: Mapping[int, int], volume: Volum
                 "index": s.label_id,
                 "name": s.name,
                 "color": s.hex_colour,
-                "code": f"{s.code.scheme}:{s.code.value}" if s.code else "n/a",
+                "code": str(s.code) if s.code else "n/a",
                 "voxels": count,
                 "volume_ml": count * volume.voxel_volume_ml,
+                "meaning": s.code.meaning if s.code else "n/a",
+                "category": s.code.category if s.code else "n/a",
             }
         )
     return csv_text(rows, separator="\t") or "index\tname\n"

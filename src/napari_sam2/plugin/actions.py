@@ -49,6 +49,20 @@ class Actions:
         """End the run; what is there stays."""
         self._controller.propagation.stop()
 
+    def range_from_here(self) -> None:
+        """Let runs write from the slice on view upwards only."""
+        self._set_range("begin_at")
+
+    def range_to_here(self) -> None:
+        """Let runs write up to the slice on view only."""
+        self._set_range("end_at")
+
+    def clear_range(self) -> None:
+        """Let runs write every slice again."""
+        controller = self._controller
+        if controller.annotation is not None:
+            controller.slice_range.clear(controller.annotation.axis_of(controller.current_object))
+
     def use_layer(self) -> None:
         """Take the active Points or Shapes layer as prompts."""
         controller = self._controller
@@ -70,6 +84,17 @@ class Actions:
     def accept_slice(self) -> None:
         """Accept the slice on view, or reopen it."""
         self._controller.reviewing.accept()
+
+    def finish_object(self) -> None:
+        """Declare the current object finished, or reopen it."""
+        controller = self._controller
+        annotation, object_id = controller.annotation, controller.current_object
+        if annotation is None or object_id not in annotation.snapshot.objects:
+            controller.say(f"Object {object_id} has no prompt yet: there is nothing to finish.")
+            return
+        finished = not annotation.object(object_id).protected
+        annotation.finish(object_id, finished)
+        controller.say(f"Object {object_id} is {'finished: nothing changes it' if finished else 'open again'}.")
 
     def toggle_preview(self) -> None:
         """Switch the hover preview on or off."""
@@ -120,4 +145,17 @@ class Actions:
         elif annotation.object(controller.current_object).protected:
             controller.say(f"Object {controller.current_object} is finished; untick Done to change it.")
         else:
-            controller.propagation.start(annotation, [controller.current_object], direction, controller.slice_range)
+            slices = controller.slice_range.slices(annotation.axis_of(controller.current_object))
+            controller.propagation.start(annotation, [controller.current_object], direction, slices)
+
+    def _set_range(self, end: str) -> None:
+        controller = self._controller
+        annotation, on_view = controller.annotation, controller.reviewing.slice_on_view()
+        if annotation is None or on_view is None:
+            return
+        axis, volume = annotation.axis_of(controller.current_object), annotation.shown.volume
+        if on_view[0] != axis:
+            plane = volume.plane_name(axis)
+            controller.say(f"Object {controller.current_object} lies on {plane} slices; show one to set its range.")
+            return
+        getattr(controller.slice_range, end)(axis, on_view[1], volume.shape[axis])

@@ -20,6 +20,7 @@ from napari_sam2.plugin.prompt_layers import PromptLayers
 from napari_sam2.plugin.result_layer import ResultLayer
 from napari_sam2.prompts import MaskPrompt, Prompt
 from napari_sam2.snapshot import ObjectSnapshot, SessionSnapshot
+from napari_sam2.terminology import Term
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -207,12 +208,27 @@ class Annotation:
         self.send_prompts()
 
     def rename(self, object_id: int, name: str) -> None:
-        """Give an object a name, also before its first prompt."""
+        """Give an object a name of one's own, also before its first prompt."""
+        self.describe(object_id, Term(name))
+
+    def describe(self, object_id: int, term: Term) -> None:
+        """Give an object the name of a term with its code and colour, also before its first prompt."""
 
         def work(session: Session) -> None:
             if object_id not in session.objects:
-                session.add_object(object_id)
-            session.rename(object_id, name)
+                session.add_object(object_id, term.name)
+            session.describe(object_id, term)
+
+        self.ask(work)
+
+    def use_terms(self, terms: Mapping[int, Term]) -> None:
+        """Name objects by their id from now on, and those that have no name yet."""
+
+        def work(session: Session) -> None:
+            session.terms = terms
+            for obj in list(session.objects.values()):
+                if not obj.name and obj.object_id in terms:
+                    session.describe(obj.object_id, terms[obj.object_id])
 
         self.ask(work)
 
@@ -248,6 +264,16 @@ class Annotation:
         """The voxel axis across which the canvas shows slices; the default one in 3-D view."""
         on_view = self.slice_on_view()
         return self.shown.volume.default_slice_axis if on_view is None else on_view[0]
+
+    def axis_of(self, object_id: int) -> int:
+        """The voxel axis of an object's slices; the one on view when it has not begun."""
+        obj = self.object(object_id)
+        return obj.axis if obj.slices or obj.prompts else self.axis_on_view()
+
+    def use_overlap(self, rule: str) -> None:
+        """Decide who keeps a voxel that several objects claim; see `napari_sam2.labels.OVERLAP_RULES`."""
+        if rule != self.snapshot.overlap:
+            self.ask(lambda session: setattr(session, "overlap", rule), key="overlap")
 
     def use_window(self, window: Window) -> None:
         """Let the model see intensities through another window, from the next answer on."""

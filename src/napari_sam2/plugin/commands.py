@@ -1,41 +1,32 @@
-"""Commands for the palette and the menus: each finds the viewer's controller and calls it."""
+"""Commands for the palette and the menus: one for every action of the key table."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_sam2.plugin.keys import ACTIONS
 from napari_sam2.plugin.registry import controller_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = [
-    "next_object",
-    "propagate_both",
-    "redo",
-    "show_axial",
-    "show_coronal",
-    "show_sagittal",
-    "stop",
-    "undo",
-]
+PLUGIN, PANEL = "napari-sam2", "Segment with SAM 2"
 
 
-def _command(name: str) -> Callable[[Any], None]:
+def __getattr__(name: str) -> Callable[[Any], None]:
+    """The command of an action: finds the viewer's controller and calls it, with the panel open."""
+    if name not in {entry.name for entry in ACTIONS}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
     # napari hands over the viewer by the parameter's name.
     def run(napari_viewer: Any) -> None:
-        getattr(controller_for(napari_viewer).actions, name)()
+        controller = controller_for(napari_viewer)
+        if not controller.has_panel and hasattr(napari_viewer, "window"):
+            # napari gives back a hidden panel as it is.
+            dock, _ = napari_viewer.window.add_plugin_dock_widget(PLUGIN, PANEL)
+            dock.show()
+        getattr(controller.actions, name)()
 
     run.__name__ = run.__qualname__ = name
     run.__doc__ = f"Call `Actions.{name}` of the viewer."
     return run
-
-
-next_object = _command("next_object")
-propagate_both = _command("propagate_both")
-redo = _command("redo")
-show_axial = _command("show_axial")
-show_coronal = _command("show_coronal")
-show_sagittal = _command("show_sagittal")
-stop = _command("stop")
-undo = _command("undo")

@@ -17,11 +17,13 @@ from napari_sam2.plugin.autosave import Autosave
 from napari_sam2.plugin.gestures import GestureTool
 from napari_sam2.plugin.hovering import HoverPreview
 from napari_sam2.plugin.models import ModelChoice, ModelHolder
+from napari_sam2.plugin.naming import Naming
 from napari_sam2.plugin.planes import show_plane
 from napari_sam2.plugin.pointing import Pointing
 from napari_sam2.plugin.propagation import Progress, Propagation
 from napari_sam2.plugin.reviewing import Reviewing
 from napari_sam2.plugin.saving import NeedsReferenceError, save_annotation
+from napari_sam2.plugin.slice_range import SliceRange
 from napari_sam2.plugin.volumes import ShownVolume, layer_name_stem, shown_volume
 from napari_sam2.plugin.windowing import AUTO, show_window
 from napari_sam2.window import is_ct
@@ -80,7 +82,8 @@ class Controller:
         self.gestures = GestureTool(viewer, self.pointing)
         self.image: Image | None = None
         self.current_object = 1
-        self.slice_range: range | None = None
+        self.slice_range = SliceRange()
+        self.naming = Naming(self)
         self.status = ""
         self._annotations: dict[Image, Annotation] = {}
         self._opening: Image | None = None
@@ -89,6 +92,7 @@ class Controller:
         viewer.layers.events.removed.connect(self._on_removed)
         self.propagation.progressed.connect(self._on_progress)
         self.propagation.finished.connect(self._on_propagated)
+        self.slice_range.changed.connect(self.objects_changed.emit)
 
     @property
     def viewer(self) -> ViewerModel:
@@ -99,6 +103,11 @@ class Controller:
         return viewer
 
     # -- panels ---------------------------------------------------------------------------------
+
+    @property
+    def has_panel(self) -> bool:
+        """Whether a panel is visible, so that what is said can be read."""
+        return self._panels > 0
 
     def panel_shown(self) -> None:
         """A panel has become visible: listen to the mouse, and take the active image when there is none."""
@@ -153,6 +162,7 @@ class Controller:
         self.pointing.forget()
         self.hover.clear()
         self.reviewing.forget()
+        self.slice_range.forget()
         self.image = image
         self.image_changed.emit()
         self.objects_changed.emit()
@@ -229,11 +239,14 @@ class Controller:
         self.say(f"Opening {image.name} ...")
         leading = tuple(int(s) for s in self.viewer.dims.current_step[: max(0, image.ndim - 3)])
 
+        terms = self.naming.by_id
+
         def work() -> tuple[ShownVolume, Session, Autosave, bool]:
             from napari_sam2.session import Session
 
             shown = shown_volume(image, leading)
             session = Session(shown.volume, self.models.get())
+            session.terms = terms
             ct = not shown.volume.is_rgb and is_ct(shown.volume)
             return shown, session, Autosave(session), ct
 
@@ -288,7 +301,8 @@ class Controller:
         obj = annotation.object(last.object_id)
         self.say(f"Object {last.object_id}, slice {last.index}: {last.mask.n_voxels} voxels. Propagate, or correct it.")
         if any(not result.prompted for result in obj.slices.values()):
-            self.propagation.spread(annotation, last.object_id, [result.index for result in results])
+            slices = self.slice_range.slices(obj.axis)
+            self.propagation.spread(annotation, last.object_id, [result.index for result in results], slices)
 
     def _on_failed(self, sentence: str) -> None:
         self.say(sentence.splitlines()[0])

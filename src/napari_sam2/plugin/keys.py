@@ -32,7 +32,7 @@ class Action:
     @property
     def label(self) -> str:
         """Title with the key, as buttons show it."""
-        return f"{self.title}  [{self.key}]" if self.key else self.title
+        return f"{self.title} [{self.key}]" if self.key else self.title
 
     @property
     def tooltip(self) -> str:
@@ -56,9 +56,13 @@ ACTIONS: Final = (
     Action("propagate_backward", "Back", "Shift+B", "Carry the object towards lower slices."),
     Action("propagate_forward", "Forward", "Shift+G", "Carry the object towards higher slices."),
     Action("stop", "Stop", "Esc", "End the run; what is there stays."),
+    Action("range_from_here", "From here", ",", "Let runs write from the slice on view upwards only."),
+    Action("range_to_here", "To here", ".", "Let runs write up to the slice on view only."),
+    Action("clear_range", "All slices", "/", "Let runs write every slice again."),
     Action("use_layer", "Use layer", "U", "Take the selected Points or Shapes layer as prompts, and follow it."),
     Action("next_doubt", "Next doubt", "J", "Go to the most doubtful slice that was not looked at yet."),
     Action("accept_slice", "Accept", "K", "Accept this slice as it is (again: reopen); nothing overwrites it."),
+    Action("finish_object", "Done", "Shift+K", "Declare the object finished (again: reopen); nothing changes it."),
     Action("toggle_preview", "Preview", "H", "Show under the mouse what a click would give, or stop showing it."),
     Action("undo", "Undo", "Ctrl+Z", "Take back the last action, whatever layer is active."),
     Action("redo", "Redo", "Ctrl+Shift+Z", "Do the last undone action again."),

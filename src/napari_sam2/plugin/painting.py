@@ -59,7 +59,7 @@ class Painting:
             for object_id, indices in self._differing(axis, index).items():
                 touched.setdefault(object_id, set()).update(indices)
         for object_id in sorted(touched):
-            self._take(object_id, sorted(touched[object_id]), axis)
+            self._take(object_id, sorted(touched[object_id]))
 
     def _differing(self, axis: int, index: int) -> dict[int, set[int]]:
         """Objects whose voxels differ on a slice, with the slices of their own axis that are concerned."""
@@ -73,22 +73,18 @@ class Painting:
         found: dict[int, set[int]] = {}
         for values in (painted[where], known[where]):
             for object_id in np.unique(values[values > 0]).tolist():
-                own = self._axis_of(object_id, axis)
+                own = annotation.axis_of(object_id)
                 found.setdefault(object_id, set()).update(np.unique(voxels[values == object_id, own]).tolist())
         return found
 
-    def _take(self, object_id: int, indices: Iterable[int], view_axis: int) -> None:
+    def _take(self, object_id: int, indices: Iterable[int]) -> None:
         """Hand an object's slices, as they look now, to the session."""
         annotation = self._annotation
-        axis = self._axis_of(object_id, view_axis)
+        axis = annotation.axis_of(object_id)
         plane = annotation.shown.volume.plane(axis)
         labels = annotation.shown.grid.stored(annotation.result.layer.data)
         masks = {index: SliceMask.of(plane.take(labels, index) == object_id) for index in indices}
         annotation.edit_masks(object_id, axis, masks)
-
-    def _axis_of(self, object_id: int, view_axis: int) -> int:
-        obj = self._annotation.object(object_id)
-        return obj.axis if obj.slices or obj.prompts else view_axis
 
 
 def _corners(index: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -16,13 +16,14 @@ from napari_sam2.plugin.models import ModelChoice, available_models
 from napari_sam2.plugin.registry import controller_for
 from napari_sam2.plugin.rows import object_rows, strip_content
 from napari_sam2.plugin.views.buttons import action_button, bind_shortcuts
+from napari_sam2.plugin.views.more_box import MoreBox
 from napari_sam2.plugin.views.object_table import ObjectTable
 from napari_sam2.plugin.views.resume_box import ResumeBox
 from napari_sam2.plugin.views.run_box import RunBox
 from napari_sam2.plugin.views.save_box import SaveBox
 from napari_sam2.plugin.views.score_strip import ScoreStrip
 from napari_sam2.plugin.volumes import file_behind
-from napari_sam2.plugin.windowing import AUTO, follow_view, show_window, window_names
+from napari_sam2.plugin.window_choice import WindowChoice
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -32,14 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SegmentPanel"]
 
-SEEN = "as shown"
-"""Name of a window that was set on the canvas by hand."""
-
 TABLE_DELAY_MS = 120
 """How long the table waits for further changes before it shows them."""
-
-WINDOW_DELAY_MS = 300
-"""How long the contrast limits must rest before the model follows them."""
 
 
 class SegmentPanel(QScrollArea):
@@ -56,12 +51,10 @@ class SegmentPanel(QScrollArea):
         self.controller: Controller = controller_for(napari_viewer)
         self._viewer = napari_viewer
         self._connected = False
-        self._followed: Image | None = None
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumWidth(280)
-        self.window_choice = QComboBox()
-        self.window_choice.setToolTip("How intensities are shown, to you and to the model alike.")
+        self.window_choice = WindowChoice(self.controller)
         self.images = QComboBox()
         self.images.setToolTip("The image to segment.")
         self.model = QComboBox()
@@ -78,6 +71,7 @@ class SegmentPanel(QScrollArea):
         self.strip = ScoreStrip()
         self.preview = action_button("toggle_preview", self.controller.actions.toggle_preview)
         self.run = RunBox(self.controller.actions)
+        self.more = MoreBox(self.controller.actions)
         self.saving = SaveBox()
         self._build()
         self._wire()
@@ -98,12 +92,14 @@ class SegmentPanel(QScrollArea):
         controller.image_changed.connect(self._on_image_changed)
         controller.objects_changed.connect(self._show_soon)
         controller.progressed.connect(self.run.show_progress)
+        controller.naming.changed.connect(self._show_names)
         controller.viewer.dims.events.current_step.connect(self._show_slice)
-        controller.viewer.dims.events.order.connect(self._show_slice)
+        controller.viewer.dims.events.order.connect(self._show_soon)
         controller.panel_shown()
         self.status.setText(controller.status)
         self._list_images()
         self._on_image_changed()
+        self._show_names()
         self._show_objects()
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
@@ -119,9 +115,10 @@ class SegmentPanel(QScrollArea):
         controller.image_changed.disconnect(self._on_image_changed)
         controller.objects_changed.disconnect(self._show_soon)
         controller.progressed.disconnect(self.run.show_progress)
-        self._listen_to_limits(None)
+        controller.naming.changed.disconnect(self._show_names)
+        self.window_choice.listen_to(None)
         self._viewer.dims.events.current_step.disconnect(self._show_slice)
-        self._viewer.dims.events.order.disconnect(self._show_slice)
+        self._viewer.dims.events.order.disconnect(self._show_soon)
         layers = self._viewer.layers
         for happening in (layers.events.inserted, layers.events.removed, layers.events.reordered):
             happening.disconnect(self._list_images)
@@ -131,7 +128,7 @@ class SegmentPanel(QScrollArea):
         inside = QWidget()
         self.setWidget(inside)
         layout = QVBoxLayout(inside)
-        layout.setContentsMargins(8, 8, 8, 8)
+        layout.setContentsMargins(4, 4, 4, 4)
         form = QFormLayout()
         form.addRow("Image", self.images)
         form.addRow("Model", self.model)
@@ -159,6 +156,7 @@ class SegmentPanel(QScrollArea):
         for name in ("show_axial", "show_coronal", "show_sagittal"):
             planes.addWidget(action_button(name, getattr(actions, name)))
         layout.addLayout(planes)
+        layout.addWidget(self.more)
         layout.addWidget(self.saving)
         hint = QLabel("\n".join(f"{gesture}: {meaning}" for gesture, meaning in GESTURES))
         hint.setWordWrap(True)
@@ -174,19 +172,18 @@ class SegmentPanel(QScrollArea):
         self._show_model()
         self.model.activated.connect(self._on_model_chosen)
         self.table.chosen.connect(controller.select_object)
-        self.table.renamed.connect(lambda i, name: self._with_annotation("rename", i, name))
+        self.table.renamed.connect(controller.naming.name)
         self.table.visible_changed.connect(lambda i, on: self._with_annotation("show_object", i, on))
         self.table.finished_changed.connect(lambda i, on: self._with_annotation("finish", i, on))
-        self.window_choice.activated.connect(self._on_window_chosen)
         self.strip.slice_chosen.connect(self._on_slice_chosen)
+        self.more.range.edited.connect(self._on_range_edited)
+        self.more.names_chosen.connect(controller.naming.load)
+        self.more.names_dropped.connect(controller.naming.forget_list)
+        self.more.overlap_chosen.connect(lambda rule: self._with_annotation("use_overlap", rule))
         self._objects_timer = QTimer(self)
         self._objects_timer.setSingleShot(True)
         self._objects_timer.setInterval(TABLE_DELAY_MS)
         self._objects_timer.timeout.connect(self._show_objects)
-        self._window_timer = QTimer(self)
-        self._window_timer.setSingleShot(True)
-        self._window_timer.setInterval(WINDOW_DELAY_MS)
-        self._window_timer.timeout.connect(self._follow_window)
         self.resume.resumed.connect(lambda: self._with_annotation("resume"))
         self.resume.declined.connect(lambda: self._with_annotation("start_afresh"))
         self.saving.save_asked.connect(self._save)
@@ -217,43 +214,29 @@ class SegmentPanel(QScrollArea):
         choice = self.controller.models.choice
         self.controller.use_model(ModelChoice(self.model.currentText(), choice.device))
 
-    def _on_window_chosen(self) -> None:
-        annotation = self.controller.annotation
-        if annotation is not None and self.window_choice.currentText() != SEEN:
-            show_window(annotation, self.window_choice.currentText())
-
-    def _follow_window(self) -> None:
-        if self.controller.annotation is not None:
-            follow_view(self.controller.annotation)
-
-    def _on_limits(self, _event: Any = None) -> None:
-        # Dragging the limits sends dozens of events; the model is told when the hand rests.
-        self._window_timer.start()
-
-    def _listen_to_limits(self, image: Image | None) -> None:
-        if self._followed is not None:
-            self._followed.events.contrast_limits.disconnect(self._on_limits)
-        self._followed = image
-        if image is not None:
-            image.events.contrast_limits.connect(self._on_limits)
-
-    def _show_window(self) -> None:
-        annotation = self.controller.annotation
-        names = window_names(annotation)
-        window = None if annotation is None else annotation.snapshot.window
-        chosen = AUTO if window is None or window.name in ("percentile", "rgb") else window.name
-        if chosen not in names:
-            names = [*names, SEEN]
-            chosen = SEEN
-        if [self.window_choice.itemText(n) for n in range(self.window_choice.count())] != names:
-            self.window_choice.clear()
-            self.window_choice.addItems(names)
-        self.window_choice.setCurrentText(chosen)
-
     def _on_slice_chosen(self, index: int) -> None:
         annotation = self.controller.annotation
         if annotation is not None:
             self.controller.actions.go_to_slice(annotation.object(self.controller.current_object).axis, index)
+
+    def _on_range_edited(self, first: int, last: int) -> None:
+        annotation = self.controller.annotation
+        if annotation is not None:
+            axis = annotation.axis_of(self.controller.current_object)
+            self.controller.slice_range.set(axis, first, last, annotation.shown.volume.shape[axis])
+
+    def _show_choices(self) -> None:
+        """Show window, range and overlap rule as they are."""
+        self.window_choice.show_current()
+        annotation = self.controller.annotation
+        if annotation is None:
+            self.run.show_range(None)
+            return
+        axis = annotation.axis_of(self.controller.current_object)
+        ends = self.controller.slice_range.ends(axis)
+        self.run.show_range(ends)
+        self.more.range.show_range(ends, annotation.shown.volume.shape[axis])
+        self.more.show_overlap(annotation.snapshot.overlap)
 
     def _show_strip(self) -> None:
         self.strip.show_content(strip_content(self.controller))
@@ -264,17 +247,17 @@ class SegmentPanel(QScrollArea):
         annotation = self.controller.annotation
         if annotation is None or on_view is None:
             return
-        same_axis = annotation.object(self.controller.current_object).axis == on_view[0]
+        same_axis = annotation.axis_of(self.controller.current_object) == on_view[0]
         self.strip.show_content(replace(self.strip.content, current=on_view[1] if same_axis else None))
 
-    def _show_soon(self) -> None:
+    def _show_soon(self, _event: Any = None) -> None:
         """A run changes objects many times a second; the table follows a few times a second."""
         if not self._objects_timer.isActive():
             self._objects_timer.start()
 
     def _on_image_changed(self) -> None:
         self._list_images()
-        self._listen_to_limits(self.controller.image)
+        self.window_choice.listen_to(self.controller.image)
         self.saving.ask("")
         image = self.controller.image
         if image is not None:
@@ -285,10 +268,15 @@ class SegmentPanel(QScrollArea):
     def _show_objects(self) -> None:
         controller = self.controller
         self._show_strip()
-        self._show_window()
+        self._show_choices()
         self._show_model()
         self.resume.offer(None if controller.annotation is None else controller.annotation.earlier)
         self.table.show_rows(object_rows(controller.annotation, controller.current_object), controller.current_object)
+
+    def _show_names(self) -> None:
+        naming = self.controller.naming
+        self.table.names.names = naming.names
+        self.more.show_names(naming.file_name)
 
     def _show_status(self, sentence: str) -> None:
         self.status.setText(sentence)

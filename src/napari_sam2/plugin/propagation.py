@@ -85,7 +85,9 @@ class Propagation:
 
         self._start(annotation, run)
 
-    def spread(self, annotation: Annotation, object_id: int, indices: Sequence[int]) -> None:
+    def spread(
+        self, annotation: Annotation, object_id: int, indices: Sequence[int], slices: range | None = None
+    ) -> None:
         """Carry corrected slices outwards as far as they change something, when nothing else runs."""
         if self.running:
             return
@@ -96,7 +98,7 @@ class Propagation:
                 return
             for index in indices:
                 if not stopping.is_set() and object_id in session.objects:
-                    yield from session.spread(object_id, index, should_stop=stopping.is_set)
+                    yield from session.spread(object_id, index, slices=slices, should_stop=stopping.is_set)
             yield session.snapshot()
 
         self._start(annotation, run)

@@ -12,13 +12,15 @@ from napari_sam2.plugin.prompt_layers import layer_placement
 from napari_sam2.plugin.volumes import METADATA_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
 
     from napari_sam2.plugin.volumes import ShownVolume
     from napari_sam2.snapshot import SessionSnapshot
+
+Colour = tuple[float, float, float]
 
 __all__ = ["HOVER_COLOURS", "ResultLayer"]
 
@@ -58,6 +60,7 @@ class ResultLayer:
     def __init__(self, viewer: ViewerModel, image: Image, shown: ShownVolume) -> None:
         self._shown = shown
         self.hidden: frozenset[int] = frozenset()
+        self._own: dict[int, Colour] = {}
         shape = shown.grid.shown(np.broadcast_to(np.uint8(0), shown.volume.shape)).shape
         metadata = {METADATA_KEY: image.metadata[METADATA_KEY]} if METADATA_KEY in image.metadata else {}
         self.layer: Labels = viewer.add_labels(
@@ -65,19 +68,18 @@ class ResultLayer:
             name=f"{image.name} segmentation",
             opacity=OPACITY,
             metadata=metadata,
-            colormap=_colours(()),
+            colormap=_colours((), {}),
             **layer_placement(image, shown),
         )
 
     def hide_objects(self, hidden: Iterable[int]) -> None:
         """Draw everything but these objects."""
         self.hidden = frozenset(hidden)
-        self.layer.colormap = _colours(self.hidden)
+        self.layer.colormap = _colours(self.hidden, self._own)
 
-    @staticmethod
-    def colour_of(object_id: int) -> tuple[float, float, float]:
-        """Red, green, blue of an object."""
-        return PALETTE[(object_id - 1) % len(PALETTE)]
+    def colour_of(self, object_id: int) -> Colour:
+        """Red, green, blue of an object in [0, 1]: that of its term, else one of the palette."""
+        return _colour_of(object_id, self._own)
 
     def paint(
         self, snapshot: SessionSnapshot, slices: Iterable[tuple[int, int]], on_view: tuple[int, int] | None = None
@@ -100,6 +102,10 @@ class ResultLayer:
         self, before: SessionSnapshot | None, after: SessionSnapshot, on_view: tuple[int, int] | None = None
     ) -> None:
         """Repaint what differs between two snapshots."""
+        own = {i: _unit(obj.colour) for i, obj in after.objects.items() if obj.colour is not None}
+        if own != self._own:
+            self._own = own
+            self.hide_objects(self.hidden)
         self.paint(after, changed_slices(before, after), on_view)
 
 
@@ -124,11 +130,20 @@ def changed_slices(before: SessionSnapshot | None, after: SessionSnapshot) -> se
     return found
 
 
-def _colours(hidden: Iterable[int]) -> DirectLabelColormap:
+def _unit(colour: tuple[int, int, int]) -> Colour:
+    red, green, blue = (channel / 255 for channel in colour)
+    return red, green, blue
+
+
+def _colour_of(object_id: int, own: Mapping[int, Colour]) -> Colour:
+    return own.get(object_id) or PALETTE[(object_id - 1) % len(PALETTE)]
+
+
+def _colours(hidden: Iterable[int], own: Mapping[int, Colour]) -> DirectLabelColormap:
     hidden = set(hidden)
-    ids = range(1, N_COLOURS + 1)
+    ids = {*range(1, N_COLOURS + 1), *own}
     colours: dict[int | None, tuple[float, ...]] = {None: (*PALETTE[0], 1.0), 0: (0, 0, 0, 0)}
-    colours |= {i: (*ResultLayer.colour_of(i), 0.0 if i in hidden else 1.0) for i in ids}
+    colours |= {i: (*_colour_of(i, own), 0.0 if i in hidden else 1.0) for i in ids}
     return DirectLabelColormap(color_dict=colours)
 
 

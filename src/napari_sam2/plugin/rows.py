@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_sam2.review import doubts_of
+from napari_sam2.terminology import find_code
 
 if TYPE_CHECKING:
     from napari_sam2.plugin.annotation import Annotation
     from napari_sam2.plugin.controller import Controller
+    from napari_sam2.terminology import Code
 
 __all__ = ["ObjectRow", "StripContent", "object_rows", "strip_content"]
 
@@ -24,6 +26,8 @@ class ObjectRow:
         Value in the label map.
     name : str
         May be empty.
+    code : str
+        Scheme, code and meaning; empty where there is none.
     colour : tuple of float
         Red, green, blue in [0, 1].
     volume_ml : float
@@ -36,6 +40,7 @@ class ObjectRow:
 
     object_id: int
     name: str
+    code: str
     colour: tuple[float, float, float]
     volume_ml: float
     score: float
@@ -57,6 +62,8 @@ class StripContent:
         Slices that a person prompted or accepted.
     current : int, optional
         The slice on view.
+    allowed : tuple of int, optional
+        First and last slice that a run may write; None for all.
     """
 
     n_slices: int = 0
@@ -64,6 +71,7 @@ class StripContent:
     prompted: frozenset[int] = frozenset()
     locked: frozenset[int] = frozenset()
     current: int | None = None
+    allowed: tuple[int, int] | None = None
 
 
 def strip_content(controller: Controller) -> StripContent:
@@ -72,15 +80,21 @@ def strip_content(controller: Controller) -> StripContent:
     if annotation is None:
         return StripContent()
     obj = annotation.object(controller.current_object)
+    axis = annotation.axis_of(controller.current_object)
     on_view = controller.reviewing.slice_on_view()
     touched = {i for i, r in obj.slices.items() if r.mask.n_voxels or r.prompted}
     return StripContent(
-        n_slices=annotation.shown.volume.shape[obj.axis],
+        n_slices=annotation.shown.volume.shape[axis],
         doubts={i: doubt for i, doubt in doubts_of(obj).items() if i in touched},
         prompted=frozenset(i for i, r in obj.slices.items() if r.prompted),
         locked=obj.locked,
-        current=on_view[1] if on_view is not None and on_view[0] == obj.axis else None,
+        current=on_view[1] if on_view is not None and on_view[0] == axis else None,
+        allowed=controller.slice_range.ends(axis),
     )
+
+
+def _told(code: Code | None) -> str:
+    return "" if code is None else f"{code} {code.meaning}"
 
 
 def object_rows(annotation: Annotation | None, current: int) -> list[ObjectRow]:
@@ -95,6 +109,7 @@ def object_rows(annotation: Annotation | None, current: int) -> list[ObjectRow]:
             ObjectRow(
                 object_id=object_id,
                 name=obj.name,
+                code=_told(obj.code or find_code(obj.name)),
                 colour=annotation.result.colour_of(object_id),
                 volume_ml=obj.n_voxels * annotation.shown.volume.voxel_volume_ml,
                 score=obj.mean_iou,

@@ -9,6 +9,9 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
+from napari_sam2.plugin.keys import action
+from napari_sam2.plugin.views.name_editor import NameEditor
+
 if TYPE_CHECKING:
     from napari_sam2.plugin.rows import ObjectRow
 
@@ -22,7 +25,7 @@ _TOOLTIPS: Final = (
     "Volume in millilitres.",
     "The model's own estimate of its overlap with the truth, mean over slices.",
     "Show or hide the object.",
-    "A finished object keeps its voxels: nothing overwrites it.",
+    f"A finished object keeps its voxels: nothing overwrites it. Key: {action('finish_object').key}.",
 )
 
 
@@ -50,6 +53,8 @@ class ObjectTable(QTableWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
         self.setMinimumHeight(110)
+        self.names = NameEditor(self)
+        self.setItemDelegateForColumn(_NAME, self.names)
         self.itemChanged.connect(self._on_item_changed)
         self.currentCellChanged.connect(self._on_current_changed)
 
@@ -75,7 +80,8 @@ class ObjectTable(QTableWidget):
         swatch = QPixmap(12, 12)
         swatch.fill(QColor.fromRgbF(*row.colour))
         name.setIcon(QIcon(swatch))
-        name.setToolTip(f"Object {row.object_id}: double click to rename.")
+        code = f"{row.code}. " if row.code else ""
+        name.setToolTip(f"Object {row.object_id}. {code}Double click to rename.")
         volume = QTableWidgetItem(f"{row.volume_ml:.2f}" if row.volume_ml < 10 else f"{row.volume_ml:.0f}")
         score = QTableWidgetItem("-" if math.isnan(row.score) else f"{row.score:.2f}")
         for item in (volume, score):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QGridLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 from napari_sam2.plugin.views.buttons import action_button
 from napari_sam2.plugin.views.progress_bar import ProgressBar
@@ -33,14 +33,28 @@ class RunBox(QWidget):
         self.forward = action_button("propagate_forward", actions.propagate_forward)
         self.stop = action_button("stop", actions.stop)
         self.bar = ProgressBar()
+        self.range = QLabel()
+        self.range.setToolTip("Runs write these slices only.")
+        self.clear_range = action_button("clear_range", actions.clear_range)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.setVerticalSpacing(6)
         layout.addWidget(self.both, 0, 0, 1, 2)
         layout.addWidget(self.back, 1, 0)
         layout.addWidget(self.forward, 1, 1)
         layout.addWidget(self.bar, 0, 0, 1, 2)
         layout.addWidget(self.stop, 1, 0, 1, 2)
+        layout.addWidget(self.range, 2, 0)
+        layout.addWidget(self.clear_range, 2, 1)
         self.show_progress(None)
+        self.show_range(None)
+
+    def show_range(self, ends: tuple[int, int] | None) -> None:
+        """Say to which slices runs are limited, with the way out beside it; None: to none."""
+        self.range.setVisible(ends is not None)
+        self.clear_range.setVisible(ends is not None)
+        if ends is not None:
+            self.range.setText(f"Slices {ends[0]} to {ends[1]}")
 
     def show_progress(self, progress: Progress | None) -> None:
         """Show how far a run is; None when there is none."""

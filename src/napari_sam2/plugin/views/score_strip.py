@@ -17,6 +17,8 @@ _DOUBT: Final = (0.98, 0.45, 0.10)
 """Blue to orange, told apart in every common kind of colour vision."""
 
 _HEIGHT: Final = 44
+_OUTSIDE: Final = 0.75
+"""How much of a slice outside the range is covered."""
 
 
 class ScoreStrip(QWidget):
@@ -56,6 +58,12 @@ class ScoreStrip(QWidget):
             accepted = index in content.locked
             mark = QRectF(index * width, room + 1, max(width, 2.0), 5)
             painter.fillRect(mark, QColor.fromRgbF(*_SURE) if accepted else text)
+        if content.allowed is not None:
+            outside = self.palette().color(QPalette.ColorRole.Window)
+            outside.setAlphaF(_OUTSIDE)
+            first, last = content.allowed
+            painter.fillRect(QRectF(0, 0, first * width, self.height()), outside)
+            painter.fillRect(QRectF((last + 1) * width, 0, self.width(), self.height()), outside)
         if content.current is not None:
             painter.setPen(text)
             at = round((content.current + 0.5) * width)
