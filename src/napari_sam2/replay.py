@@ -166,9 +166,9 @@ def _reasons(head: dict[str, Any], model: SegmentationModel) -> Iterator[str]:
             (model.card.name, model.card.sha256, model.card.revision),
         ))  # fmt: skip
         yield f"the model was {before} and is {after}"
-    for what, now in viewing_of(model).items():
-        if was.get(what, now) != now:
-            yield f"the model's {what.replace('_', ' ')} was {was[what]} and is {now}"
+    for what, value in viewing_of(model).items():
+        if was.get(what, value) != value:
+            yield f"the model's {what.replace('_', ' ')} was {was[what]} and is {value}"
     if head.get("device", str(model.device)) != str(model.device):
         yield f"the device was {head['device']} and is {model.device}"
     from napari_sam2.io.sidecar import software_versions

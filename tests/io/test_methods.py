@@ -46,8 +46,9 @@ def test_everything_that_is_known_is_said(saved):
     )
     assert text.startswith(
         f"Liver and spleen were segmented semi-automatically with napari-sam2 {__version__} and the model "
-        "facebook/sam2.1-hiera-tiny (revision abc, SHA-256 0123456789ab, quality balanced, 512 pixels, bfloat16). The prompts were 2 boxes, 1 including click "
-        "and 1 excluding click on axial slices. Intensities from -160 to 240 (CT-soft) were mapped"
+        "facebook/sam2.1-hiera-tiny (revision abc, SHA-256 0123456789ab, quality balanced, 512 pixels, bfloat16). "
+        "The prompts were 2 boxes, 1 including click and 1 excluding click on axial slices. "
+        "Intensities from -160 to 240 (CT-soft) were mapped"
     )
     assert "in both directions. The result was then edited by hand. Software: Python 3." in text
 
