@@ -54,17 +54,36 @@ class Quality:
 QUALITIES: Final = {
     quality.name: quality
     for quality in (
-        Quality("fast", 512, ViewPolicy(zoom=False, fit=True), True, "The whole slice at 512 pixels, in bfloat16."),
+        Quality(
+            "fast",
+            512,
+            ViewPolicy(zoom=False, fit=True, quality="fast"),
+            True,
+            "The whole slice at 512 pixels, in bfloat16.",
+        ),
         Quality(
             "balanced",
             512,
             # Twice the object: as exact as 1024 pixels on the whole slice up to a quarter of its side.
             # Smaller views would give a voxel more than two cells of the mask grid, which helps nothing.
-            ViewPolicy(zoom=True, factor=2.0, follow_factor=2.0, min_side=512 / CELLS_PER_PIXEL / 2, slack=1.6),
-            False,
-            "512 pixels on a square around the object, which follows it.",
+            ViewPolicy(
+                zoom=True,
+                factor=2.0,
+                follow_factor=2.0,
+                min_side=512 / CELLS_PER_PIXEL / 2,
+                slack=1.6,
+                quality="balanced",
+            ),
+            True,
+            "512 pixels on a square around the object, which follows it, in bfloat16.",
         ),
-        Quality("best", None, ViewPolicy(zoom=False), False, "The whole slice at the checkpoint's own size."),
+        Quality(
+            "best",
+            None,
+            ViewPolicy(zoom=False, quality="best"),
+            False,
+            "The whole slice at the checkpoint's own size.",
+        ),
     )
 }
 """From the fastest to the one that does exactly what the checkpoint was trained for."""
