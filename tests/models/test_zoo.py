@@ -56,6 +56,14 @@ def test_without_a_network_the_way_by_hand_is_named(hub):
         zoo.fetch(NAME)
 
 
+def test_a_model_that_is_given_on_request_only_says_where_to_ask(hub):
+    with pytest.raises(
+        EnvironmentLacksError, match=r"ask for access at https://huggingface\.co/facebook/sam3, run 'hf"
+    ):
+        zoo.fetch("facebook/sam3")
+    assert "Not for military" in zoo.describe("facebook/sam3")
+
+
 def test_every_model_that_can_be_fetched_is_in_the_docs_with_its_licence():
     page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
     for name, entry in zoo.ZOO.items():

@@ -21,6 +21,8 @@ __all__ = ["FAMILIES", "load_folder"]
 FAMILIES: Final = {
     "sam2_video": ("SAM 2", "napari_sam2.models.sam2.loading", "load_sam2"),
     "edgetam_video": ("EdgeTAM", "napari_sam2.models.edgetam.loading", "load_edgetam"),
+    "sam3_tracker_video": ("SAM 3 tracker", "napari_sam2.models.sam3.loading", "load_sam3"),
+    "sam3_video": ("SAM 3", "napari_sam2.models.sam3.loading", "load_sam3"),
 }
 """Name for people, module and function, by what ``config.json`` calls ``model_type``."""
 

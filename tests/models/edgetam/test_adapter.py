@@ -4,7 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -23,8 +22,7 @@ from napari_sam2.models.edgetam.adapter import EdgeTamModel
 from napari_sam2.models.edgetam.loading import make_config
 from napari_sam2.models.edgetam.repvit import RepVitConfig
 from napari_sam2.models.sam2.encoder import IMAGE_MEAN, IMAGE_STD
-from napari_sam2.prompts import SlicePrompts
-from tests.models.session_reference import assert_equal, engine_logits, moving_discs, session_logits
+from tests.models.session_reference import assert_equal, box, click, engine_logits, moving_discs, session_logits
 from tests.tiny_sam2 import enliven
 
 SIZE = 256
@@ -60,20 +58,16 @@ def network(request):
 
 
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "backward"])
-@pytest.mark.parametrize("kind", ["click", "box"])
-def test_propagation_equals_that_of_transformers(network, kind, reverse):
+@pytest.mark.parametrize("prompt", [click(90.0, 110.0), box(50.0, 60.0, 130.0, 150.0)], ids=["click", "box"])
+def test_propagation_equals_that_of_transformers(network, prompt, reverse):
     voxels, index = moving_discs(SIZE), 5 if reverse else 0
-    if kind == "click":
-        points, labels = [[90.0, 110.0]], [1]
-        prompts = SlicePrompts(np.array([[110.0, 90.0]]), np.array([True]))
-    else:
-        points, labels = [[50.0, 60.0], [130.0, 150.0]], [2, 3]
-        # Boxes are outer edges here, and centres of the corner pixels there.
-        prompts = SlicePrompts(np.zeros((0, 2)), np.zeros(0, bool), box=np.array([59.5, 49.5, 150.5, 130.5]))
+    theirs, ours = prompt
     expected = session_logits(
-        network, EdgeTamVideoInferenceSession, voxels, IMAGE_MEAN, IMAGE_STD, index, points, labels, reverse=reverse
+        network, EdgeTamVideoInferenceSession, voxels, (IMAGE_MEAN, IMAGE_STD), {index: theirs}, reverse=reverse
     )
-    found = engine_logits(EdgeTamModel(network, ModelCard("small", "edgetam")), voxels, index, prompts, reverse=reverse)
+    model = EdgeTamModel(network, ModelCard("small", "edgetam"))
+    found = engine_logits(model, voxels, {index: ours}, reverse=reverse)
+    assert found.keys() == expected.keys()
     assert_equal(found, expected)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.errors import ModelError
 from napari_sam2.models.checkpoint import card_of, known_only, read_network
-from napari_sam2.models.quality import refuse_other_sizes
+from napari_sam2.models.quality import QUALITIES, refuse_other_sizes
 from napari_sam2.models.sam2.attention import supports
 from napari_sam2.models.sam2.encoder import supports_neck
 from napari_sam2.models.sam2.loading import keep_rope
@@ -47,7 +47,8 @@ def load_edgetam(
     network = read_network(folder, EdgeTamVideoModel, config)
     if not (supports(network.memory_attention) and supports_neck(config.vision_config)):
         raise ModelError(f"{folder.name} is an EdgeTAM of a build that is not known here; it is not used.")
-    return EdgeTamModel(network.to(device), card_of(folder, card, "edgetam", "An EdgeTAM checkpoint from a folder."))
+    full_card = card_of(folder, card, "edgetam", "An EdgeTAM checkpoint from a folder.")
+    return EdgeTamModel(network.to(device), full_card, QUALITIES["best"].policy)
 
 
 def make_config(settings: dict[str, Any], name: str) -> Any:

@@ -11,6 +11,8 @@ from napari_sam2.models.sam2.attention import MemoryTokens
 from napari_sam2.models.sam2.prompting import sine_1d
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from napari_sam2.models.base import DecodeRequest, MemoryRef
@@ -50,7 +52,12 @@ class Recollection:
         """What the request's object remembers; None when nothing is near enough to be attended to."""
         # Official order: prompted slices as they were prompted, then tracked slices from far to near.
         # Attention does not depend on it.
-        placed = [(ref, when) for ref in request.memories if (when := self._temporal_index(ref)) is not None]
+        chosen = self._chosen_prompted(request.memories)
+        placed = [
+            (ref, when)
+            for number, ref in enumerate(request.memories)
+            if (when := self._temporal_index(ref, number in chosen)) is not None
+        ]
         if not placed:
             return None
         return MemoryTokens(
@@ -59,9 +66,24 @@ class Recollection:
             *self._pointers(request),
         )
 
-    def _temporal_index(self, ref: MemoryRef) -> int | None:
+    def _chosen_prompted(self, memories: Sequence[MemoryRef]) -> set[int]:
+        """Numbers of the prompted slices that are attended to as such: all, or as many as the network allows.
+
+        The nearest on either side come first, then the nearest of all, as in ``select_closest_cond_frames``.
+        """
+        prompted = [number for number, ref in enumerate(memories) if ref.prompted]
+        limit = int(self._network.config.max_cond_frame_num)
+        if limit < 0 or len(prompted) <= limit:
+            return set(prompted)
+        nearest = sorted(prompted, key=lambda number: abs(memories[number].offset))
+        passed = next((number for number in nearest if memories[number].offset < 0), None)
+        ahead = next((number for number in nearest if memories[number].offset >= 0), None)
+        first = [number for number in (passed, ahead) if number is not None]
+        return set([*first, *(number for number in nearest if number not in first)][:limit])
+
+    def _temporal_index(self, ref: MemoryRef, as_prompted: bool) -> int | None:
         """Which temporal encoding a memory gets; None when it is too far back to be attended to."""
-        if ref.prompted:
+        if as_prompted:
             return self._n_temporal - 1
         distance = -ref.offset
         return distance - 1 if 1 <= distance < self._n_temporal else None
