@@ -11,22 +11,20 @@ from official import phantom
 from ours import Ours
 
 from napari_sam2.models.quality import QUALITIES
-from napari_sam2.models.sam2.adapter import Sam2Model
 
-CLICK = {1: (100.0, 90.0)}
+CLICK = {1: (0, 100.0, 90.0)}
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    network = random_model(512)
     for name, quality in QUALITIES.items():
-        engine = Ours(Sam2Model(network.network, network.card, quality.policy, half=quality.half))
+        engine = Ours(random_model(512, quality))
         engine.open(phantom(2, 256))
-        engine.click(0, CLICK)
+        engine.click(CLICK)
         milliseconds = []
         for _ in range(8):
             start = time.process_time()
-            engine.click(0, CLICK)
+            engine.click(CLICK)
             milliseconds.append(1000 * (time.process_time() - start))
         print(f"{name:9s} first click {min(milliseconds):.0f} ms")
 

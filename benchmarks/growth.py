@@ -24,6 +24,7 @@ from ours import Ours
 from transformers import Sam2VideoConfig, Sam2VideoModel
 
 from napari_sam2.models.base import ModelCard
+from napari_sam2.models.quality import QUALITIES, Quality
 from napari_sam2.models.sam2.adapter import Sam2Model
 from napari_sam2.models.sam2.sizing import resize_config
 
@@ -55,14 +56,14 @@ def main() -> None:
     print(json.dumps(measured, indent=1))
 
 
-def random_model(size: int) -> Sam2Model:
+def random_model(size: int, quality: Quality = QUALITIES["best"]) -> Sam2Model:
     torch.manual_seed(0)
     config = Sam2VideoConfig()
     resize_config(config, size)
     network = Sam2VideoModel(config).eval()
     with torch.no_grad():
         network.mask_decoder.pred_obj_score_head.proj_out.bias.fill_(6.0)
-    return Sam2Model(network, ModelCard("random", "sam2"))
+    return Sam2Model(network, ModelCard("random", "sam2"), quality.policy, half=quality.half)
 
 
 def run(model: Sam2Model, n_slices: int, side: int, n_objects: int) -> dict[str, float]:
@@ -73,7 +74,7 @@ def run(model: Sam2Model, n_slices: int, side: int, n_objects: int) -> dict[str,
     with torch.inference_mode(), PeakMemory() as memory:
         start = time.process_time()
         engine.open(voxels)
-        engine.click(0, {n: tuple(rng.uniform(0.3, 0.7, 2) * side) for n in range(1, n_objects + 1)})
+        engine.click({n: (0, *rng.uniform(0.3, 0.7, 2) * side) for n in range(1, n_objects + 1)})
         engine.run()
         seconds = time.process_time() - start
     features = engine.engine.features.nbytes

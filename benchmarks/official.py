@@ -91,9 +91,10 @@ class Official:
         frames = F.interpolate(frames, size=(self.size, self.size), mode="bilinear", align_corners=False)
         self.state = self.network.init_state(((frames - MEAN) / STD, *voxels.shape[:2]))
 
-    def click(self, index: int, points: dict[int, tuple[float, float]]) -> torch.Tensor:
+    def click(self, clicks: dict[int, tuple[int, float, float]]) -> torch.Tensor:
+        """Click once per object, given as slice, row and column; logits of the last one's slice."""
         self.network.reset_state(self.state)
-        for number, (row, col) in points.items():
+        for number, (index, row, col) in clicks.items():
             _, _, logits = self.network.add_new_points_or_box(
                 self.state, index, number, points=[[col, row]], labels=[1]
             )

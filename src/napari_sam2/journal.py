@@ -22,6 +22,7 @@ from napari_sam2.history import Step
 from napari_sam2.io.journal_folder import HEAD, JournalFolder, JournalNote, journal_lines, look_at
 from napari_sam2.io.sidecar import INTENDED_USE, software_versions
 from napari_sam2.journal_codec import change_from_json, change_to_json
+from napari_sam2.models.base import viewing_of
 from napari_sam2.window import Window
 
 if TYPE_CHECKING:
@@ -140,7 +141,8 @@ def _head(session: Session) -> dict[str, Any]:
             "shape": list(session.volume.shape),
             "affine": session.volume.affine.tolist(),
         },
-        "model": {"name": card.name, "kind": card.kind, "revision": card.revision, "sha256": card.sha256},
+        "model": {"name": card.name, "kind": card.kind, "revision": card.revision, "sha256": card.sha256}
+        | viewing_of(session.model),
         "device": str(session.model.device),
         "software": software_versions(),
         "window": asdict(session.window),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.labels import write_labels
 from napari_sam2.io.sidecar import Provenance, sidecar_paths, write_sidecars
+from napari_sam2.models.base import viewing_of
 from napari_sam2.prompts import MaskPrompt, ObjectPrompts
 from napari_sam2.terminology import Term
 
@@ -73,7 +74,7 @@ def provenance_of(session: Session, settings: Mapping[str, Any] | None = None) -
     objects = [ObjectPrompts(o.object_id, tuple(o.prompts), o.name) for o in session.objects.values()]
     axes = {o.axis for o in session.objects.values()}
     return Provenance(
-        model={key: str(value) for key, value in card.items() if key != "summary"},
+        model={key: str(value) for key, value in card.items() if key != "summary"} | viewing_of(session.model),
         window=session.window,
         slice_axis=axes.pop() if len(axes) == 1 else None,
         objects=objects,

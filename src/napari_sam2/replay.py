@@ -15,6 +15,7 @@ import numpy as np
 from napari_sam2.errors import UserInputError
 from napari_sam2.journal import HEAD, apply_changes, journal_lines, restore
 from napari_sam2.journal_codec import change_from_json
+from napari_sam2.models.base import viewing_of
 from napari_sam2.session import Session
 from napari_sam2.terminology import Term
 from napari_sam2.window import Window
@@ -165,6 +166,9 @@ def _reasons(head: dict[str, Any], model: SegmentationModel) -> Iterator[str]:
             (model.card.name, model.card.sha256, model.card.revision),
         ))  # fmt: skip
         yield f"the model was {before} and is {after}"
+    for what, value in viewing_of(model).items():
+        if was.get(what, value) != value:
+            yield f"the model's {what.replace('_', ' ')} was {was[what]} and is {value}"
     if head.get("device", str(model.device)) != str(model.device):
         yield f"the device was {head['device']} and is {model.device}"
     from napari_sam2.io.sidecar import software_versions

@@ -13,6 +13,7 @@ import SimpleITK as sitk
 
 from napari_sam2.cli import main
 from tests.phantoms import ball, box_on
+from tests.tiny_sam2 import tiny_network
 
 VOLUME, INSIDE = ball(shape=(30, 28, 12), centre=(15, 14, 6), radii=(9, 7, 4), affine=np.diag([-1.0, 1, 2, 1]))
 FLAG = ",".join(str(c) for corner in box_on(INSIDE, 2, 6).corners for c in corner)
@@ -125,6 +126,22 @@ def test_a_kept_session_replays_to_the_identical_label_map(scan, tmp_path, capsy
     scan.unlink()
     assert run("replay", tmp_path / "o.sam2session", "-o", tmp_path / "third.nii.gz") == 2
     assert "--image" in capsys.readouterr().err
+
+
+def test_a_session_is_replayed_with_the_quality_that_it_was_made_with(scan, tmp_path, capsys):
+    checkpoint = tmp_path / "tiny"
+    tiny_network().save_pretrained(checkpoint)
+    capsys.readouterr()
+    with_tiny = ["--model", checkpoint, "--device", "cpu"]
+    segment = ["segment", scan, "-o", tmp_path / "o.nii.gz", "--box", FLAG, "--quality", "fast", "--session"]
+    assert run(*segment, *with_tiny) == 0
+    made_with = json.loads((tmp_path / "o.json").read_text())["Model"]
+    assert (made_with["quality"], made_with["views"]) == ("fast", "whole slice")
+    replay = ["replay", tmp_path / "o.sam2session", *with_tiny]
+    assert run(*replay, "-o", tmp_path / "again.nii.gz") == 0
+    assert "the model's" not in capsys.readouterr().err
+    run(*replay, "-o", tmp_path / "other.nii.gz", "--quality", "balanced")
+    assert "note: the model's quality was fast and is balanced" in capsys.readouterr().err
 
 
 def test_an_object_that_leaks_or_is_empty_is_said(tmp_path, capsys):

@@ -15,7 +15,7 @@ from napari_sam2.engine.pressure import in_batches, is_out_of_memory
 from napari_sam2.engine.propagate import propagate
 from napari_sam2.engine.view import View
 from napari_sam2.errors import EnvironmentLacksError
-from napari_sam2.models.base import ModelCard
+from napari_sam2.models.base import ModelCard, ViewPolicy
 from napari_sam2.prompts import SlicePrompts
 from napari_sam2.volume import Volume
 from napari_sam2.window import Window
@@ -172,9 +172,43 @@ def test_no_room_for_one_slice_ends_with_a_remedy():
         cache(model=none).get(keys(1))
 
 
+def test_features_are_forgotten_until_one_slice_has_room():
+    tight = Counting()
+    features = cache(model=tight)
+    features.get(keys(*range(8)))
+    encode = tight.encode
+
+    def encode_beside_one(images):
+        tight.room = 1 if features.nbytes <= FEATURE_BYTES else 0
+        return encode(images)
+
+    tight.encode = encode_beside_one
+    assert float(features.get(keys(9))[0][0][0, 0]) == pytest.approx(9.1)
+
+
+def test_a_click_is_answered_alike_when_views_fit_one_at_a_time_only(caplog):
+    engine = sam2_engine(2)
+    engine.model.view_policy = ViewPolicy(zoom=True, factor=2.0)
+    click = SlicePrompts(np.array([[20.0, 22.0]]), np.ones(1, bool))
+    roomy = engine.predict(0, click)
+    decode = engine.model.decode
+
+    def decode_one(requests):
+        if len(requests) > 1:
+            raise torch.OutOfMemoryError("out of memory")
+        return decode(requests)
+
+    engine.model.decode = decode_one
+    with caplog.at_level(logging.WARNING):
+        tight = engine.predict(0, click)
+    assert "going on with fewer" in caplog.text
+    assert tight.view == roomy.view
+    assert torch.allclose(tight.decoded.logits, roomy.decoded.logits, atol=1e-3)
+
+
 def test_other_errors_are_not_taken_for_a_lack_of_memory():
     with pytest.raises(RuntimeError, match="shapes"):
-        in_batches([1], 1, lambda _: (_ for _ in ()).throw(RuntimeError("shapes differ")), lambda: None)
+        in_batches([1], 1, lambda _: (_ for _ in ()).throw(RuntimeError("shapes differ")), lambda: False)
     assert is_out_of_memory(MemoryError())
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
     assert not is_out_of_memory(ValueError("out of memory"))

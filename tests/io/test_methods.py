@@ -26,7 +26,14 @@ def test_everything_that_is_known_is_said(saved):
     box, click = Box(((1, 2, 3), (5, 9, 3))), Point((1, 2, 3))
     text = methods_paragraph(
         saved(
-            model={"name": "facebook/sam2.1-hiera-tiny", "revision": "abc", "sha256": "0123456789abcdef"},
+            model={
+                "name": "facebook/sam2.1-hiera-tiny",
+                "revision": "abc",
+                "sha256": "0123456789abcdef",
+                "quality": "balanced",
+                "input_size": "512",
+                "precision": "bfloat16",
+            },
             window=Window(-160, 240, "CT-soft"),
             slice_axis=2,
             objects=[
@@ -39,8 +46,9 @@ def test_everything_that_is_known_is_said(saved):
     )
     assert text.startswith(
         f"Liver and spleen were segmented semi-automatically with napari-sam2 {__version__} and the model "
-        "facebook/sam2.1-hiera-tiny (revision abc, SHA-256 0123456789ab). The prompts were 2 boxes, 1 including click "
-        "and 1 excluding click on axial slices. Intensities from -160 to 240 (CT-soft) were mapped"
+        "facebook/sam2.1-hiera-tiny (revision abc, SHA-256 0123456789ab, quality balanced, 512 pixels, bfloat16). "
+        "The prompts were 2 boxes, 1 including click and 1 excluding click on axial slices. "
+        "Intensities from -160 to 240 (CT-soft) were mapped"
     )
     assert "in both directions. The result was then edited by hand. Software: Python 3." in text
 

@@ -29,6 +29,9 @@ def replay(
     model: Annotated[
         str | None, typer.Option("--model", help="Another model than the recorded one.", metavar="NAME|PATH")
     ] = None,
+    quality: Annotated[
+        str | None, typer.Option("--quality", help="For SAM 2: fast, balanced or best; what was recorded by default.")
+    ] = None,
     volume: VolumeIndex = None,
     device: Device = "auto",
     methods: Methods = False,
@@ -48,7 +51,8 @@ def replay(
     check_output(output, scan, overwrite=overwrite)
     if not overwrite:
         check_sidecars(output)
-    result = run(scan, ready_model(model or head["model"]["name"], device), session)
+    chosen = quality or head["model"].get("quality") or "auto"
+    result = run(scan, ready_model(model or head["model"]["name"], device, chosen), session)
     written = save_session(result.session, output, overwrite=overwrite, settings={"replayed": True})
     out = Console(highlight=False, soft_wrap=True)
     out.print(f"wrote {written}", markup=False)

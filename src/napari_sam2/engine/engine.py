@@ -16,6 +16,7 @@ import torch
 
 from napari_sam2.engine.disk import DiskFeatures, signature_of
 from napari_sam2.engine.features import DEFAULT_BUDGET, FeatureCache
+from napari_sam2.engine.pressure import in_batches
 from napari_sam2.engine.view import View, whole_view, zoom_view
 from napari_sam2.models.base import Decoded, DecodeRequest, MemoryRef, RememberRequest, ResizableModel
 from napari_sam2.models.quality import fitted_size
@@ -161,6 +162,10 @@ class Engine:
             view, decoded = self._decode(index, prompts, None, ())
             return self.mask_of(decoded, view)
 
+    def decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
+        """The model's answers; fewer at a time when memory runs out."""
+        return in_batches(requests, len(requests), self.model.decode, self.features.relieve)
+
     def mask_of(self, decoded: Decoded, view: View) -> SliceMask:
         """The mask of an answer on its slice; empty when the object is not there."""
         if decoded.object_score <= 0:
@@ -172,7 +177,7 @@ class Engine:
         if anchor not in self._memories:
             features = self.features.get([(anchor.index, anchor.view)])[0]
             request = RememberRequest(features, anchor.decoded, prompted=True)
-            self._memories[anchor] = self.model.remember([request])[0]
+            self._memories[anchor] = in_batches([request], 1, self.model.remember, self.features.relieve)[0]
         return self._memories[anchor]
 
     def view_around(self, bounds: Sequence[float] | None, factor: float) -> View:
@@ -213,7 +218,7 @@ class Engine:
             previous=self._previous_in(view, previous),
             n_slices=self.plane.n_slices,
         )
-        return view, self.model.decode([request])[0]
+        return view, self.decode([request])[0]
 
     def memory_refs(
         self,
@@ -264,7 +269,7 @@ class Engine:
             for f, view in zip(features, views, strict=True)
         ]
         best: tuple[float, SliceMask] | None = None
-        for view, decoded in zip(views, self.model.decode(requests), strict=True):
+        for view, decoded in zip(views, self.decode(requests), strict=True):
             mask = self.mask_of(decoded, view)
             filled = mask.n_voxels / (view.rows * view.cols)
             plausible = _holds_any(mask, inside) and filled < LARGEST_CLICK_FRACTION

@@ -91,13 +91,21 @@ class FeatureCache:
         self._kept.clear()
         self._bytes = 0
 
-    def relieve(self) -> None:
-        """Forget half of what is kept, and keep no more than that from now on: memory has run out."""
+    def relieve(self) -> bool:
+        """Forget half of what is kept, and keep no more than that from now on: memory has run out.
+
+        Returns
+        -------
+        bool
+            Whether there was anything to forget; the last view is always kept.
+        """
+        before = self._bytes
         if self._kept:
-            self._budget = self._bytes // 2
+            self._budget = before // 2
             self._shrink()
         if self._model.device.type == "cuda":
             torch.cuda.empty_cache()
+        return self._bytes < before
 
     def _encode(self, batch: Sequence[tuple[int, View]]) -> list[Features]:
         images = torch.stack([self._read(index, view) for index, view in batch])

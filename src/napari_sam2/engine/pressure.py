@@ -32,7 +32,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def in_batches(
-    items: Sequence[A], size: int, work: Callable[[Sequence[A]], list[B]], relieve: Callable[[], None]
+    items: Sequence[A], size: int, work: Callable[[Sequence[A]], list[B]], relieve: Callable[[], bool]
 ) -> list[B]:
     """`work` on items, `size` at a time; when memory runs out, relieve it and go on with half as many.
 
@@ -45,15 +45,14 @@ def in_batches(
     work : callable
         One answer per item; must leave nothing behind when it fails.
     relieve : callable
-        Frees what can be computed again.
+        Frees a part of what can be computed again; False when there was nothing left to free.
 
     Raises
     ------
     EnvironmentLacksError
-        If memory does not suffice for one item alone.
+        If memory does not suffice for one item alone, with nothing left to free.
     """
     answers: list[B] = []
-    relieved = False
     while len(answers) < len(items):
         batch = items[len(answers) : len(answers) + size]
         try:
@@ -61,13 +60,11 @@ def in_batches(
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            if len(batch) == 1 and relieved:
+            _LOG.warning("Memory has run out with %d at a time; going on with fewer.", len(batch))
+            if not relieve() and len(batch) == 1:
                 raise EnvironmentLacksError(
                     "There is not enough memory for one slice of this model; choose a lower quality or a smaller "
                     "model, close other programs, or use the CPU. Prompts and masks so far are kept."
                 ) from error
-            _LOG.warning("Memory has run out with %d at a time; going on with fewer.", len(batch))
-            relieve()
-            relieved = True
             size = max(1, len(batch) // 2)
     return answers

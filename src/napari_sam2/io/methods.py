@@ -84,6 +84,8 @@ def _model(card: dict[str, str]) -> str:
     details = [f"revision {card['revision']}"] if card.get("revision") else []
     if card.get("sha256"):
         details.append(f"SHA-256 {card['sha256'][:12]}")
+    if card.get("quality"):
+        details.append(f"quality {card['quality']}, {card['input_size']} pixels, {card['precision']}")
     return f" and the model {card['name']}" + (f" ({', '.join(details)})" if details else "")
 
 

@@ -57,7 +57,8 @@ class Provenance:
     Attributes
     ----------
     model : mapping of str
-        The fields of the model's card: name, kind, revision, sha256, license.
+        The fields of the model's card: name, kind, revision, sha256, license; and how it looked at slices:
+        quality, input_size, views, precision.
     window : Window, optional
         How intensities were shown to the model.
     slice_axis : int, optional

@@ -30,6 +30,7 @@ __all__ = [
     "ViewPolicy",
     "ViewPrompts",
     "ViewShift",
+    "viewing_of",
 ]
 
 Features: TypeAlias = "tuple[Tensor, ...]"
@@ -45,7 +46,7 @@ class ModelCard:
     name : str
         What the user types, for example ``"classical"`` or ``"facebook/sam2.1-hiera-tiny"``.
     kind : str
-        ``"classical"``, ``"bundled"`` or ``"sam2"``.
+        ``"classical"``, ``"bundled"``, or the family of a checkpoint: ``"sam2"``, ``"edgetam"``, ``"sam3"``.
     revision : str
         Commit or version of the weights; empty when there is none.
     sha256 : str
@@ -82,6 +83,8 @@ class ViewPolicy:
         A zoomed square stays where it is, so that its features can be used again and memories lie on one
         grid, while the object is inside and the square that fits now is no more than this times larger or
         smaller. 1 follows every change.
+    quality : str
+        Name of the setting that it belongs to, for the record; empty where there is no choice.
     fit : bool
         Whether a view of the whole slice has no more pixels than its voxels can fill, see
         `napari_sam2.models.quality.fitted_size`. For models that can change their input size.
@@ -93,6 +96,7 @@ class ViewPolicy:
     min_side: float = 16.0
     slack: float = 1.0
     fit: bool = False
+    quality: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,3 +244,14 @@ class SegmentationModel(Protocol):
     def remember(self, requests: Sequence[RememberRequest]) -> list[Any]:
         """Memories of decoded slices."""
         ...
+
+
+def viewing_of(model: SegmentationModel) -> dict[str, str]:
+    """How a model looks at slices and in what numbers: beside its card, all that its answers depend on."""
+    policy = model.view_policy
+    return {
+        "quality": policy.quality,
+        "input_size": str(model.input_size),
+        "views": "around the object" if policy.zoom else "whole slice",
+        "precision": str(getattr(model, "dtype", "torch.float32")).removeprefix("torch."),
+    }

@@ -9,7 +9,6 @@ from napari.layers import Image
 
 from napari_sam2.io.geojson import read_geojson
 from napari_sam2.plugin.controller import Controller
-from napari_sam2.plugin.models import ModelChoice
 from napari_sam2.plugin.slides.pictures import is_slide, slide_of
 from napari_sam2.plugin.slides.view import view_of
 from napari_sam2.plugin.volumes import METADATA_KEY
@@ -233,7 +232,7 @@ def test_the_next_session_on_the_slide_offers_to_go_on(desk, slide_layer_of):
     outline = desk.work.snapshot.objects[0].geometry
     desk.controller.close()
     desk.bench.settle()
-    other = Controller(desk.viewer, desk.bench.thread, ModelChoice("classical", "cpu"))
+    other = Controller(desk.viewer, desk.bench.thread, desk.controller.preferences)
     other.use_image(slide_layer_of(desk.viewer))
     desk.bench.settle()
     work = other.slides.current

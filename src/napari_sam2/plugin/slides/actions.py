@@ -94,8 +94,7 @@ class SlideActions:
 
     def toggle_preview(self) -> None:
         """Switch the hover preview on or off."""
-        self._desk.pointing.toggle_preview()
-        self._desk.say(f"Hover preview is {'on' if self._desk.pointing.preview_enabled else 'off'}.")
+        self._desk.toggle_preview()
 
     def undo(self) -> None:
         """Take back the last action."""

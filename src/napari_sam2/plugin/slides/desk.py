@@ -71,6 +71,16 @@ class SlideDesk:
         image = self._controller.image
         return None if image is None else self._works.get(image)
 
+    @property
+    def preview_enabled(self) -> bool:
+        """Whether the hover preview is on, on scans and slides alike."""
+        return self._controller.hover.enabled
+
+    def toggle_preview(self) -> None:
+        """Switch the hover preview on or off."""
+        self._controller.hover.toggle()
+        self.pointing.clear_preview()
+
     def say(self, sentence: str) -> None:
         """Put a sentence on the state line."""
         self._controller.say(sentence)
@@ -166,6 +176,7 @@ class SlideDesk:
 
     def _open(self, image: Image) -> None:
         controller = self._controller
+        folder = controller.preferences().autosave
         self._opening = image
         self.say(f"Opening {image.name} ...")
 
@@ -179,7 +190,7 @@ class SlideDesk:
                 ) from error
             slide: Slide = slide_of(image)
             session = SlideSession(slide, controller.models.get())
-            return session, Autosave(session, SLIDES)
+            return session, Autosave(session, SLIDES, folder)
 
         def done(answer: tuple[SlideSession, Autosave[SlideSession]]) -> None:
             if image is self._opening and image in self.viewer.layers:
@@ -204,8 +215,9 @@ class SlideDesk:
         work.answered.connect(self._on_answered)
         controller.image_changed.emit()
         controller.objects_changed.emit()
-        for note in work.notes:
-            controller.warned.emit(note)
+        for note in (*work.notes, autosave.note):
+            if note:
+                controller.warned.emit(note)
         self._say_ready()
         self.pointing.replay()
 

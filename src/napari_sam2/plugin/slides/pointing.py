@@ -35,7 +35,6 @@ class SlidePointing:
         self._desk = desk
         self._early: list[Callable[[], None]] = []
         self._generation = 0
-        self.preview_enabled = False
         self.n_previews = 0
 
     def click_at(self, world: Sequence[float], *, positive: bool) -> None:
@@ -73,7 +72,7 @@ class SlidePointing:
         work = self._desk.current
         place = self._place(world)
         view = None if work is None else work.view()
-        if work is None or view is None or not self.preview_enabled:
+        if work is None or view is None or not self._desk.preview_enabled:
             return
         self._generation += 1
         generation, field = self._generation, view.field
@@ -84,16 +83,11 @@ class SlidePointing:
 
         def done(geometry: Any) -> None:
             # A newer place was pointed at: this answer is stale.
-            if generation == self._generation and self.preview_enabled:
+            if generation == self._generation and self._desk.preview_enabled:
                 work.marks.show_preview(shapes_of([SlideObject(geometry)])[0], view.pixel)
                 self.n_previews += 1
 
         work.ask_quietly(lambda session: session.preview(point, field), done, key="hover")
-
-    def toggle_preview(self) -> None:
-        """Switch the preview on or off."""
-        self.preview_enabled = not self.preview_enabled
-        self.clear_preview()
 
     def clear_preview(self) -> None:
         """Take the preview away, and drop answers on their way."""
