@@ -14,6 +14,7 @@ from psygnal import Signal
 from napari_sam2.plugin.actions import Actions
 from napari_sam2.plugin.annotation import Annotation
 from napari_sam2.plugin.autosave import Autosave
+from napari_sam2.plugin.checking import Checking
 from napari_sam2.plugin.gestures import GestureTool
 from napari_sam2.plugin.hovering import HoverPreview
 from napari_sam2.plugin.models import ModelChoice, ModelHolder
@@ -83,6 +84,7 @@ class Controller:
         self.actions = Actions(self)
         self.reviewing = Reviewing(self)
         self.hover = HoverPreview(self, viewer)
+        self.checking = Checking(self, viewer)
         self.gestures = GestureTool(viewer, self.pointing)
         self.image: Image | None = None
         self.current_object = 1
@@ -98,6 +100,7 @@ class Controller:
         viewer.layers.events.removed.connect(self._on_removed)
         self.propagation.progressed.connect(self._on_progress)
         self.propagation.finished.connect(self._on_propagated)
+        self.propagation.checked.connect(self.checking.show)
         self.slice_range.changed.connect(self.objects_changed.emit)
 
     @property
@@ -140,6 +143,7 @@ class Controller:
         self.gestures.detach()
         for annotation in self._annotations.values():
             annotation.close()
+        self.checking.discard()
         self._annotations.clear()
         self.pointing.forget()
         self.image = self._opening = None
@@ -173,6 +177,7 @@ class Controller:
         self.pointing.forget()
         self.hover.clear()
         self.reviewing.forget()
+        self.checking.discard()
         self.slice_range.forget()
         self.image = image
         self.image_changed.emit()
@@ -330,7 +335,10 @@ class Controller:
 
     def _on_propagated(self, done: int, seconds: float, stopped: bool) -> None:
         self.progressed.emit(None)
-        if done == 0 and not stopped:
+        if done == 0:
+            # A check, or a correction that changed nothing.
+            if stopped:
+                self.say("Stopped.")
             return
         self.say(f"{'Stopped after' if stopped else 'Propagated through'} {done} slices in {seconds:.1f} s.")
 

@@ -17,6 +17,7 @@ from napari_sam2.plugin.registry import controller_for
 from napari_sam2.plugin.rows import object_rows, strip_content
 from napari_sam2.plugin.settings import remember_names
 from napari_sam2.plugin.views.buttons import action_button, bind_shortcuts
+from napari_sam2.plugin.views.check_box import CheckBox
 from napari_sam2.plugin.views.more_box import MoreBox
 from napari_sam2.plugin.views.object_table import ObjectTable
 from napari_sam2.plugin.views.resume_box import ResumeBox
@@ -72,6 +73,7 @@ class SegmentPanel(QScrollArea):
         self.strip = ScoreStrip()
         self.preview = action_button("toggle_preview", self.controller.actions.toggle_preview)
         self.run = RunBox(self.controller.actions)
+        self.check = CheckBox(self.controller.actions)
         self.more = MoreBox(self.controller.actions)
         self.saving = SaveBox()
         self._build()
@@ -153,6 +155,8 @@ class SegmentPanel(QScrollArea):
         review.addWidget(action_button("next_doubt", actions.next_doubt))
         review.addWidget(action_button("accept_slice", actions.accept_slice))
         layout.addLayout(review)
+        layout.addWidget(action_button("check_planes", actions.check_planes))
+        layout.addWidget(self.check)
         planes = QHBoxLayout()
         for name in ("show_axial", "show_coronal", "show_sagittal"):
             planes.addWidget(action_button(name, getattr(actions, name)))
@@ -269,6 +273,7 @@ class SegmentPanel(QScrollArea):
         controller = self.controller
         self._show_strip()
         self._show_choices()
+        self.check.show_figures(controller.checking.told)
         self._show_model()
         self.resume.offer(None if controller.annotation is None else controller.annotation.earlier)
         self.table.show_rows(object_rows(controller.annotation, controller.current_object), controller.current_object)
