@@ -136,6 +136,9 @@ class Controller:
         self._panels = max(0, self._panels - 1)
         if self._panels == 0:
             self.gestures.detach()
+            if not self._annotations:
+                # The window is closing, or nothing was done: weights can take gigabytes.
+                self.models.forget()
 
     def close(self) -> None:
         """Stop everything and let go of volumes and models."""
