@@ -28,7 +28,8 @@ def work_in(viewer, path):
         pump(0.2)
 
     def at(*offset):
-        return annotation.image.data_to_world(annotation.shown.grid.to_data([v + o for v, o in zip(voxel, offset, strict=True)])[0])
+        pointed = [v + o for v, o in zip(voxel, offset, strict=True)]
+        return annotation.image.data_to_world(annotation.shown.grid.to_data(pointed)[0])
 
     controller.actions.toggle_preview()
     controller.pointing.hover_at(at(0, 0, 0))
