@@ -119,6 +119,18 @@ class Actions:
         annotation.finish(object_id, finished)
         controller.say(f"Object {object_id} is {'finished: nothing changes it' if finished else 'open again'}.")
 
+    def check_planes(self) -> None:
+        """Carry the current object along all three axes and show where they agree."""
+        self.controller.checking.start()
+
+    def take_consensus(self) -> None:
+        """Replace the checked object by what most planes say."""
+        self.controller.checking.accept()
+
+    def discard_check(self) -> None:
+        """Leave the checked object as it is."""
+        self.controller.checking.discard()
+
     @_on_slides_too
     def toggle_preview(self) -> None:
         """Switch the hover preview on or off."""

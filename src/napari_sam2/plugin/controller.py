@@ -14,6 +14,7 @@ from psygnal import Signal
 from napari_sam2.plugin.actions import Actions
 from napari_sam2.plugin.annotation import Annotation
 from napari_sam2.plugin.autosave import VOLUMES, Autosave
+from napari_sam2.plugin.checking import Checking
 from napari_sam2.plugin.gestures import GestureTool
 from napari_sam2.plugin.hovering import HoverPreview
 from napari_sam2.plugin.models import ModelChoice, ModelHolder
@@ -84,6 +85,7 @@ class Controller:
         self.actions = Actions(self)
         self.reviewing = Reviewing(self)
         self.hover = HoverPreview(self, viewer)
+        self.checking = Checking(self, viewer)
         self.slides = SlideDesk(self)
         self.gestures = GestureTool(viewer, GestureRouter(self))
         self.image: Image | None = None
@@ -100,6 +102,7 @@ class Controller:
         viewer.layers.events.removed.connect(self._on_removed)
         self.propagation.progressed.connect(self._on_progress)
         self.propagation.finished.connect(self._on_propagated)
+        self.propagation.checked.connect(self.checking.show)
         self.slice_range.changed.connect(self.objects_changed.emit)
 
     @property
@@ -135,6 +138,9 @@ class Controller:
         self._panels = max(0, self._panels - 1)
         if self._panels == 0:
             self.gestures.detach()
+            if not self._annotations:
+                # The window is closing, or nothing was done: weights can take gigabytes.
+                self.models.forget()
 
     def close(self) -> None:
         """Stop everything and let go of volumes and models."""
@@ -142,6 +148,7 @@ class Controller:
         self.gestures.detach()
         for annotation in self._annotations.values():
             annotation.close()
+        self.checking.discard()
         self._annotations.clear()
         self.slides.close()
         self.pointing.forget()
@@ -176,6 +183,7 @@ class Controller:
         self.pointing.forget()
         self.hover.clear()
         self.reviewing.forget()
+        self.checking.discard()
         self.slice_range.forget()
         self.image = image
         self.image_changed.emit()
@@ -341,7 +349,10 @@ class Controller:
 
     def _on_propagated(self, done: int, seconds: float, stopped: bool) -> None:
         self.progressed.emit(None)
-        if done == 0 and not stopped:
+        if done == 0:
+            # A check, or a correction that changed nothing.
+            if stopped:
+                self.say("Stopped.")
             return
         self.say(f"{'Stopped after' if stopped else 'Propagated through'} {done} slices in {seconds:.1f} s.")
 

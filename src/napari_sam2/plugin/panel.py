@@ -18,6 +18,7 @@ from napari_sam2.plugin.rows import object_rows, strip_content
 from napari_sam2.plugin.settings import remember_names
 from napari_sam2.plugin.slides.views.slide_parts import SlideParts
 from napari_sam2.plugin.views.buttons import action_button, bind_shortcuts
+from napari_sam2.plugin.views.check_box import CheckBox
 from napari_sam2.plugin.views.more_box import MoreBox
 from napari_sam2.plugin.views.object_table import ObjectTable
 from napari_sam2.plugin.views.resume_box import ResumeBox
@@ -73,6 +74,8 @@ class SegmentPanel(QScrollArea):
         self.strip = ScoreStrip()
         self.preview = action_button("toggle_preview", self.controller.actions.toggle_preview)
         self.run = RunBox(self.controller.actions)
+        self.check_planes = action_button("check_planes", self.controller.actions.check_planes)
+        self.check = CheckBox(self.controller.actions)
         self.more = MoreBox(self.controller.actions)
         self.saving = SaveBox()
         self.slides = SlideParts(self.controller, self)
@@ -158,6 +161,8 @@ class SegmentPanel(QScrollArea):
         review.addWidget(action_button("next_doubt", actions.next_doubt))
         review.addWidget(action_button("accept_slice", actions.accept_slice))
         layout.addLayout(review)
+        layout.addWidget(self.check_planes)
+        layout.addWidget(self.check)
         self._planes = QWidget()
         planes = QHBoxLayout(self._planes)
         planes.setContentsMargins(0, 0, 0, 0)
@@ -284,7 +289,7 @@ class SegmentPanel(QScrollArea):
         window = (self.window_choice, self._form.labelForField(self.window_choice))
         for widget in (self.table, self.more, self.saving, *window):
             widget.setVisible(not slide)
-        for widget in (self.run, self.strip, self._planes):
+        for widget in (self.run, self.strip, self.check_planes, self._planes):
             widget.setVisible(not flat)
 
     def _show_objects(self) -> None:
@@ -297,6 +302,7 @@ class SegmentPanel(QScrollArea):
             return
         self._show_strip()
         self._show_choices()
+        self.check.show_figures(controller.checking.told)
         self._show_model()
         self.table.show_rows(object_rows(controller.annotation, controller.current_object), controller.current_object)
 
