@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from napari_sam2.models.base import Decoded, ViewPolicy
+from napari_sam2.models.copying import copy_to
 from napari_sam2.models.sam2.kernels import pack_linear_modules
 from napari_sam2.models.sam2.precision import Precision, half_of
 from napari_sam2.models.sam2.prompting import (
@@ -32,6 +33,7 @@ from napari_sam2.models.sam2.remembering import Memory, Recollection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Self
 
     from torch import Tensor
 
@@ -89,6 +91,13 @@ class VideoModel(ABC):
     def dtype(self) -> torch.dtype:
         """The type it multiplies in."""
         return self._precision.dtype
+
+    def on_cpu(self) -> Self:
+        """The same weights on the CPU; itself when it is there already."""
+        if self.device.type == "cpu":
+            return self
+        half = self.dtype != torch.float32
+        return type(self)(copy_to(self.network, torch.device("cpu")), self.card, self.view_policy, half=half)
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> list[Features]:
