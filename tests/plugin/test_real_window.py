@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLineEdit
+from qtpy.QtWidgets import QApplication, QLineEdit
 
+from napari_sam2.journal import JournalNote
 from napari_sam2.plugin.keys import ACTIONS, action
 from napari_sam2.plugin.reader import read
 from napari_sam2.plugin.registry import controller_for
@@ -128,6 +132,12 @@ def test_every_button_shows_its_key_and_the_panel_fits_280_pixels(window):
     window.panel.more.expand(animate=False)
     window.controller.slice_range.set(2, 10, 20, 24)
     pump(0.3)
+    # Whatever appears at times, all at once.
+    window.panel.resume.offer(JournalNote(Path("x"), 3, 12, datetime.now(UTC)))
+    window.panel.check.show_figures("Object 1, Dice between planes: sagittal-coronal 0.79, sagittal-axial 0.75.")
+    window.panel.saving.ask("Nothing proves how the scan lies in the patient. Choose the image file.")
+    QApplication.processEvents()
+    assert window.panel.check.isVisible()
     beside = window.panel.verticalScrollBar().sizeHint().width() + 2 * window.panel.frameWidth()
     assert window.panel.widget().minimumSizeHint().width() <= 280 - beside
 
