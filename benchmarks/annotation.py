@@ -77,10 +77,8 @@ def annotate_once(given) -> None:
     last = [entry for entry in told if entry["doing"] == "wait"][-1]
     print(f"\nresumed as it was: {told[-1]['resumed'] == last['state']}")
     clicks, keys, seconds = (last[name] + told[-1][name] for name in ("clicks", "keys", "seconds"))
-    print(
-        f"{clicks} clicks or drags, {keys} keys, {seconds:.0f} s in the windows without pictures ({wall:.0f} s with them"
-    )
-    print(f"and with starting napari twice); Dice {told[-1]['dice']}")
+    print(f"{clicks} clicks or drags, {keys} keys, {seconds:.0f} s in the windows without pictures")
+    print(f"({wall:.0f} s with them and with starting napari twice); Dice {told[-1]['dice']}")
 
 
 def kill_many(given) -> None:
@@ -294,7 +292,7 @@ def begin(desk) -> None:
         if number == 0:
             done("worst-slice", note=note)
         corrected = desk.correct("spleen", 1)
-        if number == 0:
+        if corrected and "corrected" not in pictures:
             done("corrected", note=desk.controller.status)
         desk.press(Qt.Key.Key_K)
         desk.settle()

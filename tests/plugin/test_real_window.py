@@ -15,6 +15,7 @@ from napari_sam2.journal import JournalNote
 from napari_sam2.plugin.keys import ACTIONS, action
 from napari_sam2.plugin.reader import read
 from napari_sam2.plugin.registry import controller_for
+from napari_sam2.plugin.views.wrapped_label import WrappedLabel
 from tests.plugin.conftest import BALL_CENTRE, ball_truth
 from tests.plugin.driving import (
     CONTROL,
@@ -138,6 +139,9 @@ def test_every_button_shows_its_key_and_the_panel_fits_280_pixels(window):
     window.panel.saving.ask("Nothing proves how the scan lies in the patient. Choose the image file.")
     QApplication.processEvents()
     assert window.panel.check.isVisible()
+    pump(0.05)
+    for label in window.panel.findChildren(WrappedLabel):
+        assert not label.isVisible() or label.height() >= label.heightForWidth(label.width()), label.text()
     beside = window.panel.verticalScrollBar().sizeHint().width() + 2 * window.panel.frameWidth()
     assert window.panel.widget().minimumSizeHint().width() <= 280 - beside
 

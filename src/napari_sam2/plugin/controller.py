@@ -309,6 +309,8 @@ class Controller:
         annotation.changed.connect(self.objects_changed.emit)
         annotation.failed.connect(self.tell_failure)
         annotation.answered.connect(self._on_answered)
+        annotation.told.connect(self.say)
+        annotation.resumed.connect(self._on_resumed)
         self.select_object(1)
         self.image_changed.emit()
         for note in (*shown.volume.source.notes, shown.note, autosave.note):
@@ -343,6 +345,18 @@ class Controller:
         """Say what did not work, on the state line and as a notification."""
         self.say(sentence.splitlines()[0])
         self.warned.emit(sentence)
+
+    def _on_resumed(self) -> None:
+        """Go to where the work ended."""
+        annotation = self.annotation
+        if annotation is None or not annotation.snapshot.objects:
+            return
+        last = list(annotation.snapshot.objects.values())[-1]
+        self.select_object(last.object_id)
+        if last.prompts:
+            self.actions.go_to_slice(last.axis, last.prompts[-1].slice_index(last.axis))
+        many = len(annotation.snapshot.objects)
+        self.say(f"Resumed with {many} object{'' if many == 1 else 's'}. Undo goes on where it was.")
 
     def _on_progress(self, progress: Progress) -> None:
         self.progressed.emit(progress)
