@@ -237,7 +237,7 @@ def test_working_on_without_an_answer_keeps_the_earlier_journal_aside(carried, b
 
 
 def test_the_journal_lies_beside_the_saved_labels(carried, tmp_path):
-    carried.controller.save(tmp_path / "out.nii.gz")
+    carried.controller.saver.save(tmp_path / "out.nii.gz")
     carried.settle()
     assert (tmp_path / "out.sam2session" / "events.jsonl").read_text().count("\n") == 2
     assert (tmp_path / "out.json").is_file()

@@ -277,7 +277,7 @@ class SegmentPanel(QScrollArea):
         if image is not None:
             source = file_behind(image)
             folder = Path("~") if source is None else source.parent
-            self.saving.suggest(folder / self.controller.suggested_file_name())
+            self.saving.suggest(folder / self.controller.saver.suggested_file_name())
 
     def _show_kind(self) -> None:
         """Show what means something for the chosen image; the rest steps aside."""
@@ -334,7 +334,7 @@ class SegmentPanel(QScrollArea):
     def _save(self, path: Path | None = None, **how: Any) -> None:
         self.saving.ask("")
         target = path or self.saving.target
-        self.controller.save(target, on_question=self.saving.ask, **how)
+        self.controller.saver.save(target, on_question=self.saving.ask, **how)
 
     @staticmethod
     def _warn(sentence: str) -> None:
