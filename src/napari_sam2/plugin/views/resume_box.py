@@ -44,4 +44,4 @@ class ResumeBox(QWidget):
         if note is not None:
             when = note.last.astimezone().strftime("%d %b %H:%M")
             many = "" if note.n_objects == 1 else "s"
-            self.text.setText(f"Earlier work on this image from {when}: {note.n_objects} object{many}.")
+            self.text.setText(f"Earlier work, {when}: {note.n_objects} object{many}")
