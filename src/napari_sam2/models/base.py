@@ -24,6 +24,7 @@ __all__ = [
     "Features",
     "MemoryRef",
     "ModelCard",
+    "MovableModel",
     "RememberRequest",
     "ResizableModel",
     "SegmentationModel",
@@ -207,6 +208,18 @@ class ResizableModel(Protocol):
 
     def at_size(self, size: int) -> SegmentationModel:
         """The same weights, looking at views of `size` pixels."""
+        ...
+
+
+@runtime_checkable
+class MovableModel(Protocol):
+    """A model that can go on on the CPU when its device has no memory left."""
+
+    device: torch.device
+    card: ModelCard
+
+    def on_cpu(self) -> SegmentationModel:
+        """The same weights on the CPU; itself when it is there already. This model stays as it is."""
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_sam2.plugin.films import is_film
 from napari_sam2.plugin.saving import NeedsReferenceError, save_annotation
 from napari_sam2.plugin.volumes import layer_name_stem
 
@@ -33,7 +34,10 @@ class Saver:
     def suggested_file_name(self) -> str:
         """A name for the label map of the chosen image."""
         image = self._controller.image
-        return f"{layer_name_stem(image.name if image is not None else 'image')}_labels.nii.gz"
+        if image is None:
+            return "image_labels.nii.gz"
+        ending = ".ome.tif" if is_film(image) else ".nii.gz"
+        return f"{layer_name_stem(image.name)}_labels{ending}"
 
     def save(self, path: Path, *, on_question: Callable[[str], None] = lambda _: None, **how: Any) -> None:
         """Write the label map of the chosen image; `how` as in `saving.save_labels`.

@@ -112,7 +112,7 @@ class SlideSession:
         object_id : str, optional
             The object to correct, or the id (a UUID) of the new one; a new one by default.
         field : float, optional
-            Level-0 pixels along the longer side of what is on the screen.
+            Level-0 pixels along the shorter side of what is on the screen.
         name : str
             Of a new object.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from napari_sam2.models.base import Decoded, ViewPrompts
+from napari_sam2.models.copying import copy_to
 from napari_sam2.models.quality import QUALITIES
 from napari_sam2.models.sam2.kernels import pack_linear_modules
 from napari_sam2.models.sam2.prompting import (
@@ -79,6 +80,7 @@ class Sam1Model:
         self.network = network
         self.card = card
         self.view_policy = QUALITIES["best"].policy
+        self._normalisation = normalisation
         self.input_size: int = network.config.vision_config.image_size
         self.device: torch.device = next(network.parameters()).device
         self._mask_size = self.input_size // MASK_SHARE
@@ -89,6 +91,12 @@ class Sam1Model:
         with torch.inference_mode():
             self._image_position = network.get_image_wide_positional_embeddings()
         pack_linear_modules(network)
+
+    def on_cpu(self) -> Sam1Model:
+        """The same weights on the CPU; itself when it is there already."""
+        if self.device.type == "cpu":
+            return self
+        return Sam1Model(copy_to(self.network, torch.device("cpu")), self.card, self._normalisation)
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> list[Features]:

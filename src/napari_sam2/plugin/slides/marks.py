@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Marks"]
 
-CLICK_SIZE: Final = 11
+CLICK_SIZE: Final = 13
 """Screen pixels, at any zoom."""
 
 PREVIEW_COLOUR: Final = "#00e5ff"
@@ -52,7 +52,6 @@ class Marks:
             name=f"{image.name} clicks",
             border_color="white",
             border_width=0.12,
-            canvas_size_limits=(CLICK_SIZE, CLICK_SIZE),
             **placement(image, 2),
         )
         for layer in self.layers:
@@ -71,6 +70,8 @@ class Marks:
         if prompts != self._prompts:
             self._prompts = prompts
             self._draw_clicks([p for p in prompts if isinstance(p, SlidePoint)])
+        if len(self.clicks.data):
+            self.clicks.size = CLICK_SIZE * pixel
         self._draw_boxes()
 
     def show_rubber_band(self, box: SlideBox | None, pixel: float) -> None:
@@ -92,8 +93,6 @@ class Marks:
         if points:
             self.clicks.face_color = [COLOURS[name] for name in names]
             self.clicks.symbol = [SYMBOLS[name] for name in names]
-            # Below what the canvas limits allow: the limits decide, so that marks keep their size on the screen.
-            self.clicks.size = 1e-3
 
     def _draw_boxes(self) -> None:
         boxes = [p for p in self._prompts if isinstance(p, SlideBox)]

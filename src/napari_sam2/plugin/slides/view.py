@@ -39,8 +39,8 @@ class ScreenView:
 
     @property
     def field(self) -> float:
-        """Level-0 pixels along the longer side."""
-        return max(self.row1 - self.row0, self.col1 - self.col0)
+        """Level-0 pixels along the shorter side: what a person clicks on lies well inside it."""
+        return min(self.row1 - self.row0, self.col1 - self.col0)
 
 
 def view_of(viewer: ViewerModel, image: Image, shape: tuple[int, int]) -> ScreenView:
