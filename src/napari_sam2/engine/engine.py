@@ -209,7 +209,11 @@ class Engine:
         others: Sequence[Anchor],
     ) -> tuple[View, Decoded]:
         if self.model.view_policy.zoom and previous is None and prompts.box is None and prompts.mask is None:
-            previous = self._find_from_clicks(index, prompts)
+            found = self._find_from_clicks(index, prompts)
+            if found is not None:
+                view, decoded, previous = found
+                if not others and self.follow(view, _bounds_of(prompts, previous)) == view:
+                    return view, decoded
         view = self._view_for(prompts, previous)
         request = DecodeRequest(
             features=self.features.get([(index, view)])[0],
@@ -253,8 +257,8 @@ class Engine:
         coverage = view.image(previous.full(self.plane.shape))[0].to(self.model.device)
         return Decoded((2 * coverage - 1) * MASK_LOGIT, MASK_LOGIT, 1.0)
 
-    def _find_from_clicks(self, index: int, prompts: SlicePrompts) -> SliceMask | None:
-        """From coarse to fine: the best mask over views of several sizes around bare clicks.
+    def _find_from_clicks(self, index: int, prompts: SlicePrompts) -> tuple[View, Decoded, SliceMask] | None:
+        """From coarse to fine: the best answer over views of several sizes around bare clicks.
 
         Nothing is known of the object's size, so the model is asked at several, and its own predicted
         IoU decides among the masks that hold every positive click and do not fill their view.
@@ -268,14 +272,14 @@ class Engine:
             DecodeRequest(f, view.prompts(prompts, self.model.device), n_slices=self.plane.n_slices)
             for f, view in zip(features, views, strict=True)
         ]
-        best: tuple[float, SliceMask] | None = None
+        best: tuple[View, Decoded, SliceMask] | None = None
         for view, decoded in zip(views, self.decode(requests), strict=True):
             mask = self.mask_of(decoded, view)
             filled = mask.n_voxels / (view.rows * view.cols)
             plausible = _holds_any(mask, inside) and filled < LARGEST_CLICK_FRACTION
-            if plausible and (best is None or decoded.predicted_iou > best[0]):
-                best = (decoded.predicted_iou, mask)
-        return None if best is None else best[1]
+            if plausible and (best is None or decoded.predicted_iou > best[1].predicted_iou):
+                best = (view, decoded, mask)
+        return best
 
     def _click_views(self, inside: NDArray[np.float64]) -> list[View]:
         plane, size = self.plane, self.model.input_size
