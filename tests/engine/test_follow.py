@@ -104,7 +104,7 @@ def test_a_bare_click_is_answered_from_a_view_that_was_tried_when_it_fits_the_ob
         volume = Volume(np.repeat(disc[:, :, None], 2, axis=2).astype(np.float32), np.eye(4), oriented=False)
         engine = Engine(volume, model, Window(0, 1, "x"), axis=2)
         anchor = engine.predict(0, click)
-        assert iou(anchor.mask, SliceMask.of(disc)) > 0.95
+        assert iou(anchor.mask, SliceMask.of(disc)) > 0.9
         encoded[slack] = engine.features.n_encoded
     tried = len(engine._click_views(click.points))
     assert encoded == {1.0: tried + 1, 1.6: tried}
