@@ -86,7 +86,7 @@ class Ours:
 
     def _logits(self, decoded, view) -> torch.Tensor:
         if decoded.object_score <= 0:
-            return torch.full(self.engine.plane.shape, ABSENT)
+            return torch.full(self.engine.plane.shape, ABSENT, device=decoded.logits.device)
         return view.to_slice(decoded.logits, self.engine.plane.shape)
 
 
