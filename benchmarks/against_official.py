@@ -27,7 +27,7 @@ from official import Official, build, enliven, phantom
 from ours import Ours
 
 from napari_sam2.models import load_model
-from napari_sam2.models.sam2.official import convert_official
+from napari_sam2.models.official import convert_official
 
 
 def main() -> None:

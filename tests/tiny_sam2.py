@@ -52,7 +52,12 @@ def tiny_config(size=128, **settings):
 def tiny_network(size=128, seed=0, **settings):
     """Random weights; constants that are zero at first are random as well, so that leaving one out is seen."""
     torch.manual_seed(seed)
-    network = Sam2VideoModel(tiny_config(size, **settings)).eval()
+    return enliven(Sam2VideoModel(tiny_config(size, **settings)))
+
+
+def enliven(network):
+    """The network in eval mode, its random weights changed so that every part of it counts."""
+    network = network.eval()
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if parameter.ndim == 1 or not parameter.any():

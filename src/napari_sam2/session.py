@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_sam2 import runs
 from napari_sam2.engine.engine import Anchor, Engine
+from napari_sam2.engine.features import DEFAULT_BUDGET
 from napari_sam2.engine.propagate import count_slices
 from napari_sam2.errors import UserInputError
 from napari_sam2.history import History, Step
@@ -51,6 +52,8 @@ class Session:
         Who keeps a voxel that several objects claim, see `napari_sam2.labels.OVERLAP_RULES`.
     feature_folder : Path, optional
         Where the model's features are kept on disk, so that a later process encodes nothing; nowhere by default.
+    feature_budget : int
+        Bytes of features kept in memory, for each plane that is used.
 
     Examples
     --------
@@ -70,11 +73,12 @@ class Session:
         axis: int | None = None,
         overlap: str = "first",
         feature_folder: Path | None = None,
+        feature_budget: int = DEFAULT_BUDGET,
     ) -> None:
         self.volume = volume
         self.axis = volume.default_slice_axis if axis is None else axis
         self._overlap = check_overlap(overlap)
-        self.feature_folder = feature_folder
+        self.feature_folder, self.feature_budget = feature_folder, feature_budget
         self.store = ObjectStore()
         self.history = History(self.store.read, self.store.write)
         self.terms: Mapping[int, Term] = {}
@@ -130,7 +134,7 @@ class Session:
         """The engine for slices across `axis`."""
         if axis not in self._engines:
             self._engines[axis] = Engine(
-                self.volume, self._model, self._window, axis, feature_folder=self.feature_folder
+                self.volume, self._model, self._window, axis, self.feature_budget, self.feature_folder
             )
         return self._engines[axis]
 

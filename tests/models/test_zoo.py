@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import huggingface_hub
@@ -53,3 +54,19 @@ def test_a_page_instead_of_weights_is_removed_and_named(hub, tmp_path, wrong):
 def test_without_a_network_the_way_by_hand_is_named(hub):
     with pytest.raises(EnvironmentLacksError, match=r"copy them into .*models verify"):
         zoo.fetch(NAME)
+
+
+def test_a_model_that_is_given_on_request_only_says_where_to_ask(hub):
+    with pytest.raises(
+        EnvironmentLacksError, match=r"ask for access at https://huggingface\.co/facebook/sam3, run 'hf"
+    ):
+        zoo.fetch("facebook/sam3")
+    assert "Not for military" in zoo.describe("facebook/sam3")
+
+
+def test_every_model_that_can_be_fetched_is_in_the_docs_with_its_licence():
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    for name, entry in zoo.ZOO.items():
+        row = next(line for line in page.splitlines() if line.startswith("|") and f"`{name}`" in line)
+        assert entry.license in row, name
+        assert f"{entry.input_size} px" in row, name

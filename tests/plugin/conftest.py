@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import napari.settings
 import nibabel as nib
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from napari.components import ViewerModel
 from napari_sam2.plugin.controller import Controller
 from napari_sam2.plugin.models import ModelChoice
 from napari_sam2.plugin.reader import read
+from napari_sam2.plugin.settings import Preferences
 from napari_sam2.plugin.worker import InferenceThread, Mailbox
 
 if TYPE_CHECKING:
@@ -55,16 +57,26 @@ def sessions_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "sessions"
 
 
+@pytest.fixture(autouse=True)
+def own_preferences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nobody's own Preferences are read or written."""
+    napari.settings._clear_plugin_settings_cache()
+    monkeypatch.setattr(napari.settings, "_CFG_PATH", str(tmp_path / "settings.yaml"))
+    yield
+    napari.settings._clear_plugin_settings_cache()
+
+
 class Bench:
     """A controller on a viewer without Qt.
 
     `settle` plays the event loop: it collects answers until nothing is left to do.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **set_to: Any) -> None:
         self.viewer = ViewerModel()
         self.thread = InferenceThread(Mailbox())
-        self.controller = Controller(self.viewer, self.thread, ModelChoice("classical", "cpu"))
+        preferences = Preferences(**{"model": ModelChoice("classical", "cpu"), **set_to})
+        self.controller = Controller(self.viewer, self.thread, lambda: preferences)
         self.warnings: list[str] = []
         self.controller.warned.connect(self.warnings.append)
 

@@ -34,7 +34,7 @@ def list_models() -> None:
         out.print(f"{card.name:<33}built in            {card.license}\n    {card.summary}", markup=False)
     for entry in ZOO.values():
         here = "here" if all((folder_of(entry.name) / file).is_file() for file in FILES) else "not here"
-        head = f"{entry.name:<33}{here:<10}{entry.megabytes:>5} MB  {entry.license}"
+        head = f"{entry.name:<33}{here:<10}{entry.megabytes:>5} MB  {entry.input_size} px  {entry.license}"
         out.print(f"{head}\n    {entry.summary}", markup=False)
     out.print(f"default: {DEFAULT_MODEL}; folder: {models_folder()}", markup=False)
 
@@ -61,7 +61,7 @@ def fetch(
 
 @models.command("import")
 def import_model(
-    checkpoint: Annotated[Path, typer.Argument(help="An official .pt file, Meta's or MedSAM2's.")],
+    checkpoint: Annotated[Path, typer.Argument(help="An official .pt file: SAM 2, MedSAM2 or EdgeTAM.")],
     name: Annotated[str, typer.Option("--name", help="What to call it; the file's name by default.")] = "",
     input_size: Annotated[
         int | None, typer.Option("--input-size", help="Pixels it was trained for: 512 for MedSAM2, else 1024.")

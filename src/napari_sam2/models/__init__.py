@@ -33,14 +33,15 @@ def load_model(
         ``"auto"`` takes a GPU when there is one.
     quality : str
         For SAM 2: ``"fast"``, ``"balanced"`` or ``"best"``, see `napari_sam2.models.quality.QUALITIES`;
-        ``"auto"`` is ``best`` on a CUDA device and ``balanced`` elsewhere.
+        ``"auto"`` is ``best`` on a CUDA device and ``balanced`` elsewhere. Models that answer at one size
+        only have ``"best"`` alone.
     input_size : int, optional
         For SAM 2: side of the views in pixels instead of what `quality` says.
 
     Raises
     ------
     UserInputError
-        If there is no such model.
+        If there is no such model, or it has no such quality setting or input size.
     EnvironmentLacksError
         If the model is not on this machine, or the device does not exist.
     ModelError
@@ -55,17 +56,12 @@ def load_model(
 
         where = resolve_device(device)
         return load_bundled(where) if str(name) == "bundled" else load_small(Path(name), device=where)
-    from napari_sam2.models.quality import choose_quality
-    from napari_sam2.models.sam2.loading import load_sam2
-
-    where = resolve_device(device)
-    chosen = choose_quality(quality, where)
-    if Path(name).is_dir():
-        return load_sam2(Path(name), where, None, input_size, chosen)
+    from napari_sam2.models.families import load_folder
     from napari_sam2.models.zoo import find
 
-    folder, card = find(str(name))
-    return load_sam2(folder, where, card, input_size, chosen)
+    where = resolve_device(device)
+    folder, card = (Path(name), None) if Path(name).is_dir() else find(str(name))
+    return load_folder(folder, where, card, quality=quality, input_size=input_size)
 
 
 def resolve_device(device: str = "auto") -> torch.device:

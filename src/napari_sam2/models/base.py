@@ -46,7 +46,7 @@ class ModelCard:
     name : str
         What the user types, for example ``"classical"`` or ``"facebook/sam2.1-hiera-tiny"``.
     kind : str
-        ``"classical"``, ``"bundled"`` or ``"sam2"``.
+        ``"classical"``, ``"bundled"``, or the family of a checkpoint: ``"sam2"``, ``"edgetam"``, ``"sam3"``.
     revision : str
         Commit or version of the weights; empty when there is none.
     sha256 : str

@@ -17,7 +17,7 @@ from napari_sam2.models.base import ViewPolicy
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["QUALITIES", "Quality", "choose_quality", "fitted_size"]
+__all__ = ["QUALITIES", "Quality", "choose_quality", "fitted_size", "refuse_other_sizes"]
 
 CELLS_PER_PIXEL: Final = 4
 """Pixels of the input per cell of the mask grid, in every SAM 2."""
@@ -102,6 +102,34 @@ def choose_quality(name: str, device: torch.device) -> Quality:
     if name not in QUALITIES:
         raise UserInputError(f"There is no quality {name!r}; choose auto, {', '.join(QUALITIES)}.")
     return QUALITIES[name]
+
+
+def refuse_other_sizes(family: str, own_size: int, quality: str, input_size: int | None) -> None:
+    """Refuse what a model cannot do that looks at whole slices at one size only.
+
+    Parameters
+    ----------
+    family : str
+        What people call such models.
+    own_size : int
+        The side in pixels that the checkpoint was trained for.
+    quality, input_size
+        As given to `napari_sam2.models.load_model`.
+
+    Raises
+    ------
+    UserInputError
+        If anything but ``"best"`` or ``"auto"``, or another size, was asked for.
+    """
+    if quality not in (*QUALITIES, "auto"):
+        raise UserInputError(f"There is no quality {quality!r}; choose auto or best.")
+    if quality not in ("auto", "best"):
+        raise UserInputError(
+            f"{family} answers at {own_size} pixels on the whole slice only, so there is no quality {quality!r}; "
+            f"choose auto or best."
+        )
+    if input_size not in (None, own_size):
+        raise UserInputError(f"{family} answers at {own_size} pixels only; got an input size of {input_size}.")
 
 
 def fitted_size(longest: float, input_size: int) -> int:

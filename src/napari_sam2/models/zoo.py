@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.errors import EnvironmentLacksError, ModelError, UserInputError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.models.base import ModelCard
+from napari_sam2.models.catalogue import BUILT_IN, ZOO, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,80 +34,6 @@ __all__ = [
 
 MANIFEST: Final = "manifest.json"
 FILES: Final = ("config.json", "model.safetensors")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A checkpoint on the Hugging Face hub.
-
-    Attributes
-    ----------
-    name : str
-        Repository on the hub, which is also what the user types.
-    license : str
-        SPDX identifier of the weights' licence.
-    megabytes : int
-        Size of the download.
-    parameters : float
-        Millions of parameters.
-    summary : str
-        What it is good for.
-    official : str
-        File in the repository that is fetched and converted, where there is none in transformers' format.
-    input_size : int
-        Side in pixels that it was trained for.
-    terms : str
-        What the licence asks for or forbids, in one sentence.
-    """
-
-    name: str
-    license: str
-    megabytes: int
-    parameters: float
-    summary: str
-    official: str = ""
-    input_size: int = 1024
-    terms: str = "Any use; keep the licence with copies."
-
-
-ZOO: Final = {
-    entry.name: entry
-    for entry in (
-        Entry("facebook/sam2.1-hiera-tiny", "Apache-2.0", 156, 38.9, "SAM 2.1, the fastest; the choice on a laptop."),
-        Entry("facebook/sam2.1-hiera-small", "Apache-2.0", 184, 46.0, "SAM 2.1, slightly more exact than tiny."),
-        Entry("facebook/sam2.1-hiera-base-plus", "Apache-2.0", 324, 80.8, "SAM 2.1, the balance on a small GPU."),
-        Entry("facebook/sam2.1-hiera-large", "Apache-2.0", 898, 224.4, "SAM 2.1, the most exact; wants a GPU."),
-        Entry("facebook/sam2-hiera-tiny", "Apache-2.0", 156, 38.9, "SAM 2 of July 2024, tiny.", "sam2_hiera_tiny.pt"),
-        Entry(
-            "facebook/sam2-hiera-small", "Apache-2.0", 184, 46.0, "SAM 2 of July 2024, small.", "sam2_hiera_small.pt"
-        ),
-        Entry(
-            "facebook/sam2-hiera-base-plus",
-            "Apache-2.0",
-            324,
-            80.8,
-            "SAM 2 of July 2024, base-plus.",
-            "sam2_hiera_base_plus.pt",
-        ),
-        Entry(
-            "facebook/sam2-hiera-large", "Apache-2.0", 898, 224.4, "SAM 2 of July 2024, large.", "sam2_hiera_large.pt"
-        ),
-        Entry(
-            "wanglab/MedSAM2",
-            "CC-BY-SA-4.0",
-            156,
-            38.9,
-            "SAM 2.1 tiny, fine-tuned on CT, MRI, PET and ultrasound.",
-            "MedSAM2_latest.pt",
-            512,
-            "Name the authors; what you derive from the weights must carry the same licence.",
-        ),
-    )
-}
-"""Sizes and parameter counts as published in the SAM 2 repository's README (2024-12)."""
-
-BUILT_IN: Final = ("bundled", "classical")
-"""Models that come with the package."""
 
 
 def models_folder() -> Path:
@@ -183,8 +109,13 @@ def fetch(name: str, *, revision: str = "main", report: Callable[[str], None] = 
             if entry.official
             else f"copy them into {folder} and run 'napari-sam2 models verify {name}'."
         )
+        ask = (
+            f" ask for access at https://huggingface.co/{name}, run 'hf auth login' and try again, or"
+            if entry.gated
+            else ""
+        )
         raise EnvironmentLacksError(
-            f"{name} could not be fetched ({type(error).__name__}); on a machine with internet download "
+            f"{name} could not be fetched ({type(error).__name__});{ask} on a machine with internet download "
             f"{' and '.join(files)} from https://huggingface.co/{name}, {then}"
         ) from error
     if entry.official:
@@ -219,7 +150,7 @@ def _refuse_pages(folder: Path) -> None:
 
 
 def _convert_fetched(entry: Entry, folder: Path, commit: str) -> Path:
-    from napari_sam2.models.sam2.official import convert_official
+    from napari_sam2.models.official import convert_official
 
     fetched = folder / entry.official
     convert_official(fetched, folder, input_size=entry.input_size, license_id=entry.license)
@@ -273,7 +204,7 @@ def import_checkpoint(path: Path, name: str = "", *, input_size: int | None = No
     Parameters
     ----------
     path : Path
-        A file of Meta's or MedSAM2's layout.
+        A file of Meta's layout: SAM 2, what was fine-tuned with its code such as MedSAM2, or EdgeTAM.
     name : str
         What the user will type; the file's name without its ending by default.
     input_size : int, optional
@@ -291,7 +222,7 @@ def import_checkpoint(path: Path, name: str = "", *, input_size: int | None = No
     ModelError
         If the file holds more than weights, or weights of another network.
     """
-    from napari_sam2.models.sam2.official import convert_official
+    from napari_sam2.models.official import convert_official
 
     name = name or path.stem
     if not path.is_file():

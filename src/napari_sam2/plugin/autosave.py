@@ -30,15 +30,24 @@ class Autosave:
     ----------
     session : Session
         Whose actions are written.
+    folder : Path, optional
+        Where journals are kept; see `sessions_folder`.
 
     Attributes
     ----------
     earlier : JournalNote, optional
         What an earlier session on the same scan left behind.
+    note : str
+        What a person should know about where journals are kept, else empty.
     """
 
-    def __init__(self, session: Session) -> None:
-        folder = sessions_folder() / volume_key(session.volume)
+    def __init__(self, session: Session, folder: Path | None = None) -> None:
+        self.note = ""
+        parent = sessions_folder(folder)
+        if not _can_be_written(parent):
+            self.note = f"The autosave folder {parent.name} cannot be written; your work is kept in your user folder."
+            parent = _user_folder()
+        folder = parent / volume_key(session.volume)
         self.earlier: JournalNote | None = look_at(folder)
         self._folder = folder
         self._journal: Journal | None = Journal(session, folder)
@@ -68,7 +77,19 @@ class Autosave:
             self._journal = None
 
 
-def sessions_folder() -> Path:
-    """Where journals are kept."""
-    chosen = os.environ.get(FOLDER_VARIABLE)
-    return Path(chosen) if chosen else Path(user_state_dir("napari-sam2", appauthor=False)) / "sessions"
+def sessions_folder(chosen: Path | None = None) -> Path:
+    """Where journals are kept: the environment variable counts before `chosen`, and that before the user's folder."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    return Path(named) if named else chosen or _user_folder()
+
+
+def _user_folder() -> Path:
+    return Path(user_state_dir("napari-sam2", appauthor=False)) / "sessions"
+
+
+def _can_be_written(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)

@@ -23,6 +23,7 @@ from napari_sam2.plugin.pointing import Pointing
 from napari_sam2.plugin.propagation import Progress, Propagation
 from napari_sam2.plugin.reviewing import Reviewing
 from napari_sam2.plugin.saving import NeedsReferenceError, save_annotation
+from napari_sam2.plugin.settings import Preferences
 from napari_sam2.plugin.slice_range import SliceRange
 from napari_sam2.plugin.volumes import ShownVolume, layer_name_stem, shown_volume
 from napari_sam2.plugin.windowing import AUTO, show_window
@@ -50,8 +51,8 @@ class Controller:
         Whose layers are segmented.
     thread : InferenceThread
         Who does the work.
-    choice : ModelChoice
-        The model to begin with.
+    preferences : callable
+        What is set in Preferences now.
     """
 
     status_changed = Signal(str)
@@ -69,11 +70,14 @@ class Controller:
     progressed = Signal(object)
     """A `Progress`, or None at the end of a run."""
 
-    def __init__(self, viewer: ViewerModel, thread: InferenceThread, choice: ModelChoice | None = None) -> None:
+    def __init__(
+        self, viewer: ViewerModel, thread: InferenceThread, preferences: Callable[[], Preferences] = Preferences
+    ) -> None:
         # Not the viewer itself: a closed viewer must be free to go, and its controller with it.
         self._viewer = ref(viewer)
         self.thread = thread
-        self.models = ModelHolder(choice or ModelChoice())
+        self._preferences = preferences
+        self.models = ModelHolder(preferences().model)
         self.propagation = Propagation(thread)
         self.pointing = Pointing(self)
         self.actions = Actions(self)
@@ -84,10 +88,12 @@ class Controller:
         self.current_object = 1
         self.slice_range = SliceRange()
         self.naming = Naming(self)
+        self.hover.enabled = preferences().preview
         self.status = ""
         self._annotations: dict[Image, Annotation] = {}
         self._opening: Image | None = None
         self._panels = 0
+        self._greeted = False
         self._may_replace: set[Path] = set()
         viewer.layers.events.removed.connect(self._on_removed)
         self.propagation.progressed.connect(self._on_progress)
@@ -113,6 +119,11 @@ class Controller:
         """A panel has become visible: listen to the mouse, and take the active image when there is none."""
         self._panels += 1
         self.gestures.attach()
+        if not self._greeted:
+            self._greeted = True
+            names = self._preferences().names
+            if names is not None:
+                self.naming.load(names)
         self.models.load(self.thread, self.say, self.warned.emit)
         if self.image is None:
             self.use_image(self.suggested_image())
@@ -239,16 +250,22 @@ class Controller:
         self.say(f"Opening {image.name} ...")
         leading = tuple(int(s) for s in self.viewer.dims.current_step[: max(0, image.ndim - 3)])
 
-        terms = self.naming.by_id
+        terms, set_to = self.naming.by_id, self._preferences()
 
         def work() -> tuple[ShownVolume, Session, Autosave, bool]:
             from napari_sam2.session import Session
 
             shown = shown_volume(image, leading)
-            session = Session(shown.volume, self.models.get())
-            session.terms = terms
             ct = not shown.volume.is_rgb and is_ct(shown.volume)
-            return shown, session, Autosave(session), ct
+            session = Session(
+                shown.volume,
+                self.models.get(),
+                window=set_to.ct_window if ct else AUTO,
+                overlap=set_to.overlap,
+                feature_budget=round(set_to.feature_gib * 2**30),
+            )
+            session.terms = terms
+            return shown, session, Autosave(session, set_to.autosave), ct
 
         def done(answer: tuple[ShownVolume, Session, Autosave, bool]) -> None:
             if image is self._opening and image in self.viewer.layers:
@@ -276,7 +293,7 @@ class Controller:
         annotation.answered.connect(self._on_answered)
         self.select_object(1)
         self.image_changed.emit()
-        for note in (*shown.volume.source.notes, shown.note):
+        for note in (*shown.volume.source.notes, shown.note, autosave.note):
             if note:
                 self.warned.emit(note)
         self._say_ready()

@@ -24,10 +24,13 @@ class ModelChoice:
         As `napari_sam2.models.load_model` takes it; empty for its default.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    quality : str
+        For SAM 2, see `napari_sam2.models.load_model`.
     """
 
     name: str = ""
     device: str = "auto"
+    quality: str = "auto"
 
 
 class ModelHolder:
@@ -76,7 +79,7 @@ class ModelHolder:
             from napari_sam2.models.threads import use_all_cpus
 
             use_all_cpus()
-            self._model = load_model(self.name, choice.device)
+            self._model = load_model(self.name, choice.device, quality=choice.quality)
             self._loaded = choice
             self.description = describe(self._model.card, str(self._model.device))
         return self._model

@@ -12,9 +12,10 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from napari_sam2.plugin.keys import GESTURES
-from napari_sam2.plugin.models import ModelChoice, available_models
+from napari_sam2.plugin.models import available_models
 from napari_sam2.plugin.registry import controller_for
 from napari_sam2.plugin.rows import object_rows, strip_content
+from napari_sam2.plugin.settings import remember_names
 from napari_sam2.plugin.views.buttons import action_button, bind_shortcuts
 from napari_sam2.plugin.views.more_box import MoreBox
 from napari_sam2.plugin.views.object_table import ObjectTable
@@ -177,8 +178,8 @@ class SegmentPanel(QScrollArea):
         self.table.finished_changed.connect(lambda i, on: self._with_annotation("finish", i, on))
         self.strip.slice_chosen.connect(self._on_slice_chosen)
         self.more.range.edited.connect(self._on_range_edited)
-        self.more.names_chosen.connect(controller.naming.load)
-        self.more.names_dropped.connect(controller.naming.forget_list)
+        self.more.names_chosen.connect(self._on_names_chosen)
+        self.more.names_dropped.connect(self._on_names_dropped)
         self.more.overlap_chosen.connect(lambda rule: self._with_annotation("use_overlap", rule))
         self._objects_timer = QTimer(self)
         self._objects_timer.setSingleShot(True)
@@ -211,8 +212,7 @@ class SegmentPanel(QScrollArea):
         self.model.setCurrentText(name)
 
     def _on_model_chosen(self) -> None:
-        choice = self.controller.models.choice
-        self.controller.use_model(ModelChoice(self.model.currentText(), choice.device))
+        self.controller.use_model(replace(self.controller.models.choice, name=self.model.currentText()))
 
     def _on_slice_chosen(self, index: int) -> None:
         annotation = self.controller.annotation
@@ -272,6 +272,14 @@ class SegmentPanel(QScrollArea):
         self._show_model()
         self.resume.offer(None if controller.annotation is None else controller.annotation.earlier)
         self.table.show_rows(object_rows(controller.annotation, controller.current_object), controller.current_object)
+
+    def _on_names_chosen(self, path: Path) -> None:
+        if self.controller.naming.load(path):
+            remember_names(path)
+
+    def _on_names_dropped(self) -> None:
+        self.controller.naming.forget_list()
+        remember_names(None)
 
     def _show_names(self) -> None:
         naming = self.controller.naming

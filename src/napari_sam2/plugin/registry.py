@@ -20,7 +20,7 @@ def controller_for(viewer: Any) -> Controller:
     viewer = plain(viewer)
     if viewer not in _controllers:
         from napari_sam2.plugin.inference import inference_thread
-        from napari_sam2.plugin.settings import model_choice
+        from napari_sam2.plugin.settings import read_preferences
 
-        _controllers[viewer] = Controller(viewer, inference_thread(), model_choice())
+        _controllers[viewer] = Controller(viewer, inference_thread(), read_preferences)
     return _controllers[viewer]

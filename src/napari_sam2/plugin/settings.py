@@ -2,25 +2,80 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from napari_sam2.plugin.models import ModelChoice
 
-__all__ = ["model_choice", "setting"]
+__all__ = ["Preferences", "read_preferences", "remember_names"]
 
 PLUGIN = "napari-sam2"
 
 
-def setting(section: str, name: str, default: Any) -> Any:
-    """A value from the plugin's page in Preferences, or `default` where napari does not know the plugin."""
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """The plugin's page in Preferences; the defaults are those of the manifest.
+
+    Attributes
+    ----------
+    model : ModelChoice
+        The model to begin with.
+    preview : bool
+        Whether the hover preview is on when a panel opens.
+    overlap : str
+        The overlap rule of a new segmentation.
+    ct_window : str
+        The window in which a CT is opened.
+    names : Path, optional
+        A list of names of one's own.
+    autosave : Path, optional
+        Where journals are kept; None for the user's state folder.
+    feature_gib : float
+        Memory for the features of one plane of a scan, in GiB.
+    """
+
+    model: ModelChoice = field(default_factory=ModelChoice)
+    preview: bool = False
+    overlap: str = "first"
+    ct_window: str = "CT-soft"
+    names: Path | None = None
+    autosave: Path | None = None
+    feature_gib: float = 1.0
+
+
+def read_preferences() -> Preferences:
+    """What is set now; the defaults where napari does not know the plugin."""
+    settings = _settings()
+    if settings is None:
+        return Preferences()
+    return Preferences(
+        model=ModelChoice(settings.model.name, settings.model.device, settings.model.quality),
+        preview=settings.annotation.preview,
+        overlap=settings.annotation.overlap,
+        ct_window=settings.annotation.ct_window,
+        names=_path(settings.annotation.names),
+        autosave=_path(settings.storage.autosave),
+        feature_gib=settings.storage.feature_gib,
+    )
+
+
+def remember_names(path: Path | None) -> None:
+    """Offer this list of names in the next session too; None: the bundled one alone."""
+    settings = _settings()
+    if settings is not None:
+        settings.annotation.names = "" if path is None else str(path)
+
+
+def _settings() -> Any:
+    from napari.settings import get_plugin_settings
+
     try:
-        from napari.settings import get_plugin_settings
+        return get_plugin_settings(PLUGIN)
+    except KeyError:
+        # A library that embeds the panel need not have registered the plugin.
+        return None
 
-        return getattr(getattr(get_plugin_settings(PLUGIN), section), name)
-    except (ImportError, AttributeError, KeyError, ValueError):
-        return default
 
-
-def model_choice() -> ModelChoice:
-    """The model and device to begin with."""
-    return ModelChoice(str(setting("model", "name", "")), str(setting("model", "device", "auto")))
+def _path(written: str) -> Path | None:
+    return Path(written).expanduser() if written.strip() else None

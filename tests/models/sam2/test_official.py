@@ -14,8 +14,9 @@ import torch
 from napari_sam2.errors import ModelError, UserInputError
 from napari_sam2.models import load_model, zoo
 from napari_sam2.models.base import DecodeRequest, ModelCard, ViewPrompts
+from napari_sam2.models.official import convert_official
 from napari_sam2.models.sam2.adapter import Sam2Model
-from napari_sam2.models.sam2.official import convert_official, rename
+from napari_sam2.models.sam2.official import rename
 
 BACK = (
     ("vision_encoder.backbone.patch_embed.projection", "image_encoder.trunk.patch_embed.proj"),

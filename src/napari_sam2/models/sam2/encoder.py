@@ -19,9 +19,11 @@ import torch.nn.functional as F  # noqa: N812 (torch's own name for it)
 from napari_sam2.models.sam2.kernels import Linear, attend, feed_forward, in_one
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
-__all__ = ["Encoder", "supports"]
+__all__ = ["IMAGE_MEAN", "IMAGE_STD", "Encoder", "Neck", "supports", "supports_neck"]
 
 IMAGE_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGE_STD: Final = (0.229, 0.224, 0.225)
@@ -36,7 +38,14 @@ def supports(vision_encoder: Any) -> bool:
         getattr(backbone, "model_type", "") == "sam2_hiera_det_model"
         and backbone.hidden_act == "gelu"
         and tuple(backbone.query_stride) == (2, 2)
-        and config.fpn_kernel_size == 1
+        and supports_neck(config)
+    )
+
+
+def supports_neck(config: Any) -> bool:
+    """Whether a vision encoder's feature pyramid is built as `Neck` expects it."""
+    return bool(
+        config.fpn_kernel_size == 1
         and config.fpn_stride == 1
         and config.fpn_padding == 0
         and sorted(config.fpn_top_down_levels) == [2, 3]
@@ -79,12 +88,7 @@ class Encoder:
             self._constant: Tensor = constant + backbone._get_pos_embed(constant.shape[1:3])
         self._blocks = [_Block(block, dtype) for block in backbone.blocks]
         self._stage_ends = [int(end) for end in backbone.stage_ends]
-        flat = [conv.weight.detach().flatten(1) for conv in neck.convs]
-        bias = [conv.bias.detach() for conv in neck.convs]
-        self._top, self._coarse = Linear(flat[1], bias[1], dtype), Linear(flat[0], bias[0], dtype)
-        fine, middle = decoder.conv_s0, decoder.conv_s1
-        self._fine = Linear(*in_one(flat[3], bias[3], fine.weight.flatten(1), fine.bias), dtype)
-        self._middle = Linear(*in_one(flat[2], bias[2], middle.weight.flatten(1), middle.bias), dtype)
+        self._neck = Neck(neck, decoder, dtype)
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Feature maps of images.
@@ -106,6 +110,32 @@ class Encoder:
             x = block(x)
             if number in self._stage_ends:
                 stages.append(x)
+        return self._neck(stages)
+
+
+class Neck:
+    """The feature pyramid of SAM 2 and EdgeTAM, with the mask decoder's projections of the finer maps.
+
+    Parameters
+    ----------
+    neck : transformers.Sam2VisionNeck
+        Whose weights are used; built as `supports` wants it.
+    decoder : transformers.Sam2VideoMaskDecoder
+        As in `Encoder`.
+    dtype : torch.dtype
+        As in `Encoder`.
+    """
+
+    def __init__(self, neck: Any, decoder: Any, dtype: torch.dtype = torch.float32) -> None:
+        flat = [conv.weight.detach().flatten(1) for conv in neck.convs]
+        bias = [conv.bias.detach() for conv in neck.convs]
+        self._top, self._coarse = Linear(flat[1], bias[1], dtype), Linear(flat[0], bias[0], dtype)
+        fine, middle = decoder.conv_s0, decoder.conv_s1
+        self._fine = Linear(*in_one(flat[3], bias[3], fine.weight.flatten(1), fine.bias), dtype)
+        self._middle = Linear(*in_one(flat[2], bias[2], middle.weight.flatten(1), middle.bias), dtype)
+
+    def __call__(self, stages: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Maps (B, C, h, w) as the mask decoder wants them, of four stages (B, h, w, C) from fine to coarse."""
         coarse = self._coarse(stages[3]).repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
         maps = (self._fine(stages[0]), self._middle(stages[1]), self._top(stages[2]) + coarse)
         fine, middle, top = (m.permute(0, 3, 1, 2).contiguous() for m in maps)

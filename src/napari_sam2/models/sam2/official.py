@@ -1,29 +1,21 @@
-"""Convert official SAM 2 checkpoints (``.pt``) to folders that `load_sam2` reads.
-
-Meta's files and those of models fine-tuned with Meta's code, MedSAM2 among them, hold a dictionary with the
-weights under ``"model"``. They are pickles, which can run code when they are opened: they are read with
-``weights_only=True``, which admits tensors and plain containers only, and never in any other way.
-
-The architecture is read off the weights; what they cannot tell is the input size.
-"""
+"""Names and architecture of official SAM 2 checkpoints, for `napari_sam2.models.official`."""
 
 from __future__ import annotations
 
-import json
-import pickle
 import re
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.errors import ModelError
-from napari_sam2.hashing import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from torch import Tensor
 
-__all__ = ["convert_official", "rename"]
+__all__ = ["NETWORK", "config_of", "rename", "renamed", "with_points_joined"]
+
+NETWORK: Final = "Sam2VideoModel"
+"""The class of transformers."""
 
 _MLP: Final = {2: ("proj_in", "proj_out"), 3: ("proj_in", "layers.0", "proj_out")}
 """How transformers calls the layers of a perceptron of two and of three layers."""
@@ -94,92 +86,48 @@ def rename(name: str) -> str:
     )
 
 
-def convert_official(path: Path, folder: Path, *, input_size: int = 1024, license_id: str = "") -> Path:
-    """Write a checkpoint in transformers' format from an official ``.pt`` file.
-
-    Parameters
-    ----------
-    path : Path
-        The official file.
-    folder : Path
-        Where ``config.json``, ``model.safetensors`` and ``manifest.json`` go; made if missing.
-    input_size : int
-        Side in pixels that the model was trained for.
-    license_id : str
-        SPDX identifier of the weights' licence, recorded in the manifest.
-
-    Returns
-    -------
-    Path
-        `folder`.
+def renamed(official: Mapping[str, Tensor], file: str) -> dict[str, Tensor]:
+    """Official weights under transformers' names.
 
     Raises
     ------
     ModelError
-        If the file holds more than weights, or weights of another network.
+        If they are another network's.
+    """
+    return with_points_joined({rename(name): tensor for name, tensor in official.items()}, file, "SAM 2")
+
+
+def with_points_joined(weights: dict[str, Tensor], file: str, family: str) -> dict[str, Tensor]:
+    """Weights whose embeddings of points lie in one tensor, and whose encoding of places is there twice.
+
+    Raises
+    ------
+    ModelError
+        If there is no prompt encoder.
     """
     import torch
-    from safetensors.torch import save_file
-    from transformers import Sam2VideoModel
 
-    from napari_sam2.models.sam2.sizing import resize_config
-
-    weights = _renamed(_read(path), path.name)
-    config = _config(weights, path.name)
-    resize_config(config, input_size)
-    with torch.device("meta"):
-        expected = Sam2VideoModel(config).state_dict()
-    _refuse_misfit(path.name, expected, weights)
-    folder.mkdir(parents=True, exist_ok=True)
-    config.save_pretrained(folder)
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / "model.safetensors")
-    hashes = {file: sha256_of(folder / file) for file in ("config.json", "model.safetensors")}
-    manifest = {
-        "name": folder.name,
-        "revision": "",
-        "source": {"file": path.name, "sha256": sha256_of(path)},
-        "license": license_id,
-        "sha256": hashes,
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    return folder
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    import torch
-
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{path.name} holds more than weights and could run code when it is opened; it was not opened. "
-            f"Ask for a file with weights alone."
-        ) from error
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise ModelError(f"{path.name} cannot be read as a checkpoint ({type(error).__name__}).") from error
-    inner = found.get("model", found) if isinstance(found, dict) else None
-    if not isinstance(inner, dict) or not inner or not all(isinstance(v, torch.Tensor) for v in inner.values()):
-        raise ModelError(f"{path.name} holds no weights of SAM 2, neither at its top nor under 'model'.")
-    return inner
-
-
-def _renamed(official: Mapping[str, Any], file: str) -> dict[str, Tensor]:
-    import torch
-
-    weights = {rename(name): tensor.detach().float() for name, tensor in official.items()}
     points = [weights.pop(f"{_POINTS}.{n}.weight", None) for n in range(4)]
     position = weights.get("prompt_encoder.shared_embedding.positional_embedding")
     if position is None or any(point is None for point in points):
-        raise ModelError(f"{file} is not an official SAM 2 checkpoint: it has no prompt encoder.")
+        raise ModelError(f"{file} is not an official {family} checkpoint: it has no prompt encoder.")
     weights["prompt_encoder.point_embed.weight"] = torch.cat([point for point in points if point is not None])
     weights["shared_image_embedding.positional_embedding"] = position.clone()
     return weights
 
 
-def _config(weights: Mapping[str, Tensor], file: str) -> Any:
-    """The configuration of the network that these weights are of."""
+def config_of(weights: Mapping[str, Tensor], file: str, input_size: int) -> Any:
+    """The configuration of the network that these weights, under transformers' names, are of.
+
+    Raises
+    ------
+    ModelError
+        If there is no such network, or the input size is not possible.
+    """
     from transformers import Sam2HieraDetConfig, Sam2VideoConfig, Sam2VideoMaskDecoderConfig, Sam2VisionConfig
     from transformers import Sam2VideoPromptEncoderConfig as PromptConfig
+
+    from napari_sam2.models.sam2.sizing import resize_config
 
     block = re.compile(r"vision_encoder\.backbone\.blocks\.(\d+)\.attn\.qkv\.weight")
     widths = {int(m[1]): int(w.shape[0]) // 3 for name, w in weights.items() if (m := block.fullmatch(name))}
@@ -200,7 +148,7 @@ def _config(weights: Mapping[str, Tensor], file: str) -> Any:
         window_size_per_stage=[8, 4, 16, 8] if width == _LARGE_WIDTH else [8, 4, 14, 7],
         window_positional_embedding_background_size=list(background.shape[-2:]),
     )
-    return Sam2VideoConfig(
+    config = Sam2VideoConfig(
         vision_config=Sam2VisionConfig(backbone_config=backbone, backbone_channel_list=stages[::-1]),
         prompt_encoder_config=PromptConfig(),
         mask_decoder_config=Sam2VideoMaskDecoderConfig(),
@@ -209,15 +157,5 @@ def _config(weights: Mapping[str, Tensor], file: str) -> Any:
         enable_temporal_pos_encoding_for_object_pointers="temporal_positional_encoding_projection_layer.weight"
         in weights,
     )
-
-
-def _refuse_misfit(file: str, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    missing, surplus = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
-    misshapen = sorted(n for n in expected.keys() & found.keys() if expected[n].shape != found[n].shape)
-    faults = [
-        f"{what} {len(names)} weights such as {names[0]}"
-        for what, names in (("misses", missing), ("has unexpected", surplus), ("misshapes", misshapen))
-        if names
-    ]
-    if faults:
-        raise ModelError(f"{file} does not fit SAM 2: it {' and '.join(faults)}; it is not used.")
+    resize_config(config, input_size)
+    return config

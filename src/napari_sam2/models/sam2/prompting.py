@@ -62,9 +62,9 @@ def resize(maps: Tensor, size: int, *, antialias: bool = False) -> Tensor:
     return F.interpolate(maps.float(), size=(size, size), mode="bilinear", align_corners=False, antialias=antialias)
 
 
-def sine_position(owner: Any, channels: int, grid: tuple[int, int], device: torch.device) -> Tensor:
-    """The fixed 2-D sine encoding of a module, as tokens (h * w, 1, channels)."""
-    encoding: Tensor = owner.position_encoding(torch.Size([1, channels, *grid]), device, torch.float32)
+def sine_position(module: Any, channels: int, grid: tuple[int, int], device: torch.device) -> Tensor:
+    """The encoding of a grid that a module for 2-D sine encodings makes, as tokens (h * w, 1, channels)."""
+    encoding: Tensor = module(torch.Size([1, channels, *grid]), device, torch.float32)
     return encoding.flatten(2).permute(2, 0, 1).to(device)
 
 

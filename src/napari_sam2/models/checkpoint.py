@@ -1,0 +1,132 @@
+"""Read a checkpoint in transformers' format from a folder, and refuse anything doubtful.
+
+Only safetensors is read, so nothing in a checkpoint can run code. transformers alone would fill missing
+weights with random numbers and go on; here a missing or unexpected key is an error.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_sam2.errors import ModelError
+from napari_sam2.hashing import sha256_of
+from napari_sam2.models.base import ModelCard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["CONFIG", "WEIGHTS", "card_of", "find_faults", "known_only", "read_network", "read_settings"]
+
+WEIGHTS: Final = "model.safetensors"
+CONFIG: Final = "config.json"
+
+_REFUSED: Final = {"auto_map", "custom_pipelines", "quantization_config", "trust_remote_code"}
+"""Settings that name code to be run or other ways to read weights; no checkpoint of SAM's family needs them."""
+
+_MAX_CONFIG_BYTES: Final = 1 << 20
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """What a checkpoint's ``config.json`` says; ``model_type`` is the kind of network.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, not JSON, or names code or paths.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise ModelError(f"{folder.name} holds no {CONFIG}; a checkpoint is a folder with {CONFIG} and {WEIGHTS}.")
+    if path.stat().st_size > _MAX_CONFIG_BYTES:
+        raise ModelError(f"{folder.name}/{CONFIG} is larger than any configuration; fetch or copy it again.")
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ModelError(f"{folder.name}/{CONFIG} is not valid JSON; fetch or copy it again.") from error
+    if not isinstance(given, dict):
+        raise ModelError(f"{folder.name}/{CONFIG} holds no settings; fetch or copy it again.")
+    _refuse_untrusted(folder.name, given)
+    return given
+
+
+def read_network(folder: Path, network: type[Any], config: Any) -> Any:
+    """The network of a checkpoint with its weights, in eval mode and float32 on the CPU.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``model.safetensors``.
+    network : type
+        The class of transformers.
+    config : transformers.PreTrainedConfig
+        Its configuration, rebuilt from known settings.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or damaged, or its keys or shapes do not match.
+    """
+    from transformers.utils import logging as transformers_logging
+
+    if not (folder / WEIGHTS).is_file():
+        raise ModelError(f"{folder.name} holds no {WEIGHTS}; other weight formats can run code and are not read.")
+    quiet = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        loaded, report = network.from_pretrained(
+            folder, config=config, use_safetensors=True, local_files_only=True, output_loading_info=True
+        )
+    except Exception as error:
+        # safetensors, json and torch each raise their own; the person needs one sentence.
+        raise ModelError(f"{folder.name}/{WEIGHTS} cannot be read ({error}); fetch or copy it again.") from error
+    finally:
+        transformers_logging.set_verbosity(quiet)
+        if bars:
+            transformers_logging.enable_progress_bar()
+    faults = find_faults(*(report.get(key, ()) for key in ("missing_keys", "unexpected_keys", "mismatched_keys")))
+    if faults:
+        raise ModelError(f"{folder.name}/{WEIGHTS} does not fit its configuration: it {faults}; it is not used.")
+    return loaded.eval().float()
+
+
+def find_faults(missing: Any, surplus: Any, misshapen: Any) -> str:
+    """What is wrong with a file's weights, as the end of a sentence; empty when nothing is."""
+    return " and ".join(
+        f"{what} {len(names)} weights such as {sorted(str(name) for name in names)[0]}"
+        for what, names in (("misses", missing), ("has unexpected", surplus), ("misshapes", misshapen))
+        if names
+    )
+
+
+def card_of(folder: Path, known: ModelCard | None, kind: str, summary: str) -> ModelCard:
+    """The card of a checkpoint with its hash; made from the folder where nothing is known of it."""
+    return replace(
+        known or ModelCard(folder.name, kind, summary=summary), kind=kind, sha256=sha256_of(folder / WEIGHTS)
+    )
+
+
+def known_only(given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that shape the network; older versions wrote many more, which mean nothing to it."""
+    kept = {}
+    for key, value in given.items():
+        if key not in known:
+            continue
+        nested = key.endswith("_config") and isinstance(value, dict) and isinstance(known[key], dict)
+        kept[key] = known_only(value, known[key]) if nested else value
+    return kept
+
+
+def _refuse_untrusted(name: str, given: dict[str, Any]) -> None:
+    """Refuse settings, at any depth, that reach beyond the network's own numbers."""
+    for key, value in given.items():
+        if key in _REFUSED:
+            raise ModelError(f"{name}/{CONFIG} holds {key!r}, which no such checkpoint needs; it is not trusted.")
+        if isinstance(value, str) and (".." in value or value.startswith(("/", "\\", "~"))):
+            raise ModelError(f"{name}/{CONFIG} holds a path under {key!r}; it is not trusted.")
+        if isinstance(value, dict):
+            _refuse_untrusted(name, value)

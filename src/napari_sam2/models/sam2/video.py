@@ -1,0 +1,261 @@
+"""SAM 2's way from features to masks and memories, behind the engine's protocol.
+
+Shared by all video models that are built like SAM 2. The modules and weights are those of transformers'
+classes; which slices serve as memory, and when, is the engine's business. What one step computes follows Ravi
+et al., "SAM 2: Segment Anything in Images and Videos" (2024) and equals the official predictor's for the same
+weights.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+from napari_sam2.models.base import Decoded, ViewPolicy
+from napari_sam2.models.sam2.kernels import pack_linear_modules
+from napari_sam2.models.sam2.precision import Precision, half_of
+from napari_sam2.models.sam2.prompting import as_points, count_points, is_mask_only, no_points, resize, sine_position
+from napari_sam2.models.sam2.remembering import Memory, Recollection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+    from napari_sam2.models.base import DecodeRequest, Features, ModelCard, RememberRequest
+    from napari_sam2.models.sam2.attention import MemoryAttention
+
+__all__ = ["WHOLE_SLICE", "VideoModel"]
+
+NO_OBJECT_LOGIT: Final = -1024.0
+"""Mask logit that SAM 2's memory encoder was trained to see when the object is absent."""
+
+PREVIOUS_LOGIT_LIMIT: Final = 32.0
+"""The official predictor clamps earlier logits to this before it feeds them back with new clicks."""
+
+MASK_SCALE: Final = 20.0
+MASK_BIAS: Final = -10.0
+"""Logits of a given mask: +10 inside, -10 outside, as in the official ``_use_mask_as_output``."""
+
+
+WHOLE_SLICE: Final = ViewPolicy(zoom=False)
+"""How SAM 2 was trained."""
+
+
+class VideoModel(ABC):
+    """A video model built like SAM 2 that answers the engine; kinds differ in what the methods at the end make.
+
+    Parameters
+    ----------
+    network : transformers.Sam2VideoModel, or one built like it
+        In eval mode, on its device.
+    card : ModelCard
+        Who it is.
+    policy : ViewPolicy
+        What it looks at.
+    half : bool
+        Whether it multiplies in the narrow type that its device is good at, if there is one.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        card: ModelCard,
+        policy: ViewPolicy = WHOLE_SLICE,
+        *,
+        half: bool = False,
+    ) -> None:
+        self.network = network
+        self.card = card
+        self.view_policy = policy
+        self.input_size: int = network.image_size
+        self.max_memories: int = max(network.num_maskmem, network.config.max_object_pointers_in_encoder) - 1
+        self.device: torch.device = next(network.parameters()).device
+        grid = network.backbone_feature_sizes[-1]
+        self._grid = (int(grid[0]), int(grid[1]))
+        with torch.inference_mode():
+            self._image_position = network.get_image_wide_positional_embeddings()
+            self._recollection = Recollection(network, self._memory_position())
+        pack_linear_modules(network)
+        self._precision = Precision(self.device, half_of(self.device) if half else torch.float32)
+        self._parts: dict[torch.dtype, tuple[Callable[[Tensor], tuple[Tensor, ...]], MemoryAttention]] = {}
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type it multiplies in."""
+        return self._precision.dtype
+
+    @torch.inference_mode()
+    def encode(self, images: Tensor) -> list[Features]:
+        """Features of views: two high-resolution maps for the mask decoder, and the top-level map."""
+        fine, middle, top = self._precision.run(lambda: self._passes()[0](images), tuple)
+        return [(fine[i], middle[i], top[i]) for i in range(len(images))]
+
+    @torch.inference_mode()
+    def decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
+        """Masks for requests: all of them through memory attention at once, then by number of prompt points."""
+        return self._precision.run(lambda: self._decode(requests), lambda found: [d.logits for d in found])
+
+    @torch.inference_mode()
+    def remember(self, requests: Sequence[RememberRequest]) -> list[Any]:
+        """Memories of slices: mask and features fused by the memory encoder, with the object pointer."""
+        return self._precision.run(lambda: self._remember(requests), lambda found: [m.features for m in found])
+
+    def _passes(self) -> tuple[Callable[[Tensor], tuple[Tensor, ...]], MemoryAttention]:
+        """Encoder and memory attention for the type that is multiplied in; built when first needed."""
+        dtype = self._precision.dtype
+        if dtype not in self._parts:
+            self._parts = {dtype: (self._make_encoder(dtype), self._make_attention(dtype))}
+        return self._parts[dtype]
+
+    def _decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
+        answers: dict[int, Decoded] = {}
+        masks = [n for n, request in enumerate(requests) if is_mask_only(request)]
+        others = [n for n, request in enumerate(requests) if not is_mask_only(request)]
+        if masks:
+            answers.update(zip(masks, self._use_masks([requests[n] for n in masks]), strict=True))
+        if others:
+            found = self._decode_conditioned([requests[n] for n in others])
+            answers.update(zip(others, found, strict=True))
+        return [answers[n] for n in range(len(requests))]
+
+    def _remember(self, requests: Sequence[RememberRequest]) -> list[Memory]:
+        network, size = self.network, 4 * self.network.prompt_encoder.mask_input_size[0]
+        masks = []
+        for request in requests:
+            present = request.decoded.object_score > 0
+            logits = request.decoded.logits if present else torch.full_like(request.decoded.logits, NO_OBJECT_LOGIT)
+            # Official code goes by way of the image's size, which is not the mask encoder's in SAM 3.
+            logits = resize(resize(logits[None, None], self.input_size), size)
+            masks.append((logits > 0).float() if request.prompted else logits.sigmoid())
+        scaled = torch.cat(masks) * network.config.sigmoid_scale_for_mem_enc + network.config.sigmoid_bias_for_mem_enc
+        top = torch.stack([request.features[2] for request in requests])
+        features, _ = network.memory_encoder(top, scaled)
+        if network.occlusion_spatial_embedding_parameter is not None:
+            absent = torch.tensor([float(r.decoded.object_score <= 0) for r in requests], device=self.device)
+            features = (
+                features + absent.view(-1, 1, 1, 1) * network.occlusion_spatial_embedding_parameter[..., None, None]
+            )
+        tokens = self._as_tokens(features)
+        return [Memory(t, r.decoded.state) for t, r in zip(tokens, requests, strict=True)]
+
+    def _decode_conditioned(self, batch: Sequence[DecodeRequest]) -> list[Decoded]:
+        top = self._conditioned(batch)
+        groups: dict[tuple[int, bool], list[int]] = {}
+        for number, request in enumerate(batch):
+            n_points = count_points(request)
+            groups.setdefault((n_points, self._wants_multimask(request, n_points)), []).append(number)
+        answers: dict[int, Decoded] = {}
+        for (_, multimask), numbers in groups.items():
+            alike = [batch[n] for n in numbers]
+            found = self._run_decoder(top[numbers], alike, *as_points(alike), self._dense(alike), multimask)
+            answers.update(zip(numbers, found, strict=True))
+        return [answers[n] for n in range(len(batch))]
+
+    def _run_decoder(
+        self,
+        top: Tensor,
+        batch: Sequence[DecodeRequest],
+        points: Tensor,
+        labels: Tensor,
+        dense: Tensor,
+        multimask: bool,
+    ) -> list[Decoded]:
+        network = self.network
+        sparse, _ = network.prompt_encoder(points, labels, None, None)
+        masks, ious, tokens, object_scores = network.mask_decoder(
+            image_embeddings=top,
+            image_positional_embeddings=self._image_position.expand(len(batch), -1, -1, -1),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=multimask,
+            high_resolution_features=[torch.stack([r.features[level] for r in batch]) for level in (0, 1)],
+        )
+        best = ious[:, 0].argmax(dim=1)
+        rows = torch.arange(len(batch), device=self.device)
+        token = tokens[:, 0, 0] if tokens.shape[2] == 1 else tokens[rows, 0, best]
+        scores = object_scores[:, 0, 0]
+        pointers = network.object_pointer_proj(token)
+        pointers = torch.where(scores[:, None] > 0, pointers, network.no_object_pointer)
+        chosen, chosen_iou = masks[rows, 0, best].float(), ious[rows, 0, best]
+        return [
+            Decoded(chosen[i], float(score), float(quality), pointers[i])
+            for i, (score, quality) in enumerate(zip(scores.tolist(), chosen_iou.tolist(), strict=True))
+        ]
+
+    def _use_masks(self, batch: Sequence[DecodeRequest]) -> list[Decoded]:
+        """Take given masks as the answer; the decoder is run only for the object pointer."""
+        network = self.network
+        given = torch.stack([r.prompts.mask for r in batch if r.prompts is not None and r.prompts.mask is not None])
+        given = given[:, None]
+        size = network.prompt_encoder.mask_input_size[0]
+        logits = resize(given * MASK_SCALE + MASK_BIAS, size, antialias=True)
+        top = torch.stack([r.features[2] for r in batch])
+        points, labels = no_points(len(batch), self.device)
+        dense = network.prompt_encoder.mask_embed(resize(network.mask_downsample(given), size, antialias=True))
+        pointed = self._run_decoder(top, batch, points, labels, dense, multimask=False)
+        answers = []
+        for mask, low, answer in zip(given, logits, pointed, strict=True):
+            present = bool((mask > 0).any())
+            pointer = answer.state if present else network.no_object_pointer[0]
+            answers.append(Decoded(low[0], MASK_SCALE * present + MASK_BIAS, 1.0, pointer))
+        return answers
+
+    def _dense(self, batch: Sequence[DecodeRequest]) -> Tensor:
+        """The dense prompts (B, C, h, w): a mask given with clicks, the answer that clicks correct, or none."""
+        encoder = self.network.prompt_encoder
+        size = encoder.mask_input_size[0]
+        none = encoder.no_mask_embed.weight.view(-1, 1, 1).expand(-1, *self._grid)
+        embeddings = []
+        for request in batch:
+            if request.prompts is not None and request.prompts.mask is not None:
+                mask = resize(request.prompts.mask[None, None] * MASK_SCALE + MASK_BIAS, size, antialias=True)
+                embeddings.append(encoder.mask_embed(mask)[0])
+            elif request.previous is not None:
+                earlier = resize(request.previous.logits[None, None], size)
+                embeddings.append(encoder.mask_embed(earlier.clamp(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT))[0])
+            else:
+                embeddings.append(none)
+        return torch.stack(embeddings)
+
+    def _wants_multimask(self, request: DecodeRequest, n_points: int) -> bool:
+        config = self.network.config
+        initial = request.prompts is not None and not request.memories
+        return bool(
+            config.multimask_output_in_sam
+            and (initial or config.multimask_output_for_tracking)
+            and config.multimask_min_pt_num <= n_points <= config.multimask_max_pt_num
+        )
+
+    def _conditioned(self, batch: Sequence[DecodeRequest]) -> Tensor:
+        """Top-level features (B, C, h, w), conditioned on the memories where there are any."""
+        top: Tensor = torch.stack([r.features[2] for r in batch])
+        conditioned: Tensor = top + self.network.no_memory_embedding.view(1, -1, 1, 1)
+        remembered = {n: tokens for n, r in enumerate(batch) if (tokens := self._recollection.tokens(r)) is not None}
+        if remembered:
+            numbers = list(remembered)
+            attended = self._passes()[1](top[numbers], list(remembered.values()))
+            conditioned[numbers] = attended.to(conditioned.dtype)
+        return conditioned
+
+    @abstractmethod
+    def _make_encoder(self, dtype: torch.dtype) -> Callable[[Tensor], tuple[Tensor, ...]]:
+        """What turns images (B, C, S, S) into the three maps of `encode`, multiplying in a type."""
+
+    @abstractmethod
+    def _make_attention(self, dtype: torch.dtype) -> MemoryAttention:
+        """What conditions a slice on memories."""
+
+    def _memory_position(self) -> Tensor:
+        """Encoding of place (N, 64) of the tokens of one memory."""
+        network = self.network
+        return sine_position(
+            network.memory_encoder.position_encoding, network.mem_dim, self._grid, self.device
+        ).squeeze(1)
+
+    def _as_tokens(self, features: Tensor) -> Tensor:
+        """Tokens (B, N, 64) to be kept, of the memory encoder's maps (B, 64, h, w)."""
+        # bf16 as in the official predictor: half the memory, and the same numbers.
+        return features.to(torch.bfloat16).flatten(2).transpose(1, 2)
