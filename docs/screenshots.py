@@ -18,6 +18,9 @@ import numpy as np
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(HERE))
+
+from slide_screenshots import walk_slide  # noqa: E402
 
 
 class Walk:
@@ -120,12 +123,15 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, default=HERE / "images")
     parser.add_argument("--model", default="")
+    parser.add_argument("--slides-only", action="store_true")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NAPARI_SAM2_SESSIONS"] = folder
         os.environ.setdefault("NAPARI_CONFIG", str(Path(folder) / "settings.yaml"))
-        walk(given.out, given.model, Path(folder))
+        if not given.slides_only:
+            walk(given.out, given.model, Path(folder))
+        walk_slide(given.out, Path(folder))
 
 
 def walk(pictures: Path, model: str, folder: Path) -> None:

@@ -66,7 +66,8 @@ def enliven(network):
                 parameter.mul_(8)  # peaked attention: a wrong key changes the answer
         for head in network.mask_decoder.output_hypernetworks_mlps:
             head.proj_out.weight.mul_(300)  # logits of a few units, as trained ones
-        network.mask_decoder.pred_obj_score_head.proj_out.bias.fill_(4.0)
+        if hasattr(network.mask_decoder, "pred_obj_score_head"):  # the first SAM has none
+            network.mask_decoder.pred_obj_score_head.proj_out.bias.fill_(4.0)
     return network
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.volume import Volume
 
-__all__ = ["DEFAULT_TOLERANCE_MM", "Agreement", "agreement", "agreement_rows", "compare_labels"]
+__all__ = ["DEFAULT_TOLERANCE_MM", "Agreement", "agreement", "agreement_rows", "compare_labels", "dice"]
 
 DEFAULT_TOLERANCE_MM: Final = 2.0
 """NSD's tolerance in the CVPR 2025 challenge for interactive 3-D segmentation."""
@@ -171,6 +171,12 @@ def agreement_rows(found: Mapping[int, Agreement], names: Mapping[int, str] | No
         }
         for label_id, a in found.items()
     ]
+
+
+def dice(one: NDArray[np.bool_], two: NDArray[np.bool_]) -> float:
+    """Dice overlap of two masks of one shape; 1 if both are empty."""
+    total = int(one.sum()) + int(two.sum())
+    return 1.0 if total == 0 else 2.0 * int((one & two).sum()) / total
 
 
 def _surface_distances(

@@ -18,6 +18,7 @@ from napari_sam2.journal_codec import change_from_json
 from napari_sam2.models.base import viewing_of
 from napari_sam2.session import Session
 from napari_sam2.terminology import Term
+from napari_sam2.triplanar import accept_consensus, check_object
 from napari_sam2.window import Window
 
 if TYPE_CHECKING:
@@ -133,6 +134,8 @@ def _do_again(session: Session, line: dict[str, Any]) -> None:
                 session.set_prompts(written["object"], change_from_json(written, None).after)
     elif event == "propagation":
         _run_again(session.propagate(line["objects"], slices=slices, direction=line["direction"]), line)
+    elif event == "consensus":
+        accept_consensus(session, check_object(session, line["objects"][0]))
     elif event == "correction":
         _run_again(session.spread(line["objects"][0], line["slice"], slices=slices), line)
     elif "changes" in line:

@@ -53,6 +53,21 @@ def test_a_segmentation_comes_with_its_provenance_and_a_table(scan, tmp_path, ca
     assert int(row["voxels"]) == (np.asarray(nib.load(tmp_path / "o.nii.gz").dataobj) == 1).sum()
 
 
+def test_the_planes_are_compared_on_request_and_the_label_map_is_the_same(scan, tmp_path, capsys):
+    arguments = ["--box", FLAG, "--model", "classical"]
+    assert run("segment", scan, "-o", tmp_path / "a.nii.gz", *arguments) == 0
+    capsys.readouterr()
+    assert run("segment", scan, "-o", tmp_path / "b.nii.gz", *arguments, "--check-planes", "--json") == 0
+    planes = json.loads(capsys.readouterr().out)["objects"][0]["planes"]
+    assert set(planes["dice"]) == {"sagittal-coronal", "sagittal-axial", "coronal-axial"}
+    assert all(0.5 < value <= 1 for value in planes["dice"].values())
+    assert len(planes["least_agreement"]) == 5
+    assert run("segment", scan, "-o", tmp_path / "c.nii.gz", *arguments, "--check-planes") == 0
+    assert "least agreement on slices" in capsys.readouterr().out
+    first, second = (np.asarray(nib.load(tmp_path / f"{name}.nii.gz").dataobj) for name in "ab")
+    assert np.array_equal(first, second)
+
+
 def test_an_existing_sidecar_is_not_replaced_unasked(scan, tmp_path, capsys):
     (tmp_path / "o.json").write_text("mine")
     assert run("segment", scan, "-o", tmp_path / "o.nii.gz", "--box", FLAG) == 2

@@ -113,7 +113,7 @@ def test_a_pickled_checkpoint_is_never_opened(copied, tmp_path):
         ({"auto_map": {"AutoModel": "evil.Model"}}, "auto_map"),
         ({"trust_remote_code": True}, "trust_remote_code"),
         ({"vision_config": {"model_type": "../../etc/passwd"}}, "a path under 'model_type'"),
-        ({"model_type": "sam"}, "type 'sam'"),
+        ({"model_type": "dpt"}, "type 'dpt'"),
     ],
 )
 def test_a_configuration_that_reaches_beyond_the_network_is_refused(copied, change, message):

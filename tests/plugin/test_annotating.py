@@ -277,12 +277,12 @@ def test_a_model_that_is_not_there_is_explained_and_the_work_goes_on(ball_bench)
     assert ball_bench.labels().any()
 
 
-def test_a_picture_can_be_segmented(bench):
-    picture = np.zeros((60, 80), np.uint8)
+def test_a_radiograph_is_segmented_as_a_volume_of_one_slice(bench, tmp_path):
+    picture = np.zeros((60, 80, 1), np.uint8)
     picture[20:40, 30:60] = 200
-    layer = bench.viewer.add_image(picture)
-    bench.controller.use_image(layer)
-    bench.settle()
+    nib.save(nib.Nifti1Image(picture, np.diag([0.5, 0.5, 1, 1])), tmp_path / "hand.nii")
+    layer = bench.open(tmp_path / "hand.nii")
+    layer.scale = (1, 1)
     bench.controller.pointing.box_between((18, 28), (41, 61))
     bench.settle()
     assert bench.controller.annotation.result.layer.data.shape == (60, 80)

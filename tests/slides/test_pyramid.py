@@ -8,6 +8,7 @@ from PIL import Image
 from napari_sam2.errors import ImageFileError, UserInputError
 from napari_sam2.slides.pyramid import Slide
 from napari_sam2.slides.reader import open_slide
+from napari_sam2.slides.resolution import parse_size
 from napari_sam2.slides.sources import ArraySource, OpenSlideSource, TifffileSource, TiffSlideSource
 from tests.slides.conftest import levels_of, write_generic, write_ome
 
@@ -99,9 +100,11 @@ def test_missing_microns_are_asked_for_only_where_they_are_needed(tmp_path, nois
     with open_slide(path) as slide:
         slide.read(0, 0, 0, 10, 10)
         with pytest.raises(UserInputError, match=r"p\.png .* --mpp"):
-            slide.require_mpp()
+            parse_size("60um", slide.mpp, slide.name)
+        assert parse_size("60px", slide.mpp, slide.name) == 60
     with open_slide(path, mpp=0.4) as slide:
-        assert slide.require_mpp().origin == "given"
+        assert parse_size("60 um", slide.mpp, slide.name) == pytest.approx(150)
+        assert slide.mpp.origin == "given"
 
 
 def test_a_given_size_that_contradicts_the_file_is_used_and_noted(noise_slide):

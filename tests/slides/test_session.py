@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import shapely
@@ -12,7 +10,7 @@ from napari_sam2.models import load_model
 from napari_sam2.slides.layers import napari_get_slide_reader, polygon_of_shape, read_slide_layers, shapes_of
 from napari_sam2.slides.prompts import SlideBox, SlidePoint
 from napari_sam2.slides.pyramid import Slide
-from napari_sam2.slides.regions import SlideObject
+from napari_sam2.slides.regions import ObjectClass, SlideObject
 from napari_sam2.slides.resolution import Mpp
 from napari_sam2.slides.session import SlideSession
 from napari_sam2.slides.sources import ArraySource
@@ -65,30 +63,53 @@ def test_every_change_can_be_undone_with_its_prompts(session):
     assert session.regions[obj.object_id].class_name == "Tumor"
 
 
-def test_a_session_is_saved_and_gone_on_with(session, tmp_path):
-    obj = session.add_prompt(BOX, name="gland")
-    session.set_class(obj.object_id, "Gland")
-    session.add_prompt(SlidePoint(400, 420), field=400)
-    session.save(tmp_path / "s.json")
-    other = SlideSession(session.slide, session.engine.model)
-    other.load(tmp_path / "s.json")
-    assert [o.object_id for o in other.objects] == [o.object_id for o in session.objects]
-    assert [o.geometry.wkb for o in other.objects] == [o.geometry.wkb for o in session.objects]
-    assert other.prompts_of(obj.object_id) == (BOX,)
-    corrected = other.add_prompt(SlidePoint(200, 200), obj.object_id)
-    assert corrected.geometry.intersection(obj.geometry).area > 0.8 * obj.geometry.area
+def test_an_outline_that_no_prompt_gave_is_corrected_by_a_click(session):
+    drawn = session.draw(shapely.box(150, 150, 250, 250).difference(shapely.box(150, 150, 175, 175)), name="by hand")
+    assert session.prompts_of(drawn.object_id) == ()
+    click = SlidePoint(180, 220)
+    corrected = session.add_prompt(click, drawn.object_id)
+    inside, given = session.prompts_of(drawn.object_id)
+    assert given == click
+    assert drawn.geometry.contains(shapely.Point(inside.col + 0.5, inside.row + 0.5))
+    disc = shapely.Point(200.5, 200.5).buffer(50)
+    assert corrected.geometry.intersection(disc).area / corrected.geometry.union(disc).area > 0.8
+    assert corrected.name == "by hand"
 
 
-def test_a_session_of_another_slide_is_refused(session, tmp_path):
-    session.save(tmp_path / "s.json")
-    content = json.loads((tmp_path / "s.json").read_text())
-    content["slide"]["name"] = "other.svs"
-    (tmp_path / "s.json").write_text(json.dumps(content))
-    with pytest.raises(UserInputError, match=r"belongs to other\.svs"):
-        session.load(tmp_path / "s.json")
-    (tmp_path / "s.json").write_text("[]")
-    with pytest.raises(UserInputError, match="not a session"):
-        session.load(tmp_path / "s.json")
+def test_what_is_drawn_must_have_an_area(session):
+    with pytest.raises(UserInputError, match="no area"):
+        session.draw(shapely.LineString([(0, 0), (5, 5)]))
+
+
+def test_a_class_of_another_colour_is_seen_on_its_objects_and_undone(session):
+    obj = session.add_prompt(BOX)
+    assert session.set_class(obj.object_id, "Tumor").shown_colour == (200, 0, 0)
+    session.set_class(obj.object_id, "Gland", (1, 2, 3))
+    assert "Gland" in [c.name for c in session.classes]
+    session.set_classes([ObjectClass(c.name, (9, 9, 9)) for c in session.classes])
+    assert session.objects[0].shown_colour == (9, 9, 9)
+    session.undo()
+    assert session.objects[0].shown_colour == (1, 2, 3)
+
+
+def test_a_stated_pixel_size_measures_what_is_there_and_what_undo_brings_back(session):
+    session.slide.mpp = None
+    obj = session.add_prompt(BOX)
+    assert "Area µm^2" not in obj.measurements
+    session.change(obj.object_id, name="a")
+    session.set_mpp(Mpp(0.5, 0.5, "given"))
+    session.undo()
+    (now,) = session.objects
+    assert now.measurements["Area µm^2"] == pytest.approx(now.geometry.area / 4)
+    assert "Area px^2" not in now.measurements
+
+
+def test_many_objects_are_one_step(session):
+    objects = [SlideObject(shapely.box(i, 0, i + 1, 1), object_class=ObjectClass("New", (1, 1, 1))) for i in range(9)]
+    assert session.add_objects(objects) == 9
+    assert "New" in [c.name for c in session.classes]
+    assert session.undo()
+    assert session.objects == ()
 
 
 def test_prompts_that_cannot_be_meant_change_nothing(session):

@@ -34,8 +34,8 @@ def demo(
 ) -> None:
     """Segment every structure of a bundled real scan from one box each, and compare with its labels."""
     from napari_sam2.cli.progress import shown
-    from napari_sam2.evaluation.cases import dice
     from napari_sam2.io import read_labels, read_volume, write_labels
+    from napari_sam2.metrics import dice
     from napari_sam2.montage import montage
     from napari_sam2.sample_data import sample as find_sample
     from napari_sam2.session import Session

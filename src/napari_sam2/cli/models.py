@@ -61,7 +61,7 @@ def fetch(
 
 @models.command("import")
 def import_model(
-    checkpoint: Annotated[Path, typer.Argument(help="An official .pt file: SAM 2, MedSAM2 or EdgeTAM.")],
+    checkpoint: Annotated[Path, typer.Argument(help="An official file: SAM, SAM 2, MedSAM, MedSAM2, EdgeTAM.")],
     name: Annotated[str, typer.Option("--name", help="What to call it; the file's name by default.")] = "",
     input_size: Annotated[
         int | None, typer.Option("--input-size", help="Pixels it was trained for: 512 for MedSAM2, else 1024.")

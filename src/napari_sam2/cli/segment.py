@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = ["object_rows", "run_session", "segment"]
 
+WORST_SLICES = 5
+"""Slices of least agreement that are named."""
+
 LEAK_SHARE = 0.4
 """Hardly any structure fills more of a whole slice; a mask that does has most likely run out of its object."""
 
@@ -74,6 +77,9 @@ def segment(
         bool, typer.Option("--session", help="Keep a session beside the output, for 'napari-sam2 replay'.")
     ] = False,
     methods: Methods = False,
+    check_planes: Annotated[
+        bool, typer.Option("--check-planes", help="Carry every object along all three axes, and say where they differ.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Segment objects of a scan from a box or a few clicks.
@@ -113,7 +119,7 @@ def segment(
     if source_has_changed(scan):
         errors.print(f"note: {scan.source.name} has changed on disk since it was opened; check that the labels fit.")
     written = save_session(session, output, overwrite=overwrite, settings=settings)
-    _report(session, written, seconds, as_json)
+    _report(session, written, seconds, as_json, agreement_rows(session) if check_planes else {})
     if methods:
         print_methods(written)
 
@@ -147,6 +153,24 @@ def object_rows(session: Session) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def agreement_rows(session: Session) -> dict[int, dict[str, Any]]:
+    """What the tri-planar check says of every object: Dice between planes, and where they agree least."""
+    from napari_sam2.triplanar import check_object
+
+    found = {}
+    for object_id, obj in session.objects.items():
+        if not any(result.mask.n_voxels for result in obj.results.values()):
+            continue
+        check = check_object(session, object_id)
+        name = session.volume.plane_name
+        worst = sorted(check.agreement().items(), key=lambda entry: entry[1])[:WORST_SLICES]
+        found[object_id] = {
+            "dice": {f"{name(a)}-{name(b)}": round(value, 3) for (a, b), value in check.dice.items()},
+            "least_agreement": {index: round(value, 3) for index, value in worst},
+        }
+    return found
 
 
 def _session_folder(output: Path) -> Path:
@@ -185,8 +209,11 @@ def _objects(flagged: list[ObjectPrompts], file: Path | None, scan: Volume) -> l
     return read_prompt_file(file, scan)
 
 
-def _report(session: Session, written: Path, seconds: float, as_json: bool) -> None:
+def _report(session: Session, written: Path, seconds: float, as_json: bool, planes: dict[int, dict[str, Any]]) -> None:
     rows = object_rows(session)
+    for row in rows:
+        if row["id"] in planes:
+            row["planes"] = planes[row["id"]]
     empty = [str(row["id"]) for row in rows if not row["voxels"]]
     if empty:
         errors.print(f"note: nothing was found for object {', '.join(empty)}; try another window, box or model.")
@@ -212,6 +239,10 @@ def _report(session: Session, written: Path, seconds: float, as_json: bool) -> N
         table.add_row(str(row["id"]), row["name"], f"{row['volume_ml']:.2f}", str(row["voxels"]), span)
     out = Console(highlight=False, soft_wrap=True)
     out.print(table)
+    for object_id, found in planes.items():
+        pairs = ", ".join(f"{pair} {value:.2f}" for pair, value in found["dice"].items())
+        slices = ", ".join(str(index) for index in found["least_agreement"])
+        out.print(f"object {object_id}: Dice between planes {pairs}; least agreement on slices {slices}", markup=False)
     out.print(
         f"model {card.name}, window {window.name} ({window.low:g} to {window.high:g}), {seconds:.1f} s", markup=False
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +12,9 @@ from napari_sam2.cli.app import app
 from napari_sam2.cli.options import Image, Series, VolumeIndex, series_choice
 from napari_sam2.errors import EnvironmentLacksError
 
-__all__ = ["open_window"]
+__all__ = ["is_slide_name", "open_window"]
+
+LayerTuple = tuple[Any, dict[str, Any], str]
 
 
 @app.command("open")
@@ -22,23 +24,43 @@ def open_window(
     volume: VolumeIndex = None,
     series: Series = None,
 ) -> None:
-    """Open a scan in napari with the SAM 2 panel."""
-    from napari_sam2.io import read_labels, read_volume
-
-    scan = read_volume(image, volume_index=volume, series=series_choice(series))
-    known = None if labels is None else read_labels(labels, scan)
+    """Open a scan, a slide or a picture in napari with the SAM 2 panel."""
+    layers = _slide(image) if labels is None and is_slide_name(image) else _scan(image, labels, volume, series)
     if not any(importlib.util.find_spec(name) for name in ("PyQt6", "PySide6")):
         raise EnvironmentLacksError("There is no Qt here, which windows need; install 'napari-sam2[all]'.")
     import napari
     from napari.layers import Layer
 
+    viewer = napari.Viewer()
+    for layer in layers:
+        viewer.add_layer(Layer.create(*layer))
+    viewer.layers.selection.active = viewer.layers[0]
+    viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
+    napari.run()
+
+
+def is_slide_name(path: Path) -> bool:
+    """Whether a file is opened as a slide: whole-slide formats, and pictures."""
+    from napari_sam2.slides.layers import SLIDE_SUFFIXES
+
+    # A plain TIFF may be a stack, which is a volume.
+    slides = tuple(suffix for suffix in SLIDE_SUFFIXES if suffix not in (".tif", ".tiff"))
+    return path.name.lower().endswith((*slides, ".png", ".jpg", ".jpeg"))
+
+
+def _slide(path: Path) -> list[LayerTuple]:
+    from napari_sam2.slides.layers import read_slide_layers
+
+    return read_slide_layers(path)
+
+
+def _scan(image: Path, labels: Path | None, volume: int | None, series: str | None) -> list[LayerTuple]:
+    from napari_sam2.io import read_labels, read_volume
+
     # The one place where a front end uses another: this command is a way into the plugin.
     from napari_sam2.plugin.reader import image_layer, labels_layer
 
-    viewer = napari.Viewer()
-    viewer.add_layer(Layer.create(*image_layer(scan)))
-    if known is not None and labels is not None:
-        viewer.add_layer(Layer.create(*labels_layer(known, scan, labels.name)))
-        viewer.layers.selection.active = viewer.layers[0]
-    viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
-    napari.run()
+    scan = read_volume(image, volume_index=volume, series=series_choice(series))
+    if labels is None:
+        return [image_layer(scan)]
+    return [image_layer(scan), labels_layer(read_labels(labels, scan), scan, labels.name)]

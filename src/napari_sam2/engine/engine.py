@@ -8,22 +8,24 @@ answered belongs to the session.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 
+from napari_sam2.engine.clicks import find_from_clicks
 from napari_sam2.engine.disk import DiskFeatures, signature_of
 from napari_sam2.engine.features import DEFAULT_BUDGET, FeatureCache
 from napari_sam2.engine.pressure import in_batches
+from napari_sam2.engine.refuge import moved, on_cpu
 from napari_sam2.engine.view import View, whole_view, zoom_view
 from napari_sam2.models.base import Decoded, DecodeRequest, MemoryRef, RememberRequest, ResizableModel
 from napari_sam2.models.quality import fitted_size
 from napari_sam2.results import SliceMask, SliceScores
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -36,17 +38,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Anchor", "Engine"]
 
+A = TypeVar("A")
+B = TypeVar("B")
+
 MASK_LOGIT: Final = 10.0
 """Logit that stands for "certainly inside" when a given mask takes the place of a model's logits."""
-
-CLICK_ZOOM_STEP: Final = 0.6
-"""Each view tried around a bare click is this much smaller than the one before."""
-
-SMALLEST_CLICK_SIDE: Final = 20.0
-"""Voxels; a view around a bare click is not smaller, or every object would fill it."""
-
-LARGEST_CLICK_FRACTION: Final = 0.5
-"""A mask that covers more of a view around a bare click has leaked, or needs a larger view."""
 
 VIEW_MARGIN: Final = 0.05
 """A corrected object keeps its view while prompts and mask stay this far (of the side) from its border."""
@@ -114,7 +110,12 @@ class Engine:
         self.plane = volume.plane(axis)
         self.model = _fitted(model, self.plane)
         self.features = FeatureCache(
-            self.model, self._read, feature_budget, self.plane.n_slices, self._disk_features(feature_folder)
+            self.model,
+            self._read,
+            feature_budget,
+            self.plane.n_slices,
+            self._disk_features(feature_folder),
+            self.move_to_cpu,
         )
         self._memories: WeakKeyDictionary[Anchor, Any] = WeakKeyDictionary()
 
@@ -164,7 +165,32 @@ class Engine:
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
         """The model's answers; fewer at a time when memory runs out."""
-        return in_batches(requests, len(requests), self.model.decode, self.features.relieve)
+        return self.in_batches(requests, len(requests), self._ask)
+
+    def in_batches(self, items: Sequence[A], size: int, work: Callable[[Sequence[A]], list[B]]) -> list[B]:
+        """`work` on items, by ever fewer, and on the CPU in the end, when memory runs out.
+
+        `work` asks `model` anew each time, since another one may have taken its place, and leaves nothing
+        behind when it fails.
+        """
+        return in_batches(items, size, work, self.features.relieve, self.move_to_cpu)
+
+    def _ask(self, batch: Sequence[DecodeRequest]) -> list[Decoded]:
+        return self.model.decode(batch)
+
+    def _remember(self, batch: Sequence[RememberRequest]) -> list[Any]:
+        return self.model.remember(batch)
+
+    def move_to_cpu(self) -> bool:
+        """Let the model go on on the CPU, with all that it remembers; False when it is there already."""
+        there = on_cpu(self.model)
+        if there is None:
+            return False
+        self.model = there
+        self.features.move(there)
+        for anchor, memory in list(self._memories.items()):
+            self._memories[anchor] = moved(memory, there.device)
+        return True
 
     def mask_of(self, decoded: Decoded, view: View) -> SliceMask:
         """The mask of an answer on its slice; empty when the object is not there."""
@@ -177,7 +203,7 @@ class Engine:
         if anchor not in self._memories:
             features = self.features.get([(anchor.index, anchor.view)])[0]
             request = RememberRequest(features, anchor.decoded, prompted=True)
-            self._memories[anchor] = in_batches([request], 1, self.model.remember, self.features.relieve)[0]
+            self._memories[anchor] = self.in_batches([request], 1, self._remember)[0]
         return self._memories[anchor]
 
     def view_around(self, bounds: Sequence[float] | None, factor: float) -> View:
@@ -209,7 +235,7 @@ class Engine:
         others: Sequence[Anchor],
     ) -> tuple[View, Decoded]:
         if self.model.view_policy.zoom and previous is None and prompts.box is None and prompts.mask is None:
-            found = self._find_from_clicks(index, prompts)
+            found = find_from_clicks(self, index, prompts)
             if found is not None:
                 view, decoded, previous = found
                 if not others and self.follow(view, _bounds_of(prompts, previous)) == view:
@@ -257,41 +283,6 @@ class Engine:
         coverage = view.image(previous.full(self.plane.shape))[0].to(self.model.device)
         return Decoded((2 * coverage - 1) * MASK_LOGIT, MASK_LOGIT, 1.0)
 
-    def _find_from_clicks(self, index: int, prompts: SlicePrompts) -> tuple[View, Decoded, SliceMask] | None:
-        """From coarse to fine: the best answer over views of several sizes around bare clicks.
-
-        Nothing is known of the object's size, so the model is asked at several, and its own predicted
-        IoU decides among the masks that hold every positive click and do not fill their view.
-        """
-        inside = prompts.points[prompts.positive]
-        if len(inside) == 0:
-            return None
-        views = self._click_views(inside)
-        features = self.features.get([(index, view) for view in views])
-        requests = [
-            DecodeRequest(f, view.prompts(prompts, self.model.device), n_slices=self.plane.n_slices)
-            for f, view in zip(features, views, strict=True)
-        ]
-        best: tuple[View, Decoded, SliceMask] | None = None
-        for view, decoded in zip(views, self.decode(requests), strict=True):
-            mask = self.mask_of(decoded, view)
-            filled = mask.n_voxels / (view.rows * view.cols)
-            plausible = _holds_any(mask, inside) and filled < LARGEST_CLICK_FRACTION
-            if plausible and (best is None or decoded.predicted_iou > best[1].predicted_iou):
-                best = (view, decoded, mask)
-        return best
-
-    def _click_views(self, inside: NDArray[np.float64]) -> list[View]:
-        plane, size = self.plane, self.model.input_size
-        spread = [*(inside.min(axis=0) - 0.5), *(inside.max(axis=0) + 0.5)]
-        views = [whole_view(plane, size)]
-        side = max(n * mm for n, mm in zip(plane.shape, plane.spacing, strict=True)) / min(plane.spacing)
-        longest = max(spread[2] - spread[0], spread[3] - spread[1])
-        smallest = max(SMALLEST_CLICK_SIDE, 1.5 * longest, self.model.view_policy.min_side)
-        while (side := side * CLICK_ZOOM_STEP) >= smallest:
-            views.append(zoom_view(plane, spread, 0.0, side, size))
-        return views
-
 
 def _fitted(model: SegmentationModel, plane: SlicePlane) -> SegmentationModel:
     """The model at the input size that slices can fill, if its policy says so."""
@@ -316,9 +307,3 @@ def _bounds_of(prompts: SlicePrompts, mask: SliceMask | None) -> tuple[float, fl
     every = np.concatenate(corners)
     (row0, col0), (row1, col1) = every.min(axis=0), every.max(axis=0)
     return float(row0), float(col0), float(row1), float(col1)
-
-
-def _holds_any(mask: SliceMask, points: NDArray[np.float64]) -> bool:
-    at = np.rint(points).astype(int) - (mask.row, mask.col)
-    ok = ((at >= 0) & (at < mask.crop.shape)).all(axis=1)
-    return bool(mask.crop[tuple(at[ok].T)].any())

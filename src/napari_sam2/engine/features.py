@@ -46,6 +46,8 @@ class FeatureCache:
         How many views are to be expected.
     disk : DiskFeatures, optional
         Where features are kept beyond the budget and the process.
+    move_away : callable
+        As `napari_sam2.engine.pressure.in_batches` takes it; calls `move` where it succeeds.
     """
 
     def __init__(
@@ -55,12 +57,14 @@ class FeatureCache:
         budget: int = DEFAULT_BUDGET,
         n_slices: int = 1,
         disk: DiskFeatures | None = None,
+        move_away: Callable[[], bool] = lambda: False,
     ) -> None:
         self._model = model
         self._read = read
         self._budget = budget
         self._n_slices = n_slices
         self._disk = disk
+        self._move_away = move_away
         self._narrow: bool | None = None
         self._kept: OrderedDict[tuple[int, View], Features] = OrderedDict()
         self._bytes = 0
@@ -79,7 +83,8 @@ class FeatureCache:
             if kept is not None:
                 found[key] = kept
         missing = [key for key in dict.fromkeys(wanted) if key not in found]
-        found.update(zip(missing, in_batches(missing, ENCODE_BATCH, self._encode, self.relieve), strict=True))
+        encoded = in_batches(missing, ENCODE_BATCH, self._encode, self.relieve, self._move_away)
+        found.update(zip(missing, encoded, strict=True))
         self.n_encoded += len(missing)
         for key in found:
             if key in self._kept:
@@ -106,6 +111,12 @@ class FeatureCache:
         if self._model.device.type == "cuda":
             torch.cuda.empty_cache()
         return self._bytes < before
+
+    def move(self, model: SegmentationModel) -> None:
+        """Let another model, on another device, encode from now on; what is kept goes there."""
+        self._model = model
+        for key, features in self._kept.items():
+            self._kept[key] = tuple(_to_device(tensor, model.device) for tensor in features)
 
     def _encode(self, batch: Sequence[tuple[int, View]]) -> list[Features]:
         images = torch.stack([self._read(index, view) for index, view in batch])

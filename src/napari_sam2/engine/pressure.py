@@ -32,7 +32,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def in_batches(
-    items: Sequence[A], size: int, work: Callable[[Sequence[A]], list[B]], relieve: Callable[[], bool]
+    items: Sequence[A],
+    size: int,
+    work: Callable[[Sequence[A]], list[B]],
+    relieve: Callable[[], bool],
+    move_away: Callable[[], bool] = lambda: False,
 ) -> list[B]:
     """`work` on items, `size` at a time; when memory runs out, relieve it and go on with half as many.
 
@@ -46,11 +50,14 @@ def in_batches(
         One answer per item; must leave nothing behind when it fails.
     relieve : callable
         Frees a part of what can be computed again; False when there was nothing left to free.
+    move_away : callable
+        Called when one item alone does not fit: lets `work` use another memory from now on; False when there
+        is none.
 
     Raises
     ------
     EnvironmentLacksError
-        If memory does not suffice for one item alone, with nothing left to free.
+        If memory does not suffice for one item alone, with nothing left to free and nowhere to go.
     """
     answers: list[B] = []
     while len(answers) < len(items):
@@ -61,10 +68,10 @@ def in_batches(
             if not is_out_of_memory(error):
                 raise
             _LOG.warning("Memory has run out with %d at a time; going on with fewer.", len(batch))
-            if not relieve() and len(batch) == 1:
+            if not relieve() and len(batch) == 1 and not move_away():
                 raise EnvironmentLacksError(
                     "There is not enough memory for one slice of this model; choose a lower quality or a smaller "
-                    "model, close other programs, or use the CPU. Prompts and masks so far are kept."
+                    "model, or close other programs. Prompts and masks so far are kept."
                 ) from error
             size = max(1, len(batch) // 2)
     return answers

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from napari_sam2.engine.pressure import in_batches
 from napari_sam2.engine.view import OUTSIDE_LOGIT
 from napari_sam2.models.base import DecodeRequest, RememberRequest
 from napari_sam2.results import SliceMask, SliceResult, SliceScores, iou
@@ -144,11 +143,8 @@ def propagate(
         for start in range(0, len(active), MAX_BATCH):
             if should_stop():
                 return
-            results = in_batches(
-                active[start : start + MAX_BATCH],
-                MAX_BATCH,
-                lambda batch: _step(engine, batch, first_pass),
-                engine.features.relieve,
+            results = engine.in_batches(
+                active[start : start + MAX_BATCH], MAX_BATCH, lambda batch: _step(engine, batch, first_pass)
             )
             yield from (result for result in results if result.index in wanted)
 
@@ -164,8 +160,8 @@ class _Pass:
 
     def logits(self, engine: Engine) -> Tensor:
         if self.decoded.object_score <= 0:
-            return torch.full(engine.plane.shape, _WEAK_LOGIT, device=self.decoded.logits.device)
-        return self.view.to_slice(self.decoded.logits, engine.plane.shape)
+            return torch.full(engine.plane.shape, _WEAK_LOGIT, device=engine.model.device)
+        return self.view.to_slice(self.decoded.logits.to(engine.model.device), engine.plane.shape)
 
 
 def _plan(

@@ -15,7 +15,7 @@ from napari_sam2.window import Window, choose_window
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Case", "blanked", "dice", "largest_component", "make_case", "slice_stack"]
+__all__ = ["Case", "blanked", "largest_component", "make_case", "slice_stack"]
 
 BLANK: Final = 0.5
 """Intensity of a hidden image."""
@@ -98,9 +98,3 @@ def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     return np.asarray(labels == int(sizes.argmax()))
-
-
-def dice(one: NDArray[np.bool_], two: NDArray[np.bool_]) -> float:
-    """Dice overlap; 1 if both are empty."""
-    total = int(one.sum()) + int(two.sum())
-    return 1.0 if total == 0 else 2.0 * int((one & two).sum()) / total

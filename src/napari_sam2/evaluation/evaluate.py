@@ -16,8 +16,9 @@ from napari_sam2.evaluation.baselines import (
     walk_from_clicks,
     walk_through,
 )
-from napari_sam2.evaluation.cases import Case, blanked, dice, make_case, slice_stack
+from napari_sam2.evaluation.cases import Case, blanked, make_case, slice_stack
 from napari_sam2.evaluation.protocols import END_TOLD, PROTOCOLS, deepest_pixel, next_click, run_protocols, tight_box
+from napari_sam2.metrics import dice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from napari_sam2.engine.engine import Engine
 from napari_sam2.engine.propagate import propagate
-from napari_sam2.evaluation.cases import dice
+from napari_sam2.metrics import dice
 from napari_sam2.prompts import SlicePrompts
 
 if TYPE_CHECKING:

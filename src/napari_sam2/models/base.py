@@ -24,6 +24,7 @@ __all__ = [
     "Features",
     "MemoryRef",
     "ModelCard",
+    "MovableModel",
     "RememberRequest",
     "ResizableModel",
     "SegmentationModel",
@@ -46,7 +47,8 @@ class ModelCard:
     name : str
         What the user types, for example ``"classical"`` or ``"facebook/sam2.1-hiera-tiny"``.
     kind : str
-        ``"classical"``, ``"bundled"``, or the family of a checkpoint: ``"sam2"``, ``"edgetam"``, ``"sam3"``.
+        ``"classical"``, ``"bundled"``, or the family of a checkpoint: ``"sam1"``, ``"sam2"``,
+        ``"edgetam"``, ``"sam3"``.
     revision : str
         Commit or version of the weights; empty when there is none.
     sha256 : str
@@ -206,6 +208,18 @@ class ResizableModel(Protocol):
 
     def at_size(self, size: int) -> SegmentationModel:
         """The same weights, looking at views of `size` pixels."""
+        ...
+
+
+@runtime_checkable
+class MovableModel(Protocol):
+    """A model that can go on on the CPU when its device has no memory left."""
+
+    device: torch.device
+    card: ModelCard
+
+    def on_cpu(self) -> SegmentationModel:
+        """The same weights on the CPU; itself when it is there already. This model stays as it is."""
         ...
 
 

@@ -30,6 +30,8 @@ class Entry:
         Side in pixels that it was trained for.
     terms : str
         What the licence asks for or forbids, in one sentence.
+    prepared : bool
+        Whether its ``preprocessor_config.json`` says how intensities are prepared, and is fetched as well.
     gated : bool
         Whether the hub gives it to those only whose request its owner has granted.
     """
@@ -42,8 +44,11 @@ class Entry:
     official: str = ""
     input_size: int = 1024
     terms: str = "Any use; keep the licence with copies."
+    prepared: bool = False
     gated: bool = False
 
+
+_SAM1: Final = "The first SAM, {}: an image model, whose masks are carried from slice to slice as prompts."
 
 ZOO: Final = {
     entry.name: entry
@@ -85,6 +90,17 @@ ZOO: Final = {
             "EdgeTAM: SAM 2 with a small image encoder and short memories, for the whole slice on a CPU.",
             "edgetam.pt",
         ),
+        Entry("facebook/sam-vit-base", "Apache-2.0", 375, 93.7, _SAM1.format("base"), prepared=True),
+        Entry("facebook/sam-vit-large", "Apache-2.0", 1250, 312.3, _SAM1.format("large"), prepared=True),
+        Entry("facebook/sam-vit-huge", "Apache-2.0", 2564, 641.1, _SAM1.format("huge"), prepared=True),
+        Entry(
+            "wanglab/medsam-vit-base",
+            "Apache-2.0",
+            375,
+            93.7,
+            "MedSAM: SAM of 2023, fine-tuned on CT, MRI, ultrasound, endoscopy and pathology; prompt it with boxes.",
+            prepared=True,
+        ),
         Entry(
             "facebook/sam3",
             "LicenseRef-SAM",
@@ -98,7 +114,7 @@ ZOO: Final = {
         ),
     )
 }
-"""Sizes and parameter counts as published in the SAM 2 repository's README (2024-12); EdgeTAM's as counted."""
+"""Sizes and parameter counts as published in the SAM 2 repository's README (2024-12), others' as counted."""
 
 BUILT_IN: Final = ("bundled", "classical")
 """Models that come with the package."""

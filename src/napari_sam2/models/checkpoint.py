@@ -18,15 +18,31 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["CONFIG", "WEIGHTS", "card_of", "find_faults", "known_only", "read_network", "read_settings"]
+__all__ = [
+    "CONFIG",
+    "PREPARATION",
+    "WEIGHTS",
+    "card_of",
+    "files_of",
+    "find_faults",
+    "known_only",
+    "read_network",
+    "read_settings",
+]
 
 WEIGHTS: Final = "model.safetensors"
 CONFIG: Final = "config.json"
+PREPARATION: Final = "preprocessor_config.json"
 
 _REFUSED: Final = {"auto_map", "custom_pipelines", "quantization_config", "trust_remote_code"}
 """Settings that name code to be run or other ways to read weights; no checkpoint of SAM's family needs them."""
 
 _MAX_CONFIG_BYTES: Final = 1 << 20
+
+
+def files_of(folder: Path) -> list[str]:
+    """Names of a checkpoint's files: settings and weights, and how images are prepared where that is said."""
+    return [CONFIG, WEIGHTS, *([PREPARATION] if (folder / PREPARATION).is_file() else [])]
 
 
 def read_settings(folder: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["FAMILIES", "load_folder"]
 
 FAMILIES: Final = {
+    "sam": ("SAM", "napari_sam2.models.sam1.loading", "load_sam1"),
     "sam2_video": ("SAM 2", "napari_sam2.models.sam2.loading", "load_sam2"),
     "edgetam_video": ("EdgeTAM", "napari_sam2.models.edgetam.loading", "load_edgetam"),
     "sam3_tracker_video": ("SAM 3 tracker", "napari_sam2.models.sam3.loading", "load_sam3"),

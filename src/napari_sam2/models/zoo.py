@@ -15,6 +15,7 @@ from napari_sam2.errors import EnvironmentLacksError, ModelError, UserInputError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.models.base import ModelCard
 from napari_sam2.models.catalogue import BUILT_IN, ZOO, Entry
+from napari_sam2.models.checkpoint import CONFIG, PREPARATION, WEIGHTS, files_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 MANIFEST: Final = "manifest.json"
-FILES: Final = ("config.json", "model.safetensors")
+FILES: Final = (CONFIG, WEIGHTS)
 
 
 def models_folder() -> Path:
@@ -70,7 +71,7 @@ def find(name: str) -> tuple[Path, ModelCard]:
             f"and give that folder instead of the name."
         )
     manifest = _read_manifest(folder)
-    return folder, ModelCard(name, "sam2", str(manifest.get("revision", "")), "", entry.license, entry.summary)
+    return folder, ModelCard(name, "", str(manifest.get("revision", "")), "", entry.license, entry.summary)
 
 
 def fetch(name: str, *, revision: str = "main", report: Callable[[str], None] = lambda _: None) -> Path:
@@ -94,7 +95,7 @@ def fetch(name: str, *, revision: str = "main", report: Callable[[str], None] = 
     if name not in ZOO:
         raise UserInputError(f"{name} was imported from a file; there is nothing to fetch.")
     folder = folder_of(name)
-    files = (entry.official,) if entry.official else FILES
+    files = (entry.official,) if entry.official else (*FILES, *([PREPARATION] if entry.prepared else []))
     try:
         from huggingface_hub import HfApi, hf_hub_download
 
@@ -121,7 +122,7 @@ def fetch(name: str, *, revision: str = "main", report: Callable[[str], None] = 
     if entry.official:
         return _convert_fetched(entry, folder, str(commit))
     _refuse_pages(folder)
-    hashes = {file: sha256_of(folder / file) for file in FILES}
+    hashes = {file: sha256_of(folder / file) for file in files_of(folder)}
     _write_manifest(folder, {"name": name, "revision": commit, "license": entry.license, "sha256": hashes})
     return folder
 
@@ -173,15 +174,15 @@ def verify(name: str) -> dict[str, str]:
         If a file has changed since.
     """
     folder, _ = find(name)
-    hashes = {file: sha256_of(folder / file) for file in FILES}
+    hashes = {file: sha256_of(folder / file) for file in files_of(folder)}
     manifest = _read_manifest(folder)
     pinned = manifest.get("sha256")
     if not isinstance(pinned, dict):
         manifest = {"name": name, "revision": "", "sha256": hashes}
         _write_manifest(folder, manifest)
         return hashes
-    for file, found in hashes.items():
-        if pinned.get(file) != found:
+    for file in {**hashes, **pinned}:
+        if pinned.get(file) != hashes.get(file):
             raise ModelError(f"{name}: {file} is not the file that was fetched (its SHA-256 differs); fetch it again.")
     return hashes
 
@@ -204,7 +205,7 @@ def import_checkpoint(path: Path, name: str = "", *, input_size: int | None = No
     Parameters
     ----------
     path : Path
-        A file of Meta's layout: SAM 2, what was fine-tuned with its code such as MedSAM2, or EdgeTAM.
+        A file of Meta's layout: SAM, SAM 2, EdgeTAM, or what was fine-tuned with their code (MedSAM, MedSAM2).
     name : str
         What the user will type; the file's name without its ending by default.
     input_size : int, optional

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import TYPE_CHECKING
 
 from napari_sam2.errors import UserInputError
 from napari_sam2.plugin.planes import show_plane, show_slice
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_sam2.plugin.controller import Controller
 
 __all__ = ["Actions"]
+
+
+def _on_slides_too(method: Callable[[Actions], None]) -> Callable[[Actions], None]:
+    """While a slide is chosen, the action of the same name of `SlideActions` is meant."""
+
+    @wraps(method)
+    def run(self: Actions) -> None:
+        slides = self.controller.slides
+        if slides.is_chosen:
+            getattr(slides.actions, method.__name__)()
+        else:
+            method(self)
+
+    return run
 
 
 class Actions:
@@ -23,11 +40,12 @@ class Actions:
     """
 
     def __init__(self, controller: Controller) -> None:
-        self._controller = controller
+        self.controller = controller
 
+    @_on_slides_too
     def next_object(self) -> None:
         """Begin another object."""
-        controller = self._controller
+        controller = self.controller
         begun = [] if controller.annotation is None else list(controller.annotation.snapshot.objects)
         if begun and controller.current_object not in begun:
             controller.say(f"Object {controller.current_object} has no prompt yet: click inside it.")
@@ -45,9 +63,10 @@ class Actions:
         """Carry the current object towards lower slices."""
         self._propagate("backward")
 
+    @_on_slides_too
     def stop(self) -> None:
         """End the run; what is there stays."""
-        self._controller.propagation.stop()
+        self.controller.propagation.stop()
 
     def range_from_here(self) -> None:
         """Let runs write from the slice on view upwards only."""
@@ -59,13 +78,14 @@ class Actions:
 
     def clear_range(self) -> None:
         """Let runs write every slice again."""
-        controller = self._controller
+        controller = self.controller
         if controller.annotation is not None:
             controller.slice_range.clear(controller.annotation.axis_of(controller.current_object))
 
+    @_on_slides_too
     def use_layer(self) -> None:
         """Take the active Points or Shapes layer as prompts."""
-        controller = self._controller
+        controller = self.controller
         annotation, layer = controller.annotation, controller.viewer.layers.selection.active
         if annotation is None or layer is None or layer in annotation.layers:
             controller.say("Select a Points or Shapes layer of your own, then use it as prompts.")
@@ -77,17 +97,20 @@ class Actions:
             return
         controller.say(f"{layer.name}: {count} prompt{'' if count == 1 else 's'} taken; changes are followed.")
 
+    @_on_slides_too
     def next_doubt(self) -> None:
         """Go to the most doubtful slice."""
-        self._controller.reviewing.next()
+        self.controller.reviewing.next()
 
+    @_on_slides_too
     def accept_slice(self) -> None:
         """Accept the slice on view, or reopen it."""
-        self._controller.reviewing.accept()
+        self.controller.reviewing.accept()
 
+    @_on_slides_too
     def finish_object(self) -> None:
         """Declare the current object finished, or reopen it."""
-        controller = self._controller
+        controller = self.controller
         annotation, object_id = controller.annotation, controller.current_object
         if annotation is None or object_id not in annotation.snapshot.objects:
             controller.say(f"Object {object_id} has no prompt yet: there is nothing to finish.")
@@ -96,19 +119,34 @@ class Actions:
         annotation.finish(object_id, finished)
         controller.say(f"Object {object_id} is {'finished: nothing changes it' if finished else 'open again'}.")
 
+    def check_planes(self) -> None:
+        """Carry the current object along all three axes and show where they agree."""
+        self.controller.checking.start()
+
+    def take_consensus(self) -> None:
+        """Replace the checked object by what most planes say."""
+        self.controller.checking.accept()
+
+    def discard_check(self) -> None:
+        """Leave the checked object as it is."""
+        self.controller.checking.discard()
+
+    @_on_slides_too
     def toggle_preview(self) -> None:
         """Switch the hover preview on or off."""
-        self._controller.hover.toggle()
+        self.controller.hover.toggle()
 
+    @_on_slides_too
     def undo(self) -> None:
         """Take back the last action."""
-        if self._controller.annotation is not None:
-            self._controller.annotation.undo()
+        if self.controller.annotation is not None:
+            self.controller.annotation.undo()
 
+    @_on_slides_too
     def redo(self) -> None:
         """Do the last undone action again."""
-        if self._controller.annotation is not None:
-            self._controller.annotation.redo()
+        if self.controller.annotation is not None:
+            self.controller.annotation.redo()
 
     def show_axial(self) -> None:
         """Turn the view to axial slices."""
@@ -124,17 +162,17 @@ class Actions:
 
     def go_to_slice(self, axis: int, index: int) -> None:
         """Show slice `index` across a voxel axis."""
-        annotation = self._controller.annotation
+        annotation = self.controller.annotation
         if annotation is not None:
-            show_slice(self._controller.viewer, annotation.image, annotation.shown, axis, index)
+            show_slice(self.controller.viewer, annotation.image, annotation.shown, axis, index)
 
     def _show(self, plane: str) -> None:
-        annotation = self._controller.annotation
+        annotation = self.controller.annotation
         if annotation is not None:
-            show_plane(self._controller.viewer, annotation.image, annotation.shown, plane)
+            show_plane(self.controller.viewer, annotation.image, annotation.shown, plane)
 
     def _propagate(self, direction: str) -> None:
-        controller = self._controller
+        controller = self.controller
         annotation = controller.annotation
         if controller.propagation.running:
             self.stop()
@@ -149,7 +187,7 @@ class Actions:
             controller.propagation.start(annotation, [controller.current_object], direction, slices)
 
     def _set_range(self, end: str) -> None:
-        controller = self._controller
+        controller = self.controller
         annotation, on_view = controller.annotation, controller.reviewing.slice_on_view()
         if annotation is None or on_view is None:
             return

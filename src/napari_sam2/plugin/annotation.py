@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from weakref import ref
 
 from psygnal import Signal
 
 from napari_sam2.errors import NapariSam2Error
+from napari_sam2.plugin.asking import Asking
 from napari_sam2.plugin.borrowing import Borrowing
 from napari_sam2.plugin.painting import Painting
 from napari_sam2.plugin.prompt_layers import PromptLayers
@@ -23,7 +24,7 @@ from napari_sam2.snapshot import ObjectSnapshot, SessionSnapshot
 from napari_sam2.terminology import Term
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
@@ -37,10 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Annotation"]
 
-T = TypeVar("T")
 
-
-class Annotation:
+class Annotation(Asking["Session", SessionSnapshot]):
     """What one image is being segmented into.
 
     Parameters
@@ -76,21 +75,18 @@ class Annotation:
         image: Image,
         shown: ShownVolume,
         session: Session,
-        autosave: Autosave,
+        autosave: Autosave[Session],
         thread: InferenceThread,
         *,
         is_ct: bool = False,
     ) -> None:
+        super().__init__(session, thread)
         self.image = image
         self.shown = shown
-        self.snapshot = session.snapshot()
         self.auto_window = session.window
         self.is_ct = is_ct
         self.autosave = autosave
         self.earlier = autosave.earlier
-        self.closed = False
-        self._session: Session | None = session
-        self._thread = thread
         self._viewer = ref(viewer)
         active = viewer.layers.selection.active
         self.result = ResultLayer(viewer, image, shown)
@@ -129,47 +125,13 @@ class Annotation:
         if not self.object(object_id).prompts:
             self._first_axis[object_id] = axis
 
-    def ask(
-        self,
-        work: Callable[[Session], T],
-        done: Callable[[T], None] = lambda _: None,
-        key: str | None = None,
-        failed: Callable[[BaseException], None] | None = None,
-    ) -> None:
-        """Do something with the session; then show its new state and tell `done`.
-
-        A waiting request of the same `key` is replaced. An error goes to `failed`, by default `fail`.
-        """
-
-        def run() -> tuple[T, SessionSnapshot] | None:
-            session = self._session
-            return None if session is None else (work(session), session.snapshot())
-
-        def finish(answer: tuple[T, SessionSnapshot] | None) -> None:
-            if answer is not None and not self.closed:
-                self.show(answer[1])
-                done(answer[0])
-
-        self._thread.request(run, finish, failed or self.fail, None if key is None else (id(self), key))
-
-    def ask_quietly(self, work: Callable[[Session], T], done: Callable[[T], None], key: str | None = None) -> None:
-        """Ask something that changes nothing; an error is dropped, since nobody waits for the answer."""
-
-        def run() -> tuple[T] | None:
-            return None if self._session is None else (work(self._session),)
-
-        def finish(answer: tuple[T] | None) -> None:
-            if answer is not None and not self.closed:
-                done(answer[0])
-
-        self._thread.request(run, finish, lambda _: None, None if key is None else (id(self), key))
-
     def show(self, snapshot: SessionSnapshot) -> None:
         """Take over a newer snapshot and paint what differs."""
         if snapshot.undo:
             # Something was done: the earlier journal is no longer on offer.
             self.earlier = None
-        before, self.snapshot = self.snapshot, snapshot
+        before = self.snapshot
+        super().show(snapshot)
         self.result.show(before, snapshot, self.slice_on_view())
         self.changed.emit()
 
@@ -313,10 +275,6 @@ class Annotation:
             self.failed.emit(str(error))
             return
         self.failed.emit(f"Something unexpected happened ({type(error).__name__}: {error}). Your work is kept.")
-
-    def stream_session(self) -> Session | None:
-        """The session, for a run on the inference thread; None when the annotation is closed."""
-        return self._session
 
     def _ask_prompts(self, object_id: int, wanted: list[Prompt]) -> None:
         axis = self._first_axis.get(object_id)

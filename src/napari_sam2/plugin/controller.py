@@ -13,7 +13,8 @@ from psygnal import Signal
 
 from napari_sam2.plugin.actions import Actions
 from napari_sam2.plugin.annotation import Annotation
-from napari_sam2.plugin.autosave import Autosave
+from napari_sam2.plugin.autosave import VOLUMES, Autosave
+from napari_sam2.plugin.checking import Checking
 from napari_sam2.plugin.gestures import GestureTool
 from napari_sam2.plugin.hovering import HoverPreview
 from napari_sam2.plugin.models import ModelChoice, ModelHolder
@@ -25,6 +26,7 @@ from napari_sam2.plugin.reviewing import Reviewing
 from napari_sam2.plugin.saving import NeedsReferenceError, save_annotation
 from napari_sam2.plugin.settings import Preferences
 from napari_sam2.plugin.slice_range import SliceRange
+from napari_sam2.plugin.slides.desk import GestureRouter, SlideDesk
 from napari_sam2.plugin.volumes import ShownVolume, layer_name_stem, shown_volume
 from napari_sam2.plugin.windowing import AUTO, show_window
 from napari_sam2.window import is_ct
@@ -76,14 +78,16 @@ class Controller:
         # Not the viewer itself: a closed viewer must be free to go, and its controller with it.
         self._viewer = ref(viewer)
         self.thread = thread
-        self._preferences = preferences
+        self.preferences = preferences
         self.models = ModelHolder(preferences().model)
         self.propagation = Propagation(thread)
         self.pointing = Pointing(self)
         self.actions = Actions(self)
         self.reviewing = Reviewing(self)
         self.hover = HoverPreview(self, viewer)
-        self.gestures = GestureTool(viewer, self.pointing)
+        self.checking = Checking(self, viewer)
+        self.slides = SlideDesk(self)
+        self.gestures = GestureTool(viewer, GestureRouter(self))
         self.image: Image | None = None
         self.current_object = 1
         self.slice_range = SliceRange()
@@ -98,6 +102,7 @@ class Controller:
         viewer.layers.events.removed.connect(self._on_removed)
         self.propagation.progressed.connect(self._on_progress)
         self.propagation.finished.connect(self._on_propagated)
+        self.propagation.checked.connect(self.checking.show)
         self.slice_range.changed.connect(self.objects_changed.emit)
 
     @property
@@ -121,7 +126,7 @@ class Controller:
         self.gestures.attach()
         if not self._greeted:
             self._greeted = True
-            names = self._preferences().names
+            names = self.preferences().names
             if names is not None:
                 self.naming.load(names)
         self.models.load(self.thread, self.say, self.warned.emit)
@@ -133,6 +138,9 @@ class Controller:
         self._panels = max(0, self._panels - 1)
         if self._panels == 0:
             self.gestures.detach()
+            if not self._annotations:
+                # The window is closing, or nothing was done: weights can take gigabytes.
+                self.models.forget()
 
     def close(self) -> None:
         """Stop everything and let go of volumes and models."""
@@ -140,7 +148,9 @@ class Controller:
         self.gestures.detach()
         for annotation in self._annotations.values():
             annotation.close()
+        self.checking.discard()
         self._annotations.clear()
+        self.slides.close()
         self.pointing.forget()
         self.image = self._opening = None
         self.models.forget()
@@ -173,17 +183,26 @@ class Controller:
         self.pointing.forget()
         self.hover.clear()
         self.reviewing.forget()
+        self.checking.discard()
         self.slice_range.forget()
         self.image = image
         self.image_changed.emit()
         self.objects_changed.emit()
         if image is None:
             self.say("Open or select an image to begin.")
+        elif self.slides.is_chosen:
+            self.slides.use(image)
         elif image in self._annotations:
             self.select_object(max(self._annotations[image].snapshot.objects, default=1))
             self._say_ready()
         else:
             self._open(image)
+
+    def forget_image(self, reason: str) -> None:
+        """Go back to no image, because the chosen one could not be opened."""
+        self.image = None
+        self.tell_failure(reason)
+        self.image_changed.emit()
 
     def use_model(self, choice: ModelChoice) -> None:
         """Load another model in the background; masks stay, and it answers from then on."""
@@ -191,6 +210,7 @@ class Controller:
         self.models.load(self.thread, self.say, self.warned.emit)
         for annotation in self._annotations.values():
             annotation.ask(self._change_model, lambda _: self._say_ready())
+        self.slides.use_model()
 
     # -- objects --------------------------------------------------------------------------------
 
@@ -250,9 +270,9 @@ class Controller:
         self.say(f"Opening {image.name} ...")
         leading = tuple(int(s) for s in self.viewer.dims.current_step[: max(0, image.ndim - 3)])
 
-        terms, set_to = self.naming.by_id, self._preferences()
+        terms, set_to = self.naming.by_id, self.preferences()
 
-        def work() -> tuple[ShownVolume, Session, Autosave, bool]:
+        def work() -> tuple[ShownVolume, Session, Autosave[Session], bool]:
             from napari_sam2.session import Session
 
             shown = shown_volume(image, leading)
@@ -265,23 +285,21 @@ class Controller:
                 feature_budget=round(set_to.feature_gib * 2**30),
             )
             session.terms = terms
-            return shown, session, Autosave(session, set_to.autosave), ct
+            return shown, session, Autosave(session, VOLUMES, set_to.autosave), ct
 
-        def done(answer: tuple[ShownVolume, Session, Autosave, bool]) -> None:
+        def done(answer: tuple[ShownVolume, Session, Autosave[Session], bool]) -> None:
             if image is self._opening and image in self.viewer.layers:
                 self._opening = None
                 self._begin(image, *answer)
 
         def failed(error: BaseException) -> None:
             if image is self._opening:
-                self._opening = self.image = None
-                self.say(str(error))
-                self.warned.emit(str(error))
-                self.image_changed.emit()
+                self._opening = None
+                self.forget_image(str(error))
 
         self.thread.request(work, done, failed, key=(id(self), "open"))
 
-    def _begin(self, image: Image, shown: ShownVolume, session: Session, autosave: Autosave, ct: bool) -> None:
+    def _begin(self, image: Image, shown: ShownVolume, session: Session, autosave: Autosave[Session], ct: bool) -> None:
         annotation = Annotation(self.viewer, image, shown, session, autosave, self.thread, is_ct=ct)
         if not self._annotations and shown.volume.oriented and self.viewer.dims.ndisplay == 2:
             show_plane(self.viewer, image, shown, shown.volume.plane_name(session.axis))
@@ -289,7 +307,7 @@ class Controller:
         if not shown.volume.is_rgb:
             show_window(annotation, AUTO)
         annotation.changed.connect(self.objects_changed.emit)
-        annotation.failed.connect(self._on_failed)
+        annotation.failed.connect(self.tell_failure)
         annotation.answered.connect(self._on_answered)
         self.select_object(1)
         self.image_changed.emit()
@@ -321,7 +339,8 @@ class Controller:
             slices = self.slice_range.slices(obj.axis)
             self.propagation.spread(annotation, last.object_id, [result.index for result in results], slices)
 
-    def _on_failed(self, sentence: str) -> None:
+    def tell_failure(self, sentence: str) -> None:
+        """Say what did not work, on the state line and as a notification."""
         self.say(sentence.splitlines()[0])
         self.warned.emit(sentence)
 
@@ -330,7 +349,10 @@ class Controller:
 
     def _on_propagated(self, done: int, seconds: float, stopped: bool) -> None:
         self.progressed.emit(None)
-        if done == 0 and not stopped:
+        if done == 0:
+            # A check, or a correction that changed nothing.
+            if stopped:
+                self.say("Stopped.")
             return
         self.say(f"{'Stopped after' if stopped else 'Propagated through'} {done} slices in {seconds:.1f} s.")
 
@@ -339,6 +361,7 @@ class Controller:
         for image, annotation in list(self._annotations.items()):
             if gone is image or gone in annotation.layers:
                 self._forget(image, annotation, by_layer=gone)
+        self.slides.removed(gone)
         if gone is self.image:
             self.use_image(self.suggested_image())
 

@@ -16,7 +16,9 @@ from napari_sam2.plugin.models import available_models
 from napari_sam2.plugin.registry import controller_for
 from napari_sam2.plugin.rows import object_rows, strip_content
 from napari_sam2.plugin.settings import remember_names
+from napari_sam2.plugin.slides.views.slide_parts import SlideParts
 from napari_sam2.plugin.views.buttons import action_button, bind_shortcuts
+from napari_sam2.plugin.views.check_box import CheckBox
 from napari_sam2.plugin.views.more_box import MoreBox
 from napari_sam2.plugin.views.object_table import ObjectTable
 from napari_sam2.plugin.views.resume_box import ResumeBox
@@ -72,8 +74,11 @@ class SegmentPanel(QScrollArea):
         self.strip = ScoreStrip()
         self.preview = action_button("toggle_preview", self.controller.actions.toggle_preview)
         self.run = RunBox(self.controller.actions)
+        self.check_planes = action_button("check_planes", self.controller.actions.check_planes)
+        self.check = CheckBox(self.controller.actions)
         self.more = MoreBox(self.controller.actions)
         self.saving = SaveBox()
+        self.slides = SlideParts(self.controller, self)
         self._build()
         self._wire()
         self.shortcuts = bind_shortcuts(self, self.controller.actions)
@@ -96,6 +101,7 @@ class SegmentPanel(QScrollArea):
         controller.naming.changed.connect(self._show_names)
         controller.viewer.dims.events.current_step.connect(self._show_slice)
         controller.viewer.dims.events.order.connect(self._show_soon)
+        self.slides.listen()
         controller.panel_shown()
         self.status.setText(controller.status)
         self._list_images()
@@ -111,6 +117,7 @@ class SegmentPanel(QScrollArea):
         self._connected = False
         controller = self.controller
         controller.panel_hidden()
+        self.slides.deafen()
         controller.status_changed.disconnect(self._show_status)
         controller.warned.disconnect(self._warn)
         controller.image_changed.disconnect(self._on_image_changed)
@@ -130,7 +137,7 @@ class SegmentPanel(QScrollArea):
         self.setWidget(inside)
         layout = QVBoxLayout(inside)
         layout.setContentsMargins(4, 4, 4, 4)
-        form = QFormLayout()
+        self._form = form = QFormLayout()
         form.addRow("Image", self.images)
         form.addRow("Model", self.model)
         form.addRow("Window", self.window_choice)
@@ -138,6 +145,7 @@ class SegmentPanel(QScrollArea):
         layout.addWidget(self.status)
         layout.addWidget(self.resume)
         layout.addWidget(self.table, 1)
+        layout.addWidget(self.slides.objects, 1)
         objects = QHBoxLayout()
         objects.addWidget(action_button("next_object", actions.next_object))
         objects.addWidget(self.preview)
@@ -153,11 +161,16 @@ class SegmentPanel(QScrollArea):
         review.addWidget(action_button("next_doubt", actions.next_doubt))
         review.addWidget(action_button("accept_slice", actions.accept_slice))
         layout.addLayout(review)
-        planes = QHBoxLayout()
+        layout.addWidget(self.check_planes)
+        layout.addWidget(self.check)
+        self._planes = QWidget()
+        planes = QHBoxLayout(self._planes)
+        planes.setContentsMargins(0, 0, 0, 0)
         for name in ("show_axial", "show_coronal", "show_sagittal"):
             planes.addWidget(action_button(name, getattr(actions, name)))
-        layout.addLayout(planes)
+        layout.addWidget(self._planes)
         layout.addWidget(self.more)
+        layout.addWidget(self.slides.more)
         layout.addWidget(self.saving)
         hint = QLabel("\n".join(f"{gesture}: {meaning}" for gesture, meaning in GESTURES))
         hint.setWordWrap(True)
@@ -185,8 +198,8 @@ class SegmentPanel(QScrollArea):
         self._objects_timer.setSingleShot(True)
         self._objects_timer.setInterval(TABLE_DELAY_MS)
         self._objects_timer.timeout.connect(self._show_objects)
-        self.resume.resumed.connect(lambda: self._with_annotation("resume"))
-        self.resume.declined.connect(lambda: self._with_annotation("start_afresh"))
+        self.resume.resumed.connect(lambda: self._with_work("resume"))
+        self.resume.declined.connect(lambda: self._with_work("start_afresh"))
         self.saving.save_asked.connect(self._save)
         self.saving.reference_given.connect(lambda path: self._save(reference=path))
         self.saving.no_geometry_asked.connect(lambda: self._save(without_geometry=True))
@@ -257,6 +270,7 @@ class SegmentPanel(QScrollArea):
 
     def _on_image_changed(self) -> None:
         self._list_images()
+        self._show_kind()
         self.window_choice.listen_to(self.controller.image)
         self.saving.ask("")
         image = self.controller.image
@@ -265,12 +279,31 @@ class SegmentPanel(QScrollArea):
             folder = Path("~") if source is None else source.parent
             self.saving.suggest(folder / self.controller.suggested_file_name())
 
+    def _show_kind(self) -> None:
+        """Show what means something for the chosen image; the rest steps aside."""
+        slide = self.controller.slides.is_chosen
+        annotation = self.controller.annotation
+        flat = slide or (annotation is not None and annotation.shown.grid.n_spatial == 2)
+        for widget in (self.slides.objects, self.slides.more):
+            widget.setVisible(slide)
+        window = (self.window_choice, self._form.labelForField(self.window_choice))
+        for widget in (self.table, self.more, self.saving, *window):
+            widget.setVisible(not slide)
+        for widget in (self.run, self.strip, self.check_planes, self._planes):
+            widget.setVisible(not flat)
+
     def _show_objects(self) -> None:
         controller = self.controller
+        work = controller.slides.current or controller.annotation
+        self.resume.offer(None if work is None else work.earlier)
+        if controller.slides.is_chosen:
+            self._show_model()
+            self.slides.show_current()
+            return
         self._show_strip()
         self._show_choices()
+        self.check.show_figures(controller.checking.told)
         self._show_model()
-        self.resume.offer(None if controller.annotation is None else controller.annotation.earlier)
         self.table.show_rows(object_rows(controller.annotation, controller.current_object), controller.current_object)
 
     def _on_names_chosen(self, path: Path) -> None:
@@ -288,6 +321,11 @@ class SegmentPanel(QScrollArea):
 
     def _show_status(self, sentence: str) -> None:
         self.status.setText(sentence)
+
+    def _with_work(self, method: str) -> None:
+        work = self.controller.slides.current or self.controller.annotation
+        if work is not None:
+            getattr(work, method)()
 
     def _with_annotation(self, method: str, *given: Any) -> None:
         if self.controller.annotation is not None:

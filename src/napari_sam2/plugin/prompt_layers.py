@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from psygnal import Signal
 
+from napari_sam2.plugin.placement import placement
 from napari_sam2.plugin.shapes import box_of, outline_of
 from napari_sam2.prompts import Box, MaskPrompt, Point, Prompt
 
@@ -269,18 +270,5 @@ def _point_size(shown: ShownVolume) -> float:
 
 
 def layer_placement(image: Image, shown: ShownVolume) -> dict[str, Any]:
-    """What a layer needs to lie exactly on an image: its spatial transform, units and axis labels."""
-    n = shown.grid.n_spatial
-    return {
-        "scale": image.scale[-n:],
-        "translate": image.translate[-n:],
-        "rotate": np.asarray(image.rotate)[-n:, -n:],
-        "shear": _shear(image, n),
-        "affine": np.asarray(image.affine.affine_matrix)[-n - 1 :, -n - 1 :],
-        "units": image.units[-n:],
-        "axis_labels": image.axis_labels[-n:],
-    }
-
-
-def _shear(image: Image, n: int) -> Any:
-    return np.asarray(image.shear) if image.ndim == n else None
+    """What a layer needs to lie exactly on the volume of an image."""
+    return placement(image, shown.grid.n_spatial)

@@ -10,6 +10,7 @@ from psygnal import Signal
 
 from napari_sam2.results import SliceResult
 from napari_sam2.snapshot import SessionSnapshot
+from napari_sam2.triplanar import TriplanarCheck, Visited, check_steps
 
 if TYPE_CHECKING:
     import threading
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "Propagation"]
 
-Piece = int | SliceResult | SessionSnapshot
-"""What a run gives: the number of slices first, then results, at the end the session's new state."""
+Piece = int | SliceResult | Visited | SessionSnapshot | TriplanarCheck
+"""What a run gives: the number of slices first, then results, at the end the session's new state.
+
+A check changes nothing: it gives the slices that it has passed, and at the end what it found.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +60,14 @@ class Propagation:
     finished = Signal(int, float, bool)
     """Slices visited, seconds taken, whether it was stopped."""
 
+    checked = Signal(object)
+    """The `TriplanarCheck` at the end of a check."""
+
     def __init__(self, thread: InferenceThread) -> None:
         self._thread = thread
         self._stream: Stream[Piece] | None = None
         self._annotation: Annotation | None = None
-        self._done = self._total = 0
+        self._done = self._total = self._passed = 0
         self._began = 0.0
 
     @property
@@ -103,6 +110,18 @@ class Propagation:
 
         self._start(annotation, run)
 
+    def check(self, annotation: Annotation, object_id: int) -> None:
+        """Carry an object along all three axes and compare; nothing of it is changed."""
+
+        def run(stopping: threading.Event) -> Iterator[Piece]:
+            session = annotation.stream_session()
+            if session is None:
+                return
+            yield sum(session.volume.shape)
+            yield from check_steps(session, object_id, stopping.is_set)
+
+        self._start(annotation, run)
+
     def stop(self) -> None:
         """End the run after the slice it is at; what is there stays."""
         if self._stream is not None:
@@ -110,6 +129,7 @@ class Propagation:
 
     def _start(self, annotation: Annotation, run: Callable[[threading.Event], Iterator[Piece]]) -> None:
         self._annotation, self._done, self._total, self._began = annotation, 0, 0, time.monotonic()
+        self._passed = 0
         self._stream = self._thread.stream(run, self._show, self._end, self._fail)
         self.progressed.emit(Progress(0, 0, float("nan")))
 
@@ -124,6 +144,10 @@ class Propagation:
                 results.append(piece)
             elif isinstance(piece, int):
                 self._total = piece
+            elif isinstance(piece, Visited):
+                self._passed += 1
+            elif isinstance(piece, TriplanarCheck):
+                self.checked.emit(piece)
             else:
                 self._done += len(results)
                 results = []
@@ -132,9 +156,9 @@ class Propagation:
         if results:
             annotation.show_results(results)
         spent = time.monotonic() - self._began
-        known = self._done and self._total
-        left = (self._total - self._done) * spent / self._done if known else float("nan")
-        self.progressed.emit(Progress(self._done, self._total, left))
+        done = self._done + self._passed
+        left = (self._total - done) * spent / done if done and self._total else float("nan")
+        self.progressed.emit(Progress(done, self._total, left))
 
     def _end(self) -> None:
         stopped = self._stream is not None and self._stream.stopping.is_set()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,9 +24,11 @@ from napari_sam2.prompts import SlicePrompts
 from napari_sam2.results import SliceMask
 from napari_sam2.slides.merge import Piece, merge_pieces, same_object
 from napari_sam2.slides.regions import SCORE, SlideObject
+from napari_sam2.slides.tiles import make_plan
+from napari_sam2.slides.tissue import find_tissue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from napari_sam2.slides.crop_engine import CropEngine
     from napari_sam2.slides.tiles import Plan, Tile
 
-__all__ = ["LARGEST", "SMALLEST", "joined_objects", "run_tiles"]
+__all__ = ["LARGEST", "SMALLEST", "AutomaticRequest", "joined_objects", "plan_of", "run_tiles", "tile_steps"]
 
 MINIMUM_SCORE: Final = 0.6
 """Predicted IoU below which a mask is not worth showing."""
@@ -56,6 +59,49 @@ VIEW_MARGIN: Final = 0.02
 
 FEATURES: Final = 64 << 20
 """Bytes of features kept within a tile: views around points are hardly ever met again."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AutomaticRequest:
+    """What a person asks an automatic run for.
+
+    Attributes
+    ----------
+    region : shapely geometry
+        In level-0 pixel corners.
+    tissue_only : bool
+        Whether glass in it is left out.
+    object_size : float
+        Expected diameter in level-0 pixels.
+    """
+
+    region: Any
+    tissue_only: bool
+    object_size: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values from which `from_json` makes it again."""
+        import shapely
+
+        return {
+            "region": shapely.to_wkb(self.region, hex=True),
+            "tissue_only": self.tissue_only,
+            "object_size": self.object_size,
+        }
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> AutomaticRequest:
+        """The request that `as_json` wrote."""
+        import shapely
+
+        return cls(shapely.from_wkb(written["region"]), bool(written["tissue_only"]), float(written["object_size"]))
+
+
+def plan_of(engine: CropEngine, request: AutomaticRequest) -> Plan:
+    """The tiles of a request; `make_plan` says what may be wrong with it."""
+    slide = engine.slide
+    tissue = find_tissue(slide) if request.tissue_only else None
+    return make_plan(slide.shape, engine.model, request.region, request.object_size, tissue)
 
 
 def run_tiles(
@@ -91,22 +137,42 @@ def run_tiles(
     UserInputError
         If the journal belongs to another run.
     """
+    told = -1
+    for done, total in tile_steps(engine, plan, journal):
+        if done == told:
+            continue
+        told = done
+        on_progress(done, total)
+        if done < total and should_stop():
+            return False
+    return True
+
+
+def tile_steps(engine: CropEngine, plan: Plan, journal: Path) -> Iterator[tuple[int, int]]:
+    """The same run in small steps: (tiles done, tiles in all) after every few points, so that others get a turn.
+
+    It may be left at any step; tiles that were done are in the journal.
+
+    Raises
+    ------
+    UserInputError
+        If the journal belongs to another run.
+    """
     done = _open_journal(journal, _signature(engine, plan))
     total = sum(1 for _ in plan.tiles())
     with journal.open("a", encoding="utf-8") as file:
         for count, tile in enumerate(plan.tiles()):
             if count < done:
                 continue
-            on_progress(count, total)
-            if should_stop():
-                return False
-            pieces = _find_pieces(engine, plan, tile)
+            pieces: list[Piece] = []
+            for found in _find_pieces(engine, plan, tile):
+                pieces += found
+                yield count, total
             file.write(json.dumps({"tile": [tile.row, tile.col], "pieces": [_as_json(p) for p in pieces]}) + "\n")
             file.flush()
             # No other tile sees the same crop: what is known of it is let go.
             engine.forget(tile.crop(plan.scale))
-    on_progress(total, total)
-    return True
+    yield total, total
 
 
 def joined_objects(engine: CropEngine, plan: Plan, journal: Path) -> Iterator[SlideObject]:
@@ -123,10 +189,12 @@ def joined_objects(engine: CropEngine, plan: Plan, journal: Path) -> Iterator[Sl
             )
 
 
-def _find_pieces(engine: CropEngine, plan: Plan, tile: Tile) -> list[Piece]:
+def _find_pieces(engine: CropEngine, plan: Plan, tile: Tile) -> Iterator[list[Piece]]:
+    """What a tile holds: nothing while points are asked about, one batch after the other, and all of it at the end."""
     points = plan.points(tile)
+    yield []
     if len(points) == 0:
-        return []
+        return
     on_crop = engine.engine_on(tile.crop(plan.scale), FEATURES)
     origin = np.array(tile.seen[:2])
     largest = math.pi / 4 * (LARGEST * plan.object_pixels) ** 2
@@ -144,8 +212,9 @@ def _find_pieces(engine: CropEngine, plan: Plan, tile: Tile) -> list[Piece]:
                 continue
             found.append((mask, score))
             covered |= mask.full(on_crop.plane.shape)
+        yield []
     pieces = [_piece(mask, score, tile, plan) for mask, score in _without_doubles(found, on_crop.plane.shape)]
-    return [piece for piece in pieces if piece is not None]
+    yield [piece for piece in pieces if piece is not None]
 
 
 def _ask(engine: Engine, points: list[NDArray[np.float64]], object_pixels: float) -> list[tuple[SliceMask, float]]:

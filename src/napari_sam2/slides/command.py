@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.errors import UserInputError
 from napari_sam2.models import DEFAULT_MODEL, load_model
-from napari_sam2.slides.automatic import joined_objects, run_tiles
+from napari_sam2.slides.automatic import AutomaticRequest, joined_objects, plan_of, run_tiles
 from napari_sam2.slides.crop_engine import CropEngine
 from napari_sam2.slides.prompt_file import read_slide_prompts
 from napari_sam2.slides.reader import open_slide
 from napari_sam2.slides.refine import refine
 from napari_sam2.slides.regions import SCORE, ObjectClass, Regions, SlideObject, measured
+from napari_sam2.slides.resolution import parse_size
 from napari_sam2.slides.results import check_slide_output, write_objects
-from napari_sam2.slides.tiles import make_plan
-from napari_sam2.slides.tissue import find_tissue
 
 if TYPE_CHECKING:
     import os
@@ -113,11 +112,14 @@ def segment_slide(
     with open_slide(slide_path, mpp=mpp, channel=channel) as slide:
         requests = [] if prompts is None else read_slide_prompts(prompts, slide.shape, slide.name)
         # The region is read before the model is loaded, so that its faults are told at once.
-        plan_of = None if auto is None else (*parse_region(auto, slide), _pixels(object_size, slide))
+        asked = None
+        if auto is not None:
+            size = parse_size(object_size, slide.mpp, slide.name)
+            asked = AutomaticRequest(*parse_region(auto, slide), size)
         loaded = load_model(model, device) if isinstance(model, str | Path) else model
         engine = CropEngine(slide, loaded)
-        if plan_of is not None:
-            return _automatic(engine, plan_of, target, overwrite, on_progress, should_stop)
+        if asked is not None:
+            return _automatic(engine, asked, target, overwrite, on_progress, should_stop)
         objects, notes = _prompted(engine, requests, refine_steps, overlap, on_progress, should_stop)
         if objects is None:
             return SlideRun(target, 0, finished=False, notes=slide.notes)
@@ -168,14 +170,6 @@ def parse_region(given: str, slide: Slide) -> tuple[Any, bool]:
     return shapely.union_all([shapely.make_valid(area) for area in areas]), False
 
 
-def _pixels(object_size: str, slide: Slide) -> float:
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(px|um|µm|μm)\s*", object_size)
-    if match is None:
-        raise UserInputError(f"The object size must be like 60um or 240px; got {object_size!r}.")
-    size = float(match[1])
-    return size if match[2] == "px" else size / slide.require_mpp().mean
-
-
 def _prompted(
     engine: CropEngine,
     requests: list[ObjectRequest],
@@ -214,15 +208,14 @@ def _prompted(
 
 def _automatic(
     engine: CropEngine,
-    plan_of: tuple[Any, bool, float],
+    request: AutomaticRequest,
     target: Path,
     overwrite: bool,
     on_progress: Callable[[int, int], None],
     should_stop: Callable[[], bool],
 ) -> SlideRun:
     slide = engine.slide
-    region, tissue_only, size = plan_of
-    plan = make_plan(slide.shape, engine.model, region, size, find_tissue(slide) if tissue_only else None)
+    plan = plan_of(engine, request)
     journal = target.with_name(target.name + ".tiles.jsonl")
     if not run_tiles(engine, plan, journal, on_progress=on_progress, should_stop=should_stop):
         note = f"Stopped; {journal.name} holds what was done, and the same command goes on from there."

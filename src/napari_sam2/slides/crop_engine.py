@@ -16,7 +16,7 @@ import numpy as np
 from napari_sam2.engine.engine import Anchor, Engine
 from napari_sam2.results import SliceMask, SliceScores
 from napari_sam2.slides.crop import Crop, crop_around
-from napari_sam2.slides.polygons import SIMPLIFY, mask_to_polygon
+from napari_sam2.slides.polygons import SIMPLIFY, mask_to_polygon, polygon_to_mask
 from napari_sam2.slides.prompts import SlideBox, bounds_of
 from napari_sam2.volume import Source, Volume
 from napari_sam2.window import Window
@@ -149,6 +149,18 @@ class CropEngine:
         else:
             answer = self._first(prompts, known, field)
         return self._closer(self._grown(answer, prompts, known), prompts, known)
+
+    def answer_from(self, geometry: Any) -> CropAnswer | None:
+        """What `answer` would have given for an outline (level-0 pixel corners), to be corrected; None if empty.
+
+        Nothing is known of how the model saw it, so its scores are NaN.
+        """
+        if geometry.is_empty:
+            return None
+        col0, row0, col1, row1 = geometry.bounds
+        crop = self._crop((row0, col0, row1, col1))
+        mask = polygon_to_mask(geometry, crop.row, crop.col, (crop.rows, crop.cols), crop.scale)
+        return CropAnswer(crop, mask, SliceScores(math.nan, math.nan), crop.is_cut(mask, self.slide.shape))
 
     def engine_on(self, crop: Crop, feature_budget: int = FEATURE_BUDGET) -> Engine:
         """The engine that sees one crop, with the features it has; new ones keep `feature_budget` bytes."""

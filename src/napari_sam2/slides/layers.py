@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari_sam2.slides.regions import SlideObject
 
 __all__ = [
+    "DEFAULT_COLOUR",
     "SLIDE_SUFFIXES",
     "napari_get_slide_reader",
     "polygon_of_shape",
@@ -38,7 +39,8 @@ SLIDE_SUFFIXES: Final = (
 CHUNK: Final = 1024
 """Pixels: a screenful is a few chunks, and a chunk takes a few milliseconds."""
 
-_DEFAULT_COLOUR: Final = (255, 200, 0)
+DEFAULT_COLOUR: Final = (0, 140, 60)
+"""Of objects without a class: a dark green, which stands out on the pinks and purples of common stains."""
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -104,7 +106,7 @@ def shapes_of(objects: Iterable[SlideObject]) -> tuple[list[NDArray[np.float64]]
                 names.append(obj.name)
                 classes.append(obj.class_name)
                 holes.append(number > 0)
-                colours.append(np.array([*(obj.shown_colour or _DEFAULT_COLOUR), 255]) / 255)
+                colours.append(np.array([*(obj.shown_colour or DEFAULT_COLOUR), 255]) / 255)
     features = {"object_id": ids, "name": names, "class": classes, "is_hole": holes}
     return outlines, {
         "shape_type": "polygon",

@@ -6,14 +6,13 @@ beyond the slide: what lies outside is background.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
-
-from napari_sam2.errors import UserInputError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -30,6 +29,11 @@ BLOCK: Final = 2048
 
 THUMBNAIL: Final = 1024
 """Longer side of the overview on which tissue is found and intensities are surveyed."""
+
+
+KEY_PIECES: Final = 6
+KEY_SIDE: Final = 64
+"""Pieces along each side of the coarsest level, and their side in pixels, from which `Slide.key` is made."""
 
 
 class PixelSource(Protocol):
@@ -112,6 +116,11 @@ class Slide:
         """Let go of the file."""
         self._source.close()
 
+    def show_channels(self, mix: ChannelMix | None) -> None:
+        """Turn intensities into colours in another way from now on."""
+        self.mix = mix
+        self.__dict__.pop("overview", None)
+
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns) of level 0."""
@@ -127,19 +136,20 @@ class Slide:
         """Grey value of what lies outside the slide."""
         return 0 if self.is_fluorescence else 255
 
-    def require_mpp(self) -> Mpp:
-        """The pixel's size, where microns are asked for.
+    @cached_property
+    def key(self) -> str:
+        """A short name made from pixels alone: it finds a session again, and says nothing about the patient.
 
-        Raises
-        ------
-        UserInputError
-            If neither the file nor a person has stated it.
+        From small pieces of the coarsest level as the file holds them, whatever channels are shown.
         """
-        if self.mpp is None:
-            raise UserInputError(
-                f"{self.name} does not say how many microns a pixel measures; state it with --mpp, such as --mpp 0.25."
-            )
-        return self.mpp
+        told = hashlib.sha256(repr([(level.rows, level.cols) for level in self.levels]).encode())
+        last = len(self.levels) - 1
+        rows, cols = self.levels[last].rows, self.levels[last].cols
+        height, width = min(rows, KEY_SIDE), min(cols, KEY_SIDE)
+        for row in np.linspace(0, rows - height, KEY_PIECES).astype(int).tolist():
+            for col in np.linspace(0, cols - width, KEY_PIECES).astype(int).tolist():
+                told.update(np.ascontiguousarray(self._source.read(last, row, col, height, width)).tobytes())
+        return told.hexdigest()[:24]
 
     def read(self, level: int, row: int, col: int, rows: int, cols: int) -> NDArray[np.uint8]:
         """Read a piece of one level.

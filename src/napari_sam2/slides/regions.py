@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING, Any, Final
 from napari_sam2.errors import UserInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from napari_sam2.slides.resolution import Mpp
 
-__all__ = ["OVERLAP_RULES", "ObjectClass", "Regions", "SlideObject", "measured"]
+__all__ = [
+    "AREA_MICRONS",
+    "AREA_PIXELS",
+    "OVERLAP_RULES",
+    "ObjectClass",
+    "Regions",
+    "SlideObject",
+    "measured",
+    "new_id",
+]
 
 OVERLAP_RULES: Final = ("keep", "first", "last")
 """What happens where two objects overlap: both keep it, or the one that came first, or last, has it."""
@@ -22,7 +31,19 @@ OVERLAP_RULES: Final = ("keep", "first", "last")
 SCORE: Final = "SAM2 predicted IoU"
 """Name of the measurement that holds the model's own estimate of its mask's IoU."""
 
+AREA_PIXELS: Final = "Area px^2"
+AREA_MICRONS: Final = "Area µm^2"
+PERIMETER: Final = "Perimeter µm"
+"""Names of the measurements of size; microns where a pixel's size is known."""
+
+_SIZES: Final = (AREA_PIXELS, AREA_MICRONS, PERIMETER)
+
 Colour = tuple[int, int, int]
+
+
+def new_id() -> str:
+    """An id for an object, also for one that is yet to begin."""
+    return str(uuid.uuid4())
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +92,7 @@ class SlideObject:
     """
 
     geometry: Any
-    object_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    object_id: str = field(default_factory=new_id)
     name: str = ""
     object_class: ObjectClass | None = None
     colour: Colour | None = None
@@ -104,13 +125,15 @@ class SlideObject:
 def measured(obj: SlideObject, mpp: Mpp | None) -> SlideObject:
     """The object with its area (and perimeter) as measurements, in microns when the pixel's size is known."""
     geometry = obj.geometry
-    found = {"Area px^2": float(geometry.area)}
+    found = {AREA_PIXELS: float(geometry.area)}
     if mpp is not None:
         import shapely
 
         microns = shapely.transform(geometry, lambda xy: xy * (mpp.col, mpp.row))
-        found = {"Area µm^2": float(microns.area), "Perimeter µm": float(microns.length)}
-    return replace(obj, measurements={**obj.measurements, **found})
+        found = {AREA_MICRONS: float(microns.area), PERIMETER: float(microns.length)}
+    # An area in the other unit is of an outline, or of a pixel size, that no longer holds.
+    kept = {name: value for name, value in obj.measurements.items() if name not in _SIZES}
+    return replace(obj, measurements={**kept, **found})
 
 
 class Regions:
@@ -151,13 +174,17 @@ class Regions:
         return iter(self.objects)
 
     def __getitem__(self, object_id: str) -> SlideObject:
-        for obj in self.objects:
-            if obj.object_id == object_id:
-                return obj
-        raise UserInputError(f"There is no object {object_id} on this slide.")
+        found = self.find(object_id)
+        if found is None:
+            raise UserInputError(f"There is no object {object_id} on this slide.")
+        return found
 
     def __contains__(self, object_id: object) -> bool:
         return any(obj.object_id == object_id for obj in self.objects)
+
+    def find(self, object_id: str) -> SlideObject | None:
+        """The object of an id; None when there is none."""
+        return next((obj for obj in self.objects if obj.object_id == object_id), None)
 
     def put(self, obj: SlideObject) -> SlideObject:
         """Add an object, or replace the one with its id, and apply the overlap rule.
@@ -180,6 +207,34 @@ class Regions:
             objects = [*before, obj]
         self._record(_without_overlap(objects, obj.object_id, self.overlap))
         return self[obj.object_id]
+
+    def put_all(self, objects: Iterable[SlideObject]) -> None:
+        """Add objects or replace those with their ids, as one change; overlaps are left as they come.
+
+        Raises
+        ------
+        UserInputError
+            If one of them is locked here.
+        """
+        fresh = {obj.object_id: obj for obj in objects}
+        for obj in self.objects:
+            if obj.object_id in fresh:
+                self._refuse_locked(obj.object_id)
+        kept = [fresh.pop(obj.object_id, obj) for obj in self.objects]
+        self._record((*kept, *fresh.values()))
+
+    def set_all(self, objects: Iterable[SlideObject]) -> None:
+        """Replace all objects, as one change."""
+        self._record(objects)
+
+    def remeasure(self, measure: Callable[[SlideObject], SlideObject]) -> None:
+        """Replace every object by what `measure` makes of it, in the past as well: no change to be undone."""
+        made: dict[SlideObject, SlideObject] = {}
+        for state in self._states:
+            for obj in state:
+                if obj not in made:
+                    made[obj] = measure(obj)
+        self._states = [tuple(made[obj] for obj in state) for state in self._states]
 
     def change(self, object_id: str, **fields: Any) -> SlideObject:
         """Change the name, class, colour or lock of an object; see `SlideObject`.

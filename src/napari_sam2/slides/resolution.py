@@ -13,7 +13,7 @@ from napari_sam2.errors import UserInputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Mpp", "mpp_from_ome", "mpp_from_properties", "mpp_from_tiff_tags", "parse_mpp"]
+__all__ = ["Mpp", "mpp_from_ome", "mpp_from_properties", "mpp_from_tiff_tags", "parse_mpp", "parse_size"]
 
 PLAUSIBLE_MPP: Final = (0.01, 20.0)
 """Microns. Below is beyond light microscopy; above, the tag is a screen's or a printer's density
@@ -72,10 +72,29 @@ def parse_mpp(given: float | str) -> Mpp:
     except ValueError:
         numbers = []
     if len(numbers) not in (1, 2) or not all(math.isfinite(n) and n > 0 for n in numbers):
-        raise UserInputError(
-            f"--mpp must be microns per pixel such as 0.25, or row,column such as 0.25,0.25; got {given}."
-        )
+        raise UserInputError(f"Microns per pixel (--mpp) must be like 0.25, or row,column like 0.25,0.25; got {given}.")
     return Mpp(numbers[0], numbers[-1], "given")
+
+
+def parse_size(given: str, mpp: Mpp | None, name: str) -> float:
+    """Level-0 pixels of a size such as ``"60um"`` or ``"240px"`` on the slide `name`.
+
+    Raises
+    ------
+    UserInputError
+        If it is none, or microns are given and neither the file nor a person has stated a pixel's size.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(px|um|µm|μm)\s*", given)
+    if match is None:
+        raise UserInputError(f"The object size must be like 60um or 240px; got {given!r}.")
+    if match[2] == "px":
+        return float(match[1])
+    if mpp is None:
+        raise UserInputError(
+            f"{name} does not say how many microns a pixel measures; state it (with --mpp 0.25, or in the panel), or "
+            "give the size in px."
+        )
+    return float(match[1]) / mpp.mean
 
 
 def mpp_from_properties(properties: Mapping[str, Any]) -> Mpp | None:

@@ -1,46 +1,43 @@
-"""A session on a slide: objects, their prompts and answers, undo, and a file to go on from.
+"""A session on a slide: objects, their prompts and answers, and undo.
 
-What a widget drives: it adds prompts, shows the polygons that come back, and saves. Answering takes time and
-belongs in a worker thread; a session is driven from one thread.
+What a panel drives: it adds prompts, shows the polygons that come back, and saves. Answering takes time and
+belongs in a worker thread; a session is driven from one thread, and what others may look at is its
+`SlideSnapshot`. `napari_sam2.slides.journal` writes every step down.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
+import math
+from collections import OrderedDict
+from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.errors import UserInputError
-from napari_sam2.io.atomic import write_text
-from napari_sam2.io.geojson import feature_of, object_of
-from napari_sam2.io.payload import existing_file
 from napari_sam2.slides.crop_engine import CropAnswer, CropEngine
-from napari_sam2.slides.prompt_file import parse_slide_prompts
 from napari_sam2.slides.prompts import ObjectRequest, SlideBox, SlidePoint, check_requests
 from napari_sam2.slides.refine import refine
 from napari_sam2.slides.regions import SCORE, ObjectClass, Regions, SlideObject, measured
 from napari_sam2.slides.results import write_objects
+from napari_sam2.slides.snapshot import CLASSES, SlideSnapshot
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.slides.automatic import AutomaticRequest
+    from napari_sam2.slides.channels import ChannelMix
     from napari_sam2.slides.prompts import SlidePrompt
     from napari_sam2.slides.pyramid import Slide
+    from napari_sam2.slides.resolution import Mpp
 
 __all__ = ["SlideSession"]
 
-FILE_VERSION: Final = 1
+KEPT_ANSWERS: Final = 32
+"""Answers of the model that are kept to be corrected; older outlines are corrected from the outline itself."""
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Work:
-    """What led to an object's outline; gone when the outline is edited by hand."""
-
-    prompts: tuple[SlidePrompt, ...]
-    answer: CropAnswer | None
+Prompts = MappingProxyType[str, "tuple[SlidePrompt, ...]"]
 
 
 class SlideSession:
@@ -60,18 +57,48 @@ class SlideSession:
         self.slide = slide
         self.engine = CropEngine(slide, model)
         self.regions = Regions(overlap=overlap)
+        self.classes: tuple[ObjectClass, ...] = CLASSES
+        self.unfinished: AutomaticRequest | None = None
+        """The automatic run that was begun and has not ended."""
+        self.on_step: list[Callable[[str], None]] = []
+        """Called after a step that can be undone, with what it was."""
+        self.on_event: list[Callable[..., None]] = []
+        """Called with a name and plain values at what is no such step: undo, redo, settings."""
         # By position in the history of the regions, so that undo brings prompts back with their outlines.
-        self._history: list[dict[str, _Work]] = [{}]
+        self._history: list[Prompts] = [MappingProxyType({})]
+        self._answers: OrderedDict[int, tuple[Any, CropAnswer]] = OrderedDict()
 
     @property
     def objects(self) -> tuple[SlideObject, ...]:
         """All objects, in the order of their creation."""
         return self.regions.objects
 
+    @property
+    def prompts(self) -> Prompts:
+        """The prompts of every object that has some."""
+        return self._history[self.regions.position]
+
     def prompts_of(self, object_id: str) -> tuple[SlidePrompt, ...]:
         """The prompts of an object; none when it was drawn, imported or edited by hand."""
-        work = self._now().get(object_id)
-        return () if work is None else work.prompts
+        return self.prompts.get(object_id, ())
+
+    def snapshot(self) -> SlideSnapshot:
+        """The session as it is now."""
+        regions = self.regions
+        return SlideSnapshot(
+            regions.objects,
+            self.prompts,
+            self.classes,
+            self.slide.mpp,
+            regions.overlap,
+            regions.position,
+            self.unfinished,
+        )
+
+    def use_model(self, model: SegmentationModel) -> None:
+        """Let another model answer from now on."""
+        self.engine = CropEngine(self.slide, model)
+        self._answers.clear()
 
     def add_prompt(
         self, prompt: SlidePrompt, object_id: str | None = None, *, field: float | None = None, name: str = ""
@@ -83,9 +110,9 @@ class SlideSession:
         prompt : SlidePoint or SlideBox
             In level-0 pixels. A box starts an object's outline afresh.
         object_id : str, optional
-            The object to correct; a new one by default.
+            The object to correct, or the id (a UUID) of the new one; a new one by default.
         field : float, optional
-            Level-0 pixels along the longer side of what is on the screen.
+            Level-0 pixels along the shorter side of what is on the screen.
         name : str
             Of a new object.
 
@@ -94,21 +121,27 @@ class SlideSession:
         PromptError
             If the prompt lies outside the slide, or a new object begins with an exclusion.
         UserInputError
-            If there is no such object, it is locked, or nothing is there.
+            If the object is locked, or nothing is there.
         """
-        before = self._now().get(object_id or "", _Work((), None))
-        known = None if object_id is None else self.regions[object_id]
+        known = None if object_id is None else self.regions.find(object_id)
         if known is not None and known.locked:
             raise UserInputError(f"Object {known.name or object_id} is locked; unlock it to change it.")
         starts_afresh = isinstance(prompt, SlideBox)
-        prompts = (*(p for p in before.prompts if not (starts_afresh and isinstance(p, SlideBox))), prompt)
+        before = self.prompts_of(object_id or "")
+        if known is not None and not before and not starts_afresh and not known.geometry.is_empty:
+            # An outline that no prompt gave: a place inside it says what is meant.
+            inside = known.geometry.representative_point()
+            before = (SlidePoint(inside.y - 0.5, inside.x - 0.5),)
+        prompts = (*(p for p in before if not (starts_afresh and isinstance(p, SlideBox))), prompt)
         check_requests([ObjectRequest(1, prompts)], self.slide.shape, self.slide.name)
-        previous = None if starts_afresh else before.answer
+        previous = None if starts_afresh or known is None else self._answer_of(known)
         answer = self.engine.answer(prompts, previous=previous, field=field)
         if answer.bounds is None:
             raise UserInputError("Nothing was found there; draw a box around the object.")
-        obj = known or SlideObject(answer.polygon(), name=name or f"object {len(self.regions) + 1}")
-        return self._put(obj, answer, prompts)
+        if known is not None:
+            return self._put(known, answer, prompts, "prompt")
+        fresh = SlideObject(answer.polygon(), name=name or f"object {len(self.regions) + 1}")
+        return self._put(fresh if object_id is None else replace(fresh, object_id=object_id), answer, prompts, "prompt")
 
     def preview(self, prompt: SlidePoint, field: float) -> Any:
         """The outline that a click would give, without keeping it; empty when there is none."""
@@ -122,123 +155,178 @@ class SlideSession:
         UserInputError
             If the outline does not come from a prompt.
         """
-        work = self._now().get(object_id)
-        if work is None or work.answer is None:
+        known, prompts = self.regions[object_id], self.prompts_of(object_id)
+        answer = self._answer_of(known) if prompts else None
+        if answer is None:
             raise UserInputError("Only an outline that a prompt gave can be refined; add a click to it first.")
-        finer = refine(self.engine, work.answer, should_stop)
-        return self._put(self.regions[object_id], finer, work.prompts)
+        return self._put(known, refine(self.engine, answer, should_stop), prompts, "refine")
+
+    def draw(self, geometry: Any, object_id: str | None = None, *, name: str = "") -> SlideObject:
+        """Take an outline drawn by hand as a new object.
+
+        Raises
+        ------
+        UserInputError
+            If it has no area.
+        """
+        if geometry.area == 0:
+            raise UserInputError("The drawn outline has no area; draw around something.")
+        fresh = SlideObject(geometry, name=name or f"object {len(self.regions) + 1}")
+        made = fresh if object_id is None else replace(fresh, object_id=object_id)
+        prompts = self.prompts
+        placed = self.regions.put(measured(made, self.slide.mpp))
+        self._record("draw", prompts)
+        return placed
 
     def edit(self, object_id: str, geometry: Any) -> SlideObject:
         """Replace an outline by one drawn by hand; its prompts and score no longer hold."""
         old = self.regions[object_id]
         numbers = {name: value for name, value in old.measurements.items() if name != SCORE}
-        work = self._without(object_id)
+        prompts = self._without(object_id)
         edited = self.regions.put(measured(replace(old, geometry=geometry, measurements=numbers), self.slide.mpp))
-        self._record(work)
+        self._record("edit", prompts)
         return edited
+
+    def add_objects(self, objects: Iterable[SlideObject], label: str = "import") -> int:
+        """Take over objects that were made elsewhere, as one step; one with a known id replaces that object.
+
+        Raises
+        ------
+        UserInputError
+            If one of them would replace a locked object.
+        """
+        fresh = [measured(obj, self.slide.mpp) for obj in objects]
+        prompts = self.prompts
+        self.regions.put_all(fresh)
+        self._record(label, {i: given for i, given in prompts.items() if i not in {o.object_id for o in fresh}})
+        self._list_classes(obj.object_class for obj in fresh)
+        return len(fresh)
 
     def change(self, object_id: str, **fields: Any) -> SlideObject:
         """Change the name, class, colour or lock; see `Regions.change`."""
-        work = self._now()
+        prompts = self.prompts
         changed = self.regions.change(object_id, **fields)
-        self._record(work)
+        self._record("change", prompts)
         return changed
 
     def set_class(self, object_id: str, name: str, colour: tuple[int, int, int] | None = None) -> SlideObject:
-        """Say what an object is."""
-        return self.change(object_id, object_class=ObjectClass(name, colour) if name else None)
+        """Say what an object is: a class of the list, or a new one, which is then in the list."""
+        listed = next((c for c in self.classes if c.name == name), None)
+        chosen = listed if listed is not None and colour in (None, listed.colour) else ObjectClass(name, colour)
+        changed = self.change(object_id, object_class=chosen if name else None)
+        self._list_classes([changed.object_class])
+        return changed
+
+    def set_classes(self, classes: Sequence[ObjectClass]) -> None:
+        """Replace the list of classes; objects of a class whose colour has changed take the new one."""
+        self.classes = tuple(classes)
+        self._tell("classes", classes=[[c.name, c.colour] for c in self.classes])
+        by_name = {c.name: c for c in self.classes}
+        renewed = [_of_class(obj, by_name.get(obj.class_name)) for obj in self.objects]
+        if any(new is not old for new, old in zip(renewed, self.objects, strict=True)):
+            prompts = self.prompts
+            self.regions.set_all(renewed)
+            self._record("class colours", prompts)
+
+    def set_mpp(self, mpp: Mpp) -> None:
+        """Take what a person states as the size of a pixel, and measure all objects anew."""
+        self.slide.mpp = mpp
+        self.regions.remeasure(lambda obj: measured(obj, mpp))
+        self._tell("mpp", row=mpp.row, col=mpp.col, origin=mpp.origin)
+
+    def show_channels(self, mix: ChannelMix | None) -> None:
+        """Let the model see intensities in another way, from the next answer on."""
+        if mix != self.slide.mix:
+            self.slide.show_channels(mix)
+            self.engine = CropEngine(self.slide, self.engine.model)
+
+    def set_overlap(self, rule: str) -> None:
+        """Choose what happens where objects overlap, from the next change on; see `OVERLAP_RULES`."""
+        self.regions.overlap = rule
+        self._tell("overlap", rule=rule)
 
     def remove(self, object_id: str) -> None:
         """Remove an object."""
-        work = self._without(object_id)
+        prompts = self._without(object_id)
         self.regions.remove(object_id)
-        self._record(work)
+        self._record("remove", prompts)
 
     def undo(self) -> bool:
         """Take the last change back, with its prompts; False when there is none."""
-        return self.regions.undo()
+        if not self.regions.undo():
+            return False
+        self._tell("undo")
+        return True
 
     def redo(self) -> bool:
         """Do the last undone change again; False when there is none."""
-        return self.regions.redo()
+        if not self.regions.redo():
+            return False
+        self._tell("redo")
+        return True
+
+    def begin_automatic(self, request: AutomaticRequest) -> None:
+        """Note that an automatic run has begun, so that it can be gone on with."""
+        self.unfinished = request
+        self._tell("automatic", **request.as_json())
+
+    def end_automatic(self) -> None:
+        """Note that the automatic run has ended, or was given up."""
+        self.unfinished = None
+        self._tell("automatic ended")
+
+    def take_step(self, objects: Iterable[SlideObject], prompts: Mapping[str, tuple[SlidePrompt, ...]]) -> None:
+        """Make a step whose outcome is known, as a journal holds it; nobody is told."""
+        self.regions.set_all(objects)
+        self._history[self.regions.position :] = [MappingProxyType(dict(prompts))]
 
     def export(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
         """Write the objects; the name decides the format, see `napari_sam2.slides.results.FORMATS`."""
         return write_objects(self.objects, path, self.slide, overwrite=overwrite)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write objects and prompts to a file that `load` goes on from."""
-        entries = [
-            {"object": feature_of(obj), "prompts": [_as_json(p) for p in self.prompts_of(obj.object_id)]}
-            for obj in self.objects
-        ]
-        card, slide = self.engine.model.card, self.slide
-        content = {
-            "napari_sam2_slide_session": FILE_VERSION,
-            "slide": {
-                "name": slide.name,
-                "shape": list(slide.shape),
-                "mpp": None if slide.mpp is None else slide.mpp.mean,
-            },
-            "model": {"name": card.name, "revision": card.revision, "sha256": card.sha256},
-            "overlap": self.regions.overlap,
-            "objects": entries,
-        }
-        write_text(path, json.dumps(content, ensure_ascii=False), overwrite=True)
-
-    def load(self, path: str | os.PathLike[str]) -> None:
-        """Take objects and prompts from a file that `save` wrote; what is here is replaced, which cannot be undone.
-
-        Raises
-        ------
-        UserInputError
-            If the file is no session, or belongs to a slide of another name or size.
-        """
-        file = existing_file(path)
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-            if content["napari_sam2_slide_session"] != FILE_VERSION:
-                raise KeyError
-            slide = content["slide"]
-            found = [(object_of(entry["object"]), _prompts(entry["prompts"], file)) for entry in content["objects"]]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserInputError(f"{file.name} is not a session on a slide that this version can read.") from error
-        if [slide["name"], slide["shape"]] != [self.slide.name, list(self.slide.shape)]:
-            raise UserInputError(f"{file.name} belongs to {slide['name']}, not to {self.slide.name}; open that slide.")
-        self.regions = Regions((obj for obj, _ in found), overlap=content["overlap"])
-        self._history = [{obj.object_id: _Work(prompts, None) for obj, prompts in found if prompts}]
-
-    def _put(self, obj: SlideObject, answer: CropAnswer, prompts: tuple[SlidePrompt, ...]) -> SlideObject:
+    def _put(self, obj: SlideObject, answer: CropAnswer, prompts: tuple[SlidePrompt, ...], label: str) -> SlideObject:
         card = self.engine.model.card
+        iou = answer.scores.predicted_iou
         made = replace(
             obj,
             geometry=answer.polygon(),
-            measurements={**obj.measurements, SCORE: answer.scores.predicted_iou},
+            measurements=obj.measurements if math.isnan(iou) else {**obj.measurements, SCORE: iou},
             metadata={**obj.metadata, "model": card.name},
         )
-        work = {**self._now(), obj.object_id: _Work(prompts, answer)}
+        given = {**self.prompts, obj.object_id: prompts}
         placed = self.regions.put(measured(made, self.slide.mpp))
-        self._record(work)
+        self._answers[id(placed.geometry)] = (placed.geometry, answer)
+        while len(self._answers) > KEPT_ANSWERS:
+            self._answers.popitem(last=False)
+        self._record(label, given)
         return placed
 
-    def _now(self) -> dict[str, _Work]:
-        return self._history[self.regions.position]
+    def _answer_of(self, obj: SlideObject) -> CropAnswer | None:
+        """The model's answer behind an outline, or one made from the outline; None when it is empty."""
+        # The geometry is kept with its answer, so that its identity is not given to another one.
+        kept = self._answers.get(id(obj.geometry))
+        return self.engine.answer_from(obj.geometry) if kept is None else kept[1]
 
-    def _without(self, object_id: str) -> dict[str, _Work]:
-        return {known: work for known, work in self._now().items() if known != object_id}
+    def _without(self, object_id: str) -> dict[str, tuple[SlidePrompt, ...]]:
+        return {known: given for known, given in self.prompts.items() if known != object_id}
 
-    def _record(self, work: dict[str, _Work]) -> None:
-        self._history[self.regions.position :] = [work]
+    def _list_classes(self, classes: Iterable[ObjectClass | None]) -> None:
+        names = {c.name for c in self.classes}
+        fresh = {c.name: c for c in classes if c is not None and c.name not in names}
+        if fresh:
+            self.classes = (*self.classes, *fresh.values())
+            self._tell("classes", classes=[[c.name, c.colour] for c in self.classes])
+
+    def _record(self, label: str, prompts: Mapping[str, tuple[SlidePrompt, ...]]) -> None:
+        self._history[self.regions.position :] = [MappingProxyType(dict(prompts))]
+        for listener in self.on_step:
+            listener(label)
+
+    def _tell(self, event: str, **details: Any) -> None:
+        for listener in self.on_event:
+            listener(event, **details)
 
 
-def _as_json(prompt: SlidePrompt) -> dict[str, Any]:
-    if isinstance(prompt, SlidePoint):
-        return {"point": [prompt.row, prompt.col], "positive": prompt.positive}
-    return {"box": [[prompt.row0, prompt.col0], [prompt.row1, prompt.col1]]}
-
-
-def _prompts(entries: list[Any], file: Path) -> tuple[SlidePrompt, ...]:
-    if not entries:
-        return ()
-    content = {"version": 1, "objects": [{"id": 1, "prompts": entries}]}
-    return parse_slide_prompts(content, file.name)[0].prompts
+def _of_class(obj: SlideObject, object_class: ObjectClass | None) -> SlideObject:
+    """The object with a class as it is now; the very same where nothing changes."""
+    return obj if object_class in (None, obj.object_class) else replace(obj, object_class=object_class)

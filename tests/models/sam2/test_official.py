@@ -162,7 +162,7 @@ def test_a_pickle_with_a_payload_is_refused_and_does_not_run(tmp_path):
 @pytest.mark.parametrize("content", [{"model": {}}, [1, 2], {"model": {"a": 1}}], ids=["empty", "list", "number"])
 def test_a_file_without_weights_is_refused(content, tmp_path):
     torch.save(content, tmp_path / "odd.pt")
-    with pytest.raises(ModelError, match="holds no weights of SAM 2"):
+    with pytest.raises(ModelError, match="holds no weights of SAM,"):
         convert_official(tmp_path / "odd.pt", tmp_path / "out")
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["NETWORK", "config_of", "rename", "renamed", "with_points_joined"]
+__all__ = ["NETWORK", "config_of", "in_layers", "rename", "renamed", "with_points_joined"]
 
 NETWORK: Final = "Sam2VideoModel"
 """The class of transformers."""
@@ -78,12 +78,16 @@ def rename(name: str) -> str:
     """The name of a weight in transformers' `Sam2VideoModel`, of its official name."""
     for pattern, replacement in _NAMES:
         name = re.sub(pattern, replacement, name)
-    name = _TWO_LAYERS.sub(lambda m: f"{m[1]}.{_MLP[2][int(m[2])]}.", name)
-    name = _THREE_LAYERS.sub(lambda m: f"{m[1]}.{_MLP[3][int(m[2])]}.", name)
+    name = in_layers(_TWO_LAYERS.sub(lambda m: f"{m[1]}.{_MLP[2][int(m[2])]}.", name))
     # Convolution, norm, activation; and again.
     return _DOWNSAMPLER.sub(
         lambda m: f"mask_downsampler.layers.{int(m[1]) // 3}.{('conv', 'layer_norm')[int(m[1]) % 3]}.", name
     )
+
+
+def in_layers(name: str) -> str:
+    """The name of a weight of a perceptron of three layers, as transformers calls them."""
+    return _THREE_LAYERS.sub(lambda m: f"{m[1]}.{_MLP[3][int(m[2])]}.", name)
 
 
 def renamed(official: Mapping[str, Tensor], file: str) -> dict[str, Tensor]:

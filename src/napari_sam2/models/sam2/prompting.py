@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (torch's own name for it)
@@ -14,7 +14,27 @@ if TYPE_CHECKING:
 
     from napari_sam2.models.base import DecodeRequest
 
-__all__ = ["as_points", "count_points", "is_mask_only", "no_points", "resize", "sine_1d", "sine_position"]
+__all__ = [
+    "MASK_BIAS",
+    "MASK_SCALE",
+    "as_logits",
+    "as_points",
+    "corner_pixels",
+    "count_points",
+    "dense_prompts",
+    "is_mask_only",
+    "no_points",
+    "resize",
+    "sine_1d",
+    "sine_position",
+]
+
+PREVIOUS_LOGIT_LIMIT: Final = 32.0
+"""The official predictor clamps earlier logits to this before it feeds them back with new clicks."""
+
+MASK_SCALE: Final = 20.0
+MASK_BIAS: Final = -10.0
+"""From coverage in [0, 1] to logits, see `as_logits`."""
 
 
 def count_points(request: DecodeRequest) -> int:
@@ -41,13 +61,47 @@ def as_points(batch: Sequence[DecodeRequest]) -> tuple[Tensor, Tensor]:
     for given in (request.prompts for request in batch if request.prompts is not None):
         xy, kind = [given.points], [given.positive.to(torch.int32)]
         if given.box is not None:
-            # SAM 2 was trained with the outermost pixels' centres, half a pixel inside the edges.
-            half = torch.tensor([0.5, 0.5, -0.5, -0.5], device=device)
-            xy.insert(0, (given.box + half).view(2, 2))
+            xy.insert(0, corner_pixels(given.box).view(2, 2))
             kind.insert(0, torch.tensor([2, 3], dtype=torch.int32, device=device))
         points.append(torch.cat(xy))
         labels.append(torch.cat(kind))
     return torch.stack(points)[:, None], torch.stack(labels)[:, None]
+
+
+def corner_pixels(box: Tensor) -> Tensor:
+    """The centres x0, y0, x1, y1 of the outermost pixels of a box's outer edges (4,): what SAM was trained with."""
+    return box + torch.tensor([0.5, 0.5, -0.5, -0.5], device=box.device)
+
+
+def dense_prompts(encoder: Any, batch: Sequence[DecodeRequest], size: int) -> Tensor:
+    """The dense prompts (B, C, h, w): a mask given with clicks, the answer that clicks correct, or none.
+
+    Parameters
+    ----------
+    encoder : transformers.SamPromptEncoder or Sam2VideoPromptEncoder
+        Whose embeddings are used.
+    batch : sequence of DecodeRequest
+        One per prompt.
+    size : int
+        Side of the masks that the encoder takes.
+    """
+    none = encoder.no_mask_embed.weight.view(-1, 1, 1).expand(-1, *encoder.image_embedding_size)
+    embeddings = []
+    for request in batch:
+        if request.prompts is not None and request.prompts.mask is not None:
+            mask = resize(as_logits(request.prompts.mask[None, None]), size, antialias=True)
+            embeddings.append(encoder.mask_embed(mask)[0])
+        elif request.previous is not None:
+            earlier = resize(request.previous.logits[None, None], size)
+            embeddings.append(encoder.mask_embed(earlier.clamp(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT))[0])
+        else:
+            embeddings.append(none)
+    return torch.stack(embeddings)
+
+
+def as_logits(coverage: Tensor) -> Tensor:
+    """Logits that stand for a given mask: +10 inside, -10 outside, as in the official ``_use_mask_as_output``."""
+    return coverage * MASK_SCALE + MASK_BIAS
 
 
 def no_points(count: int, device: torch.device) -> tuple[Tensor, Tensor]:

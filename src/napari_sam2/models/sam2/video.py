@@ -14,13 +14,26 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from napari_sam2.models.base import Decoded, ViewPolicy
+from napari_sam2.models.copying import copy_to
 from napari_sam2.models.sam2.kernels import pack_linear_modules
 from napari_sam2.models.sam2.precision import Precision, half_of
-from napari_sam2.models.sam2.prompting import as_points, count_points, is_mask_only, no_points, resize, sine_position
+from napari_sam2.models.sam2.prompting import (
+    MASK_BIAS,
+    MASK_SCALE,
+    as_logits,
+    as_points,
+    count_points,
+    dense_prompts,
+    is_mask_only,
+    no_points,
+    resize,
+    sine_position,
+)
 from napari_sam2.models.sam2.remembering import Memory, Recollection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Self
 
     from torch import Tensor
 
@@ -31,14 +44,6 @@ __all__ = ["WHOLE_SLICE", "VideoModel"]
 
 NO_OBJECT_LOGIT: Final = -1024.0
 """Mask logit that SAM 2's memory encoder was trained to see when the object is absent."""
-
-PREVIOUS_LOGIT_LIMIT: Final = 32.0
-"""The official predictor clamps earlier logits to this before it feeds them back with new clicks."""
-
-MASK_SCALE: Final = 20.0
-MASK_BIAS: Final = -10.0
-"""Logits of a given mask: +10 inside, -10 outside, as in the official ``_use_mask_as_output``."""
-
 
 WHOLE_SLICE: Final = ViewPolicy(zoom=False)
 """How SAM 2 was trained."""
@@ -86,6 +91,13 @@ class VideoModel(ABC):
     def dtype(self) -> torch.dtype:
         """The type it multiplies in."""
         return self._precision.dtype
+
+    def on_cpu(self) -> Self:
+        """The same weights on the CPU; itself when it is there already."""
+        if self.device.type == "cpu":
+            return self
+        half = self.dtype != torch.float32
+        return type(self)(copy_to(self.network, torch.device("cpu")), self.card, self.view_policy, half=half)
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> list[Features]:
@@ -142,7 +154,7 @@ class VideoModel(ABC):
         return [Memory(t, r.decoded.state) for t, r in zip(tokens, requests, strict=True)]
 
     def _decode_conditioned(self, batch: Sequence[DecodeRequest]) -> list[Decoded]:
-        top = self._conditioned(batch)
+        top, encoder = self._conditioned(batch), self.network.prompt_encoder
         groups: dict[tuple[int, bool], list[int]] = {}
         for number, request in enumerate(batch):
             n_points = count_points(request)
@@ -150,7 +162,8 @@ class VideoModel(ABC):
         answers: dict[int, Decoded] = {}
         for (_, multimask), numbers in groups.items():
             alike = [batch[n] for n in numbers]
-            found = self._run_decoder(top[numbers], alike, *as_points(alike), self._dense(alike), multimask)
+            dense = dense_prompts(encoder, alike, encoder.mask_input_size[0])
+            found = self._run_decoder(top[numbers], alike, *as_points(alike), dense, multimask)
             answers.update(zip(numbers, found, strict=True))
         return [answers[n] for n in range(len(batch))]
 
@@ -191,7 +204,7 @@ class VideoModel(ABC):
         given = torch.stack([r.prompts.mask for r in batch if r.prompts is not None and r.prompts.mask is not None])
         given = given[:, None]
         size = network.prompt_encoder.mask_input_size[0]
-        logits = resize(given * MASK_SCALE + MASK_BIAS, size, antialias=True)
+        logits = resize(as_logits(given), size, antialias=True)
         top = torch.stack([r.features[2] for r in batch])
         points, labels = no_points(len(batch), self.device)
         dense = network.prompt_encoder.mask_embed(resize(network.mask_downsample(given), size, antialias=True))
@@ -202,23 +215,6 @@ class VideoModel(ABC):
             pointer = answer.state if present else network.no_object_pointer[0]
             answers.append(Decoded(low[0], MASK_SCALE * present + MASK_BIAS, 1.0, pointer))
         return answers
-
-    def _dense(self, batch: Sequence[DecodeRequest]) -> Tensor:
-        """The dense prompts (B, C, h, w): a mask given with clicks, the answer that clicks correct, or none."""
-        encoder = self.network.prompt_encoder
-        size = encoder.mask_input_size[0]
-        none = encoder.no_mask_embed.weight.view(-1, 1, 1).expand(-1, *self._grid)
-        embeddings = []
-        for request in batch:
-            if request.prompts is not None and request.prompts.mask is not None:
-                mask = resize(request.prompts.mask[None, None] * MASK_SCALE + MASK_BIAS, size, antialias=True)
-                embeddings.append(encoder.mask_embed(mask)[0])
-            elif request.previous is not None:
-                earlier = resize(request.previous.logits[None, None], size)
-                embeddings.append(encoder.mask_embed(earlier.clamp(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT))[0])
-            else:
-                embeddings.append(none)
-        return torch.stack(embeddings)
 
     def _wants_multimask(self, request: DecodeRequest, n_points: int) -> bool:
         config = self.network.config

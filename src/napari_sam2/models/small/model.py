@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from napari_sam2.errors import ModelError
 from napari_sam2.models.base import Decoded, ModelCard, ViewPolicy, ViewPrompts
+from napari_sam2.models.copying import copy_to
 from napari_sam2.models.small.channels import PromptBatch, RememberedBatch, build_channels
 from napari_sam2.models.small.net import TOKEN_STRIDE, NetOutput, Tokens
 from napari_sam2.models.small.weights import SmallWeights, read_weights
@@ -68,6 +69,7 @@ class SmallModel:
 
     def __init__(self, weights: SmallWeights, device: torch.device | None = None) -> None:
         self.device = device or torch.device("cpu")
+        self._weights = weights
         self.net = weights.net.to(self.device)
         self.input_size = weights.input_size
         self.max_memories = 2
@@ -80,6 +82,12 @@ class SmallModel:
             license="Apache-2.0",
             summary="Small convolutional model trained on synthetic shapes and unlabelled textures.",
         )
+
+    def on_cpu(self) -> SmallModel:
+        """The same weights on the CPU; itself when it is there already."""
+        if self.device.type == "cpu":
+            return self
+        return SmallModel(replace(self._weights, net=copy_to(self.net, torch.device("cpu"))))
 
     def encode(self, images: Tensor) -> list[Features]:
         """Keep the views in grey; the network itself needs the prompts, so it runs in `decode`."""

@@ -24,7 +24,7 @@ class ResumeBox(QWidget):
         self.text = QLabel()
         self.text.setWordWrap(True)
         self.resume = QPushButton("Resume")
-        self.resume.setToolTip("Bring back every prompt, mask and name, with undo.")
+        self.resume.setToolTip("Bring back every prompt, result and name, with undo.")
         self.decline = QPushButton("Start afresh")
         self.decline.setToolTip("Leave the earlier work as it is and begin anew.")
         layout = QGridLayout(self)
@@ -43,4 +43,4 @@ class ResumeBox(QWidget):
         if note is not None:
             when = note.last.astimezone().strftime("%d %b %H:%M")
             many = "" if note.n_objects == 1 else "s"
-            self.text.setText(f"Earlier work on this scan from {when}: {note.n_objects} object{many}.")
+            self.text.setText(f"Earlier work on this image from {when}: {note.n_objects} object{many}.")

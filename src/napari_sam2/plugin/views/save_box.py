@@ -14,7 +14,15 @@ _IMAGES = "Images (*.nii *.nii.gz *.mgz *.nrrd *.mha *.mhd);;All files (*)"
 
 
 class SaveBox(QWidget):
-    """A path, Save, and a question that appears in place when it has to be asked."""
+    """A path, Save, and a question that appears in place when it has to be asked.
+
+    Parameters
+    ----------
+    title, tooltip : str
+        Of the button.
+    files : str
+        Kinds of files, as Qt's file dialog takes them.
+    """
 
     save_asked = Signal(object)
     """Path to save to."""
@@ -23,15 +31,23 @@ class SaveBox(QWidget):
     no_geometry_asked = Signal()
     """Save without anatomical geometry."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        parent: QWidget | None = None,
+        *,
+        title: str = "Save labels",
+        tooltip: str = "Write all objects as one label map on the image's own grid.",
+        files: str = _FILES,
+    ) -> None:
         super().__init__(parent)
+        self._title, self._files = title, files
         self.path = QLineEdit()
         self.path.setPlaceholderText("labels.nii.gz")
         self.browse = QPushButton("...")
         self.browse.setToolTip("Choose where to save.")
         self.browse.setMaximumWidth(32)
-        self.save = QPushButton("Save labels")
-        self.save.setToolTip("Write all objects as one label map on the image's own grid.")
+        self.save = QPushButton(title)
+        self.save.setToolTip(tooltip)
         self.question = QLabel()
         self.question.setWordWrap(True)
         self.choose = QPushButton("Choose image file ...")
@@ -70,7 +86,7 @@ class SaveBox(QWidget):
             widget.setVisible(bool(question))
 
     def _browse(self) -> None:
-        chosen, _ = QFileDialog.getSaveFileName(self, "Save labels", self.path.text(), _FILES)
+        chosen, _ = QFileDialog.getSaveFileName(self, self._title, self.path.text(), self._files)
         if chosen:
             self.suggest(Path(chosen))
             self._save()

@@ -1,0 +1,1 @@
+"""The first Segment Anything, an image model, behind the engine's protocol."""
