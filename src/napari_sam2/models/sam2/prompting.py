@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MASK_BIAS",
     "MASK_SCALE",
+    "PADDING",
     "as_logits",
     "as_points",
     "corner_pixels",
@@ -31,6 +32,9 @@ __all__ = [
 
 PREVIOUS_LOGIT_LIMIT: Final = 32.0
 """The official predictor clamps earlier logits to this before it feeds them back with new clicks."""
+
+PADDING: Final = -10
+"""Label of points that fill up a shorter prompt, as in transformers' processors."""
 
 MASK_SCALE: Final = 20.0
 MASK_BIAS: Final = -10.0
@@ -50,22 +54,25 @@ def is_mask_only(request: DecodeRequest) -> bool:
 
 
 def as_points(batch: Sequence[DecodeRequest]) -> tuple[Tensor, Tensor]:
-    """Points (B, 1, N, 2) and labels (B, 1, N) of requests with equally many.
+    """Points (B, 1, N, 2) and labels (B, 1, N) of requests; shorter ones are padded with points labelled `PADDING`.
 
-    A box is its two corners, labelled 2 and 3, before the clicks.
+    A box is its two corners, labelled 2 and 3, before the clicks. No point at all is one of `no_points`.
     """
     device = batch[0].features[2].device
-    if count_points(batch[0]) == 0:
-        return no_points(len(batch), device)
-    points, labels = [], []
-    for given in (request.prompts for request in batch if request.prompts is not None):
+    longest = max(1, *(count_points(request) for request in batch))
+    points = torch.zeros(len(batch), 1, longest, 2, device=device)
+    labels = torch.full((len(batch), 1, longest), PADDING, dtype=torch.int32, device=device)
+    for row, given in enumerate(request.prompts for request in batch):
+        count = count_points(batch[row])
+        if given is None or count == 0:
+            points[row, 0, :1], labels[row, 0, :1] = (part[0, 0] for part in no_points(1, device))
+            continue
         xy, kind = [given.points], [given.positive.to(torch.int32)]
         if given.box is not None:
             xy.insert(0, corner_pixels(given.box).view(2, 2))
             kind.insert(0, torch.tensor([2, 3], dtype=torch.int32, device=device))
-        points.append(torch.cat(xy))
-        labels.append(torch.cat(kind))
-    return torch.stack(points)[:, None], torch.stack(labels)[:, None]
+        points[row, 0, :count], labels[row, 0, :count] = torch.cat(xy), torch.cat(kind)
+    return points, labels
 
 
 def corner_pixels(box: Tensor) -> Tensor:

@@ -12,14 +12,17 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
+import torch.nn.functional as F  # noqa: N812 (torch's own name for it)
 
 from napari_sam2.models.base import Decoded, ViewPolicy
 from napari_sam2.models.copying import copy_to
 from napari_sam2.models.sam2.kernels import pack_linear_modules
+from napari_sam2.models.sam2.masking import ignoring, let_keys_be_ignored
 from napari_sam2.models.sam2.precision import Precision, half_of
 from napari_sam2.models.sam2.prompting import (
     MASK_BIAS,
     MASK_SCALE,
+    PADDING,
     as_logits,
     as_points,
     count_points,
@@ -84,6 +87,7 @@ class VideoModel(ABC):
             self._image_position = network.get_image_wide_positional_embeddings()
             self._recollection = Recollection(network, self._memory_position())
         pack_linear_modules(network)
+        let_keys_be_ignored(network.mask_decoder)
         self._precision = Precision(self.device, half_of(self.device) if half else torch.float32)
         self._parts: dict[torch.dtype, tuple[Callable[[Tensor], tuple[Tensor, ...]], MemoryAttention]] = {}
 
@@ -107,7 +111,7 @@ class VideoModel(ABC):
 
     @torch.inference_mode()
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
-        """Masks for requests: all of them through memory attention at once, then by number of prompt points."""
+        """Masks for requests: all through memory attention at once, then by whether one mask or three are asked for."""
         return self._precision.run(lambda: self._decode(requests), lambda found: [d.logits for d in found])
 
     @torch.inference_mode()
@@ -155,12 +159,11 @@ class VideoModel(ABC):
 
     def _decode_conditioned(self, batch: Sequence[DecodeRequest]) -> list[Decoded]:
         top, encoder = self._conditioned(batch), self.network.prompt_encoder
-        groups: dict[tuple[int, bool], list[int]] = {}
+        groups: dict[bool, list[int]] = {}
         for number, request in enumerate(batch):
-            n_points = count_points(request)
-            groups.setdefault((n_points, self._wants_multimask(request, n_points)), []).append(number)
+            groups.setdefault(self._wants_multimask(request, count_points(request)), []).append(number)
         answers: dict[int, Decoded] = {}
-        for (_, multimask), numbers in groups.items():
+        for multimask, numbers in groups.items():
             alike = [batch[n] for n in numbers]
             dense = dense_prompts(encoder, alike, encoder.mask_input_size[0])
             found = self._run_decoder(top[numbers], alike, *as_points(alike), dense, multimask)
@@ -178,14 +181,17 @@ class VideoModel(ABC):
     ) -> list[Decoded]:
         network = self.network
         sparse, _ = network.prompt_encoder(points, labels, None, None)
-        masks, ious, tokens, object_scores = network.mask_decoder(
-            image_embeddings=top,
-            image_positional_embeddings=self._image_position.expand(len(batch), -1, -1, -1),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=multimask,
-            high_resolution_features=[torch.stack([r.features[level] for r in batch]) for level in (0, 1)],
-        )
+        # The prompt encoder ends every prompt with a token that says so.
+        padded = F.pad(labels[:, 0] == PADDING, (0, 1))
+        with ignoring(network.mask_decoder, padded):
+            masks, ious, tokens, object_scores = network.mask_decoder(
+                image_embeddings=top,
+                image_positional_embeddings=self._image_position.expand(len(batch), -1, -1, -1),
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=multimask,
+                high_resolution_features=[torch.stack([r.features[level] for r in batch]) for level in (0, 1)],
+            )
         best = ious[:, 0].argmax(dim=1)
         rows = torch.arange(len(batch), device=self.device)
         token = tokens[:, 0, 0] if tokens.shape[2] == 1 else tokens[rows, 0, best]
