@@ -98,7 +98,7 @@ def plot(curves: dict[int, list[int]], path: Path) -> None:
         panel.plot(range(1, len(mib) + 1), mib, label=f"{budget} MiB of features kept")
     panel.axhline(1536, color="0.6", ls=":", label="1.5 GiB")
     panel.set(xlabel="slices propagated", ylabel="MiB beyond model and volume", ylim=(0, 1700))
-    panel.legend(loc="center right", frameon=False)
+    panel.legend(loc="upper left", bbox_to_anchor=(0, 0.92), frameon=False)
     figure.savefig(path)
 
 
