@@ -262,7 +262,7 @@ def test_an_object_has_a_name_a_volume_and_can_be_hidden(ball_bench):
     annotation.show_object(1, False)
     row = object_rows(annotation, 1)[0]
     assert row.name == "ball"
-    assert row.volume_ml == pytest.approx((ball_bench.labels() == 1).sum() * 2 / 1000)
+    assert row.size == pytest.approx((ball_bench.labels() == 1).sum() * 2 / 1000)
     assert not row.visible
     assert annotation.result.layer.colormap.color_dict[1][3] == 0
 

@@ -15,6 +15,7 @@ from napari_sam2.plugin.actions import Actions
 from napari_sam2.plugin.annotation import Annotation
 from napari_sam2.plugin.autosave import VOLUMES, Autosave
 from napari_sam2.plugin.checking import Checking
+from napari_sam2.plugin.films import is_film
 from napari_sam2.plugin.gestures import GestureTool
 from napari_sam2.plugin.hovering import HoverPreview
 from napari_sam2.plugin.models import ModelChoice, ModelHolder
@@ -226,7 +227,10 @@ class Controller:
 
     def suggested_file_name(self) -> str:
         """A name for the label map of the chosen image."""
-        return f"{layer_name_stem(self.image.name if self.image is not None else 'image')}_labels.nii.gz"
+        if self.image is None:
+            return "image_labels.nii.gz"
+        ending = ".ome.tif" if is_film(self.image) else ".nii.gz"
+        return f"{layer_name_stem(self.image.name)}_labels{ending}"
 
     def save(self, path: Path, *, on_question: Callable[[str], None] = lambda _: None, **how: Any) -> None:
         """Write the label map of the chosen image; `how` as in `saving.save_labels`.
