@@ -168,7 +168,9 @@ class Actions:
 
     def _show(self, plane: str) -> None:
         annotation = self.controller.annotation
-        if annotation is not None:
+        if annotation is not None and annotation.shown.is_film:
+            self.controller.say("A film is seen frame by frame.")
+        elif annotation is not None:
             show_plane(self.controller.viewer, annotation.image, annotation.shown, plane)
 
     def _propagate(self, direction: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from platformdirs import user_state_dir
 
+from napari_sam2.io.film import FILM_ENDINGS
 from napari_sam2.io.labels import WRITABLE
 from napari_sam2.journal import Journal, JournalNote, look_at, restore, volume_key
 
@@ -52,7 +53,7 @@ class JournalKind(Generic[SessionT]):
 
 
 VOLUMES: Final[JournalKind[Session]] = JournalKind(
-    lambda session: volume_key(session.volume), Journal, restore, WRITABLE
+    lambda session: volume_key(session.volume), Journal, restore, (*WRITABLE, *FILM_ENDINGS)
 )
 
 

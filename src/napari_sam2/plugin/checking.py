@@ -63,6 +63,8 @@ class Checking:
         annotation = controller.annotation
         if annotation is None or not annotation.object(controller.current_object).slices:
             controller.say(f"Object {controller.current_object} has no mask yet: prompt it before it is checked.")
+        elif annotation.shown.is_film:
+            controller.say("A film is seen frame by frame: there are no planes to compare.")
         elif controller.propagation.running:
             controller.say("Something is running; stop it, or wait for its end.")
         else:

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QScrollA
 from napari_sam2.plugin.keys import GESTURES
 from napari_sam2.plugin.models import available_models
 from napari_sam2.plugin.registry import controller_for
-from napari_sam2.plugin.rows import object_rows, strip_content
+from napari_sam2.plugin.rows import object_rows, size_unit, strip_content
 from napari_sam2.plugin.settings import remember_names
 from napari_sam2.plugin.slides.views.slide_parts import SlideParts
 from napari_sam2.plugin.views.buttons import action_button, bind_shortcuts
@@ -25,6 +25,7 @@ from napari_sam2.plugin.views.resume_box import ResumeBox
 from napari_sam2.plugin.views.run_box import RunBox
 from napari_sam2.plugin.views.save_box import SaveBox
 from napari_sam2.plugin.views.score_strip import ScoreStrip
+from napari_sam2.plugin.views.wrapped_label import WrappedLabel
 from napari_sam2.plugin.volumes import file_behind
 from napari_sam2.plugin.window_choice import WindowChoice
 
@@ -65,8 +66,7 @@ class SegmentPanel(QScrollArea):
         for box in (self.images, self.model, self.window_choice):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(8)
-        self.status = QLabel()
-        self.status.setWordWrap(True)
+        self.status = WrappedLabel()
         self.status.setMinimumHeight(34)
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.resume = ResumeBox()
@@ -277,7 +277,7 @@ class SegmentPanel(QScrollArea):
         if image is not None:
             source = file_behind(image)
             folder = Path("~") if source is None else source.parent
-            self.saving.suggest(folder / self.controller.suggested_file_name())
+            self.saving.suggest(folder / self.controller.saver.suggested_file_name())
 
     def _show_kind(self) -> None:
         """Show what means something for the chosen image; the rest steps aside."""
@@ -289,8 +289,12 @@ class SegmentPanel(QScrollArea):
         window = (self.window_choice, self._form.labelForField(self.window_choice))
         for widget in (self.table, self.more, self.saving, *window):
             widget.setVisible(not slide)
-        for widget in (self.run, self.strip, self.check_planes, self._planes):
+        for widget in (self.run, self.strip):
             widget.setVisible(not flat)
+        # Of a film only frames can be seen: across time there is nothing to point at.
+        film = annotation is not None and annotation.shown.is_film
+        for widget in (self.check_planes, self._planes):
+            widget.setVisible(not flat and not film)
 
     def _show_objects(self) -> None:
         controller = self.controller
@@ -304,6 +308,7 @@ class SegmentPanel(QScrollArea):
         self._show_choices()
         self.check.show_figures(controller.checking.told)
         self._show_model()
+        self.table.show_unit(size_unit(controller.annotation))
         self.table.show_rows(object_rows(controller.annotation, controller.current_object), controller.current_object)
 
     def _on_names_chosen(self, path: Path) -> None:
@@ -334,7 +339,7 @@ class SegmentPanel(QScrollArea):
     def _save(self, path: Path | None = None, **how: Any) -> None:
         self.saving.ask("")
         target = path or self.saving.target
-        self.controller.save(target, on_question=self.saving.ask, **how)
+        self.controller.saver.save(target, on_question=self.saving.ask, **how)
 
     @staticmethod
     def _warn(sentence: str) -> None:

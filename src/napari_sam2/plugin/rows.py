@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari_sam2.plugin.controller import Controller
     from napari_sam2.terminology import Code
 
-__all__ = ["ObjectRow", "StripContent", "object_rows", "strip_content"]
+__all__ = ["ObjectRow", "StripContent", "object_rows", "size_unit", "strip_content"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class ObjectRow:
         Scheme, code and meaning; empty where there is none.
     colour : tuple of float
         Red, green, blue in [0, 1].
-    volume_ml : float
-        0 before there is a mask.
+    size : float
+        Millilitres, or voxels where their size is not known; 0 before there is a mask.
     score : float
         NaN before there is a mask.
     visible, finished : bool
@@ -42,7 +42,7 @@ class ObjectRow:
     name: str
     code: str
     colour: tuple[float, float, float]
-    volume_ml: float
+    size: float
     score: float
     visible: bool = True
     finished: bool = False
@@ -97,10 +97,18 @@ def _told(code: Code | None) -> str:
     return "" if code is None else f"{code} {code.meaning}"
 
 
+def size_unit(annotation: Annotation | None) -> str:
+    """What `ObjectRow.size` counts."""
+    if annotation is None or annotation.shown.is_sized:
+        return "mL"
+    return "px" if annotation.shown.is_film else "voxels"
+
+
 def object_rows(annotation: Annotation | None, current: int) -> list[ObjectRow]:
     """One row per object, the current one among them even before its first prompt."""
     if annotation is None:
         return []
+    shown = annotation.shown
     ids = list(annotation.snapshot.objects)
     rows = []
     for object_id in ids if current in ids else [*ids, current]:
@@ -111,7 +119,7 @@ def object_rows(annotation: Annotation | None, current: int) -> list[ObjectRow]:
                 name=obj.name,
                 code=_told(obj.code or find_code(obj.name)),
                 colour=annotation.result.colour_of(object_id),
-                volume_ml=obj.n_voxels * annotation.shown.volume.voxel_volume_ml,
+                size=obj.n_voxels * (shown.volume.voxel_volume_ml if shown.is_sized else 1),
                 score=obj.mean_iou,
                 visible=object_id not in annotation.result.hidden,
                 finished=obj.protected,

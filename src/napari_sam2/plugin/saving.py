@@ -9,6 +9,7 @@ import numpy as np
 from napari_sam2.errors import GeometryError
 from napari_sam2.io import write_labels
 from napari_sam2.io.axes_map import prove_axes_map
+from napari_sam2.plugin.films import save_film
 from napari_sam2.provenance import save_session
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def save_annotation(session: Session, shown: ShownVolume, path: Path, **how: Any
     str
         A sentence for the state line.
     """
+    if shown.is_film:
+        return save_film(session, shown, path, **how)
     if not shown.proven or how.get("reference") is not None:
         return save_labels(session.label_map(), shown, path, **how)
     written = save_session(session, path, overwrite=how.get("overwrite", False))

@@ -17,6 +17,7 @@ import numpy as np
 from napari_sam2.errors import GeometryError, NapariSam2Error, UserInputError
 from napari_sam2.io.axes_map import AxesMap, prove_axes_map
 from napari_sam2.plugin.coordinates import IN_PLANE_2D, LayerGrid
+from napari_sam2.plugin.films import is_film, pixel_microns
 from napari_sam2.volume import Source, Volume
 
 if TYPE_CHECKING:
@@ -58,12 +59,21 @@ class ShownVolume:
         Whether the geometry is the file's; if not, a label map needs a reference file.
     note : str
         A sentence for the person when the geometry is not proven, else empty.
+    is_film : bool
+        Whether slices are moments, so that nothing has a volume; see `napari_sam2.plugin.films`.
+    is_sized : bool
+        Whether voxels have a known size.
+    pixel_microns : tuple of float, optional
+        Of a film: height and width of a pixel, where they are known.
     """
 
     volume: Volume
     grid: LayerGrid
     proven: bool
     note: str = ""
+    is_film: bool = False
+    is_sized: bool = True
+    pixel_microns: tuple[float, float] | None = None
 
 
 def geometry_metadata(volume: Volume, axes_map: AxesMap) -> dict[str, Any]:
@@ -101,6 +111,10 @@ def shown_volume(layer: Layer, leading: Sequence[int] = ()) -> ShownVolume:
     own = layer.metadata.get(METADATA_KEY)
     if own is not None and len(leading) == 0:
         return _from_own_metadata(array, own, ndim)
+    if is_film(layer):
+        # A file behind it could prove where slices lie; moments lie nowhere.
+        shown = _without_file(array, layer, ndim, leading, "")
+        return replace(shown, is_film=True, is_sized=False, pixel_microns=pixel_microns(layer))
     path = file_behind(layer)
     note = ""
     if path is not None:
@@ -202,8 +216,16 @@ def _from_file(array: NDArray[Any], path: Path, ndim: int, leading: Sequence[int
 def _without_file(array: NDArray[Any], layer: Layer, ndim: int, leading: Sequence[int], note: str) -> ShownVolume:
     axes_map = IN_PLANE_2D if ndim == 2 else AxesMap()
     stored = axes_map.stored(np.expand_dims(array, 2) if ndim == 2 else array)
-    spacing = [abs(float(s)) or 1.0 for s in layer.scale[-min(ndim, 3) :]]
+    spacing = _millimetres(layer)[-min(ndim, 3) :]
+    is_sized = any(unit.is_compatible_with("mm") for unit in layer.units) or any(s != 1 for s in spacing)
     spacing = [*spacing, 1.0] if ndim == 2 else spacing[::-1]
     volume = Volume(stored, np.diag([*spacing, 1.0]), oriented=False, source=Source(name=layer.name))
     grid = LayerGrid(axes_map, volume.shape, ndim, tuple(leading))
-    return ShownVolume(volume, grid, proven=False, note=note)
+    return ShownVolume(volume, grid, proven=False, note=note, is_sized=is_sized)
+
+
+def _millimetres(layer: Layer) -> list[float]:
+    """Distance between neighbours along each axis; a number without a unit is taken as it is."""
+    pairs = zip(layer.scale, layer.units, strict=True)
+    sizes = [(abs(s) * u).to("mm").magnitude if u.is_compatible_with("mm") else abs(s) for s, u in pairs]
+    return [float(size) or 1.0 for size in sizes]

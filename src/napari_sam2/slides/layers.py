@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_sam2.slides.films import film_layers
 from napari_sam2.slides.reader import open_slide
 
 if TYPE_CHECKING:
@@ -53,14 +54,14 @@ def napari_get_slide_reader(path: str | list[str]) -> Callable[[str], list[Layer
 
 
 def read_slide_layers(path: str | os.PathLike[str]) -> list[LayerData]:
-    """Read a slide as one multiscale image layer.
+    """Read a slide as one multiscale image layer, or a film as a stack of frames.
 
     Raises
     ------
     UserInputError, EnvironmentLacksError
         As `open_slide`.
     """
-    return [slide_layer(open_slide(path), Path(path))]
+    return film_layers(path) or [slide_layer(open_slide(path), Path(path))]
 
 
 def slide_layer(slide: Slide, path: Path | None = None) -> LayerData:

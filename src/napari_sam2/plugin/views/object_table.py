@@ -28,6 +28,12 @@ _TOOLTIPS: Final = (
     f"A finished object keeps its voxels: nothing overwrites it. Key: {action('finish_object').key}.",
 )
 
+_UNITS: Final = {
+    "mL": "Volume in millilitres.",
+    "voxels": "Voxels: nothing states how large they are.",
+    "px": "Pixels, over all frames.",
+}
+
 
 class ObjectTable(QTableWidget):
     """Shows rows, and signals what a person does with them."""
@@ -58,6 +64,11 @@ class ObjectTable(QTableWidget):
         self.itemChanged.connect(self._on_item_changed)
         self.currentCellChanged.connect(self._on_current_changed)
 
+    def show_unit(self, unit: str) -> None:
+        """Say what sizes are counted in: ``mL``, ``voxels``, or ``px`` over all frames of a film."""
+        self.horizontalHeaderItem(_VOLUME).setText(unit)
+        self.horizontalHeaderItem(_VOLUME).setToolTip(_UNITS[unit])
+
     def show_rows(self, rows: list[ObjectRow], current: int) -> None:
         """Show these objects with one of them selected; does nothing while a name is being typed."""
         if self.state() == QAbstractItemView.State.EditingState:
@@ -82,7 +93,7 @@ class ObjectTable(QTableWidget):
         name.setIcon(QIcon(swatch))
         code = f"{row.code}. " if row.code else ""
         name.setToolTip(f"Object {row.object_id}. {code}Double click to rename.")
-        volume = QTableWidgetItem(f"{row.volume_ml:.2f}" if row.volume_ml < 10 else f"{row.volume_ml:.0f}")
+        volume = QTableWidgetItem(f"{row.size:.2f}" if row.size < 10 else f"{row.size:.0f}")
         score = QTableWidgetItem("-" if math.isnan(row.score) else f"{row.score:.2f}")
         for item in (volume, score):
             item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)

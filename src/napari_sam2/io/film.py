@@ -1,0 +1,76 @@
+"""Labels of a film: an OME-TIFF of frames, with a table of objects beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import tifffile
+
+from napari_sam2.errors import ImageFileError
+from napari_sam2.io.atomic import atomic_write, write_text
+from napari_sam2.labels import label_dtype
+from napari_sam2.tables import csv_text
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from napari_sam2.slides.resolution import Mpp
+
+__all__ = ["FILM_ENDINGS", "write_label_film"]
+
+FILM_ENDINGS: Final = (".ome.tif", ".ome.tiff")
+
+
+def write_label_film(
+    frames: NDArray[np.integer],
+    path: str | os.PathLike[str],
+    names: Mapping[int, str],
+    mpp: Mpp | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write labels over time; read them back and compare before anything takes the target's name.
+
+    Parameters
+    ----------
+    frames : (T, rows, columns) array of int
+        Object ids; 0 is nothing.
+    path : path-like
+        Ending in one of `FILM_ENDINGS`. ``<name>.tsv`` beside it lists id, name, frames and pixels.
+    names : mapping of int to str
+        By object id.
+    mpp : Mpp, optional
+        Microns per pixel, written as PhysicalSize.
+    overwrite : bool
+        Whether existing files may be replaced.
+
+    Raises
+    ------
+    UserInputError, EnvironmentLacksError
+        As `napari_sam2.io.atomic.atomic_write`.
+    ImageFileError
+        If what was written reads back differently.
+    """
+    target = Path(path)
+    dtype = np.dtype(label_dtype(int(frames.max(initial=0))))
+    labels = frames.astype(np.uint32 if dtype == np.int32 else dtype)
+    metadata: dict[str, Any] = {"axes": "TYX"}
+    if mpp is not None:
+        metadata |= {"PhysicalSizeX": mpp.col, "PhysicalSizeXUnit": "µm"}
+        metadata |= {"PhysicalSizeY": mpp.row, "PhysicalSizeYUnit": "µm"}
+    with atomic_write(target, overwrite=overwrite) as temporary:
+        tifffile.imwrite(temporary, labels, ome=True, photometric="minisblack", compression="zlib", metadata=metadata)
+        if not np.array_equal(tifffile.imread(temporary).reshape(labels.shape), labels):
+            raise ImageFileError(f"{target.name} reads back differently from what was written; try another disk.")
+    rows = [
+        {"index": i, "name": name, "frames": int(found.any(axis=(1, 2)).sum()), "pixels": int(found.sum())}
+        for i, name in names.items()
+        for found in (labels == i,)
+    ]
+    ending = next(e for e in FILM_ENDINGS if target.name.lower().endswith(e))
+    write_text(target.with_name(target.name[: -len(ending)] + ".tsv"), csv_text(rows, "\t"), overwrite=overwrite)
