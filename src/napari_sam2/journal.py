@@ -36,7 +36,7 @@ __all__ = ["HEAD", "Journal", "JournalNote", "apply_changes", "journal_lines", "
 VERSION: Final = 1
 
 
-class Journal:
+class Journal(JournalFolder):
     """Writes the actions of one session.
 
     Parameters
@@ -50,29 +50,16 @@ class Journal:
     """
 
     def __init__(self, session: Session, folder: Path, *, resumed: bool = False) -> None:
+        super().__init__(folder, lambda: _head(session), resumed=resumed)
         self._session = session
-        self._written = JournalFolder(folder, lambda: _head(session), resumed=resumed)
         session.on_step.append(self._on_step)
         session.on_event.append(self.write)
-
-    @property
-    def folder(self) -> Path:
-        """Where it is written."""
-        return self._written.folder
-
-    def write(self, event: str, **details: Any) -> None:
-        """Append one line, and wait until it is on the disk."""
-        self._written.write(event, **details)
 
     def close(self) -> None:
         """Stop writing."""
         self._session.on_step.remove(self._on_step)
         self._session.on_event.remove(self.write)
-        self._written.close()
-
-    def copy_to(self, folder: Path) -> None:
-        """Put a copy of what is written so far beside a result; an older copy is replaced."""
-        self._written.copy_to(folder)
+        super().close()
 
     def _on_step(self, step: Step) -> None:
         self.write(step.label, changes=[change_to_json(change) for change in step], **step.details)

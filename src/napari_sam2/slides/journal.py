@@ -36,7 +36,7 @@ KIND: Final = "slide"
 _State = dict[str, tuple["SlideObject", "tuple[SlidePrompt, ...]"]]
 
 
-class SlideJournal:
+class SlideJournal(JournalFolder):
     """Writes the actions of one session on a slide.
 
     Parameters
@@ -50,31 +50,22 @@ class SlideJournal:
     """
 
     def __init__(self, session: SlideSession, folder: Path, *, resumed: bool = False) -> None:
+        super().__init__(folder, lambda: _head(session), resumed=resumed)
         self._session = session
-        self._written = JournalFolder(folder, lambda: _head(session), resumed=resumed)
         self._known = _state(session)
         session.on_step.append(self._on_step)
         session.on_event.append(self.write)
 
-    @property
-    def folder(self) -> Path:
-        """Where it is written."""
-        return self._written.folder
-
     def write(self, event: str, **details: Any) -> None:
         """Append one line, and wait until it is on the disk."""
-        self._written.write(event, **details)
+        super().write(event, **details)
         self._known = _state(self._session)
 
     def close(self) -> None:
         """Stop writing."""
         self._session.on_step.remove(self._on_step)
         self._session.on_event.remove(self.write)
-        self._written.close()
-
-    def copy_to(self, folder: Path) -> None:
-        """Put a copy of what is written so far beside a result; an older copy is replaced."""
-        self._written.copy_to(folder)
+        super().close()
 
     def _on_step(self, label: str) -> None:
         self.write(label, changes=_changes(self._known, _state(self._session)))

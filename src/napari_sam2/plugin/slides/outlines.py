@@ -78,7 +78,6 @@ class Outlines:
         self._shown: dict[str, SlideObject] = {}
         self._waiting: list[SlideObject] = []
         self._arrays: list[tuple[str, NDArray[np.float64]]] = []
-        self.n_in_view = 0
         self.layer: Shapes = viewer.add_shapes(
             ndim=2,
             name=f"{image.name} outlines",
@@ -129,12 +128,10 @@ class Outlines:
 
         full = [obj for obj in objects if not obj.geometry.is_empty]
         if not full:
-            self.n_in_view = 0
             return []
         col0, row0, col1, row1 = shapely.bounds([obj.geometry for obj in full]).T
         inside = (row1 >= view.row0) & (row0 <= view.row1) & (col1 >= view.col0) & (col0 <= view.col1)
         sizes = np.maximum(row1 - row0, col1 - col0)
-        self.n_in_view = int(inside.sum())
         is_current = np.array([obj.object_id == current for obj in full])
         rank = np.where(is_current, np.inf, np.where(inside & (sizes >= SMALLEST * view.pixel), sizes, 0.0))
         return [full[n] for n in np.argsort(-rank, kind="stable")[:MOST] if rank[n] > 0]
