@@ -30,12 +30,13 @@ audit: $(STAMP)
 	$(BIN)/pip install --quiet pip-audit
 	$(BIN)/pip-audit --skip-editable
 
-# What a boundary can be, growth, and, where SAM2_SRC is a copy of facebookresearch/sam2, ratios against it.
+# What a boundary can be, growth, memory, and, where SAM2_SRC is a copy of facebookresearch/sam2, ratios against it.
 bench: $(STAMP)
 	$(BIN)/pip install --quiet matplotlib
 	$(BIN)/python benchmarks/boundary.py
 	$(BIN)/python benchmarks/click_to_mask.py
 	$(BIN)/python benchmarks/growth.py --out demo-output/growth
+	$(BIN)/python benchmarks/memory.py --out demo-output/memory
 	test -z "$(SAM2_SRC)" || $(BIN)/pip install --quiet hydra-core iopath tqdm
 	test -z "$(SAM2_SRC)" || $(BIN)/python benchmarks/against_official.py --sam2-src "$(SAM2_SRC)"
 

@@ -44,6 +44,7 @@ def main() -> None:
     add("--spread", action="store_true", help="prompt the objects on different slices; ours then runs both ways")
     add("--repeats", type=int, default=1)
     add("--threads", type=int, default=1)
+    add("--device", default="cpu", help="cpu or cuda; on a GPU seconds are those of the clock")
     add("--only-first", action="store_true", help="leave out the second run and the click")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -52,7 +53,7 @@ def main() -> None:
 
 
 def measure(given: argparse.Namespace) -> dict[str, object]:
-    network = build(given.sam2_src, given.config, given.official_size)
+    network = build(given.sam2_src, given.config, given.official_size, given.device)
     enliven(network)
     if given.spread:
         # Without autocast the official code fails where all that an object has is a memory further on: its
@@ -63,7 +64,7 @@ def measure(given: argparse.Namespace) -> dict[str, object]:
         converted = convert_official(
             Path(folder) / "random.pt", Path(folder) / "random", input_size=given.official_size
         )
-        model = load_model(converted, "cpu", quality=given.quality, input_size=given.size)
+        model = load_model(converted, given.device, quality=given.quality, input_size=given.size)
     engines = {"official": Official(network, given.official_size), "ours": Ours(model)}
     voxels = phantom(given.slices, given.side)
     rng = np.random.default_rng(2)
@@ -89,22 +90,23 @@ def measure(given: argparse.Namespace) -> dict[str, object]:
         propagate(name)
     for repeat in range(given.repeats):
         for name, engine in list(engines.items())[:: 1 if repeat % 2 == 0 else -1]:
-            with stopwatch(seconds["first"][name], given.slices):
+            with stopwatch(seconds["first"][name], given.slices, given.device):
                 engine.open(voxels)
                 engine.click(clicks)
                 propagate(name)
             if given.only_first:
                 continue
-            with stopwatch(seconds["again"][name], given.slices):
+            with stopwatch(seconds["again"][name], given.slices, given.device):
                 engine.click(clicks)
                 propagate(name)
-            with stopwatch(seconds["click"][name], 1):
+            with stopwatch(seconds["click"][name], 1, given.device):
                 engine.click({1: clicks[1]})
     report: dict[str, object] = {
         "command": vars(given) | {"sam2_src": "..."},
         "input of ours": model.input_size,
         "views encoded per slice": round(engines["ours"].engine.features.n_encoded / given.slices, 2),
         "multiplied in": str(model.dtype),
+        "device": torch.cuda.get_device_name() if given.device == "cuda" else given.device,
         "threads": given.threads,
         "torch": torch.__version__,
     }
@@ -123,16 +125,22 @@ def measure(given: argparse.Namespace) -> dict[str, object]:
 
 
 class stopwatch:  # noqa: N801
-    """Appends CPU seconds per unit to a list."""
+    """Appends seconds per unit to a list: of the processor on a CPU, of the clock on a GPU."""
 
-    def __init__(self, seconds: list[float], units: int) -> None:
-        self.seconds, self.units = seconds, units
+    def __init__(self, seconds: list[float], units: int, device: str) -> None:
+        self.seconds, self.units, self.device = seconds, units, device
 
     def __enter__(self) -> None:
-        self.start = time.process_time()
+        self.start = self.now()
 
     def __exit__(self, *_: object) -> None:
-        self.seconds.append((time.process_time() - self.start) / self.units)
+        self.seconds.append((self.now() - self.start) / self.units)
+
+    def now(self) -> float:
+        if self.device == "cpu":
+            return time.process_time()
+        torch.cuda.synchronize()
+        return time.perf_counter()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
 
-def build(source: Path, config: str, size: int):
+def build(source: Path, config: str, size: int, device: str = "cpu"):
     """An official video predictor for views of `size` pixels."""
     stub, transforms = types.ModuleType("torchvision"), types.ModuleType("torchvision.transforms")
     transforms.Normalize = transforms.Resize = transforms.ToTensor = object
@@ -38,7 +38,7 @@ def build(source: Path, config: str, size: int):
     network = build_sam2_video_predictor(
         config,
         None,
-        device="cpu",
+        device=device,
         hydra_overrides_extra=[
             f"++model.image_size={size}",
             f"++model.memory_attention.layer.self_attention.feat_sizes=[{grid},{grid}]",
@@ -81,24 +81,33 @@ def phantom(n_slices: int, side: int) -> np.ndarray:
 
 
 class Official:
-    """Clicks and propagation with the official predictor; everything is encoded again, as it does."""
+    """Clicks and propagation with the official predictor; everything is encoded again, as it does.
+
+    On a GPU in bfloat16 autocast, as its README has it.
+    """
 
     def __init__(self, network, size: int) -> None:
         self.network, self.size = network, size
+        self.device = next(network.parameters()).device
+        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
 
     def open(self, voxels: np.ndarray) -> None:
         frames = torch.from_numpy(np.moveaxis(voxels, 2, 0).copy())[:, None]
         frames = F.interpolate(frames, size=(self.size, self.size), mode="bilinear", align_corners=False)
-        self.state = self.network.init_state(((frames - MEAN) / STD, *voxels.shape[:2]))
+        video = (((frames - MEAN) / STD).to(self.device), *voxels.shape[:2])
+        with self.autocast:
+            self.state = self.network.init_state(video)
 
     def click(self, clicks: dict[int, tuple[int, float, float]]) -> torch.Tensor:
         """Click once per object, given as slice, row and column; logits of the last one's slice."""
         self.network.reset_state(self.state)
         for number, (index, row, col) in clicks.items():
-            _, _, logits = self.network.add_new_points_or_box(
-                self.state, index, number, points=[[col, row]], labels=[1]
-            )
+            with self.autocast:
+                _, _, logits = self.network.add_new_points_or_box(
+                    self.state, index, number, points=[[col, row]], labels=[1]
+                )
         return logits[:, 0]
 
     def propagate(self) -> list[torch.Tensor]:
-        return [logits[:, 0].clone() for _, _, logits in self.network.propagate_in_video(self.state)]
+        with self.autocast:
+            return [logits[:, 0].clone() for _, _, logits in self.network.propagate_in_video(self.state)]

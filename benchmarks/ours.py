@@ -9,6 +9,7 @@ import torch
 
 import napari_sam2.engine.propagate as propagation
 from napari_sam2.engine.engine import Engine
+from napari_sam2.engine.features import DEFAULT_BUDGET
 from napari_sam2.engine.view import View
 from napari_sam2.prompts import SlicePrompts
 from napari_sam2.results import SliceMask, SliceResult
@@ -28,9 +29,9 @@ class Ours:
     def __init__(self, model) -> None:
         self.model = model
 
-    def open(self, voxels: np.ndarray) -> None:
+    def open(self, voxels: np.ndarray, feature_budget: int = DEFAULT_BUDGET) -> None:
         volume = Volume(voxels, np.eye(4), oriented=False)
-        self.engine = Engine(volume, self.model, Window(0, 1, "phantom"), axis=2)
+        self.engine = Engine(volume, self.model, Window(0, 1, "phantom"), 2, feature_budget)
 
     def click(self, clicks: dict[int, Click]) -> torch.Tensor:
         # The official predictor counts pixels from their edges in the resized image.
@@ -86,7 +87,7 @@ class Ours:
 
     def _logits(self, decoded, view) -> torch.Tensor:
         if decoded.object_score <= 0:
-            return torch.full(self.engine.plane.shape, ABSENT)
+            return torch.full(self.engine.plane.shape, ABSENT, device=decoded.logits.device)
         return view.to_slice(decoded.logits, self.engine.plane.shape)
 
 

@@ -12,6 +12,8 @@ from napari_sam2.engine.view import View, whole_view, zoom_view
 from napari_sam2.models.base import ViewPolicy
 from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.models.quality import QUALITIES
+from napari_sam2.prompts import SlicePrompts
+from napari_sam2.results import SliceMask, iou
 from napari_sam2.volume import Volume
 from napari_sam2.window import Window
 from tests.tiny_sam2 import tiny_model
@@ -90,3 +92,20 @@ def test_following_the_object_at_512_pixels_is_as_exact_as_the_whole_slice_at_10
     fast, balanced, best = (boundary_error(v, shape) for v in (whole_view(plane, 512), zoomed, whole_view(plane, 1024)))
     assert balanced < best < fast
     assert balanced < 0.1
+
+
+def test_a_bare_click_is_answered_from_a_view_that_was_tried_when_it_fits_the_object():
+    y, x = np.mgrid[:200, :200]
+    disc = np.hypot(y - 100, x - 90) < 36
+    click = SlicePrompts(np.array([[100.0, 92.0]]), np.ones(1, bool))
+    encoded = {}
+    for slack in (1.0, 1.6):
+        model = ClassicalModel()
+        model.view_policy = ViewPolicy(zoom=True, factor=2.0, follow_factor=2.0, slack=slack)
+        volume = Volume(np.repeat(disc[:, :, None], 2, axis=2).astype(np.float32), np.eye(4), oriented=False)
+        engine = Engine(volume, model, Window(0, 1, "x"), axis=2)
+        anchor = engine.predict(0, click)
+        assert iou(anchor.mask, SliceMask.of(disc)) > 0.9
+        encoded[slack] = engine.features.n_encoded
+    tried = len(_click_views(engine, click.points))
+    assert encoded == {1.0: tried + 1, 1.6: tried}

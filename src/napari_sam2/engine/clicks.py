@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam2.engine.engine import Engine
+    from napari_sam2.models.base import Decoded
     from napari_sam2.prompts import SlicePrompts
     from napari_sam2.results import SliceMask
 
@@ -28,8 +29,8 @@ LARGEST_CLICK_FRACTION: Final = 0.5
 """A mask that covers more of a view around a bare click has leaked, or needs a larger view."""
 
 
-def find_from_clicks(engine: Engine, index: int, prompts: SlicePrompts) -> SliceMask | None:
-    """From coarse to fine: the best mask over views of several sizes around bare clicks.
+def find_from_clicks(engine: Engine, index: int, prompts: SlicePrompts) -> tuple[View, Decoded, SliceMask] | None:
+    """From coarse to fine: the best answer over views of several sizes around bare clicks.
 
     Nothing is known of the object's size, so the model is asked at several, and its own predicted
     IoU decides among the masks that hold every positive click and do not fill their view.
@@ -43,14 +44,14 @@ def find_from_clicks(engine: Engine, index: int, prompts: SlicePrompts) -> Slice
         DecodeRequest(f, view.prompts(prompts, engine.model.device), n_slices=engine.plane.n_slices)
         for f, view in zip(features, views, strict=True)
     ]
-    best: tuple[float, SliceMask] | None = None
+    best: tuple[View, Decoded, SliceMask] | None = None
     for view, decoded in zip(views, engine.decode(requests), strict=True):
         mask = engine.mask_of(decoded, view)
         filled = mask.n_voxels / (view.rows * view.cols)
         plausible = _holds_any(mask, inside) and filled < LARGEST_CLICK_FRACTION
-        if plausible and (best is None or decoded.predicted_iou > best[0]):
-            best = (decoded.predicted_iou, mask)
-    return None if best is None else best[1]
+        if plausible and (best is None or decoded.predicted_iou > best[1].predicted_iou):
+            best = (view, decoded, mask)
+    return best
 
 
 def _click_views(engine: Engine, inside: NDArray[np.float64]) -> list[View]:

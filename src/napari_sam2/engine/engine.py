@@ -235,7 +235,11 @@ class Engine:
         others: Sequence[Anchor],
     ) -> tuple[View, Decoded]:
         if self.model.view_policy.zoom and previous is None and prompts.box is None and prompts.mask is None:
-            previous = find_from_clicks(self, index, prompts)
+            found = find_from_clicks(self, index, prompts)
+            if found is not None:
+                view, decoded, previous = found
+                if not others and self.follow(view, _bounds_of(prompts, previous)) == view:
+                    return view, decoded
         view = self._view_for(prompts, previous)
         request = DecodeRequest(
             features=self.features.get([(index, view)])[0],
