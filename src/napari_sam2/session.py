@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from napari_sam2 import runs
+from napari_sam2 import answers, runs
 from napari_sam2.engine.engine import Anchor, Engine
 from napari_sam2.engine.features import DEFAULT_BUDGET
 from napari_sam2.engine.propagate import count_slices
 from napari_sam2.errors import UserInputError
 from napari_sam2.history import History, Step
 from napari_sam2.labels import check_overlap, compose
-from napari_sam2.prompts import MaskPrompt, ObjectPrompts, Point, Prompt, SlicePrompts, check_prompts, slice_axis_of
-from napari_sam2.results import SliceMask, SliceResult, SliceScores
+from napari_sam2.prompts import ObjectPrompts, Prompt, check_prompts
 from napari_sam2.snapshot import SessionSnapshot
 from napari_sam2.store import ObjectStore, SegmentedObject
 from napari_sam2.terminology import Term
@@ -27,9 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.results import SliceMask, SliceResult
     from napari_sam2.volume import Volume
 
 __all__ = ["SegmentedObject", "Session"]
@@ -141,7 +140,7 @@ class Session:
     def add_object(self, object_id: int | None = None, name: str = "") -> SegmentedObject:
         """Begin an object; its id is the next free one unless given."""
         step = Step("new object")
-        obj = self._new_object(step, object_id, name)
+        obj = self.new_object(step, object_id, name)
         self.finish(step)
         return obj
 
@@ -237,30 +236,7 @@ class Session:
         UserInputError
             If it would change a finished object or an accepted slice; the session is unchanged.
         """
-        wanted = list(prompts)
-        if wanted:
-            check_prompts([ObjectPrompts(object_id, tuple(wanted))], self.volume)
-        known = self.objects.get(object_id)
-        if known is not None:
-            self._check_free(known, wanted)
-        step = Step("prompt")
-        obj = known or self._new_object(step, object_id)
-        axis = slice_axis_of(wanted)
-        axis = (obj.axis if obj.prompts else self.axis) if axis is None else axis
-        if axis != obj.axis:
-            self.store.clear(step, obj)
-            self.store.set(step, obj, "axis", axis)
-        before, after = _by_slice(obj.prompts, axis), _by_slice(wanted, axis)
-        for index in before.keys() - after.keys():
-            self.store.drop(step, obj, "anchors", index)
-            self.store.drop(step, obj, "results", index)
-        on_slices = SlicePrompts.of(wanted, self.volume, axis)
-        changed = [index for index, given in after.items() if given != before.get(index)]
-        results = [self._answer(step, obj, i, on_slices[i], before.get(i, []), after[i]) for i in changed]
-        if wanted != obj.prompts:
-            self.store.set(step, obj, "prompts", wanted)
-        self.finish(step)
-        return results
+        return answers.answer_prompts(self, object_id, prompts)
 
     def edit_mask(self, object_id: int, axis: int, index: int, mask: SliceMask) -> SliceResult:
         """Take over a mask that a person painted; it counts as a prompt from then on.
@@ -270,22 +246,7 @@ class Session:
         UserInputError
             If the object is finished, the slice is accepted, or the object lies across another axis.
         """
-        obj = self.objects.get(object_id)
-        prompts: list[Prompt] = [] if obj is None else list(obj.prompts)
-        if obj is not None and obj.prompts and obj.axis != axis:
-            raise UserInputError(
-                f"Object {object_id} is segmented on {self.volume.plane_name(obj.axis)} slices; paint it there."
-            )
-        kept = [p for p in prompts if p.slice_index(axis) != index]
-        if mask.n_voxels:
-            plane = self.volume.plane(axis)
-            full = np.zeros([1 if a == axis else n for a, n in enumerate(self.volume.shape)], dtype=bool)
-            plane.take(full, 0)[...] = mask.full(plane.shape)
-            kept.append(MaskPrompt(np.squeeze(full, axis), axis, index))
-        results = self.set_prompts(object_id, kept)
-        empty = SliceMask.of(np.zeros((1, 1), dtype=bool))
-        nothing = SliceResult(object_id, axis, index, empty, SliceScores(float("-inf"), 0.0), prompted=True)
-        return results[-1] if results else nothing
+        return answers.take_painted(self, object_id, axis, index, mask)
 
     def propagate(
         self,
@@ -405,49 +366,10 @@ class Session:
 
     def anchors_of(self, obj: SegmentedObject) -> list[Anchor]:
         """Prompted and accepted slices of an object as the engine knows them."""
-        found = [self._anchor(obj, index) for index in obj.anchors]
-        return [anchor for anchor in found if anchor is not None]
+        return answers.anchors_of(self, obj)
 
-    def _anchor(self, obj: SegmentedObject, index: int) -> Anchor | None:
-        """A prompted or accepted slice as the engine knows it, made from its mask when there is no answer."""
-        anchor = obj.anchors[index]
-        result = obj.results.get(index)
-        if anchor is None and result is not None and result.mask.n_voxels:
-            engine = self.engine(obj.axis)
-            mask = SlicePrompts(np.zeros((0, 2)), np.zeros(0, dtype=bool), mask=result.mask.full(engine.plane.shape))
-            anchor = engine.predict(index, mask)
-            obj.anchors[index] = anchor
-        return anchor
-
-    def _answer(
-        self,
-        step: Step,
-        obj: SegmentedObject,
-        index: int,
-        prompts: SlicePrompts,
-        before: list[Prompt],
-        after: list[Prompt],
-    ) -> SliceResult:
-        # As in SAM 2, a slice that was reached by propagation is answered with the memory of the prompted
-        # ones, and a slice that is prompted for the first time on its own.
-        tracked = index in obj.results and not obj.results[index].prompted
-        others = self.anchors_of(obj) if tracked else []
-        previous = _to_correct(obj, index, before, after)
-        anchor = self.engine(obj.axis).predict(index, prompts, previous=previous, others=others)
-        result = SliceResult(obj.object_id, obj.axis, index, anchor.mask, anchor.scores, prompted=True)
-        self.store.put(step, obj, "anchors", index, anchor)
-        self.store.put(step, obj, "results", index, result)
-        return result
-
-    def _check_free(self, obj: SegmentedObject, wanted: list[Prompt]) -> None:
-        if obj.protected:
-            raise UserInputError(f"Object {obj.object_id} is finished; reopen it before changing it.")
-        before, after = _by_slice(obj.prompts, obj.axis), _by_slice(wanted, obj.axis)
-        for index in sorted(obj.locked):
-            if before.get(index, []) != after.get(index, []):
-                raise UserInputError(f"Slice {index} of object {obj.object_id} is accepted; reopen it to change it.")
-
-    def _new_object(self, step: Step, object_id: int | None = None, name: str = "") -> SegmentedObject:
+    def new_object(self, step: Step, object_id: int | None = None, name: str = "") -> SegmentedObject:
+        """Begin an object as part of a step."""
         if object_id is None:
             object_id = max(self.objects, default=0) + 1
         if object_id in self.objects:
@@ -475,29 +397,3 @@ class Session:
             self.history.add(step)
             for listener in self.on_step:
                 listener(step)
-
-
-def _by_slice(prompts: Iterable[Prompt], axis: int) -> dict[int, list[Prompt]]:
-    """Prompts by slice index, slices in the order of their last prompt."""
-    sorted_out: dict[int, list[Prompt]] = {}
-    for prompt in prompts:
-        index = prompt.slice_index(axis)
-        sorted_out[index] = [*sorted_out.pop(index, []), prompt]
-    return sorted_out
-
-
-def _to_correct(
-    obj: SegmentedObject, index: int, before: list[Prompt], after: list[Prompt]
-) -> Anchor | SliceMask | None:
-    """What the new prompts of a slice correct: its last answer, its propagated mask, or nothing.
-
-    A new box starts afresh, and so do prompts that were moved or taken away.
-    """
-    added = after[len(before) :]
-    if after[: len(before)] != before or any(not isinstance(p, Point) for p in added):
-        return None
-    anchor = obj.anchors.get(index)
-    if anchor is not None:
-        return anchor
-    tracked = obj.results.get(index)
-    return tracked.mask if tracked is not None and tracked.mask.n_voxels else None

@@ -143,7 +143,7 @@ def test_a_lasso_becomes_a_mask_and_a_scribble_becomes_clicks(ball_bench):
 def test_saving_goes_onto_the_files_own_grid(ball_bench, ball_file, tmp_path):
     ball_bench.box(LOW, HIGH)
     target = tmp_path / "ball_labels.nii.gz"
-    ball_bench.controller.save(target)
+    ball_bench.controller.saver.save(target)
     ball_bench.settle()
     assert "Saved ball_labels.nii.gz with 1 object." in ball_bench.controller.status
     saved = nib.load(target)
@@ -155,11 +155,11 @@ def test_an_existing_file_is_replaced_only_when_save_is_pressed_twice(ball_bench
     ball_bench.box(LOW, HIGH)
     target = tmp_path / "precious.nii.gz"
     target.write_bytes(b"precious")
-    ball_bench.controller.save(target)
+    ball_bench.controller.saver.save(target)
     ball_bench.settle()
     assert target.read_bytes() == b"precious"
     assert "again" in ball_bench.controller.status
-    ball_bench.controller.save(target)
+    ball_bench.controller.saver.save(target)
     ball_bench.settle()
     assert nib.load(target).shape == ball_truth().shape
 
@@ -170,10 +170,10 @@ def test_a_plain_array_asks_for_its_file_before_it_is_saved(bench, ball_file, tm
     bench.settle()
     bench.box(LOW, HIGH)
     asked = []
-    bench.controller.save(tmp_path / "out.nii.gz", on_question=asked.append)
+    bench.controller.saver.save(tmp_path / "out.nii.gz", on_question=asked.append)
     bench.settle()
     assert "Choose the image file" in asked[0]
-    bench.controller.save(tmp_path / "out.nii.gz", reference=ball_file)
+    bench.controller.saver.save(tmp_path / "out.nii.gz", reference=ball_file)
     bench.settle()
     assert nib.load(tmp_path / "out.nii.gz").header["sform_code"] == 2
 

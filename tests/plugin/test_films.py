@@ -68,12 +68,12 @@ def test_a_film_is_carried_along_time_and_has_no_millilitres(bench, tmp_path, rg
     (row,) = object_rows(annotation, 1)
     assert size_unit(annotation) == "px"
     assert row.size == (labels == 1).sum()
-    assert bench.controller.suggested_file_name().endswith("_labels.ome.tif")
-    bench.controller.save(tmp_path / "film.nii.gz")
+    assert bench.controller.saver.suggested_file_name().endswith("_labels.ome.tif")
+    bench.controller.saver.save(tmp_path / "film.nii.gz")
     bench.settle()
     assert any("save them as .ome.tif" in w for w in bench.warnings)
     assert not (tmp_path / "film.nii.gz").exists()
-    bench.controller.save(tmp_path / "film.ome.tif")
+    bench.controller.saver.save(tmp_path / "film.ome.tif")
     bench.settle()
     with tifffile.TiffFile(tmp_path / "film.ome.tif") as file:
         assert file.series[0].axes == "TYX"
@@ -142,7 +142,7 @@ def test_a_film_in_a_real_window(make_napari_viewer, tmp_path, qtbot):
     press(viewer, Qt.Key.Key_9)
     assert viewer.dims.order == order
     assert "frame" in panel.status.text()
-    panel.saving.suggest(tmp_path / controller.suggested_file_name())
+    panel.saving.suggest(tmp_path / controller.saver.suggested_file_name())
     QTest.mouseClick(panel.saving.save, LEFT)
     wait_for((tmp_path / "clip_labels.ome.tif").is_file)
     wait_for(lambda: "Saved" in controller.status)

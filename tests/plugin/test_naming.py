@@ -32,7 +32,7 @@ def test_a_name_from_the_list_brings_its_code_into_journal_and_files(ball_bench,
     assert object_rows(ball_bench.controller.annotation, 1)[0].code == "SCT:64033007 Kidney"
     last = next(sessions_folder.glob("*/events.jsonl")).read_text().splitlines()[-1]
     assert {c["field"]: c["value"] for c in json.loads(last)["changes"]}["code"]["value"] == "64033007"
-    ball_bench.controller.save(tmp_path / "out.nii.gz")
+    ball_bench.controller.saver.save(tmp_path / "out.nii.gz")
     ball_bench.settle()
     assert find_terms(tmp_path / "out.nii.gz")[1].code.value == "64033007"
 
@@ -74,7 +74,7 @@ def test_a_list_of_ones_own_names_objects_by_id_with_its_colours(ball_bench, own
 def test_the_colour_of_the_list_is_in_the_saved_table(ball_bench, own_list, tmp_path):
     ball_bench.controller.naming.load(own_list)
     ball_bench.box(LOW, HIGH)
-    ball_bench.controller.save(tmp_path / "out.nii.gz")
+    ball_bench.controller.saver.save(tmp_path / "out.nii.gz")
     ball_bench.settle()
     term = find_terms(tmp_path / "out.nii.gz")[1]
     assert (term.name, term.colour, str(term.code)) == ("target", (255, 0, 128), "99L:T1")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLineEdit
+from qtpy.QtWidgets import QApplication, QLineEdit
 
+from napari_sam2.journal import JournalNote
 from napari_sam2.plugin.keys import ACTIONS, action
 from napari_sam2.plugin.reader import read
 from napari_sam2.plugin.registry import controller_for
+from napari_sam2.plugin.views.wrapped_label import WrappedLabel
 from tests.plugin.conftest import BALL_CENTRE, ball_truth
 from tests.plugin.driving import (
     CONTROL,
@@ -128,6 +133,15 @@ def test_every_button_shows_its_key_and_the_panel_fits_280_pixels(window):
     window.panel.more.expand(animate=False)
     window.controller.slice_range.set(2, 10, 20, 24)
     pump(0.3)
+    # Whatever appears at times, all at once.
+    window.panel.resume.offer(JournalNote(Path("x"), 3, 12, datetime.now(UTC)))
+    window.panel.check.show_figures("Object 1, Dice between planes: sagittal-coronal 0.79, sagittal-axial 0.75.")
+    window.panel.saving.ask("Nothing proves how the scan lies in the patient. Choose the image file.")
+    QApplication.processEvents()
+    assert window.panel.check.isVisible()
+    pump(0.05)
+    for label in window.panel.findChildren(WrappedLabel):
+        assert not label.isVisible() or label.height() >= label.heightForWidth(label.width()), label.text()
     beside = window.panel.verticalScrollBar().sizeHint().width() + 2 * window.panel.frameWidth()
     assert window.panel.widget().minimumSizeHint().width() <= 280 - beside
 

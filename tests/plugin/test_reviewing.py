@@ -208,8 +208,11 @@ def test_an_interrupted_session_is_offered_and_comes_back_whole(carried, ball_fi
         assert np.array_equal(other.labels(), before)
         assert (again.name, again.locked, again.prompts) == (obj.name, obj.locked, obj.prompts)
         assert len(other.controller.annotation.prompts.boxes.data) == 1
+        assert "Resumed with 1 object." in other.controller.status
+        assert other.controller.annotation.slice_on_view() == (2, CENTRE[2])
         other.controller.actions.undo()
         other.settle()
+        assert other.controller.status == "Taken back: accepted slice."
         assert not object_of(other).locked
         other.click(CENTRE + (0, 0, 2))
         assert object_of(other).slices[CENTRE[2] + 2].prompted
@@ -234,7 +237,7 @@ def test_working_on_without_an_answer_keeps_the_earlier_journal_aside(carried, b
 
 
 def test_the_journal_lies_beside_the_saved_labels(carried, tmp_path):
-    carried.controller.save(tmp_path / "out.nii.gz")
+    carried.controller.saver.save(tmp_path / "out.nii.gz")
     carried.settle()
     assert (tmp_path / "out.sam2session" / "events.jsonl").read_text().count("\n") == 2
     assert (tmp_path / "out.json").is_file()

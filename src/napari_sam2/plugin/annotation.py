@@ -66,6 +66,12 @@ class Annotation(Asking["Session", SessionSnapshot]):
     failed = Signal(str)
     """Something did not work; a sentence with the next step."""
 
+    told = Signal(str)
+    """Something was done that is not seen at once; a sentence."""
+
+    resumed = Signal()
+    """Earlier work is back."""
+
     answered = Signal(object)
     """Prompts were answered: the list of SliceResult."""
 
@@ -245,7 +251,12 @@ class Annotation(Asking["Session", SessionSnapshot]):
     def resume(self) -> None:
         """Go on where the journal of an earlier session ended."""
         self.earlier = None
-        self.ask(self.autosave.resume, lambda _: self.restore_prompts())
+
+        def done(_: None) -> None:
+            self.restore_prompts()
+            self.resumed.emit()
+
+        self.ask(self.autosave.resume, done)
 
     def start_afresh(self) -> None:
         """Leave the earlier session alone."""
@@ -254,11 +265,11 @@ class Annotation(Asking["Session", SessionSnapshot]):
 
     def undo(self) -> None:
         """Take back the last action."""
-        self.ask(lambda session: session.undo(), self._show_history)
+        self.ask(lambda session: session.undo(), lambda label: self._show_history("undo", label))
 
     def redo(self) -> None:
         """Do the last undone action again."""
-        self.ask(lambda session: session.redo(), self._show_history)
+        self.ask(lambda session: session.redo(), lambda label: self._show_history("redo", label))
 
     def restore_prompts(self) -> None:
         """Show the session's prompts in the layers, and nothing else."""
@@ -287,5 +298,7 @@ class Annotation(Asking["Session", SessionSnapshot]):
 
         self.ask(answer, self.answered.emit, key=f"prompts of {object_id}")
 
-    def _show_history(self, label: str) -> None:
+    def _show_history(self, way: str, label: str) -> None:
         self.restore_prompts()
+        done = {"undo": "Taken back", "redo": "Done again"}[way]
+        self.told.emit(f"{done}: {label}." if label else f"There is nothing to {way}.")

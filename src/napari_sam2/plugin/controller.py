@@ -5,6 +5,7 @@ It knows no Qt. Panels call its methods and listen to its signals; so do command
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -13,28 +14,24 @@ from psygnal import Signal
 
 from napari_sam2.plugin.actions import Actions
 from napari_sam2.plugin.annotation import Annotation
-from napari_sam2.plugin.autosave import VOLUMES, Autosave
 from napari_sam2.plugin.checking import Checking
-from napari_sam2.plugin.films import is_film
 from napari_sam2.plugin.gestures import GestureTool
 from napari_sam2.plugin.hovering import HoverPreview
 from napari_sam2.plugin.models import ModelChoice, ModelHolder
 from napari_sam2.plugin.naming import Naming
+from napari_sam2.plugin.opening import Opened, open_image
 from napari_sam2.plugin.planes import show_plane
 from napari_sam2.plugin.pointing import Pointing
 from napari_sam2.plugin.propagation import Progress, Propagation
 from napari_sam2.plugin.reviewing import Reviewing
-from napari_sam2.plugin.saving import NeedsReferenceError, save_annotation
+from napari_sam2.plugin.saver import Saver
 from napari_sam2.plugin.settings import Preferences
 from napari_sam2.plugin.slice_range import SliceRange
 from napari_sam2.plugin.slides.desk import GestureRouter, SlideDesk
-from napari_sam2.plugin.volumes import ShownVolume, layer_name_stem, shown_volume
 from napari_sam2.plugin.windowing import AUTO, show_window
-from napari_sam2.window import is_ct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from napari.components import ViewerModel
     from napari.layers import Layer
@@ -93,13 +90,13 @@ class Controller:
         self.current_object = 1
         self.slice_range = SliceRange()
         self.naming = Naming(self)
+        self.saver = Saver(self)
         self.hover.enabled = preferences().preview
         self.status = ""
         self._annotations: dict[Image, Annotation] = {}
         self._opening: Image | None = None
         self._panels = 0
         self._greeted = False
-        self._may_replace: set[Path] = set()
         viewer.layers.events.removed.connect(self._on_removed)
         self.propagation.progressed.connect(self._on_progress)
         self.propagation.finished.connect(self._on_propagated)
@@ -223,50 +220,6 @@ class Controller:
             self.annotation.result.layer.selected_label = object_id
         self.objects_changed.emit()
 
-    # -- saving ---------------------------------------------------------------------------------
-
-    def suggested_file_name(self) -> str:
-        """A name for the label map of the chosen image."""
-        if self.image is None:
-            return "image_labels.nii.gz"
-        ending = ".ome.tif" if is_film(self.image) else ".nii.gz"
-        return f"{layer_name_stem(self.image.name)}_labels{ending}"
-
-    def save(self, path: Path, *, on_question: Callable[[str], None] = lambda _: None, **how: Any) -> None:
-        """Write the label map of the chosen image; `how` as in `saving.save_labels`.
-
-        An existing file is replaced when this session wrote it, or when Save is pressed twice.
-        `on_question` is asked when nothing proves the grid.
-        """
-        annotation = self.annotation
-        if annotation is None:
-            self.say("There is nothing to save yet.")
-            return
-        again = path in self._may_replace
-        if path.exists() and not again:
-            self._may_replace.add(path)
-            self.say(f"{path.name} exists already. Press Save again to replace it, or choose another name.")
-            return
-        shown = annotation.shown
-        self.say(f"Saving {path.name} ...")
-
-        def work(session: Session) -> tuple[str, str]:
-            try:
-                told = save_annotation(session, shown, path, overwrite=again, **how)
-                annotation.autosave.copy_beside(path)
-                return told, ""
-            except NeedsReferenceError as question:
-                return "Not saved yet: one question is open.", str(question)
-
-        def done(answer: tuple[str, str]) -> None:
-            if answer[1]:
-                on_question(answer[1])
-            else:
-                self._may_replace.add(path)
-            self.say(answer[0])
-
-        annotation.ask(work, done)
-
     # -- behind the scenes ----------------------------------------------------------------------
 
     def _open(self, image: Image) -> None:
@@ -276,35 +229,22 @@ class Controller:
 
         terms, set_to = self.naming.by_id, self.preferences()
 
-        def work() -> tuple[ShownVolume, Session, Autosave[Session], bool]:
-            from napari_sam2.session import Session
-
-            shown = shown_volume(image, leading)
-            ct = not shown.volume.is_rgb and is_ct(shown.volume)
-            session = Session(
-                shown.volume,
-                self.models.get(),
-                window=set_to.ct_window if ct else AUTO,
-                overlap=set_to.overlap,
-                feature_budget=round(set_to.feature_gib * 2**30),
-            )
-            session.terms = terms
-            return shown, session, Autosave(session, VOLUMES, set_to.autosave), ct
-
-        def done(answer: tuple[ShownVolume, Session, Autosave[Session], bool]) -> None:
+        def done(opened: Opened) -> None:
             if image is self._opening and image in self.viewer.layers:
                 self._opening = None
-                self._begin(image, *answer)
+                self._begin(image, opened)
 
         def failed(error: BaseException) -> None:
             if image is self._opening:
                 self._opening = None
                 self.forget_image(str(error))
 
-        self.thread.request(work, done, failed, key=(id(self), "open"))
+        work = partial(open_image, image, leading, terms=terms, set_to=set_to)
+        self.thread.request(lambda: work(model=self.models.get()), done, failed, key=(id(self), "open"))
 
-    def _begin(self, image: Image, shown: ShownVolume, session: Session, autosave: Autosave[Session], ct: bool) -> None:
-        annotation = Annotation(self.viewer, image, shown, session, autosave, self.thread, is_ct=ct)
+    def _begin(self, image: Image, opened: Opened) -> None:
+        shown, session = opened.shown, opened.session
+        annotation = Annotation(self.viewer, image, shown, session, opened.autosave, self.thread, is_ct=opened.is_ct)
         if not self._annotations and shown.volume.oriented and self.viewer.dims.ndisplay == 2:
             show_plane(self.viewer, image, shown, shown.volume.plane_name(session.axis))
         self._annotations[image] = annotation
@@ -313,11 +253,12 @@ class Controller:
         annotation.changed.connect(self.objects_changed.emit)
         annotation.failed.connect(self.tell_failure)
         annotation.answered.connect(self._on_answered)
+        annotation.told.connect(self.say)
+        annotation.resumed.connect(self._on_resumed)
         self.select_object(1)
         self.image_changed.emit()
-        for note in (*shown.volume.source.notes, shown.note, autosave.note):
-            if note:
-                self.warned.emit(note)
+        for note in opened.notes:
+            self.warned.emit(note)
         self._say_ready()
         self.pointing.replay()
 
@@ -347,6 +288,18 @@ class Controller:
         """Say what did not work, on the state line and as a notification."""
         self.say(sentence.splitlines()[0])
         self.warned.emit(sentence)
+
+    def _on_resumed(self) -> None:
+        """Go to where the work ended."""
+        annotation = self.annotation
+        if annotation is None or not annotation.snapshot.objects:
+            return
+        last = list(annotation.snapshot.objects.values())[-1]
+        self.select_object(last.object_id)
+        if last.prompts:
+            self.actions.go_to_slice(last.axis, last.prompts[-1].slice_index(last.axis))
+        many = len(annotation.snapshot.objects)
+        self.say(f"Resumed with {many} object{'' if many == 1 else 's'}. Undo goes on where it was.")
 
     def _on_progress(self, progress: Progress) -> None:
         self.progressed.emit(progress)

@@ -64,7 +64,7 @@ ACTIONS: Final = (
     Action("accept_slice", "Accept", "K", "Accept this slice as it is (again: reopen); nothing overwrites it."),
     Action("finish_object", "Done", "Shift+K", "Declare the object finished (again: reopen); nothing changes it."),
     Action("check_planes", "Check planes", "Shift+J", "Carry the object along all three axes; show where they agree."),
-    Action("take_consensus", "Take consensus", "Shift+C", "Replace the checked object by what most planes say."),
+    Action("take_consensus", "Take", "Shift+C", "Replace the checked object by what most planes say."),
     Action("discard_check", "Discard", "Shift+X", "Take the check away and leave the object as it is."),
     Action("toggle_preview", "Preview", "H", "Show under the mouse what a click would give, or stop showing it."),
     Action("undo", "Undo", "Ctrl+Z", "Take back the last action, whatever layer is active."),

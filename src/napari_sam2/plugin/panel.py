@@ -25,6 +25,7 @@ from napari_sam2.plugin.views.resume_box import ResumeBox
 from napari_sam2.plugin.views.run_box import RunBox
 from napari_sam2.plugin.views.save_box import SaveBox
 from napari_sam2.plugin.views.score_strip import ScoreStrip
+from napari_sam2.plugin.views.wrapped_label import WrappedLabel
 from napari_sam2.plugin.volumes import file_behind
 from napari_sam2.plugin.window_choice import WindowChoice
 
@@ -65,8 +66,7 @@ class SegmentPanel(QScrollArea):
         for box in (self.images, self.model, self.window_choice):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(8)
-        self.status = QLabel()
-        self.status.setWordWrap(True)
+        self.status = WrappedLabel()
         self.status.setMinimumHeight(34)
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.resume = ResumeBox()
@@ -277,7 +277,7 @@ class SegmentPanel(QScrollArea):
         if image is not None:
             source = file_behind(image)
             folder = Path("~") if source is None else source.parent
-            self.saving.suggest(folder / self.controller.suggested_file_name())
+            self.saving.suggest(folder / self.controller.saver.suggested_file_name())
 
     def _show_kind(self) -> None:
         """Show what means something for the chosen image; the rest steps aside."""
@@ -339,7 +339,7 @@ class SegmentPanel(QScrollArea):
     def _save(self, path: Path | None = None, **how: Any) -> None:
         self.saving.ask("")
         target = path or self.saving.target
-        self.controller.save(target, on_question=self.saving.ask, **how)
+        self.controller.saver.save(target, on_question=self.saving.ask, **how)
 
     @staticmethod
     def _warn(sentence: str) -> None:

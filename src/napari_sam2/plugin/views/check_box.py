@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_sam2.plugin.views.buttons import action_button
+from napari_sam2.plugin.views.wrapped_label import WrappedLabel
 
 if TYPE_CHECKING:
     from napari_sam2.plugin.actions import Actions
@@ -25,8 +26,7 @@ class CheckBox(QWidget):
 
     def __init__(self, actions: Actions, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.text = QLabel()
-        self.text.setWordWrap(True)
+        self.text = WrappedLabel()
         self.take = action_button("take_consensus", actions.take_consensus)
         self.discard = action_button("discard_check", actions.discard_check)
         buttons = QHBoxLayout()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QIcon
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -49,7 +48,9 @@ class MoreBox(QCollapsible):
     """Offer the bundled names alone."""
 
     def __init__(self, actions: Actions, parent: QWidget | None = None) -> None:
-        super().__init__("", parent, expandedIcon=QIcon(), collapsedIcon=QIcon())
+        # superqt 0.9 takes an empty icon for none under PySide6, and then misses it.
+        super().__init__("", parent, expandedIcon=" ", collapsedIcon=" ")
+        self.toggleButton().setIconSize(QSize(0, 0))
         self.setDuration(0)
         self.layout().setContentsMargins(0, 0, 0, 0)
         self.content().layout().setContentsMargins(0, 0, 0, 0)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
+
+from napari_sam2.plugin.views.wrapped_label import WrappedLabel
 
 if TYPE_CHECKING:
     from napari_sam2.journal import JournalNote
@@ -21,8 +23,7 @@ class ResumeBox(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.text = QLabel()
-        self.text.setWordWrap(True)
+        self.text = WrappedLabel()
         self.resume = QPushButton("Resume")
         self.resume.setToolTip("Bring back every prompt, result and name, with undo.")
         self.decline = QPushButton("Start afresh")
@@ -43,4 +44,4 @@ class ResumeBox(QWidget):
         if note is not None:
             when = note.last.astimezone().strftime("%d %b %H:%M")
             many = "" if note.n_objects == 1 else "s"
-            self.text.setText(f"Earlier work on this image from {when}: {note.n_objects} object{many}.")
+            self.text.setText(f"Earlier work, {when}: {note.n_objects} object{many}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_sam2.plugin.views.buttons import action_button
 from napari_sam2.plugin.views.progress_bar import ProgressBar
@@ -36,16 +36,17 @@ class RunBox(QWidget):
         self.range = QLabel()
         self.range.setToolTip("Runs write these slices only.")
         self.clear_range = action_button("clear_range", actions.clear_range)
-        layout = QGridLayout(self)
+        # Not one grid: a row of which nothing is shown takes the space between the others with it.
+        directions, limits = QHBoxLayout(), QHBoxLayout()
+        for row, pair in ((directions, (self.back, self.forward)), (limits, (self.range, self.clear_range))):
+            for widget in pair:
+                row.addWidget(widget, 1)
+        layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setVerticalSpacing(6)
-        layout.addWidget(self.both, 0, 0, 1, 2)
-        layout.addWidget(self.back, 1, 0)
-        layout.addWidget(self.forward, 1, 1)
-        layout.addWidget(self.bar, 0, 0, 1, 2)
-        layout.addWidget(self.stop, 1, 0, 1, 2)
-        layout.addWidget(self.range, 2, 0)
-        layout.addWidget(self.clear_range, 2, 1)
+        for widget in (self.both, self.bar, self.stop):
+            layout.addWidget(widget)
+        layout.addLayout(directions)
+        layout.addLayout(limits)
         self.show_progress(None)
         self.show_range(None)
 

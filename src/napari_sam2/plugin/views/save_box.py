@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QLineEdit, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QLineEdit, QPushButton, QWidget
+
+from napari_sam2.plugin.views.wrapped_label import WrappedLabel
 
 __all__ = ["SaveBox"]
 
@@ -48,8 +50,7 @@ class SaveBox(QWidget):
         self.browse.setMaximumWidth(32)
         self.save = QPushButton(title)
         self.save.setToolTip(tooltip)
-        self.question = QLabel()
-        self.question.setWordWrap(True)
+        self.question = WrappedLabel()
         self.choose = QPushButton("Choose image file ...")
         self.without = QPushButton("Save without")
         for button in (self.browse, self.save, self.choose, self.without):
