@@ -36,6 +36,13 @@ def test_another_size_shares_weights_and_answers_as_a_network_built_for_it():
     assert torch.allclose(answers[0].logits, answers[1].logits, atol=1e-4)
 
 
+def test_a_model_that_has_been_used_can_take_another_size():
+    model = tiny_model(128)
+    prompts = ViewPrompts(torch.tensor([[60.0, 50.0]]), torch.tensor([True]))
+    model.decode([DecodeRequest(model.encode(torch.rand(1, 1, 128, 128))[0], prompts)])
+    assert model.at_size(160).encode(torch.rand(1, 1, 160, 160))[0][2].shape[-1] == 10
+
+
 def test_sizes_share_the_parameters_of_one_network():
     model = tiny_model(128)
     theirs = {id(p) for p in model.at_size(256).network.parameters()}

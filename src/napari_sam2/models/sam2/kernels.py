@@ -77,6 +77,10 @@ class Linear:
         """The layer's answer (..., out) to (..., in), through one of `ACTIVATIONS`."""
         return self.narrow(x, activation).float()
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Linear:
+        """Itself: it never changes, and packed weights cannot be copied."""
+        return self
+
     def narrow(self, x: Tensor, activation: str = "none") -> Tensor:
         """The same, left in the type that was multiplied in, for another product to follow."""
         if self._packed is None:
