@@ -54,8 +54,8 @@ def walk_slide(pictures: Path, folder: Path) -> None:
         settle()
         parts.saving.path.setText("biopsy.geojson")
         shot = viewer.window.screenshot(canvas_only=False, flash=False)
-        # Tissue does not compress; a palette of 256 colours looks the same at a quarter of the size.
-        Image.fromarray(shot[..., :3]).quantize(256, dither=Image.Dither.NONE).save(
+        # Tissue does not compress; a palette of 256 colours that keeps rare ones looks the same at a fifth of the size.
+        Image.fromarray(shot[..., :3]).quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
             pictures / f"{name}.png", optimize=True
         )
         print(f"{name:22s} {controller.status}")

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.coco import run_lengths, write_coco
-from napari_sam2.io.label_mosaic import write_label_mosaic
+from napari_sam2.io.label_mosaic import write_label_mosaic, write_label_zarr
 from napari_sam2.slides.polygons import mask_to_polygon
 from napari_sam2.slides.regions import ObjectClass, SlideObject
 from napari_sam2.slides.resolution import Mpp
@@ -87,3 +87,30 @@ def test_a_label_mosaic_shows_every_object_at_every_level(tmp_path):
         assert file.pages[0].is_tiled
     assert (half == expected[1::2, 1::2]).mean() > 0.97
     assert half.dtype == np.uint8
+
+
+def test_a_label_zarr_holds_the_same_levels_with_names_and_places(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    mask = blobs(3, (1300, 2100))
+    labels = ndimage.label(mask)[0]
+    objects = [
+        SlideObject(mask_to_polygon(labels == n, tolerance=0), name=f"o{n}", object_class=ObjectClass("A", (n, 0, 9)))
+        for n in (1, 2, 3)
+    ]
+    mpp = Mpp(0.25, 0.5, "given")
+    write_label_mosaic(objects, tmp_path / "l.ome.tif", mask.shape, mpp)
+    write_label_zarr(objects, tmp_path / "l.ome.zarr", mask.shape, mpp)
+    group = zarr.open_group(tmp_path / "l.ome.zarr", mode="r")["labels/segmentation"]
+    with tifffile.TiffFile(tmp_path / "l.ome.tif") as file:
+        for number, level in enumerate(file.series[0].levels):
+            np.testing.assert_array_equal(group[str(number)][:], level.asarray())
+    told = group.attrs["ome"]
+    second = told["multiscales"][0]["datasets"][1]["coordinateTransformations"]
+    assert second[0]["scale"] == [0.5, 1.0]
+    assert second[1]["translation"] == [0.125, 0.25]
+    assert [p["name"] for p in told["image-label"]["properties"]] == ["o1", "o2", "o3"]
+    with pytest.raises(UserInputError, match="exists"):
+        write_label_zarr(objects, tmp_path / "l.ome.zarr", mask.shape, mpp)
+    write_label_zarr(objects[:1], tmp_path / "l.ome.zarr", mask.shape, mpp, overwrite=True)
+    assert zarr.open_group(tmp_path / "l.ome.zarr", mode="r")["labels/segmentation/0"][:].max() == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["l.ome.tif", "l.ome.zarr"]

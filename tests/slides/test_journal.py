@@ -54,6 +54,7 @@ def work(folder):
     session.remove(gland.object_id)
     session.undo()
     session.draw(shapely.box(300, 20, 340, 60))
+    session.remove(session.draw(shapely.box(500, 500, 510, 510)).object_id)
     session.change(other.object_id, locked=True)
     return session
 

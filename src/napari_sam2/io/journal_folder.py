@@ -76,7 +76,11 @@ class JournalFolder:
         if not self._begun:
             self._begin()
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = json.dumps({"t": now, "event": event, **details}, separators=_SEPARATORS)
+        line = (
+            "{"
+            + ",".join(f'"{key}":{_text(value)}' for key, value in {"t": now, "event": event, **details}.items())
+            + "}"
+        )
         with (self.folder / EVENTS).open("a", encoding="utf-8") as file:
             file.write(line + "\n")
             file.flush()
@@ -148,6 +152,13 @@ def is_owned(folder: Path) -> bool:
     import psutil
 
     return bool(psutil.pid_exists(pid))
+
+
+def _text(value: Any) -> str:
+    # One entry at a time: the encoder does not let go of the interpreter, and a window may be waiting for it.
+    if isinstance(value, list):
+        return "[" + ",".join(json.dumps(entry, separators=_SEPARATORS) for entry in value) + "]"
+    return json.dumps(value, separators=_SEPARATORS)
 
 
 def _count_objects(lines: list[dict[str, Any]]) -> int:

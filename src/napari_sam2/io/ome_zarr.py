@@ -6,6 +6,7 @@ into that, so the full affine stands beside it, under ``napari_sam2``; `read_ome
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -20,14 +21,14 @@ from napari_sam2.io.atomic import check_folder
 from napari_sam2.labels import label_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from napari_sam2.structures import Structure
     from napari_sam2.volume import Volume
 
-__all__ = ["read_ome_zarr", "write_ome_zarr"]
+__all__ = ["NAME", "NGFF_VERSION", "fresh_folder", "labels_group", "read_ome_zarr", "write_ome_zarr"]
 
 ENDING: Final = ".ome.zarr"
 NAME: Final = "segmentation"
@@ -71,22 +72,36 @@ def write_ome_zarr(
     """
     zarr = _require_zarr()
     target = Path(path)
-    if not target.name.lower().endswith(ENDING):
-        raise UserInputError(f"{target.name}: OME-Zarr is known by the ending {ENDING}; use such a name.")
     if labels.shape != volume.shape:
         raise GeometryError(f"Labels must have the volume's shape {volume.shape}; got {labels.shape}.")
+    array = np.ascontiguousarray(labels.astype(label_dtype(int(labels.max()))).transpose(2, 1, 0))
+    with fresh_folder(target, overwrite=overwrite) as fresh:
+        group = labels_group(fresh, _attributes(volume, structures))
+        group.create_array("0", data=array, chunks=tuple(min(CHUNK, n) for n in array.shape))
+        if not np.array_equal(zarr.open_array(fresh / "labels" / NAME / "0", mode="r")[:], array):
+            raise OSError("what was read back differs from what was written")
+    return target
+
+
+@contextlib.contextmanager
+def fresh_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give the block a folder to write; afterwards it becomes `target`, in place of an earlier one.
+
+    Raises
+    ------
+    UserInputError
+        If the name does not end in ``.ome.zarr``, or the folder exists.
+    EnvironmentLacksError
+        If it cannot be written.
+    """
+    if not target.name.lower().endswith(ENDING):
+        raise UserInputError(f"{target.name}: OME-Zarr is known by the ending {ENDING}; use such a name.")
     check_folder(target.with_name(f".{target.name}"))
     if os.path.lexists(target) and not (overwrite and target.is_dir()):
         raise UserInputError(f"{target.name} exists already; choose another name or pass --overwrite.")
-    array = np.ascontiguousarray(labels.astype(label_dtype(int(labels.max()))).transpose(2, 1, 0))
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
     try:
-        root = zarr.open_group(scratch / "new", mode="w", zarr_format=3)
-        root.create_group("labels", attributes={"ome": {"version": NGFF_VERSION, "labels": [NAME]}})
-        group = root.create_group(f"labels/{NAME}", attributes=_attributes(volume, structures))
-        group.create_array("0", data=array, chunks=tuple(min(CHUNK, n) for n in array.shape))
-        if not np.array_equal(zarr.open_array(scratch / "new" / "labels" / NAME / "0", mode="r")[:], array):
-            raise OSError("what was read back differs from what was written")
+        yield scratch / "new"
         if target.is_dir():
             target.replace(scratch / "old")
         (scratch / "new").replace(target)
@@ -94,7 +109,13 @@ def write_ome_zarr(
         raise EnvironmentLacksError(f"{target.name} could not be written ({error.strerror or error}).") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return target
+
+
+def labels_group(folder: Path, attributes: dict[str, Any]) -> Any:
+    """Make an OME-Zarr that holds labels only; the zarr group into which their levels go."""
+    root = _require_zarr().open_group(folder, mode="w", zarr_format=3)
+    root.create_group("labels", attributes={"ome": {"version": NGFF_VERSION, "labels": [NAME]}})
+    return root.create_group(f"labels/{NAME}", attributes=attributes)
 
 
 def read_ome_zarr(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArray[Any], dict[int, str]]:

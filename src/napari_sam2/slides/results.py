@@ -23,6 +23,7 @@ FORMATS: Final = {
     ".coco.json": "COCO with run-length masks",
     ".ome.tif": "pyramidal label image",
     ".ome.tiff": "pyramidal label image",
+    ".ome.zarr": "pyramidal label image in chunks",
 }
 
 
@@ -72,8 +73,9 @@ def write_objects(
         from napari_sam2.io.coco import write_coco
 
         return write_coco(objects, path, slide.name, slide.shape, overwrite=overwrite)
-    from napari_sam2.io.label_mosaic import write_label_mosaic
+    from napari_sam2.io.label_mosaic import write_label_mosaic, write_label_zarr
 
     listed = list(objects)
-    write_label_mosaic(listed, path, slide.shape, slide.mpp, overwrite=overwrite)
+    write = write_label_zarr if suffix == ".ome.zarr" else write_label_mosaic
+    write(listed, path, slide.shape, slide.mpp, overwrite=overwrite)
     return len(listed)

@@ -17,7 +17,14 @@ from transformers import (
 
 from napari_sam2.errors import ModelError, UserInputError
 from napari_sam2.models import load_model
-from napari_sam2.models.base import DecodeRequest, ModelCard, ResizableModel, ViewPrompts
+from napari_sam2.models.base import (
+    DecodeRequest,
+    MemoryRef,
+    ModelCard,
+    RememberRequest,
+    ResizableModel,
+    ViewPrompts,
+)
 from napari_sam2.models.edgetam.adapter import EdgeTamModel
 from napari_sam2.models.edgetam.loading import make_config
 from napari_sam2.models.edgetam.repvit import RepVitConfig
@@ -69,6 +76,25 @@ def test_propagation_equals_that_of_transformers(network, prompt, reverse):
     found = engine_logits(model, voxels, {index: ours}, reverse=reverse)
     assert found.keys() == expected.keys()
     assert_equal(found, expected)
+
+
+def test_several_slices_are_remembered_and_answered_as_one_at_a_time():
+    model = EdgeTamModel(small_network(), ModelCard("small", "edgetam"))
+    features = model.encode(torch.rand(3, 1, SIZE, SIZE))
+    prompts = [ViewPrompts(torch.tensor([[x, 90.0]]), torch.tensor([True])) for x in (60.0, 100.0, 140.0)]
+    requests = [DecodeRequest(f, p) for f, p in zip(features, prompts, strict=True)]
+    remembering = [RememberRequest(f, d, prompted=True) for f, d in zip(features, model.decode(requests), strict=True)]
+    together = model.remember(remembering)
+    for one, request in zip(together, remembering, strict=True):
+        alone = model.remember([request])[0]
+        assert torch.allclose(one.features, alone.features, atol=1e-4)
+        assert torch.equal(one.pointer, alone.pointer)
+    following = [
+        DecodeRequest(f, memories=(MemoryRef(memory, -1, prompted=True),))
+        for f, memory in zip(features[::-1], together, strict=True)
+    ]
+    for one, request in zip(model.decode(following), following, strict=True):
+        assert torch.allclose(one.logits, model.decode([request])[0].logits, atol=1e-3)
 
 
 @pytest.fixture(scope="module")

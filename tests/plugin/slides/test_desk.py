@@ -13,7 +13,7 @@ from napari_sam2.plugin.slides.pictures import is_slide, slide_of
 from napari_sam2.plugin.slides.view import view_of
 from napari_sam2.plugin.volumes import METADATA_KEY
 from napari_sam2.slides.automatic import AutomaticRequest
-from napari_sam2.slides.regions import SlideObject
+from napari_sam2.slides.regions import SCORE, SlideObject
 from napari_sam2.slides.resolution import Mpp
 from tests.plugin.slides.conftest import DISCS, SHAPE, corners_of, disc_outline, overlap, world_of
 
@@ -100,27 +100,44 @@ def test_next_object_undo_and_redo_go_through_the_common_actions(desk):
 
 
 def test_the_worst_object_comes_first_and_an_accepted_one_is_not_changed(desk):
-    desk.box(0)
-    desk.act("next_object")
-    desk.box(1)
-    objects = desk.work.snapshot.objects
-    worse = min(objects, key=lambda o: o.score)
-    first_score, second_score = (o.score for o in objects)
-    worse_first = first_score != second_score
+    scored = [
+        SlideObject(shapely.box(c, 100, c + 90, 190), name=name, measurements={SCORE: score})
+        for c, name, score in ((100, "good", 0.9), (400, "bad", 0.2), (700, "fair", 0.5))
+    ]
+    desk.work.ask(lambda session: session.add_objects(scored))
+    desk.bench.settle()
     desk.act("next_doubt")
-    first = desk.work.current
-    if worse_first:
-        assert first == worse.object_id
+    assert desk.work.object.name == "bad"
     centre = desk.viewer.scene.camera.center[-2:]
-    box = desk.work.object.geometry.centroid
-    assert np.allclose(centre, world_of(desk.layer, box.y - 0.5, box.x - 0.5), atol=5)
+    assert np.allclose(centre, world_of(desk.layer, 144.5, 444.5), atol=1)
     desk.act("accept_slice")
-    assert desk.work.snapshot.find(first).locked
     # Accepting goes on to the next one.
-    assert desk.work.current != first
-    desk.work.select(first)
-    desk.click(*DISCS[0][:2])
+    assert desk.work.object.name == "fair"
+    desk.act("next_doubt")
+    assert desk.work.object.name == "good"
+    desk.work.select(scored[1].object_id)
+    assert desk.work.object.locked
+    desk.click(145, 445)
     assert any("locked" in warning for warning in desk.bench.warnings)
+    desk.act("next_doubt")
+    assert desk.work.object.name == "fair"
+
+
+def test_a_click_is_answered_at_the_size_of_what_is_on_the_screen(desk):
+    sides = []
+    for zoom in (4.0, 1.0):
+        desk.viewer.scene.camera.zoom = zoom
+        desk.viewer.scene.camera.center = world_of(desk.layer, *DISCS[2][:2])
+        seen = []
+        desk.work.ask_quietly(lambda session: session.use_model(session.engine.model), lambda _: None)
+        desk.controller.actions.next_object()
+        desk.click(*DISCS[2][:2])
+        desk.work.ask_quietly(lambda session: list(session.engine._engines), seen.append)
+        desk.bench.settle()
+        first = seen[0][0]
+        sides.append(max(first.rows, first.cols) * first.scale)
+    # The shorter side of the canvas, 600 pixels, is 600 and 2,400 pixels of the slide; crops are powers of two.
+    assert sides == [1024, max(SHAPE)]
 
 
 def test_vertices_moved_by_hand_are_an_edit_that_can_be_undone(desk):

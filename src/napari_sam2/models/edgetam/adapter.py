@@ -54,8 +54,8 @@ class EdgeTamModel(VideoModel):
 
     def _as_tokens(self, features: Tensor) -> Tensor:
         position = super()._memory_position().T.reshape(1, -1, *self._grid)
-        tokens: Tensor = self.network.spatial_perceiver(features, position.repeat(len(features), 1, 1, 1))[0]
-        return tokens
+        # transformers 5.23 cannot take several at a time: it views its latents in a way that only one allows.
+        return torch.cat([self.network.spatial_perceiver(one[None], position)[0] for one in features])
 
 
 class _Encoder:

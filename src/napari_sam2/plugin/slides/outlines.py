@@ -33,7 +33,8 @@ MOST: Final = 250
 """Objects drawn at once; with 300 shapes in a layer one more costs napari 35 ms."""
 
 AT_ONCE: Final = 8
-"""Objects drawn before the event loop gets its turn."""
+VERTICES_AT_ONCE: Final = 4000
+"""Objects, and vertices of them, drawn before the event loop gets its turn."""
 
 SMALLEST: Final = 2.0
 """Screen pixels; an object smaller than that is a dot, and is left out."""
@@ -151,7 +152,11 @@ class Outlines:
                 self._remove({object_id})
 
     def _draw_some(self) -> None:
-        now, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+        import shapely
+
+        sizes = np.cumsum([shapely.get_num_coordinates(obj.geometry) for obj in self._waiting[:AT_ONCE]])
+        count = max(1, int(np.searchsorted(sizes, VERTICES_AT_ONCE)))
+        now, self._waiting = self._waiting[:count], self._waiting[count:]
         if now:
             self._add(now)
         if self._waiting:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -17,8 +17,8 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
+from napari_sam2.plugin.views.folded_box import FoldedBox
 from napari_sam2.plugin.views.range_box import RangeBox
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _NAME_FILES: Final = "Lists of names (*.csv *.tsv *.txt *.label);;All files (*)"
 OVERLAP_TITLES: Final = {"first": "first object wins", "last": "last object wins"}
 
 
-class MoreBox(QCollapsible):
+class MoreBox(FoldedBox):
     """Folded until it is opened.
 
     Parameters
@@ -48,14 +48,7 @@ class MoreBox(QCollapsible):
     """Offer the bundled names alone."""
 
     def __init__(self, actions: Actions, parent: QWidget | None = None) -> None:
-        # superqt 0.9 takes an empty icon for none under PySide6, and then misses it.
-        super().__init__("", parent, expandedIcon=" ", collapsedIcon=" ")
-        self.toggleButton().setIconSize(QSize(0, 0))
-        self.setDuration(0)
-        self.layout().setContentsMargins(0, 0, 0, 0)
-        self.content().layout().setContentsMargins(0, 0, 0, 0)
-        # napari paints a checked button in its highlight colour; this one is a headline.
-        self.toggleButton().setStyleSheet("text-align: left; border: none; background: transparent;")
+        super().__init__("More", parent)
         self.range = RangeBox(actions)
         self.overlap = QComboBox()
         self.overlap.setToolTip("Who keeps a voxel that two objects claim. Finished objects always keep theirs.")
@@ -74,9 +67,6 @@ class MoreBox(QCollapsible):
         layout.addLayout(form)
         self.show_names("")
         self.addWidget(inside)
-        # As text, because superqt's own icons keep the colour of the theme in which they were made.
-        self.toggled.connect(lambda open_: self.setText("▾ More" if open_ else "▸ More"))
-        self.setText("▸ More")
         self.collapse(animate=False)
 
     def _names_row(self) -> QHBoxLayout:

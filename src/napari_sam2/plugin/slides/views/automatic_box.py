@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QLineEdit, QPushButton, QWidget
-from superqt import QCollapsible
 
+from napari_sam2.plugin.views.folded_box import FoldedBox
 from napari_sam2.plugin.views.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ _DRAFT: Final = (
 )
 
 
-class AutomaticBox(QCollapsible):
+class AutomaticBox(FoldedBox):
     """Folded until it is opened; buttons become a progress bar with Stop while a run goes on."""
 
     begun = Signal(str, str)
@@ -38,12 +37,7 @@ class AutomaticBox(QCollapsible):
     discarded = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("", parent, expandedIcon=QIcon(), collapsedIcon=QIcon())
-        self.setDuration(0)
-        self.layout().setContentsMargins(0, 0, 0, 0)
-        self.content().layout().setContentsMargins(0, 0, 0, 0)
-        # napari paints a checked button in its highlight colour; this one is a headline.
-        self.toggleButton().setStyleSheet("text-align: left; border: none; background: transparent;")
+        super().__init__("Find objects automatically (draft)", parent)
         self.where = QComboBox()
         self.where.setToolTip(
             "The drawn region: shapes of the active Shapes layer of your own, else the current object's outline."
@@ -80,9 +74,6 @@ class AutomaticBox(QCollapsible):
         self.stop.clicked.connect(self.stopped)
         self.resume.clicked.connect(self.resumed)
         self.discard.clicked.connect(self.discarded)
-        # As text, because superqt's own icons keep the colour of the theme in which they were made.
-        self.toggled.connect(lambda open_: self.setText(f"{'▾' if open_ else '▸'} Find objects automatically (draft)"))
-        self.setText("▸ Find objects automatically (draft)")
         self.collapse(animate=False)
         self._running = False
         self._unfinished = False

@@ -83,7 +83,7 @@ class SlideParts(QObject):
         self.automatic = AutomaticBox()
         self.saving = SaveBox(
             title="Save objects",
-            tooltip="The name decides: .geojson for QuPath, .csv, .coco.json, or .ome.tif (label image).",
+            tooltip="The name decides: .geojson for QuPath, .csv, .coco.json, .ome.tif or .ome.zarr (label image).",
             files=_FILES,
         )
         self.saving.path.setPlaceholderText("objects.geojson")
