@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam2.plugin.early import EarlyGestures
 from napari_sam2.prompts import Box
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Pointing"]
 
 
-class Pointing:
+class Pointing(EarlyGestures):
     """The target of a `GestureTool`.
 
     Parameters
@@ -28,8 +29,8 @@ class Pointing:
     """
 
     def __init__(self, controller: Controller) -> None:
+        super().__init__(lambda: controller.is_opening)
         self._controller = controller
-        self._early: list[Callable[[], None]] = []
 
     def click_at(self, world: Sequence[float], *, positive: bool) -> None:
         """Include or exclude a place of the current object."""
@@ -77,20 +78,6 @@ class Pointing:
         found = self._pointed_at(world)
         if found is not None and annotation.shown.grid.contains(found[0]):
             self._controller.hover.ask(*found)
-
-    def replay(self) -> None:
-        """Do what was pointed at while the volume was being opened."""
-        early, self._early = self._early, []
-        for gesture in early:
-            gesture()
-
-    def forget(self) -> None:
-        """Forget what was pointed at while the volume was being opened."""
-        self._early.clear()
-
-    def _keep(self, gesture: Callable[[], None]) -> None:
-        if self._controller.is_opening:
-            self._early.append(gesture)
 
     def _pointed_at(self, world: Sequence[float]) -> tuple[NDArray[np.float64], int] | None:
         """Voxel coordinates of a place on the slice that is shown, and the slice axis."""

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from napari_sam2.plugin.early import EarlyGestures
 from napari_sam2.slides.layers import shapes_of
 from napari_sam2.slides.prompts import SlideBox, SlidePoint
 from napari_sam2.slides.regions import SlideObject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from napari_sam2.plugin.slides.desk import SlideDesk
@@ -22,7 +23,7 @@ SMALLEST_BOX: Final = 4.0
 """Screen pixels along each side; a smaller box comes from an unsteady hand."""
 
 
-class SlidePointing:
+class SlidePointing(EarlyGestures):
     """The target of a `GestureTool` while a slide is chosen.
 
     Parameters
@@ -32,8 +33,8 @@ class SlidePointing:
     """
 
     def __init__(self, desk: SlideDesk) -> None:
+        super().__init__(lambda: desk.is_opening)
         self._desk = desk
-        self._early: list[Callable[[], None]] = []
         self._generation = 0
         self.n_previews = 0
 
@@ -95,20 +96,6 @@ class SlidePointing:
         work = self._desk.current
         if work is not None:
             work.marks.show_preview((), 1.0)
-
-    def replay(self) -> None:
-        """Do what was pointed at while the slide was being opened."""
-        early, self._early = self._early, []
-        for gesture in early:
-            gesture()
-
-    def forget(self) -> None:
-        """Forget what was pointed at while the slide was being opened."""
-        self._early.clear()
-
-    def _keep(self, gesture: Callable[[], None]) -> None:
-        if self._desk.is_opening:
-            self._early.append(gesture)
 
     def _place(self, world: Sequence[float]) -> tuple[float, float] | None:
         """(row, column) of a world position; None outside the slide."""
