@@ -109,3 +109,21 @@ def test_a_bare_click_is_answered_from_a_view_that_was_tried_when_it_fits_the_ob
         encoded[slack] = engine.features.n_encoded
     tried = len(_click_views(engine, click.points))
     assert encoded == {1.0: tried + 1, 1.6: tried}
+
+
+def test_a_bare_click_on_a_further_slice_is_answered_with_the_memory_of_the_others():
+    model = tiny_model(64)
+    model.view_policy = ViewPolicy(zoom=True, slack=8.0)
+    rng = np.random.default_rng(0)
+    engine = Engine(Volume(rng.random((48, 48, 3), np.float32), np.eye(4), oriented=False), model, Window(0, 1, "x"), 2)
+    click = SlicePrompts(np.array([[20.0, 22.0]]), np.ones(1, bool))
+    everywhere = SliceMask.of(np.pad(np.ones((8, 8), bool), ((16, 24), (18, 22))))
+    engine.mask_of = lambda decoded, view: everywhere  # an object that fits the view it is found in
+    first = engine.predict(0, click)
+    asked = []
+    decode = model.decode
+    model.decode = lambda requests: asked.extend(requests) or decode(requests)
+    engine.predict(1, click)
+    assert not any(request.memories for request in asked)
+    engine.predict(1, click, others=[first])
+    assert asked[-1].memories

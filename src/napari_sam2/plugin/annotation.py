@@ -13,7 +13,6 @@ from weakref import ref
 
 from psygnal import Signal
 
-from napari_sam2.errors import NapariSam2Error
 from napari_sam2.plugin.asking import Asking
 from napari_sam2.plugin.borrowing import Borrowing
 from napari_sam2.plugin.painting import Painting
@@ -62,9 +61,6 @@ class Annotation(Asking["Session", SessionSnapshot]):
 
     changed = Signal()
     """There is a newer snapshot."""
-
-    failed = Signal(str)
-    """Something did not work; a sentence with the next step."""
 
     told = Signal(str)
     """Something was done that is not seen at once; a sentence."""
@@ -277,15 +273,8 @@ class Annotation(Asking["Session", SessionSnapshot]):
         self._masks = {i: [p for p in given if isinstance(p, MaskPrompt)] for i, given in self._sent.items()}
         self.prompts.write(self._sent)
 
-    def fail(self, error: BaseException) -> None:
-        """Say what did not work, and go back to what the session holds."""
-        if self.closed:
-            return
+    def _put_back(self) -> None:
         self.restore_prompts()
-        if isinstance(error, NapariSam2Error):
-            self.failed.emit(str(error))
-            return
-        self.failed.emit(f"Something unexpected happened ({type(error).__name__}: {error}). Your work is kept.")
 
     def _ask_prompts(self, object_id: int, wanted: list[Prompt]) -> None:
         axis = self._first_axis.get(object_id)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from psygnal import Signal
+
+from napari_sam2.errors import NapariSam2Error
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -33,6 +37,9 @@ class Asking(Generic[SessionT, SnapshotT]):
         Who does the work.
     """
 
+    failed = Signal(str)
+    """Something did not work; a sentence with the next step."""
+
     def __init__(self, session: SessionT, thread: InferenceThread) -> None:
         self.snapshot: SnapshotT = session.snapshot()
         self.closed = False
@@ -44,8 +51,18 @@ class Asking(Generic[SessionT, SnapshotT]):
         self.snapshot = snapshot
 
     def fail(self, error: BaseException) -> None:
-        """Say what did not work."""
-        raise error
+        """Say what did not work, and go back to what the session holds."""
+        if self.closed:
+            return
+        self._put_back()
+        if isinstance(error, NapariSam2Error):
+            self.failed.emit(str(error))
+            return
+        self.failed.emit(f"Something unexpected happened ({type(error).__name__}: {error}). Your work is kept.")
+
+    def _put_back(self) -> None:
+        """Show what the session holds instead of what was asked for."""
+        raise NotImplementedError
 
     def ask(
         self,

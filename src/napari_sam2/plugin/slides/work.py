@@ -7,7 +7,6 @@ from weakref import ref
 
 from psygnal import Signal
 
-from napari_sam2.errors import NapariSam2Error
 from napari_sam2.plugin.asking import Asking
 from napari_sam2.plugin.autosave import JournalKind
 from napari_sam2.plugin.slides.marks import Marks
@@ -59,9 +58,6 @@ class SlideWork(Asking[SlideSession, SlideSnapshot]):
 
     changed = Signal()
     """There is a newer snapshot, or another current object."""
-
-    failed = Signal(str)
-    """Something did not work; a sentence with the next step."""
 
     answered = Signal(object)
     """A prompt was answered: the SlideObject."""
@@ -199,15 +195,8 @@ class SlideWork(Asking[SlideSession, SlideSnapshot]):
         self.earlier = None
         self.changed.emit()
 
-    def fail(self, error: BaseException) -> None:
-        """Say what did not work, and show what the session holds."""
-        if self.closed:
-            return
+    def _put_back(self) -> None:
         self.draw()
-        if isinstance(error, NapariSam2Error):
-            self.failed.emit(str(error))
-            return
-        self.failed.emit(f"Something unexpected happened ({type(error).__name__}: {error}). Your work is kept.")
 
     def _on_edited(self, object_id: str, geometry: Any) -> None:
         self.ask(lambda session: session.edit(object_id, geometry))
