@@ -6,12 +6,13 @@ from torch.nn import functional as F  # noqa: N812
 
 from napari_sam2.models.sam2 import kernels
 from napari_sam2.models.sam2.kernels import Linear, attend, attend_each, attend_padded, feed_forward, in_one
+from napari_sam2.models.sam2.precision import half_of
 
 
 @pytest.fixture(params=[True, False], ids=["onednn", "plain"])
 def _with_and_without_onednn(request, monkeypatch):
-    works = kernels._onednn_works() and request.param
-    monkeypatch.setattr(kernels, "_onednn_works", lambda: works)
+    works = kernels._onednn_works(torch.float32) and request.param
+    monkeypatch.setattr(kernels, "_onednn_works", lambda dtype: works and dtype == torch.float32)
 
 
 @pytest.fixture(autouse=True)
@@ -68,9 +69,30 @@ def test_packed_modules_answer_as_before_and_keep_their_parameters():
     assert list(network.state_dict()) == names
 
 
-def test_bfloat16_stays_close_and_gives_back_float32():
+@pytest.fixture
+def _bfloat16():
+    if not kernels._onednn_works(torch.bfloat16):
+        pytest.skip("this processor has no bfloat16 products (AVX-512, AVX-NE-CONVERT or Arm BF16)")
+
+
+@pytest.mark.usefixtures("_bfloat16")
+def test_bfloat16_products_are_narrow_and_stay_close():
+    x, weight, bias = torch.randn(50, 64), torch.randn(32, 64) / 8, torch.randn(32)
+    with torch.inference_mode():
+        assert Linear(weight, bias, torch.bfloat16).narrow(x).dtype == torch.bfloat16
+        assert torch.allclose(Linear(weight, bias, torch.bfloat16)(x), F.linear(x, weight, bias), atol=0.05)
+
+
+@pytest.mark.usefixtures("_with_and_without_onednn")
+def test_bfloat16_asked_of_a_processor_without_it_is_answered_in_float32():
     x, weight, bias = torch.randn(50, 64), torch.randn(32, 64) / 8, torch.randn(32)
     with torch.inference_mode():
         answer = Linear(weight, bias, torch.bfloat16)(x)
-    assert answer.dtype == torch.float32
-    assert torch.allclose(answer, F.linear(x, weight, bias), atol=0.05)
+        scores = attend(x, x, x, 0.1, torch.bfloat16)
+    assert answer.dtype == scores.dtype == torch.float32
+    assert torch.allclose(answer, F.linear(x, weight, bias), atol=1e-5)
+    assert torch.allclose(scores, F.scaled_dot_product_attention(x[None], x[None], x[None], scale=0.1)[0], atol=1e-5)
+
+
+def test_bfloat16_is_chosen_only_where_the_processor_multiplies_in_it():
+    assert (half_of(torch.device("cpu")) == torch.bfloat16) <= kernels._onednn_works(torch.bfloat16)

@@ -63,8 +63,8 @@ class Linear:
     bias : Tensor, (out,), optional
         The bias.
     dtype : torch.dtype
-        In which numbers are multiplied: float32, or bfloat16 where the CPU has it. What comes in and goes
-        out is float32 all the same; sums are kept in float32.
+        In which numbers are multiplied: float32, or bfloat16 where the CPU has it and float32 where it has
+        not. What comes in and goes out is float32 all the same; sums are kept in float32.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype = torch.float32) -> None:
@@ -208,7 +208,7 @@ def pack_linear_modules(network: torch.nn.Module) -> None:
 
 
 def _packed(weight: Tensor, dtype: torch.dtype) -> Tensor | None:
-    if weight.device.type != "cpu" or not _onednn_works():
+    if weight.device.type != "cpu" or not _onednn_works(dtype):
         return None
     packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype).contiguous(), None)
     return packed
@@ -219,21 +219,26 @@ def _pointwise(x: Tensor, packed: Tensor, bias: Tensor | None, activation: str =
     return out
 
 
-@lru_cache(maxsize=1)
-def _onednn_works() -> bool:
-    """Whether this PyTorch has oneDNN's linear operators and they are right.
+@lru_cache
+def _onednn_works(dtype: torch.dtype) -> bool:
+    """Whether this PyTorch and processor have oneDNN's linear operators in a number type, and they are right.
 
     They are what ``torch.compile`` emits on CPUs, yet not public: a missing or changed one costs speed only.
+    bfloat16 needs AVX-512, AVX-NE-CONVERT or Arm's BF16; without them oneDNN raises a RuntimeError.
     """
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
+    tolerance = 1e-4 if dtype == torch.float32 else 0.05
     try:
         x, weight, bias = torch.linspace(-1, 1, 96).view(4, 24), torch.linspace(-2, 2, 192).view(8, 24), torch.ones(8)
         with torch.inference_mode():
-            packed = torch.ops.mkldnn._reorder_linear_weight(weight, None)
-            plain, fused = _pointwise(x, packed, bias), _pointwise(x, packed, bias, "gelu")
+            packed = torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype), None)
+            plain, fused = (_pointwise(x.to(dtype), packed, bias.to(dtype), name).float() for name in ("none", "gelu"))
             expected = x @ weight.T + bias
-        return bool(torch.allclose(plain, expected, atol=1e-4) and torch.allclose(fused, F.gelu(expected), atol=1e-4))
+        return all(
+            torch.allclose(answer, reference, rtol=tolerance, atol=tolerance)
+            for answer, reference in ((plain, expected), (fused, F.gelu(expected)))
+        )
     except (AttributeError, RuntimeError, NotImplementedError, TypeError) as error:
-        _LOG.info("oneDNN's linear operators cannot be used: %s", error)
+        _LOG.info("oneDNN's linear operators cannot be used in %s: %s", dtype, error)
         return False
