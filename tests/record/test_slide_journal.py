@@ -27,7 +27,7 @@ BOX = SlideBox(150, 150, 250, 250)
 ANNOTATE_AND_DIE = """
 import os, signal, sys
 from pathlib import Path
-from tests.slides.test_journal import work
+from tests.record.test_slide_journal import work
 session = work(Path(sys.argv[1]))
 os.kill(os.getpid(), signal.SIGKILL)
 """
