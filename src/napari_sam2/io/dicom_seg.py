@@ -17,7 +17,7 @@ from napari_sam2.errors import GeometryError, ImageFileError, UserInputError
 from napari_sam2.io.atomic import atomic_write
 from napari_sam2.io.dicom import DicomSource
 from napari_sam2.io.dicom_seg_read import correct_slice_distance, read_dicom_seg, require_highdicom
-from napari_sam2.io.dicom_series import quiet
+from napari_sam2.io.dicom_series import quiet, read_dataset
 from napari_sam2.io.lps import lps_from_affine
 from napari_sam2.io.payload import existing_file
 from napari_sam2.terms.structures import UNKNOWN, Structure
@@ -158,12 +158,10 @@ def _numbered(
 
 
 def _source_images(volume: Volume) -> list[Any]:
-    import pydicom
-
     images = []
     for file in dict.fromkeys(s.path for s in volume.source.header.slices):
         existing_file(file)
-        tags = pydicom.dcmread(file, stop_before_pixels=True)
+        tags = read_dataset(file, stop_before_pixels=True)
         if not tags.get("SpecificCharacterSet", "x"):
             del tags.SpecificCharacterSet  # empty, as some exporters leave it, means the default
         _share_groups(tags)

@@ -9,7 +9,7 @@ import numpy as np
 from napari_sam2.core.labels import label_dtype
 from napari_sam2.errors import EnvironmentLacksError, GeometryError, ImageFileError
 from napari_sam2.io.dicom import DicomSource
-from napari_sam2.io.dicom_series import quiet, read_tags
+from napari_sam2.io.dicom_series import quiet, read_dataset, read_tags
 from napari_sam2.io.lattice import onto_grid
 from napari_sam2.io.lps import affine_from_lps, lps_from_affine
 from napari_sam2.io.payload import existing_file
@@ -45,12 +45,10 @@ def read_dicom_seg(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArra
         If highdicom is not installed.
     """
     highdicom = require_highdicom()
-    import pydicom
-
     file = existing_file(path)
     with quiet():
         try:
-            dataset = pydicom.dcmread(file)
+            dataset = read_dataset(file)
             correct_slice_distance(dataset, volume)
             seg = highdicom.seg.Segmentation.from_dataset(dataset, copy=False)
             names = {n: str(seg.get_segment_description(n).segment_label) for n in seg.segment_numbers if n > 0}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.errors import ImageFileError
+from napari_sam2.io.dicom_series import begins_dicom
 from napari_sam2.io.payload import existing_file, is_gzip, peek
 
 if TYPE_CHECKING:
@@ -72,10 +73,12 @@ def _kind_of(file: Path) -> str:
         return "metaimage"
     if name.endswith((".mgh", ".mgz", ".mgh.gz")):
         return "mgh"
-    if first[128:132] == b"DICM":
+    if first[128:132] == b"DICM":  # before pictures: the preamble may hold the beginning of a TIFF file
         return "dicom"
     if not is_gzip(file) and first.startswith(_PICTURES):
         return "picture"
+    if begins_dicom(first):
+        return "dicom"
     raise ImageFileError(f"{file.name} is of a kind that cannot be read; supported are {READABLE}.")
 
 
