@@ -128,8 +128,9 @@ def read_objects(path: str | os.PathLike[str]) -> ReadObjects:
 
 
 def _features(file: Path) -> list[Any]:
+    raw = _bytes(file)
     try:
-        content = json.loads(_bytes(file).decode("utf-8-sig"))
+        content = json.loads(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # ValueError: also bytes that are no text, and endless integers
         reason = str(error) if isinstance(error, json.JSONDecodeError) else "its text or nesting is not JSON's"
         raise ImageFileError(f"{file.name} is not valid JSON: {reason}.") from error
