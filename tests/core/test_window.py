@@ -111,7 +111,9 @@ def images_below_zero():
         "phase in thousandths": rng.integers(-1000, 1001, (30, 30, 10)),
         "difference": rng.normal(0, 150, (30, 30, 10)).round(),
         "wide difference": rng.normal(0, 600, (30, 30, 10)).round(),
-        "a small MR, padded": np.where(np.arange(9000).reshape(30, 30, 10) < 2000, -1000, rng.integers(0, 256, (30, 30, 10))),
+        "a small MR, padded": np.where(
+            np.arange(9000).reshape(30, 30, 10) < 2000, -1000, rng.integers(0, 256, (30, 30, 10))
+        ),
     }
 
 

@@ -88,7 +88,7 @@ def test_two_volumes_in_one_series_are_parted_by_their_tags_and_never_mixed(tmp_
 @pytest.mark.parametrize("order", ["none", "shared"])
 def test_images_at_one_place_that_nothing_tells_apart_are_refused(tmp_path, order):
     two(tmp_path / "mr", lambda ds, volume: None, order=order)
-    with pytest.raises(ImageFileError, match="2 images at each place.*nothing in their tags tells"):
+    with pytest.raises(ImageFileError, match=r"2 images at each place.*nothing in their tags tells"):
         read_volume(tmp_path / "mr", volume_index=0)
 
 

@@ -239,7 +239,13 @@ def test_a_patient_in_another_character_set_stays_readable(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "written"),
-    [("left\\right", "left/right"), ("a\nb\tc", "a b c"), ("x" * 80, "x" * 64), ("\x1b[31m", "[31m"), ("\n", "object 1")],
+    [
+        ("left\\right", "left/right"),
+        ("a\nb\tc", "a b c"),
+        ("x" * 80, "x" * 64),
+        ("\x1b[31m", "[31m"),
+        ("\n", "object 1"),
+    ],
 )
 def test_what_dicom_cannot_hold_in_a_name_is_replaced_and_said(tmp_path, volume, drawn, name, written):
     nibabel.save(nibabel.Nifti1Image((drawn == 5).astype(np.uint8), volume.affine), tmp_path / "l.nii.gz")

@@ -56,9 +56,7 @@ MARKS: Final = (
         "image type {}",
         (("MRImageFrameTypeSequence", "FrameType"), ("CTImageFrameTypeSequence", "FrameType")),
     ),
-    Mark(
-        "ComplexImageComponent", "component {}", (("MRImageFrameTypeSequence", "ComplexImageComponent"),)
-    ),
+    Mark("ComplexImageComponent", "component {}", (("MRImageFrameTypeSequence", "ComplexImageComponent"),)),
     Mark("KVP", "{} kV", (("CTXRayDetailsSequence", "KVP"),)),
     Mark("ConvolutionKernel", "kernel {}", (("CTReconstructionSequence", "ConvolutionKernel"),)),
     Mark("StackID", "stack {}", (("FrameContentSequence", "StackID"),)),

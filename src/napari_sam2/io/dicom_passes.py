@@ -187,7 +187,7 @@ def _key(s: Slice, used: Sequence[str]) -> tuple[Any, ...]:
 
 def _sortable(key: tuple[Any, ...]) -> tuple[tuple[int, Any], ...]:
     """Keys of numbers, texts, tuples and nothing, in one order."""
-    ranked = []
+    ranked: list[tuple[int, Any]] = []
     for value in key:
         if value is None:
             ranked.append((0, 0.0))

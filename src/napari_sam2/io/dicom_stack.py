@@ -1,7 +1,8 @@
 """Putting DICOM slices in order, and refusing stacks that are not one regular grid.
 
 Nothing is resampled or filled in: a missing, doubled or differently turned slice is named and the
-series refused; several volumes in one series are parted by `dicom_passes`. A tilted gantry gives a sheared grid, which is kept as it is.
+series refused; several volumes in one series are parted by `dicom_passes`. A tilted gantry gives a sheared
+grid, which is kept as it is.
 """
 
 from __future__ import annotations
@@ -241,7 +242,8 @@ def _without_place(slices: Sequence[Slice], volume_index: int | None, name: str)
     notes = ["The file does not say where the image lies: left and right are unknown."]
     if one.at_detector:
         notes.append(
-            "The pixel spacing is that at the detector (ImagerPixelSpacing): the patient is smaller by the magnification."
+            "The pixel spacing is that at the detector (ImagerPixelSpacing): what is in the patient is smaller, by the "
+            "magnification."
         )
     if one.spacing is None:
         notes.append("The file states no pixel spacing; 1 mm is assumed.")

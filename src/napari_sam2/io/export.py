@@ -129,8 +129,8 @@ def _notes(ending: str, structures: list[Structure]) -> tuple[str, ...]:
 
     written = segment_labels(structures)
     return tuple(
-        f"The name {s.name!r} is written as {written[s.label_id]!r}: DICOM allows no backslash, no line end and no more "
-        "than 64 characters."
+        f"The name {s.name!r} is written as {written[s.label_id]!r}: DICOM allows no backslash, no line end and "
+        "no more than 64 characters."
         for s in structures
         if written[s.label_id] != s.name
     )

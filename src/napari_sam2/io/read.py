@@ -73,12 +73,12 @@ def _kind_of(file: Path) -> str:
         return "metaimage"
     if name.endswith((".mgh", ".mgz", ".mgh.gz")):
         return "mgh"
-    if first[128:132] == b"DICM":  # before pictures: the preamble may hold the beginning of a TIFF file
+    is_picture = not is_gzip(file) and first.startswith(_PICTURES)
+    # DICOM's prefix counts first: its preamble may hold the beginning of a TIFF file.
+    if begins_dicom(first) and (not is_picture or first[128:132] == b"DICM"):
         return "dicom"
-    if not is_gzip(file) and first.startswith(_PICTURES):
+    if is_picture:
         return "picture"
-    if begins_dicom(first):
-        return "dicom"
     raise ImageFileError(f"{file.name} is of a kind that cannot be read; supported are {READABLE}.")
 
 

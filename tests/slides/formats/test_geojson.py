@@ -237,7 +237,9 @@ def test_a_class_of_a_name_alone_has_the_same_colour_in_every_run():
 
 def test_an_ellipse_is_one_until_its_outline_is_changed(tmp_path):
     ring = [[float(x), float(y)] for x, y in shapely.get_coordinates(shapely.Point(50, 50).buffer(20))]
-    wanted = feature(1, {"type": "Polygon", "coordinates": [ring], "isEllipse": True, "plane": {"c": -1, "z": 2, "t": 0}})
+    wanted = feature(
+        1, {"type": "Polygon", "coordinates": [ring], "isEllipse": True, "plane": {"c": -1, "z": 2, "t": 0}}
+    )
     (obj,) = read_geojson(saved(tmp_path / "a.geojson", wanted))
     assert json.loads(json.dumps(feature_of(obj))) == wanted
     cut = replace(obj, geometry=obj.geometry.intersection(shapely.box(0, 0, 50, 100)))
@@ -264,7 +266,9 @@ def test_bad_features_are_skipped_counted_and_said_and_the_others_read(tmp_path)
 
 
 def test_two_features_with_one_id_are_two_objects_and_said(tmp_path):
-    found = read_objects(saved(tmp_path / "a.geojson", feature(1, name="a"), feature(1, name="b"), feature(1, name="c")))
+    found = read_objects(
+        saved(tmp_path / "a.geojson", feature(1, name="a"), feature(1, name="b"), feature(1, name="c"))
+    )
     assert [obj.name for obj in found.objects] == ["a", "b", "c"]
     assert len({obj.object_id for obj in found.objects}) == 3
     assert found.objects[0].object_id == feature(1)["id"]

@@ -117,7 +117,8 @@ def test_a_label_zarr_holds_the_same_levels_with_names_and_places(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "geometry", [shapely.Polygon(), shapely.box(-50, -20, 10.4, 9.6), shapely.box(200, 200, 210, 210), shapely.Point(3, 3)]
+    "geometry",
+    [shapely.Polygon(), shapely.box(-50, -20, 10.4, 9.6), shapely.box(200, 200, 210, 210), shapely.Point(3, 3)],
 )
 def test_coco_boxes_are_those_of_the_pixels_and_the_file_is_strict_json(tmp_path, geometry):
     obj = SlideObject(geometry, measurements={"SAM2 predicted IoU": float("nan")})

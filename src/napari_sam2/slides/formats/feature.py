@@ -77,7 +77,7 @@ def object_of(feature: Mapping[str, Any]) -> SlideObject:
         name=name if isinstance(name, str) else "",
         object_class=_class(properties.get("classification")),
         colour=_colour(properties.get("color")),
-        locked=properties.get("isLocked") is True,
+        finished=properties.get("isLocked") is True,
         kind=kind if isinstance(kind, str) else "annotation",
         measurements=_measurements(properties.get("measurements")),
         metadata=_metadata(properties.get("metadata")),
@@ -96,7 +96,7 @@ def _properties(obj: SlideObject) -> dict[str, Any]:
     if obj.object_class is not None:
         # QuPath refuses a whole file for one class without a colour.
         properties["classification"] = {"name": obj.object_class.name, "color": list(obj.object_class.colour or ())}
-    if obj.locked:
+    if obj.finished:
         properties["isLocked"] = True
     numbers = {name: value for name, value in obj.measurements.items() if math.isfinite(value)}
     if numbers:
@@ -139,7 +139,7 @@ def _spell(properties: dict[str, Any], obj: SlideObject, spelling: Mapping[str, 
         "name": lambda v: (v if isinstance(v, str) else "") == obj.name,
         "color": lambda v: _colour(v) == obj.colour,
         "classification": lambda v: _class(v) == obj.object_class and (obj.object_class is None or _has_colour(v)),
-        "isLocked": lambda v: (v is True) == obj.locked,
+        "isLocked": lambda v: (v is True) == obj.finished,
         "metadata": lambda v: _metadata(v) == dict(obj.metadata),
     }
     for key, value in spelling.items():

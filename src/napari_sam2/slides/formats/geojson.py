@@ -115,9 +115,8 @@ def read_objects(path: str | os.PathLike[str]) -> ReadObjects:
     notes = []
     if skipped:
         more = f"; and {len(skipped) - _SHOWN} more" if len(skipped) > _SHOWN else ""
-        notes.append(
-            f"{file.name}: {len(skipped)} of {len(features)} features were skipped: {'; '.join(skipped[:_SHOWN])}{more}."
-        )
+        told = "; ".join(skipped[:_SHOWN]) + more
+        notes.append(f"{file.name}: {len(skipped)} of {len(features)} features were skipped: {told}.")
     objects, n_mended = _valid(objects)
     if n_mended:
         notes.append(f"{file.name}: {n_mended} outlines crossed themselves and were made valid.")
