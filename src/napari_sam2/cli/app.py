@@ -85,4 +85,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _register() -> None:
     """Import the commands, each of which adds itself to `app`."""
-    from napari_sam2.cli import demo, doctor, evaluate, export, measure, models, replay, segment, slide, train, window  # noqa: F401
+    from napari_sam2.cli import cohort, demo, doctor, evaluate, export, measure, models, replay, segment, slide, train, window  # noqa: F401
