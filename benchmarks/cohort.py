@@ -28,7 +28,7 @@ POISON, CORRUPT = "case-077", "case-123"
 
 MAIN = "from napari_sam2.cli import main; raise SystemExit(main())"
 
-KILLER = '''
+KILLER = """
 import os, signal, sys, multiprocessing
 
 def _end(event, arguments):
@@ -36,7 +36,7 @@ def _end(event, arguments):
         os.kill(os.getpid(), signal.SIGKILL)
 
 sys.addaudithook(_end)
-'''
+"""
 """Ends any worker that opens the poison case, as a crash in a decoder would; the main process may hash it."""
 
 
@@ -76,7 +76,9 @@ def make(folder: Path, n_cases: int, poison: str = POISON, corrupt: str = CORRUP
         corners = [[int(c) for c in (*section.min(0), k)], [int(c) for c in (*section.max(0), k)]]
         prompts = {"version": 1, "objects": [{"id": 1, "name": names[label], "prompts": [{"box": corners}]}]}
         (folder / "scans" / f"{case}.json").write_text(json.dumps(prompts))
-        rows.append({"case": case, "image": f"scans/{case}.nii.gz", "prompts": f"scans/{case}.json", "group": names[label]})
+        rows.append(
+            {"case": case, "image": f"scans/{case}.nii.gz", "prompts": f"scans/{case}.json", "group": names[label]}
+        )
     manifest = folder / "manifest.csv"
     with manifest.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
@@ -171,7 +173,7 @@ def contents(output: Path) -> dict[str, bytes]:
 
 
 def same(folder: Path, model: str) -> None:
-    """One worker, two workers, two shards, an external scheduler with two workers: equal byte for byte?"""
+    """Compare one worker, two workers, two shards and an external scheduler, byte for byte."""
     manifest = folder / "manifest.csv"
     outputs: dict[str, Path] = {}
     for name in ("one", "two", "shards", "external"):

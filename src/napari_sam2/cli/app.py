@@ -17,6 +17,12 @@ __all__ = ["RESEARCH_USE", "app", "main"]
 
 RESEARCH_USE: Final = "For research use only, not for diagnosis or treatment."
 
+_COMMANDS: Final = (
+    "demo", "segment", "measure", "evaluate", "replay", "export", "cohort", "slide", "train", "window", "models",
+    "doctor",
+)  # fmt: skip
+"""Modules of the commands, in the order of the help."""
+
 EXIT_BUG: Final = 1
 EXIT_INPUT: Final = 2
 EXIT_ENVIRONMENT: Final = 3
@@ -85,4 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _register() -> None:
     """Import the commands, each of which adds itself to `app`."""
-    from napari_sam2.cli import cohort, demo, doctor, evaluate, export, measure, models, replay, segment, slide, train, window  # noqa: F401
+    from importlib import import_module
+
+    for name in _COMMANDS:
+        import_module(f"napari_sam2.cli.{name}")

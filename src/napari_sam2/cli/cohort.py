@@ -65,7 +65,8 @@ def run(
         list[str] | None, typer.Option("--slurm-line", help="A further directive, such as --gres=gpu:1.")
     ] = None,
     shard: Annotated[
-        str, typer.Option("--shard", help="Only part i of n; without --workers also without a scheduler.", metavar="i/n")
+        str,
+        typer.Option("--shard", help="Only part i of n; without --workers also without a scheduler.", metavar="i/n"),
     ] = "",
     retries: Annotated[int, typer.Option("--retries", min=0, help="Further tries of a case that crashes.")] = 1,
     device: Device = "auto",
@@ -174,7 +175,9 @@ def _cases(source: Path, task: str, prompts: Path | None) -> tuple[Any, str]:
 
     if source.is_dir():
         if task not in ("auto", "segment"):
-            raise UserInputError("Of a BIDS dataset, images are segmented from prompts; use a manifest for other tasks.")
+            raise UserInputError(
+                "Of a BIDS dataset, images are segmented from prompts; use a manifest for other tasks."
+            )
         return find_cases(source, prompts), "segment"
     if prompts is not None:
         raise UserInputError("--prompts is for a BIDS dataset; a manifest names prompts in a column.")
@@ -216,3 +219,39 @@ def _slurm(cores: int, memory: str, walltime: str, lines: list[str]) -> SlurmCho
     if not all(part.isdigit() for part in walltime.split(":")):
         raise UserInputError(f"--slurm-time {walltime}: give HH:MM:SS, for example 04:00:00.")
     return SlurmChoice(cores, memory, walltime, tuple(lines))
+
+
+@cohort.command()
+def status(
+    output: Annotated[Path, typer.Argument(help="The folder of a cohort.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> int:
+    """Say how many cases are done, edited by hand, failed and open, and why some failed; exit code 1 if any did.
+
+    napari-sam2 cohort status results
+    """
+    from napari_sam2.cohort.summary import summarise
+
+    summary = summarise(output)
+    states = {state: summary.count(state) for state in ("done", "edited", "failed", "todo")}
+    failures = {case.case: str(case.status["error"]) for case in summary.cases if case.state == "failed"}
+    if as_json:
+        typer.echo(json.dumps({**states, "failures": failures}))
+    else:
+        out = Console(highlight=False, soft_wrap=True)
+        out.print(", ".join(f"{count} {state}" for state, count in states.items()), markup=False)
+        for case, sentence in failures.items():
+            out.print(f"{case}: {sentence}", markup=False)
+    return EXIT_SOME_FAILED if failures else 0
+
+
+@cohort.command()
+def report(output: Annotated[Path, typer.Argument(help="The folder of a cohort.")]) -> None:
+    """Write report.html, which opens in any browser without a network, and cohort.csv.
+
+    napari-sam2 cohort report results
+    """
+    from napari_sam2.cohort.report import write_report
+
+    for path in write_report(output):
+        typer.echo(f"wrote {path}")

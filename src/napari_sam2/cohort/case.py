@@ -93,7 +93,7 @@ def _run_locked(job: CaseJob, threads: int) -> Outcome:
         outputs = {name: sha256_of(job.folder / name) for name in facts.pop("outputs")}
         seconds = time.perf_counter() - started
         write_status(job.folder, _head(job, DONE, seconds) | {"outputs": outputs} | facts)
-    except Exception as error:  # noqa: BLE001 - whatever a case does, the others go on
+    except Exception as error:  # whatever a case does, the others go on
         outcome = _failure(job, error) | {"seconds": round(time.perf_counter() - started, 3)}
         try:
             _write_failure(job, outcome)

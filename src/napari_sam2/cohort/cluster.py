@@ -93,6 +93,7 @@ def local_cluster(workers: int) -> Iterator[Any]:
     threads = max(1, usable_cpus() // workers)
     quiet = {"distributed.admin.log-length": 0, "distributed.scheduler.allowed-failures": 0}
     with (
+        _without_chatter(),
         dask.config.set(quiet),
         distributed.LocalCluster(
             n_workers=workers,
@@ -149,7 +150,7 @@ def running_scheduler(where: str, tls: Tls | None = None) -> Iterator[Any]:
         raise EnvironmentLacksError(
             f"No scheduler answers at {address}; start one with 'dask scheduler --host 127.0.0.1'."
         ) from error
-    with client:
+    with _without_chatter(), client:
         yield client
 
 
@@ -178,7 +179,7 @@ def slurm_cluster(workers: int, choice: SlurmChoice, folder: Path) -> Iterator[A
     _, distributed = _distributed()
     cluster = slurm_jobs(choice, folder)
     try:
-        with cluster, distributed.Client(cluster) as client:
+        with _without_chatter(), cluster, distributed.Client(cluster) as client:
             cluster.scale(jobs=workers)
             yield client
     except FileNotFoundError as error:
@@ -208,6 +209,20 @@ def slurm_jobs(choice: SlurmChoice, folder: Path) -> Any:
         shared_temp_directory=str(folder),
         scheduler_options={"dashboard_address": None},
     )
+
+
+@contextlib.contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Keep tracebacks of lost connections off the screen: what they mean for a case is said in a sentence."""
+    loggers = {logging.getLogger(name) for name in ("asyncio", "distributed")}
+    levels = {logger: logger.level for logger in loggers}
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 def _lifetime(walltime: str) -> list[str]:

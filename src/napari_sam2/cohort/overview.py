@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from napari_sam2.io.atomic import write_bytes
 from napari_sam2.measures.montage import montage
 
@@ -14,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.cohort.cluster import default_workers, local_cluster, running_scheduler, slurm_cluster
@@ -15,7 +14,8 @@ from napari_sam2.errors import EnvironmentLacksError, UserInputError
 from napari_sam2.hashing import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
+    from pathlib import Path
 
     from napari_sam2.cohort.case import Outcome
     from napari_sam2.cohort.cluster import SlurmChoice, Tls
@@ -91,7 +91,7 @@ def run_cohort(
     output: Path,
     settings: CohortSettings,
     *,
-    workers: Workers = Workers(),  # noqa: B008 - frozen
+    workers: Workers = Workers(),
     shard: tuple[int, int] = (1, 1),
     retries: int = 1,
     overwrite: bool = False,
@@ -145,7 +145,7 @@ def run_cohort(
 
 def _outcomes(
     plan: Plan, output: Path, workers: Workers, retries: int, say: Callable[[str], None]
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     _check_device(plan.todo[0].settings, workers)
     if workers.alone:
         yield from run_here(plan.todo, retries=retries)

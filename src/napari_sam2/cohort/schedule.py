@@ -7,6 +7,7 @@ takes its worker with it as often as it may be tried is given up by name; all ot
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import deque
@@ -54,10 +55,6 @@ class _Queue:
 
     def take(self) -> CaseJob:
         return self._todo.popleft()
-
-    def put_back(self, job: CaseJob) -> None:
-        """Return a case that was not begun."""
-        self._todo.appendleft(job)
 
     def settle(self, job: CaseJob, outcome: Outcome | None) -> Outcome | None:
         """What became of a case; None when it will be tried again. No outcome means that its worker died."""
@@ -137,47 +134,78 @@ def run_on_cluster(
     EnvironmentLacksError
         If the scheduler is gone, or no worker comes in time.
     """
-    from distributed import TimeoutError as NothingYet
-    from distributed import wait
-
-    queue = _Queue(jobs, retries)
-    busy: dict[Any, tuple[str, CaseJob]] = {}
-    alone_since: float | None = None
+    floor = _Floor(client, _Queue(jobs, retries), patience)
     try:
-        while queue or busy:
-            live = _live_workers(client)
-            for worker in live - {worker for worker, _ in busy.values()}:
-                if queue:
-                    job = queue.take()
-                    busy[_pinned(client, job, worker)] = worker, job
-            alone_since = None if live else alone_since or time.monotonic()
-            if alone_since is not None and time.monotonic() - alone_since > patience:
-                raise EnvironmentLacksError(
-                    f"There has been no worker for {patience:g} s; start some and run the same command again: what "
-                    "is done is kept."
-                )
-            if busy:
-                try:
-                    wait(list(busy), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED")
-                except NothingYet:
-                    pass
-            else:
-                time.sleep(POLL_SECONDS)
-            for future, (worker, job) in list(busy.items()):
-                # Asked again, since a worker or the whole scheduler may have gone while we waited.
-                if future.status == "pending" and (worker in live or worker in _live_workers(client)):
-                    continue
-                if future.status != "finished":
-                    _live_workers(client)
-                outcome = _outcome_of(future, job)
-                del busy[future]
+        while floor.has_work:
+            floor.hand_out()
+            floor.pause()
+            for job, outcome in floor.collect():
                 if outcome is None:
                     say(f"a worker died while it worked on case {job.case}")
-                settled = queue.settle(job, outcome)
+                settled = floor.queue.settle(job, outcome)
                 if settled is not None:
                     yield settled
     finally:
-        for future in busy:
+        floor.cancel()
+
+
+class _Floor:
+    """The workers of a cluster, and which case each of them has."""
+
+    def __init__(self, client: Any, queue: _Queue, patience: float) -> None:
+        self.queue = queue
+        self._client = client
+        self._patience = patience
+        self._busy: dict[Any, tuple[str, CaseJob]] = {}
+        self._live: set[str] = set()
+        self._alone_since: float | None = None
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self.queue or self._busy)
+
+    def hand_out(self) -> None:
+        """Give every living worker that has no case the next one."""
+        self._live = _live_workers(self._client)
+        for worker in self._live - {worker for worker, _ in self._busy.values()}:
+            if self.queue:
+                job = self.queue.take()
+                self._busy[_pinned(self._client, job, worker)] = worker, job
+        if self._live:
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = time.monotonic()
+        elif time.monotonic() - self._alone_since > self._patience:
+            raise EnvironmentLacksError(
+                f"There has been no worker for {self._patience:g} s; start some and run the same command again: what "
+                "is done is kept."
+            )
+
+    def pause(self) -> None:
+        """Wait until a case is finished, but not for long: a worker may have gone or come."""
+        from distributed import TimeoutError as NothingYet
+        from distributed import wait
+
+        if not self._busy:
+            time.sleep(POLL_SECONDS)
+            return
+        with contextlib.suppress(NothingYet):
+            wait(list(self._busy), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED")
+
+    def collect(self) -> Iterator[tuple[CaseJob, Outcome | None]]:
+        """Cases that are over; without an outcome where the worker died."""
+        for future, (worker, job) in list(self._busy.items()):
+            # Asked again, since a worker or the whole scheduler may have gone while we waited.
+            if future.status == "pending" and (worker in self._live or worker in _live_workers(self._client)):
+                continue
+            if future.status != "finished":
+                _live_workers(self._client)
+            del self._busy[future]
+            yield job, _outcome_of(future, job)
+
+    def cancel(self) -> None:
+        """Take back what is still being worked on."""
+        for future in self._busy:
             future.cancel(force=True)
 
 

@@ -20,7 +20,19 @@ if TYPE_CHECKING:
 
     from napari_sam2.cohort.job import CaseJob, CohortSettings
 
-__all__ = ["DONE", "EDITED", "FAILED", "STATUS", "TODO", "hash_inputs", "read_status", "standing", "write_status"]
+__all__ = [
+    "DONE",
+    "EDITED",
+    "FAILED",
+    "STATUS",
+    "TODO",
+    "hash_inputs",
+    "read_status",
+    "result_standing",
+    "standing",
+    "wanted_inputs",
+    "write_status",
+]
 
 STATUS: Final = "status.json"
 VERSION: Final = 1
@@ -50,13 +62,19 @@ def write_status(folder: Path, facts: dict[str, Any]) -> None:
 def standing(job: CaseJob) -> str:
     """Where a case stands: `DONE`, `TODO`, or `EDITED`."""
     status = read_status(job.folder)
+    state = result_standing(job.folder, status)
+    return TODO if state == DONE and status.get("inputs") != wanted_inputs(job) else state
+
+
+def result_standing(folder: Path, status: dict[str, Any]) -> str:
+    """What a case's results say, whatever its inputs are now: `DONE`, `TODO`, or `EDITED`."""
     if status.get("state") != DONE:
         return TODO
-    outputs = _outputs_now(job.folder, status.get("outputs", {}))
+    outputs = _outputs_now(folder, status.get("outputs", {}))
     changed = {name for name, (was, now) in outputs.items() if was != now}
     if status.get("reviewed") or any(outputs[name][1] for name in changed.intersection(_BY_HAND)):
         return EDITED
-    return TODO if changed or status.get("inputs") != wanted_inputs(job) else DONE
+    return TODO if changed else DONE
 
 
 def wanted_inputs(job: CaseJob) -> dict[str, Any]:

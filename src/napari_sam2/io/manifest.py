@@ -11,7 +11,6 @@ import csv
 import io
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.errors import ManifestError, UserInputError
@@ -22,6 +21,7 @@ from napari_sam2.io.read import check_image
 if TYPE_CHECKING:
     import os
     from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
 
 __all__ = ["CASE_NAME", "ManifestRow", "read_manifest"]
 
@@ -29,7 +29,6 @@ CASE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What a case may be called: it becomes the name of a folder on any system."""
 
 _PATHS: Final = ("image", "prompts", "session", "labels")
-_TEXTS: Final = ("subject", "group", "name")
 _SEPARATORS: Final = ",;\t"
 """Spreadsheets write semicolons where the comma is the decimal sign."""
 
@@ -155,14 +154,23 @@ class _Table:
             self._check_file(line, name, path)
         if len(self._faults) > before:
             return None
-        texts = {name: cell.get(name, "") for name in _TEXTS}
-        others = {name: paths.get(name) for name in _PATHS if name != "image"}
-        return ManifestRow(line, cell["case"], paths["image"], **others, **texts)
+        return ManifestRow(
+            line,
+            cell["case"],
+            paths["image"],
+            prompts=paths.get("prompts"),
+            session=paths.get("session"),
+            labels=paths.get("labels"),
+            subject=cell.get("subject", ""),
+            group=cell.get("group", ""),
+            name=cell.get("name", ""),
+        )
 
     def _check_case(self, line: int, case: str) -> None:
         if not CASE_NAME.fullmatch(case):
             self._fault(
-                line, f"the case {case!r} must be letters, digits, '.', '_' and '-', since it names a folder; rename it."
+                line,
+                f"the case {case!r} must be letters, digits, '.', '_' and '-', since it names a folder; rename it.",
             )
         elif case.casefold() in self._seen:
             self._fault(line, f"the case {case!r} is on line {self._seen[case.casefold()]} already; rename one.")
