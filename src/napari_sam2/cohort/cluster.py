@@ -1,7 +1,7 @@
 """Where the workers are: on this machine, at a running scheduler, or in the queue of a cluster.
 
-Who reaches a scheduler can run code on its workers. One that is started here listens on loopback, without a
-dashboard; one on another host must speak TLS.
+Who reaches a scheduler can run code on its workers. One that is started here listens on loopback, encrypted with keys
+of its own and without a dashboard; one on another host must speak TLS.
 """
 
 from __future__ import annotations
@@ -91,17 +91,22 @@ def local_cluster(workers: int) -> Iterator[Any]:
     """
     dask, distributed = _distributed()
     threads = max(1, usable_cpus() // workers)
-    quiet = {"distributed.admin.log-length": 0, "distributed.scheduler.allowed-failures": 0}
+    # dask opens a web server whatever one says; here it tells whether it lives, and nothing of the cases.
+    pages = {f"distributed.{node}.http.routes": ["distributed.http.health"] for node in ("scheduler", "worker")}
     with (
         _without_chatter(),
-        dask.config.set(quiet),
+        dask.config.set(pages),
         distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=threads,
             processes=True,
             host="127.0.0.1",
+            # Loopback is shared by everybody who is logged in; only this process and its workers have the keys.
+            protocol="tls://",
+            security=_own_keys(distributed),
             dashboard_address=None,
             worker_dashboard_address=None,
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             # Workers that are paused or ended by a limit of dask's would look like crashes of their cases.
             memory_limit=0,
             silence_logs=logging.CRITICAL,
@@ -191,10 +196,8 @@ def slurm_jobs(choice: SlurmChoice, folder: Path) -> Any:
     _, distributed = _distributed()
     try:
         from dask_jobqueue import SLURMCluster
-
-        security = distributed.Security.temporary()
     except ImportError as error:
-        raise EnvironmentLacksError(f"--slurm needs dask-jobqueue and cryptography; run {_INSTALL}.") from error
+        raise EnvironmentLacksError(f"--slurm needs dask-jobqueue; run {_INSTALL}.") from error
     folder.mkdir(parents=True, exist_ok=True)
     return SLURMCluster(
         cores=choice.cores,
@@ -205,7 +208,7 @@ def slurm_jobs(choice: SlurmChoice, folder: Path) -> Any:
         worker_extra_args=_lifetime(choice.walltime),
         log_directory=str(folder),
         protocol="tls://",
-        security=security,
+        security=_own_keys(distributed),
         shared_temp_directory=str(folder),
         scheduler_options={"dashboard_address": None},
     )
@@ -258,6 +261,14 @@ def _check_address(address: str) -> None:
             f"{address} is not on this machine and not encrypted: whoever reaches a scheduler can run code. Use "
             "tls:// with --tls-ca, --tls-cert and --tls-key, or an SSH tunnel to 127.0.0.1."
         )
+
+
+def _own_keys(distributed: Any) -> Any:
+    """Keys and certificates made for this run."""
+    try:
+        return distributed.Security.temporary()
+    except ImportError as error:
+        raise EnvironmentLacksError(f"Workers are encrypted by cryptography, which is missing; run {_INSTALL}.") from error
 
 
 def _distributed() -> Sequence[Any]:
