@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 
+import psutil
 import pytest
 
 from napari_sam2.cli import main
@@ -99,3 +103,24 @@ def test_a_shard_holds_the_same_cases_when_the_manifest_grows():
     assert min(len(part) for part in parts) > 40
     with pytest.raises(UserInputError):
         parse_shard("0/3")
+
+
+def test_a_killed_run_is_finished_by_the_same_command_with_the_same_bytes(manifest, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert run("cohort", "run", manifest, "-o", whole, "--shard", "1/1").returncode == 0
+    command = [sys.executable, "-c", "from napari_sam2.cli import main; main()", "cohort", "run", str(manifest)]
+    process = subprocess.Popen([*command, "-o", str(killed), "--workers", "1"], stderr=subprocess.DEVNULL)
+    try:
+        while not list(killed.glob("*/status.json")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        children = psutil.Process(process.pid).children(recursive=True)
+    finally:
+        process.kill()
+        process.wait()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert alive == []  # the workers end with the process that started them
+    before = {path.parent.name for path in killed.glob("*/status.json")}
+    result = json.loads(run("cohort", "run", manifest, "-o", killed, "--shard", "1/1", "--json").stdout)
+    assert (result["skipped"], result["done"]) == (len(before), 4 - len(before))
+    assert outputs(killed) == outputs(whole)

@@ -116,11 +116,9 @@ def test_an_unforeseen_error_says_where_and_not_what(tmp_path, row, monkeypatch)
 def test_a_case_that_another_process_works_on_is_left_alone_until_that_process_is_gone(tmp_path, row):
     job = job_of(tmp_path, row)
     job.folder.mkdir(parents=True)
-    holder = subprocess.Popen(
-        [sys.executable, "-c", f"from filelock import FileLock; lock = FileLock({str(job.folder / '.lock')!r}); lock.acquire();"
-         "print('held', flush=True); import time; time.sleep(60)"],
-        stdout=subprocess.PIPE,
-    )  # fmt: skip
+    held = f"from filelock import FileLock; lock = FileLock({str(job.folder / '.lock')!r}); lock.acquire()"
+    wait = "print('held', flush=True); import time; time.sleep(60)"
+    holder = subprocess.Popen([sys.executable, "-c", f"{held}; {wait}"], stdout=subprocess.PIPE)
     assert holder.stdout is not None
     holder.stdout.readline()
     assert run_case(job)["state"] == "busy"

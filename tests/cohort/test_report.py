@@ -105,5 +105,5 @@ def test_text_of_the_manifest_cannot_become_markup(tmp_path):
 
 
 def test_a_folder_without_a_cohort_is_refused(tmp_path):
-    with pytest.raises(UserInputError, match="holds no cohort.json"):
+    with pytest.raises(UserInputError, match=r"holds no cohort\.json"):
         write_report(tmp_path)

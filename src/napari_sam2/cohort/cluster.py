@@ -268,7 +268,9 @@ def _own_keys(distributed: Any) -> Any:
     try:
         return distributed.Security.temporary()
     except ImportError as error:
-        raise EnvironmentLacksError(f"Workers are encrypted by cryptography, which is missing; run {_INSTALL}.") from error
+        raise EnvironmentLacksError(
+            f"Workers are encrypted by cryptography, which is missing; run {_INSTALL}."
+        ) from error
 
 
 def _distributed() -> Sequence[Any]:

@@ -18,7 +18,7 @@ from napari_sam2.hashing import sha256_of
 from napari_sam2.io.atomic import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from napari_sam2.io.manifest import ManifestRow
 
@@ -56,6 +56,7 @@ def make_plan(
     settings: CohortSettings,
     *,
     shard: tuple[int, int] = (1, 1),
+    only: Collection[str] | None = None,
     overwrite: bool = False,
 ) -> Plan:
     """Find out what is to be done, and note the cohort in `output`.
@@ -72,6 +73,8 @@ def make_plan(
         What to do with each case.
     shard : tuple of int
         Number and count: ``(2, 5)`` plans the second of five parts.
+    only : collection of str, optional
+        Names of the cases to plan; all by default.
     overwrite : bool
         Plan cases also that a person has edited since.
 
@@ -88,7 +91,7 @@ def make_plan(
     _check_output(output, rows)
     output.mkdir(parents=True, exist_ok=True)
     _note(output, source, rows, settings)
-    mine = [row for row in rows if in_shard(row.case, shard)]
+    mine = [row for row in rows if in_shard(row.case, shard) and (only is None or row.case in only)]
     jobs = [_job(row, output.resolve(), settings) for row in mine]
     with ThreadPoolExecutor(_READERS) as readers:
         jobs = list(readers.map(lambda job: _hashed(job, model), jobs))

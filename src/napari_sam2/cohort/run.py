@@ -14,7 +14,7 @@ from napari_sam2.errors import EnvironmentLacksError, UserInputError
 from napari_sam2.hashing import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Collection, Generator, Sequence
     from pathlib import Path
 
     from napari_sam2.cohort.case import Outcome
@@ -93,6 +93,7 @@ def run_cohort(
     *,
     workers: Workers = Workers(),
     shard: tuple[int, int] = (1, 1),
+    only: Collection[str] | None = None,
     retries: int = 1,
     overwrite: bool = False,
     on_planned: Callable[[Plan], None] = lambda plan: None,
@@ -114,6 +115,8 @@ def run_cohort(
         Who does it.
     shard : tuple of int
         Number and count: ``(2, 5)`` does the second of five parts.
+    only : collection of str, optional
+        Names of the cases to do; all by default.
     retries : int
         How often a case is tried again that took its worker with it, or failed for want of something.
     overwrite : bool
@@ -126,7 +129,7 @@ def run_cohort(
     UserInputError, EnvironmentLacksError, ModelError
         Before anything runs, with one sentence; afterwards only when no case can go on (no worker, disk full).
     """
-    plan = make_plan(source, rows, output, settings, shard=shard, overwrite=overwrite)
+    plan = make_plan(source, rows, output, settings, shard=shard, only=only, overwrite=overwrite)
     on_planned(plan)
     states = Counter(plan.standings.values())
     edited = tuple(case for case, state in plan.standings.items() if state == "edited")

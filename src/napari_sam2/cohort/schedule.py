@@ -84,9 +84,7 @@ def run_here(jobs: Sequence[CaseJob], *, retries: int = 1, threads: int = 0) -> 
         Of each case, as it is settled.
     """
     queue = _Queue(jobs, retries)
-    # A fresh interpreter, so that nothing of this process (a window, threads) is copied into it.
-    context = get_context("spawn")
-    pool = ProcessPoolExecutor(1, mp_context=context)
+    pool = _fresh_process()
     try:
         while queue:
             job = queue.take()
@@ -95,12 +93,30 @@ def run_here(jobs: Sequence[CaseJob], *, retries: int = 1, threads: int = 0) -> 
             except BrokenProcessPool:
                 outcome = None
                 pool.shutdown()
-                pool = ProcessPoolExecutor(1, mp_context=context)
+                pool = _fresh_process()
             settled = queue.settle(job, outcome)
             if settled is not None:
                 yield settled
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _fresh_process() -> ProcessPoolExecutor:
+    """A new interpreter, so that nothing of this process (a window, threads) is copied into it.
+
+    Raises
+    ------
+    EnvironmentLacksError
+        If it does not start, which no case is to blame for.
+    """
+    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+    try:
+        pool.submit(int).result()
+    except BrokenProcessPool as error:
+        raise EnvironmentLacksError(
+            "A further process could not start; in a script, put the call under 'if __name__ == \"__main__\":'."
+        ) from error
+    return pool
 
 
 def run_on_cluster(
