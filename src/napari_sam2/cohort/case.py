@@ -62,6 +62,8 @@ def run_case(job: CaseJob, threads: int = 0) -> Outcome:
             state = standing(job)
             if state == DONE or (state == EDITED and not job.redo):
                 return {"case": job.case, "state": state}
+            if state != EDITED:
+                _clear_session(job)
             return _run_locked(job, threads)
     except Timeout:
         return {"case": job.case, "state": BUSY}
@@ -86,8 +88,6 @@ def _run_locked(job: CaseJob, threads: int) -> Outcome:
     try:
         if hash_inputs(job.image, job.prompts, job.session, job.labels) != _files_of(job):
             raise UserInputError("Its files have changed since the run began; start the same command again.")
-        # What a try that was killed has left; a finished or edited result never comes here.
-        shutil.rmtree(job.folder / SESSION, ignore_errors=True)
         model = _ready_model(job, threads) if job.settings.task in NEEDS_MODEL else None
         facts = do_task(job, model)
         outputs = {name: sha256_of(job.folder / name) for name in facts.pop("outputs")}
@@ -101,6 +101,15 @@ def _run_locked(job: CaseJob, threads: int) -> Outcome:
             logger.warning("The status of case %s could not be written.", job.case)
         return outcome
     return {"case": job.case, "state": DONE, "seconds": round(seconds, 3), "files": sorted(outputs)}
+
+
+def _clear_session(job: CaseJob) -> None:
+    """Remove the session of a try that was killed, or of inputs that have changed; a person's is never in there."""
+    from napari_sam2.record.ownership import is_owned
+
+    if is_owned(job.folder / SESSION):
+        raise Timeout(str(job.folder / SESSION))
+    shutil.rmtree(job.folder / SESSION, ignore_errors=True)
 
 
 def _write_failure(job: CaseJob, outcome: Outcome) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -85,6 +87,8 @@ def _segment(job: CaseJob, volume: Volume, model: SegmentationModel) -> dict[str
         for _ in session.propagate(direction=job.settings.direction):
             pass
     journal.close()
+    if journal.trouble:
+        raise OSError(errno.ENOSPC if journal.trouble == os.strerror(errno.ENOSPC) else errno.EIO, journal.trouble)
     return _saved(job, session, {"direction": job.settings.direction}) | {"identical": None}
 
 
