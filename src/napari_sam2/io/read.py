@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.errors import ImageFileError
+from napari_sam2.io.dicom_series import begins_dicom
 from napari_sam2.io.payload import existing_file, is_gzip, peek
 
 if TYPE_CHECKING:
@@ -84,9 +85,11 @@ def _kind_of(file: Path) -> str:
         return "metaimage"
     if name.endswith((".mgh", ".mgz", ".mgh.gz")):
         return "mgh"
-    if first[128:132] == b"DICM":
+    is_picture = not is_gzip(file) and first.startswith(_PICTURES)
+    # DICOM's prefix counts first: its preamble may hold the beginning of a TIFF file.
+    if begins_dicom(first) and (not is_picture or first[128:132] == b"DICM"):
         return "dicom"
-    if not is_gzip(file) and first.startswith(_PICTURES):
+    if is_picture:
         return "picture"
     raise ImageFileError(f"{file.name} is of a kind that cannot be read; supported are {READABLE}.")
 
