@@ -14,7 +14,7 @@ from napari_sam2.io.payload import existing_file, is_gzip, peek
 if TYPE_CHECKING:
     from napari_sam2.core.volume import Volume
 
-__all__ = ["READABLE", "read_volume"]
+__all__ = ["READABLE", "check_image", "read_volume"]
 
 READABLE: Final = "NIfTI, NRRD, MetaImage, MGH/MGZ, DICOM, PNG, JPEG and TIFF"
 _PICTURES: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -59,6 +59,18 @@ def read_volume(
     choices = {"series": series} if kind == "dicom" else {}
     volume: Volume = read(file, volume_index=volume_index, **choices)
     return volume
+
+
+def check_image(path: str | os.PathLike[str]) -> None:
+    """Refuse what cannot be an image: missing, empty, or of an unknown kind. Its content is not read.
+
+    Raises
+    ------
+    ImageFileError
+        Saying what is wrong.
+    """
+    if not os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, takes names that are too long
+        _kind_of(existing_file(path))
 
 
 def _kind_of(file: Path) -> str:
