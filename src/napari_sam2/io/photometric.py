@@ -76,8 +76,8 @@ class Samples:
         if self.bits == 1 and stored.dtype.kind in "bu":
             stored = (stored != 0).astype(np.uint8) * np.uint8(255 if self.palette is None else 1)
         if self.palette is not None:
-            table = self.palette
-            return table[np.minimum(stored[..., 0], len(table) - 1)]
+            coloured: NDArray[np.uint8] = self.palette[np.minimum(stored[..., 0], len(self.palette) - 1)]
+            return coloured
         alpha = stored[..., -1:] if self.has_alpha else None
         pixels = stored[..., :-1] if self.has_alpha else stored
         if self.kind == "rgb":
@@ -183,4 +183,5 @@ def to_8_bits(colours: NDArray[Any], full: float | None = None) -> NDArray[np.ui
         return colours
     top = colour_range(colours) if full is None else full
     scaled = np.nan_to_num(colours.astype(np.float32) * np.float32(255 / top), nan=0.0, posinf=255.0, neginf=0.0)
-    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    eight: NDArray[np.uint8] = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    return eight

@@ -138,4 +138,6 @@ def _finite_notes(survey: NDArray[Any], name: str) -> tuple[str, ...]:
     if survey.dtype.kind != "f":
         return ()
     count = int(survey.size - np.count_nonzero(np.isfinite(survey)))
-    return (f"{name} holds values that are not numbers or infinite; they are shown as black or white.",) if count else ()
+    return (
+        (f"{name} holds values that are not numbers or infinite; they are shown as black or white.",) if count else ()
+    )

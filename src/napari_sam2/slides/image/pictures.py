@@ -95,7 +95,9 @@ def choose_picture(pictures: list[PictureInFile], wanted: str | int | None, name
     notes = []
     rivals = [p for p in usable if p is not found and math.prod(p.size) >= RIVAL * math.prod(found.size)]
     if rivals and wanted is None:
-        notes.append(f"{name} holds several pictures ({listing}); {found.number} is read, choose another with --image N.")
+        notes.append(
+            f"{name} holds several pictures ({listing}); {found.number} is read, choose another with --image N."
+        )
     if found.planes:
         told = " and ".join(f"{n} along {axis}" for axis, n in found.planes.items())
         notes.append(f"{name} holds several planes ({told}); the first one is read.")
