@@ -4,12 +4,14 @@
 spleen or the aorta, shifted and scaled in intensity, with a prompt file each.
 ``python benchmarks/cohort.py attack FOLDER`` runs them with two workers, kills random workers, and compares what came
 out with what had to come out; ``same FOLDER`` compares one and two workers, two shards and an external scheduler byte
-for byte; ``faults FOLDER`` fills the disk, kills the scheduler, and changes the manifest meanwhile.
+for byte; ``faults FOLDER`` fills the disk, kills the scheduler, and changes the manifest meanwhile; ``overhead FOLDER``
+says what a case costs beyond segmenting.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import json
 import os
@@ -197,6 +199,69 @@ def same(folder: Path, model: str) -> None:
         print(f"one and {name}: {len(differing)} files differ {differing[:5]}")
 
 
+def overhead(folder: Path, n_cases: int = 40) -> None:
+    """What a case costs beyond segmenting: its journal, measurements and picture, and its way through the scheduler."""
+    from napari_sam2.cohort.case import run_case
+    from napari_sam2.cohort.cluster import local_cluster
+    from napari_sam2.cohort.job import CohortSettings
+    from napari_sam2.cohort.plan import make_plan
+    from napari_sam2.cohort.schedule import run_here, run_on_cluster
+    from napari_sam2.io import read_volume
+    from napari_sam2.io.manifest import read_manifest
+    from napari_sam2.io.prompt_file import read_prompt_file
+    from napari_sam2.models import load_model
+    from napari_sam2.record.save import save_session
+    from napari_sam2.session.session import Session
+
+    manifest = folder / "manifest.csv"
+    rows = read_manifest(manifest)[:n_cases]
+    settings = CohortSettings(model="classical")
+
+    def jobs(name: str):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        return make_plan(manifest, rows, folder / name, settings).todo
+
+    model = load_model("classical")
+    plain = folder / "overhead-plain"
+    plain.mkdir(exist_ok=True)
+
+    def segment(row) -> None:
+        scan = read_volume(row.image)
+        session = Session(scan, model)
+        session.set_objects(read_prompt_file(row.prompts, scan))
+        for _ in session.propagate():
+            pass
+        save_session(session, plain / f"{row.case}.nii.gz", overwrite=True)
+
+    segment(rows[0])
+    run_case(jobs("overhead-here")[0])
+    plain_seconds = median_seconds(segment, rows)
+    print(f"segment alone: {plain_seconds:.3f} s per case (median)")
+    with_all = median_seconds(run_case, jobs("overhead-here"))
+    print(f"the case's whole folder, same process: {with_all:.3f} s")
+    for name in ("process", "cluster"):
+        with contextlib.ExitStack() as stack:
+            if name == "cluster":
+                client = stack.enter_context(local_cluster(1))
+                run = run_on_cluster(client, jobs("overhead-cluster"))
+            else:
+                run = run_here(jobs("overhead-process"))
+            next(run)  # it loads the model
+            begun = time.perf_counter()
+            seconds = [outcome["seconds"] for outcome in run]
+            wall = time.perf_counter() - begun
+            print(f"through {name}: {(wall - sum(seconds)) / len(seconds):.3f} s per case between cases")
+
+
+def median_seconds(work, items) -> float:
+    taken = []
+    for item in items:
+        begun = time.perf_counter()
+        work(item)
+        taken.append(time.perf_counter() - begun)
+    return float(np.median(taken))
+
+
 def faults(folder: Path) -> None:
     """Fill the disk, end the scheduler, the run and a worker, change manifest and scan meanwhile; then run again."""
     manifest = folder / "manifest.csv"
@@ -303,7 +368,7 @@ def timed(name: str, processes: list[subprocess.Popen]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("make", "attack", "same", "faults"))
+    parser.add_argument("what", choices=("make", "attack", "same", "faults", "overhead"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--model", default="classical")
@@ -313,6 +378,8 @@ def main() -> None:
         print(make(given.folder, given.cases, corrupt="" if given.healthy else CORRUPT))
     elif given.what == "attack":
         attack(given.folder)
+    elif given.what == "overhead":
+        overhead(given.folder)
     elif given.what == "faults":
         faults(given.folder)
     else:
