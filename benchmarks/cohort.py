@@ -158,14 +158,18 @@ def attack(folder: Path, kills: int = 3, workers: int = 2) -> None:
 
 
 def contents(output: Path) -> dict[str, bytes]:
-    """Every file of a cohort's cases, without what tells when and where: the times, and statuses."""
+    """Every file of a cohort's cases, without what tells when and where: the times, and statuses.
+
+    Scores in a journal are compared to five digits: a network's last digit depends on its number of threads.
+    """
     found = {}
     for path in sorted(output.glob("*/**/*")):
         if not path.is_file() or path.name in (".lock", "status.json"):
             continue
         content = path.read_bytes()
         if path.suffix in (".json", ".jsonl"):
-            lines = [json.loads(content)] if path.suffix == ".json" else [json.loads(x) for x in content.splitlines()]
+            texts = [content] if path.suffix == ".json" else content.splitlines()
+            lines = [json.loads(text, parse_float=lambda number: round(float(number), 5)) for text in texts]
             for line in lines:
                 for key in ("Created", "begun", "t"):
                     line.pop(key, None)
