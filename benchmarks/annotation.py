@@ -181,7 +181,7 @@ def state_of(snapshot):
     return {
         str(obj.object_id): {
             "prompts": [repr(prompt) for prompt in obj.prompts],
-            "told": [obj.name, str(obj.code), sorted(obj.locked), obj.protected],
+            "told": [obj.name, str(obj.code), sorted(obj.accepted), obj.finished],
             "masks": {
                 str(i): zlib.crc32(repr((r.mask.row, r.mask.col, r.mask.crop.tobytes())).encode())
                 for i, r in obj.slices.items()

@@ -110,7 +110,7 @@ def resumed(volume, folder):
 
 
 def mark_of(session):
-    told = [(o.object_id, o.name, len(o.prompts), sorted(o.locked)) for o in session.snapshot().objects.values()]
+    told = [(o.object_id, o.name, len(o.prompts), sorted(o.accepted)) for o in session.snapshot().objects.values()]
     labels = np.ascontiguousarray(session.label_map())
     return hashlib.sha256(repr(told).encode() + labels.tobytes()).hexdigest()[:16]
 

@@ -28,7 +28,7 @@ def annotate(session):
     session.add_prompt(1, Point((24.25, 22, 20), positive=True))
     for _ in session.propagate():
         pass
-    session.lock_slice(1, 22)
+    session.accept_slice(1, 22)
     session.rename(1, 'ball "one"')
     session.describe(1, Term("ball", Code("1234", "Ball", "abnormal", "99LOCAL"), (10, 20, 30)))
     session.terms = {3: Term("box", Code("5", "Box", "structure"))}
@@ -41,7 +41,7 @@ def annotate(session):
     session.edit_mask(3, 2, 5, SliceMask.of(mask))
     session.window = Window(0.0, 300.0, "level/width")
     session.overlap = "last"
-    session.protect(3)
+    session.finish_object(3)
 
 
 def same(first: Session, second: Session) -> bool:
@@ -49,7 +49,7 @@ def same(first: Session, second: Session) -> bool:
     assert list(a.objects) == list(b.objects)
     assert (a.window, a.overlap, a.undo, a.redo) == (b.window, b.overlap, b.undo, b.redo)
     for one, two in zip(a.objects.values(), b.objects.values(), strict=True):
-        assert (one.name, one.axis, one.locked, one.protected) == (two.name, two.axis, two.locked, two.protected)
+        assert (one.name, one.axis, one.accepted, one.finished) == (two.name, two.axis, two.accepted, two.finished)
         assert (one.code, one.colour) == (two.code, two.colour)
         assert one.slices.keys() == two.slices.keys()
         assert all(one.slices[i].mask.same_as(two.slices[i].mask) for i in one.slices)

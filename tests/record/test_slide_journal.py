@@ -55,13 +55,13 @@ def work(folder):
     session.undo()
     session.draw(shapely.box(300, 20, 340, 60))
     session.remove(session.draw(shapely.box(500, 500, 510, 510)).object_id)
-    session.change(other.object_id, locked=True)
+    session.finish_object(other.object_id)
     return session
 
 
 def told(session):
     return [
-        (o.object_id, o.name, o.class_name, o.shown_colour, o.locked, o.geometry.wkb, dict(o.measurements), prompts)
+        (o.object_id, o.name, o.class_name, o.shown_colour, o.finished, o.geometry.wkb, dict(o.measurements), prompts)
         for o, prompts in ((o, session.prompts_of(o.object_id)) for o in session.objects)
     ]
 

@@ -23,7 +23,7 @@ from napari_sam2.errors import UserInputError
 from napari_sam2.io.sidecar import INTENDED_USE, software_versions
 from napari_sam2.models.base import viewing_of
 from napari_sam2.record.journal_folder import HEAD, JournalFolder, JournalNote, journal_lines, look_at
-from napari_sam2.record.scan_codec import change_from_json, change_to_json
+from napari_sam2.record.scan_codec import change_from_json, change_to_json, field_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +108,7 @@ def apply_changes(session: Session, line: dict[str, Any]) -> Step:
     """Put in place what a line of a journal says, without asking the model; the step that it was."""
     step = Step(line["event"], {"joined": True} if line.get("joined") else {})
     for written in line["changes"]:
-        before = session.store.read(written["object"], written["field"], written.get("slice"))
+        before = session.store.read(written["object"], field_of(written), written.get("slice"))
         change = change_from_json(written, before)
         session.store.write(change.object_id, change.field, change.index, change.after)
         step.note(change)

@@ -166,9 +166,14 @@ class SlideWork(Asking[SlideSession, SlideSnapshot]):
             self.ask(lambda session: session.remove(object_id))
 
     def change(self, object_id: str, **fields: Any) -> None:
-        """Change an object's name or lock."""
+        """Change an object's name or class."""
         if self.snapshot.find(object_id) is not None:
             self.ask(lambda session: session.change(object_id, **fields))
+
+    def finish(self, object_id: str, finished: bool) -> None:
+        """Declare an object finished, so that nothing changes it, or reopen it."""
+        if self.snapshot.find(object_id) is not None:
+            self.ask(lambda session: (session.finish_object if finished else session.reopen_object)(object_id))
 
     def stream(
         self,

@@ -160,7 +160,7 @@ class SlideParts(QObject):
         desk = self._desk
         self.table.chosen.connect(desk.actions.go_to)
         self.table.renamed.connect(lambda i, name: self._with_work("change", i, name=name))
-        self.table.accepted.connect(lambda i, on: self._with_work("change", i, locked=on))
+        self.table.finished_changed.connect(lambda i, on: self._with_work("finish", i, on))
         self.classes.chosen.connect(desk.choices.set_class)
         self.classes.coloured.connect(desk.choices.colour_class)
         self.classes.dropped.connect(desk.choices.drop_class)

@@ -97,7 +97,7 @@ def feature_of(obj: SlideObject) -> dict[str, Any]:
         properties["classification"] = {"name": obj.object_class.name}
         if obj.object_class.colour is not None:
             properties["classification"]["color"] = list(obj.object_class.colour)
-    if obj.locked:
+    if obj.finished:
         properties["isLocked"] = True
     numbers = {name: value for name, value in obj.measurements.items() if math.isfinite(value)}
     if numbers:
@@ -136,7 +136,7 @@ def object_of(feature: dict[str, Any]) -> SlideObject:
         name=name if isinstance(name, str) else "",
         object_class=_class(properties.get("classification")),
         colour=_colour(properties.get("color")),
-        locked=properties.get("isLocked") is True,
+        finished=properties.get("isLocked") is True,
         kind=str(properties.get("objectType", foreign["properties"].pop("object_type", "annotation"))),
         measurements=_measurements(properties.get("measurements")),
         metadata={str(k): str(v) for k, v in (properties.get("metadata") or {}).items()},
