@@ -239,7 +239,7 @@ def test_the_table_renames_and_finishes_objects(window):
     table.item(0, 0).setText("ball")
     wait_for(lambda: window.object().name == "ball")
     table.item(0, 4).setCheckState(Qt.CheckState.Checked)
-    wait_for(lambda: window.object().protected)
+    wait_for(lambda: window.object().finished)
     press(window.viewer, Qt.Key.Key_N)
     assert window.controller.current_object == 2
     wait_for(lambda: table.rowCount() == 2)
@@ -253,7 +253,7 @@ def test_a_command_from_the_palette_opens_the_panel_when_it_is_hidden(window):
     pump(0.2)
     assert not window.controller.has_panel
     commands.finish_object(window.viewer)
-    wait_for(lambda: window.object().protected)
+    wait_for(lambda: window.object().finished)
     assert window.controller.has_panel
     assert window.panel.isVisible()
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from napari_sam2.core.volume import Source, Volume
 from napari_sam2.core.window import Window
 from napari_sam2.errors import UserInputError
 from napari_sam2.models.classical import ClassicalModel
-from napari_sam2.record.journal import Journal, look_at, restore
+from napari_sam2.record.journal import Journal, look_at, restore, sessions_of, volume_key
 from napari_sam2.session.session import Session
 from napari_sam2.terms.terminology import Code, Term, find_code
 from tests.phantoms import ball, box_on
@@ -28,7 +30,7 @@ def annotate(session):
     session.add_prompt(1, Point((24.25, 22, 20), positive=True))
     for _ in session.propagate():
         pass
-    session.lock_slice(1, 22)
+    session.accept_slice(1, 22)
     session.rename(1, 'ball "one"')
     session.describe(1, Term("ball", Code("1234", "Ball", "abnormal", "99LOCAL"), (10, 20, 30)))
     session.terms = {3: Term("box", Code("5", "Box", "structure"))}
@@ -41,7 +43,7 @@ def annotate(session):
     session.edit_mask(3, 2, 5, SliceMask.of(mask))
     session.window = Window(0.0, 300.0, "level/width")
     session.overlap = "last"
-    session.protect(3)
+    session.finish_object(3)
 
 
 def same(first: Session, second: Session) -> bool:
@@ -49,7 +51,7 @@ def same(first: Session, second: Session) -> bool:
     assert list(a.objects) == list(b.objects)
     assert (a.window, a.overlap, a.undo, a.redo) == (b.window, b.overlap, b.undo, b.redo)
     for one, two in zip(a.objects.values(), b.objects.values(), strict=True):
-        assert (one.name, one.axis, one.locked, one.protected) == (two.name, two.axis, two.locked, two.protected)
+        assert (one.name, one.axis, one.accepted, one.finished) == (two.name, two.axis, two.accepted, two.finished)
         assert (one.code, one.colour) == (two.code, two.colour)
         assert one.slices.keys() == two.slices.keys()
         assert all(one.slices[i].mask.same_as(two.slices[i].mask) for i in one.slices)
@@ -126,7 +128,7 @@ def test_a_line_torn_by_a_crash_is_left_out_and_cut_off(folder, lost):
     assert same(again, third)
 
 
-def test_an_earlier_journal_is_kept_aside_and_not_overwritten(folder):
+def test_an_earlier_journal_is_kept_under_its_date_and_not_overwritten(folder):
     session = Session(VOLUME, ClassicalModel())
     journal = Journal(session, folder)
     session.add_prompt(1, box_on(INSIDE, 2, 20))
@@ -136,8 +138,12 @@ def test_an_earlier_journal_is_kept_aside_and_not_overwritten(folder):
     other = Journal(fresh, folder)
     fresh.add_prompt(5, box_on(INSIDE, 2, 21))
     other.close()
-    assert look_at(folder.with_name(folder.name + ".old")).n_objects == 1
     assert '"object":5' in (folder / "events.jsonl").read_text()
+    now, earlier = sessions_of(folder.parent)
+    assert now.folder == folder
+    assert re.fullmatch(r"work-\d{4}-\d\d-\d\d-\d{6}\.sam2session", earlier.folder.name)
+    assert earlier.n_objects == earlier.n_actions == 1
+    assert earlier.key == volume_key(VOLUME)
 
 
 def test_two_windows_on_one_scan_write_two_journals(folder):

@@ -30,7 +30,7 @@ def annotated(tmp_path: Path) -> tuple[Session, Path]:
     session.add_prompt(1, Point((15, 14, 13), positive=False))
     list(session.spread(1, 13, slices=range(6, 16)))
     session.rename(1, "ball")
-    session.lock_slice(1, 8)
+    session.accept_slice(1, 8)
     session.terms = {2: Term("patch", None, (1, 2, 3))}
     painted = np.zeros((30, 28), dtype=bool)
     painted[2:6, 2:7] = True

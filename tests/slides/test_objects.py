@@ -46,9 +46,9 @@ def test_the_overlap_rule_says_who_keeps_the_shared_area(rule, areas):
     assert [o.geometry.area for o in regions] == areas
 
 
-def test_a_locked_object_is_neither_cut_nor_changed_nor_removed():
+def test_a_finished_object_is_neither_cut_nor_changed_nor_removed():
     regions = Regions(overlap="last")
-    first = regions.put(SlideObject(LEFT, name="gland", locked=True))
+    first = regions.put(SlideObject(LEFT, name="gland", finished=True))
     second = regions.put(SlideObject(RIGHT))
     assert regions[first.object_id].geometry.area == 100
     assert second.geometry.area == 60
@@ -57,9 +57,9 @@ def test_a_locked_object_is_neither_cut_nor_changed_nor_removed():
         lambda: regions.change(first.object_id, name="other"),
         lambda: regions.put(SlideObject(RIGHT, object_id=first.object_id)),
     ):
-        with pytest.raises(UserInputError, match="gland is locked"):
+        with pytest.raises(UserInputError, match="gland is finished"):
             forbidden()
-    regions.change(first.object_id, locked=False)
+    regions.change(first.object_id, finished=False)
     regions.remove(first.object_id)
 
 

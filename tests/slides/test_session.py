@@ -114,13 +114,13 @@ def test_many_objects_are_one_step(session):
 
 def test_prompts_that_cannot_be_meant_change_nothing(session):
     obj = session.add_prompt(BOX)
-    session.change(obj.object_id, locked=True)
+    session.finish_object(obj.object_id)
     before = session.objects
     with pytest.raises(PromptError, match="outside"):
         session.add_prompt(SlidePoint(900, 0))
     with pytest.raises(PromptError, match="no positive prompt"):
         session.add_prompt(SlidePoint(10, 10, positive=False))
-    with pytest.raises(UserInputError, match="locked"):
+    with pytest.raises(UserInputError, match="finished"):
         session.add_prompt(SlidePoint(200, 200), obj.object_id)
     assert session.objects == before
 

@@ -36,8 +36,8 @@ class Change:
     object_id : int
         Whose value.
     field : str
-        ``"object"``, ``"prompts"``, ``"axis"``, ``"name"``, ``"code"``, ``"colour"``, ``"protected"``,
-        ``"results"``, ``"anchors"`` or ``"locked"``.
+        ``"object"``, ``"prompts"``, ``"axis"``, ``"name"``, ``"code"``, ``"colour"``, ``"finished"``,
+        ``"results"``, ``"anchors"`` or ``"accepted"``.
     index : int, optional
         The slice, for the fields that are kept by slice.
     before, after : Any

@@ -117,7 +117,7 @@ def propagate(
     engine : Engine
         Knows the plane, the model and the features.
     anchors : mapping of int to sequence of Anchor
-        The prompted (or locked) slices of each object.
+        The prompted (or accepted) slices of each object.
     slices : range, optional
         Slices that are wanted; all by default. From an anchor outside, the slices between are computed,
         since memory leads through them, but not yielded.

@@ -166,7 +166,7 @@ class MemoryRef:
         Slice index of the memory minus the index of the slice being decoded, counted along the
         propagation: -1 is the slice just passed.
     prompted : bool
-        True for a slice that a person prompted or locked (a conditioning memory).
+        True for a slice that a person prompted or accepted (a conditioning memory).
     shift : ViewShift
         From a pixel of the current view to the pixel of the memory's view at the same place.
     """

@@ -6,7 +6,7 @@ import base64
 import math
 import zlib
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -19,9 +19,12 @@ from napari_sam2.terms.terminology import Code
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["change_from_json", "change_to_json"]
+__all__ = ["change_from_json", "change_to_json", "field_of"]
 
 Json = dict[str, Any]
+
+_EARLIER_FIELDS: Final = {"locked": "accepted", "protected": "finished"}
+"""Names of fields in journals of version 0.1.0."""
 
 
 def change_to_json(change: Change) -> Json:
@@ -38,9 +41,15 @@ def change_to_json(change: Change) -> Json:
 
 def change_from_json(written: Json, before: Any) -> Change:
     """The change again; `before` is what is there now."""
-    field, index = written["field"], written.get("slice")
+    field, index = field_of(written), written.get("slice")
     after = MISSING if written.get("gone") else _value_from_json(written, before)
     return Change(written["object"], field, index, before, after)
+
+
+def field_of(written: Json) -> str:
+    """The field that a written change is of, also in a journal of version 0.1.0."""
+    field: str = written["field"]
+    return _EARLIER_FIELDS.get(field, field)
 
 
 def _value_to_json(field: str, value: Any) -> Any:

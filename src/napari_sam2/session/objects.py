@@ -40,9 +40,9 @@ class SegmentedObject:
         By slice index.
     anchors : dict of int to Anchor or None
         Prompted and accepted slices, answered; None where the answer is to be made from the mask.
-    locked : dict of int to bool
+    accepted : dict of int to bool
         Slices that a person has accepted.
-    protected : bool
+    finished : bool
         Whether the whole object is finished.
     """
 
@@ -52,14 +52,14 @@ class SegmentedObject:
     axis: int = 2
     results: dict[int, SliceResult] = field(default_factory=dict)
     anchors: dict[int, Anchor | None] = field(default_factory=dict)
-    locked: dict[int, bool] = field(default_factory=dict)
-    protected: bool = False
+    accepted: dict[int, bool] = field(default_factory=dict)
+    finished: bool = False
     code: Code | None = None
     colour: tuple[int, int, int] | None = None
 
     def is_fixed(self, index: int) -> bool:
         """Whether propagation must leave a slice alone."""
-        return self.protected or index in self.anchors or index in self.locked
+        return self.finished or index in self.anchors or index in self.accepted
 
     def snapshot(self) -> ObjectSnapshot:
         """The object as it is now, frozen."""
@@ -69,8 +69,8 @@ class SegmentedObject:
             axis=self.axis,
             prompts=tuple(self.prompts),
             results=MappingProxyType(dict(self.results)),
-            locked=frozenset(self.locked),
-            protected=self.protected,
+            accepted=frozenset(self.accepted),
+            finished=self.finished,
             code=self.code,
             colour=self.colour,
         )
@@ -111,7 +111,7 @@ class ObjectStore:
 
     def clear(self, step: Step, obj: SegmentedObject) -> None:
         """Forget prompts, masks and acceptances of an object."""
-        for name in ("results", "anchors", "locked"):
+        for name in ("results", "anchors", "accepted"):
             for index in list(getattr(obj, name)):
                 self.drop(step, obj, name, index)
         self.set(step, obj, "prompts", [])

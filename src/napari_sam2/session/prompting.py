@@ -117,10 +117,10 @@ def _answer(
 
 
 def _check_free(obj: SegmentedObject, wanted: list[Prompt]) -> None:
-    if obj.protected:
+    if obj.finished:
         raise UserInputError(f"Object {obj.object_id} is finished; reopen it before changing it.")
     before, after = _by_slice(obj.prompts, obj.axis), _by_slice(wanted, obj.axis)
-    for index in sorted(obj.locked):
+    for index in sorted(obj.accepted):
         if before.get(index, []) != after.get(index, []):
             raise UserInputError(f"Slice {index} of object {obj.object_id} is accepted; reopen it to change it.")
 

@@ -58,7 +58,7 @@ def spread_correction(
 ) -> Iterator[SliceResult]:
     """See `Session.spread`."""
     obj = session.objects[object_id]
-    if index not in obj.anchors or obj.protected:
+    if index not in obj.anchors or obj.finished:
         return
     wanted = None if slices is None else [slices.start, slices.stop]
     step = Step("correction", {"objects": [object_id], "joined": True, "slice": index, "range": wanted})

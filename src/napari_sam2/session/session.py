@@ -158,22 +158,26 @@ class Session:
         """Give an object the name of a term, with its code, and with its colour where it has one."""
         self._set_attributes("name", object_id, name=term.name, code=term.code, colour=term.colour)
 
-    def protect(self, object_id: int, protected: bool = True) -> None:
-        """Declare an object finished (or not): its masks do not change and no other object takes its voxels."""
-        self._set_attributes("finished object", object_id, protected=protected)
+    def finish_object(self, object_id: int) -> None:
+        """Declare an object finished: its masks do not change and no other object takes its voxels."""
+        self._set_attributes("finished object", object_id, finished=True)
 
-    def lock_slice(self, object_id: int, index: int) -> None:
+    def reopen_object(self, object_id: int) -> None:
+        """Let a finished object be changed again."""
+        self._set_attributes("finished object", object_id, finished=False)
+
+    def accept_slice(self, object_id: int, index: int) -> None:
         """Accept a mask as it is: nothing overwrites it, and propagation starts from it."""
         obj, step = self.objects[object_id], Step("accepted slice")
-        self.store.put(step, obj, "locked", index, True)
+        self.store.put(step, obj, "accepted", index, True)
         if index in obj.results and obj.results[index].mask.n_voxels and index not in obj.anchors:
             self.store.put(step, obj, "anchors", index, None)
         self.finish(step)
 
-    def unlock_slice(self, object_id: int, index: int) -> None:
+    def reopen_slice(self, object_id: int, index: int) -> None:
         """Take back the acceptance of a slice."""
         obj, step = self.objects[object_id], Step("reopened slice")
-        self.store.drop(step, obj, "locked", index)
+        self.store.drop(step, obj, "accepted", index)
         if all(prompt.slice_index(obj.axis) != index for prompt in obj.prompts):
             self.store.drop(step, obj, "anchors", index)
         self.finish(step)
@@ -328,6 +332,11 @@ class Session:
         masks = [obj.snapshot().masks for obj in self.objects.values()]
         return compose(self.volume, masks, self.overlap)
 
+    def reset(self) -> None:
+        """Forget all objects and the history, as before the first action; nobody is told."""
+        self.store = ObjectStore()
+        self.history = History(self.store.read, self.store.write)
+
     def snapshot(self) -> SessionSnapshot:
         """Everything there is to show, frozen."""
         return SessionSnapshot(
@@ -357,10 +366,10 @@ class Session:
     def chosen(self, object_ids: Iterable[int] | None) -> list[SegmentedObject]:
         """The objects of these ids; without ids, all that are not finished."""
         if object_ids is None:
-            return [obj for obj in self.objects.values() if not obj.protected]
+            return [obj for obj in self.objects.values() if not obj.finished]
         chosen = [self.objects[i] for i in object_ids]
         for obj in chosen:
-            if obj.protected:
+            if obj.finished:
                 raise UserInputError(f"Object {obj.object_id} is finished; reopen it before propagating.")
         return chosen
 

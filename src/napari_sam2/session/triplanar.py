@@ -144,7 +144,7 @@ def accept_consensus(session: Session, check: TriplanarCheck) -> int:
     obj = session.objects.get(check.object_id)
     if obj is None or obj.axis != check.axis or not _same(obj, check.masks):
         raise UserInputError(f"Object {check.object_id} has changed since it was checked; check it again.")
-    if obj.protected:
+    if obj.finished:
         raise UserInputError(f"Object {check.object_id} is finished; reopen it before changing it.")
     step = Step("consensus", {"objects": [check.object_id]})
     agreement, empty = check.agreement(), SliceMask.of(np.zeros((1, 1), dtype=bool))

@@ -8,6 +8,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.errors import UserInputError
+from napari_sam2.slides.class_colours import class_colour
+from napari_sam2.slides.polygons import areas_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -55,11 +57,15 @@ class ObjectClass:
     name : str
         Such as ``"Tumor"``; derived classes are joined by ``": "`` as in QuPath.
     colour : tuple of int, optional
-        Red, green, blue, 0 to 255.
+        Red, green, blue, 0 to 255; by default that of `class_colour`, so that no class is without one.
     """
 
     name: str
     colour: Colour | None = None
+
+    def __post_init__(self) -> None:
+        if self.colour is None:
+            object.__setattr__(self, "colour", class_colour(self.name))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,8 +84,8 @@ class SlideObject:
         What it is.
     colour : tuple of int, optional
         Its own colour; the class's counts otherwise.
-    locked : bool
-        A locked object is neither changed nor cut by others.
+    finished : bool
+        A finished object is neither changed nor cut by others.
     kind : str
         QuPath's object type: ``"annotation"``, ``"detection"``, ...
     measurements : mapping of str to float
@@ -87,8 +93,7 @@ class SlideObject:
     metadata : mapping of str to str
         Text, for example the model's name.
     foreign : mapping of str to mapping
-        Members of a GeoJSON feature that this program does not use, under ``"feature"``,
-        ``"geometry"`` and ``"properties"``; they are written back as they came.
+        What `napari_sam2.slides.formats.feature` keeps of a GeoJSON feature to write it back as it came.
     """
 
     geometry: Any
@@ -96,7 +101,7 @@ class SlideObject:
     name: str = ""
     object_class: ObjectClass | None = None
     colour: Colour | None = None
-    locked: bool = False
+    finished: bool = False
     kind: str = "annotation"
     measurements: Mapping[str, float] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -197,11 +202,11 @@ class Regions:
         Raises
         ------
         UserInputError
-            If the object with its id is locked.
+            If the object with its id is finished.
         """
         before = self.objects
         if obj.object_id in self:
-            self._refuse_locked(obj.object_id)
+            self._refuse_finished(obj.object_id)
             objects = [obj if o.object_id == obj.object_id else o for o in before]
         else:
             objects = [*before, obj]
@@ -214,12 +219,12 @@ class Regions:
         Raises
         ------
         UserInputError
-            If one of them is locked here.
+            If one of them is finished here.
         """
         fresh = {obj.object_id: obj for obj in objects}
         for obj in self.objects:
             if obj.object_id in fresh:
-                self._refuse_locked(obj.object_id)
+                self._refuse_finished(obj.object_id)
         kept = [fresh.pop(obj.object_id, obj) for obj in self.objects]
         self._record((*kept, *fresh.values()))
 
@@ -237,23 +242,23 @@ class Regions:
         self._states = [tuple(made[obj] for obj in state) for state in self._states]
 
     def change(self, object_id: str, **fields: Any) -> SlideObject:
-        """Change the name, class, colour or lock of an object; see `SlideObject`.
+        """Change the name, class, colour or state of an object; see `SlideObject`.
 
         Raises
         ------
         UserInputError
-            If there is no such object, or it is locked and `fields` does not unlock it.
+            If there is no such object, or it is finished and `fields` does not reopen it.
         """
         old = self[object_id]
-        if fields.get("locked") is not False:
-            self._refuse_locked(object_id)
+        if fields.get("finished") is not False:
+            self._refuse_finished(object_id)
         new = replace(old, **fields)
         self._record(new if o is old else o for o in self.objects)
         return new
 
     def remove(self, object_id: str) -> None:
         """Remove an object."""
-        self._refuse_locked(object_id)
+        self._refuse_finished(object_id)
         self._record(o for o in self.objects if o.object_id != object_id)
 
     def undo(self) -> bool:
@@ -270,10 +275,10 @@ class Regions:
         self._now += 1
         return True
 
-    def _refuse_locked(self, object_id: str) -> None:
+    def _refuse_finished(self, object_id: str) -> None:
         obj = self[object_id]
-        if obj.locked:
-            raise UserInputError(f"Object {obj.name or object_id} is locked; unlock it to change it.")
+        if obj.finished:
+            raise UserInputError(f"Object {obj.name or object_id} is finished; reopen it to change it.")
 
     def _record(self, objects: Iterable[SlideObject]) -> None:
         self._states[self._now + 1 :] = [tuple(objects)]
@@ -281,7 +286,7 @@ class Regions:
 
 
 def _without_overlap(objects: list[SlideObject], object_id: str, rule: str) -> list[SlideObject]:
-    """Cut the changed object or its neighbours, so that the rule holds again. Locked objects are never cut."""
+    """Cut the changed object or its neighbours, so that the rule holds again. Finished objects are never cut."""
     if rule == "keep":
         return objects
     place = next(i for i, o in enumerate(objects) if o.object_id == object_id)
@@ -289,20 +294,10 @@ def _without_overlap(objects: list[SlideObject], object_id: str, rule: str) -> l
     for i, other in enumerate(objects):
         if i == place or not changed.geometry.intersects(other.geometry):
             continue
-        other_wins = other.locked or (i < place) == (rule == "first")
+        other_wins = other.finished or (i < place) == (rule == "first")
         if other_wins:
-            changed = replace(changed, geometry=_areas(changed.geometry.difference(other.geometry)))
+            changed = replace(changed, geometry=areas_of(changed.geometry.difference(other.geometry)))
         else:
-            objects[i] = replace(other, geometry=_areas(other.geometry.difference(changed.geometry)))
+            objects[i] = replace(other, geometry=areas_of(other.geometry.difference(changed.geometry)))
     objects[place] = changed
     return objects
-
-
-def _areas(geometry: Any) -> Any:
-    """The polygons of a geometry; a difference may leave lines behind."""
-    import shapely
-
-    parts = [p for p in shapely.get_parts(shapely.get_parts(geometry)) if p.geom_type == "Polygon" and p.area > 0]
-    if len(parts) == 1:
-        return parts[0]
-    return shapely.MultiPolygon(parts) if parts else shapely.Polygon()

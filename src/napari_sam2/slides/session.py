@@ -95,6 +95,12 @@ class SlideSession:
             self.unfinished,
         )
 
+    def reset(self) -> None:
+        """Forget all objects and the history, as before the first action; nobody is told."""
+        self.regions = Regions(overlap=self.regions.overlap)
+        self.classes, self.unfinished = CLASSES, None
+        self._history = [MappingProxyType({})]
+
     def use_model(self, model: SegmentationModel) -> None:
         """Let another model answer from now on."""
         self.engine = CropEngine(self.slide, model)
@@ -121,11 +127,11 @@ class SlideSession:
         PromptError
             If the prompt lies outside the slide, or a new object begins with an exclusion.
         UserInputError
-            If the object is locked, or nothing is there.
+            If the object is finished, or nothing is there.
         """
         known = None if object_id is None else self.regions.find(object_id)
-        if known is not None and known.locked:
-            raise UserInputError(f"Object {known.name or object_id} is locked; unlock it to change it.")
+        if known is not None and known.finished:
+            raise UserInputError(f"Object {known.name or object_id} is finished; reopen it to change it.")
         starts_afresh = isinstance(prompt, SlideBox)
         before = self.prompts_of(object_id or "")
         if known is not None and not before and not starts_afresh and not known.geometry.is_empty:
@@ -193,7 +199,7 @@ class SlideSession:
         Raises
         ------
         UserInputError
-            If one of them would replace a locked object.
+            If one of them would replace a finished object.
         """
         fresh = [measured(obj, self.slide.mpp) for obj in objects]
         prompts = self.prompts
@@ -203,11 +209,19 @@ class SlideSession:
         return len(fresh)
 
     def change(self, object_id: str, **fields: Any) -> SlideObject:
-        """Change the name, class, colour or lock; see `Regions.change`."""
+        """Change the name, class, colour or state; see `Regions.change`."""
         prompts = self.prompts
         changed = self.regions.change(object_id, **fields)
         self._record("change", prompts)
         return changed
+
+    def finish_object(self, object_id: str) -> SlideObject:
+        """Declare an object finished: it is neither changed nor cut by others."""
+        return self.change(object_id, finished=True)
+
+    def reopen_object(self, object_id: str) -> SlideObject:
+        """Let a finished object be changed again."""
+        return self.change(object_id, finished=False)
 
     def set_class(self, object_id: str, name: str, colour: tuple[int, int, int] | None = None) -> SlideObject:
         """Say what an object is: a class of the list, or a new one, which is then in the list."""

@@ -249,7 +249,7 @@ def test_the_key_finishes_the_current_object_and_opens_it_again(ball_bench):
     for expected in (True, False):
         actions.finish_object()
         ball_bench.settle()
-        assert ball_bench.controller.annotation.object(1).protected is expected
+        assert ball_bench.controller.annotation.object(1).finished is expected
 
 
 def test_an_object_has_a_name_a_volume_and_can_be_hidden(ball_bench):

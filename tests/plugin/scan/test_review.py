@@ -40,14 +40,14 @@ def test_the_queue_goes_to_the_worst_slice_first_and_never_to_a_prompted_one(car
     assert carried.controller.reviewing.slice_on_view()[1] == queue[0].index
 
 
-def test_accepting_locks_the_slice_goes_on_and_empties_the_queue(carried):
+def test_accepting_keeps_the_slice_goes_on_and_empties_the_queue(carried):
     n = len(review_queue([object_of(carried)]))
     carried.controller.actions.next_doubt()
     first = carried.controller.reviewing.slice_on_view()[1]
     for _ in range(n):
         carried.controller.actions.accept_slice()
         carried.settle()
-    assert first in object_of(carried).locked
+    assert first in object_of(carried).accepted
     assert not review_queue([object_of(carried)])
     carried.controller.actions.next_doubt()
     assert "Nothing is left" in carried.controller.status
@@ -57,10 +57,10 @@ def test_accepting_twice_reopens_a_slice(carried):
     carried.controller.actions.go_to_slice(2, int(CENTRE[2]) + 2)
     carried.controller.actions.accept_slice()
     carried.settle()
-    assert object_of(carried).locked == {CENTRE[2] + 2}
+    assert object_of(carried).accepted == {CENTRE[2] + 2}
     carried.controller.actions.accept_slice()
     carried.settle()
-    assert not object_of(carried).locked
+    assert not object_of(carried).accepted
 
 
 def test_a_corrective_click_spreads_by_itself_and_leaves_accepted_slices_alone(carried):
@@ -85,7 +85,7 @@ def test_the_strip_shows_doubt_prompts_acceptance_and_the_slice_on_view(carried)
     content = strip_content(carried.controller)
     assert content.n_slices == 24
     assert content.prompted == {CENTRE[2]}
-    assert content.locked == {CENTRE[2] + 1}
+    assert content.accepted == {CENTRE[2] + 1}
     assert content.current == CENTRE[2] + 1
     assert content.doubts[int(CENTRE[2])] == 0
     assert max(content.doubts.values()) > 0
@@ -194,9 +194,8 @@ def test_an_interrupted_session_is_offered_and_comes_back_whole(carried, ball_fi
     carried.controller.actions.accept_slice()
     carried.settle()
     before, obj = carried.labels().copy(), object_of(carried)
-    # Another process finds the journal of this one, which is gone.
-    for owner in sessions_folder().glob("*/owner.pid"):
-        owner.unlink()
+    # As when this process has gone.
+    annotation.autosave.close()
     other = Bench()
     try:
         other.open(ball_file)
@@ -206,14 +205,14 @@ def test_an_interrupted_session_is_offered_and_comes_back_whole(carried, ball_fi
         other.settle()
         again = object_of(other)
         assert np.array_equal(other.labels(), before)
-        assert (again.name, again.locked, again.prompts) == (obj.name, obj.locked, obj.prompts)
+        assert (again.name, again.accepted, again.prompts) == (obj.name, obj.accepted, obj.prompts)
         assert len(other.controller.annotation.prompts.boxes.data) == 1
         assert "Resumed with 1 object." in other.controller.status
         assert other.controller.annotation.slice_on_view() == (2, CENTRE[2])
         other.controller.actions.undo()
         other.settle()
         assert other.controller.status == "Taken back: accepted slice."
-        assert not object_of(other).locked
+        assert not object_of(other).accepted
         other.click(CENTRE + (0, 0, 2))
         assert object_of(other).slices[CENTRE[2] + 2].prompted
     finally:
@@ -221,16 +220,20 @@ def test_an_interrupted_session_is_offered_and_comes_back_whole(carried, ball_fi
         other.thread.shutdown()
 
 
-def test_working_on_without_an_answer_keeps_the_earlier_journal_aside(carried, ball_file):
-    for owner in sessions_folder().glob("*/owner.pid"):
-        owner.unlink()
+def test_working_on_without_an_answer_keeps_the_earlier_journal_as_it_is(carried, ball_file):
+    carried.controller.annotation.autosave.close()
+    earlier = {path: path.read_bytes() for path in sessions_folder().glob("*/events.jsonl")}
     other = Bench()
     try:
         other.open(ball_file)
         assert other.controller.annotation.earlier is not None
         other.box(LOW, HIGH)
         assert other.controller.annotation.earlier is None
-        assert list(sessions_folder().glob("*.old/events.jsonl"))
+        assert len(earlier) == 1
+        assert len(list(sessions_folder().glob("*/events.jsonl"))) == 2
+        assert all(path.read_bytes() == content for path, content in earlier.items())
+        (note,) = other.controller.annotation.autosave.sessions()
+        assert note.folder / "events.jsonl" in earlier
     finally:
         other.controller.close()
         other.thread.shutdown()

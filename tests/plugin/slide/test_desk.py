@@ -99,7 +99,7 @@ def test_next_object_undo_and_redo_go_through_the_common_actions(desk):
     assert desk.work.outlines.shown == {o.object_id for o in desk.work.snapshot.objects}
 
 
-def test_the_worst_object_comes_first_and_an_accepted_one_is_not_changed(desk):
+def test_the_worst_object_comes_first_and_a_finished_one_is_not_changed(desk):
     scored = [
         SlideObject(shapely.box(c, 100, c + 90, 190), name=name, measurements={SCORE: score})
         for c, name, score in ((100, "good", 0.9), (400, "bad", 0.2), (700, "fair", 0.5))
@@ -111,14 +111,14 @@ def test_the_worst_object_comes_first_and_an_accepted_one_is_not_changed(desk):
     centre = desk.viewer.scene.camera.center[-2:]
     assert np.allclose(centre, world_of(desk.layer, 144.5, 444.5), atol=1)
     desk.act("accept_slice")
-    # Accepting goes on to the next one.
+    # Finishing goes on to the next one.
     assert desk.work.object.name == "fair"
     desk.act("next_doubt")
     assert desk.work.object.name == "good"
     desk.work.select(scored[1].object_id)
-    assert desk.work.object.locked
+    assert desk.work.object.finished
     desk.click(145, 445)
-    assert any("locked" in warning for warning in desk.bench.warnings)
+    assert any("finished" in warning for warning in desk.bench.warnings)
     desk.act("next_doubt")
     assert desk.work.object.name == "fair"
 

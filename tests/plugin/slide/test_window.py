@@ -181,9 +181,9 @@ def test_class_name_acceptance_and_refinement_from_the_panel(window):
     QTest.mouseClick(parts.refine, LEFT)
     wait_for(lambda: window.objects[0].geometry is not before)
     press(window.viewer, Qt.Key.Key_K)
-    wait_for(lambda: window.objects[0].locked)
+    wait_for(lambda: window.objects[0].finished)
     press(window.viewer, Qt.Key.Key_K)
-    wait_for(lambda: not window.objects[0].locked)
+    wait_for(lambda: not window.objects[0].finished)
     QTest.mouseClick(parts.remove, LEFT)
     wait_for(lambda: not window.objects)
 

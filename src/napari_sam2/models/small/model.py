@@ -209,7 +209,7 @@ class SmallModel:
 
     @torch.inference_mode()
     def _features(self, image: Tensor, mask: Tensor) -> Tensor:
-        """Token features of a slice that this model did not decode itself, such as a locked one."""
+        """Token features of a slice that this model did not decode itself, such as an accepted one."""
         one = torch.ones(1, device=self.device)
         prompts = PromptBatch(
             torch.zeros(1, 4, device=self.device),

@@ -115,7 +115,7 @@ class Actions:
         if annotation is None or object_id not in annotation.snapshot.objects:
             controller.say(f"Object {object_id} has no prompt yet: there is nothing to finish.")
             return
-        finished = not annotation.object(object_id).protected
+        finished = not annotation.object(object_id).finished
         annotation.finish(object_id, finished)
         controller.say(f"Object {object_id} is {'finished: nothing changes it' if finished else 'open again'}.")
 
@@ -182,7 +182,7 @@ class Actions:
             controller.say("Open or select an image to begin.")
         elif not annotation.object(controller.current_object).slices:
             controller.say(f"Object {controller.current_object} has no mask yet: click inside it, or Shift-drag a box.")
-        elif annotation.object(controller.current_object).protected:
+        elif annotation.object(controller.current_object).finished:
             controller.say(f"Object {controller.current_object} is finished; untick Done to change it.")
         else:
             slices = controller.slice_range.slices(annotation.axis_of(controller.current_object))

@@ -130,7 +130,7 @@ def preview(session: Session, object_id: int, voxel: Sequence[float], axis: int,
     """The mask that one more click would give; nothing is remembered."""
     obj = session.objects.get(object_id)
     if obj is not None and (
-        (obj.is_fixed(index) and index in obj.locked) or obj.protected or (obj.prompts and obj.axis != axis)
+        (obj.is_fixed(index) and index in obj.accepted) or obj.finished or (obj.prompts and obj.axis != axis)
     ):
         return None
     here = [] if obj is None else [p for p in obj.prompts if p.slice_index(axis) == index]

@@ -110,13 +110,13 @@ class ResultLayer:
 
 
 def changed_slices(before: SessionSnapshot | None, after: SessionSnapshot) -> set[tuple[int, int]]:
-    """The (axis, index) slices whose masks differ; all of an object whose rank or protection changed."""
+    """The (axis, index) slices whose masks differ; all of an object whose rank or state changed."""
     old: dict[int, Any] = {} if before is None else dict(before.objects)
     found: set[tuple[int, int]] = set()
     reordered = before is not None and before.overlap != after.overlap
     for object_id, obj in after.objects.items():
         earlier = old.pop(object_id, None)
-        everything = reordered or earlier is None or earlier.axis != obj.axis or earlier.protected != obj.protected
+        everything = reordered or earlier is None or earlier.axis != obj.axis or earlier.finished != obj.finished
         if earlier is not None and everything:
             found |= {(earlier.axis, i) for i in earlier.slices}
         if everything:

@@ -68,15 +68,15 @@ class Reviewing:
         if axis != obj.axis or index not in obj.slices:
             self._controller.say(f"Object {obj.object_id} has no mask on this slice to accept.")
             return
-        locked = index in obj.locked
+        accepted = index in obj.accepted
 
         def work(session: Session) -> None:
-            (session.unlock_slice if locked else session.lock_slice)(obj.object_id, index)
+            (session.reopen_slice if accepted else session.accept_slice)(obj.object_id, index)
 
         def done(_: None) -> None:
-            self._controller.say(f"Slice {index} {'reopened' if locked else 'accepted'}.")
+            self._controller.say(f"Slice {index} {'reopened' if accepted else 'accepted'}.")
             reviewing = self._at is not None and (self._at.object_id, self._at.index) == (obj.object_id, index)
-            if reviewing and not locked:
+            if reviewing and not accepted:
                 self.next()
 
         annotation.ask(work, done)

@@ -58,7 +58,7 @@ class StripContent:
         Length of the bar.
     doubts : dict of int to float
         0 to 1, by slice index; slices without the object are absent.
-    prompted, locked : frozenset of int
+    prompted, accepted : frozenset of int
         Slices that a person prompted or accepted.
     current : int, optional
         The slice on view.
@@ -69,7 +69,7 @@ class StripContent:
     n_slices: int = 0
     doubts: dict[int, float] = field(default_factory=dict)
     prompted: frozenset[int] = frozenset()
-    locked: frozenset[int] = frozenset()
+    accepted: frozenset[int] = frozenset()
     current: int | None = None
     allowed: tuple[int, int] | None = None
 
@@ -87,7 +87,7 @@ def strip_content(controller: Controller) -> StripContent:
         n_slices=annotation.shown.volume.shape[axis],
         doubts={i: doubt for i, doubt in doubts_of(obj).items() if i in touched},
         prompted=frozenset(i for i, r in obj.slices.items() if r.prompted),
-        locked=obj.locked,
+        accepted=obj.accepted,
         current=on_view[1] if on_view is not None and on_view[0] == axis else None,
         allowed=controller.slice_range.ends(axis),
     )
@@ -122,7 +122,7 @@ def object_rows(annotation: Annotation | None, current: int) -> list[ObjectRow]:
                 size=obj.n_voxels * (shown.volume.voxel_volume_ml if shown.is_sized else 1),
                 score=obj.mean_iou,
                 visible=object_id not in annotation.result.hidden,
-                finished=obj.protected,
+                finished=obj.finished,
             )
         )
     return rows

@@ -136,6 +136,9 @@ class Annotation(Asking["Session", SessionSnapshot]):
         super().show(snapshot)
         self.result.show(before, snapshot, self.slice_on_view())
         self.changed.emit()
+        warning = self.autosave.take_warning()
+        if warning:
+            self.failed.emit(warning)
 
     def show_results(self, results: Iterable[SliceResult]) -> None:
         """Take over results that came while a run goes on."""
@@ -199,7 +202,7 @@ class Annotation(Asking["Session", SessionSnapshot]):
     def finish(self, object_id: int, finished: bool) -> None:
         """Declare an object finished: it keeps its voxels, and nothing changes it."""
         if object_id in self.snapshot.objects:
-            self.ask(lambda session: session.protect(object_id, finished))
+            self.ask(lambda session: (session.finish_object if finished else session.reopen_object)(object_id))
 
     def show_object(self, object_id: int, visible: bool) -> None:
         """Show or hide an object; its masks are not touched."""

@@ -9,6 +9,7 @@ from napari_sam2.slides.objects import new_id
 
 if TYPE_CHECKING:
     from napari_sam2.plugin.slide.desk import SlideDesk
+    from napari_sam2.slides.session import SlideSession
 
 __all__ = ["SlideActions"]
 
@@ -52,12 +53,12 @@ class SlideActions:
         if work is None:
             return
         queue = sorted(
-            (obj for obj in work.snapshot.objects if obj.score is not None and not obj.locked),
+            (obj for obj in work.snapshot.objects if obj.score is not None and not obj.finished),
             key=lambda obj: obj.score or 0.0,
         )
         if not queue:
             self._reviewing = False
-            self._desk.say("Nothing is left to check: every object is accepted, or was drawn by hand.")
+            self._desk.say("Nothing is left to check: every object is finished, or was drawn by hand.")
             return
         waiting = [obj for obj in queue if obj.object_id not in self._seen]
         if not waiting:
@@ -68,28 +69,32 @@ class SlideActions:
         self._reviewing = True
         self.go_to(obj.object_id)
         self._desk.say(
-            f"{obj.name or 'Object'}: score {obj.score:.2f}, {len(waiting) - 1} left. Accept, or correct it."
+            f"{obj.name or 'Object'}: score {obj.score:.2f}, {len(waiting) - 1} left. "
+            "K declares it finished, a click corrects it."
         )
 
     def accept_slice(self) -> None:
-        """Accept the current object, so that nothing changes it, or take the acceptance back; then go on."""
+        """Declare the current object finished, so that nothing changes it, or reopen it; then go on."""
         work = self._desk.current
         obj = None if work is None else work.object
         if work is None or obj is None:
-            self._desk.say("There is no outline to accept yet.")
+            self._desk.say("There is no outline to finish yet.")
             return
-        locked = not obj.locked
-        reviewing = self._reviewing and locked
+        finished = not obj.finished
+        reviewing = self._reviewing and finished
 
         def done(_: object) -> None:
-            self._desk.say(f"{obj.name or 'Object'} {'accepted' if locked else 'reopened'}.")
+            self._desk.say(f"{obj.name or 'Object'} is {'finished' if finished else 'open again'}.")
             if reviewing:
                 self.next_doubt()
 
-        work.ask(lambda session: session.change(obj.object_id, locked=locked), done)
+        def change(session: SlideSession) -> None:
+            (session.finish_object if finished else session.reopen_object)(obj.object_id)
+
+        work.ask(change, done)
 
     def finish_object(self) -> None:
-        """Accept the current object, or take the acceptance back; an object on a slide has no slices."""
+        """Declare the current object finished, or reopen it; an object on a slide has no slices."""
         self.accept_slice()
 
     def toggle_preview(self) -> None:
