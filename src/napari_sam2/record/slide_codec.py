@@ -20,7 +20,7 @@ from napari_sam2.slides.encoding import (
     prompts_from_json,
     prompts_to_json,
 )
-from napari_sam2.slides.formats.geojson import feature_of
+from napari_sam2.slides.formats.feature import feature_of
 from napari_sam2.slides.objects import SlideRecord, check_overlap_rule
 from napari_sam2.slides.state import SlideState
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.core.checked import colour_of, flag_of, list_of, number_of, text_of, whole_of
-from napari_sam2.slides.formats.geojson import object_of
+from napari_sam2.slides.formats.feature import object_of
 from napari_sam2.slides.image.channels import ChannelMix
 from napari_sam2.slides.objects import ObjectClass
 from napari_sam2.slides.prompts import SlideBox, SlidePoint
