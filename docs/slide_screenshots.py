@@ -47,7 +47,7 @@ def walk_slide(pictures: Path, folder: Path) -> None:
     viewer.reset_view()
 
     def settle():
-        wait_for(lambda: controller.thread.idle and not controller.thread.mailbox.waiting)
+        wait_for(lambda: controller.thread.idle and not controller.thread.queue.waiting)
         pump(0.5)
 
     def picture(name):
@@ -58,7 +58,7 @@ def walk_slide(pictures: Path, folder: Path) -> None:
         Image.fromarray(shot[..., :3]).quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
             pictures / f"{name}.png", optimize=True
         )
-        print(f"{name:22s} {controller.status}")
+        print(f"{name:22s} {controller.workspace.status}")
 
     def world(row, col):
         return image.data_to_world((row, col))
@@ -138,5 +138,5 @@ def walk_slide(pictures: Path, folder: Path) -> None:
     parts.saving.suggest(folder / "biopsy.geojson")
     QTest.mouseClick(parts.saving.save, LEFT)
     settle()
-    print(f"{'saved':22s} {controller.status}, {np.round((folder / 'biopsy.geojson').stat().st_size / 1024)} KiB")
+    print(f"{'saved':22s} {controller.workspace.status}, {np.round((folder / 'biopsy.geojson').stat().st_size / 1024)} KiB")
     viewer.close()

@@ -5,21 +5,21 @@ import time
 
 import pytest
 
-from napari_sam2.plugin.background.worker import InferenceThread, Mailbox
+from napari_sam2.plugin.background.worker import InferenceThread, MainThreadQueue
 
 
 @pytest.fixture
 def thread():
-    made = InferenceThread(Mailbox())
+    made = InferenceThread(MainThreadQueue())
     yield made
     made.shutdown()
 
 
 def settle(thread):
     end = time.monotonic() + 10
-    while not thread.idle or thread.mailbox.waiting:
+    while not thread.idle or thread.queue.waiting:
         assert time.monotonic() < end
-        thread.mailbox.collect()
+        thread.queue.collect()
         time.sleep(0.001)
 
 
@@ -81,7 +81,7 @@ def test_stop_ends_a_stream_after_the_step_it_is_in(thread):
 
     stream = thread.stream(run, seen.extend, lambda: ended.append(True), pytest.fail)
     while not seen:
-        thread.mailbox.collect()
+        thread.queue.collect()
     stream.stop()
     settle(thread)
     assert ended == [True]
