@@ -138,5 +138,7 @@ def walk_slide(pictures: Path, folder: Path) -> None:
     parts.saving.suggest(folder / "biopsy.geojson")
     QTest.mouseClick(parts.saving.save, LEFT)
     settle()
-    print(f"{'saved':22s} {controller.workspace.status}, {np.round((folder / 'biopsy.geojson').stat().st_size / 1024)} KiB")
+    print(
+        f"{'saved':22s} {controller.workspace.status}, {np.round((folder / 'biopsy.geojson').stat().st_size / 1024)} KiB"
+    )
     viewer.close()

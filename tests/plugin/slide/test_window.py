@@ -76,7 +76,14 @@ def window(make_napari_viewer, slide_layer_of, qtbot):
 
 def test_volumes_controls_step_aside_and_come_back(window):
     panel = window.panel
-    for widget in (panel.scans.table, panel.scans.run, panel.scans.strip, panel.scans.more, panel.scans.saving, panel.scans.window_choice):
+    for widget in (
+        panel.scans.table,
+        panel.scans.run,
+        panel.scans.strip,
+        panel.scans.more,
+        panel.scans.saving,
+        panel.scans.window_choice,
+    ):
         assert not widget.isVisible()
     assert panel.slides.table.isVisible()
     assert panel.slides.saving.isVisible()

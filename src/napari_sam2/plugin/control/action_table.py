@@ -183,7 +183,12 @@ ACTIONS: Final = (
         lambda work: work.end_range(),
     ),
     _volume(
-        "clear_range", "All slices", "/", "Let runs write every slice again.", "2_range", lambda work: work.clear_range()
+        "clear_range",
+        "All slices",
+        "/",
+        "Let runs write every slice again.",
+        "2_range",
+        lambda work: work.clear_range(),
     ),
     _every(
         "next_doubt",
@@ -242,7 +247,11 @@ ACTIONS: Final = (
         lambda work: work.check.discard(),
     ),
     _every(
-        "undo", "Undo", "Ctrl+Z", "Take back the last action, whatever layer is active.", "4_history",
+        "undo",
+        "Undo",
+        "Ctrl+Z",
+        "Take back the last action, whatever layer is active.",
+        "4_history",
         lambda work: work.undo(),
     ),
     _every("redo", "Redo", "Ctrl+Shift+Z", "Do the last undone action again.", "4_history", lambda work: work.redo()),
@@ -256,7 +265,9 @@ ACTIONS: Final = (
     ),
     _scan("show_axial", "Axial", "8", "Show axial slices.", "5_view", lambda work: work.show_plane("axial")),
     _scan("show_coronal", "Coronal", "9", "Show coronal slices.", "5_view", lambda work: work.show_plane("coronal")),
-    _scan("show_sagittal", "Sagittal", "0", "Show sagittal slices.", "5_view", lambda work: work.show_plane("sagittal")),
+    _scan(
+        "show_sagittal", "Sagittal", "0", "Show sagittal slices.", "5_view", lambda work: work.show_plane("sagittal")
+    ),
 )
 
 _BY_NAME: Final = {entry.name: entry for entry in ACTIONS}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.models.base import SegmentationModel
     from napari_sam2.plugin.background.worker import InferenceThread
+    from napari_sam2.plugin.control.progress import Progress
     from napari_sam2.plugin.control.work import Kind, Opened, Work
 
 __all__ = ["Controller", "plain"]
@@ -218,7 +219,7 @@ class Controller:
         work.changed.connect(workspace.objects_changed.emit)
         work.failed.connect(workspace.fail)
         work.told.connect(workspace.say)
-        work.run.progressed.connect(workspace.progressed.emit)
+        work.run.progressed.connect(self._on_progress)
         workspace.image_changed.emit()
         workspace.objects_changed.emit()
         for note in work.notes:
@@ -231,6 +232,9 @@ class Controller:
 
     def _say_ready(self) -> None:
         self.workspace.say(f"{self.models.description}. Click inside the object, or Shift-drag a box.")
+
+    def _on_progress(self, progress: Progress | None) -> None:
+        self.workspace.progressed.emit(progress)
 
     def _on_preview(self, on: bool) -> None:
         if not on and self.work is not None:
@@ -259,9 +263,7 @@ class Controller:
                 workspace.image = None
                 workspace.image_changed.emit()
                 workspace.objects_changed.emit()
-                workspace.say(
-                    f"{gone.name} was removed, so this work is closed. Select the image to begin again."
-                )
+                workspace.say(f"{gone.name} was removed, so this work is closed. Select the image to begin again.")
         if gone is workspace.image:
             self.use_image(self.suggested_image())
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from napari_sam2.plugin.canvas.gestures import GestureTarget
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -12,7 +14,6 @@ if TYPE_CHECKING:
     from psygnal import SignalInstance
 
     from napari_sam2.models.base import SegmentationModel
-    from napari_sam2.plugin.canvas.gestures import GestureTarget
     from napari_sam2.plugin.control.workspace import Workspace
     from napari_sam2.record.journal import JournalNote
 
@@ -22,7 +23,7 @@ Kind = Literal["scan", "film", "picture", "slide"]
 """A volume; a stack of frames; a volume of one slice; a 2-D picture of any size."""
 
 
-class Pointer(GestureTarget if TYPE_CHECKING else Protocol, Protocol):  # type: ignore[misc]
+class Pointer(GestureTarget, Protocol):
     """What a click, a box or a resting mouse means."""
 
     def clear_preview(self) -> None:

@@ -53,7 +53,7 @@ class OwnLayers:
         self._taken: dict[Layer, dict[int, list[Prompt]]] = {}
         self._default: dict[Layer, int] = {}
 
-    def use(self, layer: Layer | None, object_id: int) -> int:
+    def use(self, layer: Layer, object_id: int) -> int:
         """Use a layer's points or shapes, now and whenever they change; how many there are.
 
         Raises
@@ -86,7 +86,7 @@ class OwnLayers:
             self.changed.emit(changes)
 
 
-def prompts_in(layer: Layer | None, image: Image, shown: ShownVolume, object_id: int) -> dict[int, list[Prompt]]:
+def prompts_in(layer: Layer, image: Image, shown: ShownVolume, object_id: int) -> dict[int, list[Prompt]]:
     """The prompts of a layer by the objects they belong to.
 
     Raises
@@ -95,8 +95,7 @@ def prompts_in(layer: Layer | None, image: Image, shown: ShownVolume, object_id:
         If the layer is of another kind, or has fewer axes than the image.
     """
     if not isinstance(layer, Points | Shapes):
-        name = "Nothing" if layer is None else layer.name
-        raise UserInputError(f"{name} is neither a Points nor a Shapes layer; select one of those.")
+        raise UserInputError(f"{layer.name} is neither a Points nor a Shapes layer; select one of those.")
     if layer.ndim < image.ndim:
         raise UserInputError(
             f"{layer.name} has {layer.ndim} axes but {image.name} has {image.ndim}, so its "

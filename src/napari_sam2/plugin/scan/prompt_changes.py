@@ -51,9 +51,7 @@ class PromptChange:
         return [*kept, *self.added]
 
 
-def changes_between(
-    before: dict[int, list[Prompt]], after: dict[int, list[Prompt]]
-) -> list[PromptChange]:
+def changes_between(before: dict[int, list[Prompt]], after: dict[int, list[Prompt]]) -> list[PromptChange]:
     """What turns the prompts of objects into others, whatever their order; unchanged objects are left out."""
     changes = []
     for object_id in sorted(before.keys() | after.keys()):

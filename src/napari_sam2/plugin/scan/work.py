@@ -94,7 +94,7 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
         # What napari shows as active stays what the user had chosen.
         viewer.layers.selection.active = active
         self.range = SliceRange()
-        self.run = Propagation(self)
+        self.run: Propagation = Propagation(self)
         self.review = ScanReview(self)
         self.check = PlaneCheck(self)
         self.pointer = ScanPointer(self)
@@ -199,7 +199,9 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
         self.prompts.show(self._expected())
 
     def _on_layers_edited(self) -> None:
-        seen = {i: [p for p in given if not isinstance(p, MaskPrompt)] for i, given in self._expected().items()}
+        seen: dict[int, list[Prompt]] = {
+            i: [p for p in given if not isinstance(p, MaskPrompt)] for i, given in self._expected().items()
+        }
         for change in changes_between(seen, self.prompts.read()):
             self.change_prompts(change, self.axis_on_view())
 

@@ -78,7 +78,7 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         self.prompts = SlidePromptLayers(viewer, image)
         # What napari shows as active stays what the user had chosen.
         viewer.layers.selection.active = active
-        self.run = AutomaticRun(self)
+        self.run: AutomaticRun = AutomaticRun(self)
         self.review = SlideReview(self)
         self.pointer = SlidePointer(self)
         self.choices = SlideChoices(self)

@@ -12,6 +12,7 @@ from napari_sam2.plugin.widgets.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from napari_sam2.plugin.control.progress import Progress
 
 __all__ = ["RunBox"]
