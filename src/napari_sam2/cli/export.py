@@ -52,6 +52,8 @@ def export(
         volume_index=volume,
         overwrite=overwrite,
     )
+    for note in exported.notes:
+        errors.print(f"note: {note}", markup=False)
     typer.echo(f"wrote {exported.path}")
 
 

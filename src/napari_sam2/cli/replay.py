@@ -42,7 +42,7 @@ def replay(
     napari-sam2 replay liver.sam2session -o again.nii.gz
     """
     from napari_sam2.io import check_output, read_volume
-    from napari_sam2.record.replay import read_head
+    from napari_sam2.record.journal_files import read_head
     from napari_sam2.record.replay import replay as run
     from napari_sam2.record.save import check_sidecars, save_session
 

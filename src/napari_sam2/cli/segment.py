@@ -111,7 +111,9 @@ def segment(
         window=window,
         axis=None if plane is None else scan.axis_of_plane(plane),
     )
-    journal = Journal(session, _session_folder(output)) if keep_session else None
+    journal = None
+    if keep_session:
+        journal = Journal(session, _session_folder(output), warn=lambda n: errors.print(f"note: {n}", markup=False))
     seconds = run_session(session, objects, wanted, direction)
     if journal is not None:
         journal.close()

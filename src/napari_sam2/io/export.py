@@ -44,11 +44,14 @@ class Exported:
         What is in it, with its ids in the source.
     mapping : dict of int to int
         Id in the source -> id in the file, where they were numbered anew; else empty.
+    notes : tuple of str
+        Sentences about what the format cannot hold, for the person to see.
     """
 
     path: Path
     structures: tuple[Structure, ...]
     mapping: dict[int, int]
+    notes: tuple[str, ...] = ()
 
 
 def export_labels(
@@ -116,7 +119,21 @@ def export_labels(
         _by_ending(ending, labels, volume, target, in_file, overwrite)
     if consecutive:
         _write_mapping(target, structures, mapping, overwrite)
-    return Exported(target, structures, mapping)
+    return Exported(target, structures, mapping, _notes(ending, in_file))
+
+
+def _notes(ending: str, structures: list[Structure]) -> tuple[str, ...]:
+    if ending != ".dcm":
+        return ()
+    from napari_sam2.io.dicom_seg import segment_labels
+
+    written = segment_labels(structures)
+    return tuple(
+        f"The name {s.name!r} is written as {written[s.label_id]!r}: DICOM allows no backslash, no line end and "
+        "no more than 64 characters."
+        for s in structures
+        if written[s.label_id] != s.name
+    )
 
 
 def notices_before(output: str | os.PathLike[str]) -> tuple[str, ...]:

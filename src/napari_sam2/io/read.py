@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.errors import ImageFileError
+from napari_sam2.io.dicom_series import begins_dicom
 from napari_sam2.io.payload import existing_file, is_gzip, peek
 
 if TYPE_CHECKING:
     from napari_sam2.core.volume import Volume
 
-__all__ = ["READABLE", "read_volume"]
+__all__ = ["READABLE", "check_image", "read_volume"]
 
 READABLE: Final = "NIfTI, NRRD, MetaImage, MGH/MGZ, DICOM, PNG, JPEG and TIFF"
 _PICTURES: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -60,6 +61,18 @@ def read_volume(
     return volume
 
 
+def check_image(path: str | os.PathLike[str]) -> None:
+    """Refuse what cannot be an image: missing, empty, or of an unknown kind. Its content is not read.
+
+    Raises
+    ------
+    ImageFileError
+        Saying what is wrong.
+    """
+    if not os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, takes names that are too long
+        _kind_of(existing_file(path))
+
+
 def _kind_of(file: Path) -> str:
     """The module that reads a file: by its content, or by its name where the content says nothing."""
     first = peek(file, _ENOUGH)
@@ -72,9 +85,11 @@ def _kind_of(file: Path) -> str:
         return "metaimage"
     if name.endswith((".mgh", ".mgz", ".mgh.gz")):
         return "mgh"
-    if first[128:132] == b"DICM":
+    is_picture = not is_gzip(file) and first.startswith(_PICTURES)
+    # DICOM's prefix counts first: its preamble may hold the beginning of a TIFF file.
+    if begins_dicom(first) and (not is_picture or first[128:132] == b"DICM"):
         return "dicom"
-    if not is_gzip(file) and first.startswith(_PICTURES):
+    if is_picture:
         return "picture"
     raise ImageFileError(f"{file.name} is of a kind that cannot be read; supported are {READABLE}.")
 

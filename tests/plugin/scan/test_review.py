@@ -195,9 +195,8 @@ def test_an_interrupted_session_is_offered_and_comes_back_whole(carried, ball_fi
     carried.controller.do("accept_slice")
     carried.settle()
     before, obj = carried.labels().copy(), object_of(carried)
-    # Another process finds the journal of this one, which is gone.
-    for owner in sessions_folder().glob("*/owner.pid"):
-        owner.unlink()
+    # As when this process has gone.
+    annotation.autosave.close()
     other = Bench()
     try:
         other.open(ball_file)
@@ -222,16 +221,29 @@ def test_an_interrupted_session_is_offered_and_comes_back_whole(carried, ball_fi
         other.thread.shutdown()
 
 
-def test_working_on_without_an_answer_keeps_the_earlier_journal_aside(carried, ball_file):
-    for owner in sessions_folder().glob("*/owner.pid"):
-        owner.unlink()
+def test_working_on_without_an_answer_keeps_the_earlier_journal_as_it_is(carried, ball_file):
+    carried.controller.work.autosave.close()
+    earlier = {path: path.read_bytes() for path in sessions_folder().glob("*/events.jsonl")}
     other = Bench()
     try:
         other.open(ball_file)
         assert other.controller.work.earlier is not None
         other.box(LOW, HIGH)
+        # The offer stays until it is taken or declined.
+        assert other.controller.work.earlier is not None
+        assert len(earlier) == 1
+        assert len(list(sessions_folder().glob("*/events.jsonl"))) == 2
+        assert all(path.read_bytes() == content for path, content in earlier.items())
+        (note,) = other.controller.work.autosave.sessions()
+        assert note.folder / "events.jsonl" in earlier
+        n_slices = len(object_of(carried).slices)
+        other.controller.do("resume_session")
+        other.settle()
+        assert len(object_of(other).slices) == n_slices > 1
         assert other.controller.work.earlier is None
-        assert list(sessions_folder().glob("*.old/events.jsonl"))
+        assert len(list(sessions_folder().glob("*/events.jsonl"))) == 2
+        other.controller.do("resume_session")
+        assert "no earlier work" in other.controller.workspace.status
     finally:
         other.controller.close()
         other.thread.shutdown()

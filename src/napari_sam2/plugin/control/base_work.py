@@ -70,6 +70,13 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         self.earlier = autosave.earlier
         self._replacing = ReplaceGuard()
 
+    def show(self, snapshot: SnapshotT) -> None:
+        """Take over a newer snapshot; say when its journal could not be written."""
+        super().show(snapshot)
+        warning = self.autosave.take_warning()
+        if warning:
+            self.failed.emit(warning)
+
     def close(self) -> None:
         """Let go of session, voxels and model; the layers stay in the viewer."""
         self.closed = True
@@ -79,11 +86,10 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         self._session = None
 
     def resume(self) -> None:
-        """Go on where the journal of an earlier session ended."""
+        """Go on where the journal of an earlier session ended; what was done until now stays in its own."""
         if self.earlier is None:
             self.told.emit("There is no earlier work on this image to go on with.")
             return
-        self.earlier = None
         self.ask(self.autosave.resume, lambda _: self._on_resumed())
 
     def start_afresh(self) -> None:
@@ -153,8 +159,9 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         raise NotImplementedError
 
     def _on_resumed(self) -> None:
-        """Show where the earlier work ended."""
-        raise NotImplementedError
+        """Show where the earlier work ended; the offer is taken."""
+        self.earlier = None
+        self.changed.emit()
 
     def _on_history(self, past: str, verb: str, step: str | bool) -> None:
         """Say what undo or redo did."""

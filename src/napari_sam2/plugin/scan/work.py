@@ -228,9 +228,6 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
 
     def show(self, snapshot: SessionSnapshot) -> None:
         """Take over a newer snapshot and show what differs."""
-        if snapshot.undo:
-            # Something was done: the earlier journal is no longer on offer.
-            self.earlier = None
         before = self.snapshot
         super().show(snapshot)
         self.result.show(before, snapshot, self.slice_on_view())
@@ -436,6 +433,7 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
 
     def _on_resumed(self) -> None:
         """Go to where the work ended."""
+        super()._on_resumed()
         if not self.snapshot.objects:
             return
         last = list(self.snapshot.objects.values())[-1]

@@ -20,7 +20,7 @@ from napari_sam2.plugin.slide.prompt_layers import SlidePromptLayers
 from napari_sam2.plugin.slide.result_layer import SlideResultLayer
 from napari_sam2.plugin.slide.review import SlideReview
 from napari_sam2.plugin.slide.view import ScreenView, show_object, view_of
-from napari_sam2.record.slide_journal import SlideJournal, restore_slide
+from napari_sam2.record.slide_journal import SlideJournal
 from napari_sam2.slides.formats.write import FORMATS
 from napari_sam2.slides.objects import SlideObject, new_id
 from napari_sam2.slides.session import SlideSession
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["SLIDES", "SlideWork"]
 
 SLIDES: Final[JournalKind[SlideSession]] = JournalKind(
-    lambda session: f"slide-{session.slide.key}", SlideJournal, restore_slide, tuple(FORMATS)
+    lambda session: f"slide-{session.slide.key}", SlideJournal, tuple(FORMATS)
 )
 """How sessions on slides are kept."""
 
@@ -132,9 +132,6 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
 
     def show(self, snapshot: SlideSnapshot) -> None:
         """Take over a newer snapshot and draw what differs."""
-        if snapshot.position:
-            # Something was done: the earlier journal is no longer on offer.
-            self.earlier = None
         super().show(snapshot)
         self.draw()
         self.changed.emit()
@@ -280,6 +277,7 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
 
     def _on_resumed(self) -> None:
         """Go to where the work ended."""
+        super()._on_resumed()
         many = len(self.snapshot.objects)
         if many:
             self.select(self.snapshot.objects[-1].object_id)
