@@ -66,7 +66,7 @@ def measure(model: str, n_clicks: int) -> None:
         return next(d for d in drawn if d >= painted[n])
 
     rng = np.random.default_rng(0)
-    controller.work.go_to_slice(2, 100)
+    controller.work.view.go_to(2, 100)
     pump(0.5)
     clicks = []
     for number in range(n_clicks):

@@ -85,7 +85,7 @@ class Walk:
 
         truth = self.truth == self.ids[name]
         k = int(truth.sum((0, 1)).argmax())
-        self.controller.work.go_to_slice(2, k)
+        self.controller.work.view.go_to(2, k)
         i, j = np.nonzero(truth[:, :, k])
         low, high = (i.min() - margin, j.min() - margin, k), (i.max() + margin, j.max() + margin, k)
         drag(self.viewer, self.world(low), self.world(high), keys=SHIFT)
@@ -105,7 +105,7 @@ class Walk:
         from tests.plugin.driving import LEFT, RIGHT, click
 
         annotation = self.controller.work
-        _axis, index = self.controller.work.slice_on_view()
+        _axis, index = self.controller.work.view.slice()
         found = annotation.shown.grid.stored(annotation.result.layer.data)[:, :, index] == object_id
         truth = (self.truth == self.ids[name])[:, :, index]
         missed, extra = (distance_transform_edt(np.pad(w, 1))[1:-1, 1:-1] for w in (truth & ~found, found & ~truth))
@@ -160,8 +160,8 @@ def walk(pictures: Path, model: str, folder: Path) -> None:
         w.settle()
     w.picture("07-accepted")
     print(f"          Dice of the spleen after five slices of review {w.dice('spleen', 1):.3f}")
-    w.controller.work.describe(1, Term("spleen"))
-    w.controller.work.go_to_slice(2, first)
+    w.controller.name_object(1, "spleen")
+    w.controller.work.view.go_to(2, first)
     w.press(Qt.Key.Key_N)
     w.press(Qt.Key.Key_H)
     liver = w.truth == w.ids["liver"]
@@ -172,7 +172,7 @@ def walk(pictures: Path, model: str, folder: Path) -> None:
     w.picture("08-hover")
     w.press(Qt.Key.Key_H)
     w.box("liver")
-    w.controller.work.describe(2, Term("liver"))
+    w.controller.name_object(2, "liver")
     w.settle()
     w.press(Qt.Key.Key_G)
     w.settle()

@@ -39,9 +39,9 @@ def walk_slide(pictures: Path, folder: Path) -> None:
     viewer.window.resize(1400, 950)
     _, panel = viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
     viewer.open(path, plugin="napari-sam2")
-    controller, desk, parts = panel.controller, panel.controller.slides, panel.slides
+    controller, parts = panel.controller, panel.slides
     controller.use_image(viewer.layers["biopsy.ome.tif"])
-    wait_for(lambda: desk.current is not None)
+    wait_for(lambda: controller.work is not None)
     image = viewer.layers["biopsy.ome.tif"]
     viewer.canvas.overlays.scale_bar.visible = True
     viewer.reset_view()
@@ -109,9 +109,9 @@ def walk_slide(pictures: Path, folder: Path) -> None:
 
     near = others[0]
     look_at(near, 0.5)
-    layer = desk.current.outlines.layer
-    owner = min(desk.current.snapshot.objects, key=lambda o: o.geometry.distance(near.outline().centroid)).object_id
-    desk.current.select(owner)
+    layer = controller.work.result.layer
+    owner = min(controller.work.snapshot.objects, key=lambda o: o.geometry.distance(near.outline().centroid)).object_id
+    controller.work.select(owner)
     settle()
     viewer.layers.selection.active = layer
     layer.mode = "direct"
@@ -138,7 +138,6 @@ def walk_slide(pictures: Path, folder: Path) -> None:
     parts.saving.suggest(folder / "biopsy.geojson")
     QTest.mouseClick(parts.saving.save, LEFT)
     settle()
-    print(
-        f"{'saved':22s} {controller.workspace.status}, {np.round((folder / 'biopsy.geojson').stat().st_size / 1024)} KiB"
-    )
+    size = np.round((folder / "biopsy.geojson").stat().st_size / 1024)
+    print(f"{'saved':22s} {controller.workspace.status}, {size} KiB")
     viewer.close()

@@ -102,7 +102,7 @@ class Bench:
         assert annotation is not None
         on_view = annotation.shown.grid.slice_on_view(annotation.image, self.viewer.dims)
         assert on_view is not None
-        self.controller.work.go_to_slice(on_view[0], int(voxel[on_view[0]]))
+        self.controller.work.view.go_to(on_view[0], int(voxel[on_view[0]]))
         return tuple(annotation.image.data_to_world(annotation.shown.grid.to_data(voxel)[0]))
 
     def click(self, voxel: Any, *, positive: bool = True) -> None:

@@ -7,11 +7,11 @@ from typing import get_args
 import npe2
 import pytest
 import yaml
-from napari_sam2.plugin.control.work import Kind
 
 import napari_sam2
 from napari_sam2.plugin import commands
 from napari_sam2.plugin.control.action_table import ACTIONS, key_help
+from napari_sam2.plugin.control.work import Kind
 
 PACKAGED = Path(napari_sam2.__file__).parent / "napari.yaml"
 TOP = Path(__file__).parents[2] / "napari.yaml"

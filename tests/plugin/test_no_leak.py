@@ -21,7 +21,7 @@ def work_in(viewer, path):
     wait_for(lambda: controller.work is not None)
     annotation = controller.work
     voxel = (40, 60, 40)
-    controller.work.go_to_slice(2, voxel[2])
+    controller.work.view.go_to(2, voxel[2])
 
     def settled():
         wait_for(lambda: controller.thread.idle and not controller.work.run.running)

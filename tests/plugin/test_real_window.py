@@ -47,7 +47,7 @@ class Window:
         self.dock, self.panel = viewer.window.add_plugin_dock_widget(PLUGIN, PANEL)
         self.controller = self.panel.controller
         wait_for(lambda: self.controller.work is not None)
-        self.controller.work.go_to_slice(2, int(CENTRE[2]))
+        self.controller.work.view.go_to(2, int(CENTRE[2]))
         pump(0.2)
 
     def world(self, *offset):
@@ -218,7 +218,7 @@ def test_a_second_panel_is_not_a_second_state(window):
     wait_for(lambda: window.object().slices)
     pump(0.2)
     assert len(window.object().prompts) == 1
-    assert second.table.rowCount() == window.panel.scans.table.rowCount() == 1
+    assert second.scans.table.rowCount() == window.panel.scans.table.rowCount() == 1
     window.viewer.window.remove_dock_widget(second)
 
 
@@ -271,7 +271,8 @@ def test_an_error_is_a_notification_and_the_next_click_works(window):
 def test_closing_the_viewer_during_a_run_is_safe(make_napari_viewer, ball_file, qtbot):
     made = Window(make_napari_viewer(show=True), ball_file)
     made.draw_box()
+    run = made.controller.work.run
     press(made.viewer, Qt.Key.Key_G)
     made.viewer.close()
     wait_for(lambda: made.controller.thread.idle)
-    assert not made.controller.work.run.running or made.controller.thread.idle
+    assert not run.running or made.controller.thread.idle

@@ -72,9 +72,7 @@ def test_what_arrives_is_told_before_the_new_state_is_shown(thread):
             order.append("shown")
 
     owner = Owner(Counter(), thread)
-    owner.ask(
-        lambda session: session.add(), lambda _: order.append("done"), arrived=lambda: order.append("arrived")
-    )
+    owner.ask(lambda session: session.add(), lambda _: order.append("done"), arrived=lambda: order.append("arrived"))
     settle(thread)
     assert order == ["arrived", "shown", "done"]
 

@@ -110,3 +110,34 @@ def test_shutdown_does_not_wait_for_what_has_not_begun(thread):
     began = time.monotonic()
     thread.shutdown()
     assert time.monotonic() - began < 5
+
+
+def test_the_queue_calls_in_the_order_of_arrival_and_leaves_what_comes_meanwhile_for_the_next_turn():
+    woken, called = [], []
+    queue = MainThreadQueue(lambda: woken.append(True))
+    queue.put(lambda: called.append(1))
+    queue.put(lambda: (called.append(2), queue.put(lambda: called.append(4))))
+    queue.put(lambda: called.append(3))
+    queue.collect()
+    assert called == [1, 2, 3]
+    assert queue.waiting
+    queue.collect()
+    assert called == [1, 2, 3, 4]
+    assert not queue.waiting
+    assert len(woken) == 4
+
+
+def test_pieces_and_end_of_a_stream_arrive_in_order_with_answers_between(thread):
+    order, gate = [], threading.Event()
+
+    def run(_stopping):
+        yield "first"
+        gate.wait(10)
+        yield "second"
+
+    thread.stream(run, order.extend, lambda: order.append("end"), pytest.fail)
+    thread.request(lambda: gate.set() or "answer", order.append, pytest.fail)
+    gate.set()
+    settle(thread)
+    assert [entry for entry in order if entry != "answer"] == ["first", "second", "end"]
+    assert order.count("answer") == 1

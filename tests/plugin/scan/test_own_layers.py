@@ -19,7 +19,7 @@ def shapes(ball_bench):
     work = ball_bench.controller.work
     to_data = work.shown.grid.to_data
     lasso = to_data([LOW, (HIGH[0], LOW[1], LOW[2]), HIGH, (LOW[0], HIGH[1], HIGH[2])])
-    box = to_data([c + (0, 0, 3) for c in (LOW, (HIGH[0], LOW[1], LOW[2]), HIGH, (LOW[0], HIGH[1], LOW[2]))])
+    box = to_data([np.array(c) + (0, 0, 3) for c in (LOW, (HIGH[0], LOW[1], LOW[2]), HIGH, (LOW[0], HIGH[1], LOW[2]))])
     layer = ball_bench.viewer.add_shapes(
         [lasso, box], shape_type=["polygon", "rectangle"], scale=work.image.scale, units=work.image.units
     )

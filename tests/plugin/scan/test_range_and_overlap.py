@@ -32,9 +32,9 @@ def test_a_range_keeps_its_ends_in_order_and_the_whole_volume_is_none():
 def test_a_run_writes_only_what_the_keys_allow_until_the_range_is_cleared(ball_bench):
     controller = ball_bench.controller
     ball_bench.box(LOW, HIGH)
-    controller.work.go_to_slice(2, K - 1)
+    controller.work.view.go_to(2, K - 1)
     controller.do("range_from_here")
-    controller.work.go_to_slice(2, K + 2)
+    controller.work.view.go_to(2, K + 2)
     controller.do("range_to_here")
     assert strip_content(controller.work).allowed == (K - 1, K + 2)
     controller.do("propagate_both")

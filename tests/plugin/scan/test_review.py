@@ -35,16 +35,16 @@ def test_the_queue_goes_to_the_worst_slice_first_and_never_to_a_prompted_one(car
     seen = []
     for _ in queue:
         carried.controller.do("next_doubt")
-        seen.append(carried.controller.work.slice_on_view()[1])
+        seen.append(carried.controller.work.view.slice()[1])
     assert seen == [entry.index for entry in queue]
     carried.controller.do("next_doubt")
-    assert carried.controller.work.slice_on_view()[1] == queue[0].index
+    assert carried.controller.work.view.slice()[1] == queue[0].index
 
 
 def test_accepting_keeps_the_slice_goes_on_and_empties_the_queue(carried):
     n = len(review_queue([object_of(carried)]))
     carried.controller.do("next_doubt")
-    first = carried.controller.work.slice_on_view()[1]
+    first = carried.controller.work.view.slice()[1]
     for _ in range(n):
         carried.controller.do("accept_slice")
         carried.settle()
@@ -55,7 +55,7 @@ def test_accepting_keeps_the_slice_goes_on_and_empties_the_queue(carried):
 
 
 def test_accepting_twice_reopens_a_slice(carried):
-    carried.controller.work.go_to_slice(2, int(CENTRE[2]) + 2)
+    carried.controller.work.view.go_to(2, int(CENTRE[2]) + 2)
     carried.controller.do("accept_slice")
     carried.settle()
     assert object_of(carried).accepted == {CENTRE[2] + 2}
@@ -66,7 +66,7 @@ def test_accepting_twice_reopens_a_slice(carried):
 
 def test_a_corrective_click_spreads_by_itself_and_leaves_accepted_slices_alone(carried):
     k = int(CENTRE[2])
-    carried.controller.work.go_to_slice(2, k + 3)
+    carried.controller.work.view.go_to(2, k + 3)
     carried.controller.do("accept_slice")
     carried.settle()
     kept = object_of(carried).slices[k + 3]
@@ -80,7 +80,7 @@ def test_a_corrective_click_spreads_by_itself_and_leaves_accepted_slices_alone(c
 
 
 def test_the_strip_shows_doubt_prompts_acceptance_and_the_slice_on_view(carried):
-    carried.controller.work.go_to_slice(2, int(CENTRE[2]) + 1)
+    carried.controller.work.view.go_to(2, int(CENTRE[2]) + 1)
     carried.controller.do("accept_slice")
     carried.settle()
     content = strip_content(carried.controller.work)
@@ -126,7 +126,7 @@ def test_the_brush_begins_a_new_object_and_the_eraser_takes_away(ball_bench):
 
 def test_a_stroke_on_an_accepted_slice_is_put_back_and_explained(carried):
     k = int(CENTRE[2]) + 2
-    carried.controller.work.go_to_slice(2, k)
+    carried.controller.work.view.go_to(2, k)
     carried.controller.do("accept_slice")
     carried.settle()
     before = carried.labels().copy()
@@ -173,7 +173,7 @@ def test_the_preview_shows_what_a_click_gives_and_stale_answers_are_dropped(ball
     shown = int((layer.data == 1).sum())
     assert np.allclose(layer.data_to_world((0, 0, 0))[0], at[0])
     controller.pointer.hover_at(at)
-    ball_bench.controller.work.go_to_slice(2, 2)
+    ball_bench.controller.work.view.go_to(2, 2)
     ball_bench.settle()
     assert int((layer.data == 1).sum()) == shown
     ball_bench.world(CENTRE)
@@ -209,7 +209,7 @@ def test_an_interrupted_session_is_offered_and_comes_back_whole(carried, ball_fi
         assert (again.name, again.accepted, again.prompts) == (obj.name, obj.accepted, obj.prompts)
         assert len(other.controller.work.prompts.boxes.data) == 1
         assert "Resumed with 1 object." in other.controller.workspace.status
-        assert other.controller.work.slice_on_view() == (2, CENTRE[2])
+        assert other.controller.work.view.slice() == (2, CENTRE[2])
         other.controller.do("undo")
         other.settle()
         assert other.controller.workspace.status == "Taken back: accepted slice."

@@ -263,10 +263,10 @@ ACTIONS: Final = (
         "4_history",
         lambda work: work.resume(),
     ),
-    _scan("show_axial", "Axial", "8", "Show axial slices.", "5_view", lambda work: work.show_plane("axial")),
-    _scan("show_coronal", "Coronal", "9", "Show coronal slices.", "5_view", lambda work: work.show_plane("coronal")),
+    _scan("show_axial", "Axial", "8", "Show axial slices.", "5_view", lambda work: work.view.turn_to("axial")),
+    _scan("show_coronal", "Coronal", "9", "Show coronal slices.", "5_view", lambda work: work.view.turn_to("coronal")),
     _scan(
-        "show_sagittal", "Sagittal", "0", "Show sagittal slices.", "5_view", lambda work: work.show_plane("sagittal")
+        "show_sagittal", "Sagittal", "0", "Show sagittal slices.", "5_view", lambda work: work.view.turn_to("sagittal")
     ),
 )
 

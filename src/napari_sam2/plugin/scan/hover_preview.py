@@ -51,7 +51,7 @@ class HoverPreview:
 
         def done(mask: SliceMask | None) -> None:
             # A newer place was pointed at, or another slice is shown: this answer is stale.
-            if generation == self._generation and switch.on and work.slice_on_view() == (axis, index):
+            if generation == self._generation and switch.on and work.view.slice() == (axis, index):
                 self._show(mask, axis, index)
 
         work.ask_quietly(predict, done, key="hover")

@@ -49,7 +49,7 @@ class Painting:
         work = self._work
         if work.closed:
             return
-        grid, axis = work.shown.grid, work.axis_on_view()
+        grid, axis = work.shown.grid, work.view.axis()
         slices: set[int] = set()
         for low, high in corners:
             voxels = grid.to_voxel(np.stack([low, high]))[:, axis].astype(int)

@@ -74,7 +74,7 @@ class ScanPointer:
 
     def _pointed_at(self, world: Sequence[float]) -> tuple[NDArray[np.float64], int] | None:
         """Voxel coordinates of a place on the slice that is shown, and the slice axis."""
-        on_view = self._work.slice_on_view()
+        on_view = self._work.view.slice()
         if on_view is None:
             return None
         voxel = self._work.shown.grid.world_to_voxel(self._work.image, world)

@@ -38,14 +38,14 @@ class ScanReview:
         entry, left = entries[found[0]], found[1]
         changes_object = entry.object_id != work.current
         work.select(entry.object_id)
-        work.go_to_slice(entry.axis, entry.index)
+        work.view.go_to(entry.axis, entry.index)
         name = work.name_of(entry.object_id)
         now = f"Now {name}" if changes_object else name
         work.told.emit(f"{now}, slice {entry.index}: doubt {entry.doubt:.2f}, {left} left. Accept, or correct it.")
 
     def accept(self) -> None:
         """Accept the slice on view for the current object, or reopen it; then go on."""
-        work, on_view = self._work, self._work.slice_on_view()
+        work, on_view = self._work, self._work.view.slice()
         if on_view is None:
             return
         obj, (axis, index) = work.current_object, on_view

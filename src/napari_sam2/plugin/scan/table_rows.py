@@ -77,7 +77,7 @@ def strip_content(work: ScanWork | None) -> StripContent:
     """Doubt along the slices of the current object, and where the view is among them."""
     if work is None:
         return StripContent()
-    obj, axis, on_view = work.current_object, work.axis_of(work.current), work.slice_on_view()
+    obj, axis, on_view = work.current_object, work.axis_of(work.current), work.view.slice()
     touched = {i for i, r in obj.slices.items() if r.mask.n_voxels or r.prompted}
     return StripContent(
         n_slices=work.shown.volume.shape[axis],

@@ -11,26 +11,24 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from napari_sam2.core.prompts import MaskPrompt
-from napari_sam2.errors import UserInputError
-from napari_sam2.plugin.canvas.planes import show_plane, show_slice
 from napari_sam2.plugin.control.base_work import BaseWork
 from napari_sam2.plugin.scan.label_saving import save_scan
-from napari_sam2.plugin.scan.own_layers import OwnLayers
 from napari_sam2.plugin.scan.painting import Painting
 from napari_sam2.plugin.scan.plane_check import PlaneCheck
 from napari_sam2.plugin.scan.pointing import ScanPointer
-from napari_sam2.plugin.scan.prompt_changes import PromptChange, changes_between
+from napari_sam2.plugin.scan.prompt_changes import PromptChange
 from napari_sam2.plugin.scan.prompt_layers import ScanPromptLayers
+from napari_sam2.plugin.scan.prompting import ScanPrompting
 from napari_sam2.plugin.scan.propagation import Propagation
 from napari_sam2.plugin.scan.result_layer import ScanResultLayer
 from napari_sam2.plugin.scan.review import ScanReview
 from napari_sam2.plugin.scan.slice_range import SliceRange
+from napari_sam2.plugin.scan.view import ScanView
 from napari_sam2.plugin.scan.volumes import file_behind, layer_name_stem
 from napari_sam2.session.snapshot import ObjectSnapshot, SessionSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from napari.layers import Image, Layer
 
@@ -84,6 +82,7 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
     ) -> None:
         super().__init__(workspace, image, session, autosave)
         self.shown = shown
+        self.view = ScanView(workspace, image, shown)
         self.auto_window = session.window
         self.is_ct = is_ct
         self.current = 1
@@ -99,11 +98,7 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
         self.check = PlaneCheck(self)
         self.pointer = ScanPointer(self)
         self.painting = Painting(self, workspace.thread.queue)
-        self.own_layers = OwnLayers(image, shown)
-        self._waiting: list[PromptChange] = []
-        self.prompts.edited.connect(self._on_layers_edited)
-        self.prompts.drawn.connect(self._on_drawn)
-        self.own_layers.changed.connect(self._on_own_layers)
+        self.prompting = ScanPrompting(self)
         self.range.changed.connect(self.changed.emit)
         self.run.finished.connect(self._on_run_ended)
         self.run.checked.connect(self.check.show)
@@ -148,7 +143,7 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
         super().close()
         self.prompts.close()
         self.painting.close()
-        self.own_layers.close()
+        self.prompting.close()
 
     def object(self, object_id: int) -> ObjectSnapshot:
         """An object as it is now; an empty one when it has not begun."""
@@ -169,50 +164,10 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
 
     def add_prompt(self, prompt: Prompt, axis: int | None = None) -> None:
         """Ask for the current object with one more prompt; `axis` is the slice axis of its first click."""
-        self.change_prompts(PromptChange(self.current, added=(prompt,), replaces=True), axis)
+        self.prompting.send(PromptChange(self.current, added=(prompt,), replaces=True), axis)
 
-    def change_prompts(self, change: PromptChange, axis: int | None = None) -> None:
-        """Ask for an object with some prompts taken out and others put in."""
-        self._waiting.append(change)
-        self._show_prompts()
-
-        def answer(session: Session) -> list[SliceResult]:
-            known = session.objects.get(change.object_id)
-            before = [] if known is None else known.prompts
-            if axis is not None and not before:
-                session.axis = axis
-            return session.set_prompts(change.object_id, change.applied(before))
-
-        def arrived() -> None:
-            self._waiting.remove(change)
-
-        self.ask(answer, self._on_answered, arrived=arrived)
-
-    def _expected(self) -> dict[int, list[Prompt]]:
-        """The prompts of the snapshot, with the changes that are on their way."""
-        prompts = {i: list(obj.prompts) for i, obj in self.snapshot.objects.items() if obj.prompts}
-        for change in self._waiting:
-            prompts[change.object_id] = change.applied(prompts.get(change.object_id, []))
-        return prompts
-
-    def _show_prompts(self) -> None:
-        self.prompts.show(self._expected())
-
-    def _on_layers_edited(self) -> None:
-        seen: dict[int, list[Prompt]] = {
-            i: [p for p in given if not isinstance(p, MaskPrompt)] for i, given in self._expected().items()
-        }
-        for change in changes_between(seen, self.prompts.read()):
-            self.change_prompts(change, self.axis_on_view())
-
-    def _on_drawn(self, object_id: int, prompts: Sequence[Prompt]) -> None:
-        self.change_prompts(PromptChange(object_id, added=tuple(prompts), replaces=True), self.axis_on_view())
-
-    def _on_own_layers(self, changes: Iterable[PromptChange]) -> None:
-        for change in changes:
-            self.change_prompts(change)
-
-    def _on_answered(self, results: list[SliceResult]) -> None:
+    def on_answered(self, results: list[SliceResult]) -> None:
+        """Say what came out, and carry a correction to the slices around it."""
         self.answered.emit(results)
         if not results:
             return
@@ -230,8 +185,8 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
         """Take over a newer snapshot and show what differs."""
         before = self.snapshot
         super().show(snapshot)
-        self.result.show(before, snapshot, self.slice_on_view())
-        self._show_prompts()
+        self.result.show(before, snapshot, self.view.slice())
+        self.prompting.show()
         self.changed.emit()
 
     def show_results(self, results: Iterable[SliceResult]) -> None:
@@ -245,32 +200,13 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
             objects[result.object_id] = replace(obj, results={**obj.slices, result.index: result})
             slices.add((result.axis, result.index))
         self.snapshot = replace(self.snapshot, objects=MappingProxyType(objects))
-        self.result.paint(self.snapshot, slices, self.slice_on_view())
+        self.result.paint(self.snapshot, slices, self.view.slice())
         self.changed.emit()
-
-    def slice_on_view(self) -> tuple[int, int] | None:
-        """The voxel axis and slice index that the canvas shows, or None in 3-D view."""
-        if not self.workspace.has_viewer:
-            return None
-        return self.shown.grid.slice_on_view(self.image, self.workspace.viewer.dims)
-
-    def axis_on_view(self) -> int:
-        """The voxel axis across which the canvas shows slices; the default one in 3-D view."""
-        on_view = self.slice_on_view()
-        return self.shown.volume.default_slice_axis if on_view is None else on_view[0]
 
     def axis_of(self, object_id: int) -> int:
         """The voxel axis of an object's slices; the one on view when it has not begun."""
         obj = self.object(object_id)
-        return obj.axis if obj.slices or obj.prompts else self.axis_on_view()
-
-    def go_to_slice(self, axis: int, index: int) -> None:
-        """Show slice `index` across a voxel axis."""
-        show_slice(self.workspace.viewer, self.image, self.shown, axis, index)
-
-    def show_plane(self, plane: str) -> None:
-        """Turn the view to ``axial``, ``coronal`` or ``sagittal`` slices."""
-        show_plane(self.workspace.viewer, self.image, self.shown, plane)
+        return obj.axis if obj.slices or obj.prompts else self.view.axis()
 
     def show_object(self, object_id: int, visible: bool) -> None:
         """Show or hide an object; its masks are not touched."""
@@ -384,15 +320,7 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
 
     def use_layer(self, layer: Layer | None) -> None:
         """Take a Points or Shapes layer of the user's own as prompts, and follow it."""
-        if layer is None or layer in self.layers:
-            self.told.emit("Select a Points or Shapes layer of your own, then use it as prompts.")
-            return
-        try:
-            count = self.own_layers.use(layer, self.current)
-        except UserInputError as error:
-            self.told.emit(str(error))
-            return
-        self.told.emit(f"{layer.name}: {count} prompt{'' if count == 1 else 's'} taken; changes are followed.")
+        self.prompting.use_layer(layer)
 
     def use_overlap(self, rule: str) -> None:
         """Choose which object keeps a voxel that several claim; see `napari_sam2.core.labels.OVERLAP_RULES`."""
@@ -419,7 +347,7 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
 
     def _slice_for_range(self) -> tuple[int, int | None]:
         """The slice axis of the current object, and the slice on view when it lies across that axis."""
-        axis, on_view = self.axis_of(self.current), self.slice_on_view()
+        axis, on_view = self.axis_of(self.current), self.view.slice()
         if on_view is None or on_view[0] == axis:
             return axis, None if on_view is None else on_view[1]
         plane = self.shown.volume.plane_name(axis)
@@ -428,7 +356,7 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
 
     def _on_history(self, past: str, verb: str, step: str | bool) -> None:
         self.prompts.let_go()
-        self._show_prompts()
+        self.prompting.show()
         super()._on_history(past, verb, step)
 
     def _on_resumed(self) -> None:
@@ -439,7 +367,7 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
         last = list(self.snapshot.objects.values())[-1]
         self.select(last.object_id)
         if last.prompts:
-            self.go_to_slice(last.axis, last.prompts[-1].slice_index(last.axis))
+            self.view.go_to(last.axis, last.prompts[-1].slice_index(last.axis))
         many = len(self.snapshot.objects)
         self.told.emit(f"Resumed with {many} object{'' if many == 1 else 's'}. Undo goes on where it was.")
 

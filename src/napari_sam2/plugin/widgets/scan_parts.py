@@ -117,7 +117,7 @@ class ScanParts(QObject):
         self.table.visible_changed.connect(self._with_work(lambda work, i, on: work.show_object(i, on)))
         self.table.finished_changed.connect(self._with_work(lambda work, i, on: work.finish(i, on)))
         self.strip.slice_chosen.connect(
-            self._with_work(lambda work, index: work.go_to_slice(work.current_object.axis, index))
+            self._with_work(lambda work, index: work.view.go_to(work.current_object.axis, index))
         )
         self.more.range.edited.connect(self._with_work(lambda work, first, last: work.set_range(first, last)))
         self.more.names_chosen.connect(self._on_names_chosen)
@@ -145,7 +145,7 @@ class ScanParts(QObject):
 
     def _on_slice(self, _event: Any = None) -> None:
         """Only the view has moved: the scores are as they were."""
-        on_view = None if self.work is None else self.work.slice_on_view()
+        on_view = None if self.work is None else self.work.view.slice()
         if self.work is None or on_view is None:
             return
         same_axis = self.work.axis_of(self.work.current) == on_view[0]
