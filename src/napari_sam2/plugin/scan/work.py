@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from napari_sam2.io.names import without_suffix
 from napari_sam2.plugin.control.base_work import BaseWork
 from napari_sam2.plugin.scan.label_saving import save_scan
 from napari_sam2.plugin.scan.painting import Painting
@@ -24,7 +25,7 @@ from napari_sam2.plugin.scan.result_layer import ScanResultLayer
 from napari_sam2.plugin.scan.review import ScanReview
 from napari_sam2.plugin.scan.slice_range import SliceRange
 from napari_sam2.plugin.scan.view import ScanView
-from napari_sam2.plugin.scan.volumes import file_behind, layer_name_stem
+from napari_sam2.plugin.scan.volumes import file_behind
 from napari_sam2.session.snapshot import ObjectSnapshot, SessionSnapshot
 
 if TYPE_CHECKING:
@@ -337,7 +338,7 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
         source = file_behind(self.image)
         ending = ".ome.tif" if self.shown.is_film else ".nii.gz"
         folder = Path("~") if source is None else source.parent
-        return folder / f"{layer_name_stem(self.image.name)}_labels{ending}"
+        return folder / f"{without_suffix(self.image.name)}_labels{ending}"
 
     def _write(self, session: Session, path: Path, *, overwrite: bool, **how: Any) -> str:
         return save_scan(session, self.shown, path, overwrite=overwrite, **how)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from napari.layers import Shapes
 
 from napari_sam2.errors import UserInputError
+from napari_sam2.io.names import without_suffix
 from napari_sam2.plugin.control.autosave import JournalKind
 from napari_sam2.plugin.control.base_work import BaseWork
-from napari_sam2.plugin.scan.volumes import file_behind, layer_name_stem
+from napari_sam2.plugin.scan.volumes import file_behind
 from napari_sam2.plugin.slide.automatic import AutomaticRun
 from napari_sam2.plugin.slide.choices import SlideChoices
 from napari_sam2.plugin.slide.drawn_outlines import geometries_of
@@ -255,8 +256,7 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         """Beside the file of the slide, for QuPath."""
         source = file_behind(self.image) or self.image.metadata.get("napari_sam2_path")
         folder = Path("~") if source is None else Path(source).parent
-        stem = layer_name_stem(self.image.name).removesuffix(".ome.tif").removesuffix(".tif").removesuffix(".svs")
-        return folder / f"{stem}.geojson"
+        return folder / f"{without_suffix(self.image.name)}.geojson"
 
     def _write(self, session: SlideSession, path: Path, *, overwrite: bool, **how: Any) -> str:
         count = session.export(path, overwrite=overwrite)
