@@ -12,6 +12,7 @@ from napari_sam2.cli.app import app
 from napari_sam2.cli.options import Device, Methods, Overwrite, VolumeIndex, print_methods, ready_model
 from napari_sam2.cli.progress import errors
 from napari_sam2.errors import NapariSam2Error, UserInputError
+from napari_sam2.io.formats import label_suffixes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +29,8 @@ EXIT_DIFFERS = 4
 def replay(
     session: Annotated[Path, typer.Argument(help="The folder of a session, NAME.sam2session.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The label map, .nii.gz; of a slide .geojson, .csv, ...")
+        Path,
+        typer.Option("--output", "-o", help=f"The label map, {' or '.join(label_suffixes())}; of a slide, .geojson."),
     ],
     image: Annotated[
         Path | None, typer.Option("--image", help="The image; looked for beside the session by its hash otherwise.")

@@ -12,6 +12,7 @@ from platformdirs import user_state_dir
 
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.film import FILM_ENDINGS
+from napari_sam2.io.formats import suffix_of
 from napari_sam2.io.labels import WRITABLE
 from napari_sam2.record.journal import Journal, volume_key
 from napari_sam2.record.listing import JournalNote, sessions_of
@@ -135,7 +136,7 @@ class Autosave(Generic[SessionT]):
 
     def copy_beside(self, labels: Path) -> None:
         """Put the journal beside a saved result; a folder that cannot be written does not undo the save."""
-        ending = next((e for e in self._kind.endings if labels.name.lower().endswith(e)), "")
+        ending = suffix_of(labels.name, self._kind.endings) or ""
         target = labels.with_name(labels.name[: len(labels.name) - len(ending)] + ".sam2session")
         try:
             if self._journal is not None:
