@@ -17,6 +17,7 @@ from napari_sam2.core.prompts import (
 )
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores
 from napari_sam2.errors import UserInputError
+from napari_sam2.session.correcting import correct_object, is_carried, new_clicks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,6 +44,11 @@ def answer_prompts(state: SessionState, step: Step, object_id: int, prompts: Ite
     if axis != obj.axis:
         state.store.clear(step, obj)
         state.store.set(step, obj, "axis", axis)
+    clicks = new_clicks(obj.prompts, wanted)
+    if clicks and is_carried(obj):
+        results = correct_object(state, step, obj, clicks)
+        state.store.set(step, obj, "prompts", wanted)
+        return results
     before, after = _by_slice(obj.prompts, axis), _by_slice(wanted, axis)
     for index in before.keys() - after.keys():
         state.store.drop(step, obj, "anchors", index)
