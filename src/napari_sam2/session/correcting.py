@@ -23,12 +23,18 @@ if TYPE_CHECKING:
     from napari_sam2.session.objects import ObjectRecord
     from napari_sam2.session.state import SessionState
 
-__all__ = ["correct_object", "is_carried", "new_clicks"]
+__all__ = ["correct_object", "is_carried", "is_corrected", "new_clicks"]
 
 
 def is_carried(obj: ObjectRecord) -> bool:
     """Whether an object has masks on slices that nobody prompted or accepted."""
     return any(result.mask.n_voxels and index not in obj.anchors for index, result in obj.results.items())
+
+
+def is_corrected(obj: ObjectRecord, index: int) -> bool:
+    """Whether the last prompt is a click on a slice that changed the slices beside it when it was answered."""
+    last = obj.prompts[-1] if obj.prompts else None
+    return isinstance(last, Point) and last.slice_index(obj.axis) == index and is_carried(obj)
 
 
 def new_clicks(before: Sequence[Prompt], after: Sequence[Prompt]) -> list[Point]:
@@ -50,14 +56,14 @@ def correct_object(state: SessionState, step: Step, obj: ObjectRecord, clicks: S
     for number, click in enumerate(clicks):
         scene = _ObjectScene(state, obj)
         at = scene.voxel(click)
-        kept = [
-            scene.voxel(other) for other in (*earlier, *clicks[:number]) if other.positive is not click.positive
-        ]
+        kept = [scene.voxel(other) for other in (*earlier, *clicks[:number]) if other.positive is not click.positive]
         masks = _masks_after(scene, correct(scene, at, click.positive, kept, _fixed_slices(obj, at[0])))
         boxed = scene.boxes()
+        if click.positive:
+            for index in boxed.keys() & masks.keys():
+                own = at if index == at[0] else None
+                masks[index] = _inside(masks[index], boxed[index], scene.full(index), own)
         for index, mask in {at[0]: scene.full(at[0]), **masks}.items():
-            if click.positive and index in boxed and index in masks:
-                mask = _inside(mask, boxed[index], scene.full(index), at if index == at[0] else None)
             result = _result(obj, index, mask, prompted=index == at[0])
             state.store.put(step, obj, "results", index, result)
             if index == at[0] or index in obj.anchors:

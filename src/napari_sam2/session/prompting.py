@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["anchors_of", "answer_prompts", "empty_result", "with_painted"]
 
 
-def answer_prompts(state: SessionState, step: Step, object_id: int, prompts: Iterable[Prompt]) -> list[SliceResult]:
-    """See `Session.set_prompts`."""
+def answer_prompts(
+    state: SessionState, step: Step, object_id: int, prompts: Iterable[Prompt], *, around: bool
+) -> list[SliceResult]:
+    """See `Session.set_prompts`, and `napari_sam2.session.actions.SetPrompts` for `around`."""
     wanted = list(prompts)
     if wanted:
         check_prompts([ObjectPrompts(object_id, tuple(wanted))], state.volume)
@@ -45,7 +47,7 @@ def answer_prompts(state: SessionState, step: Step, object_id: int, prompts: Ite
         state.store.clear(step, obj)
         state.store.set(step, obj, "axis", axis)
     clicks = new_clicks(obj.prompts, wanted)
-    if clicks and is_carried(obj):
+    if around and clicks and is_carried(obj):
         results = correct_object(state, step, obj, clicks)
         state.store.set(step, obj, "prompts", wanted)
         return results

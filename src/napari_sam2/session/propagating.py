@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from napari_sam2.core.prompts import Point
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores, iou
 from napari_sam2.engine.propagate import propagate
 from napari_sam2.errors import PromptError
-from napari_sam2.session.correcting import is_carried
 from napari_sam2.session.prompting import anchors_of
 
 if TYPE_CHECKING:
@@ -60,7 +58,7 @@ def spread_correction(
 ) -> Iterator[SliceResult]:
     """See `Session.spread`."""
     obj = state.find(object_id)
-    if index not in obj.anchors or obj.finished or _is_corrected(obj, index):
+    if index not in obj.anchors or obj.finished:
         return
     anchors = sorted(obj.anchors)
     below = max((i for i in anchors if i < index), default=None)
@@ -73,12 +71,6 @@ def spread_correction(
             n_slices = state.volume.shape[obj.axis]
             side = _within(slices, range(index + 1, n_slices) if name == "forward" else range(index))
             yield from _until_settled(state, step, obj, side, name, should_stop)
-
-
-def _is_corrected(obj: ObjectRecord, index: int) -> bool:
-    """Whether the last prompt is a click that changed the slices around it when it was answered."""
-    last = obj.prompts[-1] if obj.prompts else None
-    return isinstance(last, Point) and last.slice_index(obj.axis) == index and is_carried(obj)
 
 
 def _within(wanted: range | None, slices: range) -> range:

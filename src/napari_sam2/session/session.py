@@ -28,6 +28,7 @@ from napari_sam2.session.actions import (
     UseOverlap,
     UseWindow,
 )
+from napari_sam2.session.correcting import is_corrected
 from napari_sam2.session.objects import SegmentedObject, SegmentedObjects
 from napari_sam2.session.prompting import anchors_of, empty_result, with_painted
 from napari_sam2.session.propagating import checked_objects
@@ -322,6 +323,7 @@ class Session:
     ) -> Iterator[SliceResult]:
         """Carry a corrected slice outwards, only as far as it changes something.
 
+        A click on an object that was carried before has changed the slices beside it already; nothing is left to do.
         Towards another prompted or accepted slice the whole gap is answered again from both sides;
         outwards the run ends when masks come out as they were. One undo takes back the correction with it.
 
@@ -341,6 +343,8 @@ class Session:
         SliceResult
             As slices are reached; already stored in the session.
         """
+        if is_corrected(self.state.find(object_id), index):
+            return iter(())
         return self.state.run(Spread(object_id, index, slices), should_stop)
 
     def count_slices(
