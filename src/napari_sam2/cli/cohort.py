@@ -255,3 +255,43 @@ def report(output: Annotated[Path, typer.Argument(help="The folder of a cohort."
 
     for path in write_report(output):
         typer.echo(f"wrote {path}")
+
+
+@cohort.command()
+def review(
+    output: Annotated[Path, typer.Argument(help="The folder of a cohort.")],
+    by: Annotated[str, typer.Option("--by", help="doubt, or voxels: doubt times the voxels on the slice.")] = "doubt",
+    only_list: Annotated[bool, typer.Option("--list", help="Print the queue and open no window.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="For --list: how many slices.")] = 20,
+) -> None:
+    """Look at the most doubtful slices of all cases in napari, the worst first: accept, correct, flag, next.
+
+    napari-sam2 cohort review results --by voxels
+    """
+    from napari_sam2.cohort.review import review_items
+
+    items = review_items(output, by)
+    if only_list:
+        for item in items[:limit]:
+            typer.echo(f"{item.case}\t{item.name}\tslice {item.index}\tdoubt {item.doubt:.2f}\t{item.voxels} voxels")
+        return
+    if not items:
+        typer.echo("Nothing is left to review.")
+        return
+    from napari_sam2.cli.window import require_qt
+
+    require_qt()
+    import napari
+
+    # As with 'open', this command is a way into the plugin.
+    from napari_sam2.plugin.cohort.review import CohortReview
+    from napari_sam2.plugin.control.registry import controller_for
+    from napari_sam2.plugin.widgets.cohort_box import CohortBox
+
+    viewer = napari.Viewer()
+    viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
+    work = CohortReview(controller_for(viewer), output, by)
+    viewer.window.add_dock_widget(CohortBox(work), name="Review of the cohort", area="right")
+    work.next()
+    napari.run()
+    work.close()

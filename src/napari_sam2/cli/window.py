@@ -12,7 +12,7 @@ from napari_sam2.cli.app import app
 from napari_sam2.cli.options import Image, Series, VolumeIndex, series_choice
 from napari_sam2.errors import EnvironmentLacksError
 
-__all__ = ["is_slide_name", "open_window"]
+__all__ = ["is_slide_name", "open_window", "require_qt"]
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 
@@ -26,8 +26,7 @@ def open_window(
 ) -> None:
     """Open a scan, a slide or a picture in napari with the SAM 2 panel."""
     layers = _slide(image) if labels is None and is_slide_name(image) else _scan(image, labels, volume, series)
-    if not any(importlib.util.find_spec(name) for name in ("PyQt6", "PySide6")):
-        raise EnvironmentLacksError("There is no Qt here, which windows need; install 'napari-sam2[all]'.")
+    require_qt()
     import napari
     from napari.layers import Layer
 
@@ -37,6 +36,18 @@ def open_window(
     viewer.layers.selection.active = viewer.layers[0]
     viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
     napari.run()
+
+
+def require_qt() -> None:
+    """Refuse to open a window where none can be.
+
+    Raises
+    ------
+    EnvironmentLacksError
+        If no Qt is installed.
+    """
+    if not any(importlib.util.find_spec(name) for name in ("PyQt6", "PySide6")):
+        raise EnvironmentLacksError("There is no Qt here, which windows need; install 'napari-sam2[all]'.")
 
 
 def is_slide_name(path: Path) -> bool:
