@@ -50,7 +50,7 @@ def test_every_doubtful_slice_of_every_case_comes_on_view_in_order(bench, review
         assert review.shown
         work = bench.controller.work
         assert work.image.name == item.case
-        assert work.slice_on_view() == (item.axis, item.index)
+        assert work.view.slice() == (item.axis, item.index)
         assert np.array_equal(bench.labels(), labels(output, item.case))
         assert len([layer for layer in bench.viewer.layers if layer.name in ("c0", "c1")]) == 1
     review.next()
@@ -96,3 +96,15 @@ def test_a_correction_is_in_the_cases_own_session_and_label_map(bench, review, o
     assert np.array_equal(labels(output, case), expected)
     assert len(events(output, case)) > n_events
     assert work.closed
+
+
+def test_a_case_whose_scan_is_gone_is_told_and_passed_over(bench, review, output):
+    first = review_items(output)[0]
+    (output.parent / "scans" / f"{first.case}.nii.gz").unlink()
+    review.next()
+    bench.settle()
+    assert "does not exist" in bench.warnings[-1]
+    while review.item is not None and review.item.case == first.case:
+        review.next()
+        bench.settle()
+    assert bench.controller.work.image.name == review.item.case

@@ -16,6 +16,7 @@ from psygnal import Signal
 from napari_sam2.cohort.job import LABELS, SESSION
 from napari_sam2.cohort.plan import images_of
 from napari_sam2.cohort.review import ACCEPTED, FLAGGED, ReviewItem, decide, review_items
+from napari_sam2.errors import UserInputError
 from napari_sam2.io import read_labels, read_volume
 from napari_sam2.plugin.reader import image_layer
 from napari_sam2.plugin.scan.work import ScanWork
@@ -48,6 +49,8 @@ class CohortReview:
     ----------
     item : ReviewItem, optional
         What is looked at; None before the first and after the last one.
+    shown : bool
+        Whether it is on view, so that a decision can be made.
 
     Raises
     ------
@@ -122,8 +125,9 @@ class CohortReview:
         self._case = case
         self.shown = False
         self.changed.emit()
-        workspace, coming = self._controller.workspace, self._volume(case)
+        workspace = self._controller.workspace
         workspace.say(f"Opening case {case} ...")
+        coming = self._volume(case)
 
         def opened(volume: Volume) -> None:
             if case == self._case:
@@ -132,7 +136,13 @@ class CohortReview:
                 self._controller.use_image(layer)
 
         # Waited for where it does not hold up the window.
-        workspace.thread.request(coming.result, opened, lambda error: workspace.fail(str(error)))
+        workspace.thread.request(coming.result, opened, self._not_opened)
+
+    def _not_opened(self, error: BaseException) -> None:
+        self._case = ""
+        self.shown = True
+        self._controller.workspace.fail(str(error))
+        self.changed.emit()
 
     def _on_image(self) -> None:
         """The work on a case has begun: bring its own session back, then show the slice."""
@@ -142,7 +152,9 @@ class CohortReview:
         self._work = work
         note = look_at(self._output / self._case / SESSION)
         if note is None:
-            work.told.emit(f"The session of case {self._case} is open in another window, or gone.")
+            self.shown = True
+            work.told.emit(f"The session of case {self._case} is open in another window, or gone; press Next.")
+            self.changed.emit()
             return
         work.earlier = None
         work.ask(lambda session: work.autosave.resume(session, note), lambda _: self._show())
@@ -152,7 +164,7 @@ class CohortReview:
         if item is None or work is None:
             return
         work.select(item.object_id)
-        work.go_to_slice(item.axis, item.index)
+        work.view.go_to(item.axis, item.index)
         self.shown = True
         work.told.emit(
             f"Case {item.case}, {item.name}, slice {item.index}: doubt {item.doubt:.2f}, {self.left} left. Accept, "
@@ -183,9 +195,14 @@ class CohortReview:
 
     def _volume(self, case: str) -> Future[Volume]:
         if case not in self._read:
-            path = self._images[case]
-            self._read[case] = self._reader.submit(read_volume, path)
+            self._read[case] = self._reader.submit(_read, self._images.get(case))
         return self._read[case]
+
+
+def _read(image: Path | None) -> Volume:
+    if image is None:
+        raise UserInputError("The manifest has no such case any more; press Next.")
+    return read_volume(image)
 
 
 def _keep(session: Session, folder: Path) -> None:
