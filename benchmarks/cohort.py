@@ -266,7 +266,7 @@ def median_seconds(work, items) -> float:
     return float(np.median(taken))
 
 
-def review(output: Path, n_items: int = 20) -> None:
+def review(output: Path, n_items: int = 12) -> None:
     """Seconds from Next to the next slice on view, in a real window: within a case, and into another one."""
     import napari
     from qtpy.QtWidgets import QApplication
@@ -293,7 +293,7 @@ def review(output: Path, n_items: int = 20) -> None:
     taken: dict[bool, list[float]] = {True: [], False: []}
     for _ in range(n_items):
         begun = time.perf_counter()
-        settle(lambda: time.perf_counter() - begun > 0.5)  # a person looks for a while
+        settle(lambda: time.perf_counter() - begun > 3)  # a person looks for a while
         before = work.item.case
         begun = time.perf_counter()
         box.next.click()

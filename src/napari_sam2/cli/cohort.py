@@ -260,7 +260,9 @@ def report(output: Annotated[Path, typer.Argument(help="The folder of a cohort."
 @cohort.command()
 def review(
     output: Annotated[Path, typer.Argument(help="The folder of a cohort.")],
-    by: Annotated[str, typer.Option("--by", help="doubt, or voxels: doubt times the voxels on the slice.")] = "doubt",
+    by: Annotated[
+        str, typer.Option("--by", help="doubt; voxels: doubt times the slice's voxels; or case: one by one.")
+    ] = "doubt",
     only_list: Annotated[bool, typer.Option("--list", help="Print the queue and open no window.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, help="For --list: how many slices.")] = 20,
 ) -> None:

@@ -72,6 +72,7 @@ class CohortReview:
         self._case = ""
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="napari-sam2 next case")
         self._read: dict[str, Future[Volume]] = {}
+        self._gone: list[Layer] = []
         controller.workspace.image_changed.connect(self._on_image)
 
     @property
@@ -83,6 +84,7 @@ class CohortReview:
         """Go to the next slice; what was not decided on comes again in the next review."""
         if not self._waiting:
             self._leave()
+            self.tidy()
             self.item = None
             self._controller.workspace.say("The review is at its end: every doubtful slice was looked at.")
             self.changed.emit()
@@ -111,9 +113,21 @@ class CohortReview:
         if self.item is not None:
             self._decided(self.item, FLAGGED)
 
+    def tidy(self) -> None:
+        """Take away the layers of cases that were left; napari takes a second, so best while a person looks."""
+        gone, self._gone = self._gone, []
+        viewer = self._controller.workspace.viewer if self._controller.workspace.has_viewer else None
+        for layer in gone:
+            if viewer is not None and layer in viewer.layers:
+                viewer.layers.remove(layer)
+        if gone and viewer is not None and self._work is not None:
+            viewer.reset_view()
+            self._go()
+
     def close(self) -> None:
         """Save the case that is open, and stop reading ahead."""
         self._leave()
+        self.tidy()
         self._reader.shutdown(wait=False, cancel_futures=True)
 
     def _decided(self, item: ReviewItem, decision: str) -> None:
@@ -121,6 +135,7 @@ class CohortReview:
         self.next()
 
     def _open(self, case: str) -> None:
+        self.tidy()
         self._leave()
         self._case = case
         self.shown = False
@@ -163,8 +178,7 @@ class CohortReview:
         item, work = self.item, self._work
         if item is None or work is None:
             return
-        work.select(item.object_id)
-        work.view.go_to(item.axis, item.index)
+        self._go()
         self.shown = True
         work.told.emit(
             f"Case {item.case}, {item.name}, slice {item.index}: doubt {item.doubt:.2f}, {self.left} left. Accept, "
@@ -172,21 +186,27 @@ class CohortReview:
         )
         self.changed.emit()
 
+    def _go(self) -> None:
+        """Bring the slice on view."""
+        if self.item is not None and self._work is not None:
+            self._work.select(self.item.object_id)
+            self._work.view.go_to(self.item.axis, self.item.index)
+
     def _leave(self) -> None:
-        """Write the open case's label map if it has changed, and take its layers away."""
+        """Write the open case's label map if it has changed, and hide its layers."""
         work, folder = self._work, self._output / self._case
         self._work, self._case = None, ""
         if work is None:
             return
         workspace = self._controller.workspace
-        thread, image, layers = workspace.thread, work.image, work.layers
         session = work.stream_session()
         if session is not None:
-            thread.request(lambda: _keep(session, folder), lambda _: None, lambda error: workspace.fail(str(error)))
-        if workspace.has_viewer:
-            for layer in (image, *layers):
-                if layer in workspace.viewer.layers:
-                    workspace.viewer.layers.remove(layer)
+            workspace.thread.request(
+                lambda: _keep(session, folder), lambda _: None, lambda error: workspace.fail(str(error))
+            )
+        self._gone += [work.image, *work.layers]
+        for layer in self._gone:
+            layer.visible = False
 
     def _read_ahead(self) -> None:
         """Read the next case's scan while this one is looked at; forget all others."""
