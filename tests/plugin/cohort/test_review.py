@@ -46,7 +46,6 @@ def test_every_doubtful_slice_of_every_case_comes_on_view_in_order(bench, review
     for item in review_items(output):
         review.next()
         bench.settle()
-        review.tidy()
         assert review.item == item
         assert review.shown
         work = bench.controller.work
@@ -96,7 +95,6 @@ def test_a_correction_is_in_the_cases_own_session_and_label_map(bench, review, o
         bench.settle()
     assert np.array_equal(labels(output, case), expected)
     assert len(events(output, case)) > n_events
-    review.tidy()
     assert work.closed
 
 

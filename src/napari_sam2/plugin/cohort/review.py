@@ -72,7 +72,6 @@ class CohortReview:
         self._case = ""
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="napari-sam2 next case")
         self._read: dict[str, Future[Volume]] = {}
-        self._gone: list[Layer] = []
         controller.workspace.image_changed.connect(self._on_image)
 
     @property
@@ -84,7 +83,6 @@ class CohortReview:
         """Go to the next slice; what was not decided on comes again in the next review."""
         if not self._waiting:
             self._leave()
-            self.tidy()
             self.item = None
             self._controller.workspace.say("The review is at its end: every doubtful slice was looked at.")
             self.changed.emit()
@@ -113,21 +111,9 @@ class CohortReview:
         if self.item is not None:
             self._decided(self.item, FLAGGED)
 
-    def tidy(self) -> None:
-        """Take away the layers of cases that were left; napari takes a second, so best while a person looks."""
-        gone, self._gone = self._gone, []
-        viewer = self._controller.workspace.viewer if self._controller.workspace.has_viewer else None
-        for layer in gone:
-            if viewer is not None and layer in viewer.layers:
-                viewer.layers.remove(layer)
-        if gone and viewer is not None and self._work is not None:
-            viewer.reset_view()
-            self._go()
-
     def close(self) -> None:
         """Save the case that is open, and stop reading ahead."""
         self._leave()
-        self.tidy()
         self._reader.shutdown(wait=False, cancel_futures=True)
 
     def _decided(self, item: ReviewItem, decision: str) -> None:
@@ -135,7 +121,6 @@ class CohortReview:
         self.next()
 
     def _open(self, case: str) -> None:
-        self.tidy()
         self._leave()
         self._case = case
         self.shown = False
@@ -193,7 +178,7 @@ class CohortReview:
             self._work.view.go_to(self.item.axis, self.item.index)
 
     def _leave(self) -> None:
-        """Write the open case's label map if it has changed, and hide its layers."""
+        """Write the open case's label map if it has changed, and take its layers away."""
         work, folder = self._work, self._output / self._case
         self._work, self._case = None, ""
         if work is None:
@@ -204,9 +189,11 @@ class CohortReview:
             workspace.thread.request(
                 lambda: _keep(session, folder), lambda _: None, lambda error: workspace.fail(str(error))
             )
-        self._gone += [work.image, *work.layers]
-        for layer in self._gone:
-            layer.visible = False
+        # Before the next case comes: hidden layers that went later now and then ended the process in OpenGL.
+        if workspace.has_viewer:
+            for layer in (work.image, *work.layers):
+                if layer in workspace.viewer.layers:
+                    workspace.viewer.layers.remove(layer)
 
     def _read_ahead(self) -> None:
         """Read the next case's scan while this one is looked at; forget all others."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from napari_sam2.plugin.cohort.review import CohortReview
 
 __all__ = ["CohortBox"]
-
-TIDY_MS: Final = 400
-"""By then the slice has been drawn."""
 
 
 class CohortBox(QWidget):
@@ -48,8 +45,6 @@ class CohortBox(QWidget):
 
     def _show(self) -> None:
         item, ready = self.review.item, self.review.shown
-        if ready:
-            QTimer.singleShot(TIDY_MS, self.review.tidy)
         for button in (self.accept, self.flag, self.next):
             button.setEnabled(item is not None and ready)
         if item is None:
