@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from napari_sam2.io.names import without_suffix
+from napari_sam2.plugin.canvas.placement import lies_alike
 from napari_sam2.plugin.control.base_work import BaseWork
 from napari_sam2.plugin.scan.label_saving import save_scan
 from napari_sam2.plugin.scan.painting import Painting
@@ -332,6 +333,15 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
         """Let the model see intensities through another window, from the next answer on."""
         if window != self.snapshot.window:
             self.ask(lambda session: setattr(session, "window", window), key="window")
+
+    def save(self, path: Path, **how: Any) -> None:
+        """Write the label map, unless its layer is shown elsewhere than it would be saved."""
+        if lies_alike(self.result.layer, self.result.home, self.result.layer.data.shape):
+            super().save(path, **how)
+        else:
+            self.failed.emit(
+                f"{self.result.layer.name} was moved, so it is not seen where it would be saved. Put the layer back."
+            )
 
     def suggested_path(self) -> Path:
         """Beside the file of the scan, under a name made from its own."""
