@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from napari_sam2.core.history import Step
 from napari_sam2.errors import UserInputError
 from napari_sam2.models import DEFAULT_MODEL, load_model
+from napari_sam2.slides.actions import TakeObjects
 from napari_sam2.slides.answers.crop_engine import CropEngine
 from napari_sam2.slides.answers.refine import refine
 from napari_sam2.slides.automatic.run import AutomaticRequest, joined_objects, plan_of, run_tiles
@@ -65,6 +67,8 @@ def segment_slide(
     overlap: str = "keep",
     mpp: float | str | None = None,
     channel: str | int | None = None,
+    polarity: str = "auto",
+    image: str | int | None = None,
     model: str | Path | SegmentationModel = DEFAULT_MODEL,
     device: str = "auto",
     overwrite: bool = False,
@@ -89,7 +93,7 @@ def segment_slide(
         For `prompts`: how often to look again at an object's outline at twice the resolution.
     overlap : str
         For `prompts`: see `napari_sam2.slides.objects.OVERLAP_RULES`.
-    mpp, channel
+    mpp, channel, polarity, image
         See `open_slide`.
     model, device
         See `load_model`; or a model that is loaded already.
@@ -109,7 +113,7 @@ def segment_slide(
     check_slide_output(target, overwrite=overwrite)
     if (prompts is None) == (auto is None):
         raise UserInputError("Say what to segment: either --prompts with a file, or --auto with a region.")
-    with open_slide(slide_path, mpp=mpp, channel=channel) as slide:
+    with open_slide(slide_path, mpp=mpp, channel=channel, polarity=polarity, image=image) as slide:
         requests = [] if prompts is None else read_slide_prompts(prompts, slide.shape, slide.name)
         # The region is read before the model is loaded, so that its faults are told at once.
         asked = None
@@ -178,7 +182,7 @@ def _prompted(
     on_progress: Callable[[int, int], None],
     should_stop: Callable[[], bool],
 ) -> tuple[list[SlideObject] | None, list[str]]:
-    regions = Regions(overlap=overlap)
+    regions, step = Regions(overlap=overlap), Step(TakeObjects(()))
     notes: list[str] = []
     for done, request in enumerate(requests):
         on_progress(done, len(requests))
@@ -193,14 +197,15 @@ def _prompted(
             continue
         if answer.is_cut:
             notes.append(f"{name}: it goes on beyond what was looked at; add a box around it.")
-        regions.put(
+        regions.place(
+            step,
             SlideObject(
                 answer.polygon(),
                 name=name,
                 object_class=ObjectClass(request.class_name) if request.class_name else None,
                 measurements={SCORE: answer.scores.predicted_iou},
                 metadata={"model": engine.model.card.name},
-            )
+            ),
         )
     on_progress(len(requests), len(requests))
     return [measured(obj, engine.slide.mpp) for obj in regions], notes
