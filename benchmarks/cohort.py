@@ -266,7 +266,7 @@ def median_seconds(work, items) -> float:
     return float(np.median(taken))
 
 
-def review(output: Path, n_items: int = 12) -> None:
+def review(output: Path, by: str, n_items: int = 12) -> None:
     """Seconds from Next to the next slice on view, in a real window: within a case, and into another one."""
     import napari
     from qtpy.QtWidgets import QApplication
@@ -277,7 +277,7 @@ def review(output: Path, n_items: int = 12) -> None:
 
     viewer = napari.Viewer()
     viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
-    work = CohortReview(controller_for(viewer), output)
+    work = CohortReview(controller_for(viewer), output, by)
     box = CohortBox(work)
     viewer.window.add_dock_widget(box, name="Review of the cohort", area="right")
 
@@ -293,7 +293,7 @@ def review(output: Path, n_items: int = 12) -> None:
     taken: dict[bool, list[float]] = {True: [], False: []}
     for _ in range(n_items):
         begun = time.perf_counter()
-        settle(lambda: time.perf_counter() - begun > 3)  # a person looks for a while
+        settle(lambda: time.perf_counter() - begun > 1)  # a person looks for a while
         before = work.item.case
         begun = time.perf_counter()
         box.next.click()
@@ -420,13 +420,14 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--model", default="classical")
     parser.add_argument("--healthy", action="store_true", help="make no damaged file")
+    parser.add_argument("--by", default="doubt", help="order of the review")
     given = parser.parse_args()
     if given.what == "make":
         print(make(given.folder, given.cases, corrupt="" if given.healthy else CORRUPT))
     elif given.what == "attack":
         attack(given.folder)
     elif given.what == "review":
-        review(given.folder)
+        review(given.folder, given.by)
     elif given.what == "overhead":
         overhead(given.folder)
     elif given.what == "faults":

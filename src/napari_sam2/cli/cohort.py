@@ -280,20 +280,6 @@ def review(
     if not items:
         typer.echo("Nothing is left to review.")
         return
-    from napari_sam2.cli.window import require_qt
+    from napari_sam2.cli.window import open_review
 
-    require_qt()
-    import napari
-
-    # As with 'open', this command is a way into the plugin.
-    from napari_sam2.plugin.cohort.review import CohortReview
-    from napari_sam2.plugin.control.registry import controller_for
-    from napari_sam2.plugin.widgets.cohort_box import CohortBox
-
-    viewer = napari.Viewer()
-    viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
-    work = CohortReview(controller_for(viewer), output, by)
-    viewer.window.add_dock_widget(CohortBox(work), name="Review of the cohort", area="right")
-    work.next()
-    napari.run()
-    work.close()
+    open_review(output, by)
