@@ -21,7 +21,7 @@ from napari_sam2.plugin.slide.prompt_layers import SlidePromptLayers
 from napari_sam2.plugin.slide.result_layer import SlideResultLayer
 from napari_sam2.plugin.slide.review import SlideReview
 from napari_sam2.plugin.slide.view import ScreenView, show_object, view_of
-from napari_sam2.record.slide_journal import SlideJournal
+from napari_sam2.record.journal import Journal
 from napari_sam2.slides.formats.write import FORMATS
 from napari_sam2.slides.objects import SlideObject, new_id
 from napari_sam2.slides.session import SlideSession
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["SLIDES", "SlideWork"]
 
 SLIDES: Final[JournalKind[SlideSession]] = JournalKind(
-    lambda session: f"slide-{session.slide.key}", SlideJournal, tuple(FORMATS)
+    lambda session: f"slide-{session.slide.key}", Journal, tuple(FORMATS)
 )
 """How sessions on slides are kept."""
 
@@ -80,6 +80,7 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         # What napari shows as active stays what the user had chosen.
         viewer.layers.selection.active = active
         self.run: AutomaticRun = AutomaticRun(self)
+        self.run.progressed.connect(self._on_progress)
         self.review = SlideReview(self)
         self.pointer = SlidePointer(self)
         self.choices = SlideChoices(self)
