@@ -149,7 +149,9 @@ def is_ct(volume: Volume) -> bool:
     if not has_air or np.percentile(sample, PERCENTILES[0]) < _AIR_HU[0]:
         return False
     tissue = sample[sample > _BETWEEN_HU[1]]
-    if tissue.size == 0 or _share(tissue, *_SOFT_HU) < _LEAST_SOFT:
+    if tissue.size == 0:  # lung or air alone
+        return True
+    if _share(tissue, *_SOFT_HU) < _LEAST_SOFT:
         return False
     return float((tissue < 0).mean()) >= _LEAST_NEGATIVE
 
