@@ -31,6 +31,7 @@ __all__ = [
     "ViewPolicy",
     "ViewPrompts",
     "ViewShift",
+    "described_model",
     "viewing_of",
 ]
 
@@ -47,8 +48,7 @@ class ModelCard:
     name : str
         What the user types, for example ``"classical"`` or ``"facebook/sam2.1-hiera-tiny"``.
     kind : str
-        ``"classical"``, ``"bundled"``, or the family of a checkpoint: ``"sam1"``, ``"sam2"``,
-        ``"edgetam"``, ``"sam3"``.
+        Name of its family, see `napari_sam2.models.registry.FAMILIES`.
     revision : str
         Commit or version of the weights; empty when there is none.
     sha256 : str
@@ -269,3 +269,9 @@ def viewing_of(model: SegmentationModel) -> dict[str, str]:
         "views": "around the object" if policy.zoom else "whole slice",
         "precision": str(getattr(model, "dtype", "torch.float32")).removeprefix("torch."),
     }
+
+
+def described_model(model: SegmentationModel) -> dict[str, str]:
+    """What a journal says of a model: which one it is, and how it looks at slices."""
+    card = model.card
+    return {"name": card.name, "revision": card.revision, "sha256": card.sha256, **viewing_of(model)}
