@@ -124,9 +124,7 @@ def _layout(name: str, header: dict[str, str]) -> tuple[list[int], int, np.dtype
     return sizes, channels, dtype
 
 
-def _one_volume(
-    voxels: NDArray[Any], ndim: int, channels: int, volume_index: int | None, name: str
-) -> NDArray[Any]:
+def _one_volume(voxels: NDArray[Any], ndim: int, channels: int, volume_index: int | None, name: str) -> NDArray[Any]:
     """The (I, J, K) or (I, J, K, 3) array that was meant."""
     is_rgb = channels == 3 and voxels.dtype == np.uint8
     if ndim > 4 or (ndim == 4 and channels > 1):

@@ -134,7 +134,9 @@ def read_nrrd_array(path: str | os.PathLike[str]) -> NrrdArray:
     elif voxels.ndim > 4:
         longer = [n for n in voxels.shape[3:] if n > 1]
         if len(longer) > 1:
-            raise ImageFileError(f"{name} has {dimension} axes, so one number cannot choose a volume; save one of them.")
+            raise ImageFileError(
+                f"{name} has {dimension} axes, so one number cannot choose a volume; save one of them."
+            )
         voxels = voxels.reshape(*voxels.shape[:3], -1)
     is_colour = voxels.shape[3] == 3 and voxels.dtype == np.uint8 and _is_colour(header, others)
     files = (file,) if data_file == file else (file, data_file)
@@ -202,7 +204,9 @@ def _stored(
     except ValueError as error:
         raise ImageFileError(f"{name} is damaged: what to skip is no number; export it again.") from error
     if lines or skipped < -1 or (skipped and encoding != "raw"):
-        raise ImageFileError(f"{name} skips a part of its data file, which is not read here; save it as one .nrrd file.")
+        raise ImageFileError(
+            f"{name} skips a part of its data file, which is not read here; save it as one .nrrd file."
+        )
     if skipped == -1:
         start = data_file.stat().st_size - int(np.prod(sizes, dtype=np.int64)) * dtype.itemsize
         if start < 0:
