@@ -54,18 +54,16 @@ def image_layer(volume: Volume) -> LayerTuple:
     array, placement = _shown(volume, volume.voxels)
     arguments: dict[str, Any] = {**placement, "name": without_suffix(volume.source.name)}
     if volume.is_rgb:
-        arguments["rgb"] = True
-    else:
-        from napari_sam2.core.window import choose_window
+        return array, {**arguments, "rgb": True}, "image"
+    from napari_sam2.core.window import choose_window
 
-        try:
-            window = choose_window(volume)
-        except ValueError:
-            # No contrast at all: napari's own limits are as good as any.
-            return array, arguments, "image"
-        # No colour map: grey is the default, and napari would hand it on to a Labels layer opened from the same file.
-    arguments["contrast_limits"] = (window.low, window.high)
-    return array, arguments, "image"
+    try:
+        window = choose_window(volume)
+    except ValueError:
+        # No contrast at all: napari's own limits are as good as any.
+        return array, arguments, "image"
+    # No colour map: grey is the default, and napari would hand it on to a Labels layer opened from the same file.
+    return array, {**arguments, "contrast_limits": (window.low, window.high)}, "image"
 
 
 def labels_layer(labels: np.ndarray[Any, Any], volume: Volume, name: str) -> LayerTuple:
@@ -81,9 +79,9 @@ def _shown(volume: Volume, voxels: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any
     array = array[:, :, 0] if flat else array
     spacing = np.array(volume.spacing)[[0, 1] if flat else [2, 1, 0]]
     names = "ij" if flat else "kji"
+    placement = {"scale": tuple(float(s) for s in spacing), "units": ("mm",) * len(spacing)}
     return array, {
-        "scale": tuple(float(s) for s in spacing),
-        "units": ("mm",) * len(spacing),
+        **placement,
         "axis_labels": tuple(names),
-        "metadata": geometry_metadata(volume, axes_map),
+        "metadata": geometry_metadata(volume, axes_map, voxels, placement),
     }

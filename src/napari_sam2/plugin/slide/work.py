@@ -80,6 +80,7 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         # What napari shows as active stays what the user had chosen.
         viewer.layers.selection.active = active
         self.run: AutomaticRun = AutomaticRun(self)
+        self.run.progressed.connect(self._on_progress)
         self.review = SlideReview(self)
         self.pointer = SlidePointer(self)
         self.choices = SlideChoices(self)
