@@ -345,7 +345,9 @@ def reference(name, path):
     if name.endswith(".dcm"):
         return _dicom(path)
     if name == "g.tif":
-        return tifffile.imread(path, key=0)
+        with tifffile.TiffFile(path) as tiff:
+            stored = tiff.pages[0].asarray()
+            return 255 - stored if tiff.pages[0].photometric == tifffile.PHOTOMETRIC.MINISWHITE else stored
     if name in ("f.png", "h.jpg"):
         return np.asarray(Image.open(io.BytesIO(content)))
     return _area(plain) if name == "r.geojson" else None

@@ -25,6 +25,8 @@ from napari_sam2.terms.structures import Structure, structures_for
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from napari_sam2.core.volume import Volume
+
 __all__ = ["EXPORTABLE", "Exported", "export_labels", "find_names", "notices_before"]
 
 EXPORTABLE: Final = exported_suffixes()
