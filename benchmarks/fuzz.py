@@ -347,6 +347,7 @@ def reference(name, path):
     if name == "g.tif":
         with tifffile.TiffFile(path) as tiff:
             stored = tiff.pages[0].asarray()
+            stored = stored * np.uint8(255) if stored.dtype == bool else stored  # one bit is black or white
             return 255 - stored if tiff.pages[0].photometric == tifffile.PHOTOMETRIC.MINISWHITE else stored
     if name in ("f.png", "h.jpg"):
         return np.asarray(Image.open(io.BytesIO(content)))
