@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,13 +11,16 @@ import numpy as np
 from napari_sam2.core.labels import label_dtype
 from napari_sam2.errors import GeometryError, ImageFileError, SeveralVolumesError, UserInputError
 from napari_sam2.hashing import sha256_of
-from napari_sam2.io.atomic import check_folder
+from napari_sam2.io.atomic import check_folder, check_free
 from napari_sam2.io.formats import function, label_suffixes, suffix_of
+from napari_sam2.io.guard import is_one_of
 from napari_sam2.io.lattice import onto_grid
 from napari_sam2.io.payload import existing_file
 from napari_sam2.io.read import formats_of, read_volume
 
 if TYPE_CHECKING:
+    import os
+
     from numpy.typing import NDArray
 
     from napari_sam2.core.volume import Volume
@@ -27,6 +29,7 @@ __all__ = [
     "WRITABLE",
     "check_labels_fit",
     "check_output",
+    "checked_labels",
     "read_labels",
     "read_named_labels",
     "source_has_changed",
@@ -176,6 +179,23 @@ def write_labels(
         If the disk is full or fails; an earlier file is then unchanged.
     """
     target = check_output(path, volume, overwrite=overwrite)
+    array = checked_labels(labels, volume)
+    from napari_sam2.io.nifti_labels import write_nifti_labels
+
+    write_nifti_labels(array, volume, target, overwrite=overwrite)
+    return target
+
+
+def checked_labels(labels: NDArray[Any], volume: Volume) -> NDArray[Any]:
+    """Labels (I, J, K) in the narrowest type for their ids.
+
+    Raises
+    ------
+    UserInputError
+        If they are not ids.
+    GeometryError
+        If they have another shape than the volume.
+    """
     array = np.asarray(labels)
     if array.dtype.kind not in "bui":
         raise UserInputError(f"Labels must be whole numbers; got {array.dtype}.")
@@ -184,10 +204,7 @@ def write_labels(
     low, high = int(array.min()), int(array.max())
     if low < 0 or high > _LARGEST_ID:
         raise UserInputError(f"Label ids run from 0 to {_LARGEST_ID}; got {low} to {high}.")
-    from napari_sam2.io.nifti_labels import write_nifti_labels
-
-    write_nifti_labels(array.astype(label_dtype(high)), volume, target, overwrite=overwrite)
-    return target
+    return array.astype(label_dtype(high))
 
 
 def check_output(path: str | os.PathLike[str], volume: Volume, *, overwrite: bool = False) -> Path:
@@ -204,10 +221,9 @@ def check_output(path: str | os.PathLike[str], volume: Volume, *, overwrite: boo
     if ending is None or target.name.lower() in WRITABLE:
         raise UserInputError(f"{target.name}: label maps are written as {' or '.join(WRITABLE)}; use such a name.")
     check_folder(target)
-    if _is_source(target, volume):
+    if is_one_of(target, (*volume.source.files, *([volume.source.path] if volume.source.path else []))):
         raise UserInputError(f"{target.name} is the image itself; choose another name for the label map.")
-    if os.path.lexists(target) and not overwrite:
-        raise UserInputError(f"{target.name} exists already; choose another name or pass --overwrite.")
+    check_free(target, overwrite=overwrite)
     stem = target.name[: -len(ending)]
     for other in WRITABLE:
         if other != ending and target.with_name(stem + other).exists():
@@ -263,13 +279,6 @@ def check_labels_fit(labels: Volume, volume: Volume) -> None:
             f"{name} does not lie on {image}: the grids are up to {apart:.3g} mm apart; resample the labels "
             "onto the image, or use the image they were drawn on."
         )
-
-
-def _is_source(target: Path, volume: Volume) -> bool:
-    source = volume.source.path
-    if source is None or not target.exists() or not source.exists():
-        return False
-    return target.samefile(source)  # sees through links, and letter case where the disk ignores it
 
 
 def _times(shape: tuple[int, ...]) -> str:
