@@ -114,7 +114,9 @@ def test_usage_errors_exit_with_2_and_name_the_fault(scan):
 
 def test_the_output_is_checked_before_any_work(scan, tmp_path):
     before = scan.read_bytes()
-    assert_refused(run("segment", scan, "-o", scan, "--box", FLAG, "--overwrite"), 2, "is the image itself")
+    assert_refused(
+        run("segment", scan, "-o", scan, "--box", FLAG, "--overwrite"), 2, "is one of the inputs and is never replaced"
+    )
     assert scan.read_bytes() == before
     missing = tmp_path / "nowhere" / "o.nii.gz"
     assert_refused(run("segment", scan, "-o", missing, "--box", FLAG), 2, "nowhere")

@@ -12,7 +12,7 @@ from napari_sam2.cli.app import app
 from napari_sam2.cli.options import Image, Series, VolumeIndex, series_choice
 from napari_sam2.errors import EnvironmentLacksError
 
-__all__ = ["open_window"]
+__all__ = ["open_review", "open_window"]
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 
@@ -26,8 +26,7 @@ def open_window(
 ) -> None:
     """Open a scan, a slide or a picture in napari with the SAM 2 panel."""
     layers = _slide(image) if labels is None and _is_slide(image) else _scan(image, labels, volume, series)
-    if not any(importlib.util.find_spec(name) for name in ("PyQt6", "PySide6")):
-        raise EnvironmentLacksError("There is no Qt here, which windows need; install 'napari-sam2[all]'.")
+    _require_qt()
     import napari
     from napari.layers import Layer
 
@@ -37,6 +36,37 @@ def open_window(
     viewer.layers.selection.active = viewer.layers[0]
     viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
     napari.run()
+
+
+def open_review(output: Path, by: str) -> None:
+    """Open napari on the doubtful slices of a cohort, and wait until it is closed.
+
+    Raises
+    ------
+    UserInputError
+        If the folder holds no cohort, or its images are not found.
+    EnvironmentLacksError
+        If no Qt is installed.
+    """
+    _require_qt()
+    import napari
+
+    from napari_sam2.plugin.cohort.review import CohortReview
+    from napari_sam2.plugin.control.registry import controller_for
+    from napari_sam2.plugin.widgets.cohort_box import CohortBox
+
+    viewer = napari.Viewer()
+    viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
+    review = CohortReview(controller_for(viewer), output, by)
+    viewer.window.add_dock_widget(CohortBox(review), name="Review of the cohort", area="right")
+    review.next()
+    napari.run()
+    review.close()
+
+
+def _require_qt() -> None:
+    if not any(importlib.util.find_spec(name) for name in ("PyQt6", "PySide6")):
+        raise EnvironmentLacksError("There is no Qt here, which windows need; install 'napari-sam2[all]'.")
 
 
 def _is_slide(path: Path) -> bool:
