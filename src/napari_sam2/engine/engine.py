@@ -192,6 +192,12 @@ class Engine:
             self._memories[anchor] = moved(memory, there.device)
         return True
 
+    def beside(self, model: SegmentationModel) -> SegmentationModel:
+        """A model of this engine's kind on the device that the engine is on by now."""
+        if model.device == self.model.device:
+            return model
+        return on_cpu(model) or model
+
     def mask_of(self, decoded: Decoded, view: View) -> SliceMask:
         """The mask of an answer on its slice; empty when the object is not there."""
         if decoded.object_score <= 0:
@@ -217,6 +223,10 @@ class Engine:
         """The next view for an object with edges `bounds` that was seen in `view`."""
         policy = self.model.view_policy
         fitting = self.view_around(bounds, policy.follow_factor)
+        least = view.rows * (1 - policy.shrink)
+        if policy.zoom and fitting.rows < least:
+            side = least * self.plane.spacing[0] / min(self.plane.spacing)
+            fitting = zoom_view(self.plane, bounds, 0.0, side, self.model.input_size)
         alike = 1 / policy.slack < fitting.rows / view.rows < policy.slack
         return view if alike and view.contains(bounds, FOLLOW_MARGIN) else fitting
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.engine.engine import Anchor, Engine
     from napari_sam2.engine.view import View
-    from napari_sam2.models.base import Decoded
+    from napari_sam2.models.base import Decoded, SegmentationModel
 
 __all__ = ["DIRECTIONS", "count_slices", "propagate"]
 
@@ -109,6 +110,7 @@ def propagate(
     slices: range | None = None,
     direction: str = "both",
     should_stop: Callable[[], bool] = lambda: False,
+    models: Mapping[int, SegmentationModel] | None = None,
 ) -> Iterator[SliceResult]:
     """Carry objects from their anchors through the volume.
 
@@ -125,6 +127,8 @@ def propagate(
         ``"both"``, ``"forward"`` (rising index) or ``"backward"``.
     should_stop : callable
         Asked before every step; True ends the run, and what was yielded stays valid.
+    models : mapping of int to SegmentationModel, optional
+        Models of the engine's kind that answer for some objects in its place, see `napari_sam2.engine.fit`.
 
     Yields
     ------
@@ -139,14 +143,24 @@ def propagate(
     ]
     wanted = range(engine.plane.n_slices) if slices is None else slices
     first_pass: dict[tuple[int, int], _Pass] = {}
+    own = models or {}
     while active := [sweep for sweep in sweeps if not sweep.done]:
-        for start in range(0, len(active), MAX_BATCH):
+        for batch in _batches(active, own):
             if should_stop():
                 return
-            results = engine.in_batches(
-                active[start : start + MAX_BATCH], MAX_BATCH, lambda batch: _step(engine, batch, first_pass)
-            )
+            step = partial(_step, engine, own.get(batch[0].object_id), first_pass)
+            results = engine.in_batches(batch, MAX_BATCH, step)
             yield from (result for result in results if result.index in wanted)
+
+
+def _batches(active: Sequence[_Sweep], own: Mapping[int, SegmentationModel]) -> Iterator[list[_Sweep]]:
+    """Sweeps that one model answers together, at most `MAX_BATCH`."""
+    by_model: dict[int, list[_Sweep]] = {}
+    for sweep in active:
+        by_model.setdefault(id(own.get(sweep.object_id)), []).append(sweep)
+    for sweeps in by_model.values():
+        for start in range(0, len(sweeps), MAX_BATCH):
+            yield sweeps[start : start + MAX_BATCH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +204,18 @@ def _plan(
     return sweeps
 
 
-def _step(engine: Engine, sweeps: Sequence[_Sweep], first_pass: dict[tuple[int, int], _Pass]) -> list[SliceResult]:
-    """Advance every sweep by one slice."""
+def _step(
+    engine: Engine,
+    own: SegmentationModel | None,
+    first_pass: dict[tuple[int, int], _Pass],
+    sweeps: Sequence[_Sweep],
+) -> list[SliceResult]:
+    """Advance every sweep by one slice, answered by a model of their `own` or by the engine's."""
+    model = engine.model if own is None else engine.beside(own)
     with torch.inference_mode():
         views = [sweep.next_view(engine) for sweep in sweeps]
         features = engine.features.get([(s.index, v) for s, v in zip(sweeps, views, strict=True)])
-        decoded = engine.model.decode(
+        decoded = model.decode(
             [
                 DecodeRequest(
                     features=f,
@@ -205,7 +225,7 @@ def _step(engine: Engine, sweeps: Sequence[_Sweep], first_pass: dict[tuple[int, 
                 for s, v, f in zip(sweeps, views, features, strict=True)
             ]
         )
-        memories = engine.model.remember(
+        memories = model.remember(
             [RememberRequest(f, d, prompted=False) for f, d in zip(features, decoded, strict=True)]
         )
         results = []
