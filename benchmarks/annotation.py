@@ -137,8 +137,8 @@ def start(part, given, folder):
 
 
 def journal_of(folder):
-    events = [p for p in Path(folder).glob("*/events.jsonl") if not p.parent.name.endswith(".old")]
-    return events[0].read_bytes().split(b"\n")[:-1] if events else []
+    events = sorted(Path(folder).glob("*/events.jsonl"), key=lambda p: p.stat().st_mtime)
+    return events[-1].read_bytes().split(b"\n")[:-1] if events else []
 
 
 def state_after(volume, folder, n_lines):
@@ -149,7 +149,7 @@ def state_after(volume, folder, n_lines):
 
     if n_lines == 0:
         return {}
-    source = next(p.parent for p in Path(folder).glob("*/events.jsonl") if not p.parent.name.endswith(".old"))
+    source = max(Path(folder).glob("*/events.jsonl"), key=lambda p: p.stat().st_mtime).parent
     copy = Path(folder) / "copy"
     copy.mkdir(exist_ok=True)
     (copy / "session.json").write_bytes((source / "session.json").read_bytes())

@@ -10,6 +10,7 @@ __all__ = [
     "EnvironmentLacksError",
     "GeometryError",
     "ImageFileError",
+    "ManifestError",
     "ModelError",
     "NapariSam2Error",
     "PromptError",
@@ -40,6 +41,20 @@ class PromptError(UserInputError):
     ----------
     faults : list of str
         One sentence per fault, in the order they were found.
+    """
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = list(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class ManifestError(UserInputError):
+    """One or more lines of a table of cases are wrong; the message lists all of them.
+
+    Parameters
+    ----------
+    faults : list of str
+        One sentence per fault, with its line number, in the order of the lines.
     """
 
     def __init__(self, faults: list[str]) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from napari_sam2.core.volume import Source, Volume
 from napari_sam2.core.window import Window
 from napari_sam2.errors import UserInputError
 from napari_sam2.models.classical import ClassicalModel
-from napari_sam2.record.journal import Journal, look_at, restore
+from napari_sam2.record.journal import Journal, look_at, restore, sessions_of, volume_key
 from napari_sam2.session.session import Session
 from napari_sam2.terms.terminology import Code, Term, find_code
 from tests.phantoms import ball, box_on
@@ -126,7 +128,7 @@ def test_a_line_torn_by_a_crash_is_left_out_and_cut_off(folder, lost):
     assert same(again, third)
 
 
-def test_an_earlier_journal_is_kept_aside_and_not_overwritten(folder):
+def test_an_earlier_journal_is_kept_under_its_date_and_not_overwritten(folder):
     session = Session(VOLUME, ClassicalModel())
     journal = Journal(session, folder)
     session.add_prompt(1, box_on(INSIDE, 2, 20))
@@ -136,8 +138,12 @@ def test_an_earlier_journal_is_kept_aside_and_not_overwritten(folder):
     other = Journal(fresh, folder)
     fresh.add_prompt(5, box_on(INSIDE, 2, 21))
     other.close()
-    assert look_at(folder.with_name(folder.name + ".old")).n_objects == 1
     assert '"object":5' in (folder / "events.jsonl").read_text()
+    now, earlier = sessions_of(folder.parent)
+    assert now.folder == folder
+    assert re.fullmatch(r"work-\d{4}-\d\d-\d\d-\d{6}\.sam2session", earlier.folder.name)
+    assert earlier.n_objects == earlier.n_actions == 1
+    assert earlier.key == volume_key(VOLUME)
 
 
 def test_two_windows_on_one_scan_write_two_journals(folder):

@@ -13,7 +13,8 @@ import shapely
 from napari_sam2.core.pixel_size import Mpp
 from napari_sam2.errors import UserInputError
 from napari_sam2.models import load_model
-from napari_sam2.record.journal_folder import HEAD, look_at
+from napari_sam2.record.journal_files import HEAD
+from napari_sam2.record.listing import look_at
 from napari_sam2.record.slide_journal import SlideJournal, restore_slide
 from napari_sam2.slides.image.pyramid import Slide
 from napari_sam2.slides.image.sources import ArraySource
@@ -28,7 +29,7 @@ ANNOTATE_AND_DIE = """
 import os, signal, sys
 from pathlib import Path
 from tests.record.test_slide_journal import work
-session = work(Path(sys.argv[1]))
+session, journal = work(Path(sys.argv[1]))
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -43,7 +44,7 @@ MODEL = load_model("classical")
 def work(folder):
     """A bit of everything, journalled."""
     session = new_session()
-    SlideJournal(session, folder)
+    journal = SlideJournal(session, folder)
     gland = session.add_prompt(BOX, name="gland")
     session.add_prompt(SlidePoint(160, 160, positive=False), gland.object_id)
     session.set_class(gland.object_id, "Gland", (10, 20, 30))
@@ -56,7 +57,7 @@ def work(folder):
     session.draw(shapely.box(300, 20, 340, 60))
     session.remove(session.draw(shapely.box(500, 500, 510, 510)).object_id)
     session.finish_object(other.object_id)
-    return session
+    return session, journal
 
 
 def told(session):
@@ -70,7 +71,7 @@ def test_after_a_kill_every_prompt_polygon_class_and_name_comes_back(tmp_path):
     folder = tmp_path / "journal"
     died = subprocess.run([sys.executable, "-c", ANNOTATE_AND_DIE, str(folder)], check=False)
     assert died.returncode == -signal.SIGKILL
-    expected = work(tmp_path / "other")
+    expected, _ = work(tmp_path / "other")
     note = look_at(folder)
     assert note is not None
     assert note.n_objects == len(expected.objects) == 3
@@ -90,8 +91,8 @@ def test_after_a_kill_every_prompt_polygon_class_and_name_comes_back(tmp_path):
 
 def test_a_torn_last_line_costs_one_action_and_work_goes_on(tmp_path):
     folder = tmp_path / "journal"
-    before = work(folder)
-    (folder / "owner.pid").unlink()
+    before, journal = work(folder)
+    journal.close()
     with (folder / "events.jsonl").open("ab") as file:
         file.write(b'{"t": "2026-01-01T00:00:00Z", "event": "pro')
     session = new_session()

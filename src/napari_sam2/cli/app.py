@@ -11,11 +11,17 @@ from napari_sam2._version import __version__
 from napari_sam2.errors import EnvironmentLacksError, ModelError, UserInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["RESEARCH_USE", "app", "main"]
+__all__ = ["RESEARCH_USE", "app", "exit_code_of", "main"]
 
 RESEARCH_USE: Final = "For research use only, not for diagnosis or treatment."
+
+_COMMANDS: Final = (
+    "demo", "segment", "measure", "evaluate", "replay", "export", "cohort", "slide", "train", "window", "models",
+    "doctor",
+)  # fmt: skip
+"""Modules of the commands, in the order of the help."""
 
 EXIT_BUG: Final = 1
 EXIT_INPUT: Final = 2
@@ -60,8 +66,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     _register()
     command = typer.main.get_command(app)
+    return exit_code_of(lambda: command.main(given, prog_name="napari-sam2", standalone_mode=False), given)
+
+
+def exit_code_of(work: Callable[[], object], given: Sequence[str]) -> int:
+    """Run a command, and turn what it raises into a sentence and an exit code, see `main`.
+
+    Parameters
+    ----------
+    work : callable
+        The command; a whole number that it returns is the exit code.
+    given : sequence of str
+        Its arguments; with ``--debug`` errors keep their traceback.
+    """
     try:
-        result = command.main(given, prog_name="napari-sam2", standalone_mode=False)
+        result = work()
     except (UserInputError, EnvironmentLacksError, ModelError) as error:
         if "--debug" in given:
             raise
@@ -85,4 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _register() -> None:
     """Import the commands, each of which adds itself to `app`."""
-    from napari_sam2.cli import demo, doctor, evaluate, export, measure, models, replay, segment, slide, train, window  # noqa: F401
+    from importlib import import_module
+
+    for name in _COMMANDS:
+        import_module(f"napari_sam2.cli.{name}")

@@ -11,6 +11,7 @@ from napari_sam2.cli.app import app
 from napari_sam2.cli.options import Overwrite, Series, VolumeIndex, series_choice
 from napari_sam2.cli.progress import errors
 from napari_sam2.errors import UserInputError
+from napari_sam2.io.formats import exported_suffixes
 
 __all__ = ["bids", "export"]
 
@@ -19,9 +20,7 @@ __all__ = ["bids", "export"]
 def export(
     labels: Annotated[Path, typer.Argument(help="A label map.")],
     reference: Annotated[Path, typer.Option("--reference", help="The image: a file, or a folder of DICOM.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="OUT.nii.gz, .seg.nrrd, .dcm, .ome.zarr, .ctbl or .txt.")
-    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help=f"OUT with one of {', '.join(exported_suffixes())}.")],
     names: Annotated[
         list[str] | None, typer.Option("--name", help="The name of an id; may be repeated.", metavar="ID=NAME")
     ] = None,
@@ -52,6 +51,8 @@ def export(
         volume_index=volume,
         overwrite=overwrite,
     )
+    for note in exported.notes:
+        errors.print(f"note: {note}", markup=False)
     typer.echo(f"wrote {exported.path}")
 
 

@@ -10,6 +10,7 @@ import typer
 
 from napari_sam2.core.prompts import Box, ObjectPrompts, Point
 from napari_sam2.errors import UserInputError
+from napari_sam2.io.formats import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,7 +37,7 @@ __all__ = [
     "slice_range",
 ]
 
-Image = Annotated[Path, typer.Argument(help="The scan: NIfTI, NRRD, MetaImage, MGZ, DICOM folder or picture.")]
+Image = Annotated[Path, typer.Argument(help=f"The scan: {readable()}.")]
 Model = Annotated[
     str,
     typer.Option(

@@ -12,6 +12,7 @@ from napari_sam2.cli.app import app
 from napari_sam2.cli.options import Device, Methods, Overwrite, VolumeIndex, print_methods, ready_model
 from napari_sam2.cli.progress import errors
 from napari_sam2.errors import UserInputError
+from napari_sam2.io.formats import label_suffixes
 
 __all__ = ["replay"]
 
@@ -22,7 +23,7 @@ EXIT_DIFFERS = 4
 @app.command()
 def replay(
     session: Annotated[Path, typer.Argument(help="The folder of a session, NAME.sam2session.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The label map, .nii.gz or .nii.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help=f"The label map, {' or '.join(label_suffixes())}.")],
     image: Annotated[
         Path | None, typer.Option("--image", help="The image; looked for beside the session by its hash otherwise.")
     ] = None,
@@ -42,7 +43,7 @@ def replay(
     napari-sam2 replay liver.sam2session -o again.nii.gz
     """
     from napari_sam2.io import check_output, read_volume
-    from napari_sam2.record.replay import read_head
+    from napari_sam2.record.journal_files import read_head
     from napari_sam2.record.replay import replay as run
     from napari_sam2.record.save import check_sidecars, save_session
 

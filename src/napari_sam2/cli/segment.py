@@ -30,6 +30,8 @@ from napari_sam2.cli.options import (
 )
 from napari_sam2.cli.progress import errors, shown
 from napari_sam2.errors import UserInputError
+from napari_sam2.io.formats import label_suffixes
+from napari_sam2.io.names import stem_of
 from napari_sam2.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ LEAK_SHARE = 0.4
 @app.command()
 def segment(
     image: Image,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The label map, .nii.gz or .nii.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help=f"The label map, {' or '.join(label_suffixes())}.")],
     prompts: Annotated[Path | None, typer.Option("--prompts", help="A prompt file, for several objects.")] = None,
     box: Annotated[
         list[str] | None,
@@ -111,7 +113,9 @@ def segment(
         window=window,
         axis=None if plane is None else scan.axis_of_plane(plane),
     )
-    journal = Journal(session, _session_folder(output)) if keep_session else None
+    journal = None
+    if keep_session:
+        journal = Journal(session, _session_folder(output), warn=lambda n: errors.print(f"note: {n}", markup=False))
     seconds = run_session(session, objects, wanted, direction)
     if journal is not None:
         journal.close()
@@ -175,7 +179,7 @@ def agreement_rows(session: Session) -> dict[int, dict[str, Any]]:
 
 def _session_folder(output: Path) -> Path:
     """``x.sam2session`` beside ``x.nii.gz``."""
-    return output.with_name(output.name.removesuffix(".gz").removesuffix(".nii") + ".sam2session")
+    return output.with_name(stem_of(output) + ".sam2session")
 
 
 def _leaks(session: Session) -> list[str]:

@@ -20,12 +20,13 @@ from napari_sam2.io.sidecar import Provenance, write_sidecars
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
     from napari_sam2.core.volume import Volume
 
-__all__ = ["BidsName", "write_bids_derivative"]
+__all__ = ["BidsName", "write_bids_derivative", "write_dataset_files"]
 
 BIDS_VERSION: Final = "1.10.0"
 CODE_URL: Final = "https://pypi.org/project/napari-sam2/"
@@ -125,7 +126,7 @@ def write_bids_derivative(
         raise UserInputError(f"The BIDS description {description!r} may hold letters and digits only.")
     stem = base / name.derivative(description)
     stem.parent.mkdir(parents=True, exist_ok=True)
-    written = _dataset_files(base)
+    written = write_dataset_files(base)
     out = write_labels(labels, volume, stem.with_name(stem.name + ".nii.gz"), overwrite=overwrite)
     return [*written, out, *write_sidecars(out, labels, volume, provenance, overwrite=overwrite)]
 
@@ -143,8 +144,21 @@ def _name(source: str, subject: str) -> BidsName:
     return BidsName({**found.entities, "sub": subject}, found.suffix)
 
 
-def _dataset_files(root: Path) -> list[Path]:
-    """Make the root's description and README if they are missing; they are never changed."""
+def write_dataset_files(root: Path, *, links: Mapping[str, str] | None = None) -> list[Path]:
+    """Make the root's description and README if they are missing; they are never changed.
+
+    Parameters
+    ----------
+    root : Path
+        The derivative dataset; it exists.
+    links : mapping of str to str, optional
+        Other datasets by the name that ``bids:NAME:path`` gives them: their paths relative to `root`.
+
+    Returns
+    -------
+    list of Path
+        The files made.
+    """
     written = []
     description = root / "dataset_description.json"
     if not description.exists():
@@ -154,6 +168,7 @@ def _dataset_files(root: Path) -> list[Path]:
             "DatasetType": "derivative",
             "License": "n/a",
             "GeneratedBy": [{"Name": "napari-sam2", "Version": __version__, "CodeURL": CODE_URL}],
+            **({"DatasetLinks": dict(links)} if links else {}),
         }
         written.append(write_text(description, json.dumps(facts, indent=1) + "\n"))
     readme = root / "README"

@@ -12,8 +12,9 @@ from napari_sam2.core.labels import label_dtype
 from napari_sam2.errors import GeometryError, ImageFileError, UserInputError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.atomic import check_folder
+from napari_sam2.io.formats import function, label_suffixes, suffix_of
 from napari_sam2.io.payload import existing_file
-from napari_sam2.io.read import read_volume
+from napari_sam2.io.read import formats_of, read_volume
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +31,7 @@ __all__ = [
     "write_labels",
 ]
 
-WRITABLE: Final = (".nii.gz", ".nii")
+WRITABLE: Final = label_suffixes()
 
 GRID_TOLERANCE: Final = 0.05
 """Two grids are the same when no corner is further apart than this part of the finest spacing. Headers
@@ -81,14 +82,10 @@ def read_named_labels(path: str | os.PathLike[str], volume: Volume) -> tuple[NDA
         As `read_labels`.
     """
     file = existing_file(path)
-    if _is_dicom_seg(file):
-        from napari_sam2.io.dicom_seg_read import read_dicom_seg
-
-        return read_dicom_seg(file, volume)
-    if _is_slicer_segmentation(file):
-        from napari_sam2.io.seg_nrrd import read_seg_nrrd
-
-        return read_seg_nrrd(file, volume)
+    for row in formats_of(file):
+        if row.is_labels and function(row.is_labels)(file):
+            named: tuple[NDArray[Any], dict[int, str]] = function(row.read_labels)(file, volume)
+            return named
     return _read_plain(file, volume), {}
 
 
@@ -164,7 +161,7 @@ def check_output(path: str | os.PathLike[str], volume: Volume, *, overwrite: boo
         may not be replaced, or it is the image itself under any name.
     """
     target = Path(path)
-    ending = next((e for e in WRITABLE if target.name.lower().endswith(e)), None)
+    ending = suffix_of(target.name, WRITABLE)
     if ending is None or target.name.lower() in WRITABLE:
         raise UserInputError(f"{target.name}: label maps are written as {' or '.join(WRITABLE)}; use such a name.")
     check_folder(target)
@@ -227,25 +224,6 @@ def check_labels_fit(labels: Volume, volume: Volume) -> None:
             f"{name} does not lie on {image}: the grids are up to {apart:.3g} mm apart; resample the labels "
             "onto the image, or use the image they were drawn on."
         )
-
-
-def _is_dicom_seg(path: Path) -> bool:
-    from napari_sam2.io.dicom_series import is_dicom
-
-    if not is_dicom(path):
-        return False
-    from napari_sam2.io.dicom_seg_read import is_dicom_seg
-
-    return is_dicom_seg(path)
-
-
-def _is_slicer_segmentation(path: Path) -> bool:
-    with path.open("rb") as file:
-        if file.read(4) != b"NRRD":
-            return False
-    from napari_sam2.io.nrrd import nrrd_header
-
-    return any(key.startswith("Segmentation_") for key in nrrd_header(path)[0])
 
 
 def _is_source(target: Path, volume: Volume) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import zlib
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import ImageFileError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.itk_image import read_with_itk
-from napari_sam2.io.payload import existing_file
+from napari_sam2.io.payload import check_inflated, existing_file
 
 if TYPE_CHECKING:
     import os
@@ -33,7 +32,6 @@ _BYTES: Final = {
     "MET_DOUBLE": 8,
 }
 _LONGEST_HEADER: Final = 1 << 16
-_CHUNK: Final = 1 << 20
 
 
 def read_metaimage(path: str | os.PathLike[str], *, volume_index: int | None = None) -> Volume:
@@ -58,9 +56,7 @@ def read_metaimage(path: str | os.PathLike[str], *, volume_index: int | None = N
     except (KeyError, ValueError) as error:
         raise ImageFileError(f"{file.name} is damaged: its header lacks a usable type or size.") from error
     compressed = header.get("CompressedData", "False").lower() == "true"
-    held = _held(data_file, payload_at if data_file == file else 0, compressed, size)
-    if held < size:
-        raise ImageFileError(f"{data_file.name} is truncated: it ends before its data does; copy or export it again.")
+    _check_payload(data_file, payload_at if data_file == file else 0, compressed, size)
     voxels, affine = read_with_itk(file, volume_index)
     hashed = (file,) if data_file == file else (file, data_file)
     source = Source(file.name, file.absolute(), sha256_of(*hashed), "metaimage", files=hashed)
@@ -86,18 +82,8 @@ def _header(path: Path) -> tuple[dict[str, str], int]:
     raise ImageFileError(f"{path.name} is not a MetaImage file, whatever its name says; export it again.")
 
 
-def _held(path: Path, start: int, compressed: bool, enough: int) -> int:
-    """Count the decompressed bytes of the payload, up to a little more than `enough`."""
-    if not compressed:
-        return path.stat().st_size - start
-    expander, held = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32), 0
-    try:
-        with path.open("rb") as file:
-            file.seek(start)
-            while not expander.eof and held <= enough and (chunk := file.read(_CHUNK)):
-                while chunk and held <= enough:
-                    held += len(expander.decompress(chunk, _CHUNK))
-                    chunk = expander.unconsumed_tail
-    except zlib.error as error:
-        raise ImageFileError(f"{path.name} is damaged: it cannot be decompressed; export it again.") from error
-    return held
+def _check_payload(path: Path, start: int, compressed: bool, needed: int) -> None:
+    if compressed:
+        check_inflated(path, start, needed)
+    elif path.stat().st_size - start < needed:
+        raise ImageFileError(f"{path.name} is truncated: it ends before its data does; copy or export it again.")

@@ -7,14 +7,13 @@ first: sizes, space, and how many bytes there have to be.
 from __future__ import annotations
 
 import math
-import zlib
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import ImageFileError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.itk_image import read_with_itk
-from napari_sam2.io.payload import existing_file
+from napari_sam2.io.payload import check_inflated, existing_file
 
 if TYPE_CHECKING:
     import os
@@ -33,7 +32,6 @@ _BYTES: Final = {
     "double": 8,
 }
 _LONGEST_HEADER: Final = 1 << 20
-_CHUNK: Final = 1 << 20
 
 
 def read_nrrd(path: str | os.PathLike[str], *, volume_index: int | None = None) -> Volume:
@@ -103,24 +101,10 @@ def _data_file(path: Path, header: dict[str, str]) -> Path:
 
 def _check_payload(path: Path, start: int, header: dict[str, str], needed: int) -> None:
     encoding = header.get("encoding", "raw").lower()
-    truncated = ImageFileError(f"{path.name} is truncated: it ends before its data does; copy or export it again.")
     if encoding == "raw":
         if path.stat().st_size - start < needed:
-            raise truncated
+            raise ImageFileError(f"{path.name} is truncated: it ends before its data does; copy or export it again.")
         return
     if encoding not in ("gzip", "gz"):
         raise ImageFileError(f"{path.name} is encoded as {encoding}; save it with gzip or raw encoding.")
-    expander, held = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32), 0
-    try:
-        with path.open("rb") as file:
-            file.seek(start)
-            while not expander.eof and (chunk := file.read(_CHUNK)):
-                while chunk and held <= needed:  # bounded pieces: a small file may expand without end
-                    held += len(expander.decompress(chunk, _CHUNK))
-                    chunk = expander.unconsumed_tail
-    except zlib.error as error:
-        raise ImageFileError(f"{path.name} is damaged: it cannot be decompressed; export it again.") from error
-    if held > needed:
-        raise ImageFileError(f"{path.name} is damaged: it holds more data than its header announces.")
-    if held < needed or not expander.eof:
-        raise truncated
+    check_inflated(path, start, needed)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.volume import Volume
 
-__all__ = ["read_seg_nrrd", "write_seg_nrrd"]
+__all__ = ["is_seg_nrrd", "read_seg_nrrd", "write_seg_nrrd"]
 
 _TYPES: Final = {"uint8": "unsigned char", "uint16": "unsigned short", "int32": "int"}
 _CATEGORIES: Final = {
@@ -80,6 +80,11 @@ def write_seg_nrrd(
     payload = gzip.compress(little.tobytes(order="F"), compresslevel=6, mtime=0)
     header = _header(array, volume, structures)
     return write_bytes(target, header.encode() + b"\n" + payload, overwrite=overwrite)
+
+
+def is_seg_nrrd(path: Path) -> bool:
+    """Whether a NRRD file is a segmentation of Slicer."""
+    return any(key.startswith("Segmentation_") for key in nrrd_header(path)[0])
 
 
 def read_seg_nrrd(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArray[Any], dict[int, str]]:

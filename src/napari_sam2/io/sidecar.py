@@ -19,6 +19,7 @@ import numpy as np
 from napari_sam2._version import __version__
 from napari_sam2.core.prompts import Box, ObjectPrompts, Point
 from napari_sam2.io.atomic import write_text
+from napari_sam2.io.names import stem_of
 from napari_sam2.io.nifti_header import GridHeader
 from napari_sam2.tables import csv_text
 from napari_sam2.terms.structures import Structure, structures_for
@@ -135,11 +136,7 @@ def write_sidecars(
 def sidecar_paths(labels_path: str | os.PathLike[str]) -> tuple[Path, Path]:
     """Where the sidecars of a label map lie: ``x.nii.gz`` has ``x.json`` and ``x.tsv``."""
     target = Path(labels_path)
-    stem = target.name
-    for ending in (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".dcm"):
-        if stem.lower().endswith(ending):
-            stem = stem[: -len(ending)]
-            break
+    stem = stem_of(target)
     return target.with_name(stem + ".json"), target.with_name(stem + ".tsv")
 
 

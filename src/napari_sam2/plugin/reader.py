@@ -13,8 +13,9 @@ import numpy as np
 from napari.utils.notifications import show_warning
 
 from napari_sam2.io.axes_map import AxesMap
+from napari_sam2.io.names import without_suffix
 from napari_sam2.plugin.canvas.coordinates import IN_PLANE_2D
-from napari_sam2.plugin.scan.volumes import geometry_metadata, layer_name_stem
+from napari_sam2.plugin.scan.volumes import geometry_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,7 @@ def read(path: str | list[str]) -> list[LayerTuple]:
 def image_layer(volume: Volume) -> LayerTuple:
     """A volume as napari's (array, arguments, ``"image"``)."""
     array, placement = _shown(volume, volume.voxels)
-    arguments: dict[str, Any] = {**placement, "name": layer_name_stem(volume.source.name)}
+    arguments: dict[str, Any] = {**placement, "name": without_suffix(volume.source.name)}
     if volume.is_rgb:
         arguments["rgb"] = True
     else:

@@ -9,10 +9,9 @@ lines again rebuilds the session exactly, without the model.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,18 +21,29 @@ from napari_sam2.core.window import Window
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.sidecar import INTENDED_USE, software_versions
 from napari_sam2.models.base import viewing_of
-from napari_sam2.record.journal_folder import HEAD, JournalFolder, JournalNote, journal_lines, look_at
+from napari_sam2.record.journal_files import HEAD, VERSION, damaged_line, journal_lines, read_head
+from napari_sam2.record.journal_folder import JournalFolder
+from napari_sam2.record.listing import JournalNote, look_at, sessions_of
 from napari_sam2.record.scan_codec import change_from_json, change_to_json, field_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from napari_sam2.core.volume import Volume
     from napari_sam2.session.session import Session
 
-__all__ = ["HEAD", "Journal", "JournalNote", "apply_changes", "journal_lines", "look_at", "restore", "volume_key"]
-
-VERSION: Final = 1
+__all__ = [
+    "HEAD",
+    "Journal",
+    "JournalNote",
+    "apply_changes",
+    "journal_lines",
+    "look_at",
+    "restore",
+    "sessions_of",
+    "volume_key",
+]
 
 
 class Journal(JournalFolder):
@@ -44,16 +54,37 @@ class Journal(JournalFolder):
     session : Session
         Whose actions are written; it must not be changed by anyone else.
     folder : Path
-        Made when the first action is written. One that exists and is not `resumed` is kept beside it.
+        Made when the first action is written. An earlier session of that name is kept under its date.
     resumed : bool
-        Go on with the folder as it is.
+        Go on with the folder as it is; see also `resume`.
+    warn : callable, optional
+        Told a sentence when the journal cannot be written.
     """
 
-    def __init__(self, session: Session, folder: Path, *, resumed: bool = False) -> None:
-        super().__init__(folder, lambda: _head(session), resumed=resumed)
+    def __init__(
+        self, session: Session, folder: Path, *, resumed: bool = False, warn: Callable[[str], None] | None = None
+    ) -> None:
+        super().__init__(folder, lambda: _head(session), resumed=resumed, warn=warn)
         self._session = session
         session.on_step.append(self._on_step)
         session.on_event.append(self.write)
+
+    @classmethod
+    def resume(cls, session: Session, folder: Path, warn: Callable[[str], None] | None = None) -> Journal:
+        """Bring a session to where a journal ended, and go on writing it.
+
+        Raises
+        ------
+        UserInputError
+            If the journal is open elsewhere, damaged, or belongs to another image.
+        """
+        lock = JournalFolder(folder, dict, resumed=True)
+        try:
+            session.reset()
+            restore(session, folder)
+        finally:
+            lock.close()
+        return cls(session, folder, resumed=True, warn=warn)
 
     def close(self) -> None:
         """Stop writing."""
@@ -73,25 +104,28 @@ def restore(session: Session, folder: Path) -> None:
     UserInputError
         If the journal belongs to another image or a newer version.
     """
-    head = json.loads((folder / HEAD).read_text(encoding="utf-8"))
-    if head.get("version") != VERSION:
-        raise UserInputError(f"The journal has version {head.get('version')}; this program reads {VERSION}.")
+    head = read_head(folder)
     if head["source"]["key"] != volume_key(session.volume):
         raise UserInputError("The journal belongs to another image: its voxels or its place differ.")
     session.window = Window(**head["window"])
     session.overlap = head["overlap"]
-    for line in journal_lines(folder):
-        event = line["event"]
-        if event == "undo":
-            session.history.undo()
-        elif event == "redo":
-            session.history.redo()
-        elif event == "window":
-            session.window = Window(line["low"], line["high"], line["name"])
-        elif event == "overlap":
-            session.overlap = line["rule"]
-        elif "changes" in line:
-            session.history.add(apply_changes(session, line))
+    for number, line in journal_lines(folder):
+        with damaged_line(folder, number):
+            _apply(session, line)
+
+
+def _apply(session: Session, line: dict[str, Any]) -> None:
+    event = line["event"]
+    if event == "undo":
+        session.history.undo()
+    elif event == "redo":
+        session.history.redo()
+    elif event == "window":
+        session.window = Window(line["low"], line["high"], line["name"])
+    elif event == "overlap":
+        session.overlap = line["rule"]
+    elif "changes" in line:
+        session.history.add(apply_changes(session, line))
 
 
 def volume_key(volume: Volume) -> str:

@@ -6,16 +6,15 @@ in the same order, on the same image, with the same model and window, must give 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_sam2.core.window import Window
-from napari_sam2.errors import UserInputError
 from napari_sam2.models.base import viewing_of
-from napari_sam2.record.journal import HEAD, apply_changes, journal_lines, restore
+from napari_sam2.record.journal import apply_changes, restore
+from napari_sam2.record.journal_files import damaged_line, journal_lines, read_head
 from napari_sam2.record.scan_codec import change_from_json
 from napari_sam2.session.session import Session
 from napari_sam2.session.triplanar import accept_consensus, check_object
@@ -65,23 +64,6 @@ class Replay:
         return not self.differing
 
 
-def read_head(folder: Path) -> dict[str, Any]:
-    """What a journal says of its session: source, model, window.
-
-    Raises
-    ------
-    UserInputError
-        If the folder holds no journal.
-    """
-    try:
-        head = json.loads((folder / HEAD).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserInputError(f"{folder.name} holds no readable {HEAD}; give the folder of a session.") from error
-    if not isinstance(head, dict) or not {"source", "model", "window", "axis", "overlap"} <= head.keys():
-        raise UserInputError(f"{folder.name}/{HEAD} is not that of a session.")
-    return head
-
-
 def replay(volume: Volume, model: SegmentationModel, folder: Path) -> Replay:
     """Do the actions of a journal again.
 
@@ -103,8 +85,9 @@ def replay(volume: Volume, model: SegmentationModel, folder: Path) -> Replay:
     then = _empty(volume, model, head)
     restore(then, folder)
     now = _empty(volume, model, head)
-    for line in journal_lines(folder):
-        _do_again(now, line)
+    for number, line in journal_lines(folder):
+        with damaged_line(folder, number):
+            _do_again(now, line)
     recorded, labels = then.label_map(), now.label_map()
     differing = _differing(recorded, labels, now.axis)
     return Replay(now, labels, recorded, now.axis, differing, tuple(_reasons(head, model)))

@@ -14,7 +14,8 @@ from napari_sam2._version import __version__
 from napari_sam2.core.pixel_size import Mpp
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.sidecar import INTENDED_USE, software_versions
-from napari_sam2.record.journal_folder import HEAD, JournalFolder, journal_lines
+from napari_sam2.record.journal_files import HEAD, damaged_line, journal_lines
+from napari_sam2.record.journal_folder import JournalFolder
 from napari_sam2.slides.automatic.run import AutomaticRequest
 from napari_sam2.slides.formats.geojson import feature_of, object_of
 from napari_sam2.slides.objects import ObjectClass
@@ -22,6 +23,7 @@ from napari_sam2.slides.prompt_file import parse_slide_prompts
 from napari_sam2.slides.prompts import SlidePoint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from napari_sam2.slides.objects import SlideObject
@@ -44,17 +46,38 @@ class SlideJournal(JournalFolder):
     session : SlideSession
         Whose actions are written; it must not be changed by anyone else.
     folder : Path
-        Made when the first action is written. One that exists and is not `resumed` is kept beside it.
+        Made when the first action is written. An earlier session of that name is kept under its date.
     resumed : bool
-        Go on with the folder as it is.
+        Go on with the folder as it is; see also `resume`.
+    warn : callable, optional
+        Told a sentence when the journal cannot be written.
     """
 
-    def __init__(self, session: SlideSession, folder: Path, *, resumed: bool = False) -> None:
-        super().__init__(folder, lambda: _head(session), resumed=resumed)
+    def __init__(
+        self, session: SlideSession, folder: Path, *, resumed: bool = False, warn: Callable[[str], None] | None = None
+    ) -> None:
+        super().__init__(folder, lambda: _head(session), resumed=resumed, warn=warn)
         self._session = session
         self._known = _state(session)
         session.on_step.append(self._on_step)
         session.on_event.append(self.write)
+
+    @classmethod
+    def resume(cls, session: SlideSession, folder: Path, warn: Callable[[str], None] | None = None) -> SlideJournal:
+        """Bring a session to where a journal ended, and go on writing it.
+
+        Raises
+        ------
+        UserInputError
+            If the journal is open elsewhere, damaged, or belongs to another slide.
+        """
+        lock = JournalFolder(folder, dict, resumed=True)
+        try:
+            session.reset()
+            restore_slide(session, folder)
+        finally:
+            lock.close()
+        return cls(session, folder, resumed=True, warn=warn)
 
     def write(self, event: str, **details: Any) -> None:
         """Append one line, and wait until it is on the disk."""
@@ -89,8 +112,9 @@ def restore_slide(session: SlideSession, folder: Path) -> None:
     if key != session.slide.key:
         raise UserInputError(f"{folder.name} belongs to another slide than {session.slide.name}; open that slide.")
     session.regions.overlap = head["overlap"]
-    for line in journal_lines(folder):
-        _apply(session, line)
+    for number, line in journal_lines(folder):
+        with damaged_line(folder, number):
+            _apply(session, line)
 
 
 def _apply(session: SlideSession, line: dict[str, Any]) -> None:

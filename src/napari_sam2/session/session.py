@@ -332,6 +332,11 @@ class Session:
         masks = [obj.snapshot().masks for obj in self.objects.values()]
         return compose(self.volume, masks, self.overlap)
 
+    def reset(self) -> None:
+        """Forget all objects and the history, as before the first action; nobody is told."""
+        self.store = ObjectStore()
+        self.history = History(self.store.read, self.store.write)
+
     def snapshot(self) -> SessionSnapshot:
         """Everything there is to show, frozen."""
         return SessionSnapshot(

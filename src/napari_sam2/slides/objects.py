@@ -8,6 +8,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.errors import UserInputError
+from napari_sam2.slides.class_colours import class_colour
+from napari_sam2.slides.polygons import areas_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -55,11 +57,15 @@ class ObjectClass:
     name : str
         Such as ``"Tumor"``; derived classes are joined by ``": "`` as in QuPath.
     colour : tuple of int, optional
-        Red, green, blue, 0 to 255.
+        Red, green, blue, 0 to 255; by default that of `class_colour`, so that no class is without one.
     """
 
     name: str
     colour: Colour | None = None
+
+    def __post_init__(self) -> None:
+        if self.colour is None:
+            object.__setattr__(self, "colour", class_colour(self.name))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,8 +93,7 @@ class SlideObject:
     metadata : mapping of str to str
         Text, for example the model's name.
     foreign : mapping of str to mapping
-        Members of a GeoJSON feature that this program does not use, under ``"feature"``,
-        ``"geometry"`` and ``"properties"``; they are written back as they came.
+        What `napari_sam2.slides.formats.feature` keeps of a GeoJSON feature to write it back as it came.
     """
 
     geometry: Any
@@ -291,18 +296,8 @@ def _without_overlap(objects: list[SlideObject], object_id: str, rule: str) -> l
             continue
         other_wins = other.finished or (i < place) == (rule == "first")
         if other_wins:
-            changed = replace(changed, geometry=_areas(changed.geometry.difference(other.geometry)))
+            changed = replace(changed, geometry=areas_of(changed.geometry.difference(other.geometry)))
         else:
-            objects[i] = replace(other, geometry=_areas(other.geometry.difference(changed.geometry)))
+            objects[i] = replace(other, geometry=areas_of(other.geometry.difference(changed.geometry)))
     objects[place] = changed
     return objects
-
-
-def _areas(geometry: Any) -> Any:
-    """The polygons of a geometry; a difference may leave lines behind."""
-    import shapely
-
-    parts = [p for p in shapely.get_parts(shapely.get_parts(geometry)) if p.geom_type == "Polygon" and p.area > 0]
-    if len(parts) == 1:
-        return parts[0]
-    return shapely.MultiPolygon(parts) if parts else shapely.Polygon()

@@ -95,6 +95,12 @@ class SlideSession:
             self.unfinished,
         )
 
+    def reset(self) -> None:
+        """Forget all objects and the history, as before the first action; nobody is told."""
+        self.regions = Regions(overlap=self.regions.overlap)
+        self.classes, self.unfinished = CLASSES, None
+        self._history = [MappingProxyType({})]
+
     def use_model(self, model: SegmentationModel) -> None:
         """Let another model answer from now on."""
         self.engine = CropEngine(self.slide, model)

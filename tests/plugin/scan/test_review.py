@@ -194,9 +194,8 @@ def test_an_interrupted_session_is_offered_and_comes_back_whole(carried, ball_fi
     carried.controller.actions.accept_slice()
     carried.settle()
     before, obj = carried.labels().copy(), object_of(carried)
-    # Another process finds the journal of this one, which is gone.
-    for owner in sessions_folder().glob("*/owner.pid"):
-        owner.unlink()
+    # As when this process has gone.
+    annotation.autosave.close()
     other = Bench()
     try:
         other.open(ball_file)
@@ -221,16 +220,20 @@ def test_an_interrupted_session_is_offered_and_comes_back_whole(carried, ball_fi
         other.thread.shutdown()
 
 
-def test_working_on_without_an_answer_keeps_the_earlier_journal_aside(carried, ball_file):
-    for owner in sessions_folder().glob("*/owner.pid"):
-        owner.unlink()
+def test_working_on_without_an_answer_keeps_the_earlier_journal_as_it_is(carried, ball_file):
+    carried.controller.annotation.autosave.close()
+    earlier = {path: path.read_bytes() for path in sessions_folder().glob("*/events.jsonl")}
     other = Bench()
     try:
         other.open(ball_file)
         assert other.controller.annotation.earlier is not None
         other.box(LOW, HIGH)
         assert other.controller.annotation.earlier is None
-        assert list(sessions_folder().glob("*.old/events.jsonl"))
+        assert len(earlier) == 1
+        assert len(list(sessions_folder().glob("*/events.jsonl"))) == 2
+        assert all(path.read_bytes() == content for path, content in earlier.items())
+        (note,) = other.controller.annotation.autosave.sessions()
+        assert note.folder / "events.jsonl" in earlier
     finally:
         other.controller.close()
         other.thread.shutdown()

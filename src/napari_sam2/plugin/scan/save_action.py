@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_sam2.io.names import without_suffix
 from napari_sam2.plugin.scan.films import is_film
 from napari_sam2.plugin.scan.label_saving import NeedsReferenceError, save_annotation
-from napari_sam2.plugin.scan.volumes import layer_name_stem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ class Saver:
         if image is None:
             return "image_labels.nii.gz"
         ending = ".ome.tif" if is_film(image) else ".nii.gz"
-        return f"{layer_name_stem(image.name)}_labels{ending}"
+        return f"{without_suffix(image.name)}_labels{ending}"
 
     def save(self, path: Path, *, on_question: Callable[[str], None] = lambda _: None, **how: Any) -> None:
         """Write the label map of the chosen image; `how` as in `saving.save_labels`.

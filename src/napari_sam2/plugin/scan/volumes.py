@@ -31,7 +31,6 @@ __all__ = [
     "ShownVolume",
     "file_behind",
     "geometry_metadata",
-    "layer_name_stem",
     "shown_volume",
     "volume_from_file",
 ]
@@ -41,8 +40,6 @@ METADATA_KEY: Final = "napari_sam2"
 
 LARGEST_BYTES: Final = 8 << 30
 """A scan of 2048 x 2048 x 1000 voxels in 16 bits; what is larger is a slide or must be cropped."""
-
-_SUFFIXES: Final = (".nii.gz", ".nii", ".mgz", ".mgh", ".nrrd", ".mha", ".mhd", ".hdr", ".img")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,14 +153,6 @@ def file_behind(layer: Layer) -> Path | None:
         current = parent() if parent is not None else None
         seen += 1
     return None
-
-
-def layer_name_stem(name: str) -> str:
-    """A file or layer name without an image suffix."""
-    for suffix in _SUFFIXES:
-        if name.lower().endswith(suffix):
-            return name[: -len(suffix)]
-    return name
 
 
 def _spatial_array(layer: Layer, leading: Sequence[int]) -> NDArray[Any]:

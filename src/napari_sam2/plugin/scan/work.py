@@ -136,6 +136,9 @@ class Annotation(Asking["Session", SessionSnapshot]):
         super().show(snapshot)
         self.result.show(before, snapshot, self.slice_on_view())
         self.changed.emit()
+        warning = self.autosave.take_warning()
+        if warning:
+            self.failed.emit(warning)
 
     def show_results(self, results: Iterable[SliceResult]) -> None:
         """Take over results that came while a run goes on."""

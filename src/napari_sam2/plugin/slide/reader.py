@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_sam2.io.formats import SLIDE_SUFFIXES
 from napari_sam2.plugin.slide.film_reader import film_layers
 from napari_sam2.slides.reader import open_slide
 
@@ -25,17 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_COLOUR",
-    "SLIDE_SUFFIXES",
     "napari_get_slide_reader",
     "polygon_of_shape",
     "read_slide_layers",
     "shapes_of",
     "slide_layer",
 ]
-
-SLIDE_SUFFIXES: Final = (
-    ".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".ome.tif", ".ome.tiff", ".tif", ".tiff",
-)  # fmt: skip
 
 CHUNK: Final = 1024
 """Pixels: a screenful is a few chunks, and a chunk takes a few milliseconds."""

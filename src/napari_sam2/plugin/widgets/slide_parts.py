@@ -18,7 +18,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sam2.errors import UserInputError
-from napari_sam2.plugin.scan.volumes import file_behind, layer_name_stem
+from napari_sam2.io.names import without_suffix
+from napari_sam2.plugin.scan.volumes import file_behind
 from napari_sam2.plugin.slide.table_rows import slide_rows
 from napari_sam2.plugin.widgets.automatic_box import AutomaticBox
 from napari_sam2.plugin.widgets.class_box import ClassBox
@@ -181,7 +182,7 @@ class SlideParts(QObject):
         self._suggested = work
         source = file_behind(work.image) or work.image.metadata.get("napari_sam2_path")
         folder = Path("~") if source is None else Path(source).parent
-        stem = layer_name_stem(work.image.name).removesuffix(".ome.tif").removesuffix(".tif").removesuffix(".svs")
+        stem = without_suffix(work.image.name)
         self.saving.suggest(folder / f"{stem}.geojson")
 
     def _on_view(self, _event: Any = None) -> None:
