@@ -37,7 +37,7 @@ def spoil(session, index, extra):
     plane = session.volume.plane(2)
     mask = result.mask.full(plane.shape)
     mask[extra] = True
-    session.objects[1].results[index] = replace(result, mask=SliceMask.of(mask))
+    session.state.store.objects[1].results[index] = replace(result, mask=SliceMask.of(mask))
 
 
 def test_axes_agree_on_a_body_that_is_easy(propagated):

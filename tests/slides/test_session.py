@@ -40,9 +40,9 @@ def test_a_click_corrects_the_object_and_undo_brings_outline_and_prompts_back(se
     assert session.prompts_of(first.object_id) == (BOX, click)
     assert session.undo()
     assert session.prompts_of(first.object_id) == (BOX,)
-    assert session.regions[first.object_id].geometry.equals(first.geometry)
+    assert session.find(first.object_id).geometry.equals(first.geometry)
     assert session.redo()
-    assert session.regions[first.object_id].geometry.equals(second.geometry)
+    assert session.find(first.object_id).geometry.equals(second.geometry)
     assert session.undo()
     assert session.undo()
     assert session.objects == ()
@@ -54,13 +54,13 @@ def test_every_change_can_be_undone_with_its_prompts(session):
     session.set_class(obj.object_id, "Tumor", (200, 0, 0))
     session.edit(obj.object_id, shapely.box(0, 0, 10, 10))
     assert session.prompts_of(obj.object_id) == ()
-    assert session.regions[obj.object_id].score is None
-    assert session.regions[obj.object_id].measurements["Area µm^2"] == 25
+    assert session.find(obj.object_id).score is None
+    assert session.find(obj.object_id).measurements["Area µm^2"] == 25
     session.remove(obj.object_id)
     session.undo()
     session.undo()
     assert session.prompts_of(obj.object_id) == (BOX,)
-    assert session.regions[obj.object_id].class_name == "Tumor"
+    assert session.find(obj.object_id).class_name == "Tumor"
 
 
 def test_an_outline_that_no_prompt_gave_is_corrected_by_a_click(session):

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from napari_sam2.core.history import Step
 from napari_sam2.errors import UserInputError
 from napari_sam2.models import DEFAULT_MODEL, load_model
+from napari_sam2.slides.actions import TakeObjects
 from napari_sam2.slides.answers.crop_engine import CropEngine
 from napari_sam2.slides.answers.refine import refine
 from napari_sam2.slides.automatic.run import AutomaticRequest, joined_objects, plan_of, run_tiles
@@ -178,7 +180,7 @@ def _prompted(
     on_progress: Callable[[int, int], None],
     should_stop: Callable[[], bool],
 ) -> tuple[list[SlideObject] | None, list[str]]:
-    regions = Regions(overlap=overlap)
+    regions, step = Regions(overlap=overlap), Step(TakeObjects(()))
     notes: list[str] = []
     for done, request in enumerate(requests):
         on_progress(done, len(requests))
@@ -193,14 +195,15 @@ def _prompted(
             continue
         if answer.is_cut:
             notes.append(f"{name}: it goes on beyond what was looked at; add a box around it.")
-        regions.put(
+        regions.place(
+            step,
             SlideObject(
                 answer.polygon(),
                 name=name,
                 object_class=ObjectClass(request.class_name) if request.class_name else None,
                 measurements={SCORE: answer.scores.predicted_iou},
                 metadata={"model": engine.model.card.name},
-            )
+            ),
         )
     on_progress(len(requests), len(requests))
     return [measured(obj, engine.slide.mpp) for obj in regions], notes

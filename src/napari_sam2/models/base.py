@@ -33,6 +33,7 @@ __all__ = [
     "ViewPolicy",
     "ViewPrompts",
     "ViewShift",
+    "described_model",
     "viewing_of",
 ]
 
@@ -304,3 +305,9 @@ def viewing_of(model: SegmentationModel) -> dict[str, str]:
         "views": "around the object" if policy.zoom else "whole slice",
         "precision": str(getattr(model, "dtype", "torch.float32")).removeprefix("torch."),
     }
+
+
+def described_model(model: SegmentationModel) -> dict[str, str]:
+    """What a journal says of a model: which one it is, and how it looks at slices."""
+    card = model.card
+    return {"name": card.name, "revision": card.revision, "sha256": card.sha256, **viewing_of(model)}

@@ -18,11 +18,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["EVENTS", "HEAD", "VERSION", "damaged_line", "is_session", "journal_lines", "read_head", "time_of"]
+__all__ = [
+    "DAMAGE",
+    "EARLIER",
+    "EVENTS",
+    "HEAD",
+    "SNAPSHOT",
+    "VERSION",
+    "damaged_line",
+    "is_session",
+    "journal_lines",
+    "read_head",
+    "time_of",
+]
 
-HEAD, EVENTS = "session.json", "events.jsonl"
+HEAD, EVENTS, EARLIER = "session.json", "events.jsonl", "earlier.jsonl"
 
-VERSION: Final = 1
+SNAPSHOT: Final = "snapshot"
+"""Name of a line that stands for all lines before it."""
+
+VERSION: Final = 2
+EARLIER_VERSION: Final = 1
+"""Of journals of napari-sam2 0.1.0, which are read as well."""
 
 LONGEST_HEAD: Final = 1 << 20
 """Bytes; a head of this program has about one thousand."""
@@ -52,14 +69,14 @@ def read_head(folder: Path) -> dict[str, Any]:
         raise UserInputError(unreadable) from error
     if not isinstance(head, dict):
         raise UserInputError(unreadable)
-    if head.get("version") != VERSION:
+    if head.get("version") not in (VERSION, EARLIER_VERSION):
         raise UserInputError(f"{folder.name} has version {head.get('version')!r:.20}; this program reads {VERSION}.")
     if not all(isinstance(head.get(part), dict) for part in ("source", "model")) or "overlap" not in head:
         raise UserInputError(f"{folder.name}/{HEAD} is not that of a session.")
     return head
 
 
-def journal_lines(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def journal_lines(folder: Path, name: str = EVENTS) -> Iterator[tuple[int, dict[str, Any]]]:
     """All whole lines with their numbers, from 1.
 
     Raises
@@ -67,14 +84,14 @@ def journal_lines(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     UserInputError
         At a line that is not what this program writes; a last one without an end is left out.
     """
-    path = folder / EVENTS
+    path = folder / name
     if not path.is_file():
         return
     with path.open("rb") as file:
         for number, raw in enumerate(file, start=1):
             if not raw.endswith(b"\n"):
                 return
-            with damaged_line(folder, number):
+            with damaged_line(folder, number, name):
                 line = json.loads(raw)
                 if not isinstance(line, dict) or not isinstance(line.get("event"), str):
                     raise ValueError("it is no action")
@@ -82,14 +99,14 @@ def journal_lines(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 @contextmanager
-def damaged_line(folder: Path, number: int) -> Iterator[None]:
+def damaged_line(folder: Path, number: int, name: str = EVENTS) -> Iterator[None]:
     """Say which line it is that cannot be read."""
     try:
         yield
     except DAMAGE as error:
         reason = "it is not JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else _reason(error)
         raise UserInputError(
-            f"{folder.name}/{EVENTS}, line {number} cannot be read: {reason}. The file is damaged; to use what "
+            f"{folder.name}/{name}, line {number} cannot be read: {reason}. The file is damaged; to use what "
             f"comes before, cut it off from that line on in a copy."
         ) from error
 

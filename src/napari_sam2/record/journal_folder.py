@@ -48,6 +48,8 @@ class JournalFolder:
     ----------
     folder : Path
         Where it is written: another name when a living process writes to the one that was asked for.
+    size : int
+        Bytes of whole lines on the disk.
     trouble : str
         Why lines are waiting to be written; empty when all are on the disk.
 
@@ -72,10 +74,10 @@ class JournalFolder:
         self._lock: FileLock | None = None
         self._begun = resumed
         self._waiting: list[bytes] = []
-        self._size = 0
+        self.size = 0
         if resumed:
             self._lock = claim_known(folder)
-            self._size = whole_lines(folder / EVENTS)
+            self.size = whole_lines(folder / EVENTS)
         else:
             check_free(folder)
 
@@ -148,15 +150,15 @@ class JournalFolder:
         try:
             # Without a buffer: closing the file would try to write what is left in it once more.
             with path.open("ab", buffering=0) as file:
-                file.truncate(self._size)
+                file.truncate(self.size)
                 left = memoryview(lines)
                 while left:
                     left = left[file.write(left) :]
                 os.fsync(file.fileno())
         except OSError:
-            _cut_back(path, self._size)
+            _cut_back(path, self.size)
             raise
-        self._size += len(lines)
+        self.size += len(lines)
 
 
 def line_of(content: dict[str, Any]) -> bytes:

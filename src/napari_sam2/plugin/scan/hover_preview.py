@@ -128,7 +128,8 @@ class HoverPreview:
 
 def preview(session: Session, object_id: int, voxel: Sequence[float], axis: int, index: int) -> SliceMask | None:
     """The mask that one more click would give; nothing is remembered."""
-    obj = session.objects.get(object_id)
+    state = session.state
+    obj = state.store.objects.get(object_id)
     if obj is not None and (
         (obj.is_fixed(index) and index in obj.accepted) or obj.finished or (obj.prompts and obj.axis != axis)
     ):
@@ -136,4 +137,4 @@ def preview(session: Session, object_id: int, voxel: Sequence[float], axis: int,
     here = [] if obj is None else [p for p in obj.prompts if p.slice_index(axis) == index]
     prompts = SlicePrompts.of([*here, Point((voxel[0], voxel[1], voxel[2]))], session.volume, axis)[index]
     previous = None if obj is None else obj.anchors.get(index)
-    return session.engine(axis).predict(index, prompts, previous=previous).mask
+    return state.engine(axis).predict(index, prompts, previous=previous).mask

@@ -13,7 +13,7 @@ from napari_sam2.plugin.slide.opening import SLIDE_KEY, shown_mix
 from napari_sam2.plugin.slide.prompt_layers import Marks
 from napari_sam2.plugin.slide.result_layer import Outlines
 from napari_sam2.plugin.slide.view import ScreenView, view_of
-from napari_sam2.record.slide_journal import SlideJournal
+from napari_sam2.record.journal import Journal
 from napari_sam2.slides.formats.write import FORMATS
 from napari_sam2.slides.objects import new_id
 from napari_sam2.slides.session import SlideSession
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["SLIDES", "SlideWork"]
 
 SLIDES: Final[JournalKind[SlideSession]] = JournalKind(
-    lambda session: f"slide-{session.slide.key}", SlideJournal, tuple(FORMATS)
+    lambda session: f"slide-{session.slide.key}", Journal, tuple(FORMATS)
 )
 """How sessions on slides are kept."""
 
