@@ -223,10 +223,6 @@ class Engine:
         """The next view for an object with edges `bounds` that was seen in `view`."""
         policy = self.model.view_policy
         fitting = self.view_around(bounds, policy.follow_factor)
-        least = view.rows * (1 - policy.shrink)
-        if policy.zoom and fitting.rows < least:
-            side = least * self.plane.spacing[0] / min(self.plane.spacing)
-            fitting = zoom_view(self.plane, bounds, 0.0, side, self.model.input_size)
         alike = 1 / policy.slack < fitting.rows / view.rows < policy.slack
         return view if alike and view.contains(bounds, FOLLOW_MARGIN) else fitting
 

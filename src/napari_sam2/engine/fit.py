@@ -17,18 +17,33 @@ from napari_sam2.engine.propagate import count_slices, propagate
 from napari_sam2.models.base import FittableModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.engine.engine import Anchor, Engine
     from napari_sam2.models.base import ModelFit, SegmentationModel
 
-__all__ = ["FIT_STEPS", "ObjectFits", "count_fitted_slices", "propagate_fitted"]
+__all__ = ["FIT", "FitPlan", "ObjectFits", "count_fitted_slices", "propagate_fitted"]
 
-FIT_STEPS: Final = 30
-"""Steps of a fit: about 4 s on one core of a server processor for the bundled model."""
 
-FIT_SEED: Final = 0
+@dataclass(frozen=True, slots=True)
+class FitPlan:
+    """How a model is fitted: the same plan and masks give the same model, which is what replay relies on.
+
+    Attributes
+    ----------
+    steps : int
+        How long; 30 take about 4 s on one core of a server processor for the bundled model.
+    seed : int
+        Of all that is drawn.
+    """
+
+    steps: int = 30
+    seed: int = 0
+
+
+FIT: Final = FitPlan()
+"""What sessions do unless they are told otherwise."""
 
 MOST_LESSONS: Final = 8
 """Slices that teach, the largest sections first."""
@@ -54,12 +69,10 @@ class ObjectFits:
         """Forget all, because model or window have changed."""
         self._kept.clear()
 
-    def model_for(self, engine: Engine, object_id: int, anchors: Sequence[Anchor]) -> SegmentationModel | None:
-        """The model that knows an object, if all slices that taught it are still prompted or accepted."""
-        kept = self._kept.get((engine.plane.axis, object_id))
-        if kept is None or not kept.slices <= {anchor.index for anchor in anchors}:
-            return None
-        return kept.model
+    def model_for(self, axis: int, object_id: int, fixed: Iterable[int]) -> SegmentationModel | None:
+        """The model that knows an object, if the slices that taught it are among those still `fixed` by a person."""
+        kept = self._kept.get((axis, object_id))
+        return None if kept is None or not kept.slices <= set(fixed) else kept.model
 
     def is_current(self, engine: Engine, object_id: int, anchors: Sequence[Anchor]) -> bool:
         """Whether there is a model that was taught by just these masks."""
@@ -77,6 +90,7 @@ def propagate_fitted(
     engine: Engine,
     anchors: Mapping[int, Sequence[Anchor]],
     fits: ObjectFits,
+    plan: FitPlan,
     *,
     slices: range | None = None,
     direction: str = "both",
@@ -92,30 +106,32 @@ def propagate_fitted(
         As in `propagate`.
     fits : ObjectFits
         Models that were fitted before; new ones are kept there.
+    plan : FitPlan
+        How new ones are fitted.
     """
     new = _to_fit(engine, anchors, fits, slices, direction)
     if new:
-        yield from _first_pass(engine, anchors, new, fits, slices, direction, should_stop)
+        learning = _learn(engine, anchors, new, fits, plan)
+        yield from _first_pass(engine, anchors, new, learning, slices, direction, should_stop)
         if should_stop():
             return
-    known = {o: fits.model_for(engine, o, found) for o, found in anchors.items()}
+    known = {o: fits.model_for(engine.plane.axis, o, [a.index for a in found]) for o, found in anchors.items()}
     models = {o: model for o, model in known.items() if model is not None}
-    yield from propagate(
-        engine, anchors, slices=slices, direction=direction, should_stop=should_stop, models=models
-    )
+    yield from propagate(engine, anchors, slices=slices, direction=direction, should_stop=should_stop, models=models)
 
 
 def count_fitted_slices(
     engine: Engine,
     anchors: Mapping[int, Sequence[Anchor]],
     fits: ObjectFits,
+    plan: FitPlan,
     slices: range | None = None,
     direction: str = "both",
 ) -> int:
     """How many results `propagate_fitted` gives at most; for progress."""
     once = count_slices(anchors, engine.plane.n_slices, slices, direction)
     new = _to_fit(engine, anchors, fits, slices, direction)
-    return once + max(once, FIT_STEPS * len(new)) if new else once
+    return once + max(once, plan.steps * len(new)) if new else once
 
 
 def _to_fit(
@@ -141,13 +157,12 @@ def _first_pass(
     engine: Engine,
     anchors: Mapping[int, Sequence[Anchor]],
     new: Sequence[int],
-    fits: ObjectFits,
+    learning: Iterator[None],
     slices: range | None,
     direction: str,
     should_stop: Callable[[], bool],
 ) -> Iterator[SliceResult]:
     last: SliceResult | None = None
-    learning = _learn(engine, anchors, new, fits)
     shown = {object_id: anchors[object_id] for object_id in new}
     for result in propagate(engine, shown, slices=slices, direction=direction, should_stop=should_stop):
         last = replace(result, final=False)
@@ -161,18 +176,22 @@ def _first_pass(
 
 
 def _learn(
-    engine: Engine, anchors: Mapping[int, Sequence[Anchor]], new: Sequence[int], fits: ObjectFits
+    engine: Engine,
+    anchors: Mapping[int, Sequence[Anchor]],
+    new: Sequence[int],
+    fits: ObjectFits,
+    plan: FitPlan,
 ) -> Iterator[None]:
     """One fit after the other, a step at a time."""
     for object_id in new:
-        fit = _begin(engine, _lessons(anchors[object_id]))
-        for _ in range(FIT_STEPS):
+        fit = _begin(engine, _lessons(anchors[object_id]), plan.seed)
+        for _ in range(plan.steps):
             fit.step()
             yield
         fits.keep(engine, object_id, anchors[object_id], fit.model())
 
 
-def _begin(engine: Engine, lessons: Sequence[Anchor]) -> ModelFit:
+def _begin(engine: Engine, lessons: Sequence[Anchor], seed: int) -> ModelFit:
     """A fit from masks alone, so that an anchor made again from its mask teaches the same."""
     model = engine.model
     if not isinstance(model, FittableModel):
@@ -182,7 +201,7 @@ def _begin(engine: Engine, lessons: Sequence[Anchor]) -> ModelFit:
         view = engine.view_around(anchor.mask.bounds, model.view_policy.factor)
         mask = view.image(anchor.mask.full(engine.plane.shape))[0]
         taught.append((engine.features.get([(anchor.index, view)])[0], (mask > 0.5).to(torch.float32)))
-    return model.fit(taught, FIT_SEED)
+    return model.fit(taught, seed)
 
 
 def _lessons(anchors: Sequence[Anchor]) -> list[Anchor]:

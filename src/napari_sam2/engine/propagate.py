@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import torch
 
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores, iou
+from napari_sam2.engine.ending import Dip
 from napari_sam2.engine.view import OUTSIDE_LOGIT
 from napari_sam2.models.base import DecodeRequest, RememberRequest
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from napari_sam2.engine.view import View
     from napari_sam2.models.base import Decoded, SegmentationModel
 
-__all__ = ["DIRECTIONS", "count_slices", "propagate"]
+__all__ = ["DIRECTIONS", "GONE", "count_slices", "propagate"]
 
 DIRECTIONS: Final = {"both": (1, -1), "forward": (1,), "backward": (-1,)}
 """Names of directions, as steps along the slice axis."""
@@ -39,6 +41,9 @@ PATIENCE: Final = 2
 MAX_BATCH: Final = 16
 """Sweeps answered in one forward pass."""
 
+GONE: Final = SliceScores(float("-inf"), 0.0)
+"""Scores of a slice that an object does not reach."""
+
 _WEAK_LOGIT: Final = OUTSIDE_LOGIT / 2
 """What a pass that does not see the object at all says about every voxel, when passes are reconciled."""
 
@@ -48,7 +53,8 @@ class _Sweep:
     """One object, carried from one anchor in one direction.
 
     ``end`` is the first slice not to be visited; ``bounded`` says that another anchor lies ahead, so that
-    the object's disappearance does not end the sweep; ``two_sided`` that a sweep comes the other way.
+    the object's disappearance does not end the sweep; ``two_sided`` that a sweep comes the other way. ``dip`` watches
+    for a neighbour that is taken for the object; ``left`` says that the sweep has run into one.
     """
 
     object_id: int
@@ -64,6 +70,8 @@ class _Sweep:
     view: View = field(init=False)
     tracked: deque[tuple[int, View, Any]] = field(init=False)
     absent: int = field(init=False, default=0)
+    dip: Dip | None = None
+    left: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.index = self.start.index + self.direction
@@ -73,7 +81,7 @@ class _Sweep:
 
     @property
     def done(self) -> bool:
-        lost = self.absent >= PATIENCE and not self.bounded
+        lost = (self.absent >= PATIENCE or self.left) and not self.bounded
         return lost or self.index == self.end
 
     def next_view(self, engine: Engine) -> View:
@@ -134,13 +142,17 @@ def propagate(
     ------
     SliceResult
         In the order in which slices are reached. Between two anchors a slice comes twice: first with
-        ``final=False`` from one side, then reconciled.
+        ``final=False`` from one side, then reconciled. Where a run is seen to have left the object some slices ago,
+        these come again, empty.
     """
     sweeps = [
         sweep
         for object_id, found in sorted(anchors.items())
         for sweep in _plan(object_id, found, engine.plane.n_slices, slices, direction, engine.model.max_memories)
     ]
+    if engine.model.view_policy.dips:
+        for sweep in sweeps:
+            sweep.dip = None if sweep.bounded else Dip()
     wanted = range(engine.plane.n_slices) if slices is None else slices
     first_pass: dict[tuple[int, int], _Pass] = {}
     own = models or {}
@@ -244,7 +256,22 @@ def _step(
                 else:
                     result = _reconcile(engine, result, this, other)
             results.append(result)
+            results += _retracted(engine, sweep, answer.predicted_iou)
     return results
+
+
+def _retracted(engine: Engine, sweep: _Sweep, predicted_iou: float) -> list[SliceResult]:
+    """Empty masks for the slices behind a dip, if the sweep has just been seen to have passed one."""
+    behind = None if sweep.dip is None else sweep.dip.is_over(predicted_iou)
+    if behind is None:
+        return []
+    sweep.left = True
+    empty = SliceMask.of(np.zeros(engine.plane.shape, dtype=bool))
+    first = sweep.index - sweep.direction * behind
+    return [
+        SliceResult(sweep.object_id, engine.plane.axis, index, empty, GONE, prompted=False)
+        for index in range(first, sweep.index, sweep.direction)
+    ]
 
 
 def _provisional(result: SliceResult) -> SliceResult:

@@ -24,8 +24,8 @@ __all__ = [
     "Features",
     "FittableModel",
     "MemoryRef",
-    "ModelFit",
     "ModelCard",
+    "ModelFit",
     "MovableModel",
     "RememberRequest",
     "ResizableModel",
@@ -88,9 +88,9 @@ class ViewPolicy:
         A zoomed square stays where it is, so that its features can be used again and memories lie on one
         grid, while the object is inside and the square that fits now is no more than this times larger or
         smaller. 1 follows every change.
-    shrink : float
-        While following, a zoomed square gets smaller by at most this share from one slice to the next, so that it
-        does not close in on what is left of an object of which a part was lost; 1 does not limit it.
+    dips : bool
+        Whether a fall and a rise of the predicted IoU mean that a run has left the object for a like neighbour, see
+        `napari_sam2.engine.ending`.
     quality : str
         Name of the setting that it belongs to, for the record; empty where there is no choice.
     fit : bool
@@ -103,7 +103,7 @@ class ViewPolicy:
     follow_factor: float = 2.4
     min_side: float = 16.0
     slack: float = 1.0
-    shrink: float = 1.0
+    dips: bool = False
     fit: bool = False
     quality: str = ""
 

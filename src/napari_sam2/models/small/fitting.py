@@ -75,8 +75,7 @@ class NetworkFit:
         self._before = net
         with torch.inference_mode(False):
             self._net = copy.deepcopy(net)
-            for weight in self._net.parameters():
-                weight.requires_grad_(False)
+            self._net.requires_grad_(False)
             for weight in self._learning():
                 weight.requires_grad_(True)
             self._optimiser = torch.optim.AdamW(self._learning(), lr=RATE, weight_decay=0.0)
@@ -90,7 +89,7 @@ class NetworkFit:
             views = [self._taught[(self._views + n) % len(self._taught)] for n in range(VIEWS)]
             loss = _loss(self._net, views, self._chance)
             self._optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             self._optimiser.step()
         self._views += VIEWS
 
@@ -98,9 +97,9 @@ class NetworkFit:
         """The network as it is now, mixed with what it was before."""
         with torch.inference_mode(False), torch.no_grad():
             net = copy.deepcopy(self._net)
+            net.requires_grad_(False)
             for weight, before in zip(net.parameters(), self._before.parameters(), strict=True):
-                weight.requires_grad_(False)
-                weight.lerp_(before, 1 - MIXED)
+                weight.copy_(before + MIXED * (weight - before))
         return net
 
     def _learning(self) -> list[Tensor]:
