@@ -4,12 +4,14 @@
 spleen or the aorta, shifted and scaled in intensity, with a prompt file each.
 ``python benchmarks/cohort.py attack FOLDER`` runs them with two workers, kills random workers, and compares what came
 out with what had to come out; ``same FOLDER`` compares one and two workers, two shards and an external scheduler byte
-for byte; ``faults FOLDER`` fills the disk, kills the scheduler, and changes the manifest meanwhile.
+for byte; ``faults FOLDER`` fills the disk, kills the scheduler, and changes the manifest meanwhile; ``overhead FOLDER``
+says what a case costs beyond segmenting.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import json
 import os
@@ -156,14 +158,18 @@ def attack(folder: Path, kills: int = 3, workers: int = 2) -> None:
 
 
 def contents(output: Path) -> dict[str, bytes]:
-    """Every file of a cohort's cases, without what tells when and where: the times, and statuses."""
+    """Every file of a cohort's cases, without what tells when and where: the times, and statuses.
+
+    Scores in a journal are compared to five digits: a network's last digit depends on its number of threads.
+    """
     found = {}
     for path in sorted(output.glob("*/**/*")):
         if not path.is_file() or path.name in (".lock", "status.json"):
             continue
         content = path.read_bytes()
         if path.suffix in (".json", ".jsonl"):
-            lines = [json.loads(content)] if path.suffix == ".json" else [json.loads(x) for x in content.splitlines()]
+            texts = [content] if path.suffix == ".json" else content.splitlines()
+            lines = [json.loads(text, parse_float=lambda number: round(float(number), 5)) for text in texts]
             for line in lines:
                 for key in ("Created", "begun", "t"):
                     line.pop(key, None)
@@ -183,16 +189,8 @@ def same(folder: Path, model: str) -> None:
     for name, count in (("one", "1"), ("two", "2")):
         timed(name, [start(manifest, outputs[name], "--workers", count, *option)])
     timed("shards", [start(manifest, outputs["shards"], "--shard", f"{i}/2", *option) for i in (1, 2)])
-    file = folder / "scheduler.json"
-    file.unlink(missing_ok=True)
-    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    helpers = [subprocess.Popen([*dask, "--no-dashboard", "--scheduler-file", str(file)], **quiet)]
-    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(file), "--nthreads", "1"]
-    helpers += [subprocess.Popen([*worker, "--no-dashboard", "--memory-limit", "0"], **quiet) for _ in range(2)]
+    helpers, file = external_scheduler(folder)
     try:
-        while not file.exists():
-            time.sleep(0.1)
         timed("external", [start(manifest, outputs["external"], "--scheduler", str(file), *option)])
     finally:
         for helper in helpers:
@@ -203,6 +201,164 @@ def same(folder: Path, model: str) -> None:
         other = contents(outputs[name])
         differing = [key for key in first.keys() | other.keys() if first.get(key) != other.get(key)]
         print(f"one and {name}: {len(differing)} files differ {differing[:5]}")
+
+
+def overhead(folder: Path, n_cases: int = 40) -> None:
+    """What a case costs beyond segmenting: its journal, measurements and picture, and its way through the scheduler."""
+    from napari_sam2.cohort.case import run_case
+    from napari_sam2.cohort.cluster import local_cluster
+    from napari_sam2.cohort.job import CohortSettings
+    from napari_sam2.cohort.plan import make_plan
+    from napari_sam2.cohort.schedule import run_here, run_on_cluster
+    from napari_sam2.io import read_volume
+    from napari_sam2.io.manifest import read_manifest
+    from napari_sam2.io.prompt_file import read_prompt_file
+    from napari_sam2.models import load_model
+    from napari_sam2.record.save import save_session
+    from napari_sam2.session.session import Session
+
+    manifest = folder / "manifest.csv"
+    rows = read_manifest(manifest)[:n_cases]
+    settings = CohortSettings(model="classical")
+
+    def jobs(name: str):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        return make_plan(manifest, rows, folder / name, settings).todo
+
+    model = load_model("classical")
+    plain = folder / "overhead-plain"
+    plain.mkdir(exist_ok=True)
+
+    def segment(row) -> None:
+        scan = read_volume(row.image)
+        session = Session(scan, model)
+        session.set_objects(read_prompt_file(row.prompts, scan))
+        for _ in session.propagate():
+            pass
+        save_session(session, plain / f"{row.case}.nii.gz", overwrite=True)
+
+    segment(rows[0])
+    run_case(jobs("overhead-here")[0])
+    plain_seconds = median_seconds(segment, rows)
+    print(f"segment alone: {plain_seconds:.3f} s per case (median)")
+    with_all = median_seconds(run_case, jobs("overhead-here"))
+    print(f"the case's whole folder, same process: {with_all:.3f} s")
+    for name in ("process", "cluster"):
+        with contextlib.ExitStack() as stack:
+            if name == "cluster":
+                client = stack.enter_context(local_cluster(1))
+                run = run_on_cluster(client, jobs("overhead-cluster"))
+            else:
+                run = run_here(jobs("overhead-process"))
+            next(run)  # it loads the model
+            begun = time.perf_counter()
+            seconds = [outcome["seconds"] for outcome in run]
+            wall = time.perf_counter() - begun
+            print(f"through {name}: {(wall - sum(seconds)) / len(seconds):.3f} s per case between cases")
+
+
+def median_seconds(work, items) -> float:
+    taken = []
+    for item in items:
+        begun = time.perf_counter()
+        work(item)
+        taken.append(time.perf_counter() - begun)
+    return float(np.median(taken))
+
+
+def faults(folder: Path) -> None:
+    """Fill the disk, end the scheduler, the run and a worker, change manifest and scan meanwhile; then run again."""
+    manifest = folder / "manifest.csv"
+    reference = folder / "faults-reference"
+    if not reference.exists():
+        timed("reference", [start(manifest, reference, "--workers", "2")])
+    expected = contents(reference)
+    for fault in (full_disk, dead_scheduler, killed_run, changed_manifest, changed_scan):
+        output = folder / f"faults-{fault.__name__}"
+        shutil.rmtree(output, ignore_errors=True)
+        print(f"\n{fault.__name__}")
+        fault(manifest, output)
+        code, result, _err = finish(start(manifest, output, "--workers", "2"))
+        result.pop("failed", None)
+        print(f"  again: exit {code}, {json.dumps(result)}")
+        same_as = {key: value for key, value in contents(output).items() if key in expected}
+        print(f"  files that differ from an undisturbed run: {sum(same_as[k] != expected[k] for k in same_as)}")
+        print(f"  files missing: {len(expected.keys() - same_as.keys())}", flush=True)
+        if fault is full_disk:
+            subprocess.run(["umount", str(output)], check=True)
+
+
+def told(process: subprocess.Popen) -> None:
+    code, result, err = finish(process)
+    print(f"  exit {code}, {json.dumps(result)}")
+    for line in err.splitlines()[-3:]:
+        print(f"  | {line}")
+
+
+def until(output: Path, count: int) -> None:
+    while done_in(output) < count:
+        time.sleep(0.02)
+
+
+def full_disk(manifest: Path, output: Path) -> None:
+    output.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(output)], check=True)
+    told(start(manifest, output, "--workers", "2"))
+    broken = [p for p in output.glob("*/*") if p.suffix == ".gz" and not (p.parent / "status.json").exists()]
+    print(f"  {done_in(output)} statuses, {len(broken)} label maps without one")
+    subprocess.run(["mount", "-o", "remount,size=200m", str(output)], check=True)
+
+
+def dead_scheduler(manifest: Path, output: Path) -> None:
+    helpers, file = external_scheduler(manifest.parent)
+    process = start(manifest, output, "--scheduler", str(file))
+    until(output, 5)
+    helpers[0].kill()
+    told(process)
+    for helper in helpers:
+        helper.kill()
+
+
+def killed_run(manifest: Path, output: Path) -> None:
+    process = start(manifest, output, "--workers", "2")
+    until(output, 5)
+    workers = workers_of(process)
+    process.kill()
+    process.communicate()
+    print(f"  {len(psutil.wait_procs(workers, timeout=20)[1])} of {len(workers)} workers alive after 20 s")
+
+
+def changed_manifest(manifest: Path, output: Path) -> None:
+    before = manifest.read_text()
+    process = start(manifest, output, "--workers", "2")
+    until(output, 5)
+    manifest.write_text("".join(before.splitlines(keepends=True)[:-1]))
+    told(process)
+    manifest.write_text(before)
+
+
+def changed_scan(manifest: Path, output: Path) -> None:
+    scan = manifest.parent / "scans" / "case-010.nii.gz"
+    before = scan.read_bytes()
+    process = start(manifest, output, "--workers", "1")
+    until(output, 2)
+    scan.write_bytes((manifest.parent / "scans" / "case-006.nii.gz").read_bytes())
+    told(process)
+    scan.write_bytes(before)
+
+
+def external_scheduler(folder: Path) -> tuple[list[subprocess.Popen], Path]:
+    """A scheduler and two workers in processes of their own, as an administrator starts them."""
+    file = folder / "scheduler.json"
+    file.unlink(missing_ok=True)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(file), "--nthreads", "1"]
+    helpers = [subprocess.Popen([*dask, "--no-dashboard", "--scheduler-file", str(file)], **quiet)]
+    helpers += [subprocess.Popen([*worker, "--no-dashboard", "--memory-limit", "0"], **quiet) for _ in range(2)]
+    while not file.exists():
+        time.sleep(0.1)
+    return helpers, file
 
 
 def timed(name: str, processes: list[subprocess.Popen]) -> None:
@@ -216,7 +372,7 @@ def timed(name: str, processes: list[subprocess.Popen]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("make", "attack", "same"))
+    parser.add_argument("what", choices=("make", "attack", "same", "faults", "overhead"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--model", default="classical")
@@ -226,6 +382,10 @@ def main() -> None:
         print(make(given.folder, given.cases, corrupt="" if given.healthy else CORRUPT))
     elif given.what == "attack":
         attack(given.folder)
+    elif given.what == "overhead":
+        overhead(given.folder)
+    elif given.what == "faults":
+        faults(given.folder)
     else:
         same(given.folder, given.model)
 

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from napari_sam2.cli.app import app
 from napari_sam2.cli.progress import errors
+from napari_sam2.models.registry import convertible
 
 __all__ = ["fetch", "import_model", "list_models", "verify"]
 
@@ -24,13 +25,12 @@ app.add_typer(models, name="models")
 @models.command("list")
 def list_models() -> None:
     """List the models that can be named, and whether they are on this machine."""
-    from napari_sam2.models import DEFAULT_MODEL
-    from napari_sam2.models.classical import ClassicalModel
-    from napari_sam2.models.small.model import load_bundled
+    from napari_sam2.models import DEFAULT_MODEL, load_model
+    from napari_sam2.models.registry import BUILT_IN
     from napari_sam2.models.zoo import FILES, ZOO, folder_of, models_folder
 
     out = Console(highlight=False, soft_wrap=True)
-    for card in (ClassicalModel().card, load_bundled().card):
+    for card in (load_model(name).card for name in BUILT_IN):
         out.print(f"{card.name:<33}built in            {card.license}\n    {card.summary}", markup=False)
     for entry in ZOO.values():
         here = "here" if all((folder_of(entry.name) / file).is_file() for file in FILES) else "not here"
@@ -61,7 +61,7 @@ def fetch(
 
 @models.command("import")
 def import_model(
-    checkpoint: Annotated[Path, typer.Argument(help="An official file: SAM, SAM 2, MedSAM, MedSAM2, EdgeTAM.")],
+    checkpoint: Annotated[Path, typer.Argument(help=f"An official file: {', '.join(convertible())}.")],
     name: Annotated[str, typer.Option("--name", help="What to call it; the file's name by default.")] = "",
     input_size: Annotated[
         int | None, typer.Option("--input-size", help="Pixels it was trained for: 512 for MedSAM2, else 1024.")

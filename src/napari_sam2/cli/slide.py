@@ -47,6 +47,12 @@ def slide(
     channel: Annotated[
         str | None, typer.Option("--channel", help="Fluorescence: which channel, by number or name.")
     ] = None,
+    polarity: Annotated[
+        str, typer.Option("--polarity", help="Background: 'bright' (glass) or 'dark' (fluorescence), not as it looks.")
+    ] = "auto",
+    image: Annotated[
+        str | None, typer.Option("--image", help="Of a file with several pictures: which, by number or name.")
+    ] = None,
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -69,6 +75,8 @@ def slide(
             overlap=overlap,
             mpp=mpp,
             channel=int(channel) if channel is not None and channel.isdigit() else channel,
+            polarity=polarity,
+            image=image,
             model=model,
             device=device,
             overwrite=overwrite,

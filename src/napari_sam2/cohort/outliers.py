@@ -97,9 +97,11 @@ def _flag_structure(name: str, found: dict[str, dict[str, Any]], flags: dict[str
         volume = filled[case]["volume_ml"]
         sentence = f"{name}: {volume:.3g} mL, usual is {usual:.3g} (z {z:+.1f})"
         flags[case].append(Flag("volume", sentence, filled[case]["id"]))
-    for case, z in _unusual({case: obj["doubt"] for case, obj in filled.items() if "doubt" in obj}):
+    doubts = {case: float(obj["doubt"]) for case, obj in filled.items() if "doubt" in obj}
+    for case, z in _unusual(doubts):
         if z > 0:
-            flags[case].append(Flag("doubt", f"{name}: the model doubts it more than usual", filled[case]["id"]))
+            sentence = f"{name}: doubt {doubts[case]:.2f}, usual is {median(doubts.values()):.2f}"
+            flags[case].append(Flag("doubt", sentence, filled[case]["id"]))
     in_pieces = {case for case, obj in filled.items() if obj.get("components", 1) > 1}
     at_border = {case for case, obj in filled.items() if obj.get("touches_border")}
     for kind, rare, words in (
@@ -135,10 +137,11 @@ def _flag_images(found: dict[str, dict[str, Any]], flags: dict[str, list[Flag]])
         for case, _ in _unusual(spacings):
             sentence = f"voxels of {found[case]['spacing_mm'][axis]:.3g} mm along {letter}"
             flags[case].append(Flag("spacing", sentence))
-    for place, word in enumerate(("low", "high")):
-        edges = {case: float(image["window"][place]) for case, image in found.items()}
-        for case, _ in _unusual(edges):
-            flags[case].append(Flag("window", f"the window's {word} end is {edges[case]:.4g}"))
+    ends = [{case: float(image["window"][place]) for case, image in found.items()} for place in (0, 1)]
+    for case in dict.fromkeys(case for values in ends for case, _ in _unusual(values)):
+        (low, high), usual = found[case]["window"], [median(values.values()) for values in ends]
+        sentence = f"window {low:.4g} to {high:.4g}, usual is {usual[0]:.4g} to {usual[1]:.4g}"
+        flags[case].append(Flag("window", sentence))
 
 
 def _unusual(values: Values) -> Iterable[tuple[str, float]]:

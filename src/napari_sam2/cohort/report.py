@@ -37,6 +37,7 @@ tr { border-bottom: 1px solid #e3e3e3; } th { border-bottom: 2px solid #888; whi
 th button { font: inherit; font-weight: 600; background: none; border: 0; padding: 0; cursor: pointer; }
 th[aria-sort=ascending] button::after { content: " \\25B2"; }
 th[aria-sort=descending] button::after { content: " \\25BC"; }
+td:first-child { white-space: nowrap; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 img { height: 96px; background: #000; display: block; }
 .failed { color: #b3261e; } .flag { display: inline-block; background: #fff3cd;

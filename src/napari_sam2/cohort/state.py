@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 STATUS: Final = "status.json"
+REVIEW: Final = "review.json"
+"""What a person has decided on single slices."""
 VERSION: Final = 1
 
 DONE, FAILED, TODO, EDITED = "done", "failed", "todo", "edited"
@@ -72,7 +74,7 @@ def result_standing(folder: Path, status: dict[str, Any]) -> str:
         return TODO
     outputs = _outputs_now(folder, status.get("outputs", {}))
     changed = {name for name, (was, now) in outputs.items() if was != now}
-    if status.get("reviewed") or any(outputs[name][1] for name in changed.intersection(_BY_HAND)):
+    if (folder / REVIEW).exists() or any(outputs[name][1] for name in changed.intersection(_BY_HAND)):
         return EDITED
     return TODO if changed else DONE
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sam2.cohort.outliers import Flag, find_outliers
 from napari_sam2.cohort.plan import read_cohort
+from napari_sam2.cohort.review import FLAGGED, decisions_of
 from napari_sam2.cohort.state import DONE, EDITED, FAILED, TODO, read_status, result_standing
 
 if TYPE_CHECKING:
@@ -86,6 +87,11 @@ def summarise(output: Path) -> CohortSummary:
         cases.append(CaseSummary(entry["case"], entry["group"], state, status if state != TODO else {}))
     usable = {case.case: (case.group, case.status) for case in cases if case.state in (DONE, EDITED)}
     flags = find_outliers(usable)
+    for case in usable:
+        for decision in decisions_of(output / case):
+            if decision["decision"] == FLAGGED:
+                sentence = f"{decision['name']}: slice {decision['slice']} was flagged by a person"
+                flags.setdefault(case, []).insert(0, Flag("flagged", sentence, decision["object"]))
     return CohortSummary(
         tuple(CaseSummary(c.case, c.group, c.state, c.status, tuple(flags.get(c.case, ()))) for c in cases),
         cohort["settings"],

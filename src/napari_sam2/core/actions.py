@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.store import ObjectStore, Record
 
-__all__ = ["Action", "ActionState", "Edit", "Redo", "Run", "Setting", "Undo", "UseModel"]
+__all__ = ["Action", "ActionState", "Edit", "Redo", "Resumed", "Run", "Setting", "Undo", "UseModel"]
 
 StateT = TypeVar("StateT", bound="ActionState[Any]")
 RecordT = TypeVar("RecordT", bound="Record")
@@ -144,6 +144,17 @@ class UseModel(Setting):
         """What is known of it, without the model itself."""
         known = {key: value for key, value in line.items() if isinstance(value, str) and key not in ("t", "event")}
         return cls({"name": text_of(line["name"]), **{key: text_of(value) for key, value in known.items()}})
+
+
+class Resumed(Setting):
+    """The session was closed, or its process killed, and is gone on with: a model's own answers are lost."""
+
+    name = title = "resumed"
+
+    def settle(self, state: Any) -> None:
+        """Go on from masks and outlines."""
+        state.use_model(state.model)
+        state.history.replace_values("anchors", lambda _: None)
 
 
 class ActionState(Generic[RecordT]):

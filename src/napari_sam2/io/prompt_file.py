@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.volume import Volume
 
-__all__ = ["check_prompt_file", "read_prompt_file", "write_prompt_file"]
+__all__ = ["check_prompt_file", "parse_json", "read_prompt_file", "write_prompt_file"]
 
 VERSION: Final = 1
 
@@ -59,7 +59,7 @@ def read_prompt_file(path: str | os.PathLike[str], volume: Volume) -> list[Objec
         If it is not JSON, or with one sentence per fault.
     """
     file = existing_file(path)
-    content = _parse(file)
+    content = parse_json(file)
     return _Reading(file, volume).objects(content)
 
 
@@ -75,7 +75,7 @@ def check_prompt_file(path: str | os.PathLike[str]) -> None:
         As `read_prompt_file`.
     """
     file = existing_file(path)
-    _Reading(file, None).objects(_parse(file))
+    _Reading(file, None).objects(parse_json(file))
 
 
 def write_prompt_file(
@@ -124,7 +124,14 @@ def _as_json(prompt: Prompt, object_id: int, volume: Volume, target: Path, overw
     return {"mask": name, "axis": prompt.axis, "slice": prompt.index}
 
 
-def _parse(file: Path) -> Any:
+def parse_json(file: Path) -> Any:
+    """The content of a prompt file; a key that is given twice is refused.
+
+    Raises
+    ------
+    PromptError
+        If it is not JSON in UTF-8.
+    """
     try:
         return json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_doubles)
     except json.JSONDecodeError as error:

@@ -67,6 +67,8 @@ def segment_slide(
     overlap: str = "keep",
     mpp: float | str | None = None,
     channel: str | int | None = None,
+    polarity: str = "auto",
+    image: str | int | None = None,
     model: str | Path | SegmentationModel = DEFAULT_MODEL,
     device: str = "auto",
     overwrite: bool = False,
@@ -91,7 +93,7 @@ def segment_slide(
         For `prompts`: how often to look again at an object's outline at twice the resolution.
     overlap : str
         For `prompts`: see `napari_sam2.slides.objects.OVERLAP_RULES`.
-    mpp, channel
+    mpp, channel, polarity, image
         See `open_slide`.
     model, device
         See `load_model`; or a model that is loaded already.
@@ -111,7 +113,7 @@ def segment_slide(
     check_slide_output(target, overwrite=overwrite)
     if (prompts is None) == (auto is None):
         raise UserInputError("Say what to segment: either --prompts with a file, or --auto with a region.")
-    with open_slide(slide_path, mpp=mpp, channel=channel) as slide:
+    with open_slide(slide_path, mpp=mpp, channel=channel, polarity=polarity, image=image) as slide:
         requests = [] if prompts is None else read_slide_prompts(prompts, slide.shape, slide.name)
         # The region is read before the model is loaded, so that its faults are told at once.
         asked = None

@@ -47,21 +47,20 @@ def load_model(
     ModelError
         If the checkpoint is damaged or not trusted.
     """
-    if str(name) == "classical":
-        from napari_sam2.models.classical import ClassicalModel
-
-        return ClassicalModel()
-    if str(name) == "bundled" or Path(name).suffix == ".safetensors":
-        from napari_sam2.models.small.model import load_bundled, load_small
-
-        where = resolve_device(device)
-        return load_bundled(where) if str(name) == "bundled" else load_small(Path(name), device=where)
-    from napari_sam2.models.families import load_folder
+    from napari_sam2.models.family import function
+    from napari_sam2.models.registry import FAMILIES, load_folder
     from napari_sam2.models.zoo import find
 
-    where = resolve_device(device)
+    for family in FAMILIES:
+        if str(name) == family.built_in:
+            where = (resolve_device(device),) if family.takes_device else ()
+            built_in: SegmentationModel = function(family.load_built_in)(*where)
+            return built_in
+        if family.file_suffix and Path(name).suffix == family.file_suffix:
+            from_file: SegmentationModel = function(family.load_file)(Path(name), resolve_device(device))
+            return from_file
     folder, card = (Path(name), None) if Path(name).is_dir() else find(str(name))
-    return load_folder(folder, where, card, quality=quality, input_size=input_size)
+    return load_folder(folder, resolve_device(device), card, quality=quality, input_size=input_size)
 
 
 def resolve_device(device: str = "auto") -> torch.device:

@@ -50,8 +50,7 @@ class ModelCard:
     name : str
         What the user types, for example ``"classical"`` or ``"facebook/sam2.1-hiera-tiny"``.
     kind : str
-        ``"classical"``, ``"bundled"``, or the family of a checkpoint: ``"sam1"``, ``"sam2"``,
-        ``"edgetam"``, ``"sam3"``.
+        Name of its family, see `napari_sam2.models.registry.FAMILIES`.
     revision : str
         Commit or version of the weights; empty when there is none.
     sha256 : str

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from napari_sam2._version import __version__
-from napari_sam2.core.actions import Edit, Run, UseModel
+from napari_sam2.core.actions import Edit, Resumed, Run, UseModel
 from napari_sam2.core.history import Step
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.sidecar import INTENDED_USE, software_versions
@@ -106,6 +106,7 @@ class Journal(JournalFolder):
         except BaseException:
             journal.close()
             raise
+        journal._on_action(Resumed(), None)
         now = described_model(session.state.model)
         if any(model.get(what, value) != value for what, value in now.items()):
             journal._on_action(UseModel(now), None)
@@ -121,7 +122,7 @@ class Journal(JournalFolder):
 
     def _on_action(self, action: Action, step: Step | None) -> None:
         changes = {} if step is None else {"changes": [self._codec.change_to_json(change) for change in step]}
-        self.write(action.name, held=len(self._session.state.store.objects), **changes, **action.as_json())
+        self.write(action.name, **changes, **action.as_json(), held=len(self._session.state.store.objects))
         self._compaction.after_line()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from napari_sam2.core.actions import Action, Edit, Redo, Run, Setting, Undo, UseModel
+from napari_sam2.core.actions import Action, Edit, Redo, Resumed, Run, Setting, Undo, UseModel
 from napari_sam2.core.checked import colour_of, flag_of, list_of, text_of, whole_of
 from napari_sam2.core.labels import check_overlap
 from napari_sam2.engine.fit import FitPlan
@@ -505,6 +505,7 @@ SCAN_ACTIONS: Final[Mapping[str, type[Action]]] = {
         UseModel,
         Undo,
         Redo,
+        Resumed,
     )
 }
 """Name in a journal -> action."""

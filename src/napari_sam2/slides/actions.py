@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from napari_sam2.core.actions import Action, Edit, Redo, Setting, Undo, UseModel
+from napari_sam2.core.actions import Action, Edit, Redo, Resumed, Setting, Undo, UseModel
 from napari_sam2.core.checked import flag_of, list_of, number_of, text_of
 from napari_sam2.core.pixel_size import Mpp
 from napari_sam2.errors import UserInputError
@@ -182,13 +182,14 @@ class Draw(Edit):
         return state.store.place(step, measured(self.outline, state.slide.mpp), prompts)
 
     def as_json(self) -> dict[str, Any]:
-        """Which of the changed objects it is."""
-        return {"object": self.outline.object_id}
+        """Which of the changed objects it is, and its outline before others cut it."""
+        return {"object": self.outline.object_id, "drawn": _geometry_to_json(self.outline.geometry)}
 
     @classmethod
     def from_json(cls, line: Line, state: SlideState) -> Self:
-        """From its change: the outline as it came to lie."""
-        return cls(_recorded(line, line.get("object")))
+        """From its change; the outline as it came to lie in a journal of version 0.1.0."""
+        outline = _recorded(line, line.get("object"))
+        return cls(replace(outline, geometry=_geometry_from_json(line["drawn"])) if "drawn" in line else outline)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -209,14 +210,14 @@ class EditOutline(Edit):
         return state.store.place(step, edited)
 
     def as_json(self) -> dict[str, Any]:
-        """Which of the changed objects it is."""
-        return {"object": self.object_id}
+        """Which of the changed objects it is, and its outline before others cut it."""
+        return {"object": self.object_id, "drawn": _geometry_to_json(self.geometry)}
 
     @classmethod
     def from_json(cls, line: Line, state: SlideState) -> Self:
-        """From its change: the outline as it came to lie."""
+        """From its change; the outline as it came to lie in a journal of version 0.1.0."""
         outline = _recorded(line, line.get("object"))
-        return cls(outline.object_id, outline.geometry)
+        return cls(outline.object_id, _geometry_from_json(line["drawn"]) if "drawn" in line else outline.geometry)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -504,6 +505,7 @@ _ACTIONS: Final[Mapping[str, type[Action]]] = {
         EndAutomatic,
         Undo,
         Redo,
+        Resumed,
     )
 }
 
@@ -514,6 +516,21 @@ def _recorded(line: Line, object_id: Any) -> SlideObject:
         if written["field"] == "object" and "value" in written and object_id in (None, written["object"]):
             return outline_from_json(written["value"], id_of(written["object"]))
     raise ValueError("its object is missing")
+
+
+def _geometry_to_json(geometry: Any) -> str:
+    import shapely
+
+    return str(shapely.to_wkb(geometry, hex=True))
+
+
+def _geometry_from_json(written: Any) -> Any:
+    import shapely
+
+    try:
+        return shapely.from_wkb(written)
+    except Exception as error:  # shapely raises many kinds on malformed geometries
+        raise ValueError("the drawn outline cannot be read") from error
 
 
 def _classes(line: Line) -> tuple[ObjectClass, ...]:

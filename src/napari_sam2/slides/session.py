@@ -128,7 +128,10 @@ class SlideSession:
 
     def use_model(self, model: SegmentationModel) -> None:
         """Let another model answer from now on."""
-        if model is not self.state.model:
+        if model is self.state.model:
+            # The same one afresh: what it has looked at is forgotten.
+            self.state.use_model(model)
+        else:
             self.state.do(UseModel(described_model(model), model))
 
     def add_prompt(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Colour = tuple[float, float, float]
 
-__all__ = ["HOVER_COLOURS", "ResultLayer"]
+__all__ = ["HOVER_COLOURS", "ScanResultLayer", "changed_slices"]
 
 OPACITY: Final = 0.45
 
@@ -44,7 +44,7 @@ N_COLOURS: Final = 255
 """Ids that get a colour of their own; beyond, the colours are those of napari's default entry."""
 
 
-class ResultLayer:
+class ScanResultLayer:
     """A Labels layer on the image's grid that always shows one snapshot.
 
     Parameters
@@ -112,22 +112,22 @@ class ResultLayer:
 def changed_slices(before: SessionSnapshot | None, after: SessionSnapshot) -> set[tuple[int, int]]:
     """The (axis, index) slices whose masks differ; all of an object whose rank or state changed."""
     old: dict[int, Any] = {} if before is None else dict(before.objects)
-    found: set[tuple[int, int]] = set()
+    slices: set[tuple[int, int]] = set()
     reordered = before is not None and before.overlap != after.overlap
     for object_id, obj in after.objects.items():
         earlier = old.pop(object_id, None)
         everything = reordered or earlier is None or earlier.axis != obj.axis or earlier.finished != obj.finished
         if earlier is not None and everything:
-            found |= {(earlier.axis, i) for i in earlier.slices}
+            slices |= {(earlier.axis, i) for i in earlier.slices}
         if everything:
-            found |= {(obj.axis, i) for i in obj.slices}
+            slices |= {(obj.axis, i) for i in obj.slices}
             continue
         for index in obj.slices.keys() | earlier.slices.keys():
             if obj.slices.get(index) is not earlier.slices.get(index):
-                found.add((obj.axis, index))
+                slices.add((obj.axis, index))
     for gone in old.values():
-        found |= {(gone.axis, i) for i in gone.slices}
-    return found
+        slices |= {(gone.axis, i) for i in gone.slices}
+    return slices
 
 
 def _unit(colour: tuple[int, int, int]) -> Colour:

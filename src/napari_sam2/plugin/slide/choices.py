@@ -1,4 +1,4 @@
-"""What a person states about a slide and its objects: classes, the size of a pixel, the overlap rule."""
+"""Statements about a slide: classes, the size of a pixel, the overlap rule."""
 
 from __future__ import annotations
 
@@ -8,48 +8,42 @@ from typing import TYPE_CHECKING
 from napari_sam2.slides.image.resolution import parse_mpp
 
 if TYPE_CHECKING:
-    from napari_sam2.plugin.slide.desk import SlideDesk
+    from napari_sam2.plugin.slide.work import SlideWork
 
 __all__ = ["SlideChoices"]
 
 
 class SlideChoices:
-    """One method per choice; each acts on the work on the chosen slide.
+    """One method per choice.
 
     Parameters
     ----------
-    desk : SlideDesk
-        Knows it.
+    work : SlideWork
+        The slide.
     """
 
-    def __init__(self, desk: SlideDesk) -> None:
-        self._desk = desk
+    def __init__(self, work: SlideWork) -> None:
+        self._work = work
 
     def set_class(self, name: str) -> None:
         """Say what the current object is; an unknown name becomes a class, an empty one takes the class away."""
-        work = self._desk.current
-        if work is not None and work.object is not None:
-            object_id = work.current
-            work.ask(lambda session: session.set_class(object_id, name))
+        if self._work.current_object is not None:
+            object_id = self._work.current
+            self._work.ask(lambda session: session.set_class(object_id, name))
 
     def colour_class(self, name: str, colour: tuple[int, int, int]) -> None:
         """Give a class, and all of its objects, a colour."""
-        work = self._desk.current
-        if work is not None:
-            classes = [replace(c, colour=colour) if c.name == name else c for c in work.snapshot.classes]
-            work.ask(lambda session: session.set_classes(classes))
+        classes = [replace(c, colour=colour) if c.name == name else c for c in self._work.snapshot.classes]
+        self._work.ask(lambda session: session.set_classes(classes))
 
     def drop_class(self, name: str) -> None:
         """Take a class off the list; objects keep theirs."""
-        work = self._desk.current
-        if work is not None:
-            classes = [c for c in work.snapshot.classes if c.name != name]
-            work.ask(lambda session: session.set_classes(classes))
+        classes = [c for c in self._work.snapshot.classes if c.name != name]
+        self._work.ask(lambda session: session.set_classes(classes))
 
     def set_overlap(self, rule: str) -> None:
         """Choose who keeps a place that two objects claim, from the next change on."""
-        if self._desk.current is not None:
-            self._desk.current.ask(lambda session: session.set_overlap(rule))
+        self._work.ask(lambda session: session.set_overlap(rule))
 
     def set_mpp(self, given: str) -> None:
         """State the microns per pixel of a slide whose file does not.
@@ -60,7 +54,7 @@ class SlideChoices:
             If it is not a size.
         """
         mpp = parse_mpp(given)
-        if self._desk.current is not None:
-            self._desk.current.ask(
-                lambda session: session.set_mpp(mpp), lambda _: self._desk.say(f"{mpp.mean:g} µm per pixel, as stated.")
-            )
+        self._work.ask(
+            lambda session: session.set_mpp(mpp),
+            lambda _: self._work.told.emit(f"{mpp.mean:g} µm per pixel, as stated."),
+        )

@@ -50,7 +50,7 @@ def slide_rows(work: SlideWork | None) -> list[SlideRow]:
     if work is None:
         return []
     rows = [_row(obj) for obj in work.snapshot.objects]
-    if work.object is None:
+    if work.current_object is None:
         rows.append(SlideRow(work.current, "new object", "", DEFAULT_COLOUR, math.nan, math.nan, finished=False))
     return rows
 

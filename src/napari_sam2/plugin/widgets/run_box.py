@@ -11,8 +11,9 @@ from napari_sam2.plugin.widgets.buttons import action_button
 from napari_sam2.plugin.widgets.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
-    from napari_sam2.plugin.control.actions import Actions
-    from napari_sam2.plugin.scan.propagation import Progress
+    from collections.abc import Callable
+
+    from napari_sam2.plugin.control.progress import Progress
 
 __all__ = ["RunBox"]
 
@@ -22,20 +23,20 @@ class RunBox(QWidget):
 
     Parameters
     ----------
-    actions : Actions
-        What the buttons do.
+    do : callable
+        Does the action of a name.
     """
 
-    def __init__(self, actions: Actions, parent: QWidget | None = None) -> None:
+    def __init__(self, do: Callable[[str], None], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.both = action_button("propagate_both", actions.propagate_both)
-        self.back = action_button("propagate_backward", actions.propagate_backward)
-        self.forward = action_button("propagate_forward", actions.propagate_forward)
-        self.stop = action_button("stop", actions.stop)
+        self.both = action_button("propagate_both", do)
+        self.back = action_button("propagate_backward", do)
+        self.forward = action_button("propagate_forward", do)
+        self.stop = action_button("stop", do)
         self.bar = ProgressBar()
         self.range = QLabel()
         self.range.setToolTip("Runs write these slices only.")
-        self.clear_range = action_button("clear_range", actions.clear_range)
+        self.clear_range = action_button("clear_range", do)
         # Not one grid: a row of which nothing is shown takes the space between the others with it.
         directions, limits = QHBoxLayout(), QHBoxLayout()
         for row, pair in ((directions, (self.back, self.forward)), (limits, (self.range, self.clear_range))):

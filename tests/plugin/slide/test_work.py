@@ -31,19 +31,19 @@ class Desk:
 
     @property
     def work(self):
-        return self.controller.slides.current
+        return self.controller.work
 
     def click(self, row, col, *, positive=True):
-        self.controller.gestures._target.click_at(world_of(self.layer, row, col), positive=positive)
+        self.controller.pointer.click_at(world_of(self.layer, row, col), positive=positive)
         self.bench.settle()
 
     def box(self, number):
         low, high = corners_of(number)
-        self.controller.gestures._target.box_between(world_of(self.layer, *low), world_of(self.layer, *high))
+        self.controller.pointer.box_between(world_of(self.layer, *low), world_of(self.layer, *high))
         self.bench.settle()
 
     def act(self, name):
-        getattr(self.controller.actions, name)()
+        self.controller.do(name)
         self.bench.settle()
 
 
@@ -57,21 +57,21 @@ def test_a_box_gives_an_outline_in_level_0_pixels_with_microns(desk):
     (obj,) = desk.work.snapshot.objects
     assert overlap(obj.geometry, disc_outline(0)) > 0.9
     assert obj.measurements["Area µm^2"] == pytest.approx(obj.geometry.area / 16)
-    assert desk.work.outlines.layer.features["object_id"].tolist() == [obj.object_id]
-    drawn = desk.work.outlines.layer.data[0]
+    assert desk.work.result.layer.features["object_id"].tolist() == [obj.object_id]
+    drawn = desk.work.result.layer.data[0]
     assert np.abs(drawn.mean(axis=0) - DISCS[0][:2]).max() < 15
-    assert np.allclose(desk.work.outlines.layer.scale, desk.layer.scale)
-    assert desk.controller.annotation is None
+    assert np.allclose(desk.work.result.layer.scale, desk.layer.scale)
+    assert desk.controller.work.kind == "slide"
 
 
 def test_clicks_before_the_answer_belong_to_one_object(desk):
-    target = desk.controller.gestures._target
+    target = desk.controller.pointer
     target.click_at(world_of(desk.layer, 1000, 1400), positive=True)
     target.click_at(world_of(desk.layer, 1010, 1410), positive=True)
     desk.bench.settle()
     (obj,) = desk.work.snapshot.objects
     assert len(desk.work.snapshot.prompts[obj.object_id]) == 2
-    assert len(desk.work.marks.clicks.data) == 2
+    assert len(desk.work.prompts.clicks.data) == 2
 
 
 def test_a_click_while_the_slide_is_being_opened_is_not_lost(bench, slide_layer_of):
@@ -79,10 +79,10 @@ def test_a_click_while_the_slide_is_being_opened_is_not_lost(bench, slide_layer_
     bench.viewer.canvas.size = (800, 600)
     bench.viewer.reset_view()
     bench.controller.use_image(layer)
-    assert bench.controller.slides.is_opening
-    bench.controller.gestures._target.click_at(world_of(layer, 1000, 1400), positive=True)
+    assert bench.controller.workspace.is_opening
+    bench.controller.pointer.click_at(world_of(layer, 1000, 1400), positive=True)
     bench.settle()
-    (obj,) = bench.controller.slides.current.snapshot.objects
+    (obj,) = bench.controller.work.snapshot.objects
     assert overlap(obj.geometry, disc_outline(1)) > 0.8
 
 
@@ -93,10 +93,10 @@ def test_next_object_undo_and_redo_go_through_the_common_actions(desk):
     assert [o.name for o in desk.work.snapshot.objects] == ["object 1", "object 2"]
     desk.act("undo")
     assert len(desk.work.snapshot.objects) == 1
-    assert desk.work.object is not None
+    assert desk.work.current_object is not None
     desk.act("redo")
     assert len(desk.work.snapshot.objects) == 2
-    assert desk.work.outlines.shown == {o.object_id for o in desk.work.snapshot.objects}
+    assert desk.work.result.shown == {o.object_id for o in desk.work.snapshot.objects}
 
 
 def test_the_worst_object_comes_first_and_a_finished_one_is_not_changed(desk):
@@ -107,20 +107,20 @@ def test_the_worst_object_comes_first_and_a_finished_one_is_not_changed(desk):
     desk.work.ask(lambda session: session.add_objects(scored))
     desk.bench.settle()
     desk.act("next_doubt")
-    assert desk.work.object.name == "bad"
+    assert desk.work.current_object.name == "bad"
     centre = desk.viewer.scene.camera.center[-2:]
     assert np.allclose(centre, world_of(desk.layer, 144.5, 444.5), atol=1)
     desk.act("accept_slice")
     # Finishing goes on to the next one.
-    assert desk.work.object.name == "fair"
+    assert desk.work.current_object.name == "fair"
     desk.act("next_doubt")
-    assert desk.work.object.name == "good"
+    assert desk.work.current_object.name == "good"
     desk.work.select(scored[1].object_id)
-    assert desk.work.object.finished
+    assert desk.work.current_object.finished
     desk.click(145, 445)
     assert any("finished" in warning for warning in desk.bench.warnings)
     desk.act("next_doubt")
-    assert desk.work.object.name == "fair"
+    assert desk.work.current_object.name == "fair"
 
 
 def test_a_click_is_answered_at_the_size_of_what_is_on_the_screen(desk):
@@ -130,7 +130,7 @@ def test_a_click_is_answered_at_the_size_of_what_is_on_the_screen(desk):
         desk.viewer.scene.camera.center = world_of(desk.layer, *DISCS[2][:2])
         seen = []
         desk.work.ask_quietly(lambda session: session.use_model(session.engine.model), lambda _: None)
-        desk.controller.actions.next_object()
+        desk.controller.do("next_object")
         desk.click(*DISCS[2][:2])
         desk.work.ask_quietly(lambda session: list(session.engine._engines), seen.append)
         desk.bench.settle()
@@ -143,7 +143,7 @@ def test_a_click_is_answered_at_the_size_of_what_is_on_the_screen(desk):
 def test_vertices_moved_by_hand_are_an_edit_that_can_be_undone(desk):
     desk.box(0)
     (before,) = desk.work.snapshot.objects
-    layer = desk.work.outlines.layer
+    layer = desk.work.result.layer
     vertices = layer.data[0].copy()
     corner = int(vertices.sum(axis=1).argmin())
     vertices[corner] -= 80
@@ -163,7 +163,7 @@ def test_vertices_moved_by_hand_are_an_edit_that_can_be_undone(desk):
 
 
 def test_an_outline_drawn_with_naparis_own_tool_is_an_object(desk):
-    layer = desk.work.outlines.layer
+    layer = desk.work.result.layer
     layer.add_polygons([np.array([[10.0, 10], [10, 90], [90, 90], [90, 10]])])
     desk.bench.settle()
     (obj,) = desk.work.snapshot.objects
@@ -180,7 +180,7 @@ def test_an_object_with_a_hole_is_two_shapes_and_one_object(desk):
     ring = shapely.box(100, 100, 300, 300).difference(shapely.box(150, 150, 200, 200))
     desk.work.ask(lambda session: session.add_objects([SlideObject(ring)]))
     desk.bench.settle()
-    layer = desk.work.outlines.layer
+    layer = desk.work.result.layer
     assert sorted(layer.features["is_hole"]) == [False, True]
     moved = [np.array(a) for a in layer.data]
     hole = int(layer.features["is_hole"].to_numpy().argmax())
@@ -196,26 +196,26 @@ def test_only_what_is_in_view_is_drawn(desk):
     small = [SlideObject(shapely.box(c, r, c + 8, r + 8)) for r in range(0, 1600, 20) for c in range(0, 2000, 20)]
     desk.work.ask(lambda session: session.add_objects(small))
     desk.bench.settle()
-    assert len(desk.work.outlines.layer.data) <= 250
+    assert len(desk.work.result.layer.data) <= 250
     desk.viewer.scene.camera.zoom = 30
     desk.viewer.scene.camera.center = world_of(desk.layer, 804, 1004)
     desk.work.draw()
     desk.bench.settle()
     view = view_of(desk.viewer, desk.layer, SHAPE)
     inside = shapely.box(view.col0, view.row0, view.col1, view.row1)
-    assert desk.work.outlines.shown == {o.object_id for o in small if o.geometry.intersects(inside)}
-    assert len(desk.work.outlines.layer.data) == len(desk.work.outlines.shown) < 250
+    assert desk.work.result.shown == {o.object_id for o in small if o.geometry.intersects(inside)}
+    assert len(desk.work.result.layer.data) == len(desk.work.result.shown) < 250
 
 
 def test_a_hover_shows_an_outline_and_a_stale_one_is_dropped(desk):
     desk.act("toggle_preview")
-    target, boxes = desk.controller.gestures._target, desk.work.marks.boxes
+    target, boxes = desk.controller.pointer, desk.work.prompts.boxes
     target.hover_at(world_of(desk.layer, 1000, 1400))
     desk.bench.settle()
     assert len(boxes.data) == 1
     assert desk.work.snapshot.objects == ()
     target.hover_at(world_of(desk.layer, 400, 500))
-    desk.controller.slides.pointing.clear_preview()
+    desk.controller.work.pointer.clear_preview()
     desk.bench.settle()
     assert len(boxes.data) == 0
 
@@ -225,19 +225,19 @@ def test_objects_are_saved_for_qupath_and_loaded_again(desk, tmp_path):
     desk.work.ask(lambda session: session.set_class(desk.work.current, "Tumor"))
     desk.bench.settle()
     path = tmp_path / "out.geojson"
-    desk.controller.slides.save(path)
+    desk.controller.work.save(path)
     desk.bench.settle()
     assert [o.class_name for o in read_geojson(path)] == ["Tumor"]
     assert (tmp_path / "out.sam2session" / "events.jsonl").is_file()
-    desk.controller.slides.save(tmp_path / "out.csv")
-    desk.controller.slides.save(tmp_path / "out.coco.json")
-    desk.controller.slides.save(tmp_path / "out.ome.tif")
+    desk.controller.work.save(tmp_path / "out.csv")
+    desk.controller.work.save(tmp_path / "out.coco.json")
+    desk.controller.work.save(tmp_path / "out.ome.tif")
     desk.bench.settle()
     assert all((tmp_path / f"out.{e}").is_file() for e in ("csv", "coco.json", "ome.tif"))
     desk.act("undo")
     desk.act("undo")
     assert desk.work.snapshot.objects == ()
-    desk.controller.slides.load(path)
+    desk.controller.work.load(path)
     desk.bench.settle()
     assert [o.class_name for o in desk.work.snapshot.objects] == ["Tumor"]
 
@@ -249,10 +249,10 @@ def test_the_next_session_on_the_slide_offers_to_go_on(desk, slide_layer_of):
     outline = desk.work.snapshot.objects[0].geometry
     desk.controller.close()
     desk.bench.settle()
-    other = Controller(desk.viewer, desk.bench.thread, desk.controller.preferences)
+    other = Controller(desk.viewer, desk.bench.thread, desk.controller.workspace.preferences)
     other.use_image(slide_layer_of(desk.viewer))
     desk.bench.settle()
-    work = other.slides.current
+    work = other.work
     assert work.earlier is not None
     assert work.earlier.n_objects == 1
     work.resume()
@@ -261,19 +261,19 @@ def test_the_next_session_on_the_slide_offers_to_go_on(desk, slide_layer_of):
     assert obj.name == "gland"
     assert obj.geometry.equals(outline)
     assert len(work.snapshot.prompts[obj.object_id]) == 1
-    assert work.outlines.shown == {obj.object_id}
+    assert work.result.shown == {obj.object_id}
     other.close()
 
 
 def test_an_automatic_run_is_stopped_and_gone_on_with(desk):
     region = shapely.box(0, 0, SHAPE[1], SHAPE[0])
-    automatic = desk.controller.slides.automatic
+    automatic = desk.controller.work.run
     steps = []
     automatic.progressed.connect(steps.append)
-    automatic.progressed.connect(lambda step: automatic.stop() if step and step[0] >= 1 else None)
+    automatic.progressed.connect(lambda step: automatic.stop() if step and step.done >= 1 else None)
     automatic.begin(AutomaticRequest(region, tissue_only=True, object_size=60.0))
     desk.bench.settle()
-    assert "Stopped" in desk.controller.status
+    assert "Stopped" in desk.controller.workspace.status
     assert desk.work.snapshot.unfinished is not None
     assert desk.work.snapshot.objects == ()
     tiles = desk.work.autosave.folder / "automatic.tiles.jsonl"
@@ -283,7 +283,7 @@ def test_an_automatic_run_is_stopped_and_gone_on_with(desk):
     desk.bench.settle()
     assert desk.work.snapshot.unfinished is None
     assert not tiles.exists()
-    assert "draft" in desk.controller.status
+    assert "draft" in desk.controller.workspace.status
     found = desk.work.snapshot.objects
     assert any(overlap(o.geometry, disc_outline(2)) > 0.7 for o in found)
     desk.act("undo")
@@ -300,7 +300,7 @@ def test_plain_pictures_are_slides_and_scans_are_not(disc_pixels, bench):
     assert not is_slide(Image(np.zeros((4, 5, 6))))
     assert not is_slide(Image(grey, metadata={METADATA_KEY: {}}))
     desk = Desk(bench, layer)
-    desk.controller.gestures._target.box_between((95, 95), (205, 225))
+    desk.controller.pointer.box_between((95, 95), (205, 225))
     bench.settle()
     (obj,) = desk.work.snapshot.objects
     assert overlap(obj.geometry, shapely.box(100, 100, 220, 200)) > 0.9
@@ -337,10 +337,10 @@ def test_levels_and_units_of_any_reader_are_taken_as_they_are(disc_pixels):
 
 def test_removing_the_outlines_closes_the_work_and_nothing_breaks(desk):
     desk.box(0)
-    desk.viewer.layers.remove(desk.work.outlines.layer)
+    desk.viewer.layers.remove(desk.work.result.layer)
     desk.bench.settle()
-    assert desk.controller.image is None
-    assert "removed" in desk.controller.status
+    assert desk.controller.workspace.image is None
+    assert "removed" in desk.controller.workspace.status
     desk.controller.use_image(desk.layer)
     desk.bench.settle()
     assert desk.work is not None
