@@ -109,18 +109,14 @@ class Autosave(Generic[SessionT]):
         Raises
         ------
         UserInputError
-            If there is none, it is open elsewhere, or it is damaged.
+            If there is none, it is open elsewhere, or it is damaged; everything is as before then.
         """
         note = note or self.earlier
         if note is None:
             raise UserInputError("There is no earlier session on this image.")
+        resumed = self._kind.journal.resume(session, note.folder, warn=self._warnings.append)
         self.close()
-        try:
-            self._journal = self._kind.journal.resume(session, note.folder, warn=self._warnings.append)
-        except UserInputError:
-            self._journal = self._kind.journal(session, dated(self._parent / self._key, datetime.now(UTC)))
-            raise
-        self._folder = note.folder
+        self._journal, self._folder = resumed, note.folder
 
     def take_warning(self) -> str:
         """What went wrong with writing since this was asked last; empty when nothing did."""

@@ -231,7 +231,11 @@ class Controller:
         self.models.load(self.thread, self.workspace.say, self.workspace.warned.emit)
 
     def _say_ready(self) -> None:
-        self.workspace.say(f"{self.models.description}. Click inside the object, or Shift-drag a box.")
+        if self.work is not None and self.work.earlier is not None:
+            next_step = "Resume brings back earlier work on this image; or click inside an object"
+        else:
+            next_step = "Click inside the object, or Shift-drag a box"
+        self.workspace.say(f"{self.models.description}. {next_step}.")
 
     def _on_progress(self, progress: Progress | None) -> None:
         self.workspace.progressed.emit(progress)
@@ -264,6 +268,9 @@ class Controller:
                 workspace.image_changed.emit()
                 workspace.objects_changed.emit()
                 workspace.say(f"{gone.name} was removed, so this work is closed. Select the image to begin again.")
+                if self.has_panel and owner in workspace.viewer.layers:
+                    # Opened anew, so that Resume is offered at once.
+                    self.use_image(owner)
         if gone is workspace.image:
             self.use_image(self.suggested_image())
 
