@@ -12,7 +12,7 @@ from napari_sam2.cli.app import app
 from napari_sam2.cli.options import Image, Series, VolumeIndex, series_choice
 from napari_sam2.errors import EnvironmentLacksError
 
-__all__ = ["is_slide_name", "open_review", "open_window"]
+__all__ = ["open_review", "open_window"]
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 
@@ -25,7 +25,7 @@ def open_window(
     series: Series = None,
 ) -> None:
     """Open a scan, a slide or a picture in napari with the SAM 2 panel."""
-    layers = _slide(image) if labels is None and is_slide_name(image) else _scan(image, labels, volume, series)
+    layers = _slide(image) if labels is None and _is_slide(image) else _scan(image, labels, volume, series)
     _require_qt()
     import napari
     from napari.layers import Layer
@@ -69,13 +69,10 @@ def _require_qt() -> None:
         raise EnvironmentLacksError("There is no Qt here, which windows need; install 'napari-sam2[all]'.")
 
 
-def is_slide_name(path: Path) -> bool:
-    """Whether a file is opened as a slide: whole-slide formats, and pictures."""
-    from napari_sam2.io.formats import SLIDE_SUFFIXES
+def _is_slide(path: Path) -> bool:
+    from napari_sam2.plugin.slide.content import is_slide_file
 
-    # A plain TIFF may be a stack, which is a volume.
-    slides = tuple(suffix for suffix in SLIDE_SUFFIXES if suffix not in (".tif", ".tiff"))
-    return path.name.lower().endswith((*slides, ".png", ".jpg", ".jpeg"))
+    return is_slide_file(path)
 
 
 def _slide(path: Path) -> list[LayerTuple]:

@@ -132,11 +132,11 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
 
     def undo(self) -> None:
         """Take back the last action."""
-        self.ask(lambda session: session.undo(), lambda step: self._on_history("Taken back", "take back", step))
+        self.ask(lambda session: session.state.undo(), lambda step: self._on_history("Taken back", "take back", step))
 
     def redo(self) -> None:
         """Do the last undone action again."""
-        self.ask(lambda session: session.redo(), lambda step: self._on_history("Done again", "do again", step))
+        self.ask(lambda session: session.state.redo(), lambda step: self._on_history("Done again", "do again", step))
 
     def save(self, path: Path, **how: Any) -> None:
         """Write the result in the background; `how` as the kind of work takes it.
@@ -194,9 +194,6 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         self.earlier = None
         self.changed.emit()
 
-    def _on_history(self, past: str, verb: str, step: str | bool) -> None:
+    def _on_history(self, past: str, verb: str, step: str) -> None:
         """Say what undo or redo did."""
-        if not step:
-            self.told.emit(f"There is nothing to {verb}.")
-        else:
-            self.told.emit(f"{past}: {step}." if isinstance(step, str) else f"{past}.")
+        self.told.emit(f"{past}: {step}." if step else f"There is nothing to {verb}.")

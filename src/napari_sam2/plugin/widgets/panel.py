@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SegmentPanel"]
 
+STATUS_LINES = 4
+
 TABLE_DELAY_MS = 120
 """How long the table waits for further changes before it shows them."""
 
@@ -55,7 +57,8 @@ class SegmentPanel(QScrollArea):
         self.model = QComboBox()
         self.model.setToolTip("The model that answers. Only models on this machine are listed.")
         self.status = WrappedLabel()
-        self.status.setMinimumHeight(34)
+        # Room for the longest common sentences, so that buttons below stay where they are.
+        self.status.setMinimumHeight(STATUS_LINES * self.status.fontMetrics().lineSpacing() + 2)
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.resume = ResumeBox(self.controller.do)
         self.scans = ScanParts(self.controller, self)
@@ -64,6 +67,9 @@ class SegmentPanel(QScrollArea):
         for box in (self.images, self.model, self.scans.window_choice):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(8)
+            # Arrow keys go on moving through slices after a choice.
+            box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._build()
         self._wire()
         self.shortcuts = bind_shortcuts(self, self.controller.do)
@@ -135,7 +141,6 @@ class SegmentPanel(QScrollArea):
             layout.addWidget(widget)
         hint = QLabel("\n".join(f"{gesture}: {meaning}" for gesture, meaning in GESTURES))
         hint.setWordWrap(True)
-        hint.setEnabled(False)
         layout.addWidget(hint)
         layout.addStretch()
 
