@@ -68,7 +68,9 @@ class Work(Protocol):
     workspace: Workspace
     image: Image
     earlier: JournalNote | None
-    """What an earlier session on the same image left behind."""
+    """The earlier session on the same image that is offered."""
+    sessions: list[JournalNote]
+    """All earlier sessions on the same image, the newest first."""
 
     @property
     def kind(self) -> Kind:
@@ -124,6 +126,9 @@ class Work(Protocol):
 
     def resume(self) -> None:
         """Go on where an earlier session ended."""
+
+    def choose_earlier(self, note: JournalNote) -> None:
+        """Offer one of the earlier sessions."""
 
     def start_afresh(self) -> None:
         """Leave the earlier session alone."""
