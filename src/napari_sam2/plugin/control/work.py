@@ -43,6 +43,14 @@ class Review(Protocol):
         """Begin anew."""
 
 
+class PromptLayers(Protocol):
+    """The layers in which prompts are seen."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Clicks and boxes."""
+
+
 class Run(Protocol):
     """At most one long run at a time."""
 
@@ -87,6 +95,10 @@ class Work(Protocol):
     @property
     def pointer(self) -> Pointer:
         """What the mouse does."""
+
+    @property
+    def prompts(self) -> PromptLayers:
+        """The layers in which prompts are seen."""
 
     @property
     def review(self) -> Review:
