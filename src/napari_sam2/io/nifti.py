@@ -238,7 +238,11 @@ def _scaled(stored: NDArray[Any], slope: float, inter: float) -> NDArray[Any]:
         return native.astype(np.int32) + np.int32(inter)
     real = np.float32 if small_int or native.dtype == np.float32 else np.float64
     scaled = native.astype(np.float64) * slope + inter
-    return scaled.astype(real, copy=False)
+    try:
+        with np.errstate(over="raise"):
+            return scaled.astype(real, copy=False)
+    except FloatingPointError:  # beyond float32: infinity is not what the file says
+        return scaled
 
 
 def _as_colour(stored: NDArray[Any], name: str) -> NDArray[np.uint8]:

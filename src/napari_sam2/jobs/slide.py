@@ -15,6 +15,7 @@ from napari_sam2.slides.actions import TakeObjects
 from napari_sam2.slides.answers.crop_engine import CropEngine
 from napari_sam2.slides.answers.refine import refine
 from napari_sam2.slides.automatic.run import AutomaticRequest, joined_objects, plan_of, run_tiles
+from napari_sam2.slides.formats.sidecar import write_slide_sidecar
 from napari_sam2.slides.formats.write import check_slide_output, write_objects
 from napari_sam2.slides.image.resolution import parse_size
 from napari_sam2.slides.objects import SCORE, ObjectClass, Regions, SlideObject, measured
@@ -133,6 +134,9 @@ def segment_slide(
         if objects is None:
             return SlideRun(target, 0, finished=False, notes=slide.notes)
         count = write_objects(objects, target, slide, overwrite=overwrite)
+        asked_for = {request.name or f"object {request.object_id}": request.prompts for request in requests}
+        choices = {"overlap": overlap, "refine": refine_steps}
+        write_slide_sidecar(target, slide, loaded, asked_for, settings=choices, overwrite=overwrite)
         return SlideRun(target, count, finished=True, notes=(*slide.notes, *notes))
 
 
@@ -237,5 +241,6 @@ def _automatic(
         return SlideRun(target, 0, finished=False, notes=(*slide.notes, note))
     objects = (measured(obj, slide.mpp) for obj in joined_objects(engine, plan, journal))
     count = write_objects(objects, target, slide, overwrite=overwrite)
+    write_slide_sidecar(target, slide, engine.model, {}, settings={"automatic": request.as_json()}, overwrite=overwrite)
     journal.unlink()
     return SlideRun(target, count, finished=True, notes=slide.notes)
