@@ -189,6 +189,7 @@ def _check_choices(task: str, direction: str, export: str) -> None:
 
     if task not in ("auto", *TASKS):
         raise UserInputError(f"--task {task}: choose one of {', '.join(TASKS)}.")
+    # Not from `napari_sam2.jobs.segment`, which brings torch: a start that finds all done should be quick.
     directions = ("both", "forward", "backward", "none")
     if direction not in directions:
         raise UserInputError(f"--direction {direction}: choose one of {', '.join(directions)}.")
