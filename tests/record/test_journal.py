@@ -158,6 +158,64 @@ def test_two_windows_on_one_scan_write_two_journals(folder):
     assert look_at(one.folder).n_actions == look_at(two.folder).n_actions == 1
 
 
+def test_a_full_disk_stops_no_work_and_all_of_it_comes_back(folder, full_disk):
+    told = []
+    session = Session(VOLUME, ClassicalModel())
+    journal = Journal(session, folder, warn=told.append)
+    session.add_prompt(1, box_on(INSIDE, 2, 20))
+    full_disk((folder / "events.jsonl").stat().st_size + 50)
+    for number in range(12):
+        session.add_prompt(2 + number, box_on(INSIDE, 2, 20))
+    assert len(session.objects) == 13
+    assert len(told) == 1
+    full_disk(None)
+    for number in range(10):
+        session.add_prompt(50 + number, box_on(INSIDE, 2, 20))
+    journal.close()
+    again = Session(VOLUME, ClassicalModel())
+    restore(again, folder)
+    assert len(again.objects) == 23
+    assert same(session, again)
+
+
+def test_a_name_set_on_an_object_is_an_action_like_any_other(folder):
+    session = Session(VOLUME, ClassicalModel())
+    journal = Journal(session, folder)
+    session.add_prompt(1, box_on(INSIDE, 2, 20))
+    session.objects[1].name = "liver"
+    journal.close()
+    again = Session(VOLUME, ClassicalModel())
+    restore(again, folder)
+    assert again.objects[1].name == "liver"
+    assert session.undo() == "name"
+    assert session.objects[1].name == ""
+    for attribute in ("finished", "axis", "prompts", "results"):
+        with pytest.raises(AttributeError):
+            setattr(session.objects[1], attribute, None)
+    with pytest.raises(TypeError):
+        session.objects[1].results[20] = None
+    with pytest.raises(TypeError):
+        session.objects[5] = None
+
+
+def test_an_object_whose_removal_is_undone_keeps_its_rank(folder):
+    session = Session(VOLUME, ClassicalModel())
+    journal = Journal(session, folder)
+    session.add_prompt(1, box_on(INSIDE, 2, 20))
+    session.add_prompt(2, box_on(INSIDE, 2, 20))
+    before = session.label_map()
+    session.remove_object(1)
+    assert set(np.unique(session.label_map())) == {0, 2}
+    session.undo()
+    assert np.array_equal(session.label_map(), before)
+    journal.close()
+    again = Session(VOLUME, ClassicalModel())
+    restore(again, folder)
+    assert same(session, again)
+    with pytest.raises(UserInputError, match="no object 7"):
+        session.remove_object(7)
+
+
 def test_a_journal_of_another_scan_is_refused(folder):
     session = Session(VOLUME, ClassicalModel())
     journal = Journal(session, folder)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
-import signal
 import subprocess
 import sys
 
@@ -25,20 +23,6 @@ def head():
         "model": {},
         "overlap": "first",
     }
-
-
-@pytest.fixture
-def full_disk():
-    """A function that lets no file grow beyond some bytes, as a full disk does; None makes room again."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
-    def fill(n_bytes):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft if n_bytes is None else n_bytes, hard))
-
-    yield fill
-    fill(None)
-    signal.signal(signal.SIGXFSZ, before)
 
 
 def events_in(folder):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_sam2._version import __version__
 from napari_sam2.cli.app import RESEARCH_USE, exit_code_of
-from napari_sam2.cli.progress import errors
+from napari_sam2.cli.printing import errors
 from napari_sam2.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -73,10 +73,10 @@ def _participants(choices: argparse.Namespace) -> int:
         settings,
         only=wanted,
         workers=Workers(count=choices.n_procs, alone=choices.n_procs == 1),
-        say=lambda sentence: errors.print(f"note: {sentence}", markup=False),
+        say=lambda sentence: errors.print(f"note: {sentence}"),
     )
     for case, sentence in result.failures.items():
-        errors.print(f"FAILED {case}: {sentence}", markup=False)
+        errors.print(f"FAILED {case}: {sentence}")
     for path in file_derivatives(choices.bids_dir, rows, choices.output_dir):
         sys.stdout.write(f"wrote {path}\n")
     return EXIT_SOME_FAILED if result.failures else 0

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from napari_sam2.cli.app import app
 from napari_sam2.cli.options import Device, Model, Quality, WindowSpec
-from napari_sam2.cli.progress import errors
+from napari_sam2.cli.printing import echo, errors, out
 from napari_sam2.errors import UserInputError
 from napari_sam2.models import DEFAULT_MODEL
 
@@ -135,20 +134,20 @@ class _Shown:
     def planned(self, plan: Plan) -> None:
         skipped = sum(state == "done" for state in plan.standings.values())
         self._bar.update(self._task, total=len(plan.todo))
-        errors.print(f"{len(plan.todo)} cases to do, {skipped} done already and unchanged", markup=False)
+        errors.print(f"{len(plan.todo)} cases to do, {skipped} done already and unchanged")
 
     def outcome(self, outcome: Outcome) -> None:
         self._bar.advance(self._task)
         if outcome["state"] == "failed":
-            errors.print(f"FAILED {outcome['case']}: {outcome['error']}", markup=False)
+            errors.print(f"FAILED {outcome['case']}: {outcome['error']}")
 
     def say(self, sentence: str) -> None:
-        errors.print(f"note: {sentence}", markup=False)
+        errors.print(f"note: {sentence}")
 
 
 def _tell(result: CohortRun, output: Path, as_json: bool) -> None:
     for case in result.edited:
-        errors.print(f"note: {case} was edited by hand and is kept; --overwrite repeats it", markup=False)
+        errors.print(f"note: {case} was edited by hand and is kept; --overwrite repeats it")
     counts = result.counts
     if as_json:
         facts: dict[str, Any] = {
@@ -158,13 +157,12 @@ def _tell(result: CohortRun, output: Path, as_json: bool) -> None:
             "busy": [o["case"] for o in result.outcomes if o["state"] == "busy"],
             "failed": result.failures,
         }
-        typer.echo(json.dumps(facts))
+        echo(json.dumps(facts))
         return
     parts = [f"{counts.get('done', 0)} done", f"{result.skipped} skipped", f"{len(result.failures)} failed"]
     if counts.get("busy"):
         parts.append(f"{counts['busy']} being worked on by another run")
-    out = Console(highlight=False, soft_wrap=True)
-    out.print(f"{', '.join(parts)}; see 'napari-sam2 cohort report {output}'", markup=False)
+    out.print(f"{', '.join(parts)}; see 'napari-sam2 cohort report {output}'")
 
 
 def _cases(source: Path, task: str, prompts: Path | None) -> tuple[Any, str]:
@@ -191,6 +189,7 @@ def _check_choices(task: str, direction: str, export: str) -> None:
 
     if task not in ("auto", *TASKS):
         raise UserInputError(f"--task {task}: choose one of {', '.join(TASKS)}.")
+    # Not from `napari_sam2.jobs.segment`, which brings torch: a start that finds all done should be quick.
     directions = ("both", "forward", "backward", "none")
     if direction not in directions:
         raise UserInputError(f"--direction {direction}: choose one of {', '.join(directions)}.")
@@ -236,12 +235,11 @@ def status(
     states = {state: summary.count(state) for state in ("done", "edited", "failed", "todo")}
     failures = {case.case: str(case.status["error"]) for case in summary.cases if case.state == "failed"}
     if as_json:
-        typer.echo(json.dumps({**states, "failures": failures}))
+        echo(json.dumps({**states, "failures": failures}))
     else:
-        out = Console(highlight=False, soft_wrap=True)
-        out.print(", ".join(f"{count} {state}" for state, count in states.items()), markup=False)
+        out.print(", ".join(f"{count} {state}" for state, count in states.items()))
         for case, sentence in failures.items():
-            out.print(f"{case}: {sentence}", markup=False)
+            out.print(f"{case}: {sentence}")
     return EXIT_SOME_FAILED if failures else 0
 
 
@@ -254,4 +252,32 @@ def report(output: Annotated[Path, typer.Argument(help="The folder of a cohort."
     from napari_sam2.cohort.report import write_report
 
     for path in write_report(output):
-        typer.echo(f"wrote {path}")
+        echo(f"wrote {path}")
+
+
+@cohort.command()
+def review(
+    output: Annotated[Path, typer.Argument(help="The folder of a cohort.")],
+    by: Annotated[
+        str, typer.Option("--by", help="doubt; voxels: doubt times the slice's voxels; or case: one by one.")
+    ] = "doubt",
+    only_list: Annotated[bool, typer.Option("--list", help="Print the queue and open no window.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="For --list: how many slices.")] = 20,
+) -> None:
+    """Look at the most doubtful slices of all cases in napari, the worst first: accept, correct, flag, next.
+
+    napari-sam2 cohort review results --by voxels
+    """
+    from napari_sam2.cohort.review import review_items
+
+    items = review_items(output, by)
+    if only_list:
+        for item in items[:limit]:
+            echo(f"{item.case}\t{item.name}\tslice {item.index}\tdoubt {item.doubt:.2f}\t{item.voxels} voxels")
+        return
+    if not items:
+        echo("Nothing is left to review.")
+        return
+    from napari_sam2.cli.window import open_review
+
+    open_review(output, by)

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Device, Model, VolumeIndex, WindowSpec, ready_model
-from napari_sam2.cli.progress import errors
+from napari_sam2.cli.options import Device, Model, Overwrite, VolumeIndex, WindowSpec, is_whole_number, ready_model
+from napari_sam2.cli.printing import errors, out
 from napari_sam2.cli.segfm import print_comparison, score_cases
 from napari_sam2.errors import UserInputError
 from napari_sam2.models import DEFAULT_MODEL
@@ -57,6 +56,7 @@ def evaluate(
     volume: VolumeIndex = None,
     device: Device = "auto",
     as_json: Annotated[Path | None, typer.Option("--json", help="Write all scores to this file.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Score a model, or any program, with simulated boxes and clicks against known labels.
 
@@ -73,7 +73,7 @@ def evaluate(
 
     napari-sam2 evaluate --compare theirs.json mine.json
     """
-    from napari_sam2.io.atomic import check_folder
+    from napari_sam2.io.atomic import check_folder, check_free
 
     if compare is not None:
         print_comparison(*compare)
@@ -82,6 +82,7 @@ def evaluate(
         raise UserInputError("Give a scan with its labels, or a folder or table of labelled scans.")
     if as_json is not None:
         check_folder(as_json)
+        check_free(as_json, overwrite=overwrite)
     wanted = _protocols(protocol or [])
     if predictor is not None and wanted != ("segfm",):
         raise UserInputError("--predictor: a command is scored with --protocol segfm alone.")
@@ -168,12 +169,11 @@ def _score_on_slices(
 
     scores, windows = [], set()
     for case, _ in cases:
-        errors.print(f"scoring {case.name}, {case.label}", markup=False)
+        errors.print(f"scoring {case.name}, {case.label}")
         windows.add(f"{case.window.name} ({case.window.low:g} to {case.window.high:g})")
         scores.append(evaluate_case(case, model, protocols=protocols, blank=blank, baselines=baselines))
-    out = Console(highlight=False, soft_wrap=True)
-    out.print(table(scores), markup=False)
-    out.print(f"model {model.card.name}, window {', '.join(sorted(windows))}", markup=False)
+    out.print(table(scores))
+    out.print(f"model {model.card.name}, window {', '.join(sorted(windows))}")
     if as_json is not None:
         write_text(as_json, json.dumps([asdict(s) for s in scores], indent=1) + "\n", overwrite=True)
 
@@ -182,7 +182,7 @@ def _ids(text: str | None, present: set[int]) -> list[int]:
     if text is None:
         return sorted(present)
     parts = [part.strip() for part in text.split(",")]
-    missing = [part for part in parts if not part.isdigit() or int(part) not in present]
+    missing = [part for part in parts if not is_whole_number(part) or int(part) not in present]
     if missing:
         raise UserInputError(f"--labels {text}: there is no label {', '.join(missing)} in the file.")
     return [int(part) for part in parts]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from napari_sam2.cli.app import app
 from napari_sam2.cli.options import Device, Methods, Overwrite, VolumeIndex, print_methods, ready_model
-from napari_sam2.cli.progress import errors
+from napari_sam2.cli.printing import errors, out
 from napari_sam2.errors import NapariSam2Error, UserInputError
 from napari_sam2.io.formats import label_suffixes
 
@@ -50,10 +50,11 @@ def replay(
 
     napari-sam2 replay liver.sam2session -o again.nii.gz
     """
-    from napari_sam2.io import check_output, read_volume
+    from napari_sam2.io import read_volume
+    from napari_sam2.io.label_set import check_label_set
     from napari_sam2.record.journal_files import read_head
     from napari_sam2.record.replay import replay as run
-    from napari_sam2.record.save import check_sidecars, save_session
+    from napari_sam2.record.save import save_session
 
     head = read_head(session)
     chosen = quality or head["model"].get("quality") or "auto"
@@ -66,15 +67,12 @@ def replay(
     if head.get("kind") == "slide":
         return _replay_slide(session, output, image, load, head["model"], overwrite)
     scan = read_volume(image or _find_image(session, head["source"].get("sha256", "")), volume_index=volume)
-    check_output(output, scan, overwrite=overwrite)
-    if not overwrite:
-        check_sidecars(output)
+    check_label_set(output, scan, overwrite=overwrite)
     result = run(scan, ready_model(model or head["model"].get("name", ""), device, chosen), session, load)
     written = save_session(result.session, output, overwrite=overwrite, settings={"replayed": True})
-    out = Console(highlight=False, soft_wrap=True)
-    out.print(f"wrote {written}", markup=False)
+    out.print(f"wrote {written}")
     for reason in result.reasons:
-        errors.print(f"note: {reason}", markup=False)
+        errors.print(f"note: {reason}")
     if methods:
         print_methods(written)
     if result.identical:
@@ -104,10 +102,9 @@ def _replay_slide(
     with open_slide(path) as slide:
         result = replay_slide(slide, load(recorded), session, load)
         count = result.session.export(output, overwrite=overwrite)
-    out = Console(highlight=False, soft_wrap=True)
-    out.print(f"wrote {output}", markup=False)
+    out.print(f"wrote {output}")
     for reason in result.reasons:
-        errors.print(f"note: {reason}", markup=False)
+        errors.print(f"note: {reason}")
     if result.identical:
         out.print(f"identical: every outline is as it was recorded, in {count} objects")
         return 0
@@ -138,6 +135,7 @@ def _find_image(session: Path, sha256: str) -> Path:
 
     if sha256:
         for file in sorted(session.resolve().parent.iterdir()):
-            if file.is_file() and sha256_of(file) == sha256:
-                return file
+            with contextlib.suppress(OSError):  # one that may not be read is not it
+                if file.is_file() and sha256_of(file) == sha256:
+                    return file
     raise UserInputError(f"No file beside {session.name} has the recorded hash; name the image with --image.")

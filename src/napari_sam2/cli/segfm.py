@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
-from napari_sam2.cli.progress import errors
+from napari_sam2.cli.printing import errors, out
 from napari_sam2.errors import UserInputError
 
 if TYPE_CHECKING:
@@ -55,16 +53,15 @@ def score_cases(
         scores.append(found)
         steps = " ".join(f"{value:.3f}" for value in found.dice)
         errors.print(
-            f"{case.name}, {case.label}: box {found.box_dice:.3f}, range {found.range_dice:.3f}, clicks {steps}",
-            markup=False,
+            f"{case.name}, {case.label}: box {found.box_dice:.3f}, range {found.range_dice:.3f}, clicks {steps}"
         )
         if found.error:
-            errors.print(f"note: {found.error}", markup=False)
+            errors.print(f"note: {found.error}")
     if not scores:
         raise UserInputError("There is no labelled structure to score.")
     if as_json is not None:
         write_text(as_json, to_json(scores, about | {"clicks_after": clicks_after}), overwrite=True)
-    Console(highlight=False, soft_wrap=True).print(segfm_table(scores), markup=False)
+    out.print(segfm_table(scores))
 
 
 def print_comparison(first: Path, second: Path) -> None:
@@ -72,6 +69,5 @@ def print_comparison(first: Path, second: Path) -> None:
     from napari_sam2.evaluation.comparison import compare, read_scores
 
     text = compare(read_scores(first), read_scores(second))
-    out = Console(highlight=False, soft_wrap=True)
-    out.print(f"A is {first.name}, B is {second.name}; Dice, and surface Dice at 2 mm (nsd).", markup=False)
-    out.print(text, markup=False)
+    out.print(f"A is {first.name}, B is {second.name}; Dice, and surface Dice at 2 mm (nsd).")
+    out.print(text)

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Device, Model, Overwrite
-from napari_sam2.cli.progress import errors
+from napari_sam2.cli.options import Device, Model, Overwrite, number_or_text
+from napari_sam2.cli.printing import errors, out
 from napari_sam2.models import DEFAULT_MODEL
 
 __all__ = ["slide"]
@@ -74,7 +73,7 @@ def slide(
             refine_steps=refine,
             overlap=overlap,
             mpp=mpp,
-            channel=int(channel) if channel is not None and channel.isdigit() else channel,
+            channel=None if channel is None else number_or_text(channel),
             polarity=polarity,
             image=image,
             model=model,
@@ -83,6 +82,5 @@ def slide(
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     for note in run.notes:
-        errors.print(f"note: {note}", markup=False)
-    out = Console(highlight=False, soft_wrap=True)
-    out.print(f"{run.n_objects} objects; wrote {run.output}", markup=False)
+        errors.print(f"note: {note}")
+    out.print(f"{run.n_objects} objects; wrote {run.output}")

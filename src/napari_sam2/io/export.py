@@ -14,9 +14,11 @@ from napari_sam2.core.labels import consecutive_ids
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.atomic import check_folder, write_text
 from napari_sam2.io.formats import FORMATS, Format, exported_suffixes, function, suffix_of
+from napari_sam2.io.guard import refuse_inputs_as_outputs
 from napari_sam2.io.label_tables import find_terms
 from napari_sam2.io.labels import read_named_labels
 from napari_sam2.io.names import stem_of
+from napari_sam2.io.ome_zarr import NGFF_VERSION
 from napari_sam2.io.read import read_volume
 from napari_sam2.io.sidecar import sidecar_paths
 from napari_sam2.terms.structures import Structure, structures_for
@@ -24,7 +26,9 @@ from napari_sam2.terms.structures import Structure, structures_for
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["EXPORTABLE", "Exported", "export_labels", "find_names", "notices_before"]
+    from napari_sam2.core.volume import Volume
+
+__all__ = ["EXPORTABLE", "Exported", "export_labels", "files_of_export", "find_names", "notices_before"]
 
 EXPORTABLE: Final = exported_suffixes()
 """Endings of label maps and of what belongs to them, see `napari_sam2.io.formats`."""
@@ -98,10 +102,8 @@ def export_labels(
     row = _written_format(target)
     if row is None:
         raise UserInputError(f"{target.name}: the ending must be one of {', '.join(EXPORTABLE)}.")
-    check_folder(target)
-    for other in (source, Path(reference)):
-        if target.exists() and other.exists() and target.samefile(other):
-            raise UserInputError(f"{target.name} is one of the inputs; choose another name.")
+    refuse_inputs_as_outputs((source, Path(reference)), files_of_export(target, consecutive=consecutive))
+    check_folder(target.with_name(f".{target.name}") if row.is_folder else target)
     volume = read_volume(reference, series=series, volume_index=volume_index)
     labels, own_names = read_named_labels(source, volume)
     structures = tuple(structures_for(np.unique(labels).tolist(), names or own_names, find_terms(source)))
@@ -121,10 +123,15 @@ def export_labels(
         mapping = result
     if consecutive:
         _write_mapping(target, structures, mapping, overwrite)
-    return Exported(target, structures, mapping, _notes(row, in_file))
+    return Exported(target, structures, mapping, _notes(row, in_file, volume))
 
 
-def _notes(row: Format, structures: list[Structure]) -> tuple[str, ...]:
+def _notes(row: Format, structures: list[Structure], volume: Volume) -> tuple[str, ...]:
+    if row.kind == "ome-zarr" and np.abs(volume.affine[:3, :3] - np.diag(volume.spacing)).max() > 1e-6:
+        return (
+            f"OME-Zarr {NGFF_VERSION} holds the distances of voxels but not their direction in the patient; the full "
+            "affine stands beside them under napari_sam2.",
+        )
     if row.kind != "dicom-seg":
         return ()
     from napari_sam2.io.dicom_seg import segment_labels
@@ -136,6 +143,12 @@ def _notes(row: Format, structures: list[Structure]) -> tuple[str, ...]:
         for s in structures
         if written[s.label_id] != s.name
     )
+
+
+def files_of_export(output: str | os.PathLike[str], *, consecutive: bool = False) -> list[Path]:
+    """Everything that an export writes: the file, and the mapping where ids are numbered anew."""
+    target = Path(output)
+    return [target, *([_mapping_path(target)] if consecutive else [])]
 
 
 def notices_before(output: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -166,9 +179,12 @@ def _model_of(labels_path: Path) -> dict[str, str]:
         return {}
 
 
+def _mapping_path(target: Path) -> Path:
+    return target.with_name(stem_of(target) + "_ids.json")
+
+
 def _write_mapping(
     target: Path, structures: tuple[Structure, ...], mapping: Mapping[int, int], overwrite: bool
 ) -> None:
     rows = [{"id": mapping[s.label_id], "source_id": s.label_id, "name": s.name} for s in structures]
-    path = target.with_name(stem_of(target) + "_ids.json")
-    write_text(path, json.dumps(rows, indent=1, ensure_ascii=False) + "\n", overwrite=overwrite)
+    write_text(_mapping_path(target), json.dumps(rows, indent=1, ensure_ascii=False) + "\n", overwrite=overwrite)

@@ -63,6 +63,8 @@ class Format:
         Arguments of `write` beside ``path`` and ``overwrite``, among labels, volume, structures, model, labelmap.
     is_label_map : bool
         Whether what `write` makes is a label map that segmentations are saved as.
+    is_folder : bool
+        Whether it is a folder.
     note : str
         What a person should know about reading or writing it.
     """
@@ -82,6 +84,7 @@ class Format:
     write: str = ""
     needs: tuple[str, ...] = ()
     is_label_map: bool = False
+    is_folder: bool = False
     note: str = ""
 
 
@@ -220,6 +223,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         title="OME-Zarr labels",
         suffixes=(".ome.zarr",),
         write="ome_zarr:write_ome_zarr",
+        is_folder=True,
         needs=("labels", "volume", "structures"),
         note="a chunked array, with the full affine beside the scale",
     ),

@@ -78,6 +78,22 @@ def check_prompt_file(path: str | os.PathLike[str]) -> None:
     _Reading(file, None).objects(parse_json(file))
 
 
+def masks_named(path: str | os.PathLike[str]) -> list[Path]:
+    """The mask files that a prompt file names, for whoever must not write over them.
+
+    Raises
+    ------
+    ImageFileError, PromptError
+        If it is no JSON file.
+    """
+    file = existing_file(path)
+    content = parse_json(file)
+    entries = content.get("objects") if isinstance(content, dict) else None
+    prompts = [e.get("prompts") for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
+    named = [p.get("mask") for some in prompts if isinstance(some, list) for p in some if isinstance(p, dict)]
+    return [file.parent / name for name in named if isinstance(name, str) and name and "\0" not in name]
+
+
 def write_prompt_file(
     objects: Sequence[ObjectPrompts],
     volume: Volume,

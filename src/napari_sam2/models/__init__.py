@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -76,8 +77,10 @@ def resolve_device(device: str = "auto") -> torch.device:
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
         return torch.device(next(name for name in ("cuda", "mps", "cpu") if available[name]))
-    kind = device.partition(":")[0]
-    if not available.get(kind, False):
+    kind, _, number = device.partition(":")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    is_known = device == kind or (re.fullmatch("[0-9]{1,3}", number) is not None and int(number) < count)
+    if not available.get(kind, False) or not is_known:
         choices = ", ".join(name for name, there in available.items() if there)
-        raise EnvironmentLacksError(f"There is no device {device!r} on this machine; available: auto, {choices}.")
+        raise EnvironmentLacksError(f"There is no device {device[:60]!r} on this machine; available: auto, {choices}.")
     return torch.device(device)

@@ -30,6 +30,7 @@ __all__ = [
     "find",
     "folder_of",
     "import_checkpoint",
+    "is_here",
     "models_folder",
     "verify",
 ]
@@ -53,6 +54,14 @@ def folder_of(name: str) -> Path:
     return models_folder() / name.replace("/", "--")
 
 
+def is_here(name: str) -> bool:
+    """Whether a checkpoint of the zoo is on this machine, in a folder that may be read."""
+    try:
+        return all((folder_of(name) / file).is_file() for file in FILES)
+    except OSError:
+        return False
+
+
 def find(name: str) -> tuple[Path, ModelCard]:
     """Folder and card of a checkpoint that is on this machine.
 
@@ -65,7 +74,7 @@ def find(name: str) -> tuple[Path, ModelCard]:
     """
     entry = _entry(name)
     folder = folder_of(name)
-    if not all((folder / file).is_file() for file in FILES):
+    if not is_here(name):
         raise EnvironmentLacksError(
             f"{name} is not on this machine; run 'napari-sam2 models fetch {name}' ({entry.megabytes} MB, "
             f"{entry.license}), or copy config.json and model.safetensors from another machine into a folder "

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari_sam2.core.actions import Action, ActionState
-    from napari_sam2.core.history import Change
+    from napari_sam2.core.history import Change, Step
 
 __all__ = ["Codec", "Pool"]
 
@@ -76,6 +76,10 @@ class Codec(Protocol):
 
     def change_from_json(self, written: Mapping[str, Any], state: ActionState[Any]) -> Change:
         """The change again, of a state as it was then."""
+        ...
+
+    def check_step(self, step: Step, state: ActionState[Any]) -> None:
+        """Refuse a step that leaves an object behind which cannot be."""
         ...
 
     def settings_to_json(self) -> Json:

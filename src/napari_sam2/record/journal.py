@@ -162,6 +162,7 @@ def take_over(codec: Codec, state: ActionState[Any], line: Mapping[str, Any]) ->
             change = codec.change_from_json(written, state)
             state.store.write(change.object_id, change.field, change.index, change.after)
             step.note(change)
+        codec.check_step(step, state)
         if len(step):
             state.history.add(step)
     action.settle(state)

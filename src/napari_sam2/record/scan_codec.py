@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from napari_sam2.core.actions import Action, ActionState
+    from napari_sam2.core.history import Step
     from napari_sam2.core.volume import Volume
     from napari_sam2.record.codec import Pool
     from napari_sam2.session.session import Session
@@ -170,6 +171,19 @@ class ScanCodec:
         else:
             after = self._plain(field, value)
         return Change(object_id, field, index, before, after)
+
+    def check_step(self, step: Step, state: ActionState[Any]) -> None:
+        """Refuse slices of another axis than the object's, and slices outside the volume."""
+        whole = {change.object_id for change in step if change.field == "axis"}
+        for change in step:
+            record = state.store.objects.get(change.object_id)
+            if record is None or change.field not in (*_BY_SLICE, "axis"):
+                continue
+            if change.index is not None:
+                index_of(change.index, record.axis, self._volume)
+            after = record.results.values() if record.object_id in whole else (record.results.get(change.index),)
+            if any(result is not None and result.axis != record.axis for result in after):
+                raise ValueError("a mask lies across another axis than its object")
 
     def settings_to_json(self) -> Json:
         """Window, axis and overlap rule."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari_sam2.core.actions import Action, ActionState
+    from napari_sam2.core.history import Step
     from napari_sam2.record.codec import Pool
     from napari_sam2.slides.session import SlideSession
 
@@ -125,6 +126,9 @@ class SlideCodec:
         if written["field"] != "prompts" or record is None:
             raise ValueError("a change must be of an object or its prompts")
         return Change(object_id, "prompts", None, record.prompts, prompts_from_json(written["value"]))
+
+    def check_step(self, step: Step, state: ActionState[Any]) -> None:
+        """Any outline can be."""
 
     def settings_to_json(self) -> Json:
         """Size of a pixel, channels, classes, overlap rule, and an automatic run that is not done."""

@@ -8,11 +8,12 @@ from psygnal import Signal
 
 from napari_sam2.errors import GeometryError
 from napari_sam2.plugin.background.session_owner import SessionOwner
+from napari_sam2.plugin.canvas.seen import covering_image, lies_at
 from napari_sam2.plugin.control.replacing import ReplaceGuard
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from napari.layers import Image
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from napari_sam2.models.base import SegmentationModel
     from napari_sam2.plugin.background.worker import Stream
     from napari_sam2.plugin.control.autosave import Autosave
+    from napari_sam2.plugin.control.progress import Progress
     from napari_sam2.plugin.control.work import Run
     from napari_sam2.plugin.control.workspace import Workspace
+    from napari_sam2.record.journal import JournalNote
 
 __all__ = ["BaseWork", "NeedsReferenceError"]
 
@@ -67,8 +70,10 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         self.workspace = workspace
         self.image = image
         self.autosave = autosave
+        self.sessions = autosave.found
         self.earlier = autosave.earlier
         self._replacing = ReplaceGuard()
+        self._after_run: Callable[[], None] | None = None
 
     def show(self, snapshot: SnapshotT) -> None:
         """Take over a newer snapshot; say when its journal could not be written."""
@@ -80,20 +85,45 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
     def close(self) -> None:
         """Let go of session, voxels and model; the layers stay in the viewer."""
         self.closed = True
+        self._after_run = None
         self.run.stop()
         self._thread.request(self.autosave.close, lambda _: None, lambda _: None)
         # A request that is still waiting finds no session and does nothing.
         self._session = None
 
+    def is_seen_at(self, world: Sequence[float]) -> bool:
+        """Whether a place shows this image; when it shows another one, that is said."""
+        if not lies_at(self.image, world):
+            return False
+        if not self.image.visible:
+            self.told.emit(f"{self.image.name} is hidden; show it to go on with it.")
+            return False
+        other = covering_image(self.workspace.viewer, self.image, world)
+        if other is not None:
+            self.told.emit(
+                f"{other.name} covers {self.image.name} here. Select {other.name} in the layer list to work on it, or "
+                "hide it."
+            )
+        return other is None
+
     def resume(self) -> None:
         """Go on where the journal of an earlier session ended; what was done until now stays in its own."""
-        if self.earlier is None:
+        note = self.earlier
+        if not self.sessions:
             self.told.emit("There is no earlier work on this image to go on with.")
-            return
-        self.ask(self.autosave.resume, lambda _: self._on_resumed())
+        elif note is None:
+            self.choose_earlier(self.sessions[0])
+            self.told.emit("Choose the earlier work to go on with, and press Resume.")
+        else:
+            self.ask(lambda session: self.autosave.resume(session, note), lambda _: self._on_resumed())
+
+    def choose_earlier(self, note: JournalNote) -> None:
+        """Offer one of the earlier sessions."""
+        self.earlier = note
+        self.changed.emit()
 
     def start_afresh(self) -> None:
-        """Leave the earlier session alone."""
+        """Leave the earlier sessions alone; `resume` offers them again."""
         self.earlier = None
         self.changed.emit()
 
@@ -113,22 +143,28 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
 
     def undo(self) -> None:
         """Take back the last action."""
-        self.ask(lambda session: session.undo(), lambda step: self._on_history("Taken back", "take back", step))
+        self.ask(lambda session: session.state.undo(), lambda step: self._on_history("Taken back", "take back", step))
 
     def redo(self) -> None:
         """Do the last undone action again."""
-        self.ask(lambda session: session.redo(), lambda step: self._on_history("Done again", "do again", step))
+        self.ask(lambda session: session.state.redo(), lambda step: self._on_history("Done again", "do again", step))
 
     def save(self, path: Path, **how: Any) -> None:
         """Write the result in the background; `how` as the kind of work takes it.
 
         An existing file is replaced when this work wrote it, or when Save is pressed twice with nothing changed
-        in between.
+        in between. While a run goes on, its end is waited for.
         """
         existed = path.exists()
-        if not self._replacing.allows(path, self.snapshot):
+        if not self._replacing.allows(path, self.run if self.run.running else self.snapshot):
             self.told.emit(f"{path.name} exists already. Press Save again to replace it, or choose another name.")
-            return
+        elif self.run.running:
+            self._after_run = lambda: self._save(path, existed, how)
+            self.told.emit(f"{path.name} is saved when the run has ended; Stop ends it now.")
+        else:
+            self._save(path, existed, how)
+
+    def _save(self, path: Path, existed: bool, how: dict[str, Any]) -> None:
         self.told.emit(f"Saving {path.name} ...")
 
         def write(session: SessionT) -> str:
@@ -150,6 +186,12 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
 
         self.ask(write, done, failed=failed)
 
+    def _on_progress(self, progress: Progress | None) -> None:
+        """Do what waits for the end of the run."""
+        if progress is None and self._after_run is not None:
+            after_run, self._after_run = self._after_run, None
+            after_run()
+
     def _write(self, session: SessionT, path: Path, *, overwrite: bool, **how: Any) -> str:
         """Write the result on the inference thread; a sentence for the status line."""
         raise NotImplementedError
@@ -160,12 +202,10 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
 
     def _on_resumed(self) -> None:
         """Show where the earlier work ended; the offer is taken."""
+        self.sessions = [note for note in self.sessions if note is not self.earlier]
         self.earlier = None
         self.changed.emit()
 
-    def _on_history(self, past: str, verb: str, step: str | bool) -> None:
+    def _on_history(self, past: str, verb: str, step: str) -> None:
         """Say what undo or redo did."""
-        if not step:
-            self.told.emit(f"There is nothing to {verb}.")
-        else:
-            self.told.emit(f"{past}: {step}." if isinstance(step, str) else f"{past}.")
+        self.told.emit(f"{past}: {step}." if step else f"There is nothing to {verb}.")

@@ -231,7 +231,11 @@ class Controller:
         self.models.load(self.thread, self.workspace.say, self.workspace.warned.emit)
 
     def _say_ready(self) -> None:
-        self.workspace.say(f"{self.models.description}. Click inside the object, or Shift-drag a box.")
+        if self.work is not None and self.work.earlier is not None:
+            next_step = "Resume brings back earlier work on this image; or click inside an object"
+        else:
+            next_step = "Click inside the object, or Shift-drag a box"
+        self.workspace.say(f"{self.models.description}. {next_step}.")
 
     def _on_progress(self, progress: Progress | None) -> None:
         self.workspace.progressed.emit(progress)
@@ -253,17 +257,31 @@ class Controller:
         if image is not None:
             self.use_image(image)
 
+    def _remove_dead(self, work: Work) -> None:
+        """Take the prompt layers of a closed work away: nothing follows them any more."""
+        if self.workspace.has_viewer:
+            layers = self.workspace.viewer.layers
+            for layer in work.prompts.layers:
+                if layer in layers:
+                    layers.remove(layer)
+
     def _on_removed(self, event: Any) -> None:
         gone: Layer = event.value
         workspace = self.workspace
         owner = workspace.owner_of(gone)
         if owner is not None:
-            workspace.works.pop(owner).close()
+            work = workspace.works.pop(owner)
+            work.close()
+            # Not from within napari's own removal.
+            workspace.thread.queue.put(lambda: self._remove_dead(work))
             if owner is workspace.image and gone is not owner:
                 workspace.image = None
                 workspace.image_changed.emit()
                 workspace.objects_changed.emit()
                 workspace.say(f"{gone.name} was removed, so this work is closed. Select the image to begin again.")
+                if self.has_panel and owner in workspace.viewer.layers:
+                    # Opened anew, so that Resume is offered at once.
+                    self.use_image(owner)
         if gone is workspace.image:
             self.use_image(self.suggested_image())
 

@@ -51,12 +51,13 @@ class OpenedScan:
     is_ct: bool
 
     def begin(self, workspace: Workspace) -> ScanWork:
-        """Begin the work; the first scan of a window is shown upright."""
+        """Begin the work and show it upright; the first scan of a window fills the canvas."""
         viewer, volume = workspace.viewer, self.shown.volume
         work = ScanWork(workspace, self.image, self.shown, self.session, self.autosave, is_ct=self.is_ct)
         is_first = not any(isinstance(other, ScanWork) for other in workspace.works.values())
         if is_first and volume.oriented and viewer.dims.ndisplay == 2:
             show_plane(viewer, self.image, self.shown, volume.plane_name(self.session.axis))
+        work.view.turn_upright()
         if not volume.is_rgb:
             show_window(work, AUTO)
         return work

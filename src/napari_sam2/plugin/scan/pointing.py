@@ -39,6 +39,8 @@ class ScanPointer:
         if pointed is None or not self._work.shown.grid.contains(pointed[0]):
             return
         voxel, axis = pointed
+        if not self._work.is_seen_at(world) or (not positive and self._is_anothers(voxel)):
+            return
         self.preview.clear()
         i, j, k = (float(c) for c in np.round(voxel, DECIMALS))
         self._work.add_prompt(Point((i, j, k), positive), axis)
@@ -48,7 +50,7 @@ class ScanPointer:
         self._work.prompts.hide_rubber_band()
         first, last = self._pointed_at(start), self._pointed_at(end)
         box = None if first is None or last is None else self._box(first[0], last[0], first[1])
-        if box is not None:
+        if box is not None and self._work.is_seen_at(_middle(start, end)):
             self._work.add_prompt(box)
 
     def box_preview(self, start: Sequence[float], end: Sequence[float] | None) -> None:
@@ -72,6 +74,19 @@ class ScanPointer:
         """Take the hover preview away, and drop answers on their way."""
         self.preview.clear()
 
+    def _is_anothers(self, voxel: NDArray[np.float64]) -> bool:
+        """Whether a place belongs to another object alone, so that excluding it would not mean the current one."""
+        work = self._work
+        place = tuple(np.floor(voxel + 0.5).astype(int))
+        owner = int(work.shown.grid.stored(np.asarray(work.result.layer.data))[place])
+        if owner in (0, work.current) or work.holds(work.current, place):
+            return False
+        work.told.emit(
+            f"This is {work.name_of(owner)}; the current object is {work.name_of(work.current)}. Select "
+            f"{work.name_of(owner)} in the table to correct it."
+        )
+        return True
+
     def _pointed_at(self, world: Sequence[float]) -> tuple[NDArray[np.float64], int] | None:
         """Voxel coordinates of a place on the slice that is shown, and the slice axis."""
         on_view = self._work.view.slice()
@@ -89,6 +104,10 @@ class ScanPointer:
         if np.count_nonzero(a != b) < 2:
             return None
         return Box((_triple(a), _triple(b)))
+
+
+def _middle(start: Sequence[float], end: Sequence[float]) -> tuple[float, ...]:
+    return tuple((a + b) / 2 for a, b in zip(start, end, strict=True))
 
 
 def _triple(voxel: NDArray[Any]) -> tuple[int, int, int]:

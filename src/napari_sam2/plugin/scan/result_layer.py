@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_sam2.core.labels import compose_slice
 from napari_sam2.plugin.scan.prompt_layers import layer_placement
-from napari_sam2.plugin.scan.volumes import METADATA_KEY
+from napari_sam2.plugin.scan.volumes import geometry_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels
+    from napari.layers import Image
 
     from napari_sam2.plugin.scan.volumes import ShownVolume
     from napari_sam2.session.snapshot import SessionSnapshot
@@ -62,14 +63,20 @@ class ScanResultLayer:
         self.hidden: frozenset[int] = frozenset()
         self._own: dict[int, Colour] = {}
         shape = shown.grid.shown(np.broadcast_to(np.uint8(0), shown.volume.shape)).shape
-        metadata = {METADATA_KEY: image.metadata[METADATA_KEY]} if METADATA_KEY in image.metadata else {}
+        # Without a proof of the grid, napari's own Save asks where the labels lie.
+        proven = shown.proven and not shown.grid.leading
+        place = layer_placement(image, shown)
+        geometry = (shown.volume, shown.grid.axes_map, shown.volume.voxels, place)
+        metadata = geometry_metadata(*geometry) if proven else {}
+        self.home = Labels(np.zeros((1,) * len(shape), dtype=np.uint8), **place)
+        """Lies where the layer was made, whatever is done to it."""
         self.layer: Labels = viewer.add_labels(
             np.zeros(shape, dtype=np.uint16),
             name=f"{image.name} segmentation",
             opacity=OPACITY,
             metadata=metadata,
             colormap=_colours((), {}),
-            **layer_placement(image, shown),
+            **place,
         )
 
     def hide_objects(self, hidden: Iterable[int]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sam2.plugin.canvas.planes import show_plane, show_slice
+from napari_sam2.plugin.canvas.planes import show_plane, show_slice, turn_upright
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -32,6 +32,7 @@ class ScanView:
         self._workspace = workspace
         self._image = image
         self._shown = shown
+        self._last_axis = shown.volume.default_slice_axis
 
     def slice(self) -> tuple[int, int] | None:
         """The voxel axis and slice index that the canvas shows, or None in 3-D view."""
@@ -47,6 +48,16 @@ class ScanView:
     def go_to(self, axis: int, index: int) -> None:
         """Show slice `index` across a voxel axis."""
         show_slice(self._workspace.viewer, self._image, self._shown, axis, index)
+
+    def remember(self) -> None:
+        """Remember the plane, for when the scan is chosen again."""
+        self._last_axis = self.axis()
+
+    def turn_upright(self) -> None:
+        """Show the remembered plane upright: another scan may have had its axes in another order."""
+        viewer = self._workspace.viewer
+        if self._shown.volume.oriented and viewer.dims.ndisplay == 2:
+            turn_upright(viewer, self._image, self._shown, self._last_axis)
 
     def turn_to(self, plane: str) -> None:
         """Show ``axial``, ``coronal`` or ``sagittal`` slices."""

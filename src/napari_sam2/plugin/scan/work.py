@@ -11,7 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_sam2.io.names import without_suffix
+from napari_sam2.plugin.canvas.placement import lies_alike
 from napari_sam2.plugin.control.base_work import BaseWork
 from napari_sam2.plugin.scan.label_saving import save_scan
 from napari_sam2.plugin.scan.painting import Painting
@@ -102,6 +105,7 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
         self.prompting = ScanPrompting(self)
         self.range.changed.connect(self.changed.emit)
         self.run.finished.connect(self._on_run_ended)
+        self.run.progressed.connect(self._on_progress)
         self.run.checked.connect(self.check.show)
         self.select(self.current)
 
@@ -128,11 +132,13 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
         return self.object(self.current)
 
     def enter(self) -> None:
-        """The scan is chosen."""
+        """The scan is chosen: show it upright, in the plane in which it was left."""
+        self.view.turn_upright()
         self.select(self.current)
 
     def leave(self) -> None:
         """Another image is chosen: end what belongs to looking at this one."""
+        self.view.remember()
         self.run.stop()
         self.pointer.clear_preview()
         self.check.discard()
@@ -149,6 +155,16 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
     def object(self, object_id: int) -> ObjectSnapshot:
         """An object as it is now; an empty one when it has not begun."""
         return self.snapshot.objects.get(object_id) or ObjectSnapshot(object_id)
+
+    def holds(self, object_id: int, voxel: tuple[int, ...]) -> bool:
+        """Whether an object's mask holds a voxel (i, j, k), whoever is shown there."""
+        obj = self.object(object_id)
+        result = obj.slices.get(voxel[obj.axis])
+        if result is None:
+            return False
+        plane = self.shown.volume.plane(obj.axis)
+        row, col = np.floor(plane.to_plane(np.array([voxel], dtype=float))[0] + 0.5).astype(int)
+        return bool(result.mask.full(plane.shape)[row, col])
 
     def name_of(self, object_id: int) -> str:
         """What an object is called in a sentence."""
@@ -333,6 +349,15 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
         if window != self.snapshot.window:
             self.ask(lambda session: setattr(session, "window", window), key="window")
 
+    def save(self, path: Path, **how: Any) -> None:
+        """Write the label map, unless its layer is shown elsewhere than it would be saved."""
+        if lies_alike(self.result.layer, self.result.home, self.result.layer.data.shape):
+            super().save(path, **how)
+        else:
+            self.failed.emit(
+                f"{self.result.layer.name} was moved, so it is not seen where it would be saved. Put the layer back."
+            )
+
     def suggested_path(self) -> Path:
         """Beside the file of the scan, under a name made from its own."""
         source = file_behind(self.image)
@@ -355,7 +380,7 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
         self.told.emit(f"Object {self.current} lies on {plane} slices; show one to set its range.")
         return axis, None
 
-    def _on_history(self, past: str, verb: str, step: str | bool) -> None:
+    def _on_history(self, past: str, verb: str, step: str) -> None:
         self.prompts.let_go()
         self.prompting.show()
         super()._on_history(past, verb, step)

@@ -39,7 +39,7 @@ class SlidePointer:
     def click_at(self, world: Sequence[float], *, positive: bool) -> None:
         """Include or exclude a place of the current object."""
         place = self._place(world)
-        if place is not None:
+        if place is not None and self._work.is_seen_at(world):
             self.clear_preview()
             self._work.add_prompt(SlidePoint(*place, positive=positive))
 
@@ -50,7 +50,8 @@ class SlidePointer:
         if view is None:
             return
         work.prompts.show_rubber_band(None, view.pixel)
-        if min(box.row1 - box.row0, box.col1 - box.col0) >= SMALLEST_BOX * view.pixel:
+        large = min(box.row1 - box.row0, box.col1 - box.col0) >= SMALLEST_BOX * view.pixel
+        if large and work.is_seen_at([(a + b) / 2 for a, b in zip(start, end, strict=True)]):
             work.add_prompt(box)
 
     def box_preview(self, start: Sequence[float], end: Sequence[float] | None) -> None:
