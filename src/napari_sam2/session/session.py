@@ -349,7 +349,7 @@ class Session:
         SliceResult
             As slices are reached; already stored in the session.
         """
-obj = self.state.find(object_id)
+        obj = self.state.find(object_id)
         if is_corrected(obj, index):
             return iter(())
         fitted = self.fit is not None and self.state.fits.model_for(obj.axis, object_id, obj.anchors) is not None
