@@ -5,7 +5,7 @@ spleen or the aorta, shifted and scaled in intensity, with a prompt file each.
 ``python benchmarks/cohort.py attack FOLDER`` runs them with two workers, kills random workers, and compares what came
 out with what had to come out; ``same FOLDER`` compares one and two workers, two shards and an external scheduler byte
 for byte; ``faults FOLDER`` fills the disk, kills the scheduler, and changes the manifest meanwhile; ``overhead FOLDER``
-says what a case costs beyond segmenting.
+says what a case costs beyond segmenting; ``review OUTPUT`` how long the next doubtful slice takes to come on view.
 """
 
 from __future__ import annotations
@@ -266,6 +266,49 @@ def median_seconds(work, items) -> float:
     return float(np.median(taken))
 
 
+def review(output: Path, by: str, n_items: int = 12) -> None:
+    """Seconds from Next to the next slice on view, in a real window: within a case, and into another one."""
+    import napari
+    from qtpy.QtWidgets import QApplication
+
+    from napari_sam2.plugin.cohort.review import CohortReview
+    from napari_sam2.plugin.control.registry import controller_for
+    from napari_sam2.plugin.widgets.cohort_box import CohortBox
+
+    viewer = napari.Viewer()
+    viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
+    work = CohortReview(controller_for(viewer), output, by)
+    box = CohortBox(work)
+    viewer.window.add_dock_widget(box, name="Review of the cohort", area="right")
+
+    def settle(done) -> float:
+        begun = time.perf_counter()
+        while not done():
+            QApplication.processEvents()
+            time.sleep(0.001)
+        return time.perf_counter() - begun
+
+    work.next()
+    settle(lambda: work.shown)
+    taken: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(n_items):
+        begun = time.perf_counter()
+        settle(lambda: time.perf_counter() - begun > 1)  # a person looks for a while
+        before = work.item.case
+        begun = time.perf_counter()
+        box.next.click()
+        settle(lambda: work.shown)
+        QApplication.processEvents()
+        taken[work.item.case == before].append(time.perf_counter() - begun)
+    for same_case, seconds in taken.items():
+        if seconds:
+            where = "within a case" if same_case else "into another case"
+            print(f"{where}: median {np.median(seconds):.3f} s, worst {max(seconds):.3f} s, of {len(seconds)}")
+    viewer.screenshot(output / "review.png", canvas_only=False, flash=False)
+    work.close()
+    viewer.close()
+
+
 def faults(folder: Path) -> None:
     """Fill the disk, end the scheduler, the run and a worker, change manifest and scan meanwhile; then run again."""
     manifest = folder / "manifest.csv"
@@ -372,16 +415,19 @@ def timed(name: str, processes: list[subprocess.Popen]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("make", "attack", "same", "faults", "overhead"))
+    parser.add_argument("what", choices=("make", "attack", "same", "faults", "overhead", "review"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--model", default="classical")
     parser.add_argument("--healthy", action="store_true", help="make no damaged file")
+    parser.add_argument("--by", default="doubt", help="order of the review")
     given = parser.parse_args()
     if given.what == "make":
         print(make(given.folder, given.cases, corrupt="" if given.healthy else CORRUPT))
     elif given.what == "attack":
         attack(given.folder)
+    elif given.what == "review":
+        review(given.folder, given.by)
     elif given.what == "overhead":
         overhead(given.folder)
     elif given.what == "faults":

@@ -14,6 +14,7 @@ __all__ = [
     "ModelError",
     "NapariSam2Error",
     "PromptError",
+    "SeveralVolumesError",
     "UserInputError",
 ]
 
@@ -28,6 +29,10 @@ class UserInputError(NapariSam2Error, ValueError):
 
 class ImageFileError(UserInputError):
     """A file is missing, damaged, or not of a kind that can be read."""
+
+
+class SeveralVolumesError(ImageFileError):
+    """A file holds several volumes and none was chosen."""
 
 
 class GeometryError(UserInputError):

@@ -156,7 +156,7 @@ def test_the_version_says_what_the_program_is_for():
 def test_open_tells_slides_and_pictures_from_scans():
     from pathlib import Path
 
-    from napari_sam2.cli.window import is_slide_name
+    from napari_sam2.plugin.slide.content import is_slide_file
 
-    assert all(is_slide_name(Path(name)) for name in ("a.svs", "B.NDPI", "c.ome.tif", "d.png", "e.jpeg"))
-    assert not any(is_slide_name(Path(name)) for name in ("a.nii.gz", "stack.tif", "folder", "c.nrrd"))
+    assert all(is_slide_file(Path(name)) for name in ("a.svs", "B.NDPI", "c.ome.tif", "d.png", "e.jpeg"))
+    assert not any(is_slide_file(Path(name)) for name in ("a.nii.gz", "stack.tif", "folder", "c.nrrd"))

@@ -141,7 +141,7 @@ def test_a_full_disk_ends_the_run_and_an_earlier_result_stays(tmp_path, row, mon
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(tasks, "write_labels", full)
+    monkeypatch.setattr(tasks, "write_label_set", full)
     outcome = run_case(replace(job_of(tmp_path, row)))
     assert outcome["state"] == "failed"
     assert outcome["stop"] is True

@@ -30,6 +30,9 @@ def test_the_queue_runs_over_all_cases_by_doubt_or_by_what_may_be_wrong(output):
     weights = [item.doubt * item.voxels for item in review_items(output, "voxels")]
     assert weights == sorted(weights, reverse=True)
     assert len(weights) == len(by_doubt)
+    by_case = [item.case for item in review_items(output, "case")]
+    assert by_case[0] == by_doubt[0].case
+    assert by_case in (sorted(by_case), sorted(by_case, reverse=True))
     # The prompted slice needs no review.
     assert all(item.index != 6 for item in by_doubt)
     with pytest.raises(UserInputError, match="--by age"):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import shapely
@@ -128,6 +130,15 @@ def test_prompts_that_cannot_be_meant_change_nothing(session):
 def test_objects_are_exported_for_qupath(session, tmp_path):
     obj = session.add_prompt(BOX)
     assert session.export(tmp_path / "o.geojson") == 1
+    facts = json.loads((tmp_path / "o.geojson.json").read_text())
+    assert facts["Slide"]["key"] == session.slide.key
+    assert facts["Model"]["name"] == "classical"
+    assert facts["Prompts"] == {obj.object_id: [{"row0": 150, "col0": 150, "row1": 250, "col1": 250}]}
+    assert facts["Settings"] == {"overlap": "keep"}
+    (tmp_path / "o.geojson").unlink()
+    with pytest.raises(UserInputError, match=r"o\.geojson\.json exists already"):
+        session.export(tmp_path / "o.geojson")
+    session.export(tmp_path / "o.geojson", overwrite=True)
     assert read_geojson(tmp_path / "o.geojson")[0].object_id == obj.object_id
 
 

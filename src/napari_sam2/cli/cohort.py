@@ -189,6 +189,7 @@ def _check_choices(task: str, direction: str, export: str) -> None:
 
     if task not in ("auto", *TASKS):
         raise UserInputError(f"--task {task}: choose one of {', '.join(TASKS)}.")
+    # Not from `napari_sam2.jobs.segment`, which brings torch: a start that finds all done should be quick.
     directions = ("both", "forward", "backward", "none")
     if direction not in directions:
         raise UserInputError(f"--direction {direction}: choose one of {', '.join(directions)}.")
@@ -252,3 +253,31 @@ def report(output: Annotated[Path, typer.Argument(help="The folder of a cohort."
 
     for path in write_report(output):
         echo(f"wrote {path}")
+
+
+@cohort.command()
+def review(
+    output: Annotated[Path, typer.Argument(help="The folder of a cohort.")],
+    by: Annotated[
+        str, typer.Option("--by", help="doubt; voxels: doubt times the slice's voxels; or case: one by one.")
+    ] = "doubt",
+    only_list: Annotated[bool, typer.Option("--list", help="Print the queue and open no window.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="For --list: how many slices.")] = 20,
+) -> None:
+    """Look at the most doubtful slices of all cases in napari, the worst first: accept, correct, flag, next.
+
+    napari-sam2 cohort review results --by voxels
+    """
+    from napari_sam2.cohort.review import review_items
+
+    items = review_items(output, by)
+    if only_list:
+        for item in items[:limit]:
+            echo(f"{item.case}\t{item.name}\tslice {item.index}\tdoubt {item.doubt:.2f}\t{item.voxels} voxels")
+        return
+    if not items:
+        echo("Nothing is left to review.")
+        return
+    from napari_sam2.cli.window import open_review
+
+    open_review(output, by)

@@ -217,7 +217,8 @@ def slurm_jobs(choice: SlurmChoice, folder: Path) -> Any:
 @contextlib.contextmanager
 def _without_chatter() -> Iterator[None]:
     """Keep tracebacks of lost connections off the screen: what they mean for a case is said in a sentence."""
-    loggers = {logging.getLogger(name) for name in ("asyncio", "distributed")}
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]
+    loggers = {logging.getLogger(name) for name in ("asyncio", *names)}
     levels = {logger: logger.level for logger in loggers}
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.io.manifest import ManifestRow
 
-__all__ = ["COHORT", "Plan", "in_shard", "make_plan", "read_cohort", "task_of"]
+__all__ = ["COHORT", "Plan", "images_of", "in_shard", "make_plan", "read_cohort", "task_of"]
 
 COHORT: Final = "cohort.json"
 VERSION: Final = 1
@@ -178,3 +178,20 @@ def _check_output(output: Path, rows: Sequence[ManifestRow]) -> None:
         raise ManifestError(faults)
     if output.exists() and not output.is_dir():
         raise UserInputError(f"{output.name} is a file; give a folder for the results.")
+
+
+def images_of(output: Path) -> dict[str, Path]:
+    """The scan of every case, by the manifest or dataset that the last run was made from.
+
+    Raises
+    ------
+    UserInputError
+        If it is not where it was, or is wrong by now.
+    """
+    from napari_sam2.io.manifest import read_manifest
+
+    source = output / read_cohort(output)["source"]
+    if source.is_dir():
+        images = [path for path in source.glob("sub-*/**/sub-*") if path.name.endswith((".nii.gz", ".nii"))]
+        return {path.name.removesuffix(".gz").removesuffix(".nii"): path for path in images}
+    return {row.case: row.image for row in read_manifest(source)}

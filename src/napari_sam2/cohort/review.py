@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ACCEPTED", "FLAGGED", "ORDERS", "ReviewItem", "decide", "decisions_of", "review_items"]
 
-ORDERS: Final = ("doubt", "voxels")
-"""By doubt alone, which ranks slices; or by doubt times voxels, which asks how much may be wrong."""
+ORDERS: Final = ("doubt", "voxels", "case")
+"""By doubt alone, which ranks slices; by doubt times voxels, which asks how much may be wrong; or one case after the
+other, by its most doubtful slice."""
 
 ACCEPTED, FLAGGED = "accepted", "flagged"
 
@@ -83,10 +84,15 @@ def review_items(output: Path, by: str = "doubt") -> list[ReviewItem]:
                 for s in obj.get("doubtful", [])
                 if (obj["id"], s["slice"]) not in decided
             ]
-    return sorted(
-        items,
-        key=lambda item: (-item.doubt * (item.voxels if by == "voxels" else 1), item.case, item.object_id, item.index),
-    )
+    worst: dict[str, float] = {}
+    for item in items:
+        worst[item.case] = max(worst.get(item.case, 0.0), item.doubt)
+
+    def rank(item: ReviewItem) -> tuple[float, str, float, int, int]:
+        weight = {"doubt": item.doubt, "voxels": item.doubt * item.voxels, "case": worst[item.case]}[by]
+        return -weight, item.case, -item.doubt, item.object_id, item.index
+
+    return sorted(items, key=rank)
 
 
 def decisions_of(folder: Path) -> list[dict[str, Any]]:

@@ -205,7 +205,8 @@ class _Floor:
         if not self._busy:
             time.sleep(POLL_SECONDS)
             return
-        with contextlib.suppress(NothingYet):
+        # Cancelled by dask itself when the scheduler is lost, which `collect` finds out.
+        with contextlib.suppress(NothingYet, CancelledError):
             wait(list(self._busy), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED")
 
     def collect(self) -> Iterator[tuple[CaseJob, Outcome | None]]:

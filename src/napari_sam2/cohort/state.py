@@ -14,6 +14,7 @@ from napari_sam2._version import __version__
 from napari_sam2.cohort.job import LABELS, SESSION
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.atomic import write_text
+from napari_sam2.io.prompt_file import masks_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,13 +96,7 @@ def _files(name: str, path: Path) -> list[Path]:
         return [path / "session.json", path / "events.jsonl"]
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.is_file())
-    return [path, *_masks(path)] if name == "prompts" else [path]
-
-
-def _masks(prompts: Path) -> list[Path]:
-    """Mask files that a prompt file, which was checked before, points to."""
-    objects = json.loads(prompts.read_text(encoding="utf-8-sig"))["objects"]
-    return [prompts.parent / prompt["mask"] for obj in objects for prompt in obj["prompts"] if "mask" in prompt]
+    return [path, *masks_named(path)] if name == "prompts" else [path]
 
 
 def _deciding(settings: CohortSettings) -> dict[str, str]:

@@ -13,10 +13,10 @@ from napari_sam2.cohort.overview import draw_overview
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.atomic import write_text
 from napari_sam2.io.export import export_labels, find_names
-from napari_sam2.io.labels import read_named_labels, write_labels
+from napari_sam2.io.label_set import write_label_set
+from napari_sam2.io.labels import read_named_labels, source_has_changed
 from napari_sam2.io.measurements import write_rows
 from napari_sam2.io.read import read_volume
-from napari_sam2.io.sidecar import sidecar_paths, write_sidecars
 from napari_sam2.measures.measure import measure, measurement_rows
 from napari_sam2.session.review import review_queue
 
@@ -107,9 +107,10 @@ def _saved(job: CaseJob, session: Session, settings: dict[str, Any]) -> dict[str
     from napari_sam2.record.save import provenance_of
 
     labels, volume = session.label_map(), session.volume
-    target = write_labels(labels, volume, job.folder / LABELS, overwrite=True)
-    provenance = replace(provenance_of(session, settings), hide_source_name=True)
-    write_sidecars(target, labels, volume, provenance, overwrite=True)
+    provenance = replace(
+        provenance_of(session, settings), hide_source_name=True, source_changed=source_has_changed(volume)
+    )
+    written = write_label_set(labels, volume, job.folder / LABELS, provenance, overwrite=True)
     queue = review_queue(session.snapshot().objects.values())
     names = {obj.object_id: obj.name for obj in session.objects.values() if obj.name}
     facts = _measured(job, volume, session.window, labels, names, queue)
@@ -127,9 +128,8 @@ def _saved(job: CaseJob, session: Session, settings: dict[str, Any]) -> dict[str
             {"slice": s.index, "doubt": round(s.doubt, 4), "voxels": voxels.get((s.object_id, s.index), 0)}
             for s in own[:DOUBTFUL_KEPT]
         ]
-    sidecars = [path.name for path in sidecar_paths(target)]
     session_files = [f"{SESSION}/events.jsonl"] if (job.folder / SESSION).is_dir() else []
-    facts["outputs"] = [LABELS, *sidecars, *session_files, *facts["outputs"]]
+    facts["outputs"] = [*(path.name for path in written), *session_files, *facts["outputs"]]
     return facts
 
 

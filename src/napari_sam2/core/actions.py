@@ -74,8 +74,8 @@ class Run(Action):
         """Do it, noting every change in the step; what is yielded is stored already."""
         raise NotImplementedError
 
-    def stopped(self) -> Self:
-        """The same action, when it was stopped before its end."""
+    def stopped(self, after: int) -> Self:
+        """The same action, when it was stopped before its end, after so many results."""
         return self
 
 
@@ -187,15 +187,17 @@ class ActionState(Generic[RecordT]):
 
     def run(self, action: Run, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Any]:
         """Do an action that goes through many slices; left early, it keeps what is there."""
-        step = Step(action)
+        step, given = Step(action), 0
         try:
-            yield from action.do(self, step, should_stop)
+            for result in action.do(self, step, should_stop):
+                given += 1
+                yield result
         except GeneratorExit:
-            step.action = action.stopped()
+            step.action = action.stopped(given)
             raise
         finally:
             if should_stop():
-                step.action = action.stopped()
+                step.action = action.stopped(given)
             self.finish(step)
 
     def finish(self, step: Step) -> None:

@@ -139,17 +139,21 @@ def is_ct(volume: Volume) -> bool:
     if volume.source.modality:
         return volume.source.modality == "CT"
     sample, padding = without_padding(_sample(volume))
-    if sample.size == 0:
-        return False
-    if sample.dtype.kind == "f" and (np.abs(sample - np.rint(sample)) > _WHOLE).any():
-        return False
+    is_whole = sample.dtype.kind != "f" or bool((np.abs(sample - np.rint(sample)) <= _WHOLE).all())
+    return sample.size > 0 and is_whole and _is_like_ct(sample, padding)
+
+
+def _is_like_ct(sample: NDArray[Any], padding: float | None) -> bool:
+    """Whether whole numbers (N,) are spread as Hounsfield units are."""
     has_clipped_air = padding is not None and _CLIPPED_AIR_HU[0] <= padding <= _CLIPPED_AIR_HU[1]
     air = _share(sample, *_AIR_HU)
     has_air = has_clipped_air or (air >= _LEAST_AIR and air >= _share(sample, *_BETWEEN_HU))
     if not has_air or np.percentile(sample, PERCENTILES[0]) < _AIR_HU[0]:
         return False
     tissue = sample[sample > _BETWEEN_HU[1]]
-    if tissue.size == 0 or _share(tissue, *_SOFT_HU) < _LEAST_SOFT:
+    if tissue.size == 0:  # lung or air alone
+        return True
+    if _share(tissue, *_SOFT_HU) < _LEAST_SOFT:
         return False
     return float((tissue < 0).mean()) >= _LEAST_NEGATIVE
 

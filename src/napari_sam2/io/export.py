@@ -18,12 +18,15 @@ from napari_sam2.io.guard import refuse_inputs_as_outputs
 from napari_sam2.io.label_tables import find_terms
 from napari_sam2.io.labels import read_named_labels
 from napari_sam2.io.names import stem_of
+from napari_sam2.io.ome_zarr import NGFF_VERSION
 from napari_sam2.io.read import read_volume
 from napari_sam2.io.sidecar import sidecar_paths
 from napari_sam2.terms.structures import Structure, structures_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from napari_sam2.core.volume import Volume
 
 __all__ = ["EXPORTABLE", "Exported", "export_labels", "files_of_export", "find_names", "notices_before"]
 
@@ -120,10 +123,15 @@ def export_labels(
         mapping = result
     if consecutive:
         _write_mapping(target, structures, mapping, overwrite)
-    return Exported(target, structures, mapping, _notes(row, in_file))
+    return Exported(target, structures, mapping, _notes(row, in_file, volume))
 
 
-def _notes(row: Format, structures: list[Structure]) -> tuple[str, ...]:
+def _notes(row: Format, structures: list[Structure], volume: Volume) -> tuple[str, ...]:
+    if row.kind == "ome-zarr" and np.abs(volume.affine[:3, :3] - np.diag(volume.spacing)).max() > 1e-6:
+        return (
+            f"OME-Zarr {NGFF_VERSION} holds the distances of voxels but not their direction in the patient; the full "
+            "affine stands beside them under napari_sam2.",
+        )
     if row.kind != "dicom-seg":
         return ()
     from napari_sam2.io.dicom_seg import segment_labels

@@ -25,8 +25,6 @@ LARGEST_BYTES: Final = 4 << 20
 _ITKSNAP_LINE: Final = re.compile(
     r'\s*([0-9]{1,10})\s+([0-9]{1,3})\s+([0-9]{1,3})\s+([0-9]{1,3})\s+[0-9.]+\s+[0-9]\s+[0-9]\s+"(.*)"\s*'
 )
-    r'\s*([0-9]{1,10})\s+([0-9]{1,3})\s+([0-9]{1,3})\s+([0-9]{1,3})\s+[0-9.]+\s+[0-9]\s+[0-9]\s+"(.*)"\s*'
-)
 """As ColorLabelTable.cxx of ITK-SNAP scans a line: index, red, green, blue, opacity, visible, mesh, name."""
 
 _ITKSNAP_HEADER = """\

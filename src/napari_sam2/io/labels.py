@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from napari_sam2.core.labels import label_dtype
-from napari_sam2.errors import GeometryError, ImageFileError, UserInputError
+from napari_sam2.errors import GeometryError, ImageFileError, SeveralVolumesError, UserInputError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.atomic import check_folder, check_free
 from napari_sam2.io.formats import function, label_suffixes, suffix_of
 from napari_sam2.io.guard import is_one_of
+from napari_sam2.io.lattice import onto_grid
 from napari_sam2.io.payload import existing_file
 from napari_sam2.io.read import formats_of, read_volume
 
@@ -34,11 +36,16 @@ __all__ = [
     "write_labels",
 ]
 
+logger = logging.getLogger(__name__)
+
 WRITABLE: Final = label_suffixes()
 
 GRID_TOLERANCE: Final = 0.05
 """Two grids are the same when no corner is further apart than this part of the finest spacing. Headers
 store float32, and programs recompute them; a twentieth of a voxel is far below what a label can show."""
+
+ROUNDING: Final = 1e-3
+"""By this much an id may differ from a whole number: what scaling or a resampling of the same grid leaves."""
 
 _LARGEST_ID: Final = 2**31 - 1
 
@@ -93,22 +100,54 @@ def read_named_labels(path: str | os.PathLike[str], volume: Volume) -> tuple[NDA
 
 
 def _read_plain(path: Path, volume: Volume) -> NDArray[Any]:
-    found = read_volume(path)
+    try:
+        found = read_volume(path)
+    except SeveralVolumesError as error:
+        raise ImageFileError(
+            f"{path.name} holds several volumes, so it is no label map but one mask or probability per class "
+            "(one-hot); save the number of the class of each voxel as one volume of whole numbers."
+        ) from error
     name = found.source.name
     if found.is_rgb:
         raise ImageFileError(f"{name} is a colour image, not a label map.")
-    check_labels_fit(found, volume)
-    values = found.voxels
+    values = _on_the_grid(found, volume)
     if values.dtype.kind == "f":
-        if not np.isfinite(values).all() or (values != np.rint(values)).any():
+        whole = np.rint(values)
+        if not np.isfinite(values).all() or np.abs(values - whole).max() > ROUNDING:
             raise ImageFileError(f"{name} holds fractions or non-numbers, so it is an image and not a label map.")
         if np.abs(values).max() > _LARGEST_ID:
             raise ImageFileError(f"{name} holds ids up to {values.max():g}; ids run from 0 to {_LARGEST_ID}.")
-        values = values.astype(np.int64)
+        if (values != whole).any():
+            logger.warning("%s holds ids that are not quite whole numbers; they were rounded.", name)
+        values = whole.astype(np.int64)
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > _LARGEST_ID:
         raise ImageFileError(f"{name} holds ids from {low} to {high}; ids run from 0 to {_LARGEST_ID}.")
     return values.astype(label_dtype(high), copy=False)
+
+
+def _on_the_grid(found: Volume, volume: Volume) -> NDArray[Any]:
+    """Voxels of a label map in the order of its image, turned if another program stored them otherwise."""
+    try:
+        check_labels_fit(found, volume)
+    except GeometryError:
+        if not (found.oriented and volume.oriented) or not _covers(found, volume):
+            raise
+        turned = onto_grid(found.voxels, found.affine, volume, found.source.name)
+        logger.warning("%s is stored in another order than %s; it was turned.", found.source.name, volume.source.name)
+        return turned
+    return found.voxels
+
+
+def _covers(found: Volume, volume: Volume) -> bool:
+    """Whether two grids fill the same block of space, whatever the order of their axes."""
+    blocks = []
+    for grid in (found, volume):
+        ends = np.array([[-0.5] * 3, [n - 0.5 for n in grid.shape]])
+        corners = np.array(np.meshgrid(*ends.T)).reshape(3, -1).T
+        blocks.append(grid.voxel_to_world(corners))
+    apart = np.linalg.norm(blocks[0][:, None] - blocks[1][None], axis=2).min(axis=1).max()
+    return bool(apart <= GRID_TOLERANCE * min(volume.spacing))
 
 
 def write_labels(

@@ -22,8 +22,10 @@ __all__ = [
     "DecodeRequest",
     "Decoded",
     "Features",
+    "FittableModel",
     "MemoryRef",
     "ModelCard",
+    "ModelFit",
     "MovableModel",
     "RememberRequest",
     "ResizableModel",
@@ -85,6 +87,9 @@ class ViewPolicy:
         A zoomed square stays where it is, so that its features can be used again and memories lie on one
         grid, while the object is inside and the square that fits now is no more than this times larger or
         smaller. 1 follows every change.
+    dips : bool
+        Whether a fall and a rise of the predicted IoU mean that a run has left the object for a like neighbour, see
+        `napari_sam2.engine.ending`.
     quality : str
         Name of the setting that it belongs to, for the record; empty where there is no choice.
     fit : bool
@@ -97,6 +102,7 @@ class ViewPolicy:
     follow_factor: float = 2.4
     min_side: float = 16.0
     slack: float = 1.0
+    dips: bool = False
     fit: bool = False
     quality: str = ""
 
@@ -208,6 +214,35 @@ class ResizableModel(Protocol):
 
     def at_size(self, size: int) -> SegmentationModel:
         """The same weights, looking at views of `size` pixels."""
+        ...
+
+
+class ModelFit(Protocol):
+    """A fit of a model to one object, under way; the model itself stays as it is."""
+
+    def step(self) -> None:
+        """Learn a little more; about a tenth of a second."""
+        ...
+
+    def model(self) -> SegmentationModel:
+        """The model that knows the object, as far as it has learned; it sees, and remembers, as the first one does."""
+        ...
+
+
+@runtime_checkable
+class FittableModel(Protocol):
+    """A model that can be fitted to one object."""
+
+    def fit(self, lessons: Sequence[tuple[Features, Tensor]], seed: int) -> ModelFit:
+        """Begin a fit.
+
+        Parameters
+        ----------
+        lessons : sequence of (Features, Tensor)
+            Views of slices that a person answered for, each with the object's mask in the view, (S, S), 0 to 1.
+        seed : int
+            The same lessons, seed and number of steps give the same model.
+        """
         ...
 
 

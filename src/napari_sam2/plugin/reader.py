@@ -7,7 +7,7 @@ lies is kept in the layer's metadata and comes back in every file that is saved.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from napari.utils.notifications import show_warning
@@ -16,6 +16,10 @@ from napari_sam2.io.axes_map import AxesMap
 from napari_sam2.io.names import without_suffix
 from napari_sam2.plugin.canvas.coordinates import IN_PLANE_2D
 from napari_sam2.plugin.scan.volumes import geometry_metadata
+from napari_sam2.plugin.slide.content import is_slide_file
+
+MAY_BE_SLIDES: Final = (".dcm",)
+"""Names of volumes under which slides come as well."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +32,11 @@ __all__ = ["get_reader", "image_layer", "labels_layer"]
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerTuple]] | None:
-    """The reader for a path; None for a stack of several files, which is not one volume."""
-    return None if isinstance(path, list) and len(path) != 1 else read
+    """The reader for a path; None for a stack of several files, and for a slide, which another reader opens."""
+    if isinstance(path, list) and len(path) != 1:
+        return None
+    file = path[0] if isinstance(path, list) else path
+    return None if file.lower().endswith(MAY_BE_SLIDES) and is_slide_file(file) else read
 
 
 def read(path: str | list[str]) -> list[LayerTuple]:

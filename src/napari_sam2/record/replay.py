@@ -233,9 +233,10 @@ def _run_again(state: ActionState[Any], action: Run, line: Mapping[str, Any]) ->
     """Go through a run; one that was stopped then ends where it ended."""
     left = {(c["object"], c.get("slice")) for c in line.get("changes", ()) if c["field"] == "results"}
     run = state.run(action)
-    for result in run:
+    for number, result in enumerate(run, start=1):
         left.discard((result.object_id, result.index))
-        if line.get("stopped") and not left:
+        # Version 0.1.0 did not say how many results there were.
+        if line.get("stopped") and (number == line["results"] if "results" in line else not left):
             break
     close = getattr(run, "close", None)
     if close is not None:

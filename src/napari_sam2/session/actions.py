@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 from napari_sam2.core.actions import Action, Edit, Redo, Resumed, Run, Setting, Undo, UseModel
 from napari_sam2.core.checked import colour_of, flag_of, list_of, text_of, whole_of
 from napari_sam2.core.labels import check_overlap
+from napari_sam2.engine.fit import FitPlan
 from napari_sam2.session.encoding import (
     axis_of,
     code_from_json,
@@ -56,6 +57,9 @@ __all__ = [
 Line = Mapping[str, Any]
 
 LONGEST_AXIS: Final = 1 << 20
+
+MOST_STEPS: Final = 1 << 16
+"""Of a fit, and of results before a run was stopped."""
 
 DIRECTIONS: Final = ("both", "forward", "backward")
 
@@ -126,8 +130,10 @@ class Propagate(Run):
         See `Session.propagate`.
     slices : range, optional
         Slices that may be written.
-    was_stopped : bool
-        Whether it ended before its end.
+    fit : FitPlan, optional
+        How models are fitted to the objects on the way; not at all without it.
+    stopped_after : int, optional
+        After how many results it was stopped, if it was.
     """
 
     name: ClassVar[str] = "propagation"
@@ -135,20 +141,22 @@ class Propagate(Run):
     object_ids: tuple[int, ...]
     direction: str = "both"
     slices: range | None = None
-    was_stopped: bool = False
+    fit: FitPlan | None = None
+    stopped_after: int | None = None
 
     def do(self, state: SessionState, step: Step, should_stop: Callable[[], bool]) -> Iterator[SliceResult]:
         """See `Session.propagate`."""
-        return propagate_objects(state, step, self.object_ids, self.slices, self.direction, should_stop)
+        return propagate_objects(state, step, self.object_ids, self.slices, self.direction, self.fit, should_stop)
 
-    def stopped(self) -> Self:
+    def stopped(self, after: int) -> Self:
         """The same, stopped."""
-        return replace(self, was_stopped=True)
+        return replace(self, stopped_after=after)
 
     def as_json(self) -> dict[str, Any]:
-        """Objects, direction, range, and whether it was stopped."""
+        """Objects, direction, range, fit, and whether it was stopped."""
         written = {"objects": list(self.object_ids), "direction": self.direction, "range": _ends(self.slices)}
-        return {**written, "stopped": True} if self.was_stopped else written
+        fit = {} if self.fit is None else {"fit": {"steps": self.fit.steps, "seed": self.fit.seed}}
+        return {**written, **fit, **_stop_to_json(self.stopped_after)}
 
     @classmethod
     def from_json(cls, line: Line, state: SessionState) -> Self:
@@ -157,7 +165,11 @@ class Propagate(Run):
         if direction not in DIRECTIONS:
             raise ValueError(f"{direction[:40]!r} is no direction")
         ids = tuple(id_of(value) for value in list_of(line["objects"]))
-        return cls(ids, direction, _range_of(line.get("range")), flag_of(line.get("stopped", False)))
+        fit = None
+        if line.get("fit") is not None:
+            steps = whole_of(line["fit"]["steps"], 1, MOST_STEPS, "the number of steps of a fit")
+            fit = FitPlan(steps, whole_of(line["fit"]["seed"], 0, MOST_STEPS, "the seed of a fit"))
+        return cls(ids, direction, _range_of(line.get("range")), fit, _stop_of(line))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +182,10 @@ class Spread(Run):
         Object and slice.
     slices : range, optional
         Slices that may be written.
-    was_stopped : bool
-        Whether it ended before its end.
+    fitted : bool
+        Whether the model that was fitted to the object answers; a session that was resumed has none.
+    stopped_after : int, optional
+        After how many results it was stopped, if it was.
     """
 
     name: ClassVar[str] = "correction"
@@ -180,27 +194,29 @@ class Spread(Run):
     object_id: int
     index: int
     slices: range | None = None
-    was_stopped: bool = False
+    fitted: bool = False
+    stopped_after: int | None = None
 
     def do(self, state: SessionState, step: Step, should_stop: Callable[[], bool]) -> Iterator[SliceResult]:
         """See `Session.spread`."""
-        return spread_correction(state, step, self.object_id, self.index, self.slices, should_stop)
+        return spread_correction(state, step, self.object_id, self.index, self.slices, self.fitted, should_stop)
 
-    def stopped(self) -> Self:
+    def stopped(self, after: int) -> Self:
         """The same, stopped."""
-        return replace(self, was_stopped=True)
+        return replace(self, stopped_after=after)
 
     def as_json(self) -> dict[str, Any]:
-        """Object, slice, range, and whether it was stopped."""
+        """Object, slice, range, whether a fitted model answered, and whether it was stopped."""
         written = {"objects": [self.object_id], "joined": True, "slice": self.index, "range": _ends(self.slices)}
-        return {**written, "stopped": True} if self.was_stopped else written
+        return {**written, **({"fitted": True} if self.fitted else {}), **_stop_to_json(self.stopped_after)}
 
     @classmethod
     def from_json(cls, line: Line, state: SessionState) -> Self:
         """As it was written."""
         (object_id,) = list_of(line["objects"], 1)
         index = whole_of(line["slice"], 0, LONGEST_AXIS, "a slice")
-        return cls(id_of(object_id), index, _range_of(line.get("range")), flag_of(line.get("stopped", False)))
+        slices, fitted = _range_of(line.get("range")), flag_of(line.get("fitted", False))
+        return cls(id_of(object_id), index, slices, fitted, _stop_of(line))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -504,6 +520,18 @@ def _set_attributes(state: SessionState, step: Step, object_id: int, **values: A
 
 def _ends(slices: range | None) -> list[int] | None:
     return None if slices is None else [slices.start, slices.stop]
+
+
+def _stop_to_json(after: int | None) -> dict[str, Any]:
+    """Where a run was stopped."""
+    return {} if after is None else {"stopped": True, "results": after}
+
+
+def _stop_of(line: Line) -> int | None:
+    """Where a run was stopped; 0 in a journal that does not say how far it had come."""
+    if not flag_of(line.get("stopped", False)):
+        return None
+    return whole_of(line.get("results", 0), 0, LONGEST_AXIS, "the number of results")
 
 
 def _range_of(written: Any) -> range | None:

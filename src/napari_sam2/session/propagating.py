@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores, iou
-from napari_sam2.engine.propagate import propagate
+from napari_sam2.core.slice_masks import SliceMask, SliceResult, iou
+from napari_sam2.engine.fit import propagate_fitted
+from napari_sam2.engine.propagate import GONE, propagate
 from napari_sam2.errors import PromptError
 from napari_sam2.session.prompting import anchors_of
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from napari_sam2.core.history import Step
+    from napari_sam2.engine.fit import FitPlan
     from napari_sam2.session.objects import ObjectRecord
     from napari_sam2.session.state import SessionState
 
@@ -33,13 +35,14 @@ def propagate_objects(
     object_ids: Iterable[int] | None,
     slices: range | None,
     direction: str,
+    fit: FitPlan | None,
     should_stop: Callable[[], bool],
 ) -> Iterator[SliceResult]:
     """See `Session.propagate`."""
     chosen = checked_objects(state, object_ids)
     for axis in sorted({obj.axis for obj in chosen}):
         along = {obj.object_id: obj for obj in chosen if obj.axis == axis}
-        yield from _propagate_along(state, step, axis, along, slices, direction, should_stop)
+        yield from _propagate_along(state, step, axis, along, slices, direction, fit, should_stop)
         if should_stop():
             return
 
@@ -54,7 +57,13 @@ def checked_objects(state: SessionState, object_ids: Iterable[int] | None) -> li
 
 
 def spread_correction(
-    state: SessionState, step: Step, object_id: int, index: int, slices: range | None, should_stop: Callable[[], bool]
+    state: SessionState,
+    step: Step,
+    object_id: int,
+    index: int,
+    slices: range | None,
+    fitted: bool,
+    should_stop: Callable[[], bool],
 ) -> Iterator[SliceResult]:
     """See `Session.spread`."""
     obj = state.find(object_id)
@@ -66,11 +75,11 @@ def spread_correction(
     for name, border in (("forward", above), ("backward", below)):
         if border is not None:
             gap = _within(slices, range(index + 1, border) if name == "forward" else range(border + 1, index))
-            yield from _write(state, step, obj, gap, "both", should_stop)
+            yield from _write(state, step, obj, gap, "both", fitted, should_stop)
         else:
             n_slices = state.volume.shape[obj.axis]
             side = _within(slices, range(index + 1, n_slices) if name == "forward" else range(index))
-            yield from _until_settled(state, step, obj, side, name, should_stop)
+            yield from _until_settled(state, step, obj, side, name, fitted, should_stop)
 
 
 def _within(wanted: range | None, slices: range) -> range:
@@ -78,14 +87,20 @@ def _within(wanted: range | None, slices: range) -> range:
 
 
 def _until_settled(
-    state: SessionState, step: Step, obj: ObjectRecord, side: range, direction: str, should_stop: Callable[[], bool]
+    state: SessionState,
+    step: Step,
+    obj: ObjectRecord,
+    side: range,
+    direction: str,
+    fitted: bool,
+    should_stop: Callable[[], bool],
 ) -> Iterator[SliceResult]:
     """Go outwards until masks come out as they were; what lies beyond stays, unless the object has ended."""
     before = dict(obj.results)
     reached_end = side.stop - 1 if direction == "forward" else side.start
     settled = 0
     last = None
-    for result in _write(state, step, obj, side, direction, should_stop):
+    for result in _write(state, step, obj, side, direction, fitted, should_stop):
         earlier = before.get(result.index)
         same = earlier is not None and iou(earlier.mask, result.mask) >= UNCHANGED_IOU
         settled = settled + 1 if same else 0
@@ -101,14 +116,24 @@ def _until_settled(
 
 
 def _write(
-    state: SessionState, step: Step, obj: ObjectRecord, slices: range, direction: str, should_stop: Callable[[], bool]
+    state: SessionState,
+    step: Step,
+    obj: ObjectRecord,
+    slices: range,
+    direction: str,
+    fitted: bool,
+    should_stop: Callable[[], bool],
 ) -> Iterator[SliceResult]:
     """Propagate one object within a range, leaving prompted and accepted slices alone."""
     if len(slices) == 0:
         return
     anchors = {obj.object_id: anchors_of(state, obj)}
     engine = state.engine(obj.axis)
-    for result in propagate(engine, anchors, slices=slices, direction=direction, should_stop=should_stop):
+    known = state.fits.model_for(obj.axis, obj.object_id, obj.anchors) if fitted else None
+    models = {} if known is None else {obj.object_id: known}
+    for result in propagate(
+        engine, anchors, slices=slices, direction=direction, should_stop=should_stop, models=models
+    ):
         if state.store.objects.get(obj.object_id) is obj and not obj.is_fixed(result.index):
             state.store.put(step, obj, "results", result.index, result)
             yield result
@@ -121,14 +146,22 @@ def _propagate_along(
     along: dict[int, ObjectRecord],
     slices: range | None,
     direction: str,
+    fit: FitPlan | None,
     should_stop: Callable[[], bool],
 ) -> Iterator[SliceResult]:
     reached: set[tuple[int, int]] = set()
     anchors = {object_id: anchors_of(state, obj) for object_id, obj in along.items()}
     engine = state.engine(axis)
-    for result in propagate(engine, anchors, slices=slices, direction=direction, should_stop=should_stop):
+    if fit is None:
+        run = propagate(engine, anchors, slices=slices, direction=direction, should_stop=should_stop)
+    else:
+        run = propagate_fitted(
+            engine, anchors, state.fits, fit, slices=slices, direction=direction, should_stop=should_stop
+        )
+    for result in run:
         obj = along[result.object_id]
-        reached.add((result.object_id, result.index))
+        if result.final:
+            reached.add((result.object_id, result.index))
         if state.store.objects.get(result.object_id) is obj and obj.axis == axis and not obj.is_fixed(result.index):
             state.store.put(step, obj, "results", result.index, result)
             yield result
@@ -154,7 +187,6 @@ def _clear_unreached(
             stale = on_the_way and (slices is None or index in slices) and not obj.is_fixed(index)
             if stale and (obj.object_id, index) not in reached and obj.results[index].mask.n_voxels:
                 empty = SliceMask.of(np.zeros(state.engine(obj.axis).plane.shape, dtype=bool))
-                scores = SliceScores(float("-inf"), 0.0)
-                result = SliceResult(obj.object_id, obj.axis, index, empty, scores, prompted=False)
+                result = SliceResult(obj.object_id, obj.axis, index, empty, GONE, prompted=False)
                 state.store.put(step, obj, "results", index, result)
                 yield result

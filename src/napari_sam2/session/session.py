@@ -13,6 +13,7 @@ from napari_sam2.core.labels import check_overlap, compose
 from napari_sam2.core.prompts import ObjectPrompts, Prompt, check_prompts
 from napari_sam2.core.window import Window, choose_window
 from napari_sam2.engine.features import DEFAULT_BUDGET
+from napari_sam2.engine.fit import FIT, FitPlan, count_fitted_slices
 from napari_sam2.engine.propagate import count_slices
 from napari_sam2.models.base import described_model
 from napari_sam2.session.actions import (
@@ -69,6 +70,8 @@ class Session:
         Where the model's features are kept on disk, so that a later process encodes nothing; nowhere by default.
     feature_budget : int
         Bytes of features kept in memory, for each plane that is used.
+    fit : FitPlan, optional
+        How a model that can be fitted is fitted to each object before it is propagated; None leaves it out.
 
     Examples
     --------
@@ -89,7 +92,9 @@ class Session:
         overlap: str = "first",
         feature_folder: Path | None = None,
         feature_budget: int = DEFAULT_BUDGET,
+        fit: FitPlan | None = FIT,
     ) -> None:
+        self.fit = fit
         self.state = SessionState(
             volume,
             model,
@@ -285,7 +290,8 @@ class Session:
     ) -> Iterator[SliceResult]:
         """Carry objects from their prompted and accepted slices through the volume.
 
-        Prompts may be set between two results; slices prompted or accepted meanwhile are left alone.
+        Prompts may be set between two results; slices prompted or accepted meanwhile are left alone. A model that can
+        be fitted to an object makes two passes: results of the first, which come at once, are not ``final``.
 
         Parameters
         ----------
@@ -310,7 +316,7 @@ class Session:
         """
         # Which objects they are is known when the first slice is asked for.
         ids = tuple(obj.object_id for obj in checked_objects(self.state, object_ids))
-        yield from self.state.run(Propagate(ids, direction, slices), should_stop)
+        yield from self.state.run(Propagate(ids, direction, slices, self.fit), should_stop)
 
     def spread(
         self,
@@ -341,16 +347,22 @@ class Session:
         SliceResult
             As slices are reached; already stored in the session.
         """
-        return self.state.run(Spread(object_id, index, slices), should_stop)
+        obj = self.state.find(object_id)
+        fitted = self.fit is not None and self.state.fits.model_for(obj.axis, object_id, obj.anchors) is not None
+        return self.state.run(Spread(object_id, index, slices, fitted), should_stop)
 
     def count_slices(
         self, object_ids: Iterable[int] | None = None, slices: range | None = None, direction: str = "both"
     ) -> int:
-        """How many slices `propagate` visits at most; for progress."""
-        return sum(
-            count_slices({o.object_id: anchors_of(self.state, o)}, self.volume.shape[o.axis], slices, direction)
-            for o in self.state.chosen(object_ids)
-        )
+        """How many results `propagate` gives at most; for progress."""
+        total = 0
+        for obj in self.state.chosen(object_ids):
+            engine, anchors = self.engine(obj.axis), {obj.object_id: anchors_of(self.state, obj)}
+            if self.fit is None:
+                total += count_slices(anchors, engine.plane.n_slices, slices, direction)
+            else:
+                total += count_fitted_slices(engine, anchors, self.state.fits, self.fit, slices, direction)
+        return total
 
     def label_map(self) -> NDArray[np.integer]:
         """All objects as one (I, J, K) array in stored order; 0 is background."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from napari_sam2.core.actions import ActionState
 from napari_sam2.core.labels import check_overlap
 from napari_sam2.engine.engine import Engine
+from napari_sam2.engine.fit import ObjectFits
 from napari_sam2.errors import UserInputError
 from napari_sam2.session.objects import ObjectRecord, VolumeObjects
 
@@ -53,6 +54,8 @@ class SessionState(ActionState[ObjectRecord]):
         self.overlap = check_overlap(overlap)
         self.terms: Mapping[int, Term] = {}
         self._feature_folder, self._feature_budget = feature_folder, feature_budget
+        self.fits = ObjectFits()
+        """Models that were fitted to one object each; none of it is written into a journal."""
         self._engines: dict[int, Engine] = {}
 
     def emptied(self) -> SessionState:
@@ -75,11 +78,13 @@ class SessionState(ActionState[ObjectRecord]):
         """Let the model see intensities through another window."""
         self.window = window
         self._engines.clear()
+        self.fits.clear()
 
     def use_model(self, model: SegmentationModel) -> None:
         """Let another model answer; masks stay, and it starts from them."""
         self.model = model
         self._engines.clear()
+        self.fits.clear()
         self.store.forget_answers()
 
     def find(self, object_id: int) -> ObjectRecord:

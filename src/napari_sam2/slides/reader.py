@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_sam2.errors import EnvironmentLacksError, ImageFileError
+from napari_sam2.errors import EnvironmentLacksError, ImageFileError, NapariSam2Error
 from napari_sam2.io.payload import existing_file
 from napari_sam2.io.photometric import samples_of
 from napari_sam2.slides.image.kind import classify
@@ -139,9 +139,12 @@ def _open_tiff(file: Path, wish: _Wish) -> Slide:
         ) from error
     try:
         return _open_series(file, tiff, choose_picture(pictures, wish.image, file.name), first_page, wish)
-    except BaseException:
+    except NapariSam2Error:
         tiff.close()
         raise
+    except Exception as error:  # tags of a damaged file may be of any type
+        tiff.close()
+        raise ImageFileError(f"{file.name} is damaged: its tags cannot be understood; export it again.") from error
 
 
 def _open_series(file: Path, tiff: Any, choice: PictureChoice, first_page: Any, wish: _Wish) -> Slide:

@@ -28,6 +28,7 @@ from napari_sam2.slides.actions import (
     TakeObjects,
     UseOverlap,
 )
+from napari_sam2.slides.formats.sidecar import write_slide_sidecar
 from napari_sam2.slides.formats.write import write_objects
 from napari_sam2.slides.objects import ObjectClass, SlideObject, check_overlap_rule, new_id
 from napari_sam2.slides.snapshot import SlideSnapshot
@@ -78,7 +79,7 @@ class SlideSession:
     @property
     def objects(self) -> tuple[SlideObject, ...]:
         """All objects, in the order of their creation."""
-        return tuple(self.state.store)
+        return tuple([record.outline for record in self.state.store.objects.values()])
 
     @property
     def prompts(self) -> Mapping[str, tuple[SlidePrompt, ...]]:
@@ -279,8 +280,14 @@ class SlideSession:
         self.state.do(EndAutomatic())
 
     def export(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
-        """Write the objects; the name decides the format, see `napari_sam2.slides.formats.write.FORMATS`."""
-        return write_objects(self.objects, path, self.slide, overwrite=overwrite)
+        """Write the objects and, beside them, how they were made; how many there are.
+
+        The name decides the format, see `napari_sam2.slides.formats.write.FORMATS`.
+        """
+        count = write_objects(self.objects, path, self.slide, overwrite=overwrite)
+        model, choices = self.state.model, {"overlap": self.overlap}
+        write_slide_sidecar(path, self.slide, model, self.prompts, settings=choices, overwrite=overwrite)
+        return count
 
     def _list_classes(self, classes: Iterable[ObjectClass | None]) -> None:
         longer = self.state.list_classes(classes)

@@ -344,3 +344,56 @@ def test_removing_the_outlines_closes_the_work_and_nothing_breaks(desk):
     desk.controller.use_image(desk.layer)
     desk.bench.settle()
     assert desk.work is not None
+
+
+def test_undo_says_what_it_took_back_as_on_scans(desk):
+    desk.box(0)
+    desk.act("undo")
+    assert desk.controller.workspace.status == "Taken back: prompt."
+    desk.act("redo")
+    assert desk.controller.workspace.status == "Done again: prompt."
+    desk.act("redo")
+    assert desk.controller.workspace.status == "There is nothing to do again."
+
+
+def test_a_class_stays_with_the_next_objects_until_another_is_chosen(desk):
+    desk.box(0)
+    desk.work.choices.set_class("Tumor")
+    desk.bench.settle()
+    desk.act("next_object")
+    desk.box(1)
+    assert [o.class_name for o in desk.work.snapshot.objects] == ["Tumor", "Tumor"]
+    desk.work.choices.set_class("")
+    desk.bench.settle()
+    desk.act("next_object")
+    desk.box(2)
+    assert [o.class_name for o in desk.work.snapshot.objects] == ["Tumor", "", ""]
+
+
+def test_class_and_removal_go_to_all_selected_rows(desk):
+    made = [SlideObject(shapely.box(c, 100, c + 90, 190)) for c in (100, 400, 700)]
+    desk.work.ask(lambda session: session.add_objects(made))
+    desk.bench.settle()
+    desk.work.select(made[0].object_id)
+    desk.work.selected = (made[0].object_id, made[2].object_id)
+    desk.work.choices.set_class("Tumor")
+    desk.bench.settle()
+    assert [o.class_name for o in desk.work.snapshot.objects] == ["Tumor", "", "Tumor"]
+    desk.act("remove_object")
+    assert [o.object_id for o in desk.work.snapshot.objects] == [made[1].object_id]
+
+
+def test_looking_up_an_object_keeps_the_zoom_unless_it_would_be_a_dot_or_not_fit(desk):
+    made = [SlideObject(shapely.box(c, 100, c + side, 100 + side)) for c, side in ((100, 90), (400, 2), (500, 1400))]
+    desk.work.ask(lambda session: session.add_objects(made))
+    desk.bench.settle()
+    camera = desk.viewer.scene.camera
+    before = camera.zoom = 1.0 / desk.layer.scale[0]
+    desk.work.go_to_object(made[0].object_id)
+    assert camera.zoom == before
+    assert np.allclose(camera.center[-2:], world_of(desk.layer, 144.5, 144.5), atol=1)
+    desk.work.go_to_object(made[1].object_id)
+    assert camera.zoom > before
+    camera.zoom = before
+    desk.work.go_to_object(made[2].object_id)
+    assert camera.zoom < before

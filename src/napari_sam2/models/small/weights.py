@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "SmallWeights", "read_weights", "write_weights"]
 
+LARGEST_WIDTH = 1024
+SMALLEST_VIEW, LARGEST_VIEW = 32, 2048
+"""Channels, and pixels of a view's side (a multiple of the least), that a file may ask for: memory grows with both."""
+
 #: Written into every file and asked for when one is read.
 FORMAT = "napari-sam2-small-1"
 
@@ -83,25 +87,41 @@ def read_weights(path: Path, sha256: str = "") -> SmallWeights:
         If the file is missing, damaged, another file than expected, or not of this kind.
     """
     if not path.is_file():
-        message = f"the weight file {path} is not there; reinstall the package or give another path"
+        message = f"the weight file {path.name} is not there; reinstall the package or give another path"
         raise ModelError(message)
     found = sha256_of(path)
     if sha256 and found != sha256:
-        message = f"{path} is not the expected file: its SHA-256 is {found}, expected {sha256}"
+        message = f"{path.name} is not the expected file: its SHA-256 is {found}, expected {sha256}"
         raise ModelError(message)
     try:
         with safe_open(path, framework="pt") as stored:
             metadata = stored.metadata() or {}
             tensors = {key: stored.get_tensor(key).float() for key in stored.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        message = f"{path} is damaged or not a safetensors file: {error}"
+        message = f"{path.name} is damaged or not a safetensors file: {error}"
         raise ModelError(message) from error
     if metadata.get("format") != FORMAT:
-        message = f"{path} holds {metadata.get('format', 'no format')!r}, expected {FORMAT!r}"
+        message = f"{path.name} holds {metadata.get('format', 'no format')!r}, expected {FORMAT!r}"
         raise ModelError(message)
-    net = SmallNet(NetConfig.from_dict(json.loads(metadata["config"])))
+    config, input_size = _settings(metadata, path.name)
+    net = SmallNet(config)
     _load_strictly(net, tensors, path)
-    return SmallWeights(net.eval(), int(metadata["input_size"]), metadata["name"], found)
+    return SmallWeights(net.eval(), input_size, metadata.get("name", path.stem), found)
+
+
+def _settings(metadata: Mapping[str, str], name: str) -> tuple[NetConfig, int]:
+    """The network's sizes and the side of its view, within what memory allows."""
+    try:
+        config = NetConfig.from_dict(json.loads(metadata["config"]))
+        input_size = int(metadata["input_size"])
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        message = f"{name} is damaged: its settings cannot be read; fetch or copy it again"
+        raise ModelError(message) from error
+    plausible = 0 < config.heads <= LARGEST_WIDTH and all(0 < width <= LARGEST_WIDTH for width in config.widths)
+    if not plausible or not SMALLEST_VIEW <= input_size <= LARGEST_VIEW or input_size % SMALLEST_VIEW:
+        message = f"{name} is damaged: its settings are outside of what the network can have; fetch or copy it again"
+        raise ModelError(message)
+    return config, input_size
 
 
 def _load_strictly(net: SmallNet, tensors: dict[str, Tensor], path: Path) -> None:
@@ -114,6 +134,6 @@ def _load_strictly(net: SmallNet, tensors: dict[str, Tensor], path: Path) -> Non
         if key in tensors and tensors[key].shape != value.shape
     ]
     if faults:
-        message = f"{path} does not fit the network: {'; '.join(faults[:5])}"
+        message = f"{path.name} does not fit the network: {'; '.join(faults[:5])}"
         raise ModelError(message)
     net.load_state_dict(tensors, strict=True)

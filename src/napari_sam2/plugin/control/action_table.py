@@ -104,7 +104,10 @@ def _anywhere(name: str, title: str, key: str, help_: str, menu: str, run: Calla
 
 def _toggle_preview(workspace: Workspace) -> None:
     workspace.preview.toggle()
-    workspace.say(f"Hover preview is {'on' if workspace.preview.on else 'off'}.")
+    if workspace.preview.on:
+        workspace.say("Hover preview is on: rest the mouse on the image. The first one of a slice takes seconds.")
+    else:
+        workspace.say("Hover preview is off.")
 
 
 GESTURES: Final = (

@@ -56,6 +56,7 @@ class ScanPrompting:
             Slice axis of an object that begins with a click.
         """
         self._waiting.append(change)
+        self._work.told.emit(f"Looking for {self._work.name_of(change.object_id)} ...")
         self.show()
 
         def answer(session: Session) -> list[SliceResult]:

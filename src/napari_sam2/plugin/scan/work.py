@@ -380,7 +380,7 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
         self.told.emit(f"Object {self.current} lies on {plane} slices; show one to set its range.")
         return axis, None
 
-    def _on_history(self, past: str, verb: str, step: str | bool) -> None:
+    def _on_history(self, past: str, verb: str, step: str) -> None:
         self.prompts.let_go()
         self.prompting.show()
         super()._on_history(past, verb, step)

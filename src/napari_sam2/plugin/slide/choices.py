@@ -9,6 +9,7 @@ from napari_sam2.slides.image.resolution import parse_mpp
 
 if TYPE_CHECKING:
     from napari_sam2.plugin.slide.work import SlideWork
+    from napari_sam2.slides.session import SlideSession
 
 __all__ = ["SlideChoices"]
 
@@ -24,12 +25,24 @@ class SlideChoices:
 
     def __init__(self, work: SlideWork) -> None:
         self._work = work
+        self.for_new = ""
+        """The class that new objects get: the one that was chosen last."""
 
     def set_class(self, name: str) -> None:
-        """Say what the current object is; an unknown name becomes a class, an empty one takes the class away."""
-        if self._work.current_object is not None:
-            object_id = self._work.current
-            self._work.ask(lambda session: session.set_class(object_id, name))
+        """Say what the current object is, or all that are selected with it, and what new objects will be.
+
+        An unknown name becomes a class, an empty one takes the class away.
+        """
+        work = self._work
+        self.for_new = name
+        object_ids = work.targets
+
+        def change(session: SlideSession) -> None:
+            for object_id in object_ids:
+                session.set_class(object_id, name)
+
+        if object_ids:
+            work.ask(change)
 
     def colour_class(self, name: str, colour: tuple[int, int, int]) -> None:
         """Give a class, and all of its objects, a colour."""

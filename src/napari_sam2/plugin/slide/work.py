@@ -62,6 +62,8 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
     ----------
     current : str
         The object that gets what is pointed at; a UUID.
+    selected : tuple of str
+        Rows of the table that are selected.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         self.name = session.slide.name
         self.notes = [note for note in (*session.slide.notes, autosave.note) if note]
         self.current = new_id()
+        self.selected: tuple[str, ...] = ()
         self._waiting: list[tuple[str, SlidePrompt]] = []
         viewer = workspace.viewer
         active = viewer.layers.selection.active
@@ -105,6 +108,12 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
     def current_object(self) -> SlideObject | None:
         """The current object; None before its first prompt is answered."""
         return self.snapshot.find(self.current)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The objects that class and removal mean: the selected rows if the current one is among them, else it."""
+        ids = self.selected if self.current in self.selected else (self.current,)
+        return tuple(i for i in ids if self.snapshot.find(i) is not None)
 
     @property
     def is_begun(self) -> bool:
@@ -169,12 +178,16 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         field = None if view is None else view.field
         entry = object_id, prompt
         self._waiting.append(entry)
+        self.told.emit("Looking for the object ...")
         self.draw()
-        self.ask(
-            lambda session: session.add_prompt(prompt, object_id, field=field),
-            self._on_answered,
-            arrived=lambda: self._waiting.remove(entry),
-        )
+        class_name = self.choices.for_new
+
+        def answer(session: SlideSession) -> SlideObject:
+            is_new = session.find(object_id) is None
+            obj = session.add_prompt(prompt, object_id, field=field)
+            return session.set_class(object_id, class_name) if is_new and class_name else obj
+
+        self.ask(answer, self._on_answered, arrived=lambda: self._waiting.remove(entry))
 
     # -- objects --------------------------------------------------------------------------------
 
@@ -206,13 +219,19 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
             self.ask(lambda session: session.remove(object_id))
 
     def remove_object(self) -> None:
-        """Remove the current object."""
-        obj = self.current_object
-        if obj is None:
+        """Remove the current object, or all that are selected with it."""
+        object_ids = self.targets
+        if not object_ids:
             self.told.emit("There is no outline to remove yet.")
             return
-        self.remove(obj.object_id)
-        self.told.emit(f"{obj.name or 'Object'} is removed. Ctrl+Z brings it back.")
+
+        def change(session: SlideSession) -> None:
+            for object_id in object_ids:
+                session.remove(object_id)
+
+        obj = self.current_object
+        what = f"{len(object_ids)} objects are" if len(object_ids) > 1 or obj is None else f"{obj.name or 'Object'} is"
+        self.ask(change, lambda _: self.told.emit(f"{what} removed. Ctrl+Z brings back one at a time."))
 
     def refine_object(self) -> None:
         """Look at the current object's outline at twice the resolution."""
@@ -271,7 +290,7 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         score = "" if obj.score is None else f", score {obj.score:.2f}"
         self.told.emit(f"{obj.name or 'Object'}{score}. Correct it with a click, or N for the next one.")
 
-    def _on_history(self, past: str, verb: str, step: str | bool) -> None:
+    def _on_history(self, past: str, verb: str, step: str) -> None:
         if self.current_object is None and self.snapshot.objects:
             self.select(self.snapshot.objects[-1].object_id)
         super()._on_history(past, verb, step)

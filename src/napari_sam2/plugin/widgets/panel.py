@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
     from napari_sam2.plugin.control.controller import Controller
     from napari_sam2.plugin.control.work import Work
+    from napari_sam2.record.journal import JournalNote
 
 __all__ = ["SegmentPanel"]
+
+STATUS_LINES = 4
 
 TABLE_DELAY_MS = 120
 """How long the table waits for further changes before it shows them."""
@@ -55,7 +58,8 @@ class SegmentPanel(QScrollArea):
         self.model = QComboBox()
         self.model.setToolTip("The model that answers. Only models on this machine are listed.")
         self.status = WrappedLabel()
-        self.status.setMinimumHeight(34)
+        # Room for the longest common sentences, so that buttons below stay where they are.
+        self.status.setMinimumHeight(STATUS_LINES * self.status.fontMetrics().lineSpacing() + 2)
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.resume = ResumeBox(self.controller.do)
         self.scans = ScanParts(self.controller, self)
@@ -64,6 +68,9 @@ class SegmentPanel(QScrollArea):
         for box in (self.images, self.model, self.scans.window_choice):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(8)
+            # Arrow keys go on moving through slices after a choice.
+            box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._build()
         self._wire()
         self.shortcuts = bind_shortcuts(self, self.controller.do)
@@ -135,7 +142,6 @@ class SegmentPanel(QScrollArea):
             layout.addWidget(widget)
         hint = QLabel("\n".join(f"{gesture}: {meaning}" for gesture, meaning in GESTURES))
         hint.setWordWrap(True)
-        hint.setEnabled(False)
         layout.addWidget(hint)
         layout.addStretch()
 
@@ -146,6 +152,7 @@ class SegmentPanel(QScrollArea):
         self._show_model()
         self.model.activated.connect(self._on_model_chosen)
         self.resume.declined.connect(self._on_declined)
+        self.resume.chosen.connect(self._on_session_chosen)
         self._objects_timer = QTimer(self)
         self._objects_timer.setSingleShot(True)
         self._objects_timer.setInterval(TABLE_DELAY_MS)
@@ -174,6 +181,10 @@ class SegmentPanel(QScrollArea):
     def _on_declined(self) -> None:
         if self.controller.work is not None:
             self.controller.work.start_afresh()
+
+    def _on_session_chosen(self, note: JournalNote) -> None:
+        if self.controller.work is not None:
+            self.controller.work.choose_earlier(note)
 
     def _show_soon(self, _event: Any = None) -> None:
         """A run changes objects many times a second; the table follows a few times a second."""
@@ -211,7 +222,10 @@ class SegmentPanel(QScrollArea):
 
     def _show_objects(self) -> None:
         work = self.controller.work
-        self.resume.offer(None if work is None else work.earlier)
+        if work is None:
+            self.resume.offer(None)
+        else:
+            self.resume.offer(work.earlier, work.sessions)
         self._show_model()
         if self.controller.kind == "slide":
             self.slides.show_current()

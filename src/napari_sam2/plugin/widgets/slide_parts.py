@@ -154,6 +154,7 @@ class SlideParts(QObject):
         below.addWidget(self.load)
 
     def _wire(self) -> None:
+        self.table.selection_changed.connect(self._on_selection)
         self.table.chosen.connect(self._with_work(lambda work, i: work.go_to_object(i)))
         self.table.renamed.connect(self._with_work(lambda work, i, name: work.change(i, name=name)))
         self.table.finished_changed.connect(self._with_work(lambda work, i, on: work.finish(i, on)))
@@ -180,6 +181,10 @@ class SlideParts(QObject):
                 call(self.work, *values)
 
         return slot
+
+    def _on_selection(self, object_ids: tuple[str, ...]) -> None:
+        if self.work is not None:
+            self.work.selected = object_ids
 
     def _on_view(self, _event: Any = None) -> None:
         self._view_timer.start()

@@ -88,6 +88,8 @@ class SlideTable(QTableView):
     chosen = Signal(str)
     renamed = Signal(str, str)
     finished_changed = Signal(str, bool)
+    selection_changed = Signal(object)
+    """Ids of the selected rows, from the top."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -101,9 +103,11 @@ class SlideTable(QTableView):
         self.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
         self.verticalHeader().hide()
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
         self.setShowGrid(False)
+        # Keys go on working for the image after a click on a row.
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setWordWrap(False)
         self.setIconSize(QSize(10, 10))
         header = self.horizontalHeader()
@@ -116,11 +120,20 @@ class SlideTable(QTableView):
         self._model.renamed.connect(self.renamed)
         self._model.finished_changed.connect(self.finished_changed)
         self.clicked.connect(self._on_clicked)
+        self.selectionModel().selectionChanged.connect(lambda *_: self.selection_changed.emit(tuple(self.selected)))
 
     @property
     def rows(self) -> list[SlideRow]:
         """What is shown, in the order of creation."""
         return self._model.rows
+
+    @property
+    def selected(self) -> list[str]:
+        """Ids of the selected objects, from the top."""
+        rows = sorted(index.row() for index in self.selectionModel().selectedRows())
+        return [
+            self._model.rows[self._sorted.mapToSource(self._sorted.index(row, NAME)).row()].object_id for row in rows
+        ]
 
     def show_rows(self, rows: list[SlideRow], current: str, unit: str) -> None:
         """Show these objects with one of them selected; does nothing while a name is being typed."""
@@ -140,7 +153,7 @@ class SlideTable(QTableView):
         number = next((n for n, row in enumerate(rows) if row.object_id == current), None)
         if number is not None:
             index = self._sorted.mapFromSource(model.index(number, NAME))
-            if index.row() != self.currentIndex().row() or not self.selectionModel().hasSelection():
+            if current not in self.selected:
                 self.setCurrentIndex(index)
                 self.scrollTo(index)
 
