@@ -7,10 +7,10 @@ from scipy.stats import median_abs_deviation
 from napari_sam2.cohort.outliers import find_outliers, modified_z
 
 
-def status(volume, *, name="liver", object_id=1, spacing=1.0, window=(-160, 240), **more):
+def status(volume, *, name="liver", object_id=1, spacing=1.0, window=(-160, 240), rule="CT-soft", **more):
     obj = {"id": object_id, "name": name, "voxels": int(volume * 1000), "volume_ml": volume, "components": 1,
            "touches_border": False, **more}  # fmt: skip
-    return {"objects": [obj], "image": {"spacing_mm": [1.0, 1.0, spacing], "window": list(window)}}
+    return {"objects": [obj], "image": {"spacing_mm": [1.0, 1.0, spacing], "window": list(window), "window_name": rule}}
 
 
 def cohort(n=12, **changes):
@@ -55,6 +55,7 @@ def test_few_cases_have_no_usual_value():
         ({"volume": 0.0}, "empty"),
         ({"volume": 1500.0, "spacing": 5.0}, "spacing"),
         ({"volume": 1500.0, "window": (-160, 400)}, "window"),
+        ({"volume": 1500.0, "window": (-120, 370), "rule": "percentile"}, "window"),
     ],
 )
 def test_each_kind_of_oddity_is_told(change, kind):

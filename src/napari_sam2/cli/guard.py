@@ -29,8 +29,15 @@ def _exported(values: Mapping[str, Any]) -> list[Path]:
 
 def _objects(values: Mapping[str, Any]) -> list[Path]:
     from napari_sam2.jobs.slide import journal_of
+    from napari_sam2.slides.formats.sidecar import slide_sidecar_path
 
-    return [values["output"], *([journal_of(values["output"])] if values["auto"] is not None else [])]
+    output = values["output"]
+    return [output, slide_sidecar_path(output), *([journal_of(output)] if values.get("auto") is not None else [])]
+
+
+def _replayed(values: Mapping[str, Any]) -> list[Path]:
+    """Of a scan or of a slide: what the session is of is known when it is read."""
+    return [*_label_map(values), *_objects(values)]
 
 
 def _derivative(values: Mapping[str, Any]) -> list[Path]:
@@ -43,7 +50,7 @@ def _derivative(values: Mapping[str, Any]) -> list[Path]:
 OUTPUTS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[Path]]]] = {
     "demo output": lambda values: [values["output"]],
     "segment output": _label_map,
-    "replay output": _label_map,
+    "replay output": _replayed,
     "measure csv": lambda values: [values["csv"]],
     "evaluate as_json": lambda values: [values["as_json"]],
     "export output": _exported,

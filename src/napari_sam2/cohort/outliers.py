@@ -8,7 +8,7 @@ unusual. Volumes and ratios are compared as logarithms, since a factor is what c
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Final
@@ -137,6 +137,14 @@ def _flag_images(found: dict[str, dict[str, Any]], flags: dict[str, list[Flag]])
         for case, _ in _unusual(spacings):
             sentence = f"voxels of {found[case]['spacing_mm'][axis]:.3g} mm along {letter}"
             flags[case].append(Flag("spacing", sentence))
+    kinds = Counter(str(image["window_name"]) for image in found.values())
+    common = kinds.most_common(1)[0][0]
+    if len(found) >= ENOUGH and len(kinds) > 1:
+        # Chosen by two rules within one group, whatever part of it: the model has not seen them alike.
+        for case, image in found.items():
+            if image["window_name"] != common:
+                flags[case].append(Flag("window", f"window {image['window_name']}, most have {common}"))
+        found = {case: image for case, image in found.items() if image["window_name"] == common}
     ends = [{case: float(image["window"][place]) for case, image in found.items()} for place in (0, 1)]
     for case in dict.fromkeys(case for values in ends for case, _ in _unusual(values)):
         (low, high), usual = found[case]["window"], [median(values.values()) for values in ends]

@@ -79,7 +79,7 @@ class SlideSession:
     @property
     def objects(self) -> tuple[SlideObject, ...]:
         """All objects, in the order of their creation."""
-        return tuple(self.state.store)
+        return tuple([record.outline for record in self.state.store.objects.values()])
 
     @property
     def prompts(self) -> Mapping[str, tuple[SlidePrompt, ...]]:
