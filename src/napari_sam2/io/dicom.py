@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["DicomSource", "read_dicom"]
+__all__ = ["DicomSource", "read_dicom", "read_frames"]
 
 _GREY: Final = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR: Final = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
@@ -96,6 +96,38 @@ def read_dicom(
         files=tuple(files),
     )
     return Volume(voxels, found.affine, found.oriented, source)
+
+
+def read_frames(
+    path: Path,
+) -> tuple[NDArray[Any], tuple[float, float] | None, float | None, tuple[str, ...]] | None:
+    """The frames of a clip: one file whose images have an order in time but no place in the patient.
+
+    Returns
+    -------
+    frames : (T, rows, columns) or (T, rows, columns, 3) array
+    spacing : tuple of float or None
+        Between rows and between columns, mm.
+    milliseconds : float or None
+        From frame to frame.
+    notes : tuple of str
+    None
+        Instead of these, when the file is no clip.
+    """
+    (path, tags), *more = find_series(path)[0].datasets
+    with quiet():
+        planes = _planes(path, tags)
+        if more or len(planes) < 2 or all(p.position is not None and p.orientation is not None for p in planes):
+            return None
+        photometric, is_burned_in = _pixel_facts([(path, tags)])
+        frame_time = tags.get("FrameTime")
+    notes = _notes(photometric, is_burned_in, path.name)
+    stack = Stack(tuple(planes), np.eye(4), False, ())
+    voxels = _voxels(stack, path.name, is_colour=photometric <= set(_COLOUR))
+    frames = np.moveaxis(voxels, (2, 1, 0), (0, 1, 2))
+    spacing = planes[0].spacing
+    milliseconds = None if frame_time in (None, "") else float(frame_time)
+    return frames, None if spacing is None else (spacing[0], spacing[1]), milliseconds, tuple(notes)
 
 
 def _planes(path: Path, tags: Any) -> list[Slice]:

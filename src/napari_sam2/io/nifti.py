@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["read_nifti"]
+__all__ = ["FilmLayout", "film_layout", "read_nifti"]
 
 _HEADER_SIZES: Final = {1: 348, 2: 540}
 _MAGIC_AT: Final = {1: slice(344, 348), 2: slice(4, 8)}
@@ -110,6 +110,65 @@ def read_nifti(path: str | os.PathLike[str], *, volume_index: int | None = None)
         files=hashed,
     )
     return Volume(voxels, placement.affine, placement.oriented, source)
+
+
+@dataclass(frozen=True, slots=True)
+class FilmLayout:
+    """Where the frames of a NIfTI of x, y, 1, t lie.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (columns, rows, frames) as stored.
+    dtype : dtype
+        Of a stored voxel.
+    offset : int
+        Byte at which they begin.
+    spacing : tuple of float, optional
+        Between rows, then between columns, mm.
+    seconds : float, optional
+        From frame to frame.
+    slope, inter : float
+        Stored value to real value.
+    """
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    offset: int
+    spacing: tuple[float, float] | None
+    seconds: float | None
+    slope: float
+    inter: float
+
+    def voxels_of(self, stored: NDArray[Any], name: str) -> NDArray[Any]:
+        """Real values (columns, rows, frames), or colours (..., 3), of stored ones."""
+        return _as_colour(stored, name) if self.dtype.fields else _scaled(stored, self.slope, self.inter)
+
+
+def film_layout(path: Path) -> FilmLayout | None:
+    """The frames of a file of one slice over time; None when it is no such file.
+
+    Raises
+    ------
+    ImageFileError
+        As `read_nifti`.
+    """
+    header_path, data_path = _pair(path)
+    if header_path != data_path:
+        return None
+    header = _parse_header(header_path)
+    dims = [int(n) for n in header["dim"][: max(1, min(int(header["dim"][0]), 7)) + 1]]
+    if len(dims) < 5 or dims[3] != 1 or dims[4] < 2 or any(n != 1 for n in dims[5:]):
+        return None
+    layout = _layout(header, header_path.name, None, 0)
+    unit = int(header["xyzt_units"])
+    millimetres = {1: 1000.0, 2: 1.0, 3: 0.001}.get(unit & 7)
+    seconds = {8: 1.0, 16: 1e-3, 24: 1e-6}.get(unit & 56)
+    col, row, step = (float(header["pixdim"][n]) for n in (1, 2, 4))
+    spacing = (row * millimetres, col * millimetres) if millimetres and min(row, col) > 0 else None
+    pause = step * seconds if seconds and step > 0 else None
+    i, j, _ = layout.shape
+    return FilmLayout((i, j, dims[4]), layout.dtype, layout.offset, spacing, pause, layout.slope, layout.inter)
 
 
 def _pair(path: Path) -> tuple[Path, Path]:

@@ -6,6 +6,8 @@ that two features share is replaced in the second, and an outline that crosses i
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import gzip
 import json
 import zlib
@@ -23,7 +25,7 @@ from napari_sam2.slides.polygons import areas_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from napari_sam2.slides.objects import SlideObject
@@ -102,14 +104,15 @@ def read_objects(path: str | os.PathLike[str]) -> ReadObjects:
         If it is not GeoJSON, or nothing in it can be used; the message names the feature.
     """
     file = existing_file(path)
-    features = _features(file)
-    objects: list[SlideObject] = []
-    skipped: list[str] = []
-    for number, feature in enumerate(features, start=1):
-        try:
-            objects.append(object_of(feature))
-        except ValueError as error:
-            skipped.append(f"feature {number} cannot be used: {error}")
+    with _without_collection():
+        features = _features(file)
+        objects: list[SlideObject] = []
+        skipped: list[str] = []
+        for number, feature in enumerate(features, start=1):
+            try:
+                objects.append(object_of(feature))
+            except ValueError as error:
+                skipped.append(f"feature {number} cannot be used: {error}")
     if skipped and not objects:
         raise ImageFileError(f"{file.name}: {skipped[0]}.")
     notes = []
@@ -124,6 +127,18 @@ def read_objects(path: str | os.PathLike[str]) -> ReadObjects:
     if n_renamed:
         notes.append(f"{file.name}: {n_renamed} objects had the id of another one and were given a new id.")
     return ReadObjects(objects, tuple(notes))
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Hold Python's garbage collector, which would go through millions of new lists again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _features(file: Path) -> list[Any]:

@@ -1,0 +1,163 @@
+"""Films in: pictures over time from DICOM clips, NIfTI of one slice over time, TIFF stacks and GIF.
+
+A stack is a film when its file says so (an axis of time, a clip without places, a GIF) and never by a guess: a
+stack along z is a volume.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from napari_sam2.errors import ImageFileError, NapariSam2Error
+from napari_sam2.io.payload import check_memory, check_total_memory, existing_file, peek, read_range
+from napari_sam2.io.photometric import samples_of, to_8_bits
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["Film", "read_film"]
+
+_TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_GIF: Final = (b"GIF87a", b"GIF89a")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Film:
+    """Frames in the order of time.
+
+    Attributes
+    ----------
+    frames : (T, rows, columns) or (T, rows, columns, 3) array
+        Grey values as stored, or RGB in uint8 scaled as one for the whole film.
+    spacing_mm : tuple of float, optional
+        Between rows, then between columns, where the file states it.
+    seconds : float, optional
+        From one frame to the next, where the file states it.
+    notes : tuple of str
+        Sentences about odd things, for the person to see.
+    """
+
+    frames: NDArray[Any]
+    spacing_mm: tuple[float, float] | None = None
+    seconds: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_film(path: str | os.PathLike[str]) -> Film | None:
+    """Read a film; None when the file is none.
+
+    Parameters
+    ----------
+    path : path-like
+        Multi-frame DICOM whose frames have no places in the patient (ultrasound, angiography, secondary capture);
+        NIfTI of x, y, 1, t; TIFF with an axis of time, or of pages of one size without a meaning of their own; GIF.
+
+    Raises
+    ------
+    ImageFileError
+        If it is a film and damaged.
+    EnvironmentLacksError
+        If a decoder is missing.
+    """
+    file = existing_file(path)
+    first = peek(file, 540)
+    if first.startswith(_GIF):
+        return _of_gif(file)
+    if first[344:347] in (b"n+1", b"ni1") or first[4:7] in (b"n+2", b"ni2"):
+        return _of_nifti(file)
+    from napari_sam2.io.dicom_series import begins_dicom
+
+    if first[128:132] == b"DICM" or (begins_dicom(first) and not first.startswith(_TIFF)):
+        return _of_dicom(file)
+    return _of_tiff(file) if first.startswith(_TIFF) else None
+
+
+def _of_dicom(file: Path) -> Film | None:
+    from napari_sam2.io.dicom import read_frames
+
+    clip = read_frames(file)
+    if clip is None:
+        return None
+    frames, spacing, milliseconds, notes = clip
+    return Film(frames, spacing, None if milliseconds is None else milliseconds / 1000, notes)
+
+
+def _of_nifti(file: Path) -> Film | None:
+    from napari_sam2.io.nifti import film_layout
+
+    layout = film_layout(file)
+    if layout is None:
+        return None
+    count = math.prod(layout.shape) * layout.dtype.itemsize
+    check_memory(file, layout.offset + count)
+    stored = np.frombuffer(read_range(file, layout.offset, count), dtype=layout.dtype).reshape(layout.shape, order="F")
+    frames = layout.voxels_of(stored, file.name)
+    return Film(np.moveaxis(frames, (2, 1, 0), (0, 1, 2)), layout.spacing, layout.seconds)
+
+
+def _of_tiff(file: Path) -> Film | None:
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(file) as tiff:
+            series = tiff.series[0]
+            axis = _time_axis(series.axes, series.shape)
+            if axis is None:
+                return None
+            check_total_memory(file.name, math.prod(series.shape) * np.dtype(series.dtype).itemsize)
+            samples = samples_of(series.keyframe, file.name)
+            stack = np.moveaxis(series.asarray(), axis, 0)
+            rest = series.axes[:axis] + series.axes[axis + 1 :]
+            seconds = (tiff.imagej_metadata or {}).get("finterval")
+    except NapariSam2Error:
+        raise
+    except Exception as error:  # tifffile and its codecs raise many kinds on damaged files
+        raise ImageFileError(f"{file.name} is damaged, or compressed in a way that is not supported.") from error
+    notes = []
+    while len(rest) > 2 and rest[0] not in "YXS":
+        notes.append(f"{file.name} has {stack.shape[1]} planes along {rest[0]} in each frame; the first one is read.")
+        stack, rest = stack[:, 0], rest[1:]
+    order = [rest.index("Y") + 1, rest.index("X") + 1, *([rest.index("S") + 1] if "S" in rest else [])]
+    stack = np.transpose(stack, [0, *order])
+    shown = np.stack([samples.apply(f if f.ndim == 3 else f[..., np.newaxis]) for f in stack])
+    frames = shown[..., 0] if shown.shape[-1] == 1 else to_8_bits(shown)
+    return Film(frames, None, float(seconds) if seconds else None, tuple(notes))
+
+
+def _time_axis(axes: str, shape: tuple[int, ...]) -> int | None:
+    """The axis of frames: T, or pages that a plain TIFF gives no meaning to."""
+    if not {"Y", "X"} <= set(axes):
+        return None
+    for letter in "TIQ":
+        if letter in axes and shape[axes.index(letter)] > 1:
+            return axes.index(letter)
+    return None
+
+
+def _of_gif(file: Path) -> Film | None:
+    from PIL import Image, ImageSequence
+
+    if not file.read_bytes().rstrip(b"\0\r\n").endswith(b";"):  # its trailer; Pillow reads what is left without a word
+        raise ImageFileError(f"{file.name} is truncated: it ends before its frames do; copy or export it again.")
+    try:
+        with Image.open(file, formats=("GIF",)) as image:
+            count = getattr(image, "n_frames", 1)
+            if count < 2:
+                return None
+            check_total_memory(file.name, count * image.height * image.width * 3)
+            milliseconds = image.info.get("duration")
+            frames = np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)])
+    except NapariSam2Error:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise ImageFileError(f"{file.name} is damaged or truncated; copy or export it again.") from error
+    if (frames == frames[..., :1]).all():
+        frames = frames[..., 0]
+    return Film(frames, None, milliseconds / 1000 if milliseconds else None)

@@ -1,0 +1,107 @@
+"""Films from every file that says that it is one, and from no other."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+import tifffile
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from napari_sam2.errors import ImageFileError
+from napari_sam2.io.film_read import read_film
+
+FRAMES = np.random.default_rng(0).integers(0, 256, (6, 20, 30)).astype(np.uint8)
+COLOURS = np.random.default_rng(1).integers(0, 256, (6, 20, 30, 3)).astype(np.uint8)
+
+
+def clip(path, frames, sop, **tags):
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID = sop
+    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID = generate_uid()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.Modality = generate_uid(), generate_uid(), "US"
+    ds.Rows, ds.Columns, ds.NumberOfFrames = 20, 30, len(frames)
+    ds.SamplesPerPixel = 3 if frames.ndim == 4 else 1
+    ds.PhotometricInterpretation = "RGB" if frames.ndim == 4 else "MONOCHROME2"
+    if frames.ndim == 4:
+        ds.PlanarConfiguration = 0
+    ds.BitsAllocated = ds.BitsStored = 8
+    ds.HighBit, ds.PixelRepresentation = 7, 0
+    for name, value in tags.items():
+        setattr(ds, name, value)
+    ds.PixelData = frames.tobytes()
+    ds.save_as(path, enforce_file_format=True)
+
+
+@pytest.mark.parametrize("frames", [FRAMES, COLOURS], ids=["grey", "colour"])
+@pytest.mark.parametrize("sop", ["1.2.840.10008.5.1.4.1.1.3.1", "1.2.840.10008.5.1.4.1.1.7.4"])
+def test_a_clip_of_ultrasound_or_secondary_capture_is_a_film(tmp_path, frames, sop):
+    clip(tmp_path / "u.dcm", frames, sop, FrameTime=40.0, PixelSpacing=[0.2, 0.3])
+    film = read_film(tmp_path / "u.dcm")
+    np.testing.assert_array_equal(film.frames, frames)
+    assert film.seconds == pytest.approx(0.04)
+    assert film.spacing_mm == (0.2, 0.3)
+
+
+def test_frames_with_places_are_a_volume_and_no_film(tmp_path):
+    ds = pydicom.dcmread(pydicom.data.get_testdata_file("CT_small.dcm"))
+    ds.save_as(tmp_path / "ct.dcm")
+    assert read_film(tmp_path / "ct.dcm") is None
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_one_slice_over_time_in_nifti_is_a_film(tmp_path, suffix):
+    image = nib.Nifti1Image(FRAMES.transpose(2, 1, 0)[:, :, np.newaxis], np.diag([0.5, 0.25, 1, 1]))
+    image.header.set_xyzt_units("mm", "msec")
+    image.header["pixdim"][4] = 40
+    nib.save(image, tmp_path / f"f{suffix}")
+    film = read_film(tmp_path / f"f{suffix}")
+    np.testing.assert_array_equal(film.frames, FRAMES)
+    assert film.spacing_mm == (0.25, 0.5)
+    assert film.seconds == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 7), (5, 6, 7, 3), (5, 6, 1)])
+def test_other_niftis_are_no_films(tmp_path, shape):
+    nib.save(nib.Nifti1Image(np.zeros(shape, np.uint8), np.eye(4)), tmp_path / "v.nii")
+    assert read_film(tmp_path / "v.nii") is None
+
+
+def test_imagej_stacks_of_time_are_films_and_those_of_depth_are_not(tmp_path):
+    tifffile.imwrite(tmp_path / "t.tif", FRAMES[:, None], imagej=True, metadata={"axes": "TCYX", "finterval": 2.5})
+    film = read_film(tmp_path / "t.tif")
+    np.testing.assert_array_equal(film.frames, FRAMES)
+    assert film.seconds == 2.5
+    tifffile.imwrite(tmp_path / "z.tif", FRAMES, imagej=True, metadata={"axes": "ZYX"})
+    assert read_film(tmp_path / "z.tif") is None
+    tifffile.imwrite(tmp_path / "one.tif", FRAMES[0])
+    assert read_film(tmp_path / "one.tif") is None
+
+
+@pytest.mark.parametrize("frames", [FRAMES, COLOURS], ids=["grey", "colour"])
+def test_pages_of_one_size_are_a_film(tmp_path, frames):
+    tifffile.imwrite(tmp_path / "p.tif", frames, photometric="rgb" if frames.ndim == 4 else "minisblack")
+    np.testing.assert_array_equal(read_film(tmp_path / "p.tif").frames, frames)
+
+
+def test_colours_of_16_bits_are_scaled_as_one_and_not_clipped(tmp_path):
+    tifffile.imwrite(tmp_path / "c.tif", COLOURS.astype(np.uint16) * 257, photometric="rgb")
+    np.testing.assert_array_equal(read_film(tmp_path / "c.tif").frames, COLOURS)
+
+
+def test_a_gif_that_moves_is_a_film_and_a_damaged_one_is_refused(tmp_path):
+    pages = [Image.fromarray(f) for f in FRAMES]
+    pages[0].save(tmp_path / "f.gif", save_all=True, append_images=pages[1:], duration=80)
+    film = read_film(tmp_path / "f.gif")
+    np.testing.assert_array_equal(film.frames, FRAMES)
+    assert film.seconds == pytest.approx(0.08)
+    pages[0].save(tmp_path / "one.gif")
+    assert read_film(tmp_path / "one.gif") is None
+    (tmp_path / "bad.gif").write_bytes((tmp_path / "f.gif").read_bytes()[:1500])
+    with pytest.raises(ImageFileError, match=r"bad\.gif is truncated"):
+        read_film(tmp_path / "bad.gif")
