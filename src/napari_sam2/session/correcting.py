@@ -111,7 +111,7 @@ class _ObjectScene:
         """Rows and columns inside the last box of each boxed slice."""
         found = {}
         for prompt in self._obj.prompts:
-            if isinstance(prompt, Box):
+            if isinstance(prompt, Box) and prompt.fixed_axes == (self._plane.axis,):
                 corners = self._plane.to_plane(np.array(prompt.corners)).astype(int)
                 (row0, col0), (row1, col1) = corners.min(axis=0), corners.max(axis=0)
                 found[prompt.slice_index(self._plane.axis)] = (slice(row0, row1 + 1), slice(col0, col1 + 1))
