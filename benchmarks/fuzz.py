@@ -381,6 +381,7 @@ def _area(content):
     total = 0.0
     for feature in json.loads(content)["features"]:
         with contextlib.suppress(Exception):
+            dict(feature.get("properties") or {})  # what is none is skipped by the program, and said
             total += shapely.make_valid(shapely.from_geojson(json.dumps(feature["geometry"]))).area
     return total if np.isfinite(total) else None
 
