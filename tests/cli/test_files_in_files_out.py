@@ -214,3 +214,21 @@ def test_wishes_that_segfm_cannot_fulfil_are_refused(scan, labels, tmp_path, cap
     ):
         assert run(*wrong) == 2
         assert words in capsys.readouterr().err
+
+
+def test_boxes_on_two_planes_bound_the_object_from_flags_and_from_a_file(scan, tmp_path, capsys):
+    boxes = [[list(corner) for corner in box_on(INSIDE, axis, index).corners] for axis, index in ((2, 6), (0, 15))]
+    flags = [word for box in boxes for word in ("--box", ",".join(str(c) for corner in box for c in corner))]
+    assert run("segment", scan, "-o", tmp_path / "a.nii.gz", *flags, "--model", "classical", "--session") == 0
+    prompts = {"version": 1, "space": "voxel", "objects": [{"id": 1, "prompts": [{"box": box} for box in boxes]}]}
+    (tmp_path / "p.json").write_text(json.dumps(prompts))
+    arguments = ["--prompts", tmp_path / "p.json", "--model", "classical"]
+    assert run("segment", scan, "-o", tmp_path / "b.nii.gz", *arguments) == 0
+    first, second = (np.asarray(nib.load(tmp_path / name).dataobj) for name in ("a.nii.gz", "b.nii.gz"))
+    assert np.array_equal(first, second)
+    low, high = boxes[1][0][2], boxes[1][1][2]
+    assert first.any()
+    assert not first[:, :, :low].any()
+    assert not first[:, :, high + 1 :].any()
+    assert run("replay", tmp_path / "a.sam2session", "-o", tmp_path / "again.nii.gz") == 0
+    assert "identical: every voxel" in capsys.readouterr().out

@@ -39,6 +39,7 @@ INPUTS = {
     },
     "cohort status": {"output": "folder"},
     "cohort report": {"output": "folder"},
+    "cohort review": {"output": "folder"},
     "models import": {"checkpoint": "scores"},
 }  # fmt: skip
 """What every path of a command is in these tests; `auto` is text that may name a file."""

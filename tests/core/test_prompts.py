@@ -5,7 +5,16 @@ import math
 import numpy as np
 import pytest
 
-from napari_sam2.core.prompts import Box, MaskPrompt, ObjectPrompts, Point, SlicePrompts, check_prompts, slice_axis_of
+from napari_sam2.core.prompts import (
+    OTHER_PLANE,
+    Box,
+    MaskPrompt,
+    ObjectPrompts,
+    Point,
+    SlicePrompts,
+    check_prompts,
+    slice_axis_of,
+)
 from napari_sam2.core.volume import Volume
 from napari_sam2.errors import PromptError
 
@@ -39,8 +48,16 @@ def test_a_box_must_lie_on_exactly_one_slice(corners):
     assert "must agree in exactly one index" in faults(ObjectPrompts(1, (Box(corners),)))[0]
 
 
-def test_boxes_of_one_object_share_their_slice_axis():
+def test_boxes_of_one_object_may_lie_on_several_planes_unless_the_caller_insists_on_one():
     mixed = ObjectPrompts(1, (Box(((1, 1, 3), (4, 5, 3))), Box(((1, 2, 3), (1, 5, 6)))))
+    check_prompts([mixed], VOLUME)
+    assert [box.slice_index(2) for box in mixed.prompts] == [3, OTHER_PLANE]
+    assert list(SlicePrompts.of(mixed.prompts, VOLUME, 2)) == [3]
+    assert "across i, but the other prompts lie across k" in faults(mixed, axis=2)[0]
+
+
+def test_a_mask_lies_on_the_plane_of_the_objects_first_box():
+    mixed = ObjectPrompts(1, (Box(((1, 1, 3), (4, 5, 3))), MaskPrompt(np.ones((12, 14), dtype=bool), axis=0, index=3)))
     assert "across i, but the other prompts lie across k" in faults(mixed)[0]
 
 

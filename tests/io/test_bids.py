@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,3 +58,20 @@ def test_entities_with_other_characters_are_refused(tmp_path, volume, labels, su
 def test_names_that_are_not_bids_are_refused(name):
     with pytest.raises(UserInputError, match="is not a BIDS name"):
         BidsName.parse(name)
+
+
+@pytest.mark.parametrize("entity", ["inv-1", "part-mag", "chunk-2", "hemi-L", "echo-1", "flip-2", "res-hi", "label-x"])
+def test_images_that_differ_in_one_entity_get_two_label_maps(entity):
+    one = BidsName.parse(f"sub-01_{entity}_T1w.nii.gz").derivative("T1w")
+    other = BidsName.parse("sub-01_T1w.nii.gz").derivative("T1w")
+    assert one != other
+    assert f"_{entity}_" in one.name
+
+
+def test_an_entity_that_bids_does_not_know_is_refused(tmp_path, volume, labels):
+    odd = replace(volume, source=replace(volume.source, name="sub-01_colour-red_T1w.nii.gz"))
+    for subject in ("", "01"):
+        with pytest.raises(UserInputError, match="entity 'colour'"):
+            write_bids_derivative(labels, odd, tmp_path / "d", Provenance(), subject=subject)
+    with pytest.raises(UserInputError, match="not a BIDS name"):
+        BidsName.parse("sub-01_run-1_run-2_T1w.nii.gz")

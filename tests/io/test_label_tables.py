@@ -85,3 +85,18 @@ def test_a_file_that_is_no_list_is_refused_with_its_line(tmp_path, content, told
     path.write_bytes(content)
     with pytest.raises(UserInputError, match=rf"(?s)terms\.csv.*{told}"):
         read_terms(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["index\tname\n" + "9" * 5000 + "\tliver\n", "index\tname\n²\tliver\n", "name,red,green,blue\nx,²,1,1\n",
+     "name\n" + "x" * 200_000 + "\n", '    1   255   0   0   1  1  1    "a"\n' + "9" * 5000 + ' 0 0 0 1 1 1 "b"\n'],
+    ids=["digits", "superscript", "colour", "long cell", "itksnap digits"],
+)  # fmt: skip
+def test_damaged_lists_of_names_end_in_one_sentence(tmp_path, content):
+    path = tmp_path / "names.tsv"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(UserInputError) as refused:
+        read_terms(path)
+    assert str(tmp_path) not in str(refused.value)
+    assert len(str(refused.value)) < 400

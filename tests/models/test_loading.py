@@ -165,3 +165,70 @@ def test_a_device_that_is_not_here_is_named_with_those_that_are():
     assert resolve_device("cpu").type == "cpu"
     with pytest.raises(EnvironmentLacksError, match=r"no device 'tpu'.*available: auto, cpu"):
         resolve_device("tpu")
+
+
+def _mutations():
+    """Settings of a checkpoint that describe no network, or one without end."""
+    yield from (
+        {"image_size": 10**9}, {"image_size": -64}, {"image_size": "64"}, {"image_size": None}, {"image_size": 0},
+        {"memory_attention_num_layers": 10**9}, {"memory_attention_num_layers": -1},
+        {"memory_attention_num_layers": "x"},
+        {"memory_attention_hidden_size": 10**8}, {"memory_attention_hidden_size": 0}, {"vision_config": 3},
+        {"vision_config": []}, {"vision_config": {"backbone_config": {"hidden_size": 10**7}}},
+        {"vision_config": {"backbone_config": {"blocks_per_stage": 7}}},
+        {"vision_config": {"backbone_channel_list": "abc"}}, {"prompt_encoder_config": "no"},
+        {"prompt_encoder_config": {"patch_size": 0}}, {"mask_decoder_config": {"num_attention_heads": 0}},
+        {"num_maskmem": 10**7}, {"num_maskmem": "seven"}, {"memory_attention_rope_feat_sizes": [0, 0]},
+        {"memory_attention_rope_theta": "hot"}, {"model_type": ["sam2_video"]}, {"model_type": {}}, {"model_type": 5},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("change", list(_mutations()), ids=str)
+def test_settings_of_no_possible_network_end_in_one_sentence(copied, change):
+    """Damaged metadata: a ModelError or UserInputError that names the folder alone, soon and in little memory."""
+    edit_config(copied, **change)
+    with pytest.raises((ModelError, UserInputError)) as refused:
+        load_model(copied, "cpu", quality="best")
+    assert str(copied) not in str(refused.value)
+    assert copied.name in str(refused.value) or "input size" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"config": "not json"},
+        {"config": "[1, 2]"},
+        {"config": json.dumps({"widths": [10**7] * 4, "heads": 4})},
+        {"config": json.dumps({"widths": [1], "heads": 4})},
+        {"config": json.dumps({"widths": [8, 8, 8, 8], "heads": 0})},
+        {"config": json.dumps({})},
+        {"input_size": "1000000000"},
+        {"input_size": "0"},
+        {"input_size": "x"},
+        {"name": None},
+        {"format": "another"},
+    ],
+    ids=str,
+)
+def test_a_weight_file_with_damaged_metadata_ends_in_one_sentence(tmp_path, metadata):
+    from safetensors import safe_open
+
+    from napari_sam2.models.small import model as small
+
+    bundled = Path(small.__file__).parents[1] / "weights" / small.BUNDLED_FILE
+    with safe_open(bundled, framework="pt") as stored:
+        known = stored.metadata()
+    changed = {key: value for key, value in {**known, **metadata}.items() if value is not None}
+    save_file(load_file(bundled), tmp_path / "w.safetensors", metadata=changed)
+    with pytest.raises(ModelError) as refused:
+        load_model(tmp_path / "w.safetensors", "cpu")
+    assert "w.safetensors" in str(refused.value)
+    assert str(tmp_path) not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 100, b"\x05\0\0\0\0\0\0\0[1,2]", b"\x02\0\0\0\0\0\0\0{}"])
+def test_a_file_that_is_no_safetensors_ends_in_one_sentence(tmp_path, content):
+    (tmp_path / "w.safetensors").write_bytes(content)
+    with pytest.raises(ModelError, match=r"w\.safetensors") as refused:
+        load_model(tmp_path / "w.safetensors", "cpu")
+    assert str(tmp_path) not in str(refused.value)

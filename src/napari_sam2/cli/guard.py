@@ -28,11 +28,9 @@ def _exported(values: Mapping[str, Any]) -> list[Path]:
 
 
 def _objects(values: Mapping[str, Any]) -> list[Path]:
-    from napari_sam2.jobs.slide import journal_of
-    from napari_sam2.slides.formats.sidecar import slide_sidecar_path
+    from napari_sam2.jobs.slide import files_of_objects
 
-    output = values["output"]
-    return [output, slide_sidecar_path(output), *([journal_of(output)] if values.get("auto") is not None else [])]
+    return files_of_objects(values["output"])
 
 
 def _replayed(values: Mapping[str, Any]) -> list[Path]:

@@ -45,7 +45,11 @@ def segment(
     prompts: Annotated[Path | None, typer.Option("--prompts", help="A prompt file, for several objects.")] = None,
     box: Annotated[
         list[str] | None,
-        typer.Option("--box", help="Two opposite corners on one slice, both inside.", metavar="i0,j0,k0,i1,j1,k1"),
+        typer.Option(
+            "--box",
+            help="Opposite corners on a slice, both inside; other planes: a 3-D box.",
+            metavar="i0,j0,k0,i1,j1,k1",
+        ),
     ] = None,
     point: Annotated[list[str] | None, typer.Option("--point", help="Include this voxel.", metavar="i,j,k")] = None,
     negative: Annotated[
@@ -80,6 +84,10 @@ def segment(
     order of the file. Example:
 
     napari-sam2 segment ct.nii.gz -o liver.nii.gz --box 40,30,60,90,80,60
+
+    Boxes on two or three planes, and --slices, bound the object, and the planes are voted:
+
+    napari-sam2 segment ct.nii.gz -o liver.nii.gz --box 40,30,60,90,80,60 --box 65,30,40,65,80,85
     """
     from napari_sam2.jobs.segment import segment_scan
 

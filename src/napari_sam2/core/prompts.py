@@ -2,6 +2,7 @@
 
 A prompt lies on a slice: the plane with one index fixed. A box's two corners agree in exactly one
 index, which is its slice axis; a point may be used on any axis; a mask names its axis and slice.
+An object lies on the plane of its first box or mask; boxes on other planes make it a box in 3-D.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.volume import Volume
 
 __all__ = [
+    "OTHER_PLANE",
     "Box",
     "MaskPrompt",
     "ObjectPrompts",
@@ -31,6 +33,9 @@ __all__ = [
     "check_prompts",
     "slice_axis_of",
 ]
+
+OTHER_PLANE = -1
+"""No slice: where a box on another plane lies on an object's own."""
 
 LARGEST_ID = 2**31 - 1
 """Label maps are at most int32 on disk."""
@@ -71,8 +76,8 @@ class Box:
     corners: tuple[tuple[int, int, int], tuple[int, int, int]]
 
     def slice_index(self, axis: int) -> int:
-        """The slice across `axis` that the box lies on."""
-        return self.low[axis]
+        """The slice across `axis` that the box lies on; `OTHER_PLANE` when it lies across another axis."""
+        return self.low[axis] if axis in self.fixed_axes else OTHER_PLANE
 
     @property
     def low(self) -> tuple[int, int, int]:
@@ -159,20 +164,18 @@ class SlicePrompts:
 
     @classmethod
     def of(cls, prompts: Iterable[Prompt], volume: Volume, axis: int) -> dict[int, SlicePrompts]:
-        """Sort checked prompts by the slice across `axis` that they lie on."""
+        """Sort checked prompts by the slice across `axis` that they lie on; boxes on other planes are left out."""
         plane = volume.plane(axis)
         by_slice: dict[int, list[Prompt]] = {}
         for prompt in prompts:
-            by_slice.setdefault(prompt.slice_index(axis), []).append(prompt)
+            if prompt.slice_index(axis) != OTHER_PLANE:
+                by_slice.setdefault(prompt.slice_index(axis), []).append(prompt)
         sorted_slices = sorted(by_slice.items())
         return {index: _on_plane(found, plane, volume) for index, found in sorted_slices}
 
 
 def slice_axis_of(prompts: Iterable[Prompt]) -> int | None:
-    """The axis that boxes and masks fix, or None when there are only points.
-
-    Prompts that were not checked may disagree; the first one is taken.
-    """
+    """The axis that boxes and masks fix, or None when there are only points; the first one of them decides."""
     for prompt in prompts:
         if isinstance(prompt, MaskPrompt):
             return prompt.axis
@@ -216,9 +219,11 @@ def check_prompts(objects: Sequence[ObjectPrompts], volume: Volume, axis: int | 
 
 def _object_faults(obj: ObjectPrompts, volume: Volume, axis: int | None) -> list[str]:
     faults: list[str] = []
-    wanted_axis = axis if axis is not None else slice_axis_of(obj.prompts)
+    own_axis = slice_axis_of(obj.prompts) if axis is None else axis
     for number, prompt in enumerate(obj.prompts, start=1):
-        faults.extend(f"prompt {number}, {fault}" for fault in _prompt_faults(prompt, volume, wanted_axis))
+        # Boxes on several planes are one box in 3-D, unless the caller insists on an axis.
+        wanted = axis if isinstance(prompt, Box) else own_axis
+        faults.extend(f"prompt {number}, {fault}" for fault in _prompt_faults(prompt, volume, wanted))
     if not any(isinstance(p, Box | MaskPrompt) or p.positive for p in obj.prompts):
         faults.append("it has no positive prompt, so nothing says what to include.")
     return faults

@@ -22,7 +22,9 @@ __all__ = ["find_terms", "read_terms", "write_itksnap_labels", "write_slicer_col
 LARGEST_BYTES: Final = 4 << 20
 """A list of some ten thousand names."""
 
-_ITKSNAP_LINE: Final = re.compile(r'\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+[\d.]+\s+\d\s+\d\s+"(.*)"\s*')
+_ITKSNAP_LINE: Final = re.compile(
+    r'\s*([0-9]{1,10})\s+([0-9]{1,3})\s+([0-9]{1,3})\s+([0-9]{1,3})\s+[0-9.]+\s+[0-9]\s+[0-9]\s+"(.*)"\s*'
+)
 """As ColorLabelTable.cxx of ITK-SNAP scans a line: index, red, green, blue, opacity, visible, mesh, name."""
 
 _ITKSNAP_HEADER = """\
@@ -56,8 +58,10 @@ def read_terms(path: str | os.PathLike[str]) -> list[Term]:
         if source.stat().st_size > LARGEST_BYTES:
             raise UserInputError(f"{source.name} is too large to be a list of names.")
         text = source.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserInputError(f"{source.name} cannot be read as a list of names: {error}.") from error
+    except OSError as error:
+        raise UserInputError(f"{source.name} cannot be read as a list of names ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise UserInputError(f"{source.name} cannot be read as a list of names: it is no text in UTF-8.") from error
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     try:
         if lines and _ITKSNAP_LINE.fullmatch(lines[0]):

@@ -15,7 +15,7 @@ from napari_sam2.slides.actions import TakeObjects
 from napari_sam2.slides.answers.crop_engine import CropEngine
 from napari_sam2.slides.answers.refine import refine
 from napari_sam2.slides.automatic.run import AutomaticRequest, joined_objects, plan_of, run_tiles
-from napari_sam2.slides.formats.sidecar import write_slide_sidecar
+from napari_sam2.slides.formats.sidecar import slide_sidecar_path, write_slide_sidecar
 from napari_sam2.slides.formats.write import check_slide_output, write_objects
 from napari_sam2.slides.image.resolution import parse_size
 from napari_sam2.slides.objects import SCORE, ObjectClass, Regions, SlideObject, measured
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_sam2.slides.image.pyramid import Slide
     from napari_sam2.slides.prompts import ObjectRequest
 
-__all__ = ["DEFAULT_OBJECT_SIZE", "SlideRun", "journal_of", "parse_region", "segment_slide"]
+__all__ = ["DEFAULT_OBJECT_SIZE", "SlideRun", "files_of_objects", "parse_region", "segment_slide"]
 
 _NUMBER: Final = r"-?[0-9]{1,9}(?:\.[0-9]{0,9})?"
 
@@ -116,7 +116,7 @@ def segment_slide(
     target = Path(output)
     check_slide_output(target, overwrite=overwrite)
     inputs = [Path(slide_path), *([] if prompts is None else [Path(prompts)])]
-    refuse_inputs_as_outputs(inputs, [target, journal_of(target)])
+    refuse_inputs_as_outputs(inputs, files_of_objects(target))
     if (prompts is None) == (auto is None):
         raise UserInputError("Say what to segment: either --prompts with a file, or --auto with a region.")
     with open_slide(slide_path, mpp=mpp, channel=channel, polarity=polarity, image=image) as slide:
@@ -140,8 +140,12 @@ def segment_slide(
         return SlideRun(target, count, finished=True, notes=(*slide.notes, *notes))
 
 
-def journal_of(output: Path) -> Path:
-    """Where an automatic run keeps what is done until the output is written."""
+def files_of_objects(output: Path) -> list[Path]:
+    """Everything that is written: objects, how they were made, and what an automatic run has done so far."""
+    return [output, slide_sidecar_path(output), _journal_of(output)]
+
+
+def _journal_of(output: Path) -> Path:
     return output.with_name(output.name + ".tiles.jsonl")
 
 
@@ -235,7 +239,7 @@ def _automatic(
 ) -> SlideRun:
     slide = engine.slide
     plan = plan_of(engine, request)
-    journal = journal_of(target)
+    journal = _journal_of(target)
     if not run_tiles(engine, plan, journal, on_progress=on_progress, should_stop=should_stop):
         note = f"Stopped; {journal.name} holds what was done, and the same command goes on from there."
         return SlideRun(target, 0, finished=False, notes=(*slide.notes, note))

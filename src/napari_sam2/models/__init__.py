@@ -49,7 +49,7 @@ def load_model(
         If the checkpoint is damaged or not trusted.
     """
     from napari_sam2.models.family import function
-    from napari_sam2.models.registry import FAMILIES, load_folder
+    from napari_sam2.models.registry import FAMILIES, load_file, load_folder
     from napari_sam2.models.zoo import find
 
     for family in FAMILIES:
@@ -58,8 +58,7 @@ def load_model(
             built_in: SegmentationModel = function(family.load_built_in)(*where)
             return built_in
         if family.file_suffix and Path(name).suffix == family.file_suffix:
-            from_file: SegmentationModel = function(family.load_file)(Path(name), resolve_device(device))
-            return from_file
+            return load_file(family, Path(name), resolve_device(device))
     folder, card = (Path(name), None) if Path(name).is_dir() else find(str(name))
     return load_folder(folder, resolve_device(device), card, quality=quality, input_size=input_size)
 

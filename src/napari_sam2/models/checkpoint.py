@@ -6,16 +6,17 @@ weights with random numbers and go on; here a missing or unexpected key is an er
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_sam2.errors import ModelError
+from napari_sam2.errors import ModelError, NapariSam2Error
 from napari_sam2.hashing import sha256_of
 from napari_sam2.models.base import ModelCard
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 __all__ = [
@@ -23,11 +24,13 @@ __all__ = [
     "PREPARATION",
     "WEIGHTS",
     "card_of",
+    "check_header",
     "files_of",
     "find_faults",
     "known_only",
     "read_network",
     "read_settings",
+    "refusing",
 ]
 
 WEIGHTS: Final = "model.safetensors"
@@ -38,6 +41,10 @@ _REFUSED: Final = {"auto_map", "custom_pipelines", "quantization_config", "trust
 """Settings that name code to be run or other ways to read weights; no checkpoint of SAM's family needs them."""
 
 _MAX_CONFIG_BYTES: Final = 1 << 20
+_MAX_HEADER_BYTES: Final = 8 << 20
+_LARGEST_SIZE: Final = 1 << 18
+"""Above any width, side or vocabulary of the networks here (SAM 3's vocabulary has 49,408 words)."""
+_MOST_LAYERS: Final = 512
 
 
 def files_of(folder: Path) -> list[str]:
@@ -60,12 +67,78 @@ def read_settings(folder: Path) -> dict[str, Any]:
         raise ModelError(f"{folder.name}/{CONFIG} is larger than any configuration; fetch or copy it again.")
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise ModelError(f"{folder.name}/{CONFIG} is not valid JSON; fetch or copy it again.") from error
     if not isinstance(given, dict):
         raise ModelError(f"{folder.name}/{CONFIG} holds no settings; fetch or copy it again.")
     _refuse_untrusted(folder.name, given)
+    _refuse_sizes(f"{folder.name}/{CONFIG}", given)
     return given
+
+
+@contextlib.contextmanager
+def refusing(name: str, place: Path) -> Iterator[None]:
+    """Turn what a library raises on a description of no possible network into one sentence, without folders in it.
+
+    Parameters
+    ----------
+    name : str
+        What is named in the sentence.
+    place : Path
+        Whose path is left out of messages.
+
+    Raises
+    ------
+    ModelError
+        Instead of anything but this package's own errors and a lack of memory.
+    """
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(str(error).replace(str(place), place.name)) from error
+    except (NapariSam2Error, MemoryError):
+        raise
+    except Exception as error:  # configurations are checked by a dozen kinds of errors in transformers and torch
+        if "can't allocate memory" in str(error) or "out of memory" in str(error):
+            raise MemoryError(name) from error
+        raise ModelError(
+            f"{name} does not describe a network that can be ({type(error).__name__}); fetch or copy it again."
+        ) from error
+
+
+def check_header(path: Path) -> None:
+    """Refuse a safetensors file whose header is no header, or whose description holds sizes that no network has.
+
+    Raises
+    ------
+    ModelError
+        In one sentence.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header: Any = json.loads(file.read(length)) if 0 < length <= _MAX_HEADER_BYTES else None
+        described = json.loads(header.get("__metadata__", {}).get("config", "{}"))
+    except FileNotFoundError as error:
+        raise ModelError(f"There is no weight file {path.name}; give another path.") from error
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise ModelError(f"{path.name} is damaged or not a safetensors file; copy or train it again.") from error
+    _refuse_sizes(path.name, described)
+
+
+def _refuse_sizes(name: str, described: Any) -> None:
+    """Refuse numbers, at any depth, that would take memory or time without end."""
+    if isinstance(described, dict):
+        for key, value in described.items():
+            is_count = isinstance(value, int) and "layers" in key
+            if is_count and not 0 <= value <= _MOST_LAYERS:
+                raise ModelError(f"{name} holds {str(value)[:20]} under {key!r}, which no network has; copy it again.")
+            _refuse_sizes(name, value)
+    elif isinstance(described, list):
+        for value in described:
+            _refuse_sizes(name, value)
+    elif isinstance(described, int) and abs(described) > _LARGEST_SIZE:
+        raise ModelError(f"{name} holds the number {str(described)[:20]}, which no network has; copy it again.")
 
 
 def read_network(folder: Path, network: type[Any], config: Any) -> Any:
@@ -99,7 +172,9 @@ def read_network(folder: Path, network: type[Any], config: Any) -> Any:
         )
     except Exception as error:
         # safetensors, json and torch each raise their own; the person needs one sentence.
-        raise ModelError(f"{folder.name}/{WEIGHTS} cannot be read ({error}); fetch or copy it again.") from error
+        raise ModelError(
+            f"{folder.name}/{WEIGHTS} cannot be read ({_reason(error, folder)}); fetch or copy it again."
+        ) from error
     finally:
         transformers_logging.set_verbosity(quiet)
         if bars:
@@ -108,6 +183,10 @@ def read_network(folder: Path, network: type[Any], config: Any) -> Any:
     if faults:
         raise ModelError(f"{folder.name}/{WEIGHTS} does not fit its configuration: it {faults}; it is not used.")
     return loaded.eval().float()
+
+
+def _reason(error: Exception, folder: Path) -> str:
+    return str(error).replace(str(folder), folder.name)[:300]
 
 
 def find_faults(missing: Any, surplus: Any, misshapen: Any) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.errors import ModelError
-from napari_sam2.models.checkpoint import read_settings
+from napari_sam2.models.checkpoint import CONFIG, check_header, read_settings, refusing
 from napari_sam2.models.edgetam.family import FAMILY as EDGETAM
 from napari_sam2.models.family import Family, function
 from napari_sam2.models.sam1.family import FAMILY as SAM1
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
     from napari_sam2.models.base import ModelCard, SegmentationModel
 
-__all__ = ["BUILT_IN", "FAMILIES", "ZOO", "convertible", "family_of_weights", "load_folder"]
+__all__ = ["BUILT_IN", "FAMILIES", "ZOO", "convertible", "family_of_weights", "load_file", "load_folder"]
+
+SMALLEST_VIEW: Final = 16
+LARGEST_VIEW: Final = 4096
+"""Pixels; four times what any model here was trained for."""
 
 CLASSICAL: Final = Family(
     name="classical",
@@ -95,7 +99,28 @@ def load_folder(
     if family is None:
         known = ", ".join(f"{family.title} ({kind!r})" for family in FAMILIES for kind in family.model_types)
         raise ModelError(f"{folder.name} is a checkpoint of type {kind!r}; what can be used: {known}.")
-    model: SegmentationModel = function(family.load)(
-        folder, settings, device, card, quality=quality, input_size=input_size
-    )
+    with refusing(f"{folder.name}/{CONFIG}", folder):
+        model: SegmentationModel = function(family.load)(
+            folder, settings, device, card, quality=quality, input_size=input_size
+        )
+    return _of_possible_size(model, folder.name)
+
+
+def load_file(family: Family, path: Path, device: torch.device) -> SegmentationModel:
+    """Load a single weight file of a family.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, damaged, or describes a network that cannot be.
+    """
+    check_header(path)
+    with refusing(path.name, path):
+        model: SegmentationModel = function(family.load_file)(path, device)
+    return _of_possible_size(model, path.name)
+
+
+def _of_possible_size(model: SegmentationModel, name: str) -> SegmentationModel:
+    if not SMALLEST_VIEW <= model.input_size <= LARGEST_VIEW:
+        raise ModelError(f"{name} is for views of {model.input_size} pixels, which no model has; copy it again.")
     return model

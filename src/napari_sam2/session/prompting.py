@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
 from napari_sam2.core.prompts import (
+    OTHER_PLANE,
+    Box,
     MaskPrompt,
     ObjectPrompts,
     Point,
@@ -17,6 +19,7 @@ from napari_sam2.core.prompts import (
 )
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores
 from napari_sam2.errors import UserInputError
+from napari_sam2.session.correcting import correct_object, is_carried, new_clicks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,8 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["anchors_of", "answer_prompts", "empty_result", "with_painted"]
 
 
-def answer_prompts(state: SessionState, step: Step, object_id: int, prompts: Iterable[Prompt]) -> list[SliceResult]:
-    """See `Session.set_prompts`."""
+def answer_prompts(
+    state: SessionState, step: Step, object_id: int, prompts: Iterable[Prompt], *, around: bool
+) -> list[SliceResult]:
+    """See `Session.set_prompts`, and `napari_sam2.session.actions.SetPrompts` for `around`."""
     wanted = list(prompts)
     if wanted:
         check_prompts([ObjectPrompts(object_id, tuple(wanted))], state.volume)
@@ -43,6 +48,11 @@ def answer_prompts(state: SessionState, step: Step, object_id: int, prompts: Ite
     if axis != obj.axis:
         state.store.clear(step, obj)
         state.store.set(step, obj, "axis", axis)
+    clicks = new_clicks(obj.prompts, wanted)
+    if around and clicks and is_carried(obj):
+        results = correct_object(state, step, obj, clicks)
+        state.store.set(step, obj, "prompts", wanted)
+        return results
     before, after = _by_slice(obj.prompts, axis), _by_slice(wanted, axis)
     for index in before.keys() - after.keys():
         state.store.drop(step, obj, "anchors", index)
@@ -50,6 +60,7 @@ def answer_prompts(state: SessionState, step: Step, object_id: int, prompts: Ite
     on_slices = SlicePrompts.of(wanted, state.volume, axis)
     changed = [index for index, given in after.items() if given != before.get(index)]
     results = [_answer(state, step, obj, i, on_slices[i], before.get(i, []), after[i]) for i in changed]
+    results += [_shown(state, obj, p) for p in wanted if _is_helper(p, axis) and p not in obj.prompts]
     if wanted != obj.prompts:
         state.store.set(step, obj, "prompts", wanted)
     return results
@@ -117,6 +128,18 @@ def _answer(
     return result
 
 
+def _is_helper(prompt: Prompt, axis: int) -> TypeGuard[Box]:
+    return isinstance(prompt, Box) and prompt.slice_index(axis) == OTHER_PLANE
+
+
+def _shown(state: SessionState, obj: ObjectRecord, box: Box) -> SliceResult:
+    """The answer to a box on another plane than the object's own: for the eye, since masks lie on its own slices."""
+    (axis,) = box.fixed_axes
+    index = box.slice_index(axis)
+    anchor = state.engine(axis).predict(index, SlicePrompts.of([box], state.volume, axis)[index])
+    return SliceResult(obj.object_id, axis, index, anchor.mask, anchor.scores, prompted=True)
+
+
 def _check_free(obj: ObjectRecord, wanted: list[Prompt]) -> None:
     if obj.finished:
         raise UserInputError(f"Object {obj.object_id} is finished; reopen it before changing it.")
@@ -131,6 +154,8 @@ def _by_slice(prompts: Iterable[Prompt], axis: int) -> dict[int, list[Prompt]]:
     sorted_out: dict[int, list[Prompt]] = {}
     for prompt in prompts:
         index = prompt.slice_index(axis)
+        if index == OTHER_PLANE:
+            continue
         sorted_out[index] = [*sorted_out.pop(index, []), prompt]
     return sorted_out
 

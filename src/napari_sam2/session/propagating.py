@@ -10,6 +10,7 @@ from napari_sam2.core.slice_masks import SliceMask, SliceResult, iou
 from napari_sam2.engine.fit import propagate_fitted
 from napari_sam2.engine.propagate import GONE, propagate
 from napari_sam2.errors import PromptError
+from napari_sam2.session.boxed import bounded, helper_boxes, propagate_boxed
 from napari_sam2.session.prompting import anchors_of
 
 if TYPE_CHECKING:
@@ -40,6 +41,14 @@ def propagate_objects(
 ) -> Iterator[SliceResult]:
     """See `Session.propagate`."""
     chosen = checked_objects(state, object_ids)
+    boxed = [obj for obj in chosen if helper_boxes(obj)]
+    for obj in boxed:
+        yield from propagate_boxed(state, step, obj, slices, direction, fit, should_stop)
+        if should_stop():
+            return
+        reached = {(obj.object_id, index) for index in bounded(obj, None) or range(0)}
+        yield from _clear_unreached(state, step, [obj], reached, slices, direction)
+    chosen = [obj for obj in chosen if not helper_boxes(obj)]
     for axis in sorted({obj.axis for obj in chosen}):
         along = {obj.object_id: obj for obj in chosen if obj.axis == axis}
         yield from _propagate_along(state, step, axis, along, slices, direction, fit, should_stop)
@@ -69,7 +78,7 @@ def spread_correction(
     obj = state.find(object_id)
     if index not in obj.anchors or obj.finished:
         return
-    anchors = sorted(obj.anchors)
+    slices, anchors = bounded(obj, slices), sorted(obj.anchors)
     below = max((i for i in anchors if i < index), default=None)
     above = min((i for i in anchors if i > index), default=None)
     for name, border in (("forward", above), ("backward", below)):

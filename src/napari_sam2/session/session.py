@@ -12,6 +12,7 @@ from napari_sam2.core.actions import UseModel
 from napari_sam2.core.labels import check_overlap, compose
 from napari_sam2.core.prompts import ObjectPrompts, Prompt, check_prompts
 from napari_sam2.core.window import Window, choose_window
+from napari_sam2.engine.box3d import Extent
 from napari_sam2.engine.features import DEFAULT_BUDGET
 from napari_sam2.engine.fit import FIT, FitPlan, count_fitted_slices
 from napari_sam2.engine.propagate import count_slices
@@ -29,6 +30,8 @@ from napari_sam2.session.actions import (
     UseOverlap,
     UseWindow,
 )
+from napari_sam2.session.boxed import bounded, helper_boxes
+from napari_sam2.session.correcting import is_corrected
 from napari_sam2.session.objects import SegmentedObject, SegmentedObjects
 from napari_sam2.session.prompting import anchors_of, empty_result, with_painted
 from napari_sam2.session.propagating import checked_objects
@@ -210,10 +213,13 @@ class Session:
     def add_prompt(self, object_id: int, prompt: Prompt) -> SliceResult:
         """Add one prompt and answer it.
 
+        A box on another plane than the object's first makes it a box in 3-D: both bound every run, and their planes
+        are voted.
+
         Returns
         -------
         SliceResult
-            The mask on the prompt's slice.
+            The mask on the prompt's slice; for a box on another plane it is for the eye, and is not kept.
 
         Raises
         ------
@@ -328,6 +334,7 @@ class Session:
     ) -> Iterator[SliceResult]:
         """Carry a corrected slice outwards, only as far as it changes something.
 
+        A click on an object that was carried before has changed the slices beside it already; nothing is left to do.
         Towards another prompted or accepted slice the whole gap is answered again from both sides;
         outwards the run ends when masks come out as they were. One undo takes back the correction with it.
 
@@ -348,6 +355,8 @@ class Session:
             As slices are reached; already stored in the session.
         """
         obj = self.state.find(object_id)
+        if is_corrected(obj, index):
+            return iter(())
         fitted = self.fit is not None and self.state.fits.model_for(obj.axis, object_id, obj.anchors) is not None
         return self.state.run(Spread(object_id, index, slices, fitted), should_stop)
 
@@ -358,6 +367,10 @@ class Session:
         total = 0
         for obj in self.state.chosen(object_ids):
             engine, anchors = self.engine(obj.axis), {obj.object_id: anchors_of(self.state, obj)}
+            helpers = helper_boxes(obj)
+            if helpers:
+                extent, slices = Extent.of([*helpers.values()]), bounded(obj, slices)
+                total += sum(len(extent.along(axis)) for axis in helpers) + len(slices or ())
             if self.fit is None:
                 total += count_slices(anchors, engine.plane.n_slices, slices, direction)
             else:

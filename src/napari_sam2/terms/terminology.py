@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -17,7 +18,8 @@ from napari_sam2.errors import UserInputError
 from napari_sam2.tables import plain_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
 
 __all__ = [
     "ABNORMAL",
@@ -127,7 +129,7 @@ def terms_from_table(text: str) -> list[Term]:
     if not any(column in reader.fieldnames for column in _NAMES):
         raise UserInputError("The table has no column 'name' in its first line.")
     terms: list[Term] = []
-    for row in reader:
+    for row in _rows(reader):
         cells = {key: (cell or "").strip() for key, cell in row.items() if isinstance(cell, str | None)}
         try:
             term = Term(plain_cell(_first(cells, _NAMES)), _code(cells), _colour(cells), _label_id(cells))
@@ -136,6 +138,13 @@ def terms_from_table(text: str) -> list[Term]:
         if term.name and term.label_id != 0:
             terms.append(term)
     return terms
+
+
+def _rows(reader: csv.DictReader[str]) -> Iterator[dict[str, Any]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise UserInputError(f"Line {reader.line_num} of the table cannot be read ({error}).") from error
 
 
 @cache
@@ -155,8 +164,8 @@ def _label_id(cells: Mapping[str, str]) -> int | None:
     written = _first(cells, _IDS)
     if not written:
         return None
-    if not written.isdecimal():
-        raise ValueError(f"the index {written!r} is not a whole number.")
+    if re.fullmatch("[0-9]{1,10}", written) is None:
+        raise ValueError(f"the index {written[:20]!r} is not a whole number.")
     return int(written)
 
 
@@ -183,7 +192,7 @@ def _colour(cells: Mapping[str, str]) -> tuple[int, int, int] | None:
         channels = [cells.get(column, "") for column in columns]
         if not any(channels):
             continue
-        if not all(channel.isdecimal() and int(channel) <= 255 for channel in channels):
+        if not all(re.fullmatch("[0-9]{1,3}", channel) and int(channel) <= 255 for channel in channels):
             raise ValueError(f"the colour {', '.join(channels)} is not three numbers from 0 to 255.")
         red, green, blue = (int(channel) for channel in channels)
         return red, green, blue

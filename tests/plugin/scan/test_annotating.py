@@ -229,6 +229,16 @@ def test_removing_a_layer_in_the_middle_of_a_run_is_safe(ball_bench, which):
     assert not ball_bench.warnings
 
 
+def test_prompt_layers_of_a_closed_work_go_and_the_segmentation_stays(ball_bench):
+    ball_bench.box(LOW, HIGH)
+    work = ball_bench.controller.work
+    ball_bench.viewer.layers.remove(work.prompts.clicks)
+    ball_bench.settle()
+    assert work.prompts.boxes not in ball_bench.viewer.layers
+    assert work.result.layer in ball_bench.viewer.layers
+    assert work.image in ball_bench.viewer.layers
+
+
 def test_a_finished_object_is_not_changed_and_keeps_its_voxels(ball_bench):
     ball_bench.box(LOW, HIGH)
     kept = ball_bench.labels() == 1

@@ -255,3 +255,34 @@ def test_the_journal_lies_beside_the_saved_labels(carried, tmp_path):
     assert (tmp_path / "out.sam2session" / "events.jsonl").read_text().count("\n") == 2
     assert (tmp_path / "out.json").is_file()
     assert (tmp_path / "out.tsv").is_file()
+
+
+def test_any_earlier_session_can_be_opened_also_after_it_was_declined(carried, ball_file):
+    carried.controller.work.autosave.close()
+    second = Bench()
+    third = Bench()
+    try:
+        second.open(ball_file)
+        for _ in range(2):
+            second.box(LOW, HIGH)
+            second.controller.do("next_object")
+        second.controller.work.autosave.close()
+        third.open(ball_file)
+        work = third.controller.work
+        assert [note.n_objects for note in work.sessions] == [2, 1]
+        assert work.earlier is work.sessions[0]
+        work.start_afresh()
+        assert work.earlier is None
+        third.controller.do("resume_session")
+        assert work.earlier is work.sessions[0]
+        assert "Choose" in third.controller.workspace.status
+        work.choose_earlier(work.sessions[1])
+        third.controller.do("resume_session")
+        third.settle()
+        assert list(work.snapshot.objects) == [1]
+        assert len(object_of(third).slices) == len(object_of(carried).slices)
+        assert [note.n_objects for note in work.sessions] == [2]
+    finally:
+        for bench in (second, third):
+            bench.controller.close()
+            bench.thread.shutdown()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_sam2.models.checkpoint import card_of, known_only, read_network
+from napari_sam2.errors import ModelError
+from napari_sam2.models.checkpoint import CONFIG, card_of, known_only, read_network
 from napari_sam2.models.quality import choose_quality
 from napari_sam2.models.sam2.attention import supports as supports_attention
 from napari_sam2.models.sam2.encoder import supports as supports_encoder
@@ -47,6 +48,9 @@ def load_sam2(
     chosen = choose_quality(quality, device)
     config = Sam2VideoConfig(**known_only(settings, Sam2VideoConfig().to_dict()))
     keep_rope(config, settings)
+    grid = config.image_size // config.prompt_encoder_config.patch_size
+    if list(config.memory_attention_rope_feat_sizes) != [grid, grid]:
+        raise ModelError(f"{folder.name}/{CONFIG} names two sizes of views; fetch or copy it again.")
     if input_size is not None:
         resize_config(config, input_size)
     elif chosen.input_size is not None and chosen.input_size < config.image_size:

@@ -72,6 +72,8 @@ class Autosave(Generic[SessionT]):
 
     Attributes
     ----------
+    found : list of JournalNote
+        All earlier sessions on the same image, as they were when this one began.
     earlier : JournalNote, optional
         The last session on the same image, as it was when this one began.
     note : str
@@ -86,7 +88,8 @@ class Autosave(Generic[SessionT]):
             parent = _user_folder()
         self._parent, self._key, self._kind = parent, kind.key(session), kind
         self._warnings: list[str] = []
-        self.earlier: JournalNote | None = next(iter(self.sessions()), None)
+        self.found = self.sessions()
+        self.earlier: JournalNote | None = next(iter(self.found), None)
         self._folder = dated(parent / self._key, datetime.now(UTC))
         self._journal: Any = kind.journal(session, self._folder, warn=self._warnings.append)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_sam2.plugin.control.progress import Progress
     from napari_sam2.plugin.control.work import Run
     from napari_sam2.plugin.control.workspace import Workspace
+    from napari_sam2.record.journal import JournalNote
 
 __all__ = ["BaseWork", "NeedsReferenceError"]
 
@@ -69,6 +70,7 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         self.workspace = workspace
         self.image = image
         self.autosave = autosave
+        self.sessions = autosave.found
         self.earlier = autosave.earlier
         self._replacing = ReplaceGuard()
         self._after_run: Callable[[], None] | None = None
@@ -106,13 +108,22 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
 
     def resume(self) -> None:
         """Go on where the journal of an earlier session ended; what was done until now stays in its own."""
-        if self.earlier is None:
+        note = self.earlier
+        if not self.sessions:
             self.told.emit("There is no earlier work on this image to go on with.")
-            return
-        self.ask(self.autosave.resume, lambda _: self._on_resumed())
+        elif note is None:
+            self.choose_earlier(self.sessions[0])
+            self.told.emit("Choose the earlier work to go on with, and press Resume.")
+        else:
+            self.ask(lambda session: self.autosave.resume(session, note), lambda _: self._on_resumed())
+
+    def choose_earlier(self, note: JournalNote) -> None:
+        """Offer one of the earlier sessions."""
+        self.earlier = note
+        self.changed.emit()
 
     def start_afresh(self) -> None:
-        """Leave the earlier session alone."""
+        """Leave the earlier sessions alone; `resume` offers them again."""
         self.earlier = None
         self.changed.emit()
 
@@ -191,6 +202,7 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
 
     def _on_resumed(self) -> None:
         """Show where the earlier work ended; the offer is taken."""
+        self.sessions = [note for note in self.sessions if note is not self.earlier]
         self.earlier = None
         self.changed.emit()
 

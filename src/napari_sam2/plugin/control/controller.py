@@ -257,12 +257,23 @@ class Controller:
         if image is not None:
             self.use_image(image)
 
+    def _remove_dead(self, work: Work) -> None:
+        """Take the prompt layers of a closed work away: nothing follows them any more."""
+        if self.workspace.has_viewer:
+            layers = self.workspace.viewer.layers
+            for layer in work.prompts.layers:
+                if layer in layers:
+                    layers.remove(layer)
+
     def _on_removed(self, event: Any) -> None:
         gone: Layer = event.value
         workspace = self.workspace
         owner = workspace.owner_of(gone)
         if owner is not None:
-            workspace.works.pop(owner).close()
+            work = workspace.works.pop(owner)
+            work.close()
+            # Not from within napari's own removal.
+            workspace.thread.queue.put(lambda: self._remove_dead(work))
             if owner is workspace.image and gone is not owner:
                 workspace.image = None
                 workspace.image_changed.emit()

@@ -43,6 +43,14 @@ class Review(Protocol):
         """Begin anew."""
 
 
+class PromptLayers(Protocol):
+    """The layers in which prompts are seen."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Clicks and boxes."""
+
+
 class Run(Protocol):
     """At most one long run at a time."""
 
@@ -68,7 +76,9 @@ class Work(Protocol):
     workspace: Workspace
     image: Image
     earlier: JournalNote | None
-    """What an earlier session on the same image left behind."""
+    """The earlier session on the same image that is offered."""
+    sessions: list[JournalNote]
+    """All earlier sessions on the same image, the newest first."""
 
     @property
     def kind(self) -> Kind:
@@ -85,6 +95,10 @@ class Work(Protocol):
     @property
     def pointer(self) -> Pointer:
         """What the mouse does."""
+
+    @property
+    def prompts(self) -> PromptLayers:
+        """The layers in which prompts are seen."""
 
     @property
     def review(self) -> Review:
@@ -124,6 +138,9 @@ class Work(Protocol):
 
     def resume(self) -> None:
         """Go on where an earlier session ended."""
+
+    def choose_earlier(self, note: JournalNote) -> None:
+        """Offer one of the earlier sessions."""
 
     def start_afresh(self) -> None:
         """Leave the earlier session alone."""

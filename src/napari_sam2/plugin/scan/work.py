@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam2.core.prompts import OTHER_PLANE
 from napari_sam2.io.names import without_suffix
 from napari_sam2.plugin.canvas.placement import lies_alike
 from napari_sam2.plugin.control.base_work import BaseWork
@@ -392,8 +393,9 @@ class ScanWork(BaseWork["Session", SessionSnapshot]):
             return
         last = list(self.snapshot.objects.values())[-1]
         self.select(last.object_id)
-        if last.prompts:
-            self.view.go_to(last.axis, last.prompts[-1].slice_index(last.axis))
+        on_slices = [index for p in last.prompts if (index := p.slice_index(last.axis)) != OTHER_PLANE]
+        if on_slices:
+            self.view.go_to(last.axis, on_slices[-1])
         many = len(self.snapshot.objects)
         self.told.emit(f"Resumed with {many} object{'' if many == 1 else 's'}. Undo goes on where it was.")
 

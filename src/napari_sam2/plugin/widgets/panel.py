@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.plugin.control.controller import Controller
     from napari_sam2.plugin.control.work import Work
+    from napari_sam2.record.journal import JournalNote
 
 __all__ = ["SegmentPanel"]
 
@@ -151,6 +152,7 @@ class SegmentPanel(QScrollArea):
         self._show_model()
         self.model.activated.connect(self._on_model_chosen)
         self.resume.declined.connect(self._on_declined)
+        self.resume.chosen.connect(self._on_session_chosen)
         self._objects_timer = QTimer(self)
         self._objects_timer.setSingleShot(True)
         self._objects_timer.setInterval(TABLE_DELAY_MS)
@@ -179,6 +181,10 @@ class SegmentPanel(QScrollArea):
     def _on_declined(self) -> None:
         if self.controller.work is not None:
             self.controller.work.start_afresh()
+
+    def _on_session_chosen(self, note: JournalNote) -> None:
+        if self.controller.work is not None:
+            self.controller.work.choose_earlier(note)
 
     def _show_soon(self, _event: Any = None) -> None:
         """A run changes objects many times a second; the table follows a few times a second."""
@@ -216,7 +222,10 @@ class SegmentPanel(QScrollArea):
 
     def _show_objects(self) -> None:
         work = self.controller.work
-        self.resume.offer(None if work is None else work.earlier)
+        if work is None:
+            self.resume.offer(None)
+        else:
+            self.resume.offer(work.earlier, work.sessions)
         self._show_model()
         if self.controller.kind == "slide":
             self.slides.show_current()
