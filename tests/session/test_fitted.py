@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 
-from napari_sam2.core.prompts import Point
 from napari_sam2.engine.fit import FitPlan
 from napari_sam2.models.small.model import load_bundled
 from napari_sam2.record.journal import Journal, restore
@@ -39,7 +38,7 @@ def test_a_fitted_run_and_its_correction_replay_identically(model, tmp_path):
     folder = tmp_path / "a.sam2session"
     session, journal = begun(model, folder)
     list(session.propagate())
-    session.add_prompt(1, Point((15, 14, 13)))
+    session.add_prompt(1, box_on(INSIDE, 2, 13))
     list(session.spread(1, 13))
     journal.close()
     lines = {line["event"]: line for line in events(folder)}
@@ -70,7 +69,7 @@ def test_a_correction_after_a_crash_is_done_again_without_the_fit_that_was_lost(
     resumed = Session(VOLUME, model, fit=PLAN)
     restore(resumed, folder)
     journal = Journal(resumed, folder, resumed=True)
-    resumed.add_prompt(1, Point((15, 14, 13)))
+    resumed.add_prompt(1, box_on(INSIDE, 2, 13))
     list(resumed.spread(1, 13))
     journal.close()
     correction = next(line for line in events(folder) if line["event"] == "correction")

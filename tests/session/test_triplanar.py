@@ -107,7 +107,7 @@ def test_a_check_is_not_taken_when_the_object_has_changed_or_is_finished(propaga
     with pytest.raises(UserInputError, match="finished"):
         accept_consensus(propagated, check)
     propagated.reopen_object(1)
-    propagated.add_prompt(1, Point((24, 22, 25)))
+    propagated.add_prompt(1, Point((24, 22, 25), positive=False))
     with pytest.raises(UserInputError, match="changed since"):
         accept_consensus(propagated, check)
     propagated.remove_object(1)

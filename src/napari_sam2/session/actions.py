@@ -78,6 +78,9 @@ class SetPrompts(Edit):
         The axis of slices for points of an object that has nothing else.
     term : Term, optional
         What the object is called if it begins with this.
+    around : bool
+        Whether new clicks on a carried object change what is around them (see `session/correcting.py`); in journals
+        of version 0.1.0 the model answered their slice again.
     """
 
     asked_in: ClassVar[tuple[str, ...]] = ("object", "prompts")
@@ -87,6 +90,7 @@ class SetPrompts(Edit):
     prompts: tuple[Prompt, ...]
     axis: int | None = None
     term: Term | None = None
+    around: bool = True
 
     def do(self, state: SessionState, step: Step) -> list[SliceResult]:
         """See `Session.set_prompts`."""
@@ -94,11 +98,11 @@ class SetPrompts(Edit):
             state.axis = self.axis
         if self.term is not None:
             state.terms = {**state.terms, self.object_id: self.term}
-        return answer_prompts(state, step, self.object_id, self.prompts)
+        return answer_prompts(state, step, self.object_id, self.prompts, around=self.around)
 
     def as_json(self) -> dict[str, Any]:
         """The prompts are in the changes."""
-        return {"object": self.object_id, "axis": self.axis}
+        return {"object": self.object_id, "axis": self.axis, "around": self.around}
 
     @classmethod
     def from_json(cls, line: Line, state: SessionState) -> Self:
@@ -115,7 +119,7 @@ class SetPrompts(Edit):
             elif written["field"] == "object":
                 term = term_from_json(written["value"])
                 axis = axis_of(written["value"]["axis"]) if axis is None else axis
-        return cls(object_id, tuple(prompts), axis, term)
+        return cls(object_id, tuple(prompts), axis, term, flag_of(line.get("around", False)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from napari_sam2.core.prompts import (
 )
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores
 from napari_sam2.errors import UserInputError
+from napari_sam2.session.correcting import correct_object, is_carried, new_clicks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["anchors_of", "answer_prompts", "empty_result", "with_painted"]
 
 
-def answer_prompts(state: SessionState, step: Step, object_id: int, prompts: Iterable[Prompt]) -> list[SliceResult]:
-    """See `Session.set_prompts`."""
+def answer_prompts(
+    state: SessionState, step: Step, object_id: int, prompts: Iterable[Prompt], *, around: bool
+) -> list[SliceResult]:
+    """See `Session.set_prompts`, and `napari_sam2.session.actions.SetPrompts` for `around`."""
     wanted = list(prompts)
     if wanted:
         check_prompts([ObjectPrompts(object_id, tuple(wanted))], state.volume)
@@ -45,6 +48,11 @@ def answer_prompts(state: SessionState, step: Step, object_id: int, prompts: Ite
     if axis != obj.axis:
         state.store.clear(step, obj)
         state.store.set(step, obj, "axis", axis)
+    clicks = new_clicks(obj.prompts, wanted)
+    if around and clicks and is_carried(obj):
+        results = correct_object(state, step, obj, clicks)
+        state.store.set(step, obj, "prompts", wanted)
+        return results
     before, after = _by_slice(obj.prompts, axis), _by_slice(wanted, axis)
     for index in before.keys() - after.keys():
         state.store.drop(step, obj, "anchors", index)

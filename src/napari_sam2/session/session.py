@@ -31,6 +31,7 @@ from napari_sam2.session.actions import (
     UseWindow,
 )
 from napari_sam2.session.boxed import bounded, helper_boxes
+from napari_sam2.session.correcting import is_corrected
 from napari_sam2.session.objects import SegmentedObject, SegmentedObjects
 from napari_sam2.session.prompting import anchors_of, empty_result, with_painted
 from napari_sam2.session.propagating import checked_objects
@@ -333,6 +334,7 @@ class Session:
     ) -> Iterator[SliceResult]:
         """Carry a corrected slice outwards, only as far as it changes something.
 
+        A click on an object that was carried before has changed the slices beside it already; nothing is left to do.
         Towards another prompted or accepted slice the whole gap is answered again from both sides;
         outwards the run ends when masks come out as they were. One undo takes back the correction with it.
 
@@ -353,6 +355,8 @@ class Session:
             As slices are reached; already stored in the session.
         """
         obj = self.state.find(object_id)
+        if is_corrected(obj, index):
+            return iter(())
         fitted = self.fit is not None and self.state.fits.model_for(obj.axis, object_id, obj.anchors) is not None
         return self.state.run(Spread(object_id, index, slices, fitted), should_stop)
 

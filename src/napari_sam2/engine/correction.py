@@ -1,0 +1,149 @@
+"""Corrections: what a click changes around it, in three dimensions, at the resolution of the error.
+
+A small network weighs what is known of every voxel near the click (`correction_evidence`); what it gives to the
+click's side and is connected with the click changes sides, and nothing else does. The network sees no polarity: an
+exclude click on an object is an include click on its outside. It was trained on simulated clicks on wrong masks of
+labelled scans, never on the model that made the mask, so it serves every model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from safetensors.numpy import load_file
+from scipy import ndimage
+
+from napari_sam2.engine.correction_evidence import FEATURES, gather
+from napari_sam2.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sam2.engine.correction_evidence import Evidence, Scene, Window
+
+__all__ = ["Change", "correct"]
+
+WEIGHTS: Final = "correction-1.safetensors"
+"""Beside this module; docs/corrections.md says what they were trained on."""
+
+LEAST_LOGIT: Final = 0.7
+"""Odds of two to one that a voxel is the click's: a wrong change costs more than a missing one, which the next
+click brings. Of 0, 0.7 and 1.5 the one with the fewest harmful clicks at the same gain."""
+
+TRUSTED_REACH: Final = 2.2
+"""Depths from the click within which the network is believed: beyond, one click in twenty did harm."""
+
+_NEVER: Final = -10.0
+"""Logit of what may not change."""
+
+_ALREADY: Final = 0.5
+"""Logit of what is on the click's side already, where the grid is brought back to voxels."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """Voxels that a click changes.
+
+    Attributes
+    ----------
+    window : tuple of slice
+        Part of the volume, as (slices, rows, columns).
+    voxels : bool array
+        Inside the window: those that change sides.
+    """
+
+    window: Window
+    voxels: NDArray[np.bool_]
+
+
+def correct(
+    scene: Scene,
+    click: tuple[int, int, int],
+    include: bool,
+    kept: Sequence[tuple[int, int, int]] = (),
+    fixed_slices: Sequence[int] = (),
+) -> Change | None:
+    """What a click changes.
+
+    Parameters
+    ----------
+    scene : Scene
+        Object and image.
+    click : tuple of int
+        (slice, row, column).
+    include : bool
+        Whether the voxel belongs to the object.
+    kept : sequence of tuple of int
+        Voxels that do not change, such as those of other clicks.
+    fixed_slices : sequence of int
+        Slices that do not change, such as accepted ones.
+
+    Returns
+    -------
+    Change or None
+        Connected with the click, which is part of it; None when the mask says already what the click says.
+    """
+    evidence = gather(scene, click, include)
+    if evidence is None:
+        return None
+    logits = np.full(evidence.open.shape, _NEVER)
+    far = evidence.features[:, 0] > TRUSTED_REACH
+    logits[evidence.open] = np.where(far, _NEVER, _network()(evidence.features))
+    logits[evidence.side] = _ALREADY
+    wins = _on_voxels(logits, evidence) > LEAST_LOGIT
+    wins &= scene.mask(evidence.window) != include
+    first = [w.start for w in evidence.window]
+    for index in fixed_slices:
+        if 0 <= index - first[0] < wins.shape[0]:
+            wins[index - first[0]] = False
+    for voxel in (*kept, click):
+        at = tuple(v - f for v, f in zip(voxel, first, strict=True))
+        if all(0 <= a < n for a, n in zip(at, wins.shape, strict=True)):
+            wins[at] = voxel == click
+    parts, _ = ndimage.label(wins)
+    return Change(evidence.window, parts == parts[tuple(c - f for c, f in zip(click, first, strict=True))])
+
+
+class _Network:
+    """Three layers of a perceptron, in double precision so that a journal replays alike on any machine."""
+
+    def __init__(self, weights: dict[str, NDArray[np.float32]]) -> None:
+        self._weights = {name: values.astype(np.float64) for name, values in weights.items()}
+
+    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Logits (N,) that voxels belong to the click's side."""
+        known = self._weights
+        values = np.clip((features - known["mu"]) / known["sd"], -5, 5)
+        for layer in (0, 2):
+            values = values @ known[f"net.{layer}.weight"].T + known[f"net.{layer}.bias"]
+            values = values / (1 + np.exp(-values))
+        logits: NDArray[np.float64] = (values @ known["net.4.weight"].T + known["net.4.bias"])[:, 0]
+        return logits
+
+
+@lru_cache(maxsize=1)
+def _network() -> _Network:
+    weights = load_file(Path(__file__).parent / WEIGHTS)
+    if weights["mu"].shape != (FEATURES,):
+        raise ModelError(f"{WEIGHTS} belongs to another version of the program; install the package again.")
+    return _Network(weights)
+
+
+def _on_voxels(logits: NDArray[np.float64], evidence: Evidence) -> NDArray[np.float64]:
+    """Logits of the grid brought to the voxels of its window, linearly."""
+    for axis, (window, stride) in enumerate(zip(evidence.window, evidence.strides, strict=True)):
+        count = window.stop - window.start
+        if stride == 1:
+            continue
+        at = np.clip((np.arange(count) - (stride - 1) / 2) / stride, 0, logits.shape[axis] - 1)
+        below = np.floor(at).astype(np.intp)
+        above = np.minimum(below + 1, logits.shape[axis] - 1)
+        share = (at - below).reshape([-1 if a == axis else 1 for a in range(3)])
+        logits = np.take(logits, below, axis) * (1 - share) + np.take(logits, above, axis) * share
+    return logits

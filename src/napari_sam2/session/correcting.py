@@ -1,0 +1,159 @@
+"""Corrections of an object that was carried through slices: a click changes what is connected with it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sam2.core.prompts import Box, MaskPrompt, Point
+from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores
+from napari_sam2.engine.correction import correct
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sam2.core.history import Step
+    from napari_sam2.core.prompts import Prompt
+    from napari_sam2.engine.correction import Change
+    from napari_sam2.engine.correction_evidence import Window
+    from napari_sam2.session.objects import ObjectRecord
+    from napari_sam2.session.state import SessionState
+
+__all__ = ["correct_object", "is_carried", "is_corrected", "new_clicks"]
+
+
+def is_carried(obj: ObjectRecord) -> bool:
+    """Whether an object has masks on slices that nobody prompted or accepted."""
+    return any(result.mask.n_voxels and index not in obj.anchors for index, result in obj.results.items())
+
+
+def is_corrected(obj: ObjectRecord, index: int) -> bool:
+    """Whether the last prompt is a click on a slice that changed the slices beside it when it was answered."""
+    last = obj.prompts[-1] if obj.prompts else None
+    return isinstance(last, Point) and last.slice_index(obj.axis) == index and is_carried(obj)
+
+
+def new_clicks(before: Sequence[Prompt], after: Sequence[Prompt]) -> list[Point]:
+    """The clicks that were added; empty when anything else has changed as well."""
+    if len(after) <= len(before) or any(a is not b and a != b for a, b in zip(before, after, strict=False)):
+        return []
+    added = after[len(before) :]
+    return [p for p in added if isinstance(p, Point)] if all(isinstance(p, Point) for p in added) else []
+
+
+def correct_object(state: SessionState, step: Step, obj: ObjectRecord, clicks: Sequence[Point]) -> list[SliceResult]:
+    """Let new clicks change an object around them, one after the other; the slice of the last one comes last.
+
+    A clicked slice counts as prompted from then on, with its mask as the answer. The slices beside it keep
+    their scores and stay open to a later propagation.
+    """
+    earlier = [prompt for prompt in obj.prompts if isinstance(prompt, Point)]
+    changed: dict[int, SliceResult] = {}
+    for number, click in enumerate(clicks):
+        scene = _ObjectScene(state, obj)
+        at = scene.voxel(click)
+        kept = [scene.voxel(other) for other in (*earlier, *clicks[:number]) if other.positive is not click.positive]
+        masks = _masks_after(scene, correct(scene, at, click.positive, kept, _fixed_slices(obj, at[0])))
+        boxed = scene.boxes()
+        if click.positive:
+            for index in boxed.keys() & masks.keys():
+                own = at if index == at[0] else None
+                masks[index] = _inside(masks[index], boxed[index], scene.full(index), own)
+        for index, mask in {at[0]: scene.full(at[0]), **masks}.items():
+            result = _result(obj, index, mask, prompted=index == at[0])
+            state.store.put(step, obj, "results", index, result)
+            if index == at[0] or index in obj.anchors:
+                state.store.put(step, obj, "anchors", index, None)
+            changed.pop(index, None)
+            changed[index] = result
+        last = changed.pop(at[0])
+        changed[at[0]] = last
+    return list(changed.values())
+
+
+class _ObjectScene:
+    """An object and its scan, as `napari_sam2.engine.correction_evidence.Scene` wants them."""
+
+    def __init__(self, state: SessionState, obj: ObjectRecord) -> None:
+        self._volume, self._window, self._obj = state.volume, state.window, obj
+        self._plane = state.volume.plane(obj.axis)
+        self.shape = (self._plane.n_slices, *self._plane.shape)
+        self.spacing = (self._plane.slice_spacing, *self._plane.spacing)
+
+    def voxel(self, click: Point) -> tuple[int, int, int]:
+        """(slice, row, column) of the voxel that holds a click."""
+        row, col = np.floor(self._plane.to_plane(np.array(click.voxel)) + 0.5).astype(int)
+        height, width = self._plane.shape
+        index = min(max(math.floor(click.voxel[self._plane.axis] + 0.5), 0), self._plane.n_slices - 1)
+        return index, min(max(int(row), 0), height - 1), min(max(int(col), 0), width - 1)
+
+    def full(self, index: int) -> NDArray[np.bool_]:
+        """The object on a whole slice."""
+        result = self._obj.results.get(index)
+        return np.zeros(self._plane.shape, dtype=bool) if result is None else result.mask.full(self._plane.shape)
+
+    def mask(self, window: Window) -> NDArray[np.bool_]:
+        """The object inside a window."""
+        return np.stack([self.full(i)[window[1:]] for i in range(window[0].start, window[0].stop)])
+
+    def image(self, window: Window) -> NDArray[np.float32]:
+        """Grey values in [0, 1] inside a window."""
+        slices = range(window[0].start, window[0].stop)
+        taken = np.stack([self._plane.take(self._volume.voxels, i)[window[1:]] for i in slices])
+        seen = self._window.apply(taken)
+        return seen.mean(axis=-1, dtype=np.float32) if seen.ndim > 3 else seen
+
+    def boxes(self) -> dict[int, tuple[slice, slice]]:
+        """Rows and columns inside the last box of each boxed slice."""
+        found = {}
+        for prompt in self._obj.prompts:
+            if isinstance(prompt, Box) and prompt.fixed_axes == (self._plane.axis,):
+                corners = self._plane.to_plane(np.array(prompt.corners)).astype(int)
+                (row0, col0), (row1, col1) = corners.min(axis=0), corners.max(axis=0)
+                found[prompt.slice_index(self._plane.axis)] = (slice(row0, row1 + 1), slice(col0, col1 + 1))
+        return found
+
+
+def _fixed_slices(obj: ObjectRecord, clicked: int) -> list[int]:
+    """Slices that a person accepted or painted, but for the one with the click."""
+    painted = {prompt.index for prompt in obj.prompts if isinstance(prompt, MaskPrompt)}
+    return sorted((painted | set(obj.accepted)) - {clicked})
+
+
+def _masks_after(scene: _ObjectScene, change: Change | None) -> dict[int, NDArray[np.bool_]]:
+    """Whole masks of the slices that a change concerns."""
+    if change is None:
+        return {}
+    masks = {}
+    for offset in np.flatnonzero(change.voxels.any(axis=(1, 2))):
+        index = change.window[0].start + int(offset)
+        masks[index] = scene.full(index)
+        masks[index][change.window[1:]] ^= change.voxels[offset]
+    return masks
+
+
+def _inside(
+    mask: NDArray[np.bool_],
+    box: tuple[slice, slice],
+    before: NDArray[np.bool_],
+    click: tuple[int, int, int] | None,
+) -> NDArray[np.bool_]:
+    """A mask that gained nothing outside its box but the click itself."""
+    allowed = before.copy()
+    allowed[box] = True
+    if click is not None:
+        allowed[click[1:]] = True
+    return mask & allowed
+
+
+def _result(obj: ObjectRecord, index: int, mask: NDArray[np.bool_], *, prompted: bool) -> SliceResult:
+    before = obj.results.get(index)
+    scores = SliceScores(float("nan"), 1.0) if before is None else before.scores
+    if scores.object_score <= 0 and mask.any():
+        scores = SliceScores(1.0, scores.predicted_iou, scores.neighbour_iou, scores.direction_iou)
+    was_prompted = before is not None and before.prompted
+    return SliceResult(obj.object_id, obj.axis, index, SliceMask.of(mask), scores, prompted=prompted or was_prompted)
