@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from napari_sam2.engine.propagate import DIRECTIONS, propagate
 from napari_sam2.session.prompting import anchors_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from napari_sam2.engine.fit import FitPlan
     from napari_sam2.session.objects import ObjectRecord
     from napari_sam2.session.state import SessionState
+
+LEAST_TRUST: Final = 0.01
+"""Of a run that found nothing beyond its box."""
 
 __all__ = ["bounded", "helper_boxes", "propagate_boxed"]
 
@@ -63,18 +66,20 @@ def propagate_boxed(
         if last.index in wanted and _put(state, step, obj, last):
             yield last
     runs = {obj.axis: _volume(state, obj.axis, {i: r.mask for i, r in [*obj.results.items(), *own.items()]}, held)}
-    boxed = {obj.axis: _boxed_slice(obj)}
+    boxed, trust = {obj.axis: _boxed_slice(obj)}, {obj.axis: _mean_iou(own.values())}
     extent = Extent.of(p for p in obj.prompts if isinstance(p, Box))
     for axis, box in helper_boxes(obj).items():
-        masks: dict[int, SliceMask] = {}
+        found: dict[int, SliceResult] = {}
         for result in _helper_run(state, axis, box, extent, should_stop):
-            masks[result.index] = result.mask
+            found[result.index] = result
             if last is not None:
                 yield last
+        masks = {index: result.mask for index, result in found.items()}
         runs[axis], boxed[axis] = _volume(state, axis, masks, extent.along(axis)), box.slice_index(axis)
+        trust[axis] = _mean_iou(r for r in found.values() if not r.prompted)
     if should_stop():
         return
-    voted, plane = vote(runs, boxed, state.volume.spacing, extent), state.volume.plane(obj.axis)
+    voted, plane = vote(runs, boxed, trust, state.volume.spacing, extent), state.volume.plane(obj.axis)
     for index in wanted:
         passed = any((index - anchor) * sign > 0 for anchor in obj.anchors for sign in DIRECTIONS[direction])
         if not passed:
@@ -102,6 +107,12 @@ def _helper_run(
     anchor = engine.predict(index, SlicePrompts.of([box], state.volume, axis)[index])
     yield SliceResult(0, axis, index, anchor.mask, anchor.scores, prompted=True)
     yield from propagate(engine, {0: [anchor]}, slices=extent.along(axis), should_stop=should_stop)
+
+
+def _mean_iou(results: Iterable[SliceResult]) -> float:
+    """The mean predicted IoU of the slices that hold the object; hardly any trust without one."""
+    found = [result.scores.predicted_iou for result in results if result.mask.n_voxels]
+    return float(np.mean(found)) if found else LEAST_TRUST
 
 
 def _boxed_slice(obj: ObjectRecord) -> int:
