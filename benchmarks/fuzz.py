@@ -380,8 +380,12 @@ def _area(content):
 
     total = 0.0
     for feature in json.loads(content)["features"]:
-        with contextlib.suppress(Exception):
+        try:
+            dict(feature.get("properties") or {})  # what is none is skipped by the program, and said
             total += shapely.make_valid(shapely.from_geojson(json.dumps(feature["geometry"]))).area
+        except Exception as error:
+            if "closed" in str(error):  # an open ring is closed by the program
+                return None
     return total if np.isfinite(total) else None
 
 

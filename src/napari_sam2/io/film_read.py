@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_sam2.errors import ImageFileError, NapariSam2Error
-from napari_sam2.io.payload import check_memory, check_total_memory, existing_file, peek, read_range
+from napari_sam2.io.payload import check_claim, check_memory, check_total_memory, existing_file, peek, read_range
 from napari_sam2.io.photometric import samples_of, to_8_bits
 
 if TYPE_CHECKING:
@@ -111,7 +111,10 @@ def _of_tiff(file: Path) -> Film | None:
             axis = _time_axis(series.axes, series.shape)
             if axis is None:
                 return None
-            check_total_memory(file.name, math.prod(series.shape) * np.dtype(series.dtype).itemsize)
+            size = math.prod(series.shape) * np.dtype(series.dtype).itemsize
+            check_total_memory(file.name, size)
+            if not series.is_multifile:
+                check_claim(file, size)
             samples = samples_of(series.keyframe, file.name)
             stack = np.moveaxis(series.asarray(), axis, 0)
             rest = series.axes[:axis] + series.axes[axis + 1 :]

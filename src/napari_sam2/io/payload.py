@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Stream = BufferedReader | gzip.GzipFile
 
 __all__ = [
+    "check_claim",
     "check_inflated",
     "check_memory",
     "check_total_memory",
@@ -36,6 +37,10 @@ GZIP_MAGIC: Final = b"\x1f\x8b"
 
 DEFLATE_LIMIT: Final = 1040
 """DEFLATE cannot expand more than about 1032-fold; a header that asks for more lies."""
+
+PICTURE_LIMIT: Final = 2000
+"""Times that a picture's pixels may be larger than its file: an empty one compressed, with a part of its tiles left
+out, is smaller by this."""
 
 MEMORY_SHARE: Final = 0.5
 """A volume may take half of the machine's memory; the rest is for its copy on screen and the model."""
@@ -106,6 +111,29 @@ def check_memory(path: Path, needed: int) -> None:
             f"{_size(on_disk)} cannot hold; copy or export it again."
         )
     check_total_memory(path.name, needed)
+
+
+def check_claim(path: Path, claimed: int) -> None:
+    """Refuse a picture whose tags announce more than its file can hold by any usual compression.
+
+    Parameters
+    ----------
+    path : Path
+        The file with all of its pixels.
+    claimed : int
+        Bytes of the pixels, decompressed.
+
+    Raises
+    ------
+    ImageFileError
+        Naming both sizes.
+    """
+    on_disk = path.stat().st_size
+    if claimed > on_disk * PICTURE_LIMIT:
+        raise ImageFileError(
+            f"{path.name} is damaged: its tags announce {_size(claimed)} of pixels, which a file of {_size(on_disk)} "
+            "cannot hold; copy or export it again."
+        )
 
 
 def check_total_memory(name: str, needed: int) -> None:

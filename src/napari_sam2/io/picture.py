@@ -10,7 +10,7 @@ import numpy as np
 from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import ImageFileError
 from napari_sam2.hashing import sha256_of
-from napari_sam2.io.payload import existing_file
+from napari_sam2.io.payload import check_claim, existing_file
 from napari_sam2.io.photometric import colour_range, over_white, samples_of, to_8_bits
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def _read_tiff(path: Path, volume_index: int | None) -> NDArray[Any]:
                 raise ImageFileError(f"{path.name} has no picture {index}: it holds {count}, counted from 0.")
             page = tiff.pages[index]
             _check_size(path.name, page.imagelength, page.imagewidth)
+            check_claim(path, page.imagelength * page.imagewidth * page.samplesperpixel * page.bitspersample // 8)
             samples = samples_of(page, path.name)
             return samples.apply(channels_last(page.asarray(), page.axes, path.name))
     except ImageFileError:

@@ -7,13 +7,14 @@ channels; other TIFF through tiffslide, then tifffile; what is left through Open
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from napari_sam2.errors import EnvironmentLacksError, ImageFileError, NapariSam2Error
-from napari_sam2.io.payload import existing_file
+from napari_sam2.io.payload import check_claim, existing_file
 from napari_sam2.io.photometric import samples_of
 from napari_sam2.slides.image.kind import classify
 from napari_sam2.slides.image.pictures import PictureChoice, PictureInFile, channel_names, choose_picture
@@ -153,6 +154,8 @@ def _open_series(file: Path, tiff: Any, choice: PictureChoice, first_page: Any, 
         return _open_other(file, wish)
     series = tiff.series[choice.chosen]
     page = series.keyframe
+    if not series.is_multifile:
+        check_claim(file, math.prod(series.levels[0].shape) * np.dtype(series.dtype).itemsize)
     is_vendor = any(getattr(tiff, f"is_{kind}") for kind in _VENDORS)
     if first_page.is_tiled and wish.image is None and not tiff.is_ome and (is_vendor or choice.chosen == 0):
         plain = getattr(page.photometric, "name", "") in ("RGB", "YCBCR") and page.dtype == np.uint8

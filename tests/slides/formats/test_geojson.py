@@ -256,13 +256,16 @@ def test_bad_features_are_skipped_counted_and_said_and_the_others_read(tmp_path)
         feature(3, {"type": "Polygon", "coordinates": [[[0, 0], [10**400, 1], [1, 1]]]}),
         feature(4, {"type": "Point", "coordinates": [float("inf"), 1]}),
         feature(5, {"type": "Polygon", "coordinates": None}),
+        feature(6, {"type": "Polygon", "coordinates": [[[0, 0], [9, True], [9, 9]]]}),
+        feature(7, {"type": "MultiPolygon", "coordinates": [[[[0, 0], ["9", 0], [9, 9], [0, 0]]]]}),
+        feature(8, {"type": "Point", "coordinates": [1, None]}),
         17,
     ]
     found = read_objects(saved(tmp_path / "a.geojson", feature(1), *bad, feature(9)))
     assert [obj.object_id[-1] for obj in found.objects] == ["1", "9"]
     (note,) = found.notes
-    assert "6 of 8 features were skipped: feature 2 cannot be used: it has no geometry" in note
-    assert note.endswith("and 3 more.")
+    assert "9 of 11 features were skipped: feature 2 cannot be used: it has no geometry" in note
+    assert note.endswith("and 6 more.")
 
 
 def test_two_features_with_one_id_are_two_objects_and_said(tmp_path):
@@ -318,3 +321,9 @@ def test_a_name_that_is_no_unicode_is_written_and_read_again(tmp_path):
     obj = SlideObject(shapely.box(0, 0, 1, 1), name="\ud800")
     write_geojson([obj], tmp_path / "a.geojson")
     assert read_geojson(tmp_path / "a.geojson")[0].name == "\ud800"
+
+
+def test_points_and_collections_are_read(tmp_path):
+    parts = [{"type": "Point", "coordinates": [1.5, 2]}, {"type": "Polygon", "coordinates": [square(0, 0)]}]
+    given = [feature(1, parts[0]), feature(2, {"type": "GeometryCollection", "geometries": parts})]
+    assert json.loads(json.dumps(through(tmp_path, *given))) == given

@@ -237,3 +237,15 @@ def test_a_calibration_in_other_units_states_nothing(tmp_path):
     tifffile.imwrite(tmp_path / "ij.tif", HE, imagej=True, resolution=(4, 4), metadata={"unit": "furlong"})
     with open_slide(tmp_path / "ij.tif") as slide:
         assert slide.mpp is None
+
+
+@pytest.mark.parametrize("reader", [open_slide, read_volume])
+@pytest.mark.parametrize("tag", [256, 257])
+def test_tags_that_announce_more_than_the_file_can_hold_are_refused_at_once(tmp_path, reader, tag):
+    path = tmp_path / "p.tif"
+    tifffile.imwrite(path, HE, photometric="rgb", compression="zlib", metadata=None, **TILED)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        entry = tiff.pages[0].tags[tag]
+        entry.overwrite(4_194_304 if reader is open_slide else 1_000_000)
+    with pytest.raises(ImageFileError, match=r"cannot hold|more than a flat picture may have"):
+        reader(path)

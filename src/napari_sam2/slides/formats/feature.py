@@ -14,6 +14,7 @@ import json
 import math
 import uuid
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -29,6 +30,7 @@ GEOMETRIES: Final = (
     "Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon", "GeometryCollection"
 )  # fmt: skip
 
+_NUMBERS: Final = {int, float}
 _FEATURE: Final = ("type", "id", "geometry", "properties")
 _GEOMETRY: Final = ("type", "coordinates", "geometries")
 _PROPERTIES: Final = ("objectType", "name", "color", "classification", "isLocked", "measurements", "metadata")
@@ -172,6 +174,7 @@ def _mapping(geometry: Any) -> dict[str, Any]:
 def _shape(geometry: dict[str, Any]) -> Any:
     import shapely
 
+    _check_numbers(geometry)
     try:
         if geometry["type"] == "Polygon" and geometry["coordinates"]:
             # Rings as arrays: five times as fast as point by point.
@@ -184,6 +187,26 @@ def _shape(geometry: dict[str, Any]) -> Any:
     if not all(math.isfinite(c) for c in found.bounds) and not found.is_empty:
         raise ValueError("a coordinate is not a finite number")
     return found
+
+
+def _check_numbers(part: Any) -> None:
+    """Refuse coordinates that are true, false, text or nothing: numpy and shapely would take some for numbers."""
+    if isinstance(part, dict):
+        _check_numbers(part.get("coordinates", []))
+        inner_parts = part.get("geometries")
+        for inner in inner_parts if isinstance(inner_parts, list) else ():
+            _check_numbers(inner)
+    elif isinstance(part, list) and part and isinstance(part[0], list):
+        try:
+            kinds = set(map(type, chain.from_iterable(part)))
+        except TypeError:
+            raise ValueError("a coordinate is not a number") from None
+        if kinds <= _NUMBERS:
+            return
+        for inner in part:
+            _check_numbers(inner)
+    elif not isinstance(part, list) or not set(map(type, part)) <= _NUMBERS:
+        raise ValueError("a coordinate is not a number")
 
 
 def _digest(geometry: Any) -> str:

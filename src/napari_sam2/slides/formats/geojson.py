@@ -111,6 +111,8 @@ def read_objects(path: str | os.PathLike[str]) -> ReadObjects:
         for number, feature in enumerate(features, start=1):
             try:
                 objects.append(object_of(feature))
+            except RecursionError:
+                skipped.append(f"feature {number} cannot be used: it is nested too deeply")
             except ValueError as error:
                 skipped.append(f"feature {number} cannot be used: {error}")
     if skipped and not objects:
