@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import resource
@@ -32,9 +33,9 @@ from napari_sam2.jobs.segment import segment_scan
 from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.record.journal_files import EVENTS
 
-SHAPE = (160, 160, 48)
+SHAPE = (120, 96, 24)
 NAMES = ("o.nii.gz", "o.json", "o.tsv")
-OBJECTS = [ObjectPrompts(n, (Box(((20 * n, 40, 20), (20 * n + 14, 110, 20))),)) for n in range(1, 6)]
+OBJECTS = [ObjectPrompts(n, (Box(((20 * n, 20, 12), (20 * n + 14, 70, 12))),)) for n in range(1, 5)]
 
 
 def main() -> None:
@@ -46,7 +47,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         scan = Path(place) / "scan.nii.gz"
         voxels = np.random.default_rng(0).integers(0, 2000, SHAPE).astype(np.int16)
-        voxels[:, 40:110, 8:40] += 1500
+        voxels[:, 20:70, 4:20] += 1500
         nib.save(nib.Nifti1Image(voxels, np.eye(4)), scan)
         before = sha256_of(scan)
         whole, size = run_whole(scan)
@@ -59,7 +60,7 @@ def main() -> None:
                     # Half of the moments while results are written, at the end of the run.
                     run(scan, folder, kill_after=rng.choice([rng.uniform(0, whole), rng.uniform(0.8, 1.05) * whole]))
                 else:
-                    run(scan, folder, largest_file=int(size * rng.uniform(0, 1.05)))
+                    run(scan, folder, largest_file=int(math.exp(rng.uniform(math.log(50), math.log(1.05 * size)))))
                 states.update(judged(folder))
                 states["input touched"] += sha256_of(scan) != before
                 states["the same command fails afterwards"] += not again(scan, folder)

@@ -112,7 +112,7 @@ def test_a_painted_mask_is_kept_and_emptied_masks_go(session):
     assert not session.objects[1].prompts
 
 
-@pytest.mark.parametrize("overlap", ["first", "last"])
+@pytest.mark.parametrize("overlap", ["smallest", "first", "last"])
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_one_slice_is_composed_as_the_whole_map_is(axis, overlap):
     rng = np.random.default_rng(1)
@@ -136,7 +136,7 @@ def test_a_correction_spreads_only_as_far_as_it_changes_something_and_is_one_und
     list(session.propagate())
     before = dict(session.objects[1].results)
     whole = session.label_map()
-    session.add_prompt(1, Point((24, 22, 24)))
+    session.add_prompt(1, box_on(INSIDE, 2, 24))
     spread = list(session.spread(1, 24))
     assert spread
     assert all(result.index != 20 for result in spread)
@@ -150,7 +150,7 @@ def test_a_spreading_correction_stops_at_an_accepted_slice(session):
     list(session.propagate())
     session.accept_slice(1, 26)
     before = dict(session.objects[1].results)
-    session.add_prompt(1, Point((24, 22, 24)))
+    session.add_prompt(1, box_on(INSIDE, 2, 24))
     assert {r.index for r in session.spread(1, 24) if r.index > 24} <= {25}
     assert session.objects[1].results[26] is before[26]
     assert session.objects[1].results[27] is before[27]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
-from napari_sam2.core.labels import ObjectMasks, compose, label_dtype
+from napari_sam2.core.labels import ObjectMasks, compose, compose_slice, label_dtype
 from napari_sam2.core.slice_masks import SliceMask, iou
 from napari_sam2.core.volume import Volume
 from napari_sam2.errors import UserInputError
@@ -19,13 +19,36 @@ def full(axis: int, object_id: int, index: int) -> ObjectMasks:
 
 def test_the_object_made_first_keeps_shared_voxels_unless_the_rule_says_last():
     objects = [full(2, 7, 3), full(0, 9, 1)]
-    first, last = compose(VOLUME, objects), compose(VOLUME, objects, "last")
+    first, last = compose(VOLUME, objects, "first"), compose(VOLUME, objects, "last")
     assert (first == 7).sum() == 20
     assert (first == 9).sum() == 30 - 5
     assert (last == 7).sum() == 20 - 5
     assert (last == 9).sum() == 30
     with pytest.raises(UserInputError, match="overlap rule"):
         compose(VOLUME, objects, "both")
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_smaller_object_keeps_shared_voxels_whatever_was_made_first(order):
+    objects = [full(2, 7, 3), full(0, 9, 1)]
+    labels = compose(VOLUME, [objects[i] for i in order])
+    assert (labels == 7).sum() == 20
+    assert (labels == 9).sum() == 30 - 5
+    for axis in range(3):
+        plane = VOLUME.plane(axis)
+        for index in range(plane.n_slices):
+            section = compose_slice(VOLUME, [objects[i] for i in order], axis, index)
+            assert np.array_equal(section, plane.take(labels, index))
+
+
+def test_a_finished_object_keeps_its_voxels_from_a_smaller_one():
+    small, large = full(2, 7, 3), full(0, 9, 1)
+    done = ObjectMasks(9, 0, large.masks, True)
+    assert (compose(VOLUME, [small, done]) == 9).sum() == 30
+
+
+def test_of_objects_of_one_size_the_one_made_first_keeps_shared_voxels():
+    assert set(np.unique(compose(VOLUME, [full(2, 7, 3), full(2, 9, 3)]))) == {0, 7}
 
 
 @pytest.mark.parametrize(("largest", "dtype"), [(0, np.uint8), (255, np.uint8), (256, np.uint16), (70000, np.int32)])

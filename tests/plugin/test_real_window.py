@@ -188,7 +188,7 @@ def test_a_name_is_completed_as_one_types(window):
 
 def test_the_overlap_rule_is_chosen_in_the_panel(window):
     overlap = window.panel.scans.more.overlap
-    wait_for(lambda: overlap.currentData() == "first")
+    wait_for(lambda: overlap.currentData() == "smallest")
     overlap.setCurrentIndex(overlap.findData("last"))
     overlap.activated.emit(overlap.currentIndex())
     wait_for(lambda: window.controller.work.snapshot.overlap == "last")

@@ -25,10 +25,15 @@ __all__ = [
     "compose_slice",
     "consecutive_ids",
     "label_dtype",
+    "painting_order",
 ]
 
-OVERLAP_RULES: Final = ("first", "last")
-"""Who keeps a voxel that several objects claim: the object created first, or the one created last."""
+OVERLAP_RULES: Final = ("smallest", "first", "last")
+"""Who keeps a voxel that several objects claim: the smallest object, the one created first, or the one created last.
+
+The smallest is the default. A large object that runs over loses little, a small one inside it everything: of 26
+structures in eight scans none was worse prompted together than alone, with "first" seven; see docs/corrections.md.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +65,7 @@ def label_dtype(largest_id: int) -> type[np.uint8] | type[np.uint16] | type[np.i
     return np.uint16 if largest_id < 2**16 else np.int32
 
 
-def compose(volume: Volume, objects: Sequence[ObjectMasks], overlap: str = "first") -> NDArray[np.integer]:
+def compose(volume: Volume, objects: Sequence[ObjectMasks], overlap: str = "smallest") -> NDArray[np.integer]:
     """Paint objects into a label map.
 
     Parameters
@@ -77,7 +82,7 @@ def compose(volume: Volume, objects: Sequence[ObjectMasks], overlap: str = "firs
     (I, J, K) array
         0 is background; dtype by `label_dtype`.
     """
-    ordered = _painting_order(objects, overlap)
+    ordered = painting_order(objects, overlap)
     largest = max((obj.object_id for obj in objects), default=0)
     labels: NDArray[np.integer] = np.zeros(volume.shape, dtype=label_dtype(largest))
     for obj in ordered:
@@ -122,7 +127,7 @@ def check_overlap(rule: str) -> str:
 
 
 def compose_slice(
-    volume: Volume, objects: Sequence[ObjectMasks], axis: int, index: int, overlap: str = "first"
+    volume: Volume, objects: Sequence[ObjectMasks], axis: int, index: int, overlap: str = "smallest"
 ) -> NDArray[np.integer]:
     """One slice of what `compose` gives, at the cost of one slice.
 
@@ -134,7 +139,7 @@ def compose_slice(
     plane = volume.plane(axis)
     largest = max((obj.object_id for obj in objects), default=0)
     labels: NDArray[np.integer] = np.zeros(plane.shape, dtype=label_dtype(largest))
-    for obj in _painting_order(objects, overlap):
+    for obj in painting_order(objects, overlap):
         if obj.axis != axis:
             labels[_cross_section(volume, obj, axis, index)] = obj.object_id
         elif index in obj.masks:
@@ -144,10 +149,20 @@ def compose_slice(
     return labels
 
 
-def _painting_order(objects: Sequence[ObjectMasks], overlap: str) -> list[ObjectMasks]:
-    """Painting over is one assignment, so the object that keeps its voxels is painted last."""
-    ordered = list(objects) if check_overlap(overlap) == "last" else list(reversed(objects))
+def painting_order(objects: Sequence[ObjectMasks], overlap: str) -> list[ObjectMasks]:
+    """Objects as they are painted over each other: the one that keeps its voxels comes last.
+
+    Of objects of one size the one created first keeps them; finished objects come after all others.
+    """
+    rule = check_overlap(overlap)
+    ordered = list(objects) if rule == "last" else list(reversed(objects))
+    if rule == "smallest" and len(ordered) > 1:
+        ordered.sort(key=_size, reverse=True)
     return sorted(ordered, key=lambda obj: obj.finished)
+
+
+def _size(obj: ObjectMasks) -> int:
+    return sum(int(np.count_nonzero(mask.crop)) for mask in obj.masks.values())
 
 
 def _cross_section(volume: Volume, obj: ObjectMasks, axis: int, index: int) -> NDArray[np.bool_]:

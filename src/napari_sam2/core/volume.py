@@ -35,7 +35,7 @@ depend on the voxel's size, which is below a micron in microscopy."""
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a volume came from; what a writer needs to put a label map on the same grid.
+    """The source of a volume: file, hash, format and header.
 
     Attributes
     ----------
@@ -212,7 +212,7 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class SlicePlane:
-    """The layout of the slices across one voxel axis: which axis runs down, which to the right.
+    """The layout of slices across one voxel axis.
 
     The model and the montage see slices in this layout, so the same anatomy looks the same whatever
     order the file stores it in. (row, column) are integers at voxel centres.

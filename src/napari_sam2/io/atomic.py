@@ -107,7 +107,7 @@ def as_utf8(text: str) -> bytes:
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
-    """Refuse a target whose folder is missing or cannot be written to, before any work is done.
+    """Refuse a target whose folder is missing or closed to writing.
 
     Temporary files that an earlier, killed process left in that folder are removed.
 
@@ -213,7 +213,7 @@ def _exists(target: Path) -> UserInputError:
 
 
 def explained(error: OSError, target: Path) -> Exception:
-    """What to raise for an error of the system: one sentence that names the file and the remedy."""
+    """The error to raise for an error of the system."""
     remedy = "free some space or choose another disk" if error.errno in _FULL else "choose another place"
     return EnvironmentLacksError(
         f"Cannot write {target.name} ({error.strerror or error}); nothing was changed there; {remedy}."

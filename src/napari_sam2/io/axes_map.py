@@ -1,4 +1,4 @@
-"""Axes maps: how an array that someone else made from a file lies on the file's own voxels.
+"""Axis order and flips between an array and its file's voxels.
 
 Readers transpose and flip on their way into a viewer, and few of them say how. A map is *proven* when
 exactly one of the 48 possible ones makes the array's voxels equal the file's; anything else is refused,

@@ -1,4 +1,4 @@
-"""BIDS derivatives: where a label map of a BIDS image lies, and the files that make the folder valid.
+"""BIDS derivatives: names of label maps and the files of a dataset.
 
 ``<root>/sub-x/[ses-x/]anat/sub-x[_ses-x][...]_desc-<desc>_dseg.nii.gz`` with ``.json`` and ``.tsv``
 beside it, and ``dataset_description.json`` at the root (BIDS 1.10, "Imaging derivatives").

@@ -1,4 +1,4 @@
-"""A label map on disk to another format, with the names that lie beside it or in it."""
+"""Convert a label map to another format, with its names."""
 
 from __future__ import annotations
 

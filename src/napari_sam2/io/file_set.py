@@ -73,7 +73,7 @@ def file_set(targets: Sequence[Path], *, overwrite: bool = False) -> Iterator[li
 
 
 def finish_sets(folder: Path) -> None:
-    """Let the files of sets that a killed process left behind take their names; what is foreign is left alone."""
+    """Finish sets of files that a killed process left behind."""
     with contextlib.suppress(OSError):
         for record in sorted(folder.glob(f"{PREFIX}*{RECORD}")):
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

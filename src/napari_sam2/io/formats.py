@@ -152,7 +152,6 @@ FORMATS: Final[tuple[Format, ...]] = (
         magic=_is_dicom,
         read="dicom:read_dicom",
         series=True,
-        offered=False,
         note='a folder, or one multi-frame file; needs `pip install "napari-sam2[dicom]"`; JPEG 2000, JPEG-LS and RLE '
         "included",
     ),

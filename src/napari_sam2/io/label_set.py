@@ -68,7 +68,7 @@ def write_label_set(
 
 
 def check_label_set(path: str | os.PathLike[str], volume: Volume, *, overwrite: bool = False) -> Path:
-    """Refuse a label map that could not be written with its sidecars, before any time is spent on making it.
+    """Refuse a label map that cannot be written with its sidecars.
 
     Raises
     ------

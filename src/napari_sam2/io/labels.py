@@ -153,7 +153,7 @@ def _covers(found: Volume, volume: Volume) -> bool:
 def write_labels(
     labels: NDArray[Any], volume: Volume, path: str | os.PathLike[str], *, overwrite: bool = False
 ) -> Path:
-    """Write a label map on the grid of `volume`; the file is complete and verified, or absent.
+    """Write a verified label map on the grid of `volume`.
 
     Parameters
     ----------

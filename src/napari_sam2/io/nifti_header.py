@@ -1,4 +1,4 @@
-"""What a NIfTI header says about the grid: checked, kept bit for bit, turned into an affine.
+"""The grid of a NIfTI header, checked and kept bit for bit.
 
 `GridHeader` holds the raw geometry fields and nothing else, so that a label map can carry them over
 unchanged, and free text in the source (which may name the patient) cannot travel with it.

@@ -79,7 +79,7 @@ def _image_format_of(file: Path) -> Format:
 
 
 def formats_of(file: Path) -> Iterator[Format]:
-    """Formats that a file may be of, the likeliest first: by its content, or by its name where that says nothing."""
+    """Formats a file may have, by content and name, likeliest first."""
     first, name, packed = peek(file, _ENOUGH), file.name.lower(), is_gzip(file)
     for row in FORMATS:
         if packed and not row.gzipped:

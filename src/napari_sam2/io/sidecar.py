@@ -1,4 +1,4 @@
-"""What lies beside a label map: ``.json``, how it was made, and ``.tsv``, what its ids mean.
+"""Sidecars of a label map: ``.json`` (provenance) and ``.tsv`` (names).
 
 Both follow BIDS derivatives. They hold no path and nothing of the patient: the source is named by its
 file name or only by its hash, and its header's free text is never read in the first place.

@@ -1,4 +1,4 @@
-"""A scan and prompts in, a label map out: what ``napari-sam2 segment`` does, as a plain function."""
+"""Segment a scan from files to files, as ``napari-sam2 segment`` does."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def _agreement(session: Session) -> dict[int, dict[str, Any]]:
 
 
 def _notes(session: Session, voxels: dict[int, int]) -> list[str]:
-    """What was not found, and which objects fill so much of a slice that they have probably leaked."""
+    """Notes on objects that are empty or have probably leaked."""
     notes = []
     empty = [str(object_id) for object_id in session.objects if not voxels.get(object_id)]
     if empty:

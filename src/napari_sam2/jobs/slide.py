@@ -1,4 +1,4 @@
-"""What ``napari-sam2 slide`` does, as a plain function: a slide and prompts (or a region) in, objects out."""
+"""Segment a slide from files to files, as ``napari-sam2 slide`` does."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_MODEL", "load_model", "resolve_device"]
 
 DEFAULT_MODEL: Final = "bundled"
-"""What runs when nobody chooses: its weights come with the package."""
+"""The default model; its weights come with the package."""
 
 
 def load_model(

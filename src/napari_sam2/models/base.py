@@ -185,7 +185,7 @@ class MemoryRef:
 
 @dataclass(frozen=True, slots=True)
 class DecodeRequest:
-    """One mask that the engine wants: features of a view, and what is known about the object.
+    """A request for one mask: features, prompts and memories.
 
     ``memories`` is sorted: prompted slices first (nearest first), then tracked slices (nearest first).
     ``previous`` is the last answer on this very slice and view, when a click corrects it (its ``state`` is
@@ -260,7 +260,7 @@ class MovableModel(Protocol):
 
 @runtime_checkable
 class SegmentationModel(Protocol):
-    """What the engine needs from a model. Lists come in and go out in the same order.
+    """The protocol of a model; lists keep their order.
 
     Attributes
     ----------
@@ -296,7 +296,7 @@ class SegmentationModel(Protocol):
 
 
 def viewing_of(model: SegmentationModel) -> dict[str, str]:
-    """How a model looks at slices and in what numbers: beside its card, all that its answers depend on."""
+    """How a model looks at slices: quality, size, views, precision."""
     policy = model.view_policy
     return {
         "quality": policy.quality,

@@ -78,7 +78,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def refusing(name: str, place: Path) -> Iterator[None]:
-    """Turn what a library raises on a description of no possible network into one sentence, without folders in it.
+    """Turn a library's errors on damaged metadata into one sentence.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def refusing(name: str, place: Path) -> Iterator[None]:
 
 
 def check_header(path: Path) -> None:
-    """Refuse a safetensors file whose header is no header, or whose description holds sizes that no network has.
+    """Refuse a safetensors file with a damaged header or impossible sizes.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def _reason(error: Exception, folder: Path) -> str:
 
 
 def find_faults(missing: Any, surplus: Any, misshapen: Any) -> str:
-    """What is wrong with a file's weights, as the end of a sentence; empty when nothing is."""
+    """Faults of a file's weights as words; empty when there are none."""
     return " and ".join(
         f"{what} {len(names)} weights such as {sorted(str(name) for name in names)[0]}"
         for what, names in (("misses", missing), ("has unexpected", surplus), ("misshapes", misshapen))

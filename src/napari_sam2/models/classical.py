@@ -1,4 +1,4 @@
-"""A model without weights, which asks how likely an intensity is inside the object rather than outside.
+"""A model without weights: likelihood of intensities inside and outside.
 
 The prompt says roughly what is inside and what is outside. Histograms of both give a log-likelihood ratio
 for every pixel of the view (Boykov and Jolly, "Interactive graph cuts", ICCV 2001, use it as the data

@@ -16,7 +16,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def copy_to(network: Network, device: torch.device) -> Network:
-    """A copy of a network, good for inference only, whose weights and buffers lie on `device` alone."""
+    """A copy of a network on another device, for inference only."""
     there: dict[int, object] = {
         id(weight): nn.Parameter(weight.detach().to(device), requires_grad=False) for weight in network.parameters()
     }

@@ -1,4 +1,4 @@
-"""How a SAM 2 model looks at slices: one setting between speed and exactness of the boundary.
+"""Quality settings of SAM 2: speed against exactness of the boundary.
 
 What counts for a boundary is the mask grid, whose cells are a quarter of the input's side: over a whole
 slice of 256 voxels a 1024-pixel view has one cell per voxel, a 512-pixel view one cell per 2 x 2 voxels.

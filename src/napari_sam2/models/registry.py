@@ -54,7 +54,7 @@ def convertible() -> tuple[str, ...]:
 
 
 def family_of_weights(names: Iterable[str]) -> Family:
-    """The family of official weights by their names; SAM 2, which then says what it misses, where none is known.
+    """The family of official weights, by their names; SAM 2 by default.
 
     A family further down the table is told from those above it by what it has besides.
     """

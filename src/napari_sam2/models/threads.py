@@ -1,4 +1,4 @@
-"""How many threads to compute with: what the process may really use, which PyTorch does not always see."""
+"""The number of threads that this process may really use."""
 
 from __future__ import annotations
 

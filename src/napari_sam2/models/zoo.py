@@ -1,4 +1,4 @@
-"""The models a user can name: what they are, where they lie, and how they get here.
+"""Models by name: where they lie, how they are fetched and verified.
 
 Nothing is downloaded unless `fetch` is called. A fetched or copied checkpoint lies in a folder of its own
 under `models_folder`, with a ``manifest.json`` that pins its revision and the SHA-256 of its files.

@@ -37,7 +37,7 @@ class Preferences:
 
     model: ModelChoice = field(default_factory=ModelChoice)
     preview: bool = False
-    overlap: str = "first"
+    overlap: str = "smallest"
     ct_window: str = "CT-soft"
     names: Path | None = None
     autosave: Path | None = None

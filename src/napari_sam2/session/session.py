@@ -92,7 +92,7 @@ class Session:
         *,
         window: Window | str = "auto",
         axis: int | None = None,
-        overlap: str = "first",
+        overlap: str = "smallest",
         feature_folder: Path | None = None,
         feature_budget: int = DEFAULT_BUDGET,
         fit: FitPlan | None = FIT,

@@ -96,6 +96,6 @@ class SessionSnapshot:
 
     objects: Mapping[int, ObjectSnapshot]
     window: Window | None = None
-    overlap: str = "first"
+    overlap: str = "smallest"
     undo: str = ""
     redo: str = ""

@@ -1,4 +1,4 @@
-"""Names of structures with their codes and colours: the bundled list, and lists from tables of a person's own.
+"""Names of structures with codes and colours, bundled or from tables.
 
 The bundled list is ``anatomy.csv``, in the form in which `terms_from_table` reads any list: copy it, change it,
 load it.

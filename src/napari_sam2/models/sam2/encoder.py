@@ -1,4 +1,4 @@
-"""The image encoder of SAM 2 (Hiera with a feature pyramid) over the weights of transformers' modules.
+"""SAM 2's image encoder: Hiera with a feature pyramid.
 
 The numbers equal those of ``Sam2VisionModel`` up to rounding. What is constant is computed once: position
 embeddings, the normalisation of intensities, which becomes part of the first layer (one channel for grey

@@ -1,4 +1,4 @@
-"""Prompts of different lengths in one call of the mask decoder: padding that nobody attends to.
+"""Batches of prompts of different lengths: padding is masked in attention.
 
 transformers' mask decoder takes prompts of one length. Its own padding (label -10) is a token of zeros, which
 attention still spreads its weight over; here the padded tokens are left out of every softmax, so that each
@@ -42,7 +42,7 @@ def let_keys_be_ignored(decoder: Any) -> None:
 
 @contextmanager
 def ignoring(decoder: Any, padded: Tensor) -> Iterator[None]:
-    """Let nobody in a decoder attend to padded prompt tokens.
+    """Mask padded prompt tokens in a decoder's attention.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""SAM 2's encoder and memory attention as transformers runs them, for builds that the fast ones do not know."""
+"""SAM 2's encoder and memory attention as transformers runs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Half precision where a device is good at it, never beyond the call that asked for it, and never unwatched."""
+"""Run one call in half precision; repeat in float32 if not finite."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def half_of(device: torch.device) -> torch.dtype:
-    """The narrow type in which a device multiplies faster than in float32; float32 when there is none."""
+    """A device's fast narrow number type; float32 when it has none."""
     if device.type == "cuda":
         major, _ = torch.cuda.get_device_capability(device)
         return torch.bfloat16 if major >= 8 else torch.float16 if major >= 7 else torch.float32

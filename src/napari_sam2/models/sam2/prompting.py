@@ -1,4 +1,4 @@
-"""Prompts as the tensors that SAM 2's prompt encoder takes, and the fixed encodings of place and time."""
+"""Prompts as tensors for SAM 2's prompt encoder; encodings of place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an object remembers, as seen from one slice: tokens for memory attention with their encodings of time."""
+"""Memory tokens of an object, with their encodings of time."""
 
 from __future__ import annotations
 

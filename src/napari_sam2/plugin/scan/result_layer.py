@@ -8,7 +8,7 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_sam2.core.labels import compose_slice
+from napari_sam2.core.labels import compose_slice, painting_order
 from napari_sam2.plugin.scan.prompt_layers import layer_placement
 from napari_sam2.plugin.scan.volumes import geometry_metadata
 
@@ -120,7 +120,7 @@ def changed_slices(before: SessionSnapshot | None, after: SessionSnapshot) -> se
     """The (axis, index) slices whose masks differ; all of an object whose rank or state changed."""
     old: dict[int, Any] = {} if before is None else dict(before.objects)
     slices: set[tuple[int, int]] = set()
-    reordered = before is not None and before.overlap != after.overlap
+    reordered = before is not None and _painted(before, after) != _painted(after, before)
     for object_id, obj in after.objects.items():
         earlier = old.pop(object_id, None)
         everything = reordered or earlier is None or earlier.axis != obj.axis or earlier.finished != obj.finished
@@ -135,6 +135,12 @@ def changed_slices(before: SessionSnapshot | None, after: SessionSnapshot) -> se
     for gone in old.values():
         slices |= {(gone.axis, i) for i in gone.slices}
     return slices
+
+
+def _painted(state: SessionSnapshot, other: SessionSnapshot) -> list[int]:
+    """Ids in the order in which they are painted over each other, of objects that another state has as well."""
+    masks = [obj.masks for object_id, obj in state.objects.items() if object_id in other.objects]
+    return [obj.object_id for obj in painting_order(masks, state.overlap)]
 
 
 def _unit(colour: tuple[int, int, int]) -> Colour:

@@ -28,7 +28,7 @@ __all__ = ["MoreBox"]
 
 _NAME_FILES: Final = "Lists of names (*.csv *.tsv *.txt *.label);;All files (*)"
 
-OVERLAP_TITLES: Final = {"first": "first object wins", "last": "last object wins"}
+OVERLAP_TITLES: Final = {"smallest": "smaller object wins", "first": "first object wins", "last": "last object wins"}
 
 
 class MoreBox(FoldedBox):
