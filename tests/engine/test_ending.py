@@ -17,7 +17,7 @@ def passed(values):
 
 
 def test_an_object_that_ends_at_a_dip_ends_at_its_bottom():
-    values = [0.8, 0.8, 0.78, 0.7, 0.6, 0.5, 0.45, 0.5, 0.6, 0.7, 0.75, 0.8, 0.8]
+    values = [0.8, 0.8, 0.78, 0.7, 0.5, 0.4, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.8]
     seen, kept = passed(values)
     assert kept == 7  # the bottom is the seventh slice
     assert seen <= 12
@@ -25,6 +25,10 @@ def test_an_object_that_ends_at_a_dip_ends_at_its_bottom():
 
 def test_one_poor_slice_is_not_an_end():
     assert passed([0.8] * 5 + [0.6] + [0.8] * 5) is None
+
+
+def test_an_object_that_is_merely_harder_to_see_for_a_while_goes_on():
+    assert passed([0.9, 0.9, 0.85, 0.75, 0.65, 0.6, 0.58, 0.6, 0.7, 0.8, 0.9, 0.9]) is None
 
 
 def test_a_run_that_only_gets_better_or_only_gets_worse_goes_on():
