@@ -60,7 +60,7 @@ def test_discarding_leaves_everything_as_it_was(checked):
 
 
 def test_a_check_of_what_has_changed_is_refused(checked):
-    checked.click(CENTRE + (0, 0, 3))
+    checked.click(CENTRE + (0, 0, 3), positive=False)
     checked.controller.do("take_consensus")
     checked.settle()
     assert "changed since" in checked.warnings[-1]
