@@ -10,7 +10,8 @@ import tifffile
 
 from napari_sam2.core.labels import label_dtype
 from napari_sam2.errors import ImageFileError
-from napari_sam2.io.atomic import atomic_write, write_text
+from napari_sam2.io.atomic import as_utf8
+from napari_sam2.io.file_set import file_set
 from napari_sam2.io.sidecar import sidecar_paths
 from napari_sam2.tables import csv_text
 
@@ -53,7 +54,7 @@ def write_label_film(
     Raises
     ------
     UserInputError, EnvironmentLacksError
-        As `napari_sam2.io.atomic.atomic_write`.
+        As `napari_sam2.io.file_set.file_set`.
     ImageFileError
         If what was written reads back differently.
     """
@@ -64,13 +65,13 @@ def write_label_film(
     if mpp is not None:
         metadata |= {"PhysicalSizeX": mpp.col, "PhysicalSizeXUnit": "µm"}
         metadata |= {"PhysicalSizeY": mpp.row, "PhysicalSizeYUnit": "µm"}
-    with atomic_write(target, overwrite=overwrite) as temporary:
-        tifffile.imwrite(temporary, labels, ome=True, photometric="minisblack", compression="zlib", metadata=metadata)
-        if not np.array_equal(tifffile.imread(temporary).reshape(labels.shape), labels):
-            raise ImageFileError(f"{target.name} reads back differently from what was written; try another disk.")
     rows = [
         {"index": i, "name": name, "frames": int(found.any(axis=(1, 2)).sum()), "pixels": int(found.sum())}
         for i, name in names.items()
         for found in (labels == i,)
     ]
-    write_text(sidecar_paths(target)[1], csv_text(rows, "\t"), overwrite=overwrite)
+    with file_set((target, sidecar_paths(target)[1]), overwrite=overwrite) as (film, table):
+        tifffile.imwrite(film, labels, ome=True, photometric="minisblack", compression="zlib", metadata=metadata)
+        if not np.array_equal(tifffile.imread(film).reshape(labels.shape), labels):
+            raise ImageFileError(f"{target.name} reads back differently from what was written; try another disk.")
+        table.write_bytes(as_utf8(csv_text(rows, "\t")))

@@ -155,7 +155,7 @@ def nrrd_header(path: Path) -> tuple[dict[str, str], int]:
     """
     with path.open("rb") as file:
         raw = file.read(_LONGEST_HEADER)
-    if not raw.startswith(b"NRRD"):
+    if not re.match(rb"NRRD\d{4}\s", raw):
         raise ImageFileError(f"{path.name} is not a NRRD file, whatever its name says; export it again.")
     end, newline = min(
         ((raw.find(mark), mark) for mark in (b"\n\n", b"\r\n\r\n") if mark in raw), default=(len(raw), b"")

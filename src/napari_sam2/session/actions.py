@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from napari_sam2.core.actions import Action, Edit, Redo, Resumed, Run, Setting, Undo, UseModel
 from napari_sam2.core.checked import colour_of, flag_of, list_of, text_of, whole_of
+from napari_sam2.core.hand_tools.tools import tool_from_json, tool_to_json
 from napari_sam2.core.labels import check_overlap
 from napari_sam2.engine.fit import FitPlan
 from napari_sam2.session.encoding import (
@@ -25,12 +26,14 @@ from napari_sam2.session.encoding import (
 )
 from napari_sam2.session.prompting import answer_prompts
 from napari_sam2.session.propagating import propagate_objects, spread_correction
+from napari_sam2.session.shaping import shape_object
 from napari_sam2.session.triplanar import TriplanarCheck, steps_of_check, take_consensus
 from napari_sam2.terms.terminology import Term
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from napari_sam2.core.hand_tools.tools import HandTool
     from napari_sam2.core.history import Step
     from napari_sam2.core.prompts import Prompt
     from napari_sam2.core.slice_masks import SliceResult
@@ -51,6 +54,7 @@ __all__ = [
     "Spread",
     "TakeConsensus",
     "UseOverlap",
+    "UseTool",
     "UseWindow",
 ]
 
@@ -259,6 +263,41 @@ class TakeConsensus(Edit):
         """As it was written."""
         (object_id,) = list_of(line["objects"], 1)
         return cls(id_of(object_id))
+
+
+@dataclass(frozen=True, slots=True)
+class UseTool(Edit):
+    """A hand tool is used on an object.
+
+    Attributes
+    ----------
+    object_id : int
+        The object.
+    tool : HandTool
+        What is done.
+    index : int, optional
+        The slice; all slices by default.
+    """
+
+    name: ClassVar[str] = "hand tool"
+    title: ClassVar[str] = "hand tool"
+    object_id: int
+    tool: HandTool
+    index: int | None = None
+
+    def do(self, state: SessionState, step: Step) -> list[SliceResult]:
+        """See `Session.use_tool`."""
+        return shape_object(state, step, self.object_id, self.tool, self.index)
+
+    def as_json(self) -> dict[str, Any]:
+        """Object, slice, and the tool with its settings."""
+        return {"object": self.object_id, "slice": self.index, **tool_to_json(self.tool)}
+
+    @classmethod
+    def from_json(cls, line: Line, state: SessionState) -> Self:
+        """As it was written."""
+        index = None if line["slice"] is None else whole_of(line["slice"], 0, LONGEST_AXIS, "a slice")
+        return cls(id_of(line["object"]), tool_from_json(line), index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,6 +537,7 @@ SCAN_ACTIONS: Final[Mapping[str, type[Action]]] = {
         Propagate,
         Spread,
         TakeConsensus,
+        UseTool,
         AcceptSlice,
         ReopenSlice,
         AddObject,

@@ -28,6 +28,7 @@ from napari_sam2.session.actions import (
     SetPrompts,
     Spread,
     UseOverlap,
+    UseTool,
     UseWindow,
 )
 from napari_sam2.session.boxed import bounded, helper_boxes
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_sam2.core.hand_tools.tools import HandTool
     from napari_sam2.core.slice_masks import SliceMask, SliceResult
     from napari_sam2.core.volume import Volume
     from napari_sam2.engine.engine import Engine
@@ -285,6 +287,24 @@ class Session:
         prompts = with_painted(self.state, object_id, axis, index, mask)
         results = self.set_prompts(object_id, prompts)
         return results[-1] if results else empty_result(object_id, axis, index)
+
+    def use_tool(self, object_id: int, tool: HandTool, index: int | None = None) -> list[SliceResult]:
+        """Use a hand tool on an object, on one slice or on all; see `napari_sam2.core.hand_tools.tools`.
+
+        Accepted slices stay as they are. A slice that was shaped alone counts as prompted from then on.
+
+        Returns
+        -------
+        list of SliceResult
+            Slices that have changed.
+
+        Raises
+        ------
+        UserInputError
+            If the object is finished, the slice is accepted, or the tool's settings cannot be meant.
+        """
+        results: list[SliceResult] = self.state.do(UseTool(object_id, tool, index))
+        return results
 
     def propagate(
         self,
