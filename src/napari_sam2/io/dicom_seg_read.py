@@ -9,7 +9,7 @@ import numpy as np
 from napari_sam2.core.labels import label_dtype
 from napari_sam2.errors import EnvironmentLacksError, GeometryError, ImageFileError
 from napari_sam2.io.dicom import DicomSource
-from napari_sam2.io.dicom_series import quiet, read_dataset, read_tags
+from napari_sam2.io.dicom_series import invalid_tags, quiet, read_dataset, read_tags
 from napari_sam2.io.lattice import onto_grid
 from napari_sam2.io.lps import affine_from_lps, lps_from_affine
 from napari_sam2.io.payload import existing_file
@@ -68,7 +68,10 @@ def read_dicom_seg(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArra
 def is_dicom_seg(path: Path) -> bool:
     """Whether a file is a DICOM SEG."""
     tags = read_tags(path)
-    return tags is not None and tags.get("Modality") == "SEG"
+    try:
+        return tags is not None and tags.get("Modality") == "SEG"
+    except Exception as error:  # values are converted here, and pydicom raises many kinds
+        raise invalid_tags(path, tags) from error
 
 
 def _fractional(name: str) -> ImageFileError:
@@ -136,5 +139,9 @@ def _check_frame_of_reference(seg: Any, volume: Volume, name: str) -> None:
         return
     tags = read_tags(volume.source.header.slices[0].path)
     image = None if tags is None else tags.get("FrameOfReferenceUID")
-    if image is not None and seg.get("FrameOfReferenceUID") not in (None, image):
+    try:
+        own = seg.get("FrameOfReferenceUID")
+    except Exception as error:  # values are converted here, and pydicom raises many kinds
+        raise ImageFileError(f"{name} has a FrameOfReferenceUID that is not valid DICOM; export it again.") from error
+    if image is not None and own not in (None, image):
         raise GeometryError(f"{name} belongs to another scan than {volume.source.name} (frame of reference differs).")
