@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from napari_sam2.plugin.scan.hand_tools import use_tool
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -248,6 +250,54 @@ ACTIONS: Final = (
         "Take the check away and leave the object as it is.",
         "3_review",
         lambda work: work.check.discard(),
+    ),
+    _scan(
+        "grow",
+        "Grow",
+        "",
+        "Grow the object by one voxel in its plane, on all slices.",
+        "3_shape",
+        lambda work: use_tool(work, "grow"),
+    ),
+    _scan(
+        "shrink",
+        "Shrink",
+        "",
+        "Shrink the object by one voxel in its plane, on all slices.",
+        "3_shape",
+        lambda work: use_tool(work, "shrink"),
+    ),
+    _scan(
+        "smooth",
+        "Smooth",
+        "",
+        "Take spikes and notches away from the object, on all slices.",
+        "3_shape",
+        lambda work: use_tool(work, "smooth"),
+    ),
+    _scan(
+        "fill_holes",
+        "Fill holes",
+        "",
+        "Fill what the object encloses, slice by slice.",
+        "3_shape",
+        lambda work: use_tool(work, "fill holes"),
+    ),
+    _scan(
+        "keep_largest",
+        "Keep largest",
+        "",
+        "Keep the object's largest connected part.",
+        "3_shape",
+        lambda work: use_tool(work, "keep largest"),
+    ),
+    _scan(
+        "snap_to_edge",
+        "Snap to edge",
+        "",
+        "Move the object's border to the nearest edge in the image, by three voxels at most.",
+        "3_shape",
+        lambda work: use_tool(work, "snap to edge"),
     ),
     _every(
         "undo",
