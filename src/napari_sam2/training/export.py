@@ -36,4 +36,4 @@ def export_weights(folder: Path, config: TrainConfig, path: Path) -> str:
         raise ModelError(message)
     prefix = "ema."
     state = {k.removeprefix(prefix): v for k, v in load_file(source).items() if k.startswith(prefix)}
-    return write_weights(path, state, config.net, config.stages[-1].size, config.name)
+    return write_weights(path, state, config.net, config.stages[-1].size, config.name, config.mirrored)

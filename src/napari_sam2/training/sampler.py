@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from napari_sam2.training.clip import Clip
 from napari_sam2.training.render import alter, paste_blob, render_regions, window_real
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,7 +35,7 @@ STRIDES = (1, 2, 3)
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How often each kind of clip is drawn; the rest are objects of real images.
+    """How often each kind of clip is drawn; the rest are objects found in real images.
 
     Attributes
     ----------
@@ -42,10 +43,16 @@ class Shares:
         Slabs with invented intensities.
     pasted : float
         Blobs pasted into real images or slabs.
+    labelled : float
+        Labelled structures of real images.
+    maps : float
+        Structures of label maps, with invented intensities.
     """
 
     synthetic: float = 0.42
     pasted: float = 0.2
+    labelled: float = 0.0
+    maps: float = 0.0
 
 
 class ClipSampler:
@@ -54,36 +61,55 @@ class ClipSampler:
     Parameters
     ----------
     synthetic, real : list of PoolVolume
-        The pools.
+        Slabs, and real images with objects that were found in them.
     shares : Shares
         The mixture.
+    labelled, maps : list of PoolVolume
+        Real images with labels, and label maps.
     """
 
     def __init__(
-        self, synthetic: Sequence[PoolVolume], real: Sequence[PoolVolume], shares: Shares | None = None
+        self,
+        synthetic: Sequence[PoolVolume],
+        real: Sequence[PoolVolume],
+        shares: Shares | None = None,
+        labelled: Sequence[PoolVolume] = (),
+        maps: Sequence[PoolVolume] = (),
     ) -> None:
-        self.synthetic = [v for v in synthetic if v.objects]
-        self.real = [v for v in real if v.objects]
+        self.synthetic = _Group(synthetic, lambda _: 1.0)
+        self.real = _Group(real, _by_size)
+        families = Counter(_family(v) for v in labelled)
+        # Many volumes of one kind (a dozen sarcomas) count less than their number.
+        self.labelled = _Group(labelled, lambda v: families[_family(v)] ** -0.5)
+        self.maps = _Group(maps, lambda _: 1.0)
         self.shares = shares or Shares()
-        # Volumes with many objects and slices are drawn more often than single photographs.
-        weights = np.array([np.sqrt(len(v.objects)) * (1 + min(len(v.voxels), 40)) ** 0.5 for v in self.real])
-        self.weights = weights / weights.sum() if len(weights) else weights
 
     def draw(self, rng: np.random.Generator, count: int, ending: float = 0.0) -> Clip:
         """One clip of ``count`` slices; with probability ``ending`` the object ends within it if it can."""
         ends = ending > 0 and rng.random() < ending
         chance = rng.random()
-        synthetic = not self.real or (bool(self.synthetic) and chance < self.shares.synthetic)
         pasted = chance > 1 - self.shares.pasted
-        if synthetic:
-            volume = self.synthetic[int(rng.integers(len(self.synthetic)))]
-        else:
-            volume = self.real[int(rng.choice(len(self.real), p=self.weights))]
+        group = self._group(chance)
+        volume = group.draw(rng)
         while True:
             item = volume.objects[int(rng.integers(len(volume.objects)))]
             clip = self._clip(rng, volume, item, count, pasted, ends)
             if clip is not None:
                 return clip
+            volume = group.draw(rng)
+
+    def _group(self, chance: float) -> _Group:
+        below = 0.0
+        for group, share in (
+            (self.synthetic, self.shares.synthetic),
+            (self.labelled, self.shares.labelled),
+            (self.maps, self.shares.maps),
+        ):
+            below += share
+            if chance < below and group.volumes:
+                return group
+        groups = (self.real, self.synthetic, self.labelled, self.maps)
+        return next(group for group in groups if group.volumes)
 
     def _clip(
         self, rng: np.random.Generator, volume: PoolVolume, item: PoolObject, count: int, pasted: bool, ends: bool
@@ -105,13 +131,35 @@ class ClipSampler:
         if volume.kind in ("ct", "image"):
             image = window_real(rng, pixels.astype(np.int16), volume.kind)
         else:
-            image = render_regions(rng, pixels.astype(np.uint8), item.regions, mask, volume.kind == "air")
+            image = render_regions(rng, pixels.astype(np.int16), item.regions, mask, volume.kind == "air")
         if volume.kind in ("ct", "image") and (len(set(chosen)) < count or rng.random() < DRIFTING):
             image, mask = image[:1].repeat(count, 1, 1), mask[:1].repeat(count, 1, 1)
             image, mask = _drift(rng, image, mask)
         if pasted:
             image, mask = _paste(rng, image, side)
         return _framed(rng, alter(rng, image), mask)
+
+
+class _Group:
+    """Volumes of one kind and how often each is drawn."""
+
+    def __init__(self, volumes: Sequence[PoolVolume], weight: Callable[[PoolVolume], float]) -> None:
+        self.volumes = [v for v in volumes if v.objects]
+        weights = np.array([weight(v) for v in self.volumes])
+        self.shares = weights / weights.sum() if len(weights) else weights
+
+    def draw(self, rng: np.random.Generator) -> PoolVolume:
+        return self.volumes[int(rng.choice(len(self.volumes), p=self.shares))]
+
+
+def _by_size(volume: PoolVolume) -> float:
+    """Volumes with many objects and slices are drawn more often than single photographs."""
+    return float(np.sqrt(len(volume.objects)) * (1 + min(len(volume.voxels), 40)) ** 0.5)
+
+
+def _family(volume: PoolVolume) -> str:
+    """The part of a name that stands for its kind: ``mr_sarcoma`` of ``mr_sarcoma_004``."""
+    return volume.name.rpartition("_")[0] or volume.name
 
 
 def _sliced(
@@ -129,7 +177,9 @@ def _slices(rng: np.random.Generator, inner: NDArray[np.bool_], first: int, dept
     usable = np.flatnonzero(areas >= MIN_AREA)
     if not len(usable):
         return None
-    start = first + int(rng.choice(usable))
+    # Every other prompt is given where the object is large, as people do.
+    shares = areas[usable] / areas[usable].sum() if rng.random() < 0.5 else None
+    start = first + int(rng.choice(usable, p=shares))
     stride = int(rng.choice(STRIDES, p=(0.6, 0.25, 0.15)))
     way = int(rng.choice([-1, 1]))
     for step in (way * stride, -way * stride, way, -way):

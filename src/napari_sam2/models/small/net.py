@@ -6,14 +6,15 @@ view's own resolution from features at half of it, through a pixel shuffle.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_sam2.models.small.channels import CHANNELS
+from napari_sam2.errors import ModelError
+from napari_sam2.models.small.channels import ALL_CHANNELS, CHANNELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,8 @@ GROUPS = 8
 FREQUENCIES = (1.0, 2.0, 4.0, 8.0)
 #: Factor between the view and the grid on which slices attend to each other.
 TOKEN_STRIDE = 8
+#: Largest sizes that a weight file may ask for: a damaged or foreign file should not fill the memory.
+MOST_WIDE, MOST_DEEP = 1024, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,22 @@ class NetConfig:
         Channels at 1/2, 1/4, 1/8 and 1/16 of the view's side.
     heads : int
         Attention heads.
+    channels : int
+        Input channels, see `build_channels`.
+    deeper : tuple of int
+        Further residual blocks at 1/8 (before the remembered slices are attended to) and at 1/16.
+    attend : int
+        Blocks at 1/16 in which all places of the view attend to each other.
+    late : bool
+        Whether remembered slices are attended to once more on the way up.
     """
 
     widths: tuple[int, int, int, int] = (32, 64, 128, 224)
     heads: int = 4
+    channels: int = CHANNELS
+    deeper: tuple[int, int] = (0, 0)
+    attend: int = 0
+    late: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
@@ -49,9 +64,41 @@ class NetConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> NetConfig:
-        """From plain values; lists become tuples."""
-        a, b, c, d = (int(w) for w in values["widths"])
-        return cls(widths=(a, b, c, d), heads=int(values["heads"]))
+        """From plain values; lists become tuples, and what small-1's files do not say is as it was then.
+
+        Raises
+        ------
+        ModelError
+            If a key is unknown or a value is out of range.
+        """
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ModelError(f"the network's sizes hold {', '.join(unknown)}, which this version does not know")
+        try:
+            a, b, c, d = (int(w) for w in values["widths"])
+            eighth, sixteenth = (int(n) for n in values.get("deeper", (0, 0)))
+            return cls(
+                widths=(a, b, c, d),
+                heads=int(values["heads"]),
+                channels=int(values.get("channels", CHANNELS)),
+                deeper=(eighth, sixteenth),
+                attend=int(values.get("attend", 0)),
+                late=bool(values.get("late", False)),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"the network's sizes {dict(values)} cannot be read: {error!r}") from error
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that no network of this kind can have."""
+        if len(self.widths) != 4 or any(w < GROUPS or w % GROUPS or w > MOST_WIDE for w in self.widths):
+            raise ModelError(f"widths must be four multiples of {GROUPS} up to {MOST_WIDE}, got {self.widths}")
+        if self.channels not in (CHANNELS, ALL_CHANNELS):
+            raise ModelError(f"a network has {CHANNELS} or {ALL_CHANNELS} input channels, not {self.channels}")
+        if not all(0 <= n <= MOST_DEEP for n in (*self.deeper, self.attend)):
+            raise ModelError(f"at most {MOST_DEEP} further blocks, got {self.deeper} and {self.attend}")
+        if self.heads < 1 or self.widths[2] % self.heads or (self.attend and self.widths[3] % self.heads):
+            raise ModelError(f"{self.heads} heads do not divide widths {self.widths}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +150,13 @@ class SmallNet(nn.Module):
         super().__init__()
         self.config = config
         a, b, c, d = config.widths
-        self.stem = nn.Sequential(nn.Conv2d(CHANNELS, a, 4, 2, 1, bias=False), _norm(a), nn.SiLU())
+        self.stem = nn.Sequential(nn.Conv2d(config.channels, a, 4, 2, 1, bias=False), _norm(a), nn.SiLU())
         self.encode = nn.ModuleList([_Block(a), _Block(b), nn.Sequential(_Block(c), _Block(c)), _Block(d)])
         self.down = nn.ModuleList([_down(a, b), _down(b, c), _down(c, d)])
         self.memory = _MemoryAttention(c, config.heads)
+        self.deeper = nn.ModuleList([_deeper(w, n) for w, n in zip((c, d), config.deeper, strict=True)])
+        self.attend = nn.Sequential(*(_SelfAttention(d, config.heads) for _ in range(config.attend)))
+        self.late = _MemoryAttention(c, config.heads) if config.late else None
         self.lateral = nn.ModuleList([nn.Conv2d(b, a, 1), nn.Conv2d(c, b, 1), nn.Conv2d(d, c, 1)])
         self.decode = nn.ModuleList([_Block(a), _Block(b), _Block(c)])
         self.mask = nn.Conv2d(a, 4, 3, padding=1)
@@ -117,17 +167,19 @@ class SmallNet(nn.Module):
 
         Parameters
         ----------
-        channels : Tensor, (B, 13, S, S)
+        channels : Tensor, (B, C, S, S)
             From `build_channels`.
         memories : list of Tokens
             Remembered slices, the prompted one first; may be empty.
         """
         half = self.encode[0](self.stem(channels))
         quarter = self.encode[1](self.down[0](half))
-        eighth = self.encode[2](self.down[1](quarter))
+        eighth = self.deeper[0](self.encode[2](self.down[1](quarter)))
         attended = eighth + self.memory(eighth, memories) if memories else eighth
-        bottom = self.encode[3](self.down[2](attended))
+        bottom = self.attend(self.deeper[1](self.encode[3](self.down[2](attended))))
         up = self.decode[2](attended + _upsample(self.lateral[2](bottom)))
+        if self.late is not None and memories:
+            up = up + self.late(up, memories)
         up = self.decode[1](quarter + _upsample(self.lateral[1](up)))
         up = self.decode[0](half + _upsample(self.lateral[0](up)))
         logits = functional.pixel_shuffle(self.mask(up), 2)[:, 0].float()
@@ -146,6 +198,50 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = functional.silu(self.first_norm(self.first(x)))
         return functional.silu(x + self.second_norm(self.second(y)))
+
+
+class _Residual(nn.Module):
+    """A block that begins as the identity, so that a trained network can be deepened."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = _norm(width)
+        self.first = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.middle = _norm(width)
+        self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(functional.silu(self.norm(x)))
+        out: Tensor = x + self.second(functional.silu(self.middle(y)))
+        return out
+
+
+class _SelfAttention(nn.Module):
+    """All places of a coarse grid attend to each other, then a small perceptron; begins as the identity."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(width)
+        self.mixed = nn.Linear(width + 4 * len(FREQUENCIES), 3 * width)
+        self.out = nn.Linear(width, width)
+        self.second_norm = nn.LayerNorm(width)
+        self.perceptron = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
+        for layer in (self.out, self.perceptron[2]):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        count, width, grid, _ = x.shape
+        tokens = _flat(x)
+        place = _place(_centres(grid, x.device)).expand(count, -1, -1)
+        mixed = self.mixed(torch.cat([self.norm(tokens), place.to(tokens.dtype)], 2))
+        parts = mixed.view(count, grid * grid, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        found = functional.scaled_dot_product_attention(parts[0], parts[1], parts[2])
+        tokens = tokens + self.out(found.transpose(1, 2).reshape(count, grid * grid, width))
+        tokens = tokens + self.perceptron(self.second_norm(tokens))
+        return tokens.transpose(1, 2).reshape(count, width, grid, grid)
 
 
 class _MemoryAttention(nn.Module):
@@ -201,6 +297,10 @@ class _MemoryAttention(nn.Module):
     def _split(self, tokens: Tensor) -> Tensor:
         count, length, width = tokens.shape
         return tokens.view(count, length, self.heads, width // self.heads).transpose(1, 2)
+
+
+def _deeper(width: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(_Residual(width) for _ in range(count)))
 
 
 def _norm(width: int) -> nn.GroupNorm:
