@@ -143,9 +143,9 @@ def journal_of(folder):
 
 def state_after(volume, folder, n_lines):
     """The state that the first lines of the journal give, without a window."""
-    from napari_sam2.journal import restore
     from napari_sam2.models import load_model
-    from napari_sam2.session import Session
+    from napari_sam2.record.journal import restore
+    from napari_sam2.session.session import Session
 
     if n_lines == 0:
         return {}

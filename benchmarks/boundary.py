@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from napari_sam2.core.volume import Volume
 from napari_sam2.engine.view import View, whole_view, zoom_view
 from napari_sam2.models.quality import QUALITIES
-from napari_sam2.volume import Volume
 
 SIDE = 512
 FINE = 8

@@ -19,13 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_sam2.core.prompts import Box, Point
 from napari_sam2.io import read_volume
-from napari_sam2.journal import look_at, restore, volume_key
 from napari_sam2.models import load_model
-from napari_sam2.plugin.autosave import Autosave
-from napari_sam2.prompts import Box, Point
+from napari_sam2.plugin.control.autosave import Autosave
+from napari_sam2.record.journal import look_at, restore, volume_key
 from napari_sam2.sample_data import sample
-from napari_sam2.session import Session
+from napari_sam2.session.session import Session
 
 
 def main() -> None:

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 import napari_sam2.engine.propagate as propagation
+from napari_sam2.core.prompts import SlicePrompts
+from napari_sam2.core.slice_masks import SliceMask, SliceResult
+from napari_sam2.core.volume import Volume
+from napari_sam2.core.window import Window
 from napari_sam2.engine.engine import Engine
 from napari_sam2.engine.features import DEFAULT_BUDGET
 from napari_sam2.engine.view import View
-from napari_sam2.prompts import SlicePrompts
-from napari_sam2.results import SliceMask, SliceResult
-from napari_sam2.volume import Volume
-from napari_sam2.window import Window
 
 Click = tuple[int, float, float]
 """Slice, row and column."""

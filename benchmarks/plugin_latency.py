@@ -34,7 +34,7 @@ def measure(model: str, n_clicks: int) -> None:
     from qtpy.QtCore import QTimer
     from tests.plugin.driving import SHIFT, QTest, canvas, canvas_position, click, drag, pump, wait_for
 
-    from napari_sam2.plugin.models import ModelChoice
+    from napari_sam2.plugin.control.models import ModelChoice
 
     notification_manager.__enter__()
     viewer = napari.Viewer()

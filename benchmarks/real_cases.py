@@ -23,7 +23,7 @@ from napari_sam2.cli import main as napari_sam2
 from napari_sam2.cli.demo import box_around, largest_slice
 from napari_sam2.evaluation.cases import largest_component
 from napari_sam2.io import read_labels, read_volume
-from napari_sam2.metrics import dice
+from napari_sam2.measures.metrics import dice
 
 GEOMETRY = (
     "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_sam2.core.prompts import Box
 from napari_sam2.io import read_labels, read_volume
 from napari_sam2.models import load_model
-from napari_sam2.prompts import Box
-from napari_sam2.review import doubts_of, features_of
-from napari_sam2.session import Session
+from napari_sam2.session.review import doubts_of, features_of
+from napari_sam2.session.session import Session
 
 FEATURES = ("predicted", "neighbours", "direction", "distance", "presence")
 MAX_OBJECTS = 8

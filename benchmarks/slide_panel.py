@@ -53,8 +53,8 @@ def small_picture(folder: Path) -> Path:
     import shapely
     from PIL import Image
 
-    from napari_sam2.io.geojson import write_geojson
-    from napari_sam2.slides.regions import SlideObject
+    from napari_sam2.slides.formats.geojson import write_geojson
+    from napari_sam2.slides.objects import SlideObject
 
     pixels = np.full((2000, 2000, 3), 230, dtype=np.uint8)
     rows, cols = np.ogrid[:2000, :2000]
@@ -83,9 +83,9 @@ def measure(path: Path, model: str, n_clicks: int) -> dict:
     from qtpy.QtCore import QTimer
     from tests.plugin.driving import LEFT, QTest, canvas, canvas_position, pump, wait_for
 
-    from napari_sam2.io.geojson import read_geojson
-    from napari_sam2.plugin.models import ModelChoice
-    from napari_sam2.slides.layers import read_slide_layers
+    from napari_sam2.plugin.control.models import ModelChoice
+    from napari_sam2.plugin.slide.reader import read_slide_layers
+    from napari_sam2.slides.formats.geojson import read_geojson
 
     notification_manager.__enter__()
     viewer = napari.Viewer()

@@ -22,9 +22,9 @@ import shapely
 import tifffile
 from PIL import Image
 
-from napari_sam2.io.geojson import write_geojson
+from napari_sam2.slides.formats.geojson import write_geojson
+from napari_sam2.slides.objects import ObjectClass, SlideObject
 from napari_sam2.slides.polygons import mask_to_polygon
-from napari_sam2.slides.regions import ObjectClass, SlideObject
 
 TILE = 512
 MPP = 0.25

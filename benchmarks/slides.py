@@ -21,17 +21,17 @@ import numpy as np
 import shapely
 from PIL import Image
 
-from napari_sam2.io.geojson import read_geojson
 from napari_sam2.models import load_model
-from napari_sam2.slides.automatic import joined_objects, run_tiles
-from napari_sam2.slides.crop_engine import CropEngine
+from napari_sam2.slides.answers.crop_engine import CropEngine
+from napari_sam2.slides.answers.refine import refine
+from napari_sam2.slides.automatic.run import joined_objects, run_tiles
+from napari_sam2.slides.automatic.tiles import make_plan
+from napari_sam2.slides.formats.geojson import read_geojson
+from napari_sam2.slides.image.pyramid import Slide
+from napari_sam2.slides.image.sources import ArraySource
+from napari_sam2.slides.image.tissue import find_tissue
 from napari_sam2.slides.prompts import SlideBox, SlidePoint
-from napari_sam2.slides.pyramid import Slide
 from napari_sam2.slides.reader import open_slide
-from napari_sam2.slides.refine import refine
-from napari_sam2.slides.sources import ArraySource
-from napari_sam2.slides.tiles import make_plan
-from napari_sam2.slides.tissue import find_tissue
 
 RADII = (60, 400, 3000)
 PER_RADIUS = 5

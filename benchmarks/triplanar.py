@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from review_score import auroc, box_around, share
 
-import napari_sam2.triplanar
+import napari_sam2.session.triplanar
 from napari_sam2.io import read_labels, read_volume
-from napari_sam2.metrics import dice
+from napari_sam2.measures.metrics import dice
 from napari_sam2.models import load_model
-from napari_sam2.review import doubts_of
-from napari_sam2.session import Session
+from napari_sam2.session.review import doubts_of
+from napari_sam2.session.session import Session
 
 
 def main() -> None:
@@ -31,9 +31,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--objects", type=int, default=8)
-    parser.add_argument("--quantiles", type=float, nargs="+", default=napari_sam2.triplanar.QUANTILES)
+    parser.add_argument("--quantiles", type=float, nargs="+", default=napari_sam2.session.triplanar.QUANTILES)
     given = parser.parse_args()
-    napari_sam2.triplanar.QUANTILES = tuple(given.quantiles)
+    napari_sam2.session.triplanar.QUANTILES = tuple(given.quantiles)
     model = load_model(given.model, "cpu")
     objects, slices = [], []
     print("| case | object | one axis | consensus | between axes | s |\n|---|---|---|---|---|---|")
@@ -60,7 +60,7 @@ def check(volume, truth, model):
         pass
     own = session.label_map() == 1
     started = time.perf_counter()
-    found = napari_sam2.triplanar.check_object(session, 1)
+    found = napari_sam2.session.triplanar.check_object(session, 1)
     seconds = time.perf_counter() - started
     obj = session.snapshot().objects[1]
     doubts, agreement, plane = doubts_of(obj), found.agreement(), volume.plane(axis)

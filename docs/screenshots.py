@@ -31,7 +31,7 @@ class Walk:
         from napari.utils.notifications import notification_manager
 
         from napari_sam2.io import read_labels, read_volume
-        from napari_sam2.plugin.models import ModelChoice
+        from napari_sam2.plugin.control.models import ModelChoice
         from napari_sam2.sample_data import sample
 
         notification_manager.__enter__()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.prompts import Box
-from napari_sam2.volume import Volume
+from napari_sam2.core.prompts import Box
+from napari_sam2.core.volume import Volume
 
 
 def ball(

@@ -6,18 +6,18 @@ The names below are imported when they are first used, so that ``import napari_s
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_sam2._version import __version__
 
 if TYPE_CHECKING:
+    from napari_sam2.core.prompts import Box, MaskPrompt, ObjectPrompts, Point
+    from napari_sam2.core.volume import Volume
+    from napari_sam2.core.window import Window
     from napari_sam2.io import read_labels, read_volume, write_labels
     from napari_sam2.models import load_model
-    from napari_sam2.prompts import Box, MaskPrompt, ObjectPrompts, Point
-    from napari_sam2.provenance import save_session
-    from napari_sam2.session import Session
-    from napari_sam2.volume import Volume
-    from napari_sam2.window import Window
-
-__version__ = "0.1.0"
+    from napari_sam2.record.save import save_session
+    from napari_sam2.session.session import Session
 
 __all__ = [
     "Box",
@@ -27,6 +27,7 @@ __all__ = [
     "Session",
     "Volume",
     "Window",
+    "__version__",
     "load_model",
     "read_labels",
     "read_volume",
@@ -34,18 +35,18 @@ __all__ = [
     "write_labels",
 ]
 
-_HOMES = {
-    "Box": "prompts",
-    "MaskPrompt": "prompts",
-    "ObjectPrompts": "prompts",
-    "Point": "prompts",
+_HOMES: Final = {
+    "Box": "core.prompts",
+    "MaskPrompt": "core.prompts",
+    "ObjectPrompts": "core.prompts",
+    "Point": "core.prompts",
     "Session": "session",
-    "Volume": "volume",
-    "Window": "window",
+    "Volume": "core.volume",
+    "Window": "core.window",
     "load_model": "models",
     "read_labels": "io",
     "read_volume": "io",
-    "save_session": "provenance",
+    "save_session": "record.save",
     "write_labels": "io",
 }
 

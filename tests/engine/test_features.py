@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sam2.engine.disk import DiskFeatures, signature_of
+from napari_sam2.core.prompts import SlicePrompts
+from napari_sam2.core.volume import Volume
+from napari_sam2.core.window import Window
+from napari_sam2.engine.batching import in_batches, is_out_of_memory
 from napari_sam2.engine.engine import Engine
+from napari_sam2.engine.feature_files import DiskFeatures, signature_of
 from napari_sam2.engine.features import FeatureCache
-from napari_sam2.engine.pressure import in_batches, is_out_of_memory
 from napari_sam2.engine.propagate import propagate
 from napari_sam2.engine.view import View
 from napari_sam2.errors import EnvironmentLacksError
 from napari_sam2.models.base import ModelCard, ViewPolicy
-from napari_sam2.prompts import SlicePrompts
-from napari_sam2.volume import Volume
-from napari_sam2.window import Window
 from tests.tiny_sam2 import tiny_model
 
 VIEW = View(-0.5, -0.5, 8, 8, 8)

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sam2.engine.clicks import _click_views
+from napari_sam2.core.prompts import SlicePrompts
+from napari_sam2.core.slice_masks import SliceMask, iou
+from napari_sam2.core.volume import Volume
+from napari_sam2.core.window import Window
+from napari_sam2.engine.click_search import _click_views
 from napari_sam2.engine.engine import Engine
 from napari_sam2.engine.view import View, whole_view, zoom_view
 from napari_sam2.models.base import ViewPolicy
 from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.models.quality import QUALITIES
-from napari_sam2.prompts import SlicePrompts
-from napari_sam2.results import SliceMask, iou
-from napari_sam2.volume import Volume
-from napari_sam2.window import Window
 from tests.tiny_sam2 import tiny_model
 
 

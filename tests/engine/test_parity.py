@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_sam2.core.prompts import SlicePrompts
+from napari_sam2.core.volume import Volume
+from napari_sam2.core.window import Window
 from napari_sam2.engine.engine import Anchor, Engine
 from napari_sam2.engine.propagate import propagate
 from napari_sam2.models.base import Decoded, DecodeRequest
 from napari_sam2.models.sam2.adapter import Sam2Model
-from napari_sam2.prompts import SlicePrompts
-from napari_sam2.volume import Volume
-from napari_sam2.window import Window
 
 LOGIT_TOLERANCE = 1e-3
 NOTHING = np.zeros((0, 2))

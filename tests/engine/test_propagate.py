@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from napari_sam2.core.prompts import SlicePrompts
+from napari_sam2.core.window import choose_window
 from napari_sam2.engine.engine import Engine
 from napari_sam2.engine.propagate import count_slices, propagate
 from napari_sam2.models.classical import ClassicalModel
-from napari_sam2.prompts import SlicePrompts
-from napari_sam2.window import choose_window
 from tests.phantoms import ball, box_on, dice
 
 VOLUME, INSIDE = ball()

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
+from napari_sam2.core.prompts import SlicePrompts
+from napari_sam2.core.volume import Volume
 from napari_sam2.engine.view import OUTSIDE_LOGIT, View, whole_view, zoom_view
-from napari_sam2.prompts import SlicePrompts
-from napari_sam2.volume import Volume
 
 extents = st.floats(5, 60)
 edges = st.floats(-20, 40)

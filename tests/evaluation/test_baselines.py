@@ -8,7 +8,7 @@ from napari_sam2.evaluation.baselines import (
     walk_from_clicks,
     walk_through,
 )
-from napari_sam2.metrics import dice
+from napari_sam2.measures.metrics import dice
 
 
 def disc(side=48, centre=(24, 26), radius=9):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_sam2.core.volume import Volume
 from napari_sam2.errors import GeometryError, UserInputError
 from napari_sam2.evaluation.cases import blanked, largest_component, make_case
 from napari_sam2.evaluation.evaluate import CaseScores, evaluate_volume
@@ -10,7 +11,6 @@ from napari_sam2.evaluation.protocols import deepest_pixel, next_click
 from napari_sam2.models.small.model import load_small
 from napari_sam2.models.small.net import NetConfig, SmallNet
 from napari_sam2.models.small.weights import write_weights
-from napari_sam2.volume import Volume
 
 
 def ball():

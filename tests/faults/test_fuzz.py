@@ -15,7 +15,7 @@ from napari_sam2.io import read_labels, read_volume, write_labels
 from napari_sam2.io.dicom_seg import write_dicom_seg
 from napari_sam2.io.prompt_file import read_prompt_file
 from napari_sam2.io.seg_nrrd import write_seg_nrrd
-from napari_sam2.structures import structures_for
+from napari_sam2.terms.structures import structures_for
 from tests.io.dicom_maker import enhance, make_series
 
 ROUNDS = 40

@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from napari_sam2.core.prompts import Box, MaskPrompt, ObjectPrompts
 from napari_sam2.errors import NapariSam2Error
 from napari_sam2.io import read_volume, write_labels
 from napari_sam2.io.bids import write_bids_derivative
@@ -17,7 +18,6 @@ from napari_sam2.io.export import export_labels, notices_before
 from napari_sam2.io.measurements import measure_file, write_rows
 from napari_sam2.io.prompt_file import write_prompt_file
 from napari_sam2.io.sidecar import Provenance, write_sidecars
-from napari_sam2.prompts import Box, MaskPrompt, ObjectPrompts
 from tests.io.dicom_maker import make_series
 
 CANARIES = ("ZYXW", "JANE", "MRN00123", "19610203", "1961-02-03")

@@ -11,7 +11,7 @@ from napari_sam2.errors import EnvironmentLacksError, GeometryError, ImageFileEr
 from napari_sam2.io import read_labels, read_volume
 from napari_sam2.io.dicom_seg import write_dicom_seg
 from napari_sam2.io.dicom_seg_read import read_dicom_seg
-from napari_sam2.structures import structures_for
+from napari_sam2.terms.structures import structures_for
 
 from .dicom_maker import ROTATION, enhance, make_series
 

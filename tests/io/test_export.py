@@ -7,15 +7,15 @@ import numpy as np
 import pydicom
 import pytest
 
+from napari_sam2.core.prompts import ObjectPrompts, Point
 from napari_sam2.errors import GeometryError, UserInputError
 from napari_sam2.io import read_labels, read_volume, write_labels
 from napari_sam2.io.export import EXPORTABLE, export_labels, find_names
 from napari_sam2.io.labels import read_named_labels
 from napari_sam2.io.measurements import agreement_file, growth_file, measure_file, write_rows
 from napari_sam2.io.sidecar import Provenance, write_sidecars
-from napari_sam2.prompts import ObjectPrompts, Point
 from napari_sam2.sample_data import sample
-from napari_sam2.terminology import Code, Term
+from napari_sam2.terms.terminology import Code, Term
 
 from .dicom_maker import make_series
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_sam2.core.pixel_size import Mpp
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.film import write_label_film
-from napari_sam2.slides.resolution import Mpp
 
 FRAMES = np.zeros((5, 20, 30), np.int32)
 FRAMES[1:4, 5:9, 6:10] = 1

@@ -6,8 +6,8 @@ import pytest
 
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.label_tables import read_terms, write_itksnap_labels, write_slicer_colours
-from napari_sam2.structures import structures_for
-from napari_sam2.terminology import Code, Term
+from napari_sam2.terms.structures import structures_for
+from napari_sam2.terms.terminology import Code, Term
 
 STRUCTURES = structures_for([1, 300], {1: 'left "kidney"\t2', 300: "Ödem"})
 

@@ -11,10 +11,10 @@ import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import EnvironmentLacksError, GeometryError, ImageFileError, UserInputError
 from napari_sam2.io import check_output, read_labels, read_volume, write_labels
 from napari_sam2.io.nifti_header import GEOMETRY_FIELDS
-from napari_sam2.volume import Source, Volume
 
 from .conftest import OBLIQUE
 from .test_nifti import affines, patched

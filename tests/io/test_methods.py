@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from napari_sam2 import __version__
+from napari_sam2.core.prompts import Box, ObjectPrompts, Point
+from napari_sam2.core.window import Window
 from napari_sam2.errors import ImageFileError
 from napari_sam2.io import read_volume, write_labels
 from napari_sam2.io.methods import methods_paragraph
 from napari_sam2.io.sidecar import Provenance, write_sidecars
-from napari_sam2.prompts import Box, ObjectPrompts, Point
-from napari_sam2.window import Window
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import zarr
 
+from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import GeometryError, ImageFileError, UserInputError
 from napari_sam2.io.ome_zarr import read_ome_zarr, write_ome_zarr
-from napari_sam2.structures import structures_for
-from napari_sam2.volume import Source, Volume
+from napari_sam2.terms.structures import structures_for
 
 AFFINE = np.array([[-0.8, 0.1, 0, 40], [0.1, 0.8, 0, -30], [0, 0, 3, 7], [0, 0, 0, 1.0]])
 VOLUME = Volume(np.zeros((5, 6, 7), np.int16), AFFINE, source=Source(name="scan.nii.gz"))

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from napari_sam2.core.prompts import Box, MaskPrompt, ObjectPrompts, Point
+from napari_sam2.core.volume import Volume
 from napari_sam2.errors import ImageFileError, PromptError
 from napari_sam2.io import read_volume, write_labels
 from napari_sam2.io.prompt_file import read_prompt_file, write_prompt_file
-from napari_sam2.prompts import Box, MaskPrompt, ObjectPrompts, Point
-from napari_sam2.volume import Volume
 
 
 @pytest.fixture

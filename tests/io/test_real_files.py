@@ -6,10 +6,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from napari_sam2.core.window import choose_window
 from napari_sam2.errors import ImageFileError
 from napari_sam2.io import read_labels, read_volume, write_labels
 from napari_sam2.sample_data import sample
-from napari_sam2.window import choose_window
 
 from .test_labels import assert_same_geometry
 

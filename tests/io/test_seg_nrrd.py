@@ -9,7 +9,7 @@ from napari_sam2.errors import GeometryError, ImageFileError, UserInputError
 from napari_sam2.io import read_labels, read_volume, write_labels
 from napari_sam2.io.labels import read_named_labels
 from napari_sam2.io.seg_nrrd import write_seg_nrrd
-from napari_sam2.structures import structures_for
+from napari_sam2.terms.structures import structures_for
 
 NAMES = {1: 'Leber "links" \\ü', 2: "spleen"}
 

@@ -7,11 +7,11 @@ import re
 import numpy as np
 import pytest
 
+from napari_sam2.core.prompts import Box, MaskPrompt, ObjectPrompts, Point
+from napari_sam2.core.window import Window
 from napari_sam2.errors import UserInputError
 from napari_sam2.io import read_volume, write_labels
 from napari_sam2.io.sidecar import Provenance, sidecar_paths, write_sidecars
-from napari_sam2.prompts import Box, MaskPrompt, ObjectPrompts, Point
-from napari_sam2.window import Window
 
 
 @pytest.fixture

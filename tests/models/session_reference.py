@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from napari_sam2.core.prompts import SlicePrompts
+from napari_sam2.core.volume import Volume
+from napari_sam2.core.window import Window
 from napari_sam2.engine.engine import Engine
 from napari_sam2.engine.propagate import propagate
-from napari_sam2.prompts import SlicePrompts
-from napari_sam2.volume import Volume
-from napari_sam2.window import Window
 
 N_SLICES = 6
 

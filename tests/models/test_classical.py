@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_sam2.core.prompts import Box, Point
+from napari_sam2.core.volume import Volume
 from napari_sam2.models.base import SegmentationModel
 from napari_sam2.models.classical import ClassicalModel
-from napari_sam2.prompts import Box, Point
-from napari_sam2.session import Session
-from napari_sam2.volume import Volume
+from napari_sam2.session.session import Session
 from tests.phantoms import ball, box_on, dice
 
 

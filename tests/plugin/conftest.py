@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_sam2.plugin.controller import Controller
-from napari_sam2.plugin.models import ModelChoice
+from napari_sam2.plugin.background.worker import InferenceThread, Mailbox
+from napari_sam2.plugin.control.controller import Controller
+from napari_sam2.plugin.control.models import ModelChoice
 from napari_sam2.plugin.reader import read
 from napari_sam2.plugin.settings import Preferences
-from napari_sam2.plugin.worker import InferenceThread, Mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

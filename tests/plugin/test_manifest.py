@@ -8,8 +8,8 @@ import yaml
 
 import napari_sam2
 from napari_sam2.plugin import commands
-from napari_sam2.plugin.actions import Actions
-from napari_sam2.plugin.keys import ACTIONS, key_help
+from napari_sam2.plugin.control.action_table import ACTIONS, key_help
+from napari_sam2.plugin.control.actions import Actions
 
 PACKAGED = Path(napari_sam2.__file__).parent / "napari.yaml"
 TOP = Path(__file__).parents[2] / "napari.yaml"

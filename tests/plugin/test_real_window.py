@@ -11,11 +11,11 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QLineEdit
 
-from napari_sam2.journal import JournalNote
-from napari_sam2.plugin.keys import ACTIONS, action
+from napari_sam2.plugin.control.action_table import ACTIONS, action
+from napari_sam2.plugin.control.registry import controller_for
 from napari_sam2.plugin.reader import read
-from napari_sam2.plugin.registry import controller_for
-from napari_sam2.plugin.views.wrapped_label import WrappedLabel
+from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
+from napari_sam2.record.journal import JournalNote
 from tests.plugin.conftest import BALL_CENTRE, ball_truth
 from tests.plugin.driving import (
     CONTROL,
@@ -208,7 +208,7 @@ def test_a_hidden_panel_gets_no_clicks_and_a_shown_one_does_again(window):
 
 
 def test_a_second_panel_is_not_a_second_state(window):
-    from napari_sam2.plugin.panel import SegmentPanel
+    from napari_sam2.plugin.widgets.panel import SegmentPanel
 
     second = SegmentPanel(window.viewer)
     window.viewer.window.add_dock_widget(second, name="again")

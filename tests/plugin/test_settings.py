@@ -9,11 +9,11 @@ import pytest
 from napari.settings import get_plugin_settings
 
 import napari_sam2
+from napari_sam2.core.window import CT_PRESETS
 from napari_sam2.io.label_tables import read_terms
-from napari_sam2.plugin.models import ModelChoice
+from napari_sam2.plugin.control.models import ModelChoice
 from napari_sam2.plugin.settings import Preferences, read_preferences, remember_names
 from napari_sam2.sample_data import sample
-from napari_sam2.window import CT_PRESETS
 from tests.plugin.conftest import BALL_CENTRE, Bench
 from tests.tiny_sam2 import tiny_network
 
@@ -107,7 +107,7 @@ def test_a_folder_that_cannot_be_written_is_told_and_work_is_kept_elsewhere(
     bench_with, ball_file, tmp_path, monkeypatch
 ):
     monkeypatch.delenv("NAPARI_SAM2_SESSIONS")
-    monkeypatch.setattr("napari_sam2.plugin.autosave.user_state_dir", lambda *_, **__: str(tmp_path / "state"))
+    monkeypatch.setattr("napari_sam2.plugin.control.autosave.user_state_dir", lambda *_, **__: str(tmp_path / "state"))
     (tmp_path / "a file").write_text("")
     bench = bench_with(autosave=tmp_path / "a file" / "x")
     bench.open(ball_file)

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import shapely
 
+from napari_sam2.core.pixel_size import Mpp
 from napari_sam2.errors import PromptError, UserInputError
-from napari_sam2.io.geojson import read_geojson
 from napari_sam2.models import load_model
-from napari_sam2.slides.layers import napari_get_slide_reader, polygon_of_shape, read_slide_layers, shapes_of
+from napari_sam2.plugin.slide.reader import napari_get_slide_reader, polygon_of_shape, read_slide_layers, shapes_of
+from napari_sam2.slides.formats.geojson import read_geojson
+from napari_sam2.slides.image.pyramid import Slide
+from napari_sam2.slides.image.sources import ArraySource
+from napari_sam2.slides.objects import ObjectClass, SlideObject
 from napari_sam2.slides.prompts import SlideBox, SlidePoint
-from napari_sam2.slides.pyramid import Slide
-from napari_sam2.slides.regions import ObjectClass, SlideObject
-from napari_sam2.slides.resolution import Mpp
 from napari_sam2.slides.session import SlideSession
-from napari_sam2.slides.sources import ArraySource
 from tests.slides.conftest import stained
 
 BOX = SlideBox(150, 150, 250, 250)

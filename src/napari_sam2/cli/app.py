@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from napari_sam2 import __version__
+from napari_sam2._version import __version__
 from napari_sam2.errors import EnvironmentLacksError, ModelError, UserInputError
 
 if TYPE_CHECKING:

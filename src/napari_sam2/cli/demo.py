@@ -18,7 +18,7 @@ from napari_sam2.models import DEFAULT_MODEL
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_sam2.prompts import Box
+    from napari_sam2.core.prompts import Box
 
 __all__ = ["box_around", "demo", "largest_slice"]
 
@@ -35,10 +35,10 @@ def demo(
     """Segment every structure of a bundled real scan from one box each, and compare with its labels."""
     from napari_sam2.cli.progress import shown
     from napari_sam2.io import read_labels, read_volume, write_labels
-    from napari_sam2.metrics import dice
-    from napari_sam2.montage import montage
+    from napari_sam2.measures.metrics import dice
+    from napari_sam2.measures.montage import montage
     from napari_sam2.sample_data import sample as find_sample
-    from napari_sam2.session import Session
+    from napari_sam2.session.session import Session
 
     image_path, labels_path, names = find_sample(sample)
     volume = read_volume(image_path)
@@ -89,7 +89,7 @@ def largest_slice(mask: NDArray[np.bool_], axis: int) -> int:
 
 def box_around(mask: NDArray[np.bool_], axis: int, index: int) -> Box:
     """The tight box around a mask (I, J, K) on one slice."""
-    from napari_sam2.prompts import Box
+    from napari_sam2.core.prompts import Box
 
     corners = []
     on_slice = np.argwhere(np.take(mask, index, axis))

@@ -12,7 +12,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from napari_sam2 import __version__
+from napari_sam2._version import __version__
 from napari_sam2.cli.app import app
 
 __all__ = ["doctor"]

@@ -45,13 +45,13 @@ def evaluate(
     """
     import numpy as np
 
+    from napari_sam2.core.window import choose_window
     from napari_sam2.evaluation.cases import make_case
     from napari_sam2.evaluation.evaluate import evaluate_case
     from napari_sam2.evaluation.gate import table
     from napari_sam2.evaluation.protocols import PROTOCOLS
     from napari_sam2.io import read_labels, read_volume
     from napari_sam2.io.atomic import check_folder, write_text
-    from napari_sam2.window import choose_window
 
     unknown = sorted(set(protocol or []) - set(PROTOCOLS))
     if unknown:

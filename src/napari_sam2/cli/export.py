@@ -68,12 +68,12 @@ def bids(
 
     napari-sam2 bids liver.nii.gz --reference sub-01_T1w.nii.gz --root derivatives/napari-sam2
     """
+    from napari_sam2.core.prompts import ObjectPrompts
     from napari_sam2.io import read_volume
     from napari_sam2.io.bids import write_bids_derivative
     from napari_sam2.io.export import find_names
     from napari_sam2.io.labels import read_named_labels
     from napari_sam2.io.sidecar import Provenance
-    from napari_sam2.prompts import ObjectPrompts
 
     scan = read_volume(reference)
     found, own_names = read_named_labels(labels, scan)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from napari_sam2.core.prompts import Box, ObjectPrompts, Point
 from napari_sam2.errors import UserInputError
-from napari_sam2.prompts import Box, ObjectPrompts, Point
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from napari_sam2.core.prompts import Prompt
     from napari_sam2.models.base import SegmentationModel
-    from napari_sam2.prompts import Prompt
 
 Number = TypeVar("Number", int, float)
 

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from napari_sam2.results import SliceResult
+    from napari_sam2.core.slice_masks import SliceResult
 
 __all__ = ["errors", "shown"]
 

@@ -42,9 +42,9 @@ def replay(
     napari-sam2 replay liver.sam2session -o again.nii.gz
     """
     from napari_sam2.io import check_output, read_volume
-    from napari_sam2.provenance import check_sidecars, save_session
-    from napari_sam2.replay import read_head
-    from napari_sam2.replay import replay as run
+    from napari_sam2.record.replay import read_head
+    from napari_sam2.record.replay import replay as run
+    from napari_sam2.record.save import check_sidecars, save_session
 
     head = read_head(session)
     scan = read_volume(image or _find_image(session, head["source"]["sha256"]), volume_index=volume)

@@ -33,9 +33,9 @@ from napari_sam2.errors import UserInputError
 from napari_sam2.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from napari_sam2.prompts import ObjectPrompts
-    from napari_sam2.session import Session
-    from napari_sam2.volume import Volume
+    from napari_sam2.core.prompts import ObjectPrompts
+    from napari_sam2.core.volume import Volume
+    from napari_sam2.session.session import Session
 
 __all__ = ["object_rows", "run_session", "segment"]
 
@@ -91,9 +91,9 @@ def segment(
     """
     from napari_sam2.io import check_output, read_volume
     from napari_sam2.io.labels import source_has_changed
-    from napari_sam2.journal import Journal
-    from napari_sam2.provenance import check_sidecars, save_session
-    from napari_sam2.session import Session
+    from napari_sam2.record.journal import Journal
+    from napari_sam2.record.save import check_sidecars, save_session
+    from napari_sam2.session.session import Session
 
     wanted = slice_range(slices)
     _check_direction(direction)
@@ -157,7 +157,7 @@ def object_rows(session: Session) -> list[dict[str, Any]]:
 
 def agreement_rows(session: Session) -> dict[int, dict[str, Any]]:
     """What the tri-planar check says of every object: Dice between planes, and where they agree least."""
-    from napari_sam2.triplanar import check_object
+    from napari_sam2.session.triplanar import check_object
 
     found = {}
     for object_id, obj in session.objects.items():

@@ -55,7 +55,7 @@ def slide(
 
     napari-sam2 slide slide.svs --prompts glands.json -o glands.geojson
     """
-    from napari_sam2.slides.command import DEFAULT_OBJECT_SIZE, segment_slide
+    from napari_sam2.jobs.slide import DEFAULT_OBJECT_SIZE, segment_slide
 
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         task = progress.add_task("Segmenting", total=None)

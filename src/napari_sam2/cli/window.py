@@ -41,7 +41,7 @@ def open_window(
 
 def is_slide_name(path: Path) -> bool:
     """Whether a file is opened as a slide: whole-slide formats, and pictures."""
-    from napari_sam2.slides.layers import SLIDE_SUFFIXES
+    from napari_sam2.plugin.slide.reader import SLIDE_SUFFIXES
 
     # A plain TIFF may be a stack, which is a volume.
     slides = tuple(suffix for suffix in SLIDE_SUFFIXES if suffix not in (".tif", ".tiff"))
@@ -49,7 +49,7 @@ def is_slide_name(path: Path) -> bool:
 
 
 def _slide(path: Path) -> list[LayerTuple]:
-    from napari_sam2.slides.layers import read_slide_layers
+    from napari_sam2.plugin.slide.reader import read_slide_layers
 
     return read_slide_layers(path)
 

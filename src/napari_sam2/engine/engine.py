@@ -14,15 +14,15 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from napari_sam2.engine.clicks import find_from_clicks
-from napari_sam2.engine.disk import DiskFeatures, signature_of
+from napari_sam2.core.slice_masks import SliceMask, SliceScores
+from napari_sam2.engine.batching import in_batches
+from napari_sam2.engine.click_search import find_from_clicks
+from napari_sam2.engine.cpu_fallback import moved, on_cpu
+from napari_sam2.engine.feature_files import DiskFeatures, signature_of
 from napari_sam2.engine.features import DEFAULT_BUDGET, FeatureCache
-from napari_sam2.engine.pressure import in_batches
-from napari_sam2.engine.refuge import moved, on_cpu
 from napari_sam2.engine.view import View, whole_view, zoom_view
 from napari_sam2.models.base import Decoded, DecodeRequest, MemoryRef, RememberRequest, ResizableModel
 from napari_sam2.models.quality import fitted_size
-from napari_sam2.results import SliceMask, SliceScores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from napari_sam2.core.prompts import SlicePrompts
+    from napari_sam2.core.volume import SlicePlane, Volume
+    from napari_sam2.core.window import Window
     from napari_sam2.models.base import SegmentationModel
-    from napari_sam2.prompts import SlicePrompts
-    from napari_sam2.volume import SlicePlane, Volume
-    from napari_sam2.window import Window
 
 __all__ = ["Anchor", "Engine"]
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from napari_sam2.engine.pressure import in_batches
+from napari_sam2.engine.batching import in_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
-    from napari_sam2.engine.disk import DiskFeatures
+    from napari_sam2.engine.feature_files import DiskFeatures
     from napari_sam2.engine.view import View
     from napari_sam2.models.base import Features, SegmentationModel
 
@@ -47,7 +47,7 @@ class FeatureCache:
     disk : DiskFeatures, optional
         Where features are kept beyond the budget and the process.
     move_away : callable
-        As `napari_sam2.engine.pressure.in_batches` takes it; calls `move` where it succeeds.
+        As `napari_sam2.engine.batching.in_batches` takes it; calls `move` where it succeeds.
     """
 
     def __init__(

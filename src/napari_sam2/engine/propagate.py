@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores, iou
 from napari_sam2.engine.view import OUTSIDE_LOGIT
 from napari_sam2.models.base import DecodeRequest, RememberRequest
-from napari_sam2.results import SliceMask, SliceResult, SliceScores, iou
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

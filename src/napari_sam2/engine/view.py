@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from napari_sam2.prompts import SlicePrompts
-    from napari_sam2.volume import SlicePlane
+    from napari_sam2.core.prompts import SlicePrompts
+    from napari_sam2.core.volume import SlicePlane
 
 __all__ = ["OUTSIDE_LOGIT", "View", "whole_view", "zoom_view"]
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy import ndimage
 
+from napari_sam2.core.volume import Volume
+from napari_sam2.core.window import Window, choose_window
 from napari_sam2.errors import GeometryError, UserInputError
-from napari_sam2.volume import Volume
-from napari_sam2.window import Window, choose_window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

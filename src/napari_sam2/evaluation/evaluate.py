@@ -18,15 +18,15 @@ from napari_sam2.evaluation.baselines import (
 )
 from napari_sam2.evaluation.cases import Case, blanked, make_case, slice_stack
 from napari_sam2.evaluation.protocols import END_TOLD, PROTOCOLS, deepest_pixel, next_click, run_protocols, tight_box
-from napari_sam2.metrics import dice
+from napari_sam2.measures.metrics import dice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from napari_sam2.core.volume import Volume
     from napari_sam2.models.base import SegmentationModel
-    from napari_sam2.volume import Volume
 
 __all__ = ["CaseScores", "evaluate", "evaluate_case", "evaluate_volume"]
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy import ndimage
 
+from napari_sam2.core.prompts import SlicePrompts
 from napari_sam2.engine.engine import Engine
 from napari_sam2.engine.propagate import propagate
-from napari_sam2.metrics import dice
-from napari_sam2.prompts import SlicePrompts
+from napari_sam2.measures.metrics import dice
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_sam2 import __version__
+from napari_sam2._version import __version__
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.atomic import write_text
 from napari_sam2.io.labels import write_labels
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam2.volume import Volume
+    from napari_sam2.core.volume import Volume
 
 __all__ = ["BidsName", "write_bids_derivative"]
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import EnvironmentLacksError, ImageFileError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.dicom_series import choose_series, find_series, invalid_tags, quiet, require_pydicom
 from napari_sam2.io.dicom_stack import Slice, Stack, slices_of, stack
 from napari_sam2.io.payload import check_total_memory
-from napari_sam2.volume import Source, Volume
 
 if TYPE_CHECKING:
     import os

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_sam2 import __version__
+from napari_sam2._version import __version__
+from napari_sam2.core.labels import label_dtype
 from napari_sam2.errors import GeometryError, ImageFileError, UserInputError
 from napari_sam2.io.atomic import atomic_write
 from napari_sam2.io.dicom import DicomSource
@@ -19,9 +20,8 @@ from napari_sam2.io.dicom_seg_read import correct_slice_distance, read_dicom_seg
 from napari_sam2.io.dicom_series import quiet
 from napari_sam2.io.lps import lps_from_affine
 from napari_sam2.io.payload import existing_file
-from napari_sam2.labels import label_dtype
-from napari_sam2.structures import UNKNOWN, Structure
-from napari_sam2.terminology import ABNORMAL, BODY, ORGAN, TISSUE
+from napari_sam2.terms.structures import UNKNOWN, Structure
+from napari_sam2.terms.terminology import ABNORMAL, BODY, ORGAN, TISSUE
 
 if TYPE_CHECKING:
     import os
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam2.volume import Volume
+    from napari_sam2.core.volume import Volume
 
 __all__ = ["PATIENT_NOTICE", "write_dicom_seg"]
 

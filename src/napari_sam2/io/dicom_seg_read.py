@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam2.core.labels import label_dtype
 from napari_sam2.errors import EnvironmentLacksError, GeometryError, ImageFileError
 from napari_sam2.io.dicom import DicomSource
 from napari_sam2.io.dicom_series import quiet, read_tags
 from napari_sam2.io.lattice import onto_grid
 from napari_sam2.io.lps import affine_from_lps, lps_from_affine
 from napari_sam2.io.payload import existing_file
-from napari_sam2.labels import label_dtype
 
 if TYPE_CHECKING:
     import os
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam2.volume import Volume
+    from napari_sam2.core.volume import Volume
 
 __all__ = ["correct_slice_distance", "is_dicom_seg", "read_dicom_seg", "require_highdicom"]
 

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_sam2.core.labels import consecutive_ids
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.atomic import check_folder, write_text
 from napari_sam2.io.label_tables import find_terms, write_itksnap_labels, write_slicer_colours
 from napari_sam2.io.labels import WRITABLE, read_named_labels, write_labels
 from napari_sam2.io.read import read_volume
 from napari_sam2.io.sidecar import sidecar_paths
-from napari_sam2.labels import consecutive_ids
-from napari_sam2.structures import Structure, structures_for
+from napari_sam2.terms.structures import Structure, structures_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from napari_sam2.volume import Volume
+    from napari_sam2.core.volume import Volume
 
 __all__ = ["EXPORTABLE", "Exported", "export_labels", "find_names", "notices_before"]
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import tifffile
 
+from napari_sam2.core.labels import label_dtype
 from napari_sam2.errors import ImageFileError
 from napari_sam2.io.atomic import atomic_write, write_text
-from napari_sam2.labels import label_dtype
 from napari_sam2.tables import csv_text
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam2.slides.resolution import Mpp
+    from napari_sam2.core.pixel_size import Mpp
 
 __all__ = ["FILM_ENDINGS", "write_label_film"]
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.atomic import write_text
 from napari_sam2.io.sidecar import sidecar_paths
-from napari_sam2.terminology import Term, terms_from_table
+from napari_sam2.terms.terminology import Term, terms_from_table
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from napari_sam2.structures import Structure
+    from napari_sam2.terms.structures import Structure
 
 __all__ = ["find_terms", "read_terms", "write_itksnap_labels", "write_slicer_colours"]
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_sam2.core.labels import label_dtype
 from napari_sam2.errors import GeometryError, ImageFileError, UserInputError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.atomic import check_folder
 from napari_sam2.io.payload import existing_file
 from napari_sam2.io.read import read_volume
-from napari_sam2.labels import label_dtype
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_sam2.volume import Volume
+    from napari_sam2.core.volume import Volume
 
 __all__ = [
     "WRITABLE",

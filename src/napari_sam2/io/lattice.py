@@ -15,7 +15,7 @@ from napari_sam2.errors import GeometryError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_sam2.volume import Volume
+    from napari_sam2.core.volume import Volume
 
 __all__ = ["onto_grid"]
 

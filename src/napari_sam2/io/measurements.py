@@ -9,8 +9,8 @@ from napari_sam2.io.atomic import write_text
 from napari_sam2.io.export import find_names
 from napari_sam2.io.labels import read_named_labels
 from napari_sam2.io.read import read_volume
-from napari_sam2.measure import Measurement, growth, growth_rows, measure, measurement_rows
-from napari_sam2.metrics import DEFAULT_TOLERANCE_MM, agreement_rows, compare_labels
+from napari_sam2.measures.measure import Measurement, growth, growth_rows, measure, measurement_rows
+from napari_sam2.measures.metrics import DEFAULT_TOLERANCE_MM, agreement_rows, compare_labels
 from napari_sam2.tables import csv_text
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def measure_file(
     series: str | int | None = None,
     volume_index: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Measure every object of a label map; see `napari_sam2.measure.measure`.
+    """Measure every object of a label map; see `napari_sam2.measures.measure.measure`.
 
     Returns
     -------

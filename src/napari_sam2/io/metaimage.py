@@ -6,11 +6,11 @@ import math
 import zlib
 from typing import TYPE_CHECKING, Final
 
+from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import ImageFileError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.itk_image import read_with_itk
 from napari_sam2.io.payload import existing_file
-from napari_sam2.volume import Source, Volume
 
 if TYPE_CHECKING:
     import os

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import ImageFileError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.nifti_header import GridHeader, place
 from napari_sam2.io.payload import check_memory, existing_file, peek, read_range
-from napari_sam2.volume import Source, Volume
 
 if TYPE_CHECKING:
     import os

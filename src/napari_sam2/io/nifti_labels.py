@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_sam2 import __version__
+from napari_sam2._version import __version__
 from napari_sam2.io.atomic import atomic_write
 from napari_sam2.io.nifti import read_nifti
 from napari_sam2.io.nifti_header import GridHeader
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam2.volume import Volume
+    from napari_sam2.core.volume import Volume
 
 __all__ = ["nifti_bytes", "write_nifti_labels"]
 

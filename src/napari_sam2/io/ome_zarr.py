@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_sam2 import __version__
+from napari_sam2._version import __version__
+from napari_sam2.core.labels import label_dtype
 from napari_sam2.errors import EnvironmentLacksError, GeometryError, ImageFileError, UserInputError
 from napari_sam2.io.atomic import check_folder
-from napari_sam2.labels import label_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from napari_sam2.structures import Structure
-    from napari_sam2.volume import Volume
+    from napari_sam2.core.volume import Volume
+    from napari_sam2.terms.structures import Structure
 
 __all__ = ["NAME", "NGFF_VERSION", "fresh_folder", "labels_group", "read_ome_zarr", "write_ome_zarr"]
 

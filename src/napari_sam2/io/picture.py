@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import ImageFileError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.payload import existing_file
-from napari_sam2.volume import Source, Volume
 
 if TYPE_CHECKING:
     import os

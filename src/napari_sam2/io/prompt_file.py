@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import numpy as np
 
+from napari_sam2.core.prompts import Box, MaskPrompt, ObjectPrompts, Point, Prompt
 from napari_sam2.errors import PromptError, UserInputError
 from napari_sam2.io.atomic import check_folder, write_text
 from napari_sam2.io.payload import existing_file
-from napari_sam2.prompts import Box, MaskPrompt, ObjectPrompts, Point, Prompt
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from napari_sam2.volume import Volume
+    from napari_sam2.core.volume import Volume
 
 __all__ = ["read_prompt_file", "write_prompt_file"]
 

@@ -11,7 +11,7 @@ from napari_sam2.errors import ImageFileError
 from napari_sam2.io.payload import existing_file, is_gzip, peek
 
 if TYPE_CHECKING:
-    from napari_sam2.volume import Volume
+    from napari_sam2.core.volume import Volume
 
 __all__ = ["READABLE", "read_volume"]
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_sam2.core.labels import label_dtype
 from napari_sam2.errors import ImageFileError, UserInputError
 from napari_sam2.io.atomic import write_bytes
 from napari_sam2.io.lattice import onto_grid
 from napari_sam2.io.lps import lps_from_affine
 from napari_sam2.io.nrrd import nrrd_header, read_nrrd
-from napari_sam2.labels import label_dtype
-from napari_sam2.structures import UNKNOWN, Structure
-from napari_sam2.terminology import ABNORMAL, BODY, ORGAN, TISSUE
+from napari_sam2.terms.structures import UNKNOWN, Structure
+from napari_sam2.terms.terminology import ABNORMAL, BODY, ORGAN, TISSUE
 
 if TYPE_CHECKING:
     import os
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam2.volume import Volume
+    from napari_sam2.core.volume import Volume
 
 __all__ = ["read_seg_nrrd", "write_seg_nrrd"]
 

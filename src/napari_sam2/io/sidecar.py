@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_sam2 import __version__
+from napari_sam2._version import __version__
+from napari_sam2.core.prompts import Box, ObjectPrompts, Point
 from napari_sam2.io.atomic import write_text
 from napari_sam2.io.nifti_header import GridHeader
-from napari_sam2.prompts import Box, ObjectPrompts, Point
-from napari_sam2.structures import Structure, structures_for
 from napari_sam2.tables import csv_text
+from napari_sam2.terms.structures import Structure, structures_for
 
 if TYPE_CHECKING:
     import os
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam2.terminology import Term
-    from napari_sam2.volume import Volume
-    from napari_sam2.window import Window
+    from napari_sam2.core.volume import Volume
+    from napari_sam2.core.window import Window
+    from napari_sam2.terms.terminology import Term
 
 __all__ = ["INTENDED_USE", "Provenance", "sidecar_paths", "software_versions", "write_sidecars"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_sam2.plugin.keys import ACTIONS
-from napari_sam2.plugin.registry import controller_for
+from napari_sam2.plugin.control.action_table import ACTIONS
+from napari_sam2.plugin.control.registry import controller_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable

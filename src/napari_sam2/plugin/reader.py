@@ -13,13 +13,13 @@ import numpy as np
 from napari.utils.notifications import show_warning
 
 from napari_sam2.io.axes_map import AxesMap
-from napari_sam2.plugin.coordinates import IN_PLANE_2D
-from napari_sam2.plugin.volumes import geometry_metadata, layer_name_stem
+from napari_sam2.plugin.canvas.coordinates import IN_PLANE_2D
+from napari_sam2.plugin.scan.volumes import geometry_metadata, layer_name_stem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_sam2.volume import Volume
+    from napari_sam2.core.volume import Volume
 
     LayerTuple = tuple[Any, dict[str, Any], str]
 
@@ -55,7 +55,7 @@ def image_layer(volume: Volume) -> LayerTuple:
     if volume.is_rgb:
         arguments["rgb"] = True
     else:
-        from napari_sam2.window import choose_window
+        from napari_sam2.core.window import choose_window
 
         try:
             window = choose_window(volume)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from napari_sam2.plugin.models import ModelChoice
+from napari_sam2.plugin.control.models import ModelChoice
 
 __all__ = ["Preferences", "read_preferences", "remember_names"]
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.utils.notifications import show_info, show_warning
 
+from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.axes_map import AxesMap
-from napari_sam2.plugin.coordinates import IN_PLANE_2D, LayerGrid
-from napari_sam2.plugin.saving import UNPLACED_NOTE, save_labels
-from napari_sam2.plugin.volumes import METADATA_KEY, ShownVolume, shown_volume
-from napari_sam2.volume import Source, Volume
+from napari_sam2.plugin.canvas.coordinates import IN_PLANE_2D, LayerGrid
+from napari_sam2.plugin.scan.label_saving import UNPLACED_NOTE, save_labels
+from napari_sam2.plugin.scan.volumes import METADATA_KEY, ShownVolume, shown_volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,14 +14,16 @@ import numpy as np
 
 from napari_sam2.errors import EnvironmentLacksError, ImageFileError
 from napari_sam2.io.payload import existing_file
-from napari_sam2.slides.channels import ChannelMix, choose_mix
-from napari_sam2.slides.pyramid import Slide
-from napari_sam2.slides.resolution import Mpp, mpp_from_ome, mpp_from_properties, mpp_from_tiff_tags, parse_mpp
-from napari_sam2.slides.sources import ArraySource, OpenSlideSource, TifffileSource, TiffSlideSource
+from napari_sam2.slides.image.channels import ChannelMix, choose_mix
+from napari_sam2.slides.image.pyramid import Slide
+from napari_sam2.slides.image.resolution import mpp_from_ome, mpp_from_properties, mpp_from_tiff_tags, parse_mpp
+from napari_sam2.slides.image.sources import ArraySource, OpenSlideSource, TifffileSource, TiffSlideSource
 
 if TYPE_CHECKING:
     import os
     from pathlib import Path
+
+    from napari_sam2.core.pixel_size import Mpp
 
 __all__ = ["open_slide"]
 

@@ -2,7 +2,7 @@
 
 What a panel drives: it adds prompts, shows the polygons that come back, and saves. Answering takes time and
 belongs in a worker thread; a session is driven from one thread, and what others may look at is its
-`SlideSnapshot`. `napari_sam2.slides.journal` writes every step down.
+`SlideSnapshot`. `napari_sam2.record.slide_journal` writes every step down.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.errors import UserInputError
-from napari_sam2.slides.crop_engine import CropAnswer, CropEngine
+from napari_sam2.slides.answers.crop_engine import CropAnswer, CropEngine
+from napari_sam2.slides.answers.refine import refine
+from napari_sam2.slides.formats.write import write_objects
+from napari_sam2.slides.objects import SCORE, ObjectClass, Regions, SlideObject, measured
 from napari_sam2.slides.prompts import ObjectRequest, SlideBox, SlidePoint, check_requests
-from napari_sam2.slides.refine import refine
-from napari_sam2.slides.regions import SCORE, ObjectClass, Regions, SlideObject, measured
-from napari_sam2.slides.results import write_objects
 from napari_sam2.slides.snapshot import CLASSES, SlideSnapshot
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from napari_sam2.core.pixel_size import Mpp
     from napari_sam2.models.base import SegmentationModel
-    from napari_sam2.slides.automatic import AutomaticRequest
-    from napari_sam2.slides.channels import ChannelMix
+    from napari_sam2.slides.automatic.run import AutomaticRequest
+    from napari_sam2.slides.image.channels import ChannelMix
+    from napari_sam2.slides.image.pyramid import Slide
     from napari_sam2.slides.prompts import SlidePrompt
-    from napari_sam2.slides.pyramid import Slide
-    from napari_sam2.slides.resolution import Mpp
 
 __all__ = ["SlideSession"]
 
@@ -50,7 +50,7 @@ class SlideSession:
     model : SegmentationModel
         Who answers.
     overlap : str
-        See `napari_sam2.slides.regions.OVERLAP_RULES`.
+        See `napari_sam2.slides.objects.OVERLAP_RULES`.
     """
 
     def __init__(self, slide: Slide, model: SegmentationModel, *, overlap: str = "keep") -> None:
@@ -281,7 +281,7 @@ class SlideSession:
         self._history[self.regions.position :] = [MappingProxyType(dict(prompts))]
 
     def export(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
-        """Write the objects; the name decides the format, see `napari_sam2.slides.results.FORMATS`."""
+        """Write the objects; the name decides the format, see `napari_sam2.slides.formats.write.FORMATS`."""
         return write_objects(self.objects, path, self.slide, overwrite=overwrite)
 
     def _put(self, obj: SlideObject, answer: CropAnswer, prompts: tuple[SlidePrompt, ...], label: str) -> SlideObject:

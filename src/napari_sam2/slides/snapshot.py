@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from napari_sam2.slides.regions import ObjectClass
+from napari_sam2.slides.objects import ObjectClass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_sam2.slides.automatic import AutomaticRequest
+    from napari_sam2.core.pixel_size import Mpp
+    from napari_sam2.slides.automatic.run import AutomaticRequest
+    from napari_sam2.slides.objects import SlideObject
     from napari_sam2.slides.prompts import SlidePrompt
-    from napari_sam2.slides.regions import SlideObject
-    from napari_sam2.slides.resolution import Mpp
 
 __all__ = ["CLASSES", "SlideSnapshot"]
 
@@ -42,7 +42,7 @@ class SlideSnapshot:
     mpp : Mpp, optional
         The size of a pixel.
     overlap : str
-        One of `napari_sam2.slides.regions.OVERLAP_RULES`.
+        One of `napari_sam2.slides.objects.OVERLAP_RULES`.
     position : int
         Steps that can be undone.
     unfinished : AutomaticRequest, optional

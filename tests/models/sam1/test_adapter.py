@@ -10,6 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import SamConfig, SamMaskDecoderConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
 
+from napari_sam2.core.prompts import SlicePrompts
+from napari_sam2.core.volume import Volume
+from napari_sam2.core.window import Window
 from napari_sam2.engine.engine import Engine
 from napari_sam2.engine.propagate import propagate
 from napari_sam2.errors import ModelError, UserInputError
@@ -17,9 +20,6 @@ from napari_sam2.models import load_model
 from napari_sam2.models.base import Decoded, DecodeRequest, MemoryRef, ModelCard, RememberRequest, ViewPrompts
 from napari_sam2.models.sam1.adapter import LEAST_IOU, Normalisation, Sam1Model
 from napari_sam2.models.sam2.encoder import IMAGE_MEAN, IMAGE_STD
-from napari_sam2.prompts import SlicePrompts
-from napari_sam2.volume import Volume
-from napari_sam2.window import Window
 from tests.models.session_reference import moving_discs
 from tests.tiny_sam2 import enliven
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from napari_sam2.models.base import Decoded, ViewPrompts
-from napari_sam2.models.copying import copy_to
+from napari_sam2.models.device_copy import copy_to
 from napari_sam2.models.quality import QUALITIES
 from napari_sam2.models.sam2.kernels import pack_linear_modules
 from napari_sam2.models.sam2.prompting import (

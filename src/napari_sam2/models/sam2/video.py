@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (torch's own name for it)
 
 from napari_sam2.models.base import Decoded, ViewPolicy
-from napari_sam2.models.copying import copy_to
+from napari_sam2.models.device_copy import copy_to
 from napari_sam2.models.sam2.kernels import pack_linear_modules
 from napari_sam2.models.sam2.masking import ignoring, let_keys_be_ignored
 from napari_sam2.models.sam2.precision import Precision, half_of

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from napari_sam2.errors import ModelError
 from napari_sam2.models.base import Decoded, ModelCard, ViewPolicy, ViewPrompts
-from napari_sam2.models.copying import copy_to
+from napari_sam2.models.device_copy import copy_to
 from napari_sam2.models.small.channels import PromptBatch, RememberedBatch, build_channels
 from napari_sam2.models.small.net import TOKEN_STRIDE, NetOutput, Tokens
 from napari_sam2.models.small.weights import SmallWeights, read_weights

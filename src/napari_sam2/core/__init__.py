@@ -1,0 +1,1 @@
+"""Values on numpy arrays: volume, prompts, window, labels, slice masks, history."""

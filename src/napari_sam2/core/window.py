@@ -1,0 +1,167 @@
+"""Intensity window: one mapping from intensities to [0, 1] for a whole volume.
+
+It is never chosen per slice: SAM 2's memory compares slices, and the same tissue must look the same
+in all of them. What is chosen is shown, can be changed, and is recorded with the result.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from napari_sam2.errors import UserInputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_sam2.core.volume import Volume
+
+__all__ = ["CT_PRESETS", "Window", "choose_window", "is_ct"]
+
+CT_PRESETS: Final[dict[str, tuple[float, float]]] = {
+    "CT-soft": (40, 400),
+    "CT-abdomen": (40, 400),
+    "CT-mediastinum": (50, 350),
+    "CT-lung": (-600, 1500),
+    "CT-bone": (400, 1800),
+    "CT-brain": (40, 80),
+    "CT-subdural": (75, 215),
+    "CT-stroke": (35, 40),
+    "CT-temporal-bone": (600, 2800),
+    "CT-neck": (40, 375),
+    "CT-liver": (30, 150),
+    "CT-spine": (50, 250),
+    "CT-angio": (300, 600),
+}
+"""(level, width) in Hounsfield units, as in Radiopaedia's "Windowing (CT)"; CT-soft is MedSAM's."""
+
+PERCENTILES: Final = (0.5, 99.5)
+"""Of the finite, non-zero voxels: the convention of MedSAM and nnU-Net for everything but CT."""
+
+_CT_MINIMUM_HU: Final = -200
+"""Integer volumes that reach below this hold air or lung in Hounsfield units."""
+
+_SAMPLE: Final = 2_000_000
+"""Voxels looked at for percentiles; beyond that the window moves by less than a grey level."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A linear mapping of [low, high] to [0, 1]; anything outside is clipped.
+
+    Attributes
+    ----------
+    low, high : float
+        Intensities shown as black and white.
+    name : str
+        How it was chosen: a preset's name, ``"percentile"``, ``"level/width"`` or ``"rgb"``.
+    """
+
+    low: float
+    high: float
+    name: str
+
+    @property
+    def level(self) -> float:
+        """Centre of the window."""
+        return (self.low + self.high) / 2
+
+    @property
+    def width(self) -> float:
+        """Extent of the window."""
+        return self.high - self.low
+
+    def apply(self, intensities: NDArray[Any]) -> NDArray[np.float32]:
+        """Map intensities of any shape to float32 in [0, 1]; NaN and -inf become 0, +inf 1."""
+        scaled: NDArray[np.float32] = (np.asarray(intensities, dtype=np.float32) - np.float32(self.low)) * np.float32(
+            1 / (self.high - self.low)
+        )
+        finite = np.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=0.0)
+        return np.clip(finite, 0.0, 1.0, out=finite)
+
+
+def choose_window(volume: Volume, spec: str = "auto") -> Window:
+    """The window for a volume.
+
+    Parameters
+    ----------
+    volume : Volume
+        What is to be shown to the model.
+    spec : str
+        ``"auto"``, a name of `CT_PRESETS` (any case), or level and width as ``"40/400"``.
+
+    Raises
+    ------
+    UserInputError
+        If `spec` is none of these, or the volume has no contrast to map.
+    """
+    if volume.is_rgb:
+        if spec != "auto":
+            raise UserInputError(
+                f"{volume.source.name} holds RGB colours, which are used as they are; leave out the window {spec!r}."
+            )
+        return Window(0.0, 255.0, "rgb")
+    if spec != "auto":
+        return _parse(spec)
+    if is_ct(volume):
+        return _preset("CT-soft")
+    return _percentile_window(volume)
+
+
+def is_ct(volume: Volume) -> bool:
+    """Whether intensities are Hounsfield units: the source says so, or integers reach below -200."""
+    if volume.source.modality:
+        return volume.source.modality == "CT"
+    sample = _sample(volume)
+    if sample.size == 0 or sample.min() > _CT_MINIMUM_HU:
+        return False
+    return bool(np.issubdtype(volume.voxels.dtype, np.integer) or np.all(sample == np.rint(sample)))
+
+
+def _preset(name: str) -> Window:
+    level, width = CT_PRESETS[name]
+    return Window(level - width / 2, level + width / 2, name)
+
+
+def _parse(spec: str) -> Window:
+    for name in CT_PRESETS:
+        if spec.lower() in (name.lower(), name.lower().removeprefix("ct-")):
+            return _preset(name)
+    number = r"[-+]?\d+(?:\.\d+)?"
+    match = re.fullmatch(rf"({number})/({number})", spec)
+    if match is None:
+        raise UserInputError(
+            f"The window {spec!r} is not known; give 'auto', level/width such as 40/400, or one of "
+            f"{', '.join(CT_PRESETS)}."
+        )
+    level, width = float(match[1]), float(match[2])
+    if width <= 0:
+        raise UserInputError(f"The window {spec!r} has a width of {width:g}; it must be greater than 0.")
+    return Window(level - width / 2, level + width / 2, "level/width")
+
+
+def _percentile_window(volume: Volume) -> Window:
+    sample = _sample(volume)
+    if sample.size == 0:
+        raise UserInputError(f"{volume.source.name} has no finite voxel, so there is nothing to segment.")
+    nonzero = sample[sample != 0]
+    if nonzero.size == 0 or sample.min() == sample.max():
+        raise UserInputError(
+            f"{volume.source.name} has no contrast: every voxel is {sample[0]:g}, so there is nothing to segment."
+        )
+    low, high = (float(value) for value in np.percentile(nonzero, PERCENTILES))
+    if high <= low:
+        # A few bright voxels on a constant background: the percentiles coincide, the extremes do not.
+        low, high = float(sample.min()), float(sample.max())
+    return Window(low, high, "percentile")
+
+
+def _sample(volume: Volume) -> NDArray[Any]:
+    """Finite voxels: all of them in a small volume, an evenly spread sample of a large one."""
+    flat = volume.voxels.reshape(-1)
+    sample = flat[:: max(1, flat.size // _SAMPLE)]
+    finite = np.isfinite(sample)
+    return sample if finite.all() else sample[finite]

@@ -1,0 +1,131 @@
+"""Features on disk: they outlive the memory budget and the process.
+
+One safetensors file per view, half precision, in a folder named after everything the numbers depend on.
+Nothing but features is kept, yet features are derived from the scan: the folder deserves the same care.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from napari_sam2.core.volume import Volume
+    from napari_sam2.core.window import Window
+    from napari_sam2.engine.view import View
+    from napari_sam2.models.base import Features, SegmentationModel
+
+__all__ = ["DEFAULT_LIMIT", "DiskFeatures", "signature_of"]
+
+_LOG = logging.getLogger(__name__)
+
+DEFAULT_LIMIT: Final = 8 << 30
+"""Bytes on disk: a thousand slices at 1024 pixels."""
+
+ENDING: Final = ".safetensors"
+
+
+def signature_of(volume: Volume, window: Window, axis: int, model: SegmentationModel) -> str:
+    """What features depend on besides slice and view, as a hexadecimal SHA-256.
+
+    Voxels, geometry, window, axis, and the model with its weights, input size and type of numbers.
+    """
+    digest = hashlib.sha256()
+    for index in range(volume.shape[0]):
+        digest.update(np.ascontiguousarray(volume.voxels[index]).tobytes())
+    card = model.card
+    facts = (
+        volume.voxels.shape,
+        str(volume.voxels.dtype),
+        volume.affine.tobytes(),
+        volume.oriented,
+        (window.low, window.high),
+        axis,
+        (card.name, card.revision, card.sha256),
+        model.input_size,
+        str(getattr(model, "dtype", "")),
+    )
+    digest.update(repr(facts).encode())
+    return digest.hexdigest()
+
+
+class DiskFeatures:
+    """Features of one volume, window, axis and model, in a folder shared with others.
+
+    Parameters
+    ----------
+    folder : Path
+        Where all features lie.
+    signature : str
+        From `signature_of`.
+    limit : int
+        Bytes that the whole folder may take; the files not used for longest go first.
+    """
+
+    def __init__(self, folder: Path, signature: str, limit: int = DEFAULT_LIMIT) -> None:
+        self._root = folder
+        self._folder = folder / signature[:32]
+        self._limit = limit
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._bytes = sum(file.stat().st_size for file in folder.rglob("*" + ENDING))
+
+    def load(self, index: int, view: View) -> Features | None:
+        """Features kept of a view, or None; a damaged file counts as none and is removed."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = self._path(index, view)
+        if not path.is_file():
+            return None
+        try:
+            found = load_file(path)
+            os.utime(path)
+        except (SafetensorError, OSError) as error:
+            _LOG.warning("Features in %s cannot be read and are computed again: %s", path.name, error)
+            self._remove(path)
+            return None
+        return tuple(found[str(number)] for number in range(len(found)))
+
+    def save(self, index: int, view: View, features: Features) -> None:
+        """Keep features of a view; a full disk costs a warning and nothing else."""
+        from safetensors.torch import save_file
+
+        path = self._path(index, view)
+        temporary = Path(tempfile.mkstemp(prefix=".", suffix=".part", dir=self._folder)[1])
+        try:
+            tensors = {str(n): tensor.to("cpu", torch.float16).contiguous() for n, tensor in enumerate(features)}
+            save_file(tensors, temporary)
+            size = temporary.stat().st_size
+            self._make_room(size)
+            temporary.replace(path)
+            self._bytes += size
+        except OSError as error:
+            _LOG.warning("Features cannot be kept on disk: %s", error)
+            temporary.unlink(missing_ok=True)
+
+    def _make_room(self, size: int) -> None:
+        if self._bytes + size <= self._limit:
+            return
+        for path in sorted(self._root.rglob("*" + ENDING), key=lambda file: file.stat().st_mtime):
+            self._remove(path)
+            # A tenth more than needed, so that the folder is not searched for every slice.
+            if self._bytes + size <= 0.9 * self._limit:
+                return
+
+    def _remove(self, path: Path) -> None:
+        with contextlib.suppress(OSError):
+            size = path.stat().st_size
+            path.unlink()
+            self._bytes -= size
+
+    def _path(self, index: int, view: View) -> Path:
+        square = hashlib.sha256(repr((view.row, view.col, view.rows, view.cols, view.size)).encode()).hexdigest()
+        return self._folder / f"{index:05d}-{square[:16]}{ENDING}"

@@ -1,0 +1,1 @@
+"""Headless jobs: a whole segmentation from files to files, without a window."""

@@ -1,0 +1,226 @@
+"""What ``napari-sam2 slide`` does, as a plain function: a slide and prompts (or a region) in, objects out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_sam2.errors import UserInputError
+from napari_sam2.models import DEFAULT_MODEL, load_model
+from napari_sam2.slides.answers.crop_engine import CropEngine
+from napari_sam2.slides.answers.refine import refine
+from napari_sam2.slides.automatic.run import AutomaticRequest, joined_objects, plan_of, run_tiles
+from napari_sam2.slides.formats.write import check_slide_output, write_objects
+from napari_sam2.slides.image.resolution import parse_size
+from napari_sam2.slides.objects import SCORE, ObjectClass, Regions, SlideObject, measured
+from napari_sam2.slides.prompt_file import read_slide_prompts
+from napari_sam2.slides.reader import open_slide
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.slides.image.pyramid import Slide
+    from napari_sam2.slides.prompts import ObjectRequest
+
+__all__ = ["DEFAULT_OBJECT_SIZE", "SlideRun", "parse_region", "segment_slide"]
+
+DEFAULT_OBJECT_SIZE: Final = "60um"
+"""Expected diameter in an automatic run: between a small gland and a vessel."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlideRun:
+    """What a run did.
+
+    Attributes
+    ----------
+    output : Path
+        The file that was written, or would have been.
+    n_objects : int
+        Objects in it.
+    finished : bool
+        False when an automatic run was stopped; started again with the same arguments it goes on.
+    notes : tuple of str
+        Sentences for the person: doubts about the slide, objects that are cut.
+    """
+
+    output: Path
+    n_objects: int
+    finished: bool
+    notes: tuple[str, ...] = ()
+
+
+def segment_slide(
+    slide_path: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    prompts: str | os.PathLike[str] | None = None,
+    auto: str | None = None,
+    object_size: str = DEFAULT_OBJECT_SIZE,
+    refine_steps: int = 0,
+    overlap: str = "keep",
+    mpp: float | str | None = None,
+    channel: str | int | None = None,
+    model: str | Path | SegmentationModel = DEFAULT_MODEL,
+    device: str = "auto",
+    overwrite: bool = False,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> SlideRun:
+    """Segment objects on a slide and write them.
+
+    Parameters
+    ----------
+    slide_path : path-like
+        See `open_slide`.
+    output : path-like
+        ``.geojson`` (QuPath), ``.csv``, ``.coco.json`` or ``.ome.tif``.
+    prompts : path-like, optional
+        A prompt file, see `read_slide_prompts`.
+    auto : str, optional
+        Instead of prompts: ``"tissue"``, ``"row0,column0,row1,column1"`` in level-0 pixels, or a GeoJSON file.
+    object_size : str
+        For `auto`: expected diameter, such as ``"60um"`` or ``"240px"`` (level-0 pixels).
+    refine_steps : int
+        For `prompts`: how often to look again at an object's outline at twice the resolution.
+    overlap : str
+        For `prompts`: see `napari_sam2.slides.objects.OVERLAP_RULES`.
+    mpp, channel
+        See `open_slide`.
+    model, device
+        See `load_model`; or a model that is loaded already.
+    overwrite : bool
+        Whether an existing output may be replaced.
+    on_progress : callable
+        Told how many steps are done, and of how many.
+    should_stop : callable
+        Asked between steps.
+
+    Raises
+    ------
+    UserInputError, EnvironmentLacksError, ModelError
+        With one sentence each; nothing is written then.
+    """
+    target = Path(output)
+    check_slide_output(target, overwrite=overwrite)
+    if (prompts is None) == (auto is None):
+        raise UserInputError("Say what to segment: either --prompts with a file, or --auto with a region.")
+    with open_slide(slide_path, mpp=mpp, channel=channel) as slide:
+        requests = [] if prompts is None else read_slide_prompts(prompts, slide.shape, slide.name)
+        # The region is read before the model is loaded, so that its faults are told at once.
+        asked = None
+        if auto is not None:
+            size = parse_size(object_size, slide.mpp, slide.name)
+            asked = AutomaticRequest(*parse_region(auto, slide), size)
+        loaded = load_model(model, device) if isinstance(model, str | Path) else model
+        engine = CropEngine(slide, loaded)
+        if asked is not None:
+            return _automatic(engine, asked, target, overwrite, on_progress, should_stop)
+        objects, notes = _prompted(engine, requests, refine_steps, overlap, on_progress, should_stop)
+        if objects is None:
+            return SlideRun(target, 0, finished=False, notes=slide.notes)
+        count = write_objects(objects, target, slide, overwrite=overwrite)
+        return SlideRun(target, count, finished=True, notes=(*slide.notes, *notes))
+
+
+def parse_region(given: str, slide: Slide) -> tuple[Any, bool]:
+    """The region of an automatic run, and whether only tissue counts in it.
+
+    Parameters
+    ----------
+    given : str
+        ``"tissue"``, four numbers ``row0,column0,row1,column1``, or the name of a GeoJSON file.
+    slide : Slide
+        The slide it lies on.
+
+    Returns
+    -------
+    geometry : shapely geometry
+        In level-0 pixel corners.
+    tissue_only : bool
+        True for ``"tissue"``: what a person has drawn is taken as it is.
+
+    Raises
+    ------
+    UserInputError
+        If it is none of these.
+    """
+    import shapely
+
+    rows, cols = slide.shape
+    if given == "tissue":
+        return shapely.box(0, 0, cols, rows), True
+    if re.fullmatch(r"\s*-?[\d.]+(\s*,\s*-?[\d.]+){3}\s*", given):
+        row0, col0, row1, col1 = (float(part) for part in given.split(","))
+        return shapely.box(min(col0, col1), min(row0, row1), max(col0, col1), max(row0, row1)), False
+    if not Path(given).exists():
+        raise UserInputError(
+            f"There is no region {given!r}; give tissue, row0,column0,row1,column1 in pixels of the full slide, or a "
+            "GeoJSON file."
+        )
+    from napari_sam2.slides.formats.geojson import read_geojson
+
+    areas = [o.geometry for o in read_geojson(given) if o.geometry.area > 0]
+    if not areas:
+        raise UserInputError(f"{Path(given).name} holds no area to segment in; draw a region and export it again.")
+    return shapely.union_all([shapely.make_valid(area) for area in areas]), False
+
+
+def _prompted(
+    engine: CropEngine,
+    requests: list[ObjectRequest],
+    refine_steps: int,
+    overlap: str,
+    on_progress: Callable[[int, int], None],
+    should_stop: Callable[[], bool],
+) -> tuple[list[SlideObject] | None, list[str]]:
+    regions = Regions(overlap=overlap)
+    notes: list[str] = []
+    for done, request in enumerate(requests):
+        on_progress(done, len(requests))
+        if should_stop():
+            return None, notes
+        answer = engine.answer(request.prompts)
+        for _ in range(refine_steps):
+            answer = refine(engine, answer)
+        name = request.name or f"object {request.object_id}"
+        if answer.bounds is None:
+            notes.append(f"{name}: nothing was found at its prompts.")
+            continue
+        if answer.is_cut:
+            notes.append(f"{name}: it goes on beyond what was looked at; add a box around it.")
+        regions.put(
+            SlideObject(
+                answer.polygon(),
+                name=name,
+                object_class=ObjectClass(request.class_name) if request.class_name else None,
+                measurements={SCORE: answer.scores.predicted_iou},
+                metadata={"model": engine.model.card.name},
+            )
+        )
+    on_progress(len(requests), len(requests))
+    return [measured(obj, engine.slide.mpp) for obj in regions], notes
+
+
+def _automatic(
+    engine: CropEngine,
+    request: AutomaticRequest,
+    target: Path,
+    overwrite: bool,
+    on_progress: Callable[[int, int], None],
+    should_stop: Callable[[], bool],
+) -> SlideRun:
+    slide = engine.slide
+    plan = plan_of(engine, request)
+    journal = target.with_name(target.name + ".tiles.jsonl")
+    if not run_tiles(engine, plan, journal, on_progress=on_progress, should_stop=should_stop):
+        note = f"Stopped; {journal.name} holds what was done, and the same command goes on from there."
+        return SlideRun(target, 0, finished=False, notes=(*slide.notes, note))
+    objects = (measured(obj, slide.mpp) for obj in joined_objects(engine, plan, journal))
+    count = write_objects(objects, target, slide, overwrite=overwrite)
+    journal.unlink()
+    return SlideRun(target, count, finished=True, notes=slide.notes)

@@ -1,0 +1,1 @@
+"""Figures about masks: volumes, diameters, distances, montages."""

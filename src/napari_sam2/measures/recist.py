@@ -1,0 +1,91 @@
+"""Long and short axis of an object as RECIST has them, in its axial slices."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_sam2.core.volume import Volume
+
+__all__ = ["recist_axes"]
+
+
+def recist_axes(crop: NDArray[np.bool_], start: NDArray[Any], volume: Volume) -> tuple[float, float, int]:
+    """Find the longest diameter of a connected region in any axial slice, and the one across it.
+
+    Parameters
+    ----------
+    crop : (A, B, C) bool array
+        The object, cut to its bounding box.
+    start : (3,) array of int
+        Where the crop begins in the volume.
+    volume : Volume
+        Its grid.
+
+    Returns
+    -------
+    long_axis, short_axis : float
+        In mm, of the region's convex outline, from voxel edge to voxel edge; the short axis is the
+        longest chord at right angles to the long one.
+    index : int
+        The slice they lie on.
+    """
+    from scipy import ndimage
+
+    axis = volume.axis_of_plane("axial")
+    rows, cols = (a for a in range(3) if a != axis)
+    # Both in-plane steps as 2-D vectors, from their lengths and the angle between them.
+    a, b = volume.affine[:3, rows], volume.affine[:3, cols]
+    length = float(np.linalg.norm(a))
+    along = float(a @ b) / length
+    step = np.array([[length, 0.0], [along, math.sqrt(max(float(b @ b) - along * along, 0.0))]])
+    best = (0.0, 0.0, 0)
+    for index, mask in enumerate(np.moveaxis(crop, axis, 0)):
+        regions, count = ndimage.label(mask, structure=np.ones((3, 3)))
+        for region in range(1, count + 1):
+            long_axis, short_axis = _diameters(_corners(regions == region) @ step)
+            if long_axis > best[0]:
+                best = (long_axis, short_axis, index + int(start[axis]))
+    return best
+
+
+def _corners(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Corners (N, 2) of the first and last pixel of each row: they span the convex outline."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    first = mask[rows].argmax(axis=1)
+    last = mask.shape[1] - 1 - mask[rows, ::-1].argmax(axis=1)
+    ends = [np.stack([rows + r, cols + c], axis=1) for r in (-0.5, 0.5) for cols, c in ((first, -0.5), (last, 0.5))]
+    return np.concatenate(ends)
+
+
+def _diameters(points: NDArray[np.float64]) -> tuple[float, float]:
+    """Longest diameter of the convex hull, and the longest chord at right angles to it."""
+    from scipy.spatial import ConvexHull
+    from scipy.spatial.distance import cdist
+
+    hull = points[ConvexHull(points).vertices]
+    distances = cdist(hull, hull)
+    one, other = np.unravel_index(distances.argmax(), distances.shape)
+    direction = (hull[other] - hull[one]) / distances[one, other]
+    t = hull @ direction
+    s = hull @ np.array([-direction[1], direction[0]])
+    # The chord's length is concave and piecewise linear along the diameter: its maximum is at a vertex.
+    above = s >= s[one] - 1e-9
+    below = s <= s[one] + 1e-9
+    widths = _chain(t, t[above], s[above], upper=True) - _chain(t, t[below], s[below], upper=False)
+    return float(distances[one, other]), float(widths.max())
+
+
+def _chain(
+    at: NDArray[np.float64], t: NDArray[np.float64], s: NDArray[np.float64], *, upper: bool
+) -> NDArray[np.float64]:
+    order = np.lexsort((s if upper else -s, t))  # of points above each other the outer one comes last
+    t, s = t[order], s[order]
+    outer = np.append(np.diff(t) > 1e-9, True)
+    interpolated: NDArray[np.float64] = np.interp(at, t[outer], s[outer])
+    return interpolated

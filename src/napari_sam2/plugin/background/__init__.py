@@ -1,0 +1,1 @@
+"""Work beside the window: the inference thread and what reaches it."""

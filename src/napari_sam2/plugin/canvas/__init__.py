@@ -1,0 +1,1 @@
+"""Mouse, coordinates and drawn shapes on napari's canvas."""

@@ -1,0 +1,1 @@
+"""Work on a scan: a volume with label masks."""

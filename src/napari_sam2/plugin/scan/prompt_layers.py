@@ -1,0 +1,274 @@
+"""The layers in which prompts are seen and moved: clicks (Points) and boxes (Shapes) of one image.
+
+They are a view of the session's prompts that can be edited: `read` turns them into prompts, `write`
+shows prompts again after an undo. What becomes a mask (a lasso, a scribble) does not stay in them.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+from psygnal import Signal
+
+from napari_sam2.core.prompts import Box, MaskPrompt, Point, Prompt
+from napari_sam2.plugin.canvas.drawn_shapes import box_of, outline_of
+from napari_sam2.plugin.canvas.placement import placement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer, Points, Shapes
+    from numpy.typing import NDArray
+
+    from napari_sam2.plugin.scan.volumes import ShownVolume
+
+__all__ = ["EXCLUDE", "INCLUDE", "PromptLayers", "layer_placement"]
+
+INCLUDE: Final = "include"
+EXCLUDE: Final = "exclude"
+
+SYMBOLS: Final = {INCLUDE: "disc", EXCLUDE: "cross"}
+"""Polarity is seen by symbol as well as by colour."""
+
+COLOURS: Final = {INCLUDE: "#2fbf71", EXCLUDE: "#e4572e"}
+"""Green and vermilion, told apart in the common kinds of colour blindness by their lightness too."""
+
+BOX_COLOUR: Final = "#f5c542"
+
+_SETTLED: Final = ("added", "removed", "changed")
+"""What a layer reports when an edit is finished; the -ing forms come while it lasts."""
+
+
+class PromptLayers:
+    """The click and box layers of an image.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where they are added.
+    image : Image
+        What is segmented.
+    shown : ShownVolume
+        Its volume and grid.
+    """
+
+    edited = Signal()
+    """A person (or a program) has changed the layers."""
+
+    drawn = Signal(int, object)
+    """A shape that becomes a mask or clicks was drawn: object id, list of prompts."""
+
+    def __init__(self, viewer: ViewerModel, image: Image, shown: ShownVolume) -> None:
+        self._shown = shown
+        self._quiet = False
+        self._has_rubber_band = False
+        placement = layer_placement(image, shown)
+        self.boxes: Shapes = viewer.add_shapes(
+            ndim=shown.grid.n_spatial,
+            name=f"{image.name} boxes",
+            features=pd.DataFrame({"object_id": pd.Series([], dtype=int)}),
+            feature_defaults={"object_id": 1},
+            edge_color=BOX_COLOUR,
+            face_color=[0, 0, 0, 0],
+            edge_width=max(shown.volume.shape) / 256,
+            **placement,
+        )
+        self.clicks: Points = viewer.add_points(
+            ndim=shown.grid.n_spatial,
+            name=f"{image.name} clicks",
+            features=pd.DataFrame({"polarity": pd.Series([], dtype=str), "object_id": pd.Series([], dtype=int)}),
+            feature_defaults={"polarity": INCLUDE, "object_id": 1},
+            face_color="polarity",
+            face_color_cycle=COLOURS,
+            border_color="white",
+            size=_point_size(shown),
+            **placement,
+        )
+        self.clicks.events.data.connect(self._on_clicks)
+        self.boxes.events.data.connect(self._on_boxes)
+
+    @property
+    def layers(self) -> tuple[Layer, Layer]:
+        """Both layers."""
+        return self.boxes, self.clicks
+
+    def close(self) -> None:
+        """Stop listening; the layers stay where they are."""
+        self.clicks.events.data.disconnect(self._on_clicks)
+        self.boxes.events.data.disconnect(self._on_boxes)
+
+    def use_object(self, object_id: int) -> None:
+        """Give what is drawn from now on to an object."""
+        self.clicks.feature_defaults = {"polarity": INCLUDE, "object_id": object_id}
+        self.boxes.feature_defaults = {"object_id": object_id}
+
+    def add_click(self, voxel: Sequence[float], positive: bool, object_id: int) -> None:
+        """Add a click, as if it had been made in the layer."""
+        self.write_rows([(object_id, Point((voxel[0], voxel[1], voxel[2]), positive))])
+        self.edited.emit()
+
+    def add_box(self, box: Box, object_id: int) -> None:
+        """Add a box; it replaces the one that the object has on the slice."""
+        self._drop_boxes(object_id, box)
+        self.write_rows([(object_id, box)])
+        self.edited.emit()
+
+    def show_rubber_band(self, start: NDArray[np.float64], end: NDArray[np.float64], axis: int) -> None:
+        """Show the box from one voxel coordinate to another while it is being drawn across `axis`."""
+        corners = self._rectangle(np.minimum(start, end), np.maximum(start, end), axis)
+        with self._silently():
+            if self._has_rubber_band:
+                self.boxes.data = [*self.boxes.data[:-1], corners]
+            else:
+                self.boxes.add_rectangles(corners)
+                self._has_rubber_band = True
+
+    def hide_rubber_band(self) -> None:
+        """Take the box that was being drawn away."""
+        if self._has_rubber_band:
+            self._has_rubber_band = False
+            self._remove_boxes({len(self.boxes.data) - 1})
+
+    def read(self) -> dict[int, list[Prompt]]:
+        """All prompts in the layers by object: boxes first, then clicks, each in order."""
+        found: dict[int, list[Prompt]] = {}
+        owners = self.boxes.features["object_id"].to_numpy()
+        drawn = list(zip(self.boxes.data, owners, strict=True))
+        for vertices, owner in drawn[:-1] if self._has_rubber_band else drawn:
+            box = box_of(self._shown.grid.to_voxel(vertices), self._shown.grid.shape)
+            if box is not None:
+                found.setdefault(int(owner), []).append(box)
+        features = self.clicks.features
+        if len(self.clicks.data) == 0:
+            return found
+        voxels = self._shown.grid.to_voxel(self.clicks.data)
+        for voxel, owner, polarity in zip(voxels, features["object_id"], features["polarity"], strict=True):
+            i, j, k = (float(c) for c in np.round(voxel, 3))
+            found.setdefault(int(owner), []).append(Point((i, j, k), polarity != EXCLUDE))
+        return found
+
+    def write(self, prompts: Mapping[int, Sequence[Prompt]]) -> None:
+        """Show exactly these prompts, without reporting an edit."""
+        self._has_rubber_band = False
+        with self._silently():
+            if len(self.clicks.data):
+                self.clicks.selected_data = set(range(len(self.clicks.data)))
+                self.clicks.remove_selected()
+        self._remove_boxes(set(range(len(self.boxes.data))))
+        self.write_rows([(owner, prompt) for owner, given in prompts.items() for prompt in given])
+
+    def exchange(self, old: Sequence[tuple[int, Prompt]], new: Sequence[tuple[int, Prompt]]) -> None:
+        """Take some prompts out and put others in, as one edit."""
+        rows = [(owner, prompt) for owner, given in self.read().items() for prompt in given]
+        for row in old:
+            if row in rows:
+                rows.remove(row)
+        kept: dict[int, list[Prompt]] = {}
+        for owner, prompt in [*rows, *new]:
+            kept.setdefault(owner, []).append(prompt)
+        self.write(kept)
+        self.edited.emit()
+
+    def write_rows(self, rows: Sequence[tuple[int, Prompt]]) -> None:
+        """Append prompts with their objects, without reporting an edit; masks are not shown here."""
+        click_defaults, box_defaults = self.clicks.feature_defaults.copy(), self.boxes.feature_defaults.copy()
+        with self._silently():
+            for owner, prompt in rows:
+                if isinstance(prompt, Point):
+                    polarity = INCLUDE if prompt.positive else EXCLUDE
+                    self.clicks.feature_defaults = {"polarity": polarity, "object_id": owner}
+                    self.clicks.add(self._shown.grid.to_data(prompt.voxel))
+                elif isinstance(prompt, Box):
+                    self.boxes.feature_defaults = {"object_id": owner}
+                    self.boxes.add_rectangles(self._corners(prompt))
+            self.clicks.feature_defaults, self.boxes.feature_defaults = click_defaults, box_defaults
+            self._set_symbols()
+
+    def _on_clicks(self, event: Any) -> None:
+        if self._quiet or str(event.action) not in _SETTLED:
+            return
+        self._set_symbols()
+        self.edited.emit()
+
+    def _on_boxes(self, event: Any) -> None:
+        if self._quiet or str(event.action) not in _SETTLED:
+            return
+        self._take_out_drawings()
+        self.edited.emit()
+
+    def _take_out_drawings(self) -> None:
+        """Turn lassos and scribbles into prompts, and drop boxes too small to be meant."""
+        grid = self._shown.grid
+        gone: list[int] = []
+        owners = self.boxes.features["object_id"].to_numpy()
+        drawings: list[tuple[int, list[Prompt]]] = []
+        for number, (vertices, kind, owner) in enumerate(
+            zip(self.boxes.data, self.boxes.shape_type, owners, strict=True)
+        ):
+            voxels = grid.to_voxel(vertices)
+            if kind in ("rectangle", "ellipse"):
+                if box_of(voxels, grid.shape) is None:
+                    gone.append(number)
+                continue
+            gone.append(number)
+            prompts = outline_of(voxels, kind, self._shown.volume)
+            if prompts:
+                drawings.append((int(owner), prompts))
+        self._remove_boxes(set(gone))
+        for owner, prompts in drawings:
+            self.write_rows([(owner, p) for p in prompts if not isinstance(p, MaskPrompt)])
+            self.drawn.emit(owner, prompts)
+
+    def _drop_boxes(self, object_id: int, new: Box) -> None:
+        owners = self.boxes.features["object_id"].to_numpy()
+        gone = set()
+        for number, (vertices, owner) in enumerate(zip(self.boxes.data, owners, strict=True)):
+            old = box_of(self._shown.grid.to_voxel(vertices), self._shown.grid.shape)
+            axis = new.fixed_axes[0]
+            if owner == object_id and old is not None and old.fixed_axes == (axis,) and old.low[axis] == new.low[axis]:
+                gone.add(number)
+        self._remove_boxes(gone)
+
+    def _corners(self, box: Box) -> NDArray[np.float64]:
+        """The four corners of a box as a rectangle of the layer, in data coordinates."""
+        return self._rectangle(np.array(box.low, float), np.array(box.high, float), box.fixed_axes[0])
+
+    def _rectangle(self, low: NDArray[np.float64], high: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        _a, b = (n for n in range(3) if n != axis)
+        corners = np.array([low, low, high, high])
+        corners[1, b], corners[2, b] = high[b], high[b]
+        corners[3, b] = low[b]
+        return self._shown.grid.to_data(corners)
+
+    def _remove_boxes(self, numbers: set[int]) -> None:
+        if numbers:
+            with self._silently():
+                self.boxes.selected_data = numbers
+                self.boxes.remove_selected()
+
+    @contextmanager
+    def _silently(self) -> Iterator[None]:
+        """Change the layers without reporting an edit."""
+        before, self._quiet = self._quiet, True
+        try:
+            yield
+        finally:
+            self._quiet = before
+
+    def _set_symbols(self) -> None:
+        if len(self.clicks.data):
+            self.clicks.symbol = [SYMBOLS.get(p, "disc") for p in self.clicks.features["polarity"]]
+
+
+def _point_size(shown: ShownVolume) -> float:
+    """In voxels; about as large on the screen whatever the volume's size."""
+    return max(2.0, max(shown.volume.shape) / 50)
+
+
+def layer_placement(image: Image, shown: ShownVolume) -> dict[str, Any]:
+    """What a layer needs to lie exactly on the volume of an image."""
+    return placement(image, shown.grid.n_spatial)

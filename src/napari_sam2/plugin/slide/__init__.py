@@ -1,0 +1,1 @@
+"""Work on a slide: a picture of any size with outlines."""

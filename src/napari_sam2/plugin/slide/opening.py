@@ -1,0 +1,118 @@
+"""From an image layer to a slide: what our reader opened, or any other 2-D picture, read piece by piece."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from napari_sam2.core.pixel_size import Mpp
+from napari_sam2.errors import NapariSam2Error, UserInputError
+from napari_sam2.plugin.scan.volumes import METADATA_KEY, file_behind
+from napari_sam2.slides.image.channels import ChannelMix
+from napari_sam2.slides.image.pyramid import Slide
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+    from numpy.typing import NDArray
+
+__all__ = ["LayerSource", "is_slide", "shown_mix", "slide_of"]
+
+SLIDE_KEY: Final = "napari_sam2_slide"
+"""Where our reader keeps the open `Slide` in a layer's metadata."""
+
+
+def is_slide(image: Image | None) -> bool:
+    """Whether a layer is segmented as a slide: a 2-D picture that carries no scan's geometry.
+
+    A radiograph read from NIfTI or DICOM stays a volume of one slice, so that its labels keep its geometry.
+    """
+    if image is None or find_spec("shapely") is None:
+        return image is not None and SLIDE_KEY in image.metadata
+    return SLIDE_KEY in image.metadata or (image.ndim == 2 and METADATA_KEY not in image.metadata)
+
+
+def slide_of(image: Image) -> Slide:
+    """The slide that a layer shows; no pixels are read.
+
+    Raises
+    ------
+    UserInputError
+        If it holds complex numbers.
+    """
+    own = image.metadata.get(SLIDE_KEY)
+    if own is not None:
+        return own  # type: ignore[no-any-return]
+    source = LayerSource(image)
+    return Slide(source, image.name, mpp=_mpp_of(image, source.level_shapes[0]), mix=shown_mix(image))
+
+
+def shown_mix(image: Image) -> ChannelMix | None:
+    """How grey values become what is seen: the layer's contrast limits; None for colours."""
+    if image.rgb:
+        return None
+    low, high = (float(limit) for limit in image.contrast_limits)
+    return ChannelMix(("grey",), (0,), ((255, 255, 255),), ((low, high if high > low else low + 1.0),))
+
+
+class LayerSource:
+    """The pixels of a 2-D image layer, plain or lazy, as levels of a slide.
+
+    Parameters
+    ----------
+    image : Image
+        RGB(A) or grey, of one or several scales.
+
+    Raises
+    ------
+    UserInputError
+        If it holds complex numbers.
+    """
+
+    def __init__(self, image: Image) -> None:
+        self._levels = list(image.data) if image.multiscale else [image.data]
+        first = self._levels[0]
+        if np.issubdtype(first.dtype, np.complexfloating):
+            raise UserInputError(f"{image.name} holds complex numbers; show their magnitude as an image first.")
+        self._is_rgb = bool(image.rgb)
+        self.level_shapes = tuple((int(level.shape[0]), int(level.shape[1])) for level in self._levels)
+        self.n_channels = 3 if self._is_rgb else 1
+        self.dtype = np.dtype(np.uint8) if self._is_rgb else np.dtype(first.dtype)
+
+    def read(self, level: int, row: int, col: int, rows: int, cols: int) -> NDArray[Any]:
+        """See `napari_sam2.slides.image.pyramid.PixelSource`."""
+        piece = np.asarray(self._levels[level][row : row + rows, col : col + cols])
+        if not self._is_rgb:
+            return piece.view(np.uint8)[..., np.newaxis] if piece.dtype == bool else piece[..., np.newaxis]
+        return _bytes(piece[..., :3])
+
+    def close(self) -> None:
+        """The layer owns its pixels."""
+
+
+def _bytes(rgb: NDArray[Any]) -> NDArray[np.uint8]:
+    """Colours as napari shows them: whole numbers use the whole range of their type, others 0 to 1."""
+    if rgb.dtype == np.uint8:
+        return rgb
+    full = float(np.iinfo(rgb.dtype).max) if np.issubdtype(rgb.dtype, np.integer) else 1.0
+    scaled: NDArray[np.uint8] = np.rint(np.clip(rgb.astype(np.float32) / full, 0, 1) * 255).astype(np.uint8)
+    return scaled
+
+
+def _mpp_of(image: Image, shape: tuple[int, int]) -> Mpp | None:
+    """The size of a pixel, where the layer's units or the file behind it state one."""
+    if all(unit.is_compatible_with("um") for unit in image.units):
+        row, col = (float((abs(s) * u).to("um").magnitude) for s, u in zip(image.scale, image.units, strict=True))
+        return Mpp(row, col, "layer scale")
+    path = file_behind(image)
+    if path is None or path.suffix.lower() not in (".tif", ".tiff"):
+        return None
+    from napari_sam2.slides.reader import open_slide
+
+    try:
+        with open_slide(path) as slide:
+            return slide.mpp if slide.shape == shape else None
+    except NapariSam2Error:
+        # The pixels come from the layer; a file that only napari can read states nothing here.
+        return None

@@ -1,0 +1,141 @@
+"""Slides as napari layers: one lazy multiscale image, and polygons as Shapes.
+
+Nothing of napari is imported here; what napari takes are plain tuples. Its (row, column) has integers at
+pixel centres, so a polygon in pixel corners moves by half a pixel.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from napari_sam2.plugin.slide.film_reader import film_layers
+from napari_sam2.slides.reader import open_slide
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from napari_sam2.slides.image.pyramid import Slide
+    from napari_sam2.slides.objects import SlideObject
+
+__all__ = [
+    "DEFAULT_COLOUR",
+    "SLIDE_SUFFIXES",
+    "napari_get_slide_reader",
+    "polygon_of_shape",
+    "read_slide_layers",
+    "shapes_of",
+    "slide_layer",
+]
+
+SLIDE_SUFFIXES: Final = (
+    ".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".ome.tif", ".ome.tiff", ".tif", ".tiff",
+)  # fmt: skip
+
+CHUNK: Final = 1024
+"""Pixels: a screenful is a few chunks, and a chunk takes a few milliseconds."""
+
+DEFAULT_COLOUR: Final = (0, 140, 60)
+"""Of objects without a class: a dark green, which stands out on the pinks and purples of common stains."""
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+
+def napari_get_slide_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
+    """npe2's reader hook: `read_slide_layers` for names that look like slides, else None."""
+    if isinstance(path, list) or not str(path).lower().endswith(SLIDE_SUFFIXES):
+        return None
+    return read_slide_layers
+
+
+def read_slide_layers(path: str | os.PathLike[str]) -> list[LayerData]:
+    """Read a slide as one multiscale image layer, or a film as a stack of frames.
+
+    Raises
+    ------
+    UserInputError, EnvironmentLacksError
+        As `open_slide`.
+    """
+    return film_layers(path) or [slide_layer(open_slide(path), Path(path))]
+
+
+def slide_layer(slide: Slide, path: Path | None = None) -> LayerData:
+    """The layer of an open slide; pixels are read when they are shown.
+
+    Returns
+    -------
+    tuple
+        (list of dask arrays (rows, columns, 3) uint8, keyword arguments, ``"image"``). ``scale`` is in microns
+        when the pixel's size is known. ``metadata["napari_sam2_slide"]`` is the `Slide` itself.
+    """
+    import dask.array as da
+
+    levels = [
+        da.from_array(_LevelView(slide, i), chunks=(CHUNK, CHUNK, 3), name=False, asarray=False, fancy=False)
+        for i in range(len(slide.levels))
+    ]
+    fields: dict[str, Any] = {
+        "name": slide.name,
+        "rgb": True,
+        "multiscale": True,
+        "metadata": {"napari_sam2_slide": slide, "napari_sam2_path": path},
+    }
+    if slide.mpp is not None:
+        fields |= {"scale": (slide.mpp.row, slide.mpp.col), "units": ("um", "um")}
+    return levels, fields, "image"
+
+
+def shapes_of(objects: Iterable[SlideObject]) -> tuple[list[NDArray[np.float64]], dict[str, Any]]:
+    """Outlines for a Shapes layer: (row, column) vertices, and its keyword arguments.
+
+    A part of an object is one shape; a shape has no holes, so holes are shapes too, marked in ``features``.
+    """
+    import shapely
+
+    outlines: list[NDArray[np.float64]] = []
+    ids, names, classes, holes, colours = [], [], [], [], []
+    for obj in objects:
+        for part in shapely.get_parts(obj.geometry):
+            for number, ring in enumerate(shapely.get_rings(part)):
+                outlines.append(shapely.get_coordinates(ring)[:-1, ::-1] - 0.5)
+                ids.append(obj.object_id)
+                names.append(obj.name)
+                classes.append(obj.class_name)
+                holes.append(number > 0)
+                colours.append(np.array([*(obj.shown_colour or DEFAULT_COLOUR), 255]) / 255)
+    features = {"object_id": ids, "name": names, "class": classes, "is_hole": holes}
+    return outlines, {
+        "shape_type": "polygon",
+        "features": features,
+        "edge_color": np.array(colours).reshape(-1, 4),
+        "face_color": "transparent",
+    }
+
+
+def polygon_of_shape(vertices: NDArray[np.floating]) -> Any:
+    """A polygon drawn in a Shapes layer, (N, 2) rows and columns, as a valid geometry in pixel corners."""
+    import shapely
+
+    return shapely.make_valid(shapely.Polygon(np.asarray(vertices, dtype=float)[:, ::-1] + 0.5))
+
+
+class _LevelView:
+    """A level that looks like an array, so that dask reads it piece by piece."""
+
+    dtype = np.dtype(np.uint8)
+    ndim = 3
+
+    def __init__(self, slide: Slide, level: int) -> None:
+        self._slide = slide
+        self._level = level
+        self.shape = (slide.levels[level].rows, slide.levels[level].cols, 3)
+
+    def __getitem__(self, key: tuple[slice, ...]) -> NDArray[np.uint8]:
+        rows, cols, channels = (part.indices(size) for part, size in zip(key, self.shape, strict=True))
+        piece = self._slide.read(self._level, rows[0], cols[0], rows[1] - rows[0], cols[1] - cols[0])
+        return piece[:, :, slice(*channels)]

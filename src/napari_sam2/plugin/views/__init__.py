@@ -1,1 +1,0 @@
-"""The parts of the panel: small widgets that show and signal, and decide nothing."""

@@ -1,0 +1,42 @@
+"""Buttons and shortcuts made from the table of actions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QPushButton, QShortcut, QWidget
+
+from napari_sam2.plugin.control.action_table import ACTIONS, action
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["action_button", "bind_shortcuts"]
+
+
+def action_button(name: str, run: Callable[[], None], parent: QWidget | None = None) -> QPushButton:
+    """A button that shows its key."""
+    entry = action(name)
+    button = QPushButton(entry.label, parent)
+    button.setToolTip(entry.tooltip)
+    button.setObjectName(name)
+    # Keys go on working for the image after a click on a button.
+    button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    button.clicked.connect(run)
+    return button
+
+
+def bind_shortcuts(panel: QWidget, target: object) -> list[QShortcut]:
+    """Bind every action's key to the method of that name, in the panel's whole window.
+
+    A window shortcut comes before napari's layer keys, yields to text fields, and goes with the panel.
+    """
+    shortcuts = []
+    for entry in ACTIONS:
+        if entry.key:
+            shortcut = QShortcut(QKeySequence(entry.key), panel)
+            shortcut.activated.connect(getattr(target, entry.name))
+            shortcuts.append(shortcut)
+    return shortcuts

@@ -1,0 +1,44 @@
+"""The result of a tri-planar check, waiting for a decision in place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from napari_sam2.plugin.widgets.buttons import action_button
+from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
+
+if TYPE_CHECKING:
+    from napari_sam2.plugin.control.actions import Actions
+
+__all__ = ["CheckBox"]
+
+
+class CheckBox(QWidget):
+    """The figures and two buttons; hidden when nothing waits.
+
+    Parameters
+    ----------
+    actions : Actions
+        What the buttons do.
+    """
+
+    def __init__(self, actions: Actions, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.text = WrappedLabel()
+        self.take = action_button("take_consensus", actions.take_consensus)
+        self.discard = action_button("discard_check", actions.discard_check)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.take)
+        buttons.addWidget(self.discard)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.text)
+        layout.addLayout(buttons)
+        self.show_figures("")
+
+    def show_figures(self, told: str) -> None:
+        """Show the figures; hide when there are none."""
+        self.setVisible(bool(told))
+        self.text.setText(told)

@@ -1,0 +1,100 @@
+"""The class of the current object, chosen from a list that a person edits in place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtWidgets import QColorDialog, QComboBox, QHBoxLayout, QPushButton, QWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_sam2.slides.objects import ObjectClass
+
+__all__ = ["ClassBox"]
+
+NONE = "no class"
+
+
+class ClassBox(QWidget):
+    """A list to choose from or to type a new name into, a colour, and a button that takes a class off the list."""
+
+    chosen = Signal(str)
+    """Name of the class for the current object; empty for none."""
+
+    coloured = Signal(str, object)
+    """A class and its new colour (red, green, blue)."""
+
+    dropped = Signal(str)
+    """A class to be taken off the list."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.names = QComboBox()
+        self.names.setEditable(True)
+        self.names.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.names.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.names.setMinimumContentsLength(8)
+        self.names.setToolTip("What the current object is. Type a new name and press Enter to add a class.")
+        self.colour = QPushButton()
+        self.colour.setToolTip("The colour of this class, on all of its objects.")
+        self.drop = QPushButton("-")
+        self.drop.setToolTip("Take this class off the list; objects keep theirs.")
+        for button in (self.colour, self.drop):
+            button.setFixedWidth(28)
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.names, 1)
+        layout.addWidget(self.colour)
+        layout.addWidget(self.drop)
+        self.names.activated.connect(self._on_activated)
+        self.names.lineEdit().returnPressed.connect(self._on_typed)
+        self.colour.clicked.connect(self._on_colour)
+        self.drop.clicked.connect(lambda: self.dropped.emit(self._name()))
+
+    def show_classes(self, classes: Sequence[ObjectClass], current: str, usable: bool) -> None:
+        """Show the list with the current object's class chosen; unusable without an object."""
+        self.setEnabled(usable)
+        if self.names.lineEdit().hasFocus() and self.names.lineEdit().isModified():
+            return
+        entries = [(NONE, None), *((c.name, c.colour) for c in classes)]
+        if entries != [(self.names.itemText(n), self.names.itemData(n)) for n in range(self.names.count())]:
+            self.names.clear()
+            for name, colour in entries:
+                self.names.addItem(_swatch(colour), name, colour)
+        found = self.names.findText(current or NONE)
+        self.names.setCurrentIndex(found)
+        if found < 0:
+            self.names.setEditText(current)
+        listed = found > 0
+        self.colour.setEnabled(listed)
+        self.drop.setEnabled(listed)
+        self.colour.setIcon(_swatch(self.names.currentData() if listed else None))
+
+    def _name(self) -> str:
+        name = self.names.currentText().strip()
+        return "" if name == NONE else name
+
+    def _on_activated(self) -> None:
+        self.chosen.emit(self._name())
+
+    def _on_typed(self) -> None:
+        self.names.lineEdit().setModified(False)
+        self.chosen.emit(self._name())
+        # Keys belong to the image again.
+        self.names.clearFocus()
+
+    def _on_colour(self) -> None:
+        before = self.names.currentData()
+        picked = QColorDialog.getColor(QColor(*before) if before else QColor("white"), self)
+        if picked.isValid():
+            self.coloured.emit(self._name(), (picked.red(), picked.green(), picked.blue()))
+
+
+def _swatch(colour: tuple[int, int, int] | None) -> QIcon:
+    pixels = QPixmap(12, 12)
+    pixels.fill(QColor(*colour) if colour else QColor(0, 0, 0, 0))
+    return QIcon(pixels)

@@ -1,0 +1,79 @@
+"""The choice of an intensity window, in step with the contrast limits of the canvas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QComboBox, QWidget
+
+from napari_sam2.plugin.scan.window_change import AUTO, follow_view, show_window, window_names
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    from napari_sam2.plugin.control.controller import Controller
+
+__all__ = ["WindowChoice"]
+
+SEEN: Final = "as shown"
+"""Name of a window that was set on the canvas by hand."""
+
+WINDOW_DELAY_MS: Final = 300
+"""How long the contrast limits must rest before the model follows them."""
+
+
+class WindowChoice(QComboBox):
+    """Lists the windows of the chosen image; follows the canvas while it listens.
+
+    Parameters
+    ----------
+    controller : Controller
+        Knows the image and its annotation.
+    """
+
+    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._controller = controller
+        self._followed: Image | None = None
+        self.setToolTip("How intensities are shown, to you and to the model alike.")
+        self.activated.connect(self._on_chosen)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(WINDOW_DELAY_MS)
+        self._timer.timeout.connect(self._follow)
+
+    def listen_to(self, image: Image | None) -> None:
+        """Follow the contrast limits of this image, or of none."""
+        if self._followed is not None:
+            self._followed.events.contrast_limits.disconnect(self._on_limits)
+        self._followed = image
+        if image is not None:
+            image.events.contrast_limits.connect(self._on_limits)
+
+    def show_current(self) -> None:
+        """Show the window through which the model sees."""
+        annotation = self._controller.annotation
+        names = window_names(annotation)
+        window = None if annotation is None else annotation.snapshot.window
+        chosen = AUTO if window is None or window.name in ("percentile", "rgb") else window.name
+        if chosen not in names:
+            names = [*names, SEEN]
+            chosen = SEEN
+        if [self.itemText(n) for n in range(self.count())] != names:
+            self.clear()
+            self.addItems(names)
+        self.setCurrentText(chosen)
+
+    def _on_chosen(self) -> None:
+        annotation = self._controller.annotation
+        if annotation is not None and self.currentText() != SEEN:
+            show_window(annotation, self.currentText())
+
+    def _on_limits(self, _event: Any = None) -> None:
+        # Dragging the limits sends dozens of events; the model is told when the hand rests.
+        self._timer.start()
+
+    def _follow(self) -> None:
+        if self._controller.annotation is not None:
+            follow_view(self._controller.annotation)

@@ -1,0 +1,1 @@
+"""Outlines that a model gives for crops of a slide."""

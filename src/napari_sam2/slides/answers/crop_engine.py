@@ -1,0 +1,251 @@
+"""Prompts on a slide of any size, answered on a crop that suits the object.
+
+To the engine a crop is a volume of one slice. What is decided here is where to look, and whether to look
+again: at a larger crop while the object reaches the border, at a closer one when it is small.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from napari_sam2.core.slice_masks import SliceMask, SliceScores
+from napari_sam2.core.volume import Source, Volume
+from napari_sam2.core.window import Window
+from napari_sam2.engine.engine import Anchor, Engine
+from napari_sam2.slides.answers.crop import Crop, crop_around
+from napari_sam2.slides.polygons import SIMPLIFY, mask_to_polygon, polygon_to_mask
+from napari_sam2.slides.prompts import SlideBox, bounds_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.slides.image.pyramid import Slide
+    from napari_sam2.slides.prompts import Bounds, SlidePrompt
+
+__all__ = ["CropAnswer", "CropEngine"]
+
+MAX_GROWTH: Final = 3
+"""A crop grows at most eightfold: an object that still reaches its border has leaked, or has no end."""
+
+SMALL: Final = 8
+"""An object smaller than this part of a reduced crop is looked at again, closer."""
+
+FIELD_MICRONS: Final = 400.0
+"""Side of the first crop around a bare click when nobody says what is on the screen: a gland with its surroundings."""
+
+FIELD_PIXELS: Final = 1024
+"""The same where a pixel's size is not known."""
+
+FIELD_STEPS: Final = (1, 4, 16)
+"""Without a person's screen to go by, a bare click is tried on fields so many times as large."""
+
+AS_GOOD: Final = 0.02
+"""Of predicted IoU: answers on several fields that differ by less are equally good."""
+
+LARGEST_PIXELS: Final = 1024
+KEPT_CROPS: Final = 24
+"""Crops (image and features) that are kept, the last used; at most `FEATURE_BUDGET` of features."""
+
+FEATURE_BUDGET: Final = 512 << 20
+
+RGB: Final = Window(0.0, 255.0, "rgb")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CropAnswer:
+    """One object on a slide, as a mask on its crop.
+
+    Attributes
+    ----------
+    crop : Crop
+        Where the model looked.
+    mask : (rows, cols) bool array
+        The object, in the crop's pixels.
+    scores : SliceScores
+        Doubt about it.
+    is_cut : bool
+        Whether the object goes on beyond the crop, which has grown as far as it may.
+    anchor : Anchor, optional
+        The model's own answer, to be corrected by further clicks; None when the mask was pieced together.
+    """
+
+    crop: Crop
+    mask: NDArray[np.bool_]
+    scores: SliceScores
+    is_cut: bool
+    anchor: Anchor | None = None
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """Edges of the object in level-0 pixel corners; None when it is empty."""
+        found = SliceMask.of(self.mask).bounds
+        if found is None:
+            return None
+        crop = self.crop
+        row0, col0, row1, col1 = ((edge + 0.5) * crop.scale for edge in found)
+        return crop.row + row0, crop.col + col0, crop.row + row1, crop.col + col1
+
+    def polygon(self, tolerance: float = SIMPLIFY) -> Any:
+        """The object as a shapely geometry in level-0 pixel corners; see `mask_to_polygon`."""
+        return mask_to_polygon(self.mask, self.crop.row, self.crop.col, self.crop.scale, tolerance)
+
+
+class CropEngine:
+    """Answers prompts anywhere on a slide; how large the slide is does not matter.
+
+    Parameters
+    ----------
+    slide : Slide
+        What is looked at.
+    model : SegmentationModel
+        Who answers.
+    """
+
+    def __init__(self, slide: Slide, model: SegmentationModel) -> None:
+        self.slide = slide
+        self.model = model
+        # A model that zooms looks at a part of the crop only; more than twice its view is wasted.
+        share = 2 if model.view_policy.zoom else 1
+        self.pixels = min(LARGEST_PIXELS, 1 << math.ceil(math.log2(share * model.input_size)))
+        self._engines: OrderedDict[Crop, Engine] = OrderedDict()
+
+    def answer(
+        self,
+        prompts: Sequence[SlidePrompt],
+        *,
+        previous: CropAnswer | None = None,
+        field: float | None = None,
+    ) -> CropAnswer:
+        """Segment one object.
+
+        Parameters
+        ----------
+        prompts : sequence of SlidePrompt
+            All of its prompts; checked by `check_requests`.
+        previous : CropAnswer, optional
+            The answer that these prompts correct.
+        field : float, optional
+            Level-0 pixels along the longer side of what the person sees; the first crop around bare
+            clicks is of this size. Without it several sizes are tried.
+
+        Returns
+        -------
+        CropAnswer
+            On a crop that holds all prompts, and the whole object unless it `is_cut`.
+        """
+        known = bounds_of(p.bounds for p in prompts)
+        if previous is not None and previous.anchor is not None and previous.crop.contains(known):
+            answer = self._predict(previous.crop, prompts, previous.anchor)
+        elif previous is not None and previous.bounds is not None:
+            answer = self._again(self._crop(bounds_of((known, previous.bounds))), prompts, previous)
+        else:
+            answer = self._first(prompts, known, field)
+        return self._closer(self._grown(answer, prompts, known), prompts, known)
+
+    def answer_from(self, geometry: Any) -> CropAnswer | None:
+        """What `answer` would have given for an outline (level-0 pixel corners), to be corrected; None if empty.
+
+        Nothing is known of how the model saw it, so its scores are NaN.
+        """
+        if geometry.is_empty:
+            return None
+        col0, row0, col1, row1 = geometry.bounds
+        crop = self._crop((row0, col0, row1, col1))
+        mask = polygon_to_mask(geometry, crop.row, crop.col, (crop.rows, crop.cols), crop.scale)
+        return CropAnswer(crop, mask, SliceScores(math.nan, math.nan), crop.is_cut(mask, self.slide.shape))
+
+    def engine_on(self, crop: Crop, feature_budget: int = FEATURE_BUDGET) -> Engine:
+        """The engine that sees one crop, with the features it has; new ones keep `feature_budget` bytes."""
+        if crop in self._engines:
+            self._engines.move_to_end(crop)
+            return self._engines[crop]
+        pixels = self.slide.read_scaled(crop.row, crop.col, crop.rows, crop.cols, crop.scale)
+        volume = Volume(pixels[:, :, np.newaxis], np.eye(4), oriented=False, source=Source(self.slide.name))
+        self._engines[crop] = Engine(volume, self.model, RGB, axis=2, feature_budget=feature_budget)
+        self._keep_within_budget()
+        return self._engines[crop]
+
+    def forget(self, crop: Crop) -> None:
+        """Let go of what is known of one crop."""
+        self._engines.pop(crop, None)
+
+    def _keep_within_budget(self) -> None:
+        while len(self._engines) > 1 and (
+            len(self._engines) > KEPT_CROPS or sum(e.features.nbytes for e in self._engines.values()) > FEATURE_BUDGET
+        ):
+            self._engines.popitem(last=False)
+
+    def _crop(self, bounds: Bounds) -> Crop:
+        return crop_around(bounds, self.slide.shape, self.pixels)
+
+    def _first(self, prompts: Sequence[SlidePrompt], known: Bounds, field: float | None) -> CropAnswer:
+        if any(isinstance(p, SlideBox) for p in prompts):
+            return self._predict(self._crop(known), prompts, None)
+        if field is not None:
+            return self._predict(self._field_crop(known, field), prompts, None)
+        base = FIELD_PIXELS if self.slide.mpp is None else FIELD_MICRONS / self.slide.mpp.mean
+        crops = dict.fromkeys(self._field_crop(known, base * step) for step in FIELD_STEPS)
+        answers = [self._predict(crop, prompts, None) for crop in crops]
+        complete = [a for a in answers if a.bounds is not None and not a.is_cut] or answers
+        best = max(a.scores.predicted_iou for a in complete)
+        # Among equals, the field that the object fills best: in the others the model saw little of it.
+        return max((a for a in complete if a.scores.predicted_iou >= best - AS_GOOD), key=_fill)
+
+    def _field_crop(self, known: Bounds, field: float) -> Crop:
+        """A crop of `field` level-0 pixels around bare clicks, or larger when they lie farther apart."""
+        row, col, half = (known[0] + known[2]) / 2, (known[1] + known[3]) / 2, field / 2
+        around = (row - half, col - half, row + half, col + half)
+        seen = crop_around(around, self.slide.shape, self.pixels, context=1.0)
+        return seen if seen.contains(known) else self._crop(known)
+
+    def _predict(self, crop: Crop, prompts: Sequence[SlidePrompt], previous: Anchor | SliceMask | None) -> CropAnswer:
+        engine = self.engine_on(crop)
+        anchor = engine.predict(0, crop.slice_prompts(prompts), previous=previous)
+        mask = anchor.mask.full((crop.rows, crop.cols))
+        return CropAnswer(crop, mask, anchor.scores, crop.is_cut(mask, self.slide.shape), anchor)
+
+    def _again(self, crop: Crop, prompts: Sequence[SlidePrompt], earlier: CropAnswer) -> CropAnswer:
+        carried = SliceMask.of(crop.carry(earlier.mask, earlier.crop))
+        return self._predict(crop, prompts, carried if carried.n_voxels else None)
+
+    def _grown(self, answer: CropAnswer, prompts: Sequence[SlidePrompt], known: Bounds) -> CropAnswer:
+        """Look at larger crops while the object reaches the border."""
+        for _ in range(MAX_GROWTH):
+            if not answer.is_cut or answer.bounds is None:
+                break
+            row0, col0, row1, col1 = bounds_of((known, answer.bounds))
+            side = 2 * max(answer.crop.rows, answer.crop.cols) * answer.crop.scale
+            row, col = (row0 + row1) / 2, (col0 + col1) / 2
+            around = (row - side / 2, col - side / 2, row + side / 2, col + side / 2)
+            crop = crop_around(around, self.slide.shape, self.pixels, context=1.0)
+            if crop == answer.crop:
+                break
+            answer = self._again(crop, prompts, answer)
+        return answer
+
+    def _closer(self, answer: CropAnswer, prompts: Sequence[SlidePrompt], known: Bounds) -> CropAnswer:
+        """Look closer at an object that is small on a reduced crop."""
+        if answer.crop.scale == 1 or answer.bounds is None or answer.is_cut:
+            return answer
+        bounds = bounds_of((known, answer.bounds))
+        longer = max(bounds[2] - bounds[0], bounds[3] - bounds[1])
+        if longer * SMALL > max(answer.crop.rows, answer.crop.cols) * answer.crop.scale:
+            return answer
+        closer = self._again(self._crop(bounds), prompts, answer)
+        return answer if closer.bounds is None or closer.is_cut else closer
+
+
+def _fill(answer: CropAnswer) -> float:
+    """Longer side of the object over that of its crop."""
+    if answer.bounds is None:
+        return 0.0
+    row0, col0, row1, col1 = answer.bounds
+    return max(row1 - row0, col1 - col0) / (max(answer.crop.rows, answer.crop.cols) * answer.crop.scale)

@@ -1,0 +1,1 @@
+"""Objects found without prompts, tile by tile."""

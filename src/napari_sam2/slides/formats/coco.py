@@ -1,0 +1,138 @@
+"""Objects of a slide as COCO JSON with run-length encoded masks."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from napari_sam2.errors import UserInputError
+from napari_sam2.io.atomic import write_text
+from napari_sam2.slides.polygons import polygon_to_mask
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sam2.slides.objects import SlideObject
+
+__all__ = ["compress_counts", "run_lengths", "write_coco"]
+
+LARGEST_IMAGE: Final = 2**32 - 1
+"""Pixels: COCO's own library holds run lengths in 32 bits."""
+
+STRIP: Final = 1 << 24
+"""Pixels of an object that are rasterised at once."""
+
+
+def write_coco(
+    objects: Iterable[SlideObject],
+    path: str | os.PathLike[str],
+    slide_name: str,
+    shape: tuple[int, int],
+    *,
+    scale: int = 1,
+    overwrite: bool = False,
+) -> int:
+    """Write objects as annotations of one image.
+
+    Parameters
+    ----------
+    objects : iterable of SlideObject
+        In level-0 pixel corners.
+    path : path-like
+        The file to make.
+    slide_name : str
+        The image's file name.
+    shape : tuple of int
+        (rows, columns) of level 0.
+    scale : int
+        Level-0 pixels along one pixel of the masks.
+
+    Returns
+    -------
+    int
+        How many objects were written.
+
+    Raises
+    ------
+    UserInputError
+        If the image has too many pixels for COCO at this scale.
+    """
+    size = (math.ceil(shape[0] / scale), math.ceil(shape[1] / scale))
+    if size[0] * size[1] > LARGEST_IMAGE:
+        raise UserInputError(
+            f"{slide_name} has {size[0]} x {size[1]} pixels, more than COCO's run lengths can count; write GeoJSON, or "
+            "COCO at a coarser scale."
+        )
+    categories: dict[str, int] = {}
+    annotations = []
+    for number, obj in enumerate(objects, start=1):
+        category = categories.setdefault(obj.class_name or "object", len(categories) + 1)
+        annotations.append(_annotation(number, obj, category, size, scale))
+    content = {
+        "images": [{"id": 1, "file_name": slide_name, "height": size[0], "width": size[1]}],
+        "categories": [{"id": n, "name": name} for name, n in categories.items()],
+        "annotations": annotations,
+    }
+    write_text(path, json.dumps(content), overwrite=overwrite)
+    return len(annotations)
+
+
+def run_lengths(obj: SlideObject, size: tuple[int, int], scale: int = 1) -> list[int]:
+    """Pixels outside, inside, outside, ... down the columns of an image of `size` (rows, columns)."""
+    if obj.geometry.is_empty:
+        return [size[0] * size[1]]
+    col0, row0, col1, row1 = (edge / scale for edge in obj.geometry.bounds)
+    top, bottom = max(math.floor(row0), 0), min(math.ceil(row1), size[0])
+    left, right = max(math.floor(col0), 0), min(math.ceil(col1), size[1])
+    width = max(1, STRIP // max(bottom - top, 1))
+    edges: list[NDArray[np.int64]] = []
+    for start in range(left, right, width):
+        columns = min(width, right - start)
+        mask = polygon_to_mask(obj.geometry, top * scale, start * scale, (bottom - top, columns), scale)
+        steps = np.diff(np.pad(mask, ((1, 1), (0, 0))).astype(np.int8), axis=0)
+        col, row = np.nonzero(steps.T)
+        edges.append((start + col) * size[0] + top + row)
+    changes = np.concatenate([np.zeros(0, dtype=np.int64), *edges])
+    # A run that ends at the foot of one column and goes on at the head of the next is one run.
+    changes, times = np.unique(changes, return_counts=True)
+    changes = changes[times == 1]
+    total = size[0] * size[1]
+    if len(changes) and changes[-1] == total:
+        changes = changes[:-1]
+    return [int(n) for n in np.diff(np.concatenate([[0], changes, [total]]))]
+
+
+def compress_counts(counts: Sequence[int]) -> str:
+    """Run lengths as COCO's string: from the fourth on as differences to the last but one, five bits a letter."""
+    letters = []
+    for index, count in enumerate(counts):
+        rest = count - counts[index - 2] if index > 2 else count
+        while True:
+            low, rest = rest & 31, rest >> 5
+            is_last = rest == (-1 if low & 16 else 0)
+            letters.append(chr(48 + (low if is_last else low | 32)))
+            if is_last:
+                break
+    return "".join(letters)
+
+
+def _annotation(number: int, obj: SlideObject, category: int, size: tuple[int, int], scale: int) -> dict[str, Any]:
+    counts = run_lengths(obj, size, scale)
+    col0, row0, col1, row1 = (edge / scale for edge in obj.geometry.bounds)
+    return {
+        "id": number,
+        "image_id": 1,
+        "category_id": category,
+        "iscrowd": 0,
+        "area": sum(counts[1::2]),
+        "bbox": [col0, row0, col1 - col0, row1 - row0],
+        "segmentation": {"size": list(size), "counts": compress_counts(counts)},
+        "object_id": obj.object_id,
+        "score": obj.score,
+    }

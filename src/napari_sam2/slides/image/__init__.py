@@ -1,0 +1,1 @@
+"""One picture of any size: its levels, channels, pixel size and tissue."""

@@ -1,0 +1,89 @@
+"""Names, codes and colours of objects, without Qt."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from napari_sam2.io.label_tables import find_terms
+from napari_sam2.plugin.scan.table_rows import object_rows
+from tests.plugin.conftest import BALL_CENTRE
+
+CENTRE = BALL_CENTRE.astype(int)
+LOW, HIGH = CENTRE - (8, 8, 0), CENTRE + (8, 8, 0)
+
+
+@pytest.fixture
+def own_list(tmp_path):
+    path = tmp_path / "names.csv"
+    path.write_text(
+        "index,name,color,code,meaning,category\n1,target,#ff0080,99L:T1,Target,abnormal\n2,liver,#00ff00,99L:L,,organ\n"
+    )
+    return path
+
+
+def test_a_name_from_the_list_brings_its_code_into_journal_and_files(ball_bench, tmp_path, sessions_folder):
+    ball_bench.box(LOW, HIGH)
+    naming = ball_bench.controller.naming
+    assert "left kidney" in naming.names
+    naming.name(1, "Left Kidney")
+    ball_bench.settle()
+    assert object_rows(ball_bench.controller.annotation, 1)[0].code == "SCT:64033007 Kidney"
+    last = next(sessions_folder.glob("*/events.jsonl")).read_text().splitlines()[-1]
+    assert {c["field"]: c["value"] for c in json.loads(last)["changes"]}["code"]["value"] == "64033007"
+    ball_bench.controller.saver.save(tmp_path / "out.nii.gz")
+    ball_bench.settle()
+    assert find_terms(tmp_path / "out.nii.gz")[1].code.value == "64033007"
+
+
+def test_a_name_of_ones_own_has_no_code_and_undo_brings_the_old_one_back(ball_bench):
+    ball_bench.box(LOW, HIGH)
+    ball_bench.controller.naming.name(1, "liver")
+    ball_bench.controller.naming.name(1, "the bright thing")
+    ball_bench.settle()
+    assert ball_bench.controller.annotation.object(1).code is None
+    ball_bench.controller.actions.undo()
+    ball_bench.settle()
+    obj = ball_bench.controller.annotation.object(1)
+    assert (obj.name, obj.code.value) == ("liver", "10200004")
+
+
+def test_a_list_of_ones_own_names_objects_by_id_with_its_colours(ball_bench, own_list):
+    ball_bench.box(LOW, HIGH)
+    naming = ball_bench.controller.naming
+    assert naming.load(own_list)
+    ball_bench.settle()
+    annotation = ball_bench.controller.annotation
+    assert annotation.object(1).name == "target"
+    assert annotation.result.colour_of(1) == pytest.approx((1, 0, 128 / 255))
+    assert tuple(annotation.result.layer.colormap.color_dict[1][:3]) == pytest.approx((1, 0, 128 / 255), abs=1e-3)
+    ball_bench.controller.actions.next_object()
+    ball_bench.box((2, 2, 3), (9, 9, 3))
+    assert annotation.object(2).code.value == "L"
+    assert naming.names[:2] == ["target", "liver"]
+    ball_bench.controller.actions.undo()
+    ball_bench.settle()
+    assert 2 not in annotation.snapshot.objects
+    naming.forget_list()
+    ball_bench.controller.actions.next_object()
+    ball_bench.box((2, 2, 3), (9, 9, 3))
+    assert annotation.object(2).name == ""
+
+
+def test_the_colour_of_the_list_is_in_the_saved_table(ball_bench, own_list, tmp_path):
+    ball_bench.controller.naming.load(own_list)
+    ball_bench.box(LOW, HIGH)
+    ball_bench.controller.saver.save(tmp_path / "out.nii.gz")
+    ball_bench.settle()
+    term = find_terms(tmp_path / "out.nii.gz")[1]
+    assert (term.name, term.colour, str(term.code)) == ("target", (255, 0, 128), "99L:T1")
+
+
+def test_a_list_that_cannot_be_read_is_explained_and_changes_nothing(ball_bench, tmp_path):
+    path = tmp_path / "bad.csv"
+    path.write_text("name,color\nliver,red\n")
+    before = ball_bench.controller.naming.names
+    assert not ball_bench.controller.naming.load(path)
+    assert "Line 2" in ball_bench.warnings[-1]
+    assert ball_bench.controller.naming.names == before

@@ -1,0 +1,64 @@
+"""The command `napari-sam2 open`, in the real event loop."""
+
+from __future__ import annotations
+
+import napari
+import nibabel as nib
+import numpy as np
+import pytest
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication
+
+from napari_sam2.cli import main
+from napari_sam2.plugin.widgets.panel import SegmentPanel
+from tests.plugin.conftest import BALL_AFFINE, ball_truth
+
+WITHIN_MS = 60_000
+
+
+@pytest.fixture
+def look(make_napari_viewer):
+    """Runs a command that opens a window; gives what `see` finds in it once the panel has its image."""
+
+    def run(arguments, see):
+        found = []
+
+        def ask():
+            viewer = napari.current_viewer()
+            panels = viewer.window._qt_window.findChildren(SegmentPanel) if viewer else []
+            if panels and panels[0].controller.annotation is not None:
+                found.append(see(viewer, panels[0]))
+                timer.stop()
+                viewer.close()
+                QApplication.quit()
+
+        timer, deadline = QTimer(), QTimer()
+        timer.timeout.connect(ask)
+        timer.start(50)
+        deadline.setSingleShot(True)
+        deadline.timeout.connect(QApplication.quit)
+        deadline.start(WITHIN_MS)
+        code = main([str(a) for a in arguments])
+        timer.stop()
+        deadline.stop()
+        return code, found
+
+    return run
+
+
+def test_a_scan_opens_with_its_labels_and_the_panel_on_the_scan(look, ball_file, tmp_path):
+    labels = tmp_path / "labels.nii.gz"
+    nib.save(nib.Nifti1Image(ball_truth().astype(np.uint8) * 3, BALL_AFFINE), labels)
+    code, found = look(
+        ["open", ball_file, labels],
+        lambda viewer, panel: (
+            {layer.name: type(layer).__name__ for layer in viewer.layers},
+            panel.controller.annotation.image.name,
+            int((viewer.layers["labels.nii.gz"].data == 3).sum()),
+        ),
+    )
+    assert code == 0
+    layers, on, n_labelled = found[0]
+    assert layers["labels.nii.gz"] == "Labels"
+    assert layers[on] == "Image"
+    assert n_labelled == ball_truth().sum()

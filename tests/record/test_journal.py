@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sam2.core.prompts import Point
+from napari_sam2.core.slice_masks import SliceMask
+from napari_sam2.core.volume import Source, Volume
+from napari_sam2.core.window import Window
+from napari_sam2.errors import UserInputError
+from napari_sam2.models.classical import ClassicalModel
+from napari_sam2.record.journal import Journal, look_at, restore
+from napari_sam2.session.session import Session
+from napari_sam2.terms.terminology import Code, Term, find_code
+from tests.phantoms import ball, box_on
+
+VOLUME, INSIDE = ball()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "work.sam2session"
+
+
+def annotate(session):
+    """Something of everything, with undo in between."""
+    session.add_prompt(1, box_on(INSIDE, 2, 20))
+    session.add_prompt(1, Point((24.25, 22, 20), positive=True))
+    for _ in session.propagate():
+        pass
+    session.lock_slice(1, 22)
+    session.rename(1, 'ball "one"')
+    session.describe(1, Term("ball", Code("1234", "Ball", "abnormal", "99LOCAL"), (10, 20, 30)))
+    session.terms = {3: Term("box", Code("5", "Box", "structure"))}
+    session.add_prompt(2, Point((5, 5, 8)))
+    session.undo()
+    session.undo()
+    session.redo()
+    mask = np.zeros(session.volume.plane(2).shape, bool)
+    mask[3:9, 4:12] = True
+    session.edit_mask(3, 2, 5, SliceMask.of(mask))
+    session.window = Window(0.0, 300.0, "level/width")
+    session.overlap = "last"
+    session.protect(3)
+
+
+def same(first: Session, second: Session) -> bool:
+    a, b = first.snapshot(), second.snapshot()
+    assert list(a.objects) == list(b.objects)
+    assert (a.window, a.overlap, a.undo, a.redo) == (b.window, b.overlap, b.undo, b.redo)
+    for one, two in zip(a.objects.values(), b.objects.values(), strict=True):
+        assert (one.name, one.axis, one.locked, one.protected) == (two.name, two.axis, two.locked, two.protected)
+        assert (one.code, one.colour) == (two.code, two.colour)
+        assert one.slices.keys() == two.slices.keys()
+        assert all(one.slices[i].mask.same_as(two.slices[i].mask) for i in one.slices)
+        assert repr([one.slices[i].scores for i in one.slices]) == repr([two.slices[i].scores for i in one.slices])
+        assert len(one.prompts) == len(two.prompts)
+    return np.array_equal(first.label_map(), second.label_map())
+
+
+def test_reading_the_lines_again_gives_the_same_session_without_the_model(folder):
+    session = Session(VOLUME, ClassicalModel())
+    journal = Journal(session, folder)
+    annotate(session)
+    journal.close()
+    again = Session(VOLUME, ClassicalModel())
+    restore(again, folder)
+    assert same(session, again)
+
+
+def test_codes_are_written_in_plain_sight(folder):
+    session = Session(VOLUME, ClassicalModel())
+    journal = Journal(session, folder)
+    session.terms = {1: Term("liver", find_code("liver"))}
+    session.add_prompt(1, box_on(INSIDE, 2, 20))
+    session.describe(1, Term("spleen", find_code("spleen")))
+    session.rename(1, "spleen remnant")
+    assert session.objects[1].code is None
+    session.undo()
+    assert session.objects[1].code.value == "78961009"
+    journal.close()
+    written = (folder / "events.jsonl").read_text().splitlines()
+    assert ["10200004" in line for line in written] == [True, False, False, False]
+    assert ["78961009" in line for line in written] == [False, True, False, False]
+
+
+def test_undo_and_further_work_go_on_after_a_resume(folder):
+    session = Session(VOLUME, ClassicalModel())
+    journal = Journal(session, folder)
+    session.add_prompt(1, box_on(INSIDE, 2, 20))
+    list(session.propagate())
+    journal.close()
+    again = Session(VOLUME, ClassicalModel())
+    restore(again, folder)
+    resumed = Journal(again, folder, resumed=True)
+    again.add_prompt(1, Point((24, 22, 24)))
+    assert again.objects[1].results[24].prompted
+    list(again.propagate())
+    for _ in range(4):
+        again.undo()
+    assert not again.label_map().any()
+    resumed.close()
+    third = Session(VOLUME, ClassicalModel())
+    restore(third, folder)
+    assert same(again, third)
+
+
+@pytest.mark.parametrize("lost", [1, 10, 200])
+def test_a_line_torn_by_a_crash_is_left_out_and_cut_off(folder, lost):
+    session = Session(VOLUME, ClassicalModel())
+    journal = Journal(session, folder)
+    session.add_prompt(1, box_on(INSIDE, 2, 20))
+    session.add_prompt(1, Point((24, 22, 20)))
+    journal.close()
+    events = folder / "events.jsonl"
+    events.write_bytes(events.read_bytes()[:-lost])
+    again = Session(VOLUME, ClassicalModel())
+    restore(again, folder)
+    assert len(again.objects[1].prompts) == 1
+    resumed = Journal(again, folder, resumed=True)
+    again.rename(1, "ball")
+    resumed.close()
+    assert len(events.read_text().splitlines()) == 2
+    third = Session(VOLUME, ClassicalModel())
+    restore(third, folder)
+    assert same(again, third)
+
+
+def test_an_earlier_journal_is_kept_aside_and_not_overwritten(folder):
+    session = Session(VOLUME, ClassicalModel())
+    journal = Journal(session, folder)
+    session.add_prompt(1, box_on(INSIDE, 2, 20))
+    journal.close()
+    assert look_at(folder).n_objects == 1
+    fresh = Session(VOLUME, ClassicalModel())
+    other = Journal(fresh, folder)
+    fresh.add_prompt(5, box_on(INSIDE, 2, 21))
+    other.close()
+    assert look_at(folder.with_name(folder.name + ".old")).n_objects == 1
+    assert '"object":5' in (folder / "events.jsonl").read_text()
+
+
+def test_two_windows_on_one_scan_write_two_journals(folder):
+    first, second = (Session(VOLUME, ClassicalModel()) for _ in range(2))
+    one, two = Journal(first, folder), Journal(second, folder)
+    first.add_prompt(1, box_on(INSIDE, 2, 20))
+    assert look_at(folder) is None
+    second.add_prompt(1, box_on(INSIDE, 2, 21))
+    assert one.folder != two.folder
+    one.close()
+    two.close()
+    assert look_at(one.folder).n_actions == look_at(two.folder).n_actions == 1
+
+
+def test_a_journal_of_another_scan_is_refused(folder):
+    session = Session(VOLUME, ClassicalModel())
+    journal = Journal(session, folder)
+    session.add_prompt(1, box_on(INSIDE, 2, 20))
+    journal.close()
+    other = Session(Volume(VOLUME.voxels + 1, VOLUME.affine), ClassicalModel())
+    with pytest.raises(UserInputError, match="another image"):
+        restore(other, folder)
+
+
+def test_nothing_of_the_patient_is_written(folder):
+    source = Source(name="DOE_JANE_1961.nii.gz", sha256="ab" * 32, header={"descrip": "DOE^JANE"})
+    session = Session(Volume(VOLUME.voxels, VOLUME.affine, source=source), ClassicalModel())
+    journal = Journal(session, folder)
+    session.add_prompt(1, box_on(INSIDE, 2, 20))
+    journal.close()
+    written = "".join(path.read_text() for path in folder.iterdir())
+    assert "DOE" not in written
+    assert str(folder.parent) not in written

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import shapely
+import tifffile
+from scipy import ndimage
+
+from napari_sam2.core.pixel_size import Mpp
+from napari_sam2.errors import UserInputError
+from napari_sam2.slides.formats.coco import run_lengths, write_coco
+from napari_sam2.slides.formats.label_mosaic import write_label_mosaic, write_label_zarr
+from napari_sam2.slides.objects import ObjectClass, SlideObject
+from napari_sam2.slides.polygons import mask_to_polygon
+
+
+def blobs(seed, shape):
+    return ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=shape), 3) > 0.05
+
+
+def decoded(text):
+    """COCO's string as run lengths, written from its description: 5 bits a letter, bit 6 goes on, bit 5 is a sign."""
+    counts, value, shift = [], 0, 0
+    for letter in text:
+        code = ord(letter) - 48
+        value |= (code & 31) << shift
+        shift += 5
+        if not code & 32:
+            if code & 16:
+                value -= 1 << shift
+            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+            value = shift = 0
+    return counts
+
+
+def painted(counts, size):
+    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    return flat.reshape(size[1], size[0]).T
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_coco_masks_come_back_to_the_pixel(tmp_path, seed):
+    mask = blobs(seed, (70, 90))
+    mask[:, 40] = True  # a run from the head to the foot of a column, and on
+    obj = SlideObject(mask_to_polygon(mask, tolerance=0), object_class=ObjectClass("Tumor"))
+    assert write_coco([obj], tmp_path / "o.coco.json", "s.svs", mask.shape) == 1
+    content = json.loads((tmp_path / "o.coco.json").read_text())
+    entry = content["annotations"][0]
+    np.testing.assert_array_equal(painted(decoded(entry["segmentation"]["counts"]), mask.shape), mask)
+    assert entry["area"] == mask.sum()
+    assert content["categories"] == [{"id": 1, "name": "Tumor"}]
+
+
+def test_run_lengths_do_not_depend_on_how_an_object_is_cut_into_strips(monkeypatch):
+    mask = blobs(5, (50, 80))
+    obj = SlideObject(mask_to_polygon(mask, tolerance=0))
+    whole = run_lengths(obj, mask.shape)
+    monkeypatch.setattr("napari_sam2.slides.formats.coco.STRIP", 300)
+    assert run_lengths(obj, mask.shape) == whole
+    assert sum(whole) == mask.size
+
+
+def test_coco_refuses_what_its_readers_cannot_count(tmp_path):
+    with pytest.raises(UserInputError, match="more than COCO's run lengths can count"):
+        write_coco([], tmp_path / "o.coco.json", "large.svs", (80_000, 100_000))
+    write_coco([SlideObject(shapely.box(0, 0, 800, 80))], tmp_path / "o.coco.json", "l", (80_000, 100_000), scale=8)
+    assert json.loads((tmp_path / "o.coco.json").read_text())["annotations"][0]["area"] == 1000
+
+
+def test_a_label_mosaic_shows_every_object_at_every_level(tmp_path):
+    rng = np.random.default_rng(0)
+    objects, expected = [], np.zeros((1100, 1300), dtype=int)
+    for label in range(1, 8):
+        mask = blobs(label, (150, 160))
+        row, col = int(rng.integers(0, 950)), int(rng.integers(0, 1140))
+        objects.append(SlideObject(mask_to_polygon(mask, row, col, tolerance=0)))
+        expected[row : row + 150, col : col + 160][mask] = label
+    write_label_mosaic(objects, tmp_path / "l.ome.tif", expected.shape, Mpp(0.25, 0.5, "given"))
+    with tifffile.TiffFile(tmp_path / "l.ome.tif") as file:
+        levels = file.series[0].levels
+        np.testing.assert_array_equal(levels[0].asarray(), expected)
+        half = levels[1].asarray()
+        assert half.shape == (550, 650)
+        assert 'PhysicalSizeX="0.5"' in file.ome_metadata
+        assert file.pages[0].is_tiled
+    assert (half == expected[1::2, 1::2]).mean() > 0.97
+    assert half.dtype == np.uint8
+
+
+def test_a_label_zarr_holds_the_same_levels_with_names_and_places(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    mask = blobs(3, (1300, 2100))
+    labels = ndimage.label(mask)[0]
+    objects = [
+        SlideObject(mask_to_polygon(labels == n, tolerance=0), name=f"o{n}", object_class=ObjectClass("A", (n, 0, 9)))
+        for n in (1, 2, 3)
+    ]
+    mpp = Mpp(0.25, 0.5, "given")
+    write_label_mosaic(objects, tmp_path / "l.ome.tif", mask.shape, mpp)
+    write_label_zarr(objects, tmp_path / "l.ome.zarr", mask.shape, mpp)
+    group = zarr.open_group(tmp_path / "l.ome.zarr", mode="r")["labels/segmentation"]
+    with tifffile.TiffFile(tmp_path / "l.ome.tif") as file:
+        for number, level in enumerate(file.series[0].levels):
+            np.testing.assert_array_equal(group[str(number)][:], level.asarray())
+    told = group.attrs["ome"]
+    second = told["multiscales"][0]["datasets"][1]["coordinateTransformations"]
+    assert second[0]["scale"] == [0.5, 1.0]
+    assert second[1]["translation"] == [0.125, 0.25]
+    assert [p["name"] for p in told["image-label"]["properties"]] == ["o1", "o2", "o3"]
+    with pytest.raises(UserInputError, match="exists"):
+        write_label_zarr(objects, tmp_path / "l.ome.zarr", mask.shape, mpp)
+    write_label_zarr(objects[:1], tmp_path / "l.ome.zarr", mask.shape, mpp, overwrite=True)
+    assert zarr.open_group(tmp_path / "l.ome.zarr", mode="r")["labels/segmentation/0"][:].max() == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["l.ome.tif", "l.ome.zarr"]
