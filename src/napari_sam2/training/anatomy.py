@@ -103,9 +103,7 @@ def read_items(folder: Path) -> list[Item]:
         image, labels = path.with_name("image.nii.gz"), path.with_name("labels.nii.gz")
         zooms = nib.load(image if image.is_file() else labels).header.get_zooms()[:3]
         spacing = (float(zooms[0]), float(zooms[1]), float(zooms[2]))
-        found.append(
-            Item(path.parent.name, path.parent, case["modality"], spacing, image.is_file(), labels.is_file())
-        )
+        found.append(Item(path.parent.name, path.parent, case["modality"], spacing, image.is_file(), labels.is_file()))
     if not found:
         raise UserInputError(f"{folder} holds no items (folders with a case.json); is the data folder right?")
     return found

@@ -227,8 +227,9 @@ class _SelfAttention(nn.Module):
         self.mixed = nn.Linear(width + 4 * len(FREQUENCIES), 3 * width)
         self.out = nn.Linear(width, width)
         self.second_norm = nn.LayerNorm(width)
-        self.perceptron = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
-        for layer in (self.out, self.perceptron[2]):
+        last = nn.Linear(2 * width, width)
+        self.perceptron = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), last)
+        for layer in (self.out, last):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
@@ -241,7 +242,8 @@ class _SelfAttention(nn.Module):
         found = functional.scaled_dot_product_attention(parts[0], parts[1], parts[2])
         tokens = tokens + self.out(found.transpose(1, 2).reshape(count, grid * grid, width))
         tokens = tokens + self.perceptron(self.second_norm(tokens))
-        return tokens.transpose(1, 2).reshape(count, width, grid, grid)
+        out: Tensor = tokens.transpose(1, 2).reshape(count, width, grid, grid)
+        return out
 
 
 class _MemoryAttention(nn.Module):
