@@ -6,9 +6,12 @@ from safetensors.torch import load_file
 
 from napari_sam2.errors import ModelError, UserInputError
 from napari_sam2.models.small.model import load_small
-from napari_sam2.training.checkpoint import TENSORS
+from napari_sam2.models.small.net import NetConfig, SmallNet, Tokens
+from napari_sam2.models.small.weights import write_weights
+from napari_sam2.training.checkpoint import TENSORS, write_compact
 from napari_sam2.training.command import train_command
 from napari_sam2.training.config import read_config
+from napari_sam2.training.start import begin_from
 from napari_sam2.training.train import Trainer
 
 
@@ -60,3 +63,44 @@ def test_a_size_that_the_network_cannot_take_is_refused(tiny_config):
     tiny_config.write_text(tiny_config.read_text().replace("size = 32", "size = 40"))
     with pytest.raises(UserInputError, match="multiple of 16"):
         read_config(tiny_config)
+
+
+def test_a_compact_checkpoint_is_small_and_goes_on_where_the_full_one_was(tiny_config, tmp_path):
+    full = trained(tiny_config, tmp_path / "run", [2])
+    write_compact(tmp_path / "run", tmp_path / "kept")
+    sizes = [sum(p.stat().st_size for p in (tmp_path / f).glob("*.safetensors")) for f in ("run", "kept")]
+    assert sizes[1] < 0.5 * sizes[0]
+    trainer = Trainer(read_config(tiny_config), tiny_config.parent, tmp_path / "kept")
+    trainer.resume()
+    assert (trainer.rollout, trainer.update) == (2, 4)
+    for name, value in trainer.net.state_dict().items():
+        assert torch.allclose(value, full[f"net.{name}"], atol=2e-3)
+    trainer._one_rollout()
+    assert all(bool(p.isfinite().all()) for p in trainer.net.parameters())
+
+
+def test_a_run_begins_from_a_shallower_network_with_the_same_answers(tiny_config, tmp_path):
+    torch.manual_seed(1)
+    small = SmallNet(NetConfig(widths=(8, 16, 16, 24), heads=2)).eval()
+    write_weights(tmp_path / "small.safetensors", small.state_dict(), small.config, 32, "small")
+    deep = NetConfig(widths=(8, 16, 16, 24), heads=2, channels=16, deeper=(1, 1), attend=1, late=True)
+    torch.manual_seed(2)
+    net = SmallNet(deep).eval()
+    assert all("deeper" in n or "attend" in n or "late" in n for n in begin_from(net, tmp_path / "small.safetensors"))
+    channels = torch.rand(1, 16, 32, 32)
+    memory = Tokens(torch.rand(1, 16, 4, 4), torch.rand(1, 4, 4), torch.tensor([[1.0, 0, 0]]), torch.ones(1))
+    with torch.inference_mode():
+        one, two = small(channels[:, :13], [memory]), net(channels, [memory])
+    assert torch.allclose(one.logits, two.logits, atol=0.05)
+    assert torch.allclose(one.presence, two.presence, atol=0.05)
+
+
+def test_the_rate_is_held_and_then_falls(tiny_config, tmp_path):
+    tiny_config.write_text("hold = 0.5\n" + tiny_config.read_text())
+    trainer = Trainer(read_config(tiny_config), tiny_config.parent, tmp_path / "run")
+    rates = []
+    for update in range(2, 7):
+        trainer.update = update
+        rates.append(trainer._rate())
+    assert rates[0] == rates[1] == trainer.config.learning_rate
+    assert rates[1] > rates[2] > rates[3] > rates[4] > 0

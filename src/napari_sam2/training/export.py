@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safetensors.torch import load_file
-
-from napari_sam2.errors import ModelError
 from napari_sam2.models.small.weights import write_weights
-from napari_sam2.training.checkpoint import TENSORS
+from napari_sam2.training.checkpoint import averaged_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,14 +23,15 @@ def export_weights(folder: Path, config: TrainConfig, path: Path) -> str:
     folder : Path
         Holds the checkpoint.
     config : TrainConfig
-        The run's configuration; the last stage's size becomes the model's view size.
+        The run's configuration; the size of the stage that was reached becomes the model's view size.
     path : Path
         The weight file to write.
+
+    Raises
+    ------
+    ModelError
+        If the folder holds no checkpoint.
     """
-    source = folder / TENSORS
-    if not source.is_file():
-        message = f"{folder} holds no checkpoint to export"
-        raise ModelError(message)
-    prefix = "ema."
-    state = {k.removeprefix(prefix): v for k, v in load_file(source).items() if k.startswith(prefix)}
-    return write_weights(path, state, config.net, config.stages[-1].size, config.name, config.mirrored)
+    state, progress = averaged_weights(folder)
+    size = config.at(max(0, progress.rollout - 1)).size
+    return write_weights(path, state, config.net, size, config.name, config.mirrored)
