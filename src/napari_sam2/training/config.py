@@ -46,6 +46,8 @@ class Stage:
         Probability that a remembered mask has gone wrong: eroded, grown, shifted, half lost or leaked.
     closeup : float
         Probability that the last correction is seen at the scale of the error.
+    annotated : float
+        Share of clips that are mostly corrected and hardly carried; the others follow ``correct``.
     judged : bool
         Whether an answer whose presence is denied is remembered as empty, as an engine does.
     """
@@ -61,6 +63,7 @@ class Stage:
     closest: float = 1.4
     imperfect: float = 0.0
     closeup: float = 0.0
+    annotated: float = 0.0
     judged: bool = False
 
     def __post_init__(self) -> None:

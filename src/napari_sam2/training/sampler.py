@@ -191,15 +191,22 @@ def _slices(rng: np.random.Generator, inner: NDArray[np.bool_], first: int, dept
 def _ending_slices(
     rng: np.random.Generator, inner: NDArray[np.bool_], first: int, depth: int, count: int
 ) -> list[int] | None:
-    """Slice numbers that lead past the object's end; None if the volume or the object is too short."""
-    areas = inner.reshape(len(inner), -1).sum(1)
-    stride = int(rng.choice(STRIDES, p=(0.6, 0.25, 0.15)))
-    way = int(rng.choice([-1, 1]))
-    last = len(inner) - 1 if way > 0 else 0
-    start = last - way * stride * int(rng.integers(0, max(1, count - 1)))
-    chosen = [first + start + way * stride * k for k in range(count)]
-    inside = 0 <= start < len(inner) and areas[start] >= MIN_AREA
-    return chosen if inside and 0 <= chosen[-1] < depth else None
+    """Slice numbers that lead past the object's end; None if it reaches through the whole volume.
+
+    The last slice of the volume is repeated where there are not enough beyond the object.
+    """
+    usable = np.flatnonzero(inner.reshape(len(inner), -1).sum(1) >= MIN_AREA)
+    ahead = int(rng.choice([-1, 1]))
+    for way in (ahead, -ahead):
+        edge = len(inner) - 1 if way > 0 else 0
+        beyond = depth - 1 - (first + edge) if way > 0 else first + edge
+        if beyond < 1 or not len(usable):
+            continue
+        stride = int(rng.choice(STRIDES, p=(0.6, 0.25, 0.15)))
+        wanted = edge - way * stride * int(rng.integers(0, max(1, count - 2)))
+        start = int(usable[np.abs(usable - wanted).argmin()])
+        return [min(max(first + start + way * stride * k, 0), depth - 1) for k in range(count)]
+    return None
 
 
 def _stack(

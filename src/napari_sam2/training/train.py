@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 #: Gradients longer than this are shortened to it.
 CLIP_GRADIENT = 3.0
+#: Probability of a correction at each step of a clip that is mostly corrected.
+ANNOTATED = 0.8
 #: The learning rate ends at this share of its peak.
 LAST_RATE = 0.02
 CURVE = "curve.jsonl"
@@ -126,6 +128,7 @@ class Trainer:
             channels=self.config.net.channels,
         )
         rollout = Rollout(clips, kinds, self.rng, settings, self.config.net.widths[2])
+        habits = np.where(self.rng.random(stage.batch) < stage.annotated, ANNOTATED, stage.correct)
         for step in range(stage.steps):
             inputs = rollout.inputs()
             with _half_precision():
@@ -136,7 +139,7 @@ class Trainer:
             self.recent.append(float(dice(output.logits, inputs.truth).mean()))
             self.samples += stage.batch
             if step + 1 < stage.steps:
-                corrected = [bool(c) for c in self.rng.random(stage.batch) < stage.correct]
+                corrected = [bool(c) for c in self.rng.random(stage.batch) < habits]
                 rollout.go_on(corrected, last=step + 2 == stage.steps)
         self.rollout += 1
 
