@@ -116,8 +116,8 @@ class ClipSampler:
     ) -> Clip | None:
         axis = int(rng.integers(3)) if volume.isotropic else 0
         voxels, inner, corner = _sliced(volume, item, axis)
-        chosen = _ending_slices(rng, inner, corner[0], len(voxels), count) if ends else None
-        chosen = chosen or _slices(rng, inner, corner[0], len(voxels), count)
+        ending = _ending_slices(rng, inner, corner[0], len(voxels), count) if ends else None
+        chosen = ending or _slices(rng, inner, corner[0], len(voxels), count)
         if chosen is None:
             return None
         masks = _stack(inner, corner, chosen, voxels.shape)
@@ -132,7 +132,8 @@ class ClipSampler:
             image = window_real(rng, pixels.astype(np.int16), volume.kind)
         else:
             image = render_regions(rng, pixels.astype(np.int16), item.regions, mask, volume.kind == "air")
-        if volume.kind in ("ct", "image") and (len(set(chosen)) < count or rng.random() < DRIFTING):
+        is_real = volume.kind in ("ct", "image")
+        if is_real and not ending and (len(set(chosen)) < count or rng.random() < DRIFTING):
             image, mask = image[:1].repeat(count, 1, 1), mask[:1].repeat(count, 1, 1)
             image, mask = _drift(rng, image, mask)
         if pasted:
