@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["Progress", "averaged_weights", "load_checkpoint", "save_checkpoint", "write_compact"]
+__all__ = ["Progress", "averaged_weights", "holds_checkpoint", "load_checkpoint", "save_checkpoint", "write_compact"]
 
 TENSORS, STATE = "checkpoint.safetensors", "checkpoint.json"
 #: The compact checkpoint: weights and averaged weights, and what the optimiser knows.
@@ -100,6 +100,11 @@ def load_checkpoint(
     return _part(tensors, "ema."), progress
 
 
+def holds_checkpoint(folder: Path) -> bool:
+    """Whether there is a checkpoint, full or compact, to go on from."""
+    return (folder / TENSORS).is_file() or all((folder / name).is_file() for name in COMPACT)
+
+
 def averaged_weights(folder: Path) -> tuple[dict[str, Tensor], Progress]:
     """The averaged weights of a checkpoint, full or compact, and how far it has come."""
     tensors, progress = _stored(folder)
@@ -108,11 +113,11 @@ def averaged_weights(folder: Path) -> tuple[dict[str, Tensor], Progress]:
 
 def _stored(folder: Path) -> tuple[dict[str, Tensor], Progress]:
     """Tensors in single precision, from the full checkpoint or else from the compact one."""
-    full = folder / TENSORS
-    files = [full] if full.is_file() else [folder / name for name in COMPACT]
-    if not all(path.is_file() for path in files):
+    if not holds_checkpoint(folder):
         message = f"{folder} holds no checkpoint to resume from; start without --resume"
         raise ModelError(message)
+    full = folder / TENSORS
+    files = [full] if full.is_file() else [folder / name for name in COMPACT]
     tensors = {key: value.float() for path in files for key, value in load_file(path).items()}
     return tensors, _progress(files[0])
 
