@@ -3,8 +3,9 @@
     python benchmarks/compare_models.py OLD.json[,OLD2.json] NEW.json[,NEW2.json] CASES [CASES ...]
 
 The JSON files are those of benchmarks/gate.py. A modality's figure is the mean over its volumes, a volume's the
-mean over its objects; the last row is the mean over all volumes. The rule: better on the mean, and no modality
-loses more than 0.01. It is applied to each protocol, and to the mean of them.
+mean over its objects; the last row is the mean over all volumes. The rule: in each of the judged figures (a box on
+its slice, five clicks on a slice, one box through the volume) better on the mean, and no modality loses more than
+0.01. The other protocols are shown beside them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 SHOWN = ("box", "click1", "click3", "click5", "box-propagate", "box-propagate, end told", "mask-propagate")
+JUDGED = ("box", "click5", "box-propagate")
 MOST_LOST = 0.01
 
 Scores = dict[str, dict[str, dict[str, float]]]
@@ -71,14 +73,14 @@ def main() -> None:
     protocols = list(next(iter(before.values())))
     print("| modality (volumes) | " + " | ".join([*protocols, "mean"]) + " |")
     print("|---" * (len(protocols) + 2) + "|")
-    passed = True
+    faults = []
     for name in before:
-        pairs = [(before[name][p], after[name][p]) for p in protocols]
-        pairs.append((float(np.mean([a for a, _ in pairs])), float(np.mean([b for _, b in pairs]))))
-        print(f"| {name} | " + " | ".join(f"{a:.3f} → {b:.3f}" for a, b in pairs) + " |")
+        pairs = {p: (before[name][p], after[name][p]) for p in protocols}
+        pairs["mean"] = (float(np.mean(list(before[name].values()))), float(np.mean(list(after[name].values()))))
+        print(f"| {name} | " + " | ".join(f"{a:.3f} → {b:.3f}" for a, b in pairs.values()) + " |")
         least = 0.0 if name.startswith("mean over") else -MOST_LOST
-        passed &= all(b - a > least for a, b in pairs)
-    print(f"\n{'passed' if passed else 'FAILED'}: better on every mean, and no modality loses more than {MOST_LOST}")
+        faults += [f"{p} of {name} {b - a:+.3f}" for p, (a, b) in pairs.items() if p in JUDGED and b - a <= least]
+    print(f"\n{'FAILED: ' + '; '.join(faults) if faults else 'passed'}")
 
 
 if __name__ == "__main__":
