@@ -96,11 +96,19 @@ def test_a_run_begins_from_a_shallower_network_with_the_same_answers(tiny_config
 
 
 def test_the_rate_is_held_and_then_falls(tiny_config, tmp_path):
-    tiny_config.write_text("hold = 0.5\n" + tiny_config.read_text())
+    tiny_config.write_text("hold = 0.5\n" + tiny_config.read_text().replace("rollouts = 3", "rollouts = 8"))
     trainer = Trainer(read_config(tiny_config), tiny_config.parent, tmp_path / "run")
+    trainer.update = 2
     rates = []
-    for update in range(2, 7):
-        trainer.update = update
+    for rollout in (2, 4, 5, 6, 8):
+        trainer.rollout = rollout
         rates.append(trainer._rate())
     assert rates[0] == rates[1] == trainer.config.learning_rate
     assert rates[1] > rates[2] > rates[3] > rates[4] > 0
+
+
+def test_short_rollouts_are_a_prompt_and_one_more_step(tiny_config, tmp_path):
+    tiny_config.write_text(tiny_config.read_text().replace("steps = 2", "steps = 5\nshort = 1.0"))
+    trainer = Trainer(read_config(tiny_config), tiny_config.parent, tmp_path / "run")
+    trainer._one_rollout()
+    assert trainer.samples == 2 * 3

@@ -48,6 +48,9 @@ class Stage:
         Probability that the last correction is seen at the scale of the error.
     annotated : float
         Share of clips that are mostly corrected and hardly carried; the others follow ``correct``.
+    short : float
+        Share of roll-outs of two steps, a prompt and mostly a correction: the prompted slice is what all others
+        inherit from.
     judged : bool
         Whether an answer whose presence is denied is remembered as empty, as an engine does.
     """
@@ -64,6 +67,7 @@ class Stage:
     imperfect: float = 0.0
     closeup: float = 0.0
     annotated: float = 0.0
+    short: float = 0.0
     judged: bool = False
 
     def __post_init__(self) -> None:
@@ -135,7 +139,7 @@ class TrainConfig:
     learning_rate, weight_decay, warm_up : float, float, int
         AdamW's peak rate and decay; the rate rises over ``warm_up`` updates, then falls as a cosine.
     hold : float
-        Share of the updates after which the rate begins to fall. A run that may be lengthened later holds it.
+        Share of the roll-outs after which the rate begins to fall. A run that may be lengthened later holds it.
     start : str
         Weight file to begin from, relative to the configuration; what does not fit begins at random, what is
         new at zero. Empty begins at random.
@@ -191,11 +195,6 @@ class TrainConfig:
     def rollouts(self) -> int:
         """Roll-outs of all stages together."""
         return sum(stage.rollouts for stage in self.stages)
-
-    @property
-    def updates(self) -> int:
-        """Optimiser steps of all stages together."""
-        return sum(stage.rollouts * stage.steps for stage in self.stages)
 
     def at(self, rollout: int) -> Stage:
         """The stage that a roll-out belongs to."""

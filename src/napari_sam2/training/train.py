@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 #: Gradients longer than this are shortened to it.
 CLIP_GRADIENT = 3.0
+#: Steps of a short roll-out.
+SHORT = 2
 #: Probability of a correction at each step of a clip that is mostly corrected.
 ANNOTATED = 0.8
 #: The learning rate ends at this share of its peak.
@@ -112,7 +114,9 @@ class Trainer:
 
     def _one_rollout(self) -> None:
         stage = self.config.at(self.rollout)
-        clips = [self.sampler.draw(self.rng, stage.steps, stage.ending) for _ in range(stage.batch)]
+        short = self.rng.random() < stage.short
+        steps = SHORT if short else stage.steps
+        clips = [self.sampler.draw(self.rng, steps, stage.ending) for _ in range(stage.batch)]
         names = list(self.config.kinds)
         shares = np.array([self.config.kinds[name] for name in names])
         kinds = [str(k) for k in self.rng.choice(names, stage.batch, p=shares / shares.sum())]
@@ -128,8 +132,8 @@ class Trainer:
             channels=self.config.net.channels,
         )
         rollout = Rollout(clips, kinds, self.rng, settings, self.config.net.widths[2])
-        habits = np.where(self.rng.random(stage.batch) < stage.annotated, ANNOTATED, stage.correct)
-        for step in range(stage.steps):
+        habits = np.where((self.rng.random(stage.batch) < stage.annotated) | short, ANNOTATED, stage.correct)
+        for step in range(steps):
             inputs = rollout.inputs()
             with _half_precision():
                 output = self.net(inputs.channels, inputs.tokens)
@@ -138,9 +142,9 @@ class Trainer:
             self._learn(weight * loss(output, inputs.truth, inputs.visible, self.config.loss))
             self.recent.append(float(dice(output.logits, inputs.truth).mean()))
             self.samples += stage.batch
-            if step + 1 < stage.steps:
+            if step + 1 < steps:
                 corrected = [bool(c) for c in self.rng.random(stage.batch) < habits]
-                rollout.go_on(corrected, last=step + 2 == stage.steps)
+                rollout.go_on(corrected, last=step + 2 == steps)
         self.rollout += 1
 
     def _learn(self, value: Tensor) -> None:
@@ -159,7 +163,7 @@ class Trainer:
 
     def _rate(self) -> float:
         warm = min(1.0, (self.update + 1) / max(1, self.config.warm_up))
-        done = self.update / max(1, self.config.updates)
+        done = self.rollout / max(1, self.config.rollouts)
         done = min(1.0, max(0.0, done - self.config.hold) / max(1e-9, 1 - self.config.hold))
         cosine = LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * done))
         return self.config.learning_rate * warm * cosine
