@@ -112,3 +112,30 @@ def test_short_rollouts_are_a_prompt_and_one_more_step(tiny_config, tmp_path):
     trainer = Trainer(read_config(tiny_config), tiny_config.parent, tmp_path / "run")
     trainer._one_rollout()
     assert trainer.samples == 2 * 3
+
+
+def test_the_end_of_a_run_is_validated_once(tiny_config, tmp_path):
+    tiny_config.write_text(tiny_config.read_text().replace("validate_every = 100", "validate_every = 3"))
+    train_command(tiny_config, tmp_path / "run")
+    assert len((tmp_path / "run" / "curve.jsonl").read_text().splitlines()) == 1
+
+
+def test_what_is_written_may_be_a_blend_with_what_the_run_began_from(tiny_config, tmp_path):
+    torch.manual_seed(1)
+    small = SmallNet(NetConfig(widths=(8, 16, 16, 24), heads=2)).eval()
+    write_weights(tiny_config.parent / "small.safetensors", small.state_dict(), small.config, 32, "small")
+    deep = tiny_config.read_text().replace("heads = 2", "heads = 2\nchannels = 16\ndeeper = [1, 1]\nattend = 1")
+    written = {}
+    for share in (0.0, 0.5, 1.0):
+        tiny_config.write_text(f'start = "small.safetensors"\nblend = {share}\npresence_shift = 0.25\n' + deep)
+        written[share] = load_file(train_command(tiny_config, tmp_path / f"run{share}"))
+    middle = "encode.0.first.weight"
+    assert torch.allclose(written[0.0][middle].float(), small.state_dict()[middle], atol=1e-3)
+    mean = (written[0.0][middle].float() + written[1.0][middle].float()) / 2
+    assert torch.allclose(written[0.5][middle].float(), mean, atol=1e-3)
+    added = "deeper.0.0.second.weight"
+    assert written[0.0][added].abs().max() == 0
+    assert written[1.0][added].abs().max() > 0
+    assert torch.equal(written[0.0]["deeper.0.0.first.weight"], written[1.0]["deeper.0.0.first.weight"])
+    presence = written[0.0]["scores.2.bias"][1].float() - small.state_dict()["scores.2.bias"][1]
+    assert float(presence) == pytest.approx(0.25, abs=2e-3)

@@ -28,7 +28,7 @@ def main() -> None:
     if options.command == "compact":
         write_compact(options.run, options.target)
     else:
-        export_weights(options.run, read_config(options.config), options.weights)
+        export_weights(options.run, read_config(options.config), options.weights, options.config.parent)
 
 
 if __name__ == "__main__":

@@ -54,5 +54,5 @@ def train_command(config: Path, output: Path, resume: bool = False, seconds: flo
         trainer.resume()
     trainer.run(seconds)
     weights = output / f"{settings.name}.safetensors"
-    logger.info("%s: SHA-256 %s", weights, export_weights(output, settings, weights))
+    logger.info("%s: SHA-256 %s", weights, export_weights(output, settings, weights, config.parent))
     return weights

@@ -143,6 +143,10 @@ class TrainConfig:
     start : str
         Weight file to begin from, relative to the configuration; what does not fit begins at random, what is
         new at zero. Empty begins at random.
+    blend : float
+        Share of the trained weights in those that are written; the rest is ``start``, see `training.start`.
+    presence_shift : float
+        Added to the presence score that is written, to even out missed and over-run ends.
     mirrored : str
         When the model averages over mirror images: ``"always"`` or ``"prompted"``, see `models.small.weights`.
     first : float
@@ -177,6 +181,8 @@ class TrainConfig:
     warm_up: int = 200
     hold: float = 0.0
     start: str = ""
+    blend: float = 1.0
+    presence_shift: float = 0.0
     mirrored: str = "always"
     first: float = 1.0
     ema: float = 0.999

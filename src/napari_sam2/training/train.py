@@ -99,17 +99,19 @@ class Trainer:
     def run(self, seconds: float | None = None) -> None:
         """Train to the end of the configuration, or for so many seconds; always leaves a checkpoint."""
         started = time.monotonic()
-        before = self.seconds
+        before, validated = self.seconds, -1
         while self.rollout < self.config.rollouts:
             self._one_rollout()
             self.seconds = before + time.monotonic() - started
             if self.rollout % self.config.validate_every == 0:
                 self._validate()
+                validated = self.rollout
             if self.rollout % self.config.keep_every == 0:
                 self._save()
             if seconds is not None and time.monotonic() - started > seconds:
                 break
-        self._validate()
+        if validated != self.rollout:
+            self._validate()
         self._save()
 
     def _one_rollout(self) -> None:
