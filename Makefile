@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test lint screenshots audit bench clean
 
 demo: $(STAMP)
-	$(BIN)/napari-sam2 demo
+	$(BIN)/napari-sam2 demo --overwrite
 
 test: $(STAMP)
 	$(BIN)/python -m pytest

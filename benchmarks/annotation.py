@@ -137,8 +137,8 @@ def start(part, given, folder):
 
 
 def journal_of(folder):
-    events = [p for p in Path(folder).glob("*/events.jsonl") if not p.parent.name.endswith(".old")]
-    return events[0].read_bytes().split(b"\n")[:-1] if events else []
+    events = sorted(Path(folder).glob("*/events.jsonl"), key=lambda p: p.stat().st_mtime)
+    return events[-1].read_bytes().split(b"\n")[:-1] if events else []
 
 
 def state_after(volume, folder, n_lines):
@@ -149,7 +149,7 @@ def state_after(volume, folder, n_lines):
 
     if n_lines == 0:
         return {}
-    source = next(p.parent for p in Path(folder).glob("*/events.jsonl") if not p.parent.name.endswith(".old"))
+    source = max(Path(folder).glob("*/events.jsonl"), key=lambda p: p.stat().st_mtime).parent
     copy = Path(folder) / "copy"
     copy.mkdir(exist_ok=True)
     (copy / "session.json").write_bytes((source / "session.json").read_bytes())
@@ -181,7 +181,7 @@ def state_of(snapshot):
     return {
         str(obj.object_id): {
             "prompts": [repr(prompt) for prompt in obj.prompts],
-            "told": [obj.name, str(obj.code), sorted(obj.locked), obj.protected],
+            "told": [obj.name, str(obj.code), sorted(obj.accepted), obj.finished],
             "masks": {
                 str(i): zlib.crc32(repr((r.mask.row, r.mask.col, r.mask.crop.tobytes())).encode())
                 for i, r in obj.slices.items()
@@ -213,8 +213,8 @@ def open_desk(out, model):
         def settle(self):
             from tests.plugin.driving import pump
 
-            self.wait(lambda: self.controller.thread.idle and not self.controller.thread.mailbox.waiting)
-            self.wait(lambda: not self.controller.propagation.running)
+            self.wait(lambda: self.controller.thread.idle and not self.controller.thread.queue.waiting)
+            self.wait(lambda: not self.controller.work.run.running)
             pump(0.15)
 
         def tell(self, doing, **facts):
@@ -225,7 +225,7 @@ def open_desk(out, model):
             )
 
         def state(self):
-            return state_of(self.controller.annotation.snapshot)
+            return state_of(self.controller.work.snapshot)
 
         def type_name(self, object_id, typed):
             """Double click the name, type some of it, take the first that is offered."""
@@ -234,7 +234,7 @@ def open_desk(out, model):
             from tests.plugin.driving import LEFT, QTest, activate, pump
 
             activate(self.viewer)
-            table = self.panel.table
+            table = self.panel.scans.table
             pump(0.2)
             row = next(n for n, r in enumerate(table._rows) if r.object_id == object_id)
             at = table.visualItemRect(table.item(row, 0)).center()
@@ -259,12 +259,12 @@ def open_desk(out, model):
             self.settle()
 
         def save(self, name):
-            self.panel.saving.suggest(self.folder / name)
+            self.panel.scans.saving.suggest(self.folder / name)
             (self.folder / name).unlink(missing_ok=True)
             for sidecar in self.folder.glob(name.removesuffix(".nii.gz") + ".*"):
                 if sidecar.is_file():
                     sidecar.unlink()
-            self.push(self.panel.saving.save)
+            self.push(self.panel.scans.saving.save)
 
     return Desk()
 
@@ -279,7 +279,7 @@ def begin(desk) -> None:
         desk.tell(step, **facts)
 
     pictures = []
-    done("open", note=desk.controller.status)
+    done("open", note=desk.controller.workspace.status)
     desk.box("spleen")
     done("box")
     desk.press(Qt.Key.Key_G)
@@ -288,23 +288,23 @@ def begin(desk) -> None:
     for number in range(REVIEWED):
         desk.press(Qt.Key.Key_J)
         desk.settle()
-        note = desk.controller.status
+        note = desk.controller.workspace.status
         if number == 0:
             done("worst-slice", note=note)
         corrected = desk.correct("spleen", 1)
         if corrected and "corrected" not in pictures:
-            done("corrected", note=desk.controller.status)
+            done("corrected", note=desk.controller.workspace.status)
         desk.press(Qt.Key.Key_K)
         desk.settle()
         desk.tell(f"reviewed {number + 1}", note=f"{note}; {'corrected' if corrected else 'right as it was'}")
     done("accepted", note=f"Dice of the spleen {desk.dice('spleen', 1):.3f}")
     desk.type_name(1, "splee")
-    done("named", note=str(desk.controller.annotation.object(1).code))
+    done("named", note=str(desk.controller.work.object(1).code))
     desk.press(Qt.Key.Key_K, SHIFT)
     desk.settle()
-    done("finished", note=desk.controller.status)
+    done("finished", note=desk.controller.workspace.status)
     desk.save("first.nii.gz")
-    done("saved", note=desk.controller.status)
+    done("saved", note=desk.controller.workspace.status)
     desk.press(Qt.Key.Key_N)
     desk.box("liver")
     desk.press(Qt.Key.Key_G)
@@ -326,17 +326,17 @@ def finish(desk) -> None:
     desk.push(desk.panel.resume.resume)
     desk.picture("12-resumed")
     resumed = desk.state()
-    desk.tell("resumed", note=desk.controller.status)
+    desk.tell("resumed", note=desk.controller.workspace.status)
     desk.press(Qt.Key.Key_Z, CONTROL)
     desk.settle()
     desk.picture("13-undone")
-    desk.tell("undone", note=f"{len(desk.controller.annotation.object(2).slices)} slice left of the liver")
+    desk.tell("undone", note=f"{len(desk.controller.work.object(2).slices)} slice left of the liver")
     desk.press(Qt.Key.Key_Z, CONTROL | SHIFT)
     desk.settle()
     desk.type_name(2, "liver")
     desk.save("annotation.nii.gz")
     desk.picture("14-saved")
-    desk.tell("saved", note=desk.controller.status)
+    desk.tell("saved", note=desk.controller.workspace.status)
     target = desk.folder / "annotation.seg.nrrd"
     labels, scan = desk.folder / "annotation.nii.gz", sample("ct_abdomen")[0]
     sys.stdout, kept = sys.stderr, sys.stdout

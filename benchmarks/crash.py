@@ -23,7 +23,7 @@ from napari_sam2.core.prompts import Box, Point
 from napari_sam2.io import read_volume
 from napari_sam2.models import load_model
 from napari_sam2.plugin.control.autosave import Autosave
-from napari_sam2.record.journal import look_at, restore, volume_key
+from napari_sam2.record.journal import restore, sessions_of, volume_key
 from napari_sam2.sample_data import sample
 from napari_sam2.session.session import Session
 
@@ -95,9 +95,10 @@ def annotate(volume, told):
 
 def resumed(volume, folder):
     """(actions, mark) after every line of the journal."""
-    found = folder / volume_key(volume)
-    if look_at(found) is None:
+    notes = sessions_of(folder, volume_key(volume))
+    if not notes:
         return []
+    found = notes[0].folder
     events = found / "events.jsonl"
     lines = events.read_bytes().split(b"\n")[:-1]
     marks = []
@@ -110,7 +111,7 @@ def resumed(volume, folder):
 
 
 def mark_of(session):
-    told = [(o.object_id, o.name, len(o.prompts), sorted(o.locked)) for o in session.snapshot().objects.values()]
+    told = [(o.object_id, o.name, len(o.prompts), sorted(o.accepted)) for o in session.snapshot().objects.values()]
     labels = np.ascontiguousarray(session.label_map())
     return hashlib.sha256(repr(told).encode() + labels.tobytes()).hexdigest()[:16]
 

@@ -42,12 +42,12 @@ def measure(model: str, n_clicks: int) -> None:
     viewer.open_sample("napari-sam2", "ct_abdomen")
     _, panel = viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
     controller = panel.controller
-    wait_for(lambda: controller.annotation is not None)
+    wait_for(lambda: controller.work is not None)
     if model:
         controller.use_model(ModelChoice(model, "cpu"))
     wait_for(lambda: controller.thread.idle)
     pump(0.5)
-    annotation = controller.annotation
+    annotation = controller.work
     drawn, painted = [], []
     annotation.result.layer.events.set_data.connect(lambda _: painted.append(time.perf_counter()))
     viewer.layers.events.inserted.connect(
@@ -66,14 +66,14 @@ def measure(model: str, n_clicks: int) -> None:
         return next(d for d in drawn if d >= painted[n])
 
     rng = np.random.default_rng(0)
-    controller.actions.go_to_slice(2, 100)
+    controller.work.view.go_to(2, 100)
     pump(0.5)
     clicks = []
     for number in range(n_clicks):
         if number % 5 == 0:
-            controller.actions.next_object()
+            controller.do("next_object")
             pump(0.3)
-        obj = controller.current_object
+        obj = controller.work.current
         before = len(annotation.object(obj).prompts)
         i, j = 75 + rng.integers(-8, 8), 45 + rng.integers(-8, 8)
         at = canvas_position(viewer, world(i, j, 100))
@@ -82,26 +82,26 @@ def measure(model: str, n_clicks: int) -> None:
         began = time.perf_counter()
         click(viewer, world(i, j, 100))
         clicks.append(until_drawn(lambda: len(annotation.object(obj).prompts) > before) - began)
-        wait_for(lambda: controller.thread.idle and not controller.propagation.running)
+        wait_for(lambda: controller.thread.idle and not controller.work.run.running)
     # The helper itself waits 20 ms between moving the mouse and pressing.
     tell("click, press to drawn", np.array(clicks) * 1000 - 20)
 
-    controller.actions.next_object()
-    controller.actions.toggle_preview()
+    controller.do("next_object")
+    controller.do("toggle_preview")
     pump(0.3)
     hovers = []
     for _ in range(n_clicks):
         i, j = 75 + rng.integers(-10, 10), 45 + rng.integers(-10, 10)
-        asked = controller.hover.n_shown
+        asked = controller.work.pointer.preview.n_shown
         began = time.perf_counter()
         QTest.mouseMove(canvas(viewer), canvas_position(viewer, world(i, j, 100)))
         try:
-            hovers.append(until_drawn(lambda: controller.hover.n_shown > asked) - began)
+            hovers.append(until_drawn(lambda: controller.work.pointer.preview.n_shown > asked) - began)
         except AssertionError:
             continue
         pump(0.05)
     tell("hover, move to drawn", np.array(hovers) * 1000)
-    controller.actions.toggle_preview()
+    controller.do("toggle_preview")
 
     gaps, last = [], [time.perf_counter()]
 
@@ -113,21 +113,21 @@ def measure(model: str, n_clicks: int) -> None:
     timer = QTimer()
     timer.timeout.connect(tick)
     drag(viewer, world(62, 30, 100), world(100, 75, 100), keys=SHIFT)
-    wait_for(lambda: annotation.object(controller.current_object).slices)
+    wait_for(lambda: annotation.object(controller.work.current).slices)
     wait_for(lambda: controller.thread.idle)
     pump(0.5)
     timer.start(0)
     pump(0.5)
     gaps.clear()
     last[0] = time.perf_counter()
-    controller.actions.propagate_both()
+    controller.do("propagate_both")
     from qtpy.QtWidgets import QApplication
 
-    while controller.propagation.running:
+    while controller.work.run.running:
         QApplication.processEvents()
     timer.stop()
     tell("event-loop gap while propagating", np.array(gaps) * 1000)
-    print(controller.status)
+    print(controller.workspace.status)
     viewer.close()
 
 

@@ -105,13 +105,13 @@ def measure(path: Path, model: str, n_clicks: int) -> dict:
     wait_for(lambda: any(d > began for d in drawn))
     found["shown_s"] = time.perf_counter() - began
     controller.use_image(image)
-    wait_for(lambda: controller.slides.current is not None, 120)
+    wait_for(lambda: controller.work is not None, 120)
     found["ready_s"] = time.perf_counter() - began
     pump(0.5)
-    work = controller.slides.current
+    work = controller.work
     truth = read_geojson(path.with_name(path.name + ".truth.geojson"))
     changed: list[float] = []
-    work.outlines.layer.events.set_data.connect(lambda _: changed.append(time.perf_counter()))
+    work.result.layer.events.set_data.connect(lambda _: changed.append(time.perf_counter()))
 
     gaps: list[float] = []
     last = [time.perf_counter()]
@@ -131,8 +131,8 @@ def measure(path: Path, model: str, n_clicks: int) -> dict:
             viewer.scene.camera.center = image.data_to_world(((row0 + row1) / 2, (col0 + col1) / 2))
             size = max(row1 - row0, col1 - col0) * image.scale[0]
             viewer.scene.camera.zoom = min(viewer.canvas.size) * OBJECT_SHARE / size
-            if work.object is not None:
-                controller.actions.next_object()
+            if work.current_object is not None:
+                controller.do("next_object")
             pump(1.0)
             place = outline.representative_point()
             at = canvas_position(viewer, image.data_to_world((place.y, place.x)))
@@ -148,7 +148,7 @@ def measure(path: Path, model: str, n_clicks: int) -> dict:
             seconds = next(d for d in drawn if d > changed[n_changes]) - began
             pump(0.2)
             timer.stop()
-            got = work.object.geometry
+            got = work.current_object.geometry
             iou = got.intersection(outline).area / got.union(outline).area
             rows.append({"radius": radius, "s": seconds, "iou": iou, "gap_s": max(gaps)})
     found |= {"clicks": rows, "peak_mib": peak_mib()}

@@ -45,7 +45,7 @@ class Walk:
         self.image = self.viewer.open_sample("napari-sam2", "ct_abdomen")[0]
         self.dock, self.panel = self.viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
         self.controller = self.panel.controller
-        self.wait(lambda: self.controller.annotation is not None)
+        self.wait(lambda: self.controller.work is not None)
         if model:
             self.controller.use_model(ModelChoice(model, "cpu"))
             self.panel.model.setCurrentText(model)
@@ -60,7 +60,7 @@ class Walk:
     def settle(self):
         from tests.plugin.driving import pump
 
-        self.wait(lambda: self.controller.thread.idle and not self.controller.propagation.running)
+        self.wait(lambda: self.controller.thread.idle and not self.controller.work.run.running)
         pump(0.4)
 
     def picture(self, name):
@@ -68,10 +68,10 @@ class Walk:
 
         pump(0.3)
         self.viewer.window.screenshot(str(self.pictures / f"{name}.png"), canvas_only=False, flash=False)
-        print(f"{time.perf_counter() - self.began:6.1f} s  {name:22s} {self.controller.status}")
+        print(f"{time.perf_counter() - self.began:6.1f} s  {name:22s} {self.controller.workspace.status}")
 
     def world(self, voxel):
-        annotation = self.controller.annotation
+        annotation = self.controller.work
         return annotation.image.data_to_world(annotation.shown.grid.to_data(voxel)[0])
 
     def press(self, key, modifiers=None):
@@ -85,7 +85,7 @@ class Walk:
 
         truth = self.truth == self.ids[name]
         k = int(truth.sum((0, 1)).argmax())
-        self.controller.actions.go_to_slice(2, k)
+        self.controller.work.view.go_to(2, k)
         i, j = np.nonzero(truth[:, :, k])
         low, high = (i.min() - margin, j.min() - margin, k), (i.max() + margin, j.max() + margin, k)
         drag(self.viewer, self.world(low), self.world(high), keys=SHIFT)
@@ -94,7 +94,7 @@ class Walk:
         return k
 
     def dice(self, name, object_id):
-        annotation = self.controller.annotation
+        annotation = self.controller.work
         found = annotation.shown.grid.stored(annotation.result.layer.data) == object_id
         truth = self.truth == self.ids[name]
         return 2 * (found & truth).sum() / (found.sum() + truth.sum())
@@ -104,8 +104,8 @@ class Walk:
         from scipy.ndimage import distance_transform_edt
         from tests.plugin.driving import LEFT, RIGHT, click
 
-        annotation = self.controller.annotation
-        _axis, index = self.controller.reviewing.slice_on_view()
+        annotation = self.controller.work
+        _axis, index = self.controller.work.view.slice()
         found = annotation.shown.grid.stored(annotation.result.layer.data)[:, :, index] == object_id
         truth = (self.truth == self.ids[name])[:, :, index]
         missed, extra = (distance_transform_edt(np.pad(w, 1))[1:-1, 1:-1] for w in (truth & ~found, found & ~truth))
@@ -143,8 +143,8 @@ def walk(pictures: Path, model: str, folder: Path) -> None:
     first = w.box("spleen")
     w.picture("02-box")
     w.press(Qt.Key.Key_G)
-    w.wait(lambda: w.controller.propagation.running or "Propagated" in w.controller.status)
-    w.wait(lambda: len(w.controller.annotation.object(1).slices) > 8 or not w.controller.propagation.running)
+    w.wait(lambda: w.controller.work.run.running or "Propagated" in w.controller.workspace.status)
+    w.wait(lambda: len(w.controller.work.object(1).slices) > 8 or not w.controller.work.run.running)
     w.viewer.window.screenshot(str(pictures / "03-propagating.png"), canvas_only=False, flash=False)
     w.settle()
     w.picture("04-propagated")
@@ -160,8 +160,8 @@ def walk(pictures: Path, model: str, folder: Path) -> None:
         w.settle()
     w.picture("07-accepted")
     print(f"          Dice of the spleen after five slices of review {w.dice('spleen', 1):.3f}")
-    w.controller.annotation.rename(1, "spleen")
-    w.controller.actions.go_to_slice(2, first)
+    w.controller.name_object(1, "spleen")
+    w.controller.work.view.go_to(2, first)
     w.press(Qt.Key.Key_N)
     w.press(Qt.Key.Key_H)
     liver = w.truth == w.ids["liver"]
@@ -172,7 +172,7 @@ def walk(pictures: Path, model: str, folder: Path) -> None:
     w.picture("08-hover")
     w.press(Qt.Key.Key_H)
     w.box("liver")
-    w.controller.annotation.rename(2, "liver")
+    w.controller.name_object(2, "liver")
     w.settle()
     w.press(Qt.Key.Key_G)
     w.settle()
@@ -183,8 +183,8 @@ def walk(pictures: Path, model: str, folder: Path) -> None:
     w.press(Qt.Key.Key_9)
     w.settle()
     w.picture("11-coronal")
-    w.panel.saving.suggest(folder / "ct_abdomen_labels.nii.gz")
-    QTest.mouseClick(w.panel.saving.save, Qt.MouseButton.LeftButton)
+    w.panel.scans.saving.suggest(folder / "ct_abdomen_labels.nii.gz")
+    QTest.mouseClick(w.panel.scans.saving.save, Qt.MouseButton.LeftButton)
     w.clicks += 1
     w.settle()
     w.picture("12-saved")

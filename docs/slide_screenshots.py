@@ -39,15 +39,15 @@ def walk_slide(pictures: Path, folder: Path) -> None:
     viewer.window.resize(1400, 950)
     _, panel = viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
     viewer.open(path, plugin="napari-sam2")
-    controller, desk, parts = panel.controller, panel.controller.slides, panel.slides
+    controller, parts = panel.controller, panel.slides
     controller.use_image(viewer.layers["biopsy.ome.tif"])
-    wait_for(lambda: desk.current is not None)
+    wait_for(lambda: controller.work is not None)
     image = viewer.layers["biopsy.ome.tif"]
     viewer.canvas.overlays.scale_bar.visible = True
     viewer.reset_view()
 
     def settle():
-        wait_for(lambda: controller.thread.idle and not controller.thread.mailbox.waiting)
+        wait_for(lambda: controller.thread.idle and not controller.thread.queue.waiting)
         pump(0.5)
 
     def picture(name):
@@ -58,7 +58,7 @@ def walk_slide(pictures: Path, folder: Path) -> None:
         Image.fromarray(shot[..., :3]).quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
             pictures / f"{name}.png", optimize=True
         )
-        print(f"{name:22s} {controller.status}")
+        print(f"{name:22s} {controller.workspace.status}")
 
     def world(row, col):
         return image.data_to_world((row, col))
@@ -109,9 +109,9 @@ def walk_slide(pictures: Path, folder: Path) -> None:
 
     near = others[0]
     look_at(near, 0.5)
-    layer = desk.current.outlines.layer
-    owner = min(desk.current.snapshot.objects, key=lambda o: o.geometry.distance(near.outline().centroid)).object_id
-    desk.current.select(owner)
+    layer = controller.work.result.layer
+    owner = min(controller.work.snapshot.objects, key=lambda o: o.geometry.distance(near.outline().centroid)).object_id
+    controller.work.select(owner)
     settle()
     viewer.layers.selection.active = layer
     layer.mode = "direct"
@@ -138,5 +138,6 @@ def walk_slide(pictures: Path, folder: Path) -> None:
     parts.saving.suggest(folder / "biopsy.geojson")
     QTest.mouseClick(parts.saving.save, LEFT)
     settle()
-    print(f"{'saved':22s} {controller.status}, {np.round((folder / 'biopsy.geojson').stat().st_size / 1024)} KiB")
+    size = np.round((folder / "biopsy.geojson").stat().st_size / 1024)
+    print(f"{'saved':22s} {controller.workspace.status}, {size} KiB")
     viewer.close()

@@ -10,9 +10,11 @@ __all__ = [
     "EnvironmentLacksError",
     "GeometryError",
     "ImageFileError",
+    "ManifestError",
     "ModelError",
     "NapariSam2Error",
     "PromptError",
+    "SeveralVolumesError",
     "UserInputError",
 ]
 
@@ -29,6 +31,10 @@ class ImageFileError(UserInputError):
     """A file is missing, damaged, or not of a kind that can be read."""
 
 
+class SeveralVolumesError(ImageFileError):
+    """A file holds several volumes and none was chosen."""
+
+
 class GeometryError(UserInputError):
     """Two grids do not fit, or a header's geometry cannot be trusted."""
 
@@ -40,6 +46,20 @@ class PromptError(UserInputError):
     ----------
     faults : list of str
         One sentence per fault, in the order they were found.
+    """
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = list(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class ManifestError(UserInputError):
+    """One or more lines of a table of cases are wrong; the message lists all of them.
+
+    Parameters
+    ----------
+    faults : list of str
+        One sentence per fault, with its line number, in the order of the lines.
     """
 
     def __init__(self, faults: list[str]) -> None:

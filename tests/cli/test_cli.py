@@ -114,7 +114,9 @@ def test_usage_errors_exit_with_2_and_name_the_fault(scan):
 
 def test_the_output_is_checked_before_any_work(scan, tmp_path):
     before = scan.read_bytes()
-    assert_refused(run("segment", scan, "-o", scan, "--box", FLAG, "--overwrite"), 2, "is the image itself")
+    assert_refused(
+        run("segment", scan, "-o", scan, "--box", FLAG, "--overwrite"), 2, "is one of the inputs and is never replaced"
+    )
     assert scan.read_bytes() == before
     missing = tmp_path / "nowhere" / "o.nii.gz"
     assert_refused(run("segment", scan, "-o", missing, "--box", FLAG), 2, "nowhere")
@@ -154,7 +156,7 @@ def test_the_version_says_what_the_program_is_for():
 def test_open_tells_slides_and_pictures_from_scans():
     from pathlib import Path
 
-    from napari_sam2.cli.window import is_slide_name
+    from napari_sam2.plugin.slide.content import is_slide_file
 
-    assert all(is_slide_name(Path(name)) for name in ("a.svs", "B.NDPI", "c.ome.tif", "d.png", "e.jpeg"))
-    assert not any(is_slide_name(Path(name)) for name in ("a.nii.gz", "stack.tif", "folder", "c.nrrd"))
+    assert all(is_slide_file(Path(name)) for name in ("a.svs", "B.NDPI", "c.ome.tif", "d.png", "e.jpeg"))
+    assert not any(is_slide_file(Path(name)) for name in ("a.nii.gz", "stack.tif", "folder", "c.nrrd"))

@@ -187,3 +187,30 @@ def test_a_label_map_becomes_a_bids_derivative(scan, labels, tmp_path, capsys):
     assert (tmp_path / "d" / "dataset_description.json").is_file()
     written = next((tmp_path / "d").rglob("*_dseg.nii.gz"))
     assert (np.asarray(nib.load(written).dataobj) == 7).sum() == INSIDE.sum()
+
+
+def test_segfm_scores_a_table_of_scans_and_two_runs_are_compared(scan, labels, tmp_path, capsys):
+    table = tmp_path / "set.csv"
+    table.write_text(f"case,image,labels,ids,names\nball,{scan.name},{labels.name},7,lesion\n")
+    arguments = ["--protocol", "segfm", "--model", "classical", "--clicks", "1", "--json"]
+    assert run("evaluate", table, *arguments, tmp_path / "a.json") == 0
+    assert "| ball | lesion |" in capsys.readouterr().out
+    assert run("evaluate", scan, labels, "--labels", "7", *arguments, tmp_path / "b.json") == 0
+    scored = [json.loads((tmp_path / name).read_text())["scores"][0] for name in ("a.json", "b.json")]
+    assert scored[0]["dice"] == scored[1]["dice"]
+    assert scored[0]["box_dice"] > 0.85
+    assert run("evaluate", "--compare", tmp_path / "a.json", tmp_path / "a.json") == 0
+    assert "1 structures in both" in capsys.readouterr().out
+
+
+def test_wishes_that_segfm_cannot_fulfil_are_refused(scan, labels, tmp_path, capsys):
+    for wrong, words in (
+        (["evaluate"], "Give a scan"),
+        (["evaluate", scan, labels, "--protocol", "segfm", "--protocol", "box"], "without the others"),
+        (["evaluate", scan, labels, "--predictor", "true"], "with --protocol segfm"),
+        (["evaluate", scan, labels, "--protocol", "segfm", "--clicks-after", "x"], "choose box or range"),
+        (["evaluate", tmp_path, "--labels", "7"], "for one scan"),
+        (["evaluate", "--compare", scan, scan], "holds no scores"),
+    ):
+        assert run(*wrong) == 2
+        assert words in capsys.readouterr().err

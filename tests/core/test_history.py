@@ -51,31 +51,31 @@ def test_nothing_to_undo_is_no_error():
 
 def test_an_accepted_slice_is_never_overwritten_and_propagation_starts_from_it(session):
     list(session.propagate())
-    session.lock_slice(1, 23)
+    session.accept_slice(1, 23)
     kept = session.objects[1].results[23]
     session.add_prompt(1, Point((30, 22, 20)))
     list(session.propagate())
     assert session.objects[1].results[23] is kept
     with pytest.raises(UserInputError, match="accepted"):
         session.add_prompt(1, Point((24, 22, 23)))
-    session.unlock_slice(1, 23)
+    session.reopen_slice(1, 23)
     session.add_prompt(1, Point((24, 22, 23)))
     assert session.objects[1].results[23] is not kept
 
 
-def test_locking_can_be_undone(session):
+def test_accepting_can_be_undone(session):
     list(session.propagate())
-    session.lock_slice(1, 23)
+    session.accept_slice(1, 23)
     list(session.propagate())
     session.undo()
     session.undo()
-    assert 23 not in session.objects[1].locked
+    assert 23 not in session.objects[1].accepted
     assert 23 not in session.objects[1].anchors
 
 
 def test_a_finished_object_is_left_out_of_propagation(session):
     session.add_prompt(2, box_on(INSIDE, 2, 21))
-    session.protect(2)
+    session.finish_object(2)
     assert {r.object_id for r in session.propagate()} == {1}
     with pytest.raises(UserInputError, match="finished"):
         list(session.propagate([2]))
@@ -122,7 +122,7 @@ def test_one_slice_is_composed_as_the_whole_map_is(axis, overlap):
             number + 1,
             across,
             {i: SliceMask.of(rng.random(volume.plane(across).shape) > 0.7) for i in range(1, volume.shape[across], 2)},
-            protected=number == 1,
+            finished=number == 1,
         )
         for number, across in enumerate((0, 1, 2, 2))
     ]
@@ -148,7 +148,7 @@ def test_a_correction_spreads_only_as_far_as_it_changes_something_and_is_one_und
 
 def test_a_spreading_correction_stops_at_an_accepted_slice(session):
     list(session.propagate())
-    session.lock_slice(1, 26)
+    session.accept_slice(1, 26)
     before = dict(session.objects[1].results)
     session.add_prompt(1, Point((24, 22, 24)))
     assert {r.index for r in session.spread(1, 24) if r.index > 24} <= {25}

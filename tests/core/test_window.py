@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from napari_sam2.core.volume import Source, Volume
-from napari_sam2.core.window import choose_window
+from napari_sam2.core.window import choose_window, is_ct
 from napari_sam2.errors import UserInputError
 
 
@@ -76,3 +77,70 @@ def test_colours_are_used_as_they_are():
     assert choose_window(rgb).apply(rgb.voxels).max() == 1
     with pytest.raises(UserInputError, match="used as they are"):
         choose_window(rgb, "40/400")
+
+
+def mr(seed=0):
+    g = np.indices((40, 40, 20))
+    inside = ((g - np.array([20, 20, 10])[:, None, None, None]) ** 2).sum(axis=0) < 81
+    noise = np.random.default_rng(seed).normal(0, 20, inside.shape)
+    return np.rint(np.where(inside, 900, 500) + noise)
+
+
+@pytest.mark.parametrize("padding", [-2000, -1024, -1000, -321, -32768, 3.4028234663852886e38])
+def test_an_mr_with_padding_is_no_ct_and_its_padding_does_not_count(padding):
+    voxels = mr().astype(np.float32 if padding > 0 else np.int16)
+    plain = choose_window(volume(voxels[8:]))
+    voxels[:8] = padding
+    window = choose_window(volume(voxels))
+    assert not is_ct(volume(voxels))
+    assert (window.name, window.low, window.high) == ("percentile", plain.low, plain.high)
+
+
+def test_both_a_padding_below_and_a_sentinel_above_are_left_out():
+    voxels = mr().astype(np.float32)
+    voxels[:4], voxels[4:8] = -9999, np.finfo(np.float32).max
+    window = choose_window(volume(voxels))
+    assert 400 < window.low < 500
+    assert 900 < window.high < 1000
+
+
+def images_below_zero():
+    rng = np.random.default_rng(0)
+    return {
+        "phase of 13 bits": rng.integers(-4096, 4096, (30, 30, 10)),
+        "phase in thousandths": rng.integers(-1000, 1001, (30, 30, 10)),
+        "difference": rng.normal(0, 150, (30, 30, 10)).round(),
+        "wide difference": rng.normal(0, 600, (30, 30, 10)).round(),
+        "a small MR, padded": np.where(
+            np.arange(9000).reshape(30, 30, 10) < 2000, -1000, rng.integers(0, 256, (30, 30, 10))
+        ),
+    }
+
+
+@pytest.mark.parametrize("kind", images_below_zero())
+def test_other_images_below_zero_are_no_ct(kind):
+    assert not is_ct(volume(images_below_zero()[kind].astype(np.int16)))
+
+
+def chest():
+    """Air, lung, fat, tissue and bone with noise and a soft edge, as scanners have them."""
+    g = np.indices((60, 60, 12))
+    r = np.hypot(g[0] - 30, g[1] - 30)
+    hu = np.select([r < 12, r < 16, r < 22, r < 24], [-850, 50, -100, 700], -1000).astype(float)
+    return gaussian_filter(hu, 0.7) + np.random.default_rng(0).normal(0, 15, hu.shape)
+
+
+@pytest.mark.parametrize("padding", [None, -2000, -3024, -1024])
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+def test_a_ct_is_one_with_and_without_the_padding_of_its_round_field(padding, dtype):
+    voxels = np.rint(np.maximum(chest(), -1024)).astype(dtype)
+    if padding is not None:
+        g = np.indices(voxels.shape)
+        voxels[np.hypot(g[0] - 30, g[1] - 30) > 29] = padding
+    assert choose_window(volume(voxels)).name == "CT-soft"
+
+
+def test_a_ct_whose_sentinels_are_huge_is_still_a_ct():
+    voxels = np.rint(np.maximum(chest(), -1024)).astype(np.float32)
+    voxels[:3] = np.finfo(np.float32).max
+    assert choose_window(volume(voxels)).name == "CT-soft"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from napari_sam2.errors import NapariSam2Error
@@ -128,3 +133,47 @@ def test_a_damaged_dicom_seg_is_read_or_refused_and_nothing_else(tmp_path):
         except NapariSam2Error:
             refused += 1
     assert refused
+
+
+def fuzzing():
+    """The script of the long runs, ``benchmarks/fuzz.py``, whose fixed part runs here."""
+    spec = importlib.util.spec_from_file_location("fuzz", Path(__file__).parents[2] / "benchmarks" / "fuzz.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+FUZZ = fuzzing()
+FUZZED = (
+    "a.nii", "b.nii", "c.mgh", "d.nrrd", "e.mha", "f.png", "g.tif", "h.jpg", "i.seg.nrrd", "j.dcm", "k.dcm",
+    "l.seg.dcm", "p.prompts.json", "q.slideprompts.json", "r.geojson", "s.ome.tif", "s.tif", "t.ctbl", "t.tsv", "t.txt",
+    "u.jsonl", "v.safetensors", "z.mha", "z.nrrd",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def good(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("good")
+    FUZZ.make_sources(folder)
+    return folder
+
+
+def test_every_kind_of_the_long_runs_is_in_the_suite(good):
+    assert sorted(p.name for p in good.iterdir() if p.is_file()) == sorted(FUZZED)
+
+
+@pytest.mark.parametrize("name", FUZZED)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(number=st.integers(0, 10**6))
+@pytest.mark.filterwarnings("ignore")
+def test_damage_of_any_kind_ends_in_a_sentence_or_in_the_voxels_of_an_independent_reader(good, name, number):
+    with TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        path.write_bytes(FUZZ.mutation(name, (good / name).read_bytes(), number, 0))
+        sentence = fault = ""
+        try:
+            fault = FUZZ.wrong_read(name, path, FUZZ.read_one(name, path, good))
+        except NapariSam2Error as error:
+            sentence = str(error)
+        assert fault == ""
+        assert folder not in sentence

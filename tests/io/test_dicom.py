@@ -94,7 +94,9 @@ def test_rounding_of_positions_is_tolerated(tmp_path):
 
 def test_a_doubled_slice_is_named_with_its_twin(tmp_path):
     make_series(tmp_path / "ct")
-    shutil.copy(tmp_path / "ct" / "IM003.dcm", tmp_path / "ct" / "copy.dcm")
+    again = pydicom.dcmread(tmp_path / "ct" / "IM003.dcm")
+    again.SOPInstanceUID = generate_uid()
+    again.save_as(tmp_path / "ct" / "copy.dcm")
     with pytest.raises(ImageFileError, match=r"doubled slices: .*copy\.dcm"):
         read_volume(tmp_path / "ct")
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 
 import highdicom
+import nibabel
 import numpy as np
 import pydicom
 import pytest
@@ -11,6 +12,7 @@ from napari_sam2.errors import EnvironmentLacksError, GeometryError, ImageFileEr
 from napari_sam2.io import read_labels, read_volume
 from napari_sam2.io.dicom_seg import write_dicom_seg
 from napari_sam2.io.dicom_seg_read import read_dicom_seg
+from napari_sam2.io.export import export_labels
 from napari_sam2.terms.structures import structures_for
 
 from .dicom_maker import ROTATION, enhance, make_series
@@ -205,3 +207,82 @@ def test_without_highdicom_the_extra_is_named(tmp_path, volume, drawn, monkeypat
     monkeypatch.setitem(sys.modules, "highdicom", None)
     with pytest.raises(EnvironmentLacksError, match=r"napari-sam2\[dicom\]"):
         write_dicom_seg(drawn, volume, tmp_path / "s.dcm", structures_for(NAMES), model=MODEL)
+
+
+@pytest.mark.parametrize("labelmap", [False, True])
+@pytest.mark.parametrize("charset", ["ISO_IR 100", "ISO_IR 192", None])
+def test_names_in_any_script_are_written_as_unicode_and_read_back(tmp_path, labelmap, charset):
+    make_series(tmp_path / "ct", change=lambda ds, k: setattr(ds, "SpecificCharacterSet", charset))
+    volume = read_volume(tmp_path / "ct")
+    names = {1: "肝臓", 2: "Läsion", 3: "почка левая"}
+    labels = np.zeros(volume.shape, np.uint8)
+    labels[2:5], labels[6:8], labels[9:11] = 1, 2, 3
+    path = tmp_path / "seg.dcm"
+    write_dicom_seg(labels, volume, path, structures_for(names, names), model=MODEL, labelmap=labelmap)
+    assert read_dicom_seg(path, volume)[1] == names
+    raw = pydicom.dcmread(path)
+    assert raw.SpecificCharacterSet == "ISO_IR 192"
+    assert [s.SegmentLabel for s in raw.SegmentSequence if s.SegmentNumber] == list(names.values())
+    assert "肝臓".encode() in path.read_bytes()
+
+
+def test_a_patient_in_another_character_set_stays_readable(tmp_path):
+    def change(ds, k):
+        ds.SpecificCharacterSet, ds.PatientName = "ISO_IR 100", "Müller^Jörg"
+
+    make_series(tmp_path / "ct", change=change)
+    volume = read_volume(tmp_path / "ct")
+    labels = np.ones(volume.shape, np.uint8)
+    write_dicom_seg(labels, volume, tmp_path / "seg.dcm", structures_for([1], {1: "肝"}), model=MODEL)
+    assert str(pydicom.dcmread(tmp_path / "seg.dcm").PatientName) == "Müller^Jörg"
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("left\\right", "left/right"),
+        ("a\nb\tc", "a b c"),
+        ("x" * 80, "x" * 64),
+        ("\x1b[31m", "[31m"),
+        ("\n", "object 1"),
+    ],
+)
+def test_what_dicom_cannot_hold_in_a_name_is_replaced_and_said(tmp_path, volume, drawn, name, written):
+    nibabel.save(nibabel.Nifti1Image((drawn == 5).astype(np.uint8), volume.affine), tmp_path / "l.nii.gz")
+    made = export_labels(tmp_path / "l.nii.gz", tmp_path / "ct", tmp_path / "s.dcm", names={1: name})
+    assert read_dicom_seg(tmp_path / "s.dcm", volume)[1] == {1: written}
+    assert pydicom.dcmread(tmp_path / "s.dcm").SegmentSequence[0].SegmentLabel == written
+    assert any(written in note for note in made.notes)
+
+
+def test_groups_that_each_frame_repeats_are_looked_at_as_well(tmp_path, volume, drawn):
+    path = tmp_path / "seg.dcm"
+    write_dicom_seg(drawn, volume, path, structures_for(NAMES, NAMES), model=MODEL)
+    expected, _ = read_dicom_seg(path, volume)
+    ds = pydicom.dcmread(path)
+    shared = ds.SharedFunctionalGroupsSequence[0]
+    for group in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
+        for frame in ds.PerFrameFunctionalGroupsSequence:
+            setattr(frame, group, shared[group].value)
+        del shared[group]
+    ds.save_as(path)
+    other = highdicom.seg.segread(path).get_volume(combine_segments=True)
+    labels, names = read_dicom_seg(path, volume)
+    np.testing.assert_array_equal(labels, expected)
+    assert np.count_nonzero(other.array) == np.count_nonzero(labels)
+    assert names == {1: "liver", 2: "left kidney", 3: "thing"}
+
+
+def test_fractions_are_refused_with_the_true_reason(tmp_path, volume, drawn):
+    path = tmp_path / "seg.dcm"
+    write_dicom_seg(drawn, volume, path, structures_for(NAMES, NAMES), model=MODEL)
+    source = [pydicom.dcmread(s.path) for s in volume.source.header.slices]
+    described = highdicom.seg.segread(path).get_segment_description(1)
+    probabilities = np.random.default_rng(0).random((len(source), 24, 16)).astype(np.float32)
+    seg = highdicom.seg.Segmentation(
+        source, probabilities, "FRACTIONAL", [described], pydicom.uid.generate_uid(), 1, pydicom.uid.generate_uid(), 1,
+        "m", "m", "1", "0", fractional_type="PROBABILITY",
+    )  # fmt: skip
+    seg.save_as(tmp_path / "f.dcm")
+    with pytest.raises(ImageFileError, match="SegmentationType FRACTIONAL"):
+        read_dicom_seg(tmp_path / "f.dcm", volume)

@@ -186,15 +186,18 @@ def test_grey_pictures_keep_their_depth(tmp_path, dtype, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_an_opaque_alpha_channel_is_dropped_and_another_refused(tmp_path, colours, suffix):
+def test_an_opaque_alpha_channel_is_dropped_and_transparent_places_are_white(tmp_path, colours, suffix):
     path = tmp_path / f"x{suffix}"
     alpha = np.full((20, 30, 1), 255, np.uint8)
     Image.fromarray(np.concatenate([colours, alpha], axis=-1)).save(path)
     np.testing.assert_array_equal(read_volume(path).voxels[:, :, 0], colours)
     alpha[3, 3] = 100
     Image.fromarray(np.concatenate([colours, alpha], axis=-1)).save(path)
-    with pytest.raises(ImageFileError, match="transparent"):
-        read_volume(path)
+    shown = read_volume(path).voxels[:, :, 0]
+    expected = np.rint(colours[3, 3] * (100 / 255) + 255 * (155 / 255))
+    assert np.abs(shown[3, 3] - expected).max() <= 1
+    colours[3, 3] = shown[3, 3]
+    np.testing.assert_array_equal(shown, colours)
 
 
 def test_palette_pictures_become_rgb(tmp_path, colours):

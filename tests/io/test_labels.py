@@ -155,12 +155,11 @@ def test_labels_must_lie_on_the_image(tmp_path, scan, labels, shift, fits):
             read_labels(tmp_path / "l.nii.gz", volume)
 
 
-def test_flipped_labels_of_the_same_shape_are_refused(tmp_path, scan, labels):
+def test_flipped_labels_of_the_same_shape_are_turned_and_never_taken_as_they_lie(tmp_path, scan, labels):
     flip = OBLIQUE @ np.diag([-1, 1, 1, 1.0])
     flip[:3, 3] += OBLIQUE[:3, 0] * 11
     nib.save(nib.Nifti1Image(labels, flip), tmp_path / "l.nii.gz")
-    with pytest.raises(GeometryError, match="does not lie on"):
-        read_labels(tmp_path / "l.nii.gz", read_volume(scan))
+    np.testing.assert_array_equal(read_labels(tmp_path / "l.nii.gz", read_volume(scan)), labels[::-1])
 
 
 def test_without_orientation_only_voxel_sizes_are_compared(tmp_path, scan, labels):
@@ -252,3 +251,31 @@ def test_a_file_that_reads_back_differently_is_not_kept(tmp_path, scan, labels, 
     with pytest.raises((EnvironmentLacksError, ImageFileError)):
         write_labels(labels, volume, tmp_path / "out.nii.gz")
     assert not (tmp_path / "out.nii.gz").exists()
+
+
+def test_ids_that_rounding_left_a_little_off_are_rounded_and_said(tmp_path, scan, labels, caplog):
+    volume = read_volume(scan)
+    image = nib.Nifti1Image(labels.astype(np.float32) * np.float32(1 - 1e-7) + np.float32(1e-6), volume.affine)
+    nib.save(image, tmp_path / "l.nii.gz")
+    np.testing.assert_array_equal(read_labels(tmp_path / "l.nii.gz", volume), labels)
+    assert "not quite whole numbers" in caplog.text
+
+
+@pytest.mark.parametrize("ornt", [[[2, 1], [1, -1], [0, 1]], [[0, -1], [1, -1], [2, 1]], [[1, 1], [0, 1], [2, -1]]])
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd"])
+def test_a_label_map_stored_in_another_order_is_turned(tmp_path, scan, labels, ornt, suffix, caplog):
+    volume = read_volume(scan)
+    image = nib.Nifti1Image(labels, volume.affine).as_reoriented(np.array(ornt))
+    nib.save(image, tmp_path / "l.nii.gz")
+    if suffix == ".nrrd":
+        sitk.WriteImage(sitk.ReadImage(str(tmp_path / "l.nii.gz")), str(tmp_path / "l.nrrd"))
+    np.testing.assert_array_equal(read_labels(tmp_path / f"l{suffix}", volume), labels)
+    assert "another order" in caplog.text
+
+
+def test_one_mask_per_class_is_refused_with_what_is_meant(tmp_path, scan, labels):
+    volume = read_volume(scan)
+    one_hot = np.stack([labels == 0, labels == 1, labels == 2], axis=-1).astype(np.uint8)
+    nib.save(nib.Nifti1Image(one_hot, volume.affine), tmp_path / "l.nii.gz")
+    with pytest.raises(ImageFileError, match=r"no label map but one mask or probability per class \(one-hot\)"):
+        read_labels(tmp_path / "l.nii.gz", volume)

@@ -389,3 +389,13 @@ def test_a_path_that_is_no_file_is_refused_by_name(tmp_path, name):
     with pytest.raises(ImageFileError, match=f"^{name} ") as error:
         read_volume(tmp_path / name)
     assert str(tmp_path) not in str(error.value)
+
+
+def test_scaled_values_beyond_float32_do_not_become_infinite(tmp_path):
+    values = np.arange(8, dtype=np.int16).reshape(2, 2, 2)
+    path = tmp_path / "x.nii"
+    nib.save(nib.Nifti1Image(values, np.eye(4)), path)
+    content = bytearray(path.read_bytes())
+    content[112:120] = np.array([1e38, 3e38], "<f4").tobytes()  # scl_slope, scl_inter
+    path.write_bytes(content)
+    np.testing.assert_allclose(read_volume(path).voxels, values * float(np.float32(1e38)) + float(np.float32(3e38)))

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import shapely
 import zarr
 
 from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import GeometryError, ImageFileError, UserInputError
 from napari_sam2.io.ome_zarr import read_ome_zarr, write_ome_zarr
+from napari_sam2.slides.formats.label_mosaic import write_label_zarr
+from napari_sam2.slides.objects import SlideObject
 from napari_sam2.terms.structures import structures_for
 
 AFFINE = np.array([[-0.8, 0.1, 0, 40], [0.1, 0.8, 0, -30], [0, 0, 3, 7], [0, 0, 0, 1.0]])
@@ -75,3 +78,29 @@ def test_a_folder_that_holds_something_else_is_named(tmp_path):
 def test_another_ending_is_refused(labels, tmp_path):
     with pytest.raises(UserInputError, match=r"\.ome\.zarr"):
         write_ome_zarr(labels, VOLUME, tmp_path / "o.zip", [])
+
+
+def opened_at_the_root(path):
+    """Arrays that a reader finds which follows the metadata from the root, as NGFF 0.5 describes it."""
+    root = zarr.open_group(path, mode="r")
+    (multiscale,) = root.attrs["ome"]["multiscales"]
+    names = tuple(axis["name"] for axis in multiscale["axes"])
+    levels = [root[level["path"]] for level in multiscale["datasets"]]
+    assert all(tuple(level.metadata.dimension_names) == names for level in levels)
+    assert all(len(level["coordinateTransformations"]) >= 1 for level in multiscale["datasets"])
+    assert root.attrs["ome"]["version"] == root["labels"].attrs["ome"]["version"] == "0.5"
+    return levels
+
+
+def test_a_reader_that_begins_at_the_root_finds_the_labels_with_named_axes(labels, tmp_path):
+    (level,) = opened_at_the_root(written(labels, tmp_path))
+    np.testing.assert_array_equal(level[:].transpose(2, 1, 0), labels)
+    group = zarr.open_group(tmp_path / "o.ome.zarr", mode="r")["labels/segmentation"]
+    assert group.attrs["ome"]["image-label"]["source"] == {"image": "../../"}
+
+
+def test_a_slides_labels_are_found_from_the_root_as_well(tmp_path):
+    objects = [SlideObject(shapely.box(3, 4, 20, 30))]
+    write_label_zarr(objects, tmp_path / "s.ome.zarr", (40, 50))
+    (level,) = opened_at_the_root(tmp_path / "s.ome.zarr")
+    assert level[:].sum() == 17 * 26

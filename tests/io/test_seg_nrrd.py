@@ -72,15 +72,36 @@ def test_a_segmentation_elsewhere_is_refused(tmp_path, path, volume, shift):
         read_labels(tmp_path / "c.seg.nrrd", volume)
 
 
-def test_layers_are_refused_with_a_remedy(tmp_path, path, volume, labels):
+def in_layers(path, layers, **segments):
+    """Rewrite a segmentation with several layers, as Slicer does for segments that may overlap."""
     _, header = nrrd.read(str(path))
     for key in ("sizes", "dimension"):
         header.pop(key, None)
     header["kinds"] = ["list", "domain", "domain", "domain"]
     header["space directions"] = np.vstack([np.full(3, np.nan), header["space directions"]])
-    nrrd.write(str(tmp_path / "l.seg.nrrd"), np.stack([labels, labels]), header)
-    with pytest.raises(ImageFileError, match="several layers"):
-        read_labels(tmp_path / "l.seg.nrrd", volume)
+    nrrd.write(str(path), np.stack(layers), {**header, **segments})
+
+
+def test_segments_that_overlap_are_refused_with_a_remedy(path, volume, labels):
+    in_layers(path, [labels, (labels > 0) * np.uint8(2)], Segment1_Layer="1")
+    with pytest.raises(ImageFileError, match=r"segments that overlap .*export them to a labelmap"):
+        read_labels(path, volume)
+
+
+def test_layers_that_do_not_overlap_are_one_label_map(path, volume, labels):
+    first, second = sorted(set(np.unique(labels)) - {0})
+    in_layers(path, [labels * (labels == first), labels * (labels == second)], Segment1_Layer="1")
+    np.testing.assert_array_equal(read_labels(path, volume), labels)
+
+
+def test_one_value_in_two_layers_is_two_objects_with_their_names(path, volume, labels):
+    first, second = sorted(set(np.unique(labels)) - {0})
+    layers = [(labels == first).astype(np.uint8), (labels == second).astype(np.uint8)]
+    in_layers(path, layers, Segment0_LabelValue="1", Segment1_LabelValue="1", Segment1_Layer="1")
+    found, names = read_named_labels(path, volume)
+    np.testing.assert_array_equal(found == 1, labels == first)
+    np.testing.assert_array_equal(found == 2, labels == second)
+    assert [names[1][:5], names[2][:5]] == [NAMES[int(first)][:5], NAMES[int(second)][:5]]  # pynrrd writes ASCII
 
 
 def test_equal_labels_give_equal_bytes(tmp_path, path, volume, labels):

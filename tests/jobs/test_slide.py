@@ -81,7 +81,7 @@ def test_without_prompts_every_object_of_the_size_is_found(slide_path, tmp_path)
     for one in DISCS:
         assert max(iou(obj.geometry, truth(*one)) for obj in found) > 0.95
     assert {obj.kind for obj in found} == {"detection"}
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["o.geojson"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["o.geojson", "o.geojson.json"]
 
 
 def test_a_drawn_region_limits_an_automatic_run(slide_path, tmp_path):
@@ -106,7 +106,7 @@ def test_a_stopped_run_says_how_it_goes_on_and_does(slide_path, tmp_path):
     assert "goes on from there" in run.notes[-1]
     assert [p.name for p in tmp_path.iterdir()] == ["o.geojson.tiles.jsonl"]
     assert segment_slide(slide_path, tmp_path / "o.geojson", **options).finished
-    assert [p.name for p in tmp_path.iterdir()] == ["o.geojson"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["o.geojson", "o.geojson.json"]
 
 
 def test_microns_are_asked_for_only_when_the_slide_does_not_state_them(tmp_path, prompts):

@@ -262,13 +262,15 @@ def test_a_deeper_network_loads_from_what_its_file_says(deep):
         {"input_size": "40"},
         {"input_size": "100000"},
         {"mirrored": "sometimes"},
-        {"name": None},
         {"colour": "blue"},
         {"config": json.dumps({**DEEP.to_dict(), "layers": 3})},
         {"config": json.dumps({**DEEP.to_dict(), "widths": [8, 16, 16, 2400]})},
         {"config": json.dumps({**DEEP.to_dict(), "deeper": [1, 99]})},
         {"config": json.dumps({**DEEP.to_dict(), "channels": 14})},
+        {"config": json.dumps({**DEEP.to_dict(), "late": "no"})},
+        {"config": json.dumps({**DEEP.to_dict(), "heads": 0})},
         {"config": "{}"},
+        {"config": "[]"},
     ],
 )
 def test_a_file_that_describes_something_else_is_refused(deep, changes):

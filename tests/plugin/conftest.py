@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_sam2.plugin.background.worker import InferenceThread, Mailbox
+from napari_sam2.plugin.background.worker import InferenceThread, MainThreadQueue
 from napari_sam2.plugin.control.controller import Controller
 from napari_sam2.plugin.control.models import ModelChoice
 from napari_sam2.plugin.reader import read
@@ -74,18 +74,18 @@ class Bench:
 
     def __init__(self, **set_to: Any) -> None:
         self.viewer = ViewerModel()
-        self.thread = InferenceThread(Mailbox())
+        self.thread = InferenceThread(MainThreadQueue())
         preferences = Preferences(**{"model": ModelChoice("classical", "cpu"), **set_to})
         self.controller = Controller(self.viewer, self.thread, lambda: preferences)
         self.warnings: list[str] = []
-        self.controller.warned.connect(self.warnings.append)
+        self.controller.workspace.warned.connect(self.warnings.append)
 
     def settle(self, seconds: float = 30.0) -> None:
         """Collect answers until the thread is idle."""
         end = time.monotonic() + seconds
-        while not self.thread.idle or self.thread.mailbox.waiting:
+        while not self.thread.idle or self.thread.queue.waiting:
             assert time.monotonic() < end, "The inference thread did not finish in time."
-            self.thread.mailbox.collect()
+            self.thread.queue.collect()
             time.sleep(0.001)
 
     def open(self, path: Path) -> Any:
@@ -98,26 +98,26 @@ class Bench:
 
     def world(self, voxel: Any) -> tuple[float, ...]:
         """The world position of a voxel, with its slice shown."""
-        annotation = self.controller.annotation
+        annotation = self.controller.work
         assert annotation is not None
         on_view = annotation.shown.grid.slice_on_view(annotation.image, self.viewer.dims)
         assert on_view is not None
-        self.controller.actions.go_to_slice(on_view[0], int(voxel[on_view[0]]))
+        self.controller.work.view.go_to(on_view[0], int(voxel[on_view[0]]))
         return tuple(annotation.image.data_to_world(annotation.shown.grid.to_data(voxel)[0]))
 
     def click(self, voxel: Any, *, positive: bool = True) -> None:
         """Click on a voxel and wait for the answer."""
-        self.controller.pointing.click_at(self.world(voxel), positive=positive)
+        self.controller.pointer.click_at(self.world(voxel), positive=positive)
         self.settle()
 
     def box(self, low: Any, high: Any) -> None:
         """Draw a box and wait for the answer."""
-        self.controller.pointing.box_between(self.world(low), self.world(high))
+        self.controller.pointer.box_between(self.world(low), self.world(high))
         self.settle()
 
     def labels(self) -> np.ndarray:
         """What the label layer shows, as (i, j, k)."""
-        annotation = self.controller.annotation
+        annotation = self.controller.work
         assert annotation is not None
         return np.asarray(annotation.shown.grid.stored(annotation.result.layer.data))
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
+from typing import get_args
 
 import npe2
 import pytest
@@ -9,7 +11,7 @@ import yaml
 import napari_sam2
 from napari_sam2.plugin import commands
 from napari_sam2.plugin.control.action_table import ACTIONS, key_help
-from napari_sam2.plugin.control.actions import Actions
+from napari_sam2.plugin.control.work import Kind
 
 PACKAGED = Path(napari_sam2.__file__).parent / "napari.yaml"
 TOP = Path(__file__).parents[2] / "napari.yaml"
@@ -29,7 +31,8 @@ def test_every_action_exists_and_its_key_is_used_once():
     keys = [entry.key for entry in ACTIONS if entry.key]
     assert len(keys) == len(set(keys))
     for entry in ACTIONS:
-        assert callable(getattr(Actions, entry.name)), entry.name
+        assert callable(entry.run), entry.name
+        assert entry.on <= set(get_args(Kind)), entry.name
     assert len(key_help()) > len(keys)
 
 
@@ -42,6 +45,15 @@ def test_every_action_is_a_command_in_the_palette_and_in_the_menu():
     assert list(named.values()) == [entry.name for entry in ACTIONS]
     in_menu = [item["command"] for item in contributions["menus"]["napari-sam2/segment"]]
     assert sorted(in_menu) == sorted(named)
+
+
+def test_manifest_and_tutorial_are_as_the_script_writes_them():
+    spec = importlib.util.spec_from_file_location("write_actions", TOP.parent / "docs" / "write_actions.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    for path, written in ((PACKAGED, script.manifest), (TOP.parent / "docs" / "tutorial.md", script.tutorial)):
+        text = path.read_text(encoding="utf-8")
+        assert written(text) == text, f"{path.name}: run docs/write_actions.py"
 
 
 def test_a_command_that_is_no_action_does_not_exist():

@@ -18,32 +18,32 @@ def work_in(viewer, path):
     viewer.add_image(array, **arguments)
     _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, PANEL)
     controller = panel.controller
-    wait_for(lambda: controller.annotation is not None)
-    annotation = controller.annotation
+    wait_for(lambda: controller.work is not None)
+    annotation = controller.work
     voxel = (40, 60, 40)
-    controller.actions.go_to_slice(2, voxel[2])
+    controller.work.view.go_to(2, voxel[2])
 
     def settled():
-        wait_for(lambda: controller.thread.idle and not controller.propagation.running)
+        wait_for(lambda: controller.thread.idle and not controller.work.run.running)
         pump(0.2)
 
     def at(*offset):
         pointed = [v + o for v, o in zip(voxel, offset, strict=True)]
         return annotation.image.data_to_world(annotation.shown.grid.to_data(pointed)[0])
 
-    controller.actions.toggle_preview()
-    controller.pointing.hover_at(at(0, 0, 0))
+    controller.do("toggle_preview")
+    controller.pointer.hover_at(at(0, 0, 0))
     settled()
-    controller.pointing.box_between(at(-15, -15, 0), at(15, 15, 0))
+    controller.pointer.box_between(at(-15, -15, 0), at(15, 15, 0))
     settled()
-    controller.slice_range.set(2, 36, 44, annotation.shown.volume.shape[2])
-    controller.actions.propagate_both()
+    controller.work.range.set(2, 36, 44, annotation.shown.volume.shape[2])
+    controller.do("propagate_both")
     settled()
-    controller.actions.check_planes()
+    controller.do("check_planes")
     settled()
-    controller.actions.take_consensus()
+    controller.do("take_consensus")
     settled()
-    controller.actions.undo()
+    controller.do("undo")
     settled()
     session = annotation.stream_session()
     engine = session.engine(2)

@@ -46,18 +46,18 @@ class Window:
         self.image = viewer.add_image(array, **arguments)
         self.dock, self.panel = viewer.window.add_plugin_dock_widget(PLUGIN, PANEL)
         self.controller = self.panel.controller
-        wait_for(lambda: self.controller.annotation is not None)
-        self.controller.actions.go_to_slice(2, int(CENTRE[2]))
+        wait_for(lambda: self.controller.work is not None)
+        self.controller.work.view.go_to(2, int(CENTRE[2]))
         pump(0.2)
 
     def world(self, *offset):
         return self.image.data_to_world((CENTRE + offset)[::-1])
 
     def object(self, number=1):
-        return self.controller.annotation.object(number)
+        return self.controller.work.object(number)
 
     def labels(self):
-        return self.controller.annotation.result.layer.data.transpose(2, 1, 0)
+        return self.controller.work.result.layer.data.transpose(2, 1, 0)
 
     def draw_box(self):
         drag(self.viewer, self.world(-9, -9, 0), self.world(9, 9, 0), keys=SHIFT)
@@ -68,7 +68,7 @@ class Window:
 def window(make_napari_viewer, ball_file, qtbot):
     made = Window(make_napari_viewer(show=True), ball_file)
     yield made
-    made.controller.propagation.stop()
+    made.controller.work.run.stop()
     wait_for(lambda: made.controller.thread.idle)
     pump(0.05)
 
@@ -101,7 +101,7 @@ def test_shift_drag_draws_a_box_and_plain_drag_pans(window):
     before = tuple(window.viewer.scene.camera.center)
     window.draw_box()
     assert tuple(window.viewer.scene.camera.center) == before
-    assert len(window.controller.annotation.prompts.boxes.data) == 1
+    assert len(window.controller.work.prompts.boxes.data) == 1
     assert window.object().prompts[0].fixed_axes == (2,)
     overlap = (window.labels()[:, :, CENTRE[2]] == 1) & ball_truth()[:, :, CENTRE[2]]
     assert overlap.sum() > 0.85 * ball_truth()[:, :, CENTRE[2]].sum()
@@ -113,9 +113,9 @@ def test_shift_drag_draws_a_box_and_plain_drag_pans(window):
 def test_a_key_propagates_and_undo_works_whatever_layer_is_active(window):
     window.draw_box()
     press(window.viewer, Qt.Key.Key_G)
-    wait_for(lambda: len(window.object().slices) > 5 and not window.controller.propagation.running)
+    wait_for(lambda: len(window.object().slices) > 5 and not window.controller.work.run.running)
     assert "Propagated" in window.panel.status.text()
-    for layer in (window.controller.annotation.prompts.clicks, window.controller.annotation.result.layer):
+    for layer in (window.controller.work.prompts.clicks, window.controller.work.result.layer):
         window.viewer.layers.selection.active = layer
         press(window.viewer, Qt.Key.Key_Z, CONTROL)
         wait_for(lambda: len(window.object().slices) <= 1)
@@ -130,15 +130,15 @@ def test_every_button_shows_its_key_and_the_panel_fits_280_pixels(window):
     for entry in ACTIONS:
         if entry.name in buttons:
             assert action(entry.name).key in buttons[entry.name].text()
-    window.panel.more.expand(animate=False)
-    window.controller.slice_range.set(2, 10, 20, 24)
+    window.panel.scans.more.expand(animate=False)
+    window.controller.work.range.set(2, 10, 20, 24)
     pump(0.3)
     # Whatever appears at times, all at once.
     window.panel.resume.offer(JournalNote(Path("x"), 3, 12, datetime.now(UTC)))
-    window.panel.check.show_figures("Object 1, Dice between planes: sagittal-coronal 0.79, sagittal-axial 0.75.")
-    window.panel.saving.ask("Nothing proves how the scan lies in the patient. Choose the image file.")
+    window.panel.scans.check.show_figures("Object 1, Dice between planes: sagittal-coronal 0.79, sagittal-axial 0.75.")
+    window.panel.scans.saving.ask("Nothing proves how the scan lies in the patient. Choose the image file.")
     QApplication.processEvents()
-    assert window.panel.check.isVisible()
+    assert window.panel.scans.check.isVisible()
     pump(0.05)
     for label in window.panel.findChildren(WrappedLabel):
         assert not label.isVisible() or label.height() >= label.heightForWidth(label.width()), label.text()
@@ -148,25 +148,25 @@ def test_every_button_shows_its_key_and_the_panel_fits_280_pixels(window):
 
 def test_the_range_is_set_by_keys_and_fields_and_cleared_with_one_click(window):
     press(window.viewer, Qt.Key.Key_Comma)
-    box = window.panel.more.range
+    box = window.panel.scans.more.range
     wait_for(lambda: box.first.value() == CENTRE[2])
     assert (box.first.value(), box.last.value()) == (CENTRE[2], 23)
-    window.panel.more.expand(animate=False)
+    window.panel.scans.more.expand(animate=False)
     pump(0.1)
     box.last.selectAll()
     # 1 and 8 are keys of the canvas and of the panel; in a field they are digits.
     QTest.keyClicks(box.last, "18")
     QTest.keyClick(box.last, Qt.Key.Key_Return)
-    wait_for(lambda: window.panel.run.range.text() == f"Slices {CENTRE[2]} to 18")
-    assert window.controller.slice_range.ends(2) == (CENTRE[2], 18)
-    QTest.mouseClick(window.panel.run.clear_range, LEFT)
-    wait_for(lambda: not window.panel.run.range.isVisible())
+    wait_for(lambda: window.panel.scans.run.range.text() == f"Slices {CENTRE[2]} to 18")
+    assert window.controller.work.range.ends(2) == (CENTRE[2], 18)
+    QTest.mouseClick(window.panel.scans.run.clear_range, LEFT)
+    wait_for(lambda: not window.panel.scans.run.range.isVisible())
     assert (box.first.value(), box.last.value()) == (0, 23)
 
 
 def test_a_name_is_completed_as_one_types(window):
     window.draw_box()
-    table = window.panel.table
+    table = window.panel.scans.table
     wait_for(lambda: table.rowCount() == 1)
     activate(window.viewer)
     table.editItem(table.item(0, 0))
@@ -187,11 +187,11 @@ def test_a_name_is_completed_as_one_types(window):
 
 
 def test_the_overlap_rule_is_chosen_in_the_panel(window):
-    overlap = window.panel.more.overlap
+    overlap = window.panel.scans.more.overlap
     wait_for(lambda: overlap.currentData() == "first")
     overlap.setCurrentIndex(overlap.findData("last"))
     overlap.activated.emit(overlap.currentIndex())
-    wait_for(lambda: window.controller.annotation.snapshot.overlap == "last")
+    wait_for(lambda: window.controller.work.snapshot.overlap == "last")
 
 
 def test_a_hidden_panel_gets_no_clicks_and_a_shown_one_does_again(window):
@@ -199,7 +199,7 @@ def test_a_hidden_panel_gets_no_clicks_and_a_shown_one_does_again(window):
     pump(0.2)
     click(window.viewer, window.world(0, 0, 0))
     pump(0.3)
-    assert not window.controller.annotation.snapshot.objects
+    assert not window.controller.work.snapshot.objects
     window.dock.show()
     pump(0.2)
     click(window.viewer, window.world(0, 0, 0))
@@ -218,12 +218,12 @@ def test_a_second_panel_is_not_a_second_state(window):
     wait_for(lambda: window.object().slices)
     pump(0.2)
     assert len(window.object().prompts) == 1
-    assert second.table.rowCount() == window.panel.table.rowCount() == 1
+    assert second.scans.table.rowCount() == window.panel.scans.table.rowCount() == 1
     window.viewer.window.remove_dock_widget(second)
 
 
 def test_naparis_own_tools_work_on_the_prompt_layers(window):
-    clicks = window.controller.annotation.prompts.clicks
+    clicks = window.controller.work.prompts.clicks
     window.viewer.layers.selection.active = clicks
     clicks.mode = "add"
     pump(0.1)
@@ -234,14 +234,14 @@ def test_naparis_own_tools_work_on_the_prompt_layers(window):
 
 def test_the_table_renames_and_finishes_objects(window):
     window.draw_box()
-    table = window.panel.table
+    table = window.panel.scans.table
     pump(0.1)
     table.item(0, 0).setText("ball")
     wait_for(lambda: window.object().name == "ball")
     table.item(0, 4).setCheckState(Qt.CheckState.Checked)
-    wait_for(lambda: window.object().protected)
+    wait_for(lambda: window.object().finished)
     press(window.viewer, Qt.Key.Key_N)
-    assert window.controller.current_object == 2
+    assert window.controller.work.current == 2
     wait_for(lambda: table.rowCount() == 2)
 
 
@@ -253,7 +253,7 @@ def test_a_command_from_the_palette_opens_the_panel_when_it_is_hidden(window):
     pump(0.2)
     assert not window.controller.has_panel
     commands.finish_object(window.viewer)
-    wait_for(lambda: window.object().protected)
+    wait_for(lambda: window.object().finished)
     assert window.controller.has_panel
     assert window.panel.isVisible()
 
@@ -271,7 +271,8 @@ def test_an_error_is_a_notification_and_the_next_click_works(window):
 def test_closing_the_viewer_during_a_run_is_safe(make_napari_viewer, ball_file, qtbot):
     made = Window(make_napari_viewer(show=True), ball_file)
     made.draw_box()
+    run = made.controller.work.run
     press(made.viewer, Qt.Key.Key_G)
     made.viewer.close()
     wait_for(lambda: made.controller.thread.idle)
-    assert not made.controller.propagation.running or made.controller.thread.idle
+    assert not run.running or made.controller.thread.idle

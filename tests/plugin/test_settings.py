@@ -77,22 +77,22 @@ def test_every_preset_can_be_chosen_and_nothing_else(registered):
 def test_overlap_rule_and_memory_are_those_of_the_session(bench_with, ball_file):
     bench = bench_with(overlap="last", feature_gib=0.25)
     bench.open(ball_file)
-    session = bench.controller.annotation.stream_session()
+    session = bench.controller.work.stream_session()
     assert session.overlap == "last"
     assert session.engine(2).features._budget == 2**28
     for _ in range(2):
         bench.box(LOW, HIGH)
-        bench.controller.actions.next_object()
+        bench.controller.do("next_object")
     assert set(bench.labels().ravel()) == {0, 2}
 
 
 def test_a_ct_opens_in_the_chosen_window_and_other_scans_do_not(bench_with, ball_file):
     bench = bench_with(ct_window="CT-bone")
     image = bench.open(sample("ct_abdomen")[0])
-    assert bench.controller.annotation.snapshot.window.name == "CT-bone"
+    assert bench.controller.work.snapshot.window.name == "CT-bone"
     assert tuple(image.contrast_limits) == (-500, 1300)
     bench.open(ball_file)
-    assert bench.controller.annotation.snapshot.window.name == "percentile"
+    assert bench.controller.work.snapshot.window.name == "percentile"
 
 
 def test_journals_go_to_the_chosen_folder(bench_with, ball_file, tmp_path, monkeypatch):
@@ -121,11 +121,11 @@ def test_preview_and_names_hold_when_a_panel_opens(bench_with, ball_file, tmp_pa
     path.write_text("index,name\n1,target\n")
     bench = bench_with(preview=True, names=path)
     bench.controller.panel_shown()
-    assert bench.controller.hover.enabled
-    assert bench.controller.naming.names[0] == read_terms(path)[0].name
+    assert bench.controller.workspace.preview.on
+    assert bench.controller.names.names[0] == read_terms(path)[0].name
     bench.open(ball_file)
     bench.box(LOW, HIGH)
-    assert bench.controller.annotation.object(1).name == "target"
+    assert bench.controller.work.object(1).name == "target"
 
 
 def test_a_list_of_names_that_is_gone_is_told_and_the_panel_works(bench_with, ball_file, tmp_path):
@@ -133,7 +133,7 @@ def test_a_list_of_names_that_is_gone_is_told_and_the_panel_works(bench_with, ba
     bench.controller.panel_shown()
     assert "gone.csv" in bench.warnings[-1]
     bench.open(ball_file)
-    assert bench.controller.annotation is not None
+    assert bench.controller.work is not None
 
 
 @pytest.mark.parametrize(("quality", "zoom"), [("fast", False), ("balanced", True)])

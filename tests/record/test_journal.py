@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from napari_sam2.core.volume import Source, Volume
 from napari_sam2.core.window import Window
 from napari_sam2.errors import UserInputError
 from napari_sam2.models.classical import ClassicalModel
-from napari_sam2.record.journal import Journal, look_at, restore
+from napari_sam2.record.journal import Journal, look_at, restore, sessions_of, volume_key
 from napari_sam2.session.session import Session
 from napari_sam2.terms.terminology import Code, Term, find_code
 from tests.phantoms import ball, box_on
@@ -28,7 +30,7 @@ def annotate(session):
     session.add_prompt(1, Point((24.25, 22, 20), positive=True))
     for _ in session.propagate():
         pass
-    session.lock_slice(1, 22)
+    session.accept_slice(1, 22)
     session.rename(1, 'ball "one"')
     session.describe(1, Term("ball", Code("1234", "Ball", "abnormal", "99LOCAL"), (10, 20, 30)))
     session.terms = {3: Term("box", Code("5", "Box", "structure"))}
@@ -41,7 +43,7 @@ def annotate(session):
     session.edit_mask(3, 2, 5, SliceMask.of(mask))
     session.window = Window(0.0, 300.0, "level/width")
     session.overlap = "last"
-    session.protect(3)
+    session.finish_object(3)
 
 
 def same(first: Session, second: Session) -> bool:
@@ -49,7 +51,7 @@ def same(first: Session, second: Session) -> bool:
     assert list(a.objects) == list(b.objects)
     assert (a.window, a.overlap, a.undo, a.redo) == (b.window, b.overlap, b.undo, b.redo)
     for one, two in zip(a.objects.values(), b.objects.values(), strict=True):
-        assert (one.name, one.axis, one.locked, one.protected) == (two.name, two.axis, two.locked, two.protected)
+        assert (one.name, one.axis, one.accepted, one.finished) == (two.name, two.axis, two.accepted, two.finished)
         assert (one.code, one.colour) == (two.code, two.colour)
         assert one.slices.keys() == two.slices.keys()
         assert all(one.slices[i].mask.same_as(two.slices[i].mask) for i in one.slices)
@@ -126,7 +128,7 @@ def test_a_line_torn_by_a_crash_is_left_out_and_cut_off(folder, lost):
     assert same(again, third)
 
 
-def test_an_earlier_journal_is_kept_aside_and_not_overwritten(folder):
+def test_an_earlier_journal_is_kept_under_its_date_and_not_overwritten(folder):
     session = Session(VOLUME, ClassicalModel())
     journal = Journal(session, folder)
     session.add_prompt(1, box_on(INSIDE, 2, 20))
@@ -136,8 +138,12 @@ def test_an_earlier_journal_is_kept_aside_and_not_overwritten(folder):
     other = Journal(fresh, folder)
     fresh.add_prompt(5, box_on(INSIDE, 2, 21))
     other.close()
-    assert look_at(folder.with_name(folder.name + ".old")).n_objects == 1
     assert '"object":5' in (folder / "events.jsonl").read_text()
+    now, earlier = sessions_of(folder.parent)
+    assert now.folder == folder
+    assert re.fullmatch(r"work-\d{4}-\d\d-\d\d-\d{6}\.sam2session", earlier.folder.name)
+    assert earlier.n_objects == earlier.n_actions == 1
+    assert earlier.key == volume_key(VOLUME)
 
 
 def test_two_windows_on_one_scan_write_two_journals(folder):
@@ -150,6 +156,64 @@ def test_two_windows_on_one_scan_write_two_journals(folder):
     one.close()
     two.close()
     assert look_at(one.folder).n_actions == look_at(two.folder).n_actions == 1
+
+
+def test_a_full_disk_stops_no_work_and_all_of_it_comes_back(folder, full_disk):
+    told = []
+    session = Session(VOLUME, ClassicalModel())
+    journal = Journal(session, folder, warn=told.append)
+    session.add_prompt(1, box_on(INSIDE, 2, 20))
+    full_disk((folder / "events.jsonl").stat().st_size + 50)
+    for number in range(12):
+        session.add_prompt(2 + number, box_on(INSIDE, 2, 20))
+    assert len(session.objects) == 13
+    assert len(told) == 1
+    full_disk(None)
+    for number in range(10):
+        session.add_prompt(50 + number, box_on(INSIDE, 2, 20))
+    journal.close()
+    again = Session(VOLUME, ClassicalModel())
+    restore(again, folder)
+    assert len(again.objects) == 23
+    assert same(session, again)
+
+
+def test_a_name_set_on_an_object_is_an_action_like_any_other(folder):
+    session = Session(VOLUME, ClassicalModel())
+    journal = Journal(session, folder)
+    session.add_prompt(1, box_on(INSIDE, 2, 20))
+    session.objects[1].name = "liver"
+    journal.close()
+    again = Session(VOLUME, ClassicalModel())
+    restore(again, folder)
+    assert again.objects[1].name == "liver"
+    assert session.undo() == "name"
+    assert session.objects[1].name == ""
+    for attribute in ("finished", "axis", "prompts", "results"):
+        with pytest.raises(AttributeError):
+            setattr(session.objects[1], attribute, None)
+    with pytest.raises(TypeError):
+        session.objects[1].results[20] = None
+    with pytest.raises(TypeError):
+        session.objects[5] = None
+
+
+def test_an_object_whose_removal_is_undone_keeps_its_rank(folder):
+    session = Session(VOLUME, ClassicalModel())
+    journal = Journal(session, folder)
+    session.add_prompt(1, box_on(INSIDE, 2, 20))
+    session.add_prompt(2, box_on(INSIDE, 2, 20))
+    before = session.label_map()
+    session.remove_object(1)
+    assert set(np.unique(session.label_map())) == {0, 2}
+    session.undo()
+    assert np.array_equal(session.label_map(), before)
+    journal.close()
+    again = Session(VOLUME, ClassicalModel())
+    restore(again, folder)
+    assert same(session, again)
+    with pytest.raises(UserInputError, match="no object 7"):
+        session.remove_object(7)
 
 
 def test_a_journal_of_another_scan_is_refused(folder):

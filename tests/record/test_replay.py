@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def annotated(tmp_path: Path) -> tuple[Session, Path]:
     session.add_prompt(1, Point((15, 14, 13), positive=False))
     list(session.spread(1, 13, slices=range(6, 16)))
     session.rename(1, "ball")
-    session.lock_slice(1, 8)
+    session.accept_slice(1, 8)
     session.terms = {2: Term("patch", None, (1, 2, 3))}
     painted = np.zeros((30, 28), dtype=bool)
     painted[2:6, 2:7] = True
@@ -87,3 +88,35 @@ def test_order_is_that_of_the_lines_whatever_the_clock_said(annotated):
         line["t"] = f"20{40 - number:02}-01-01T00:00:00.000Z"
     events.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert np.array_equal(replay(VOLUME, ClassicalModel(), folder).labels, session.label_map())
+
+
+def test_a_change_of_model_is_done_again_or_named(tmp_path, monkeypatch):
+    """One model smooths more than the other: the right one must answer on both sides of the change."""
+
+    class Smooth(ClassicalModel):
+        def __init__(self):
+            super().__init__()
+            self.card = replace(self.card, name="smooth")
+
+        def decode(self, requests):
+            with monkeypatch.context() as context:
+                context.setattr("napari_sam2.models.classical.SMOOTHING", 4.0)
+                return super().decode(requests)
+
+    session = Session(VOLUME, ClassicalModel())
+    journal = Journal(session, tmp_path / "a")
+    session.add_prompt(1, box_on(INSIDE, 2, 10))
+    session.model = Smooth()
+    session.add_prompt(2, box_on(INSIDE, 2, 10))
+    list(session.propagate())
+    session.model = ClassicalModel()
+    session.add_prompt(3, box_on(INSIDE, 2, 11))
+    journal.close()
+    by_name = {"classical": ClassicalModel, "smooth": Smooth}
+    found = replay(VOLUME, ClassicalModel(), tmp_path / "a", lambda described: by_name[described["name"]]())
+    assert found.identical
+    assert found.reasons == ()
+    assert np.array_equal(found.labels, session.label_map())
+    without = replay(VOLUME, ClassicalModel(), tmp_path / "a")
+    assert not without.identical
+    assert "the model was changed to smooth during the session, which was not done again" in without.reasons

@@ -37,7 +37,7 @@ def spoil(session, index, extra):
     plane = session.volume.plane(2)
     mask = result.mask.full(plane.shape)
     mask[extra] = True
-    session.objects[1].results[index] = replace(result, mask=SliceMask.of(mask))
+    session.state.store.objects[1].results[index] = replace(result, mask=SliceMask.of(mask))
 
 
 def test_axes_agree_on_a_body_that_is_easy(propagated):
@@ -81,7 +81,7 @@ def test_a_leak_on_one_axis_is_outvoted_and_pointed_at(propagated):
 
 def test_what_a_person_prompted_or_accepted_stays(propagated):
     spoil(propagated, 24, np.s_[30:42, 2:12])
-    propagated.lock_slice(1, 24)
+    propagated.accept_slice(1, 24)
     before = propagated.objects[1].results[24]
     check = check_object(propagated, 1)
     assert set(np.unique(check.votes[:, :, 24])) == {0, 3}
@@ -103,10 +103,10 @@ def test_an_object_that_was_only_prompted_is_carried_for_the_check(propagated):
 
 def test_a_check_is_not_taken_when_the_object_has_changed_or_is_finished(propagated):
     check = check_object(propagated, 1)
-    propagated.protect(1)
+    propagated.finish_object(1)
     with pytest.raises(UserInputError, match="finished"):
         accept_consensus(propagated, check)
-    propagated.protect(1, False)
+    propagated.reopen_object(1)
     propagated.add_prompt(1, Point((24, 22, 25)))
     with pytest.raises(UserInputError, match="changed since"):
         accept_consensus(propagated, check)

@@ -1,66 +1,96 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import shapely
 
 from napari_sam2.core.pixel_size import Mpp
 from napari_sam2.errors import UserInputError
-from napari_sam2.slides.objects import ObjectClass, Regions, SlideObject, measured
+from napari_sam2.models import load_model
+from napari_sam2.slides.image.pyramid import Slide
+from napari_sam2.slides.image.sources import ArraySource
+from napari_sam2.slides.objects import ObjectClass, SlideObject, measured
+from napari_sam2.slides.session import SlideSession
 
 LEFT, RIGHT = shapely.box(0, 0, 10, 10), shapely.box(6, 0, 16, 10)
 
 
-def test_undo_and_redo_walk_through_every_kind_of_change():
-    regions = Regions()
-    states = [regions.objects]
-    obj = regions.put(SlideObject(LEFT))
-    states.append(regions.objects)
-    regions.change(obj.object_id, object_class=ObjectClass("Tumor", (200, 0, 0)))
-    states.append(regions.objects)
-    regions.put(SlideObject(RIGHT, object_id=obj.object_id))
-    states.append(regions.objects)
-    regions.remove(obj.object_id)
+@pytest.fixture
+def session():
+    slide = Slide(ArraySource(np.full((64, 64, 3), 255, np.uint8)), "s.png")
+    return SlideSession(slide, load_model("classical"))
+
+
+def draw(session, geometry, name="", object_id=None):
+    return session.draw(geometry, object_id, name=name)
+
+
+def test_undo_and_redo_walk_through_every_kind_of_change(session):
+    states = [session.objects]
+    obj = draw(session, LEFT)
+    states.append(session.objects)
+    session.change(obj.object_id, object_class=ObjectClass("Tumor", (200, 0, 0)))
+    states.append(session.objects)
+    draw(session, RIGHT, object_id=obj.object_id)
+    states.append(session.objects)
+    session.remove(obj.object_id)
     for expected in reversed(states):
-        assert regions.undo()
-        assert regions.objects == expected
-    assert not regions.undo()
+        assert session.undo()
+        assert session.objects == expected
+    assert not session.undo()
     for expected in states[1:]:
-        assert regions.redo()
-        assert regions.objects == expected
+        assert session.redo()
+        assert session.objects == expected
 
 
-def test_a_change_after_undo_forgets_what_was_undone():
-    regions = Regions()
-    regions.put(SlideObject(LEFT, name="a"))
-    regions.undo()
-    regions.put(SlideObject(LEFT, name="b"))
-    assert not regions.redo()
-    assert [o.name for o in regions] == ["b"]
+def test_a_change_after_undo_forgets_what_was_undone(session):
+    draw(session, LEFT, "a")
+    session.undo()
+    draw(session, LEFT, "b")
+    assert not session.redo()
+    assert [o.name for o in session.objects] == ["b"]
+
+
+def test_an_object_whose_removal_is_undone_comes_back_to_its_place(session):
+    drawn = [draw(session, shapely.box(n, 0, n + 1, 1), str(n)) for n in range(4)]
+    session.remove(drawn[1].object_id)
+    session.remove(drawn[3].object_id)
+    assert [o.name for o in session.objects] == ["0", "2"]
+    session.undo()
+    session.undo()
+    assert [o.name for o in session.objects] == ["0", "1", "2", "3"]
 
 
 @pytest.mark.parametrize(("rule", "areas"), [("keep", [100, 100]), ("first", [100, 60]), ("last", [60, 100])])
-def test_the_overlap_rule_says_who_keeps_the_shared_area(rule, areas):
-    regions = Regions(overlap=rule)
-    regions.put(SlideObject(LEFT))
-    regions.put(SlideObject(RIGHT))
-    assert [o.geometry.area for o in regions] == areas
+def test_the_overlap_rule_says_who_keeps_the_shared_area(session, rule, areas):
+    session.set_overlap(rule)
+    draw(session, LEFT)
+    draw(session, RIGHT)
+    assert [o.geometry.area for o in session.objects] == areas
 
 
-def test_a_locked_object_is_neither_cut_nor_changed_nor_removed():
-    regions = Regions(overlap="last")
-    first = regions.put(SlideObject(LEFT, name="gland", locked=True))
-    second = regions.put(SlideObject(RIGHT))
-    assert regions[first.object_id].geometry.area == 100
+def test_an_overlap_rule_that_does_not_exist_is_refused(session):
+    with pytest.raises(UserInputError, match="no overlap rule 'most'"):
+        session.set_overlap("most")
+    assert session.overlap == "keep"
+
+
+def test_a_finished_object_is_neither_cut_nor_changed_nor_removed(session):
+    session.set_overlap("last")
+    first = draw(session, LEFT, "gland")
+    session.finish_object(first.object_id)
+    second = draw(session, RIGHT)
+    assert session.find(first.object_id).geometry.area == 100
     assert second.geometry.area == 60
     for forbidden in (
-        lambda: regions.remove(first.object_id),
-        lambda: regions.change(first.object_id, name="other"),
-        lambda: regions.put(SlideObject(RIGHT, object_id=first.object_id)),
+        lambda: session.remove(first.object_id),
+        lambda: session.change(first.object_id, name="other"),
+        lambda: draw(session, RIGHT, object_id=first.object_id),
     ):
-        with pytest.raises(UserInputError, match="gland is locked"):
+        with pytest.raises(UserInputError, match="gland is finished"):
             forbidden()
-    regions.change(first.object_id, locked=False)
-    regions.remove(first.object_id)
+    session.reopen_object(first.object_id)
+    session.remove(first.object_id)
 
 
 def test_areas_are_in_square_microns_when_the_pixel_is_known_and_in_pixels_otherwise():

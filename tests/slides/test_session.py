@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import shapely
@@ -40,9 +42,9 @@ def test_a_click_corrects_the_object_and_undo_brings_outline_and_prompts_back(se
     assert session.prompts_of(first.object_id) == (BOX, click)
     assert session.undo()
     assert session.prompts_of(first.object_id) == (BOX,)
-    assert session.regions[first.object_id].geometry.equals(first.geometry)
+    assert session.find(first.object_id).geometry.equals(first.geometry)
     assert session.redo()
-    assert session.regions[first.object_id].geometry.equals(second.geometry)
+    assert session.find(first.object_id).geometry.equals(second.geometry)
     assert session.undo()
     assert session.undo()
     assert session.objects == ()
@@ -54,13 +56,13 @@ def test_every_change_can_be_undone_with_its_prompts(session):
     session.set_class(obj.object_id, "Tumor", (200, 0, 0))
     session.edit(obj.object_id, shapely.box(0, 0, 10, 10))
     assert session.prompts_of(obj.object_id) == ()
-    assert session.regions[obj.object_id].score is None
-    assert session.regions[obj.object_id].measurements["Area µm^2"] == 25
+    assert session.find(obj.object_id).score is None
+    assert session.find(obj.object_id).measurements["Area µm^2"] == 25
     session.remove(obj.object_id)
     session.undo()
     session.undo()
     assert session.prompts_of(obj.object_id) == (BOX,)
-    assert session.regions[obj.object_id].class_name == "Tumor"
+    assert session.find(obj.object_id).class_name == "Tumor"
 
 
 def test_an_outline_that_no_prompt_gave_is_corrected_by_a_click(session):
@@ -114,13 +116,13 @@ def test_many_objects_are_one_step(session):
 
 def test_prompts_that_cannot_be_meant_change_nothing(session):
     obj = session.add_prompt(BOX)
-    session.change(obj.object_id, locked=True)
+    session.finish_object(obj.object_id)
     before = session.objects
     with pytest.raises(PromptError, match="outside"):
         session.add_prompt(SlidePoint(900, 0))
     with pytest.raises(PromptError, match="no positive prompt"):
         session.add_prompt(SlidePoint(10, 10, positive=False))
-    with pytest.raises(UserInputError, match="locked"):
+    with pytest.raises(UserInputError, match="finished"):
         session.add_prompt(SlidePoint(200, 200), obj.object_id)
     assert session.objects == before
 
@@ -128,6 +130,15 @@ def test_prompts_that_cannot_be_meant_change_nothing(session):
 def test_objects_are_exported_for_qupath(session, tmp_path):
     obj = session.add_prompt(BOX)
     assert session.export(tmp_path / "o.geojson") == 1
+    facts = json.loads((tmp_path / "o.geojson.json").read_text())
+    assert facts["Slide"]["key"] == session.slide.key
+    assert facts["Model"]["name"] == "classical"
+    assert facts["Prompts"] == {obj.object_id: [{"row0": 150, "col0": 150, "row1": 250, "col1": 250}]}
+    assert facts["Settings"] == {"overlap": "keep"}
+    (tmp_path / "o.geojson").unlink()
+    with pytest.raises(UserInputError, match=r"o\.geojson\.json exists already"):
+        session.export(tmp_path / "o.geojson")
+    session.export(tmp_path / "o.geojson", overwrite=True)
     assert read_geojson(tmp_path / "o.geojson")[0].object_id == obj.object_id
 
 

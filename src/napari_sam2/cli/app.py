@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from napari_sam2._version import __version__
+from napari_sam2.cli.guard import guard_commands
+from napari_sam2.cli.printing import echo, finish_printing, use_any_terminal
 from napari_sam2.errors import EnvironmentLacksError, ModelError, UserInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["RESEARCH_USE", "app", "main"]
+__all__ = ["RESEARCH_USE", "app", "exit_code_of", "explained", "main"]
 
 RESEARCH_USE: Final = "For research use only, not for diagnosis or treatment."
+
+_COMMANDS: Final = (
+    "demo", "segment", "measure", "evaluate", "replay", "export", "cohort", "slide", "train", "window", "models",
+    "doctor",
+)  # fmt: skip
+"""Modules of the commands, in the order of the help."""
 
 EXIT_BUG: Final = 1
 EXIT_INPUT: Final = 2
@@ -35,7 +45,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"napari-sam2 {__version__}. {RESEARCH_USE}")
+        echo(f"napari-sam2 {__version__}. {RESEARCH_USE}")
         raise typer.Exit
 
 
@@ -59,30 +69,66 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     _register()
-    command = typer.main.get_command(app)
+    command = guard_commands(typer.main.get_command(app))
+    return exit_code_of(lambda: command.main(given, prog_name="napari-sam2", standalone_mode=False), given)
+
+
+def exit_code_of(work: Callable[[], object], given: Sequence[str]) -> int:
+    """Run a command, and turn what it raises into a sentence and an exit code, see `main`.
+
+    Parameters
+    ----------
+    work : callable
+        The command; a whole number that it returns is the exit code.
+    given : sequence of str
+        Its arguments; with ``--debug`` errors keep their traceback.
+    """
+    use_any_terminal()
     try:
-        result = command.main(given, prog_name="napari-sam2", standalone_mode=False)
-    except (UserInputError, EnvironmentLacksError, ModelError) as error:
-        if "--debug" in given:
-            raise
-        typer.echo(f"napari-sam2: {error}", err=True)
-        return EXIT_INPUT if isinstance(error, UserInputError) else EXIT_ENVIRONMENT
+        result = work()
+        finish_printing()
     except typer.Abort:
         return EXIT_INTERRUPTED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except MemoryError:
-        typer.echo("napari-sam2: there is not enough memory; close other programs or use a smaller volume.", err=True)
-        return EXIT_ENVIRONMENT
     except Exception as error:
-        if not hasattr(error, "format_message"):
+        if "--debug" in given:
             raise
-        # typer's own usage errors: an unknown option, a missing argument.
-        typer.echo(f"napari-sam2: {str(error.format_message()).rstrip('.?')}; see --help.", err=True)
-        return EXIT_INPUT
+        sentence, code = explained(error)
+        echo(f"napari-sam2: {sentence}", err=True)
+        return code
     return result if isinstance(result, int) else 0
+
+
+def explained(error: Exception) -> tuple[str, int]:
+    """What to tell a person of an error, and the exit code for it."""
+    if isinstance(error, UserInputError):
+        return str(error), EXIT_INPUT
+    if isinstance(error, EnvironmentLacksError | ModelError):
+        return str(error), EXIT_ENVIRONMENT
+    if isinstance(error, MemoryError) or _is_lack_of_memory(error):
+        return "there is not enough memory; close other programs or use a smaller volume.", EXIT_ENVIRONMENT
+    if hasattr(error, "format_message"):
+        # typer's own usage errors: an unknown option, a missing argument.
+        return f"{str(error.format_message()).rstrip('.?')}; see --help.", EXIT_INPUT
+    if isinstance(error, OSError):
+        # Names only: where a file lies may tell who the patient is.
+        name = Path(os.fsdecode(error.filename)).name if isinstance(error.filename, str | bytes) else "the system"
+        reason = error.strerror or type(error).__name__
+        return f"{name}: {reason}; look at the file, its folder and the disk.", EXIT_ENVIRONMENT
+    kind = type(error).__name__
+    return f"this should not have happened ({kind}); please report what the same command shows with --debug.", EXIT_BUG
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Whether a library says in its own way that an allocation failed."""
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
 
 
 def _register() -> None:
     """Import the commands, each of which adds itself to `app`."""
-    from napari_sam2.cli import demo, doctor, evaluate, export, measure, models, replay, segment, slide, train, window  # noqa: F401
+    from importlib import import_module
+
+    for name in _COMMANDS:
+        import_module(f"napari_sam2.cli.{name}")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Device, Model, ready_model
+from napari_sam2.cli.options import Device, Model, Overwrite, ready_model
+from napari_sam2.cli.printing import out
 from napari_sam2.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -31,16 +31,21 @@ def demo(
     sample: Annotated[str, typer.Option("--sample", help="ct_abdomen or mr_spine.")] = "ct_abdomen",
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
+    overwrite: Overwrite = False,
 ) -> None:
     """Segment every structure of a bundled real scan from one box each, and compare with its labels."""
     from napari_sam2.cli.progress import shown
     from napari_sam2.io import read_labels, read_volume, write_labels
+    from napari_sam2.io.atomic import check_free
     from napari_sam2.measures.metrics import dice
     from napari_sam2.measures.montage import montage
     from napari_sam2.sample_data import sample as find_sample
     from napari_sam2.session.session import Session
 
     image_path, labels_path, names = find_sample(sample)
+    label_file, picture_file = output / f"{sample}_labels.nii.gz", output / f"{sample}_montage.png"
+    for file in (label_file, picture_file):
+        check_free(file, overwrite=overwrite)
     volume = read_volume(image_path)
     truth = read_labels(labels_path, volume)
     session = Session(volume, ready_model(model, device))
@@ -68,18 +73,16 @@ def demo(
 
     output.mkdir(parents=True, exist_ok=True)
     labels = session.label_map()
-    label_file = write_labels(labels, volume, output / f"{sample}_labels.nii.gz", overwrite=True)
-    picture_file = output / f"{sample}_montage.png"
+    write_labels(labels, volume, label_file, overwrite=overwrite)
     shown_slices = np.linspace(*_extent(truth > 0, axis), 8).round().astype(int).tolist()
     montage(volume, session.window, labels, axis=axis, slices=shown_slices, reference=truth).save(picture_file)
 
-    out = Console(highlight=False, soft_wrap=True)
     card, window = session.model.card, session.window
     out.print(table)
     out.print(f"One box per structure, drawn around it on the {volume.plane_name(axis)} slice where it is largest.")
-    out.print(f"model {card.name}, window {window.name} ({window.low:g} to {window.high:g})", markup=False)
-    out.print(f"label map  {label_file}", markup=False)
-    out.print(f"picture    {picture_file} (colour: result, white: known labels)", markup=False)
+    out.print(f"model {card.name}, window {window.name} ({window.low:g} to {window.high:g})")
+    out.print(f"label map  {label_file}")
+    out.print(f"picture    {picture_file} (colour: result, white: known labels)")
 
 
 def largest_slice(mask: NDArray[np.bool_], axis: int) -> int:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
 import platform
 import shutil
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
 from rich.table import Table
 
 from napari_sam2._version import __version__
 from napari_sam2.cli.app import app
+from napari_sam2.cli.printing import out
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["doctor"]
 
@@ -38,13 +42,13 @@ def doctor() -> None:
     table = Table("what", "found", show_header=False)
     for what, found in _facts():
         table.add_row(what, found)
-    Console(highlight=False).print(table)
+    out.print(table)
 
 
 def _facts() -> list[tuple[str, str]]:
     import torch
 
-    from napari_sam2.models.zoo import BUILT_IN, FILES, ZOO, folder_of, models_folder
+    from napari_sam2.models.zoo import BUILT_IN, ZOO, is_here, models_folder
 
     facts = [
         ("napari-sam2", __version__),
@@ -54,13 +58,19 @@ def _facts() -> list[tuple[str, str]]:
     facts += [(name, _version(name)) for name in PACKAGES]
     facts.append(("CUDA", torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no device"))
     facts.append(("MPS", "yes" if torch.backends.mps.is_available() else "no device"))
-    here = [name for name in ZOO if all((folder_of(name) / file).is_file() for file in FILES)]
+    here = [name for name in ZOO if is_here(name)]
     facts.append(("models here", ", ".join([*BUILT_IN, *here])))
     folder = models_folder()
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    facts.append(("free for models", f"{shutil.disk_usage(existing).free / 1e9:.1f} GB"))
+    facts.append(("free for models", _free_space(folder)))
     facts.append(("display", os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or "none"))
     return facts
+
+
+def _free_space(folder: Path) -> str:
+    for parent in (folder, *folder.parents):
+        with contextlib.suppress(OSError):
+            return f"{shutil.disk_usage(parent).free / 1e9:.1f} GB"
+    return "unknown"
 
 
 def _version(name: str) -> str:

@@ -3,73 +3,177 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Device, Image, Model, VolumeIndex, WindowSpec, ready_model
-from napari_sam2.cli.progress import errors
+from napari_sam2.cli.options import Device, Model, Overwrite, VolumeIndex, WindowSpec, is_whole_number, ready_model
+from napari_sam2.cli.printing import errors, out
+from napari_sam2.cli.segfm import print_comparison, score_cases
 from napari_sam2.errors import UserInputError
 from napari_sam2.models import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from napari_sam2.evaluation.cases import Case
+    from napari_sam2.models.base import SegmentationModel
 
 __all__ = ["evaluate"]
 
 
 @app.command()
 def evaluate(
-    image: Image,
-    labels: Annotated[Path, typer.Argument(help="Known labels on the image's grid.")],
+    image: Annotated[
+        Path | None,
+        typer.Argument(help="A scan, or a folder of labelled scans (BIDS, nnU-Net, challenge npz), or a table (.csv)."),
+    ] = None,
+    labels: Annotated[Path | None, typer.Argument(help="Known labels on the image's grid.")] = None,
     protocol: Annotated[
         list[str] | None,
-        typer.Option("--protocol", help="box, clicks, box-propagate or mask-propagate; may be repeated."),
+        typer.Option("--protocol", help="segfm, or some of box, clicks, box-propagate and mask-propagate."),
     ] = None,
     ids: Annotated[str | None, typer.Option("--labels", help="Only these ids.", metavar="1,5")] = None,
     model: Model = DEFAULT_MODEL,
     window: WindowSpec = "auto",
     blank: Annotated[bool, typer.Option(help="Also with the image hidden: does the model look at it at all?")] = True,
     baselines: Annotated[bool, typer.Option(help="Also classical methods with the same prompts.")] = True,
+    clicks: Annotated[int, typer.Option("--clicks", help="Clicks after the box, for segfm.", min=0, max=20)] = 5,
+    clicks_after: Annotated[
+        str, typer.Option("--clicks-after", help="box or range: whether clicks follow the box that was told its range.")
+    ] = "box",
+    predictor: Annotated[
+        str | None,
+        typer.Option("--predictor", help="Score this command instead, with the challenge's npz files, for segfm."),
+    ] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None, typer.Option("--compare", help="Compare two files of segfm scores.", metavar="A B")
+    ] = None,
+    root: Annotated[Path | None, typer.Option("--root", help="Folder that the paths of a table start from.")] = None,
     volume: VolumeIndex = None,
     device: Device = "auto",
     as_json: Annotated[Path | None, typer.Option("--json", help="Write all scores to this file.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Score a model with simulated boxes and clicks against known labels.
+    """Score a model, or any program, with simulated boxes and clicks against known labels.
 
-    The box is tight, on the slice where the object is largest; each further click lies deepest in the
-    largest error. Dice of the largest component of each object. Example:
+    Without a protocol: a tight box and clicks on the slice where the object is largest, each click deepest in the
+    largest error; Dice of the largest component of each object. Protocol segfm: a tight box on the middle slice, with
+    and without the object's slices told, then clicks anywhere in the volume by the rule of the CVPR 2025 challenge,
+    each carried through the volume; Dice and surface Dice (2 mm) after each. Examples:
 
     napari-sam2 evaluate ct.nii.gz ct_labels.nii.gz --labels 1,5 --protocol box
+
+    napari-sam2 evaluate imagesAndLabels/ --protocol segfm --json mine.json
+
+    napari-sam2 evaluate cases.csv --protocol segfm --predictor "sh /opt/other/predict.sh" --json theirs.json
+
+    napari-sam2 evaluate --compare theirs.json mine.json
     """
+    from napari_sam2.io.atomic import check_folder, check_free
+
+    if compare is not None:
+        print_comparison(*compare)
+        return
+    if image is None:
+        raise UserInputError("Give a scan with its labels, or a folder or table of labelled scans.")
+    if as_json is not None:
+        check_folder(as_json)
+        check_free(as_json, overwrite=overwrite)
+    wanted = _protocols(protocol or [])
+    if predictor is not None and wanted != ("segfm",):
+        raise UserInputError("--predictor: a command is scored with --protocol segfm alone.")
+    cases = _cases(image, labels, ids, window, volume, root, whole=wanted == ("segfm",))
+    if wanted == ("segfm",):
+        from napari_sam2.evaluation.command import CommandPredictor
+        from napari_sam2.evaluation.predictors import SessionPredictor
+
+        judged = SessionPredictor(ready_model(model, device)) if predictor is None else CommandPredictor(predictor)
+        about = {"predictor": judged.name, "window": window, "clicks": clicks, **_versions()}
+        score_cases(cases, judged, clicks=clicks, clicks_after=clicks_after, as_json=as_json, about=about)
+        return
+    _score_on_slices(cases, ready_model(model, device), wanted, blank, baselines, as_json)
+
+
+def _protocols(named: list[str]) -> tuple[str, ...]:
+    from napari_sam2.evaluation.protocols import PROTOCOLS
+
+    unknown = sorted(set(named) - set(PROTOCOLS) - {"segfm"})
+    if unknown:
+        raise UserInputError(f"--protocol {unknown[0]}: choose among {', '.join(PROTOCOLS)} and segfm.")
+    if "segfm" in named and set(named) != {"segfm"}:
+        raise UserInputError("--protocol segfm has scores of its own; run it without the others.")
+    return tuple(dict.fromkeys(named)) or PROTOCOLS
+
+
+def _versions() -> dict[str, str]:
+    from napari_sam2._version import __version__
+    from napari_sam2.io.sidecar import software_versions
+
+    return {"napari-sam2": __version__} | software_versions()
+
+
+def _cases(
+    image: Path,
+    labels: Path | None,
+    ids: str | None,
+    window: str,
+    volume: int | None,
+    root: Path | None,
+    *,
+    whole: bool,
+) -> Iterator[tuple[Case, str]]:
+    """Cases, each with its person; the largest part of each label, or the `whole` of it."""
+    if labels is None:
+        from napari_sam2.evaluation.datasets import cases_of, find_scans
+
+        if ids is not None or volume is not None:
+            raise UserInputError("--labels and --volume are for one scan; a table names ids in its column 'ids'.")
+        scans = find_scans(image, root)
+        return ((case, scan.subject) for scan in scans for case in cases_of(scan, window))
+    return _cases_of_one(image, labels, ids, window, volume, whole=whole)
+
+
+def _cases_of_one(
+    image: Path, labels: Path, ids: str | None, window: str, volume: int | None, *, whole: bool
+) -> Iterator[tuple[Case, str]]:
     import numpy as np
 
     from napari_sam2.core.window import choose_window
     from napari_sam2.evaluation.cases import make_case
-    from napari_sam2.evaluation.evaluate import evaluate_case
-    from napari_sam2.evaluation.gate import table
-    from napari_sam2.evaluation.protocols import PROTOCOLS
     from napari_sam2.io import read_labels, read_volume
-    from napari_sam2.io.atomic import check_folder, write_text
 
-    unknown = sorted(set(protocol or []) - set(PROTOCOLS))
-    if unknown:
-        raise UserInputError(f"--protocol {unknown[0]}: choose among {', '.join(PROTOCOLS)}.")
-    if as_json is not None:
-        check_folder(as_json)
     scan = read_volume(image, volume_index=volume)
     known = read_labels(labels, scan)
-    wanted = _ids(ids, {int(i) for i in np.unique(known)} - {0})
-    chosen, loaded = choose_window(scan, window), ready_model(model, device)
-    scores = []
-    for label_id in wanted:
-        errors.print(f"scoring object {label_id}", markup=False)
-        case = make_case(scan.source.name, f"object {label_id}", scan, known == label_id, chosen)
-        scores.append(evaluate_case(case, loaded, protocols=protocol or PROTOCOLS, blank=blank, baselines=baselines))
-    out = Console(highlight=False, soft_wrap=True)
-    out.print(table(scores), markup=False)
-    out.print(f"model {loaded.card.name}, window {chosen.name} ({chosen.low:g} to {chosen.high:g})", markup=False)
+    chosen = choose_window(scan, window)
+    for label_id in _ids(ids, {int(i) for i in np.unique(known)} - {0}):
+        mask = known == label_id
+        case = make_case(scan.source.name, f"object {label_id}", scan, mask, chosen)
+        yield (replace(case, truth=mask) if whole else case), scan.source.name
+
+
+def _score_on_slices(
+    cases: Iterable[tuple[Case, str]],
+    model: SegmentationModel,
+    protocols: tuple[str, ...],
+    blank: bool,
+    baselines: bool,
+    as_json: Path | None,
+) -> None:
+    from napari_sam2.evaluation.evaluate import evaluate_case
+    from napari_sam2.evaluation.gate import table
+    from napari_sam2.io.atomic import write_text
+
+    scores, windows = [], set()
+    for case, _ in cases:
+        errors.print(f"scoring {case.name}, {case.label}")
+        windows.add(f"{case.window.name} ({case.window.low:g} to {case.window.high:g})")
+        scores.append(evaluate_case(case, model, protocols=protocols, blank=blank, baselines=baselines))
+    out.print(table(scores))
+    out.print(f"model {model.card.name}, window {', '.join(sorted(windows))}")
     if as_json is not None:
         write_text(as_json, json.dumps([asdict(s) for s in scores], indent=1) + "\n", overwrite=True)
 
@@ -78,7 +182,7 @@ def _ids(text: str | None, present: set[int]) -> list[int]:
     if text is None:
         return sorted(present)
     parts = [part.strip() for part in text.split(",")]
-    missing = [part for part in parts if not part.isdigit() or int(part) not in present]
+    missing = [part for part in parts if not is_whole_number(part) or int(part) not in present]
     if missing:
         raise UserInputError(f"--labels {text}: there is no label {', '.join(missing)} in the file.")
     return [int(part) for part in parts]

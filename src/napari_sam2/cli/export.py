@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Overwrite, Series, VolumeIndex, series_choice
-from napari_sam2.cli.progress import errors
+from napari_sam2.cli.options import Overwrite, Series, VolumeIndex, is_whole_number, series_choice
+from napari_sam2.cli.printing import echo, errors
 from napari_sam2.errors import UserInputError
+from napari_sam2.io.formats import exported_suffixes
 
 __all__ = ["bids", "export"]
 
@@ -19,9 +20,7 @@ __all__ = ["bids", "export"]
 def export(
     labels: Annotated[Path, typer.Argument(help="A label map.")],
     reference: Annotated[Path, typer.Option("--reference", help="The image: a file, or a folder of DICOM.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="OUT.nii.gz, .seg.nrrd, .dcm, .ome.zarr, .ctbl or .txt.")
-    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help=f"OUT with one of {', '.join(exported_suffixes())}.")],
     names: Annotated[
         list[str] | None, typer.Option("--name", help="The name of an id; may be repeated.", metavar="ID=NAME")
     ] = None,
@@ -40,7 +39,7 @@ def export(
     from napari_sam2.io.export import export_labels, notices_before
 
     for notice in notices_before(output):
-        errors.print(f"note: {notice}", markup=False)
+        errors.print(f"note: {notice}")
     exported = export_labels(
         labels,
         reference,
@@ -52,7 +51,9 @@ def export(
         volume_index=volume,
         overwrite=overwrite,
     )
-    typer.echo(f"wrote {exported.path}")
+    for note in exported.notes:
+        errors.print(f"note: {note}")
+    echo(f"wrote {exported.path}")
 
 
 @app.command()
@@ -82,14 +83,14 @@ def bids(
     for path in write_bids_derivative(
         found, scan, root, provenance, subject=subject, description=description, overwrite=overwrite
     ):
-        typer.echo(f"wrote {path}")
+        echo(f"wrote {path}")
 
 
 def _names(given: list[str]) -> dict[int, str]:
     found = {}
     for text in given:
         number, _, name = text.partition("=")
-        if not number.isdigit() or not name:
-            raise UserInputError(f"--name {text}: give ID=NAME, for example 1=liver.")
+        if not is_whole_number(number) or not name:
+            raise UserInputError(f"--name {text[:60]}: give ID=NAME, for example 1=liver.")
         found[int(number)] = name
     return found

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from napari_sam2.cli.app import app
 from napari_sam2.cli.options import Image, Overwrite, Series, VolumeIndex, series_choice
+from napari_sam2.cli.printing import out
 from napari_sam2.errors import UserInputError
 
 if TYPE_CHECKING:
@@ -59,11 +59,10 @@ def measure(
     else:
         rows = agreement_file(image, labels, against, tolerance_mm=tolerance, **part)
         columns = COMPARED
-    out = Console(highlight=False, soft_wrap=True)
     out.print(_table(rows, columns))
     if csv is not None:
         write_rows(rows, csv, overwrite=overwrite)
-        out.print(f"wrote {csv}", markup=False)
+        out.print(f"wrote {csv}")
 
 
 def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> Table:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.progress import errors
+from napari_sam2.cli.printing import echo, errors, out
+from napari_sam2.models.registry import convertible
 
 __all__ = ["fetch", "import_model", "list_models", "verify"]
 
@@ -24,19 +24,17 @@ app.add_typer(models, name="models")
 @models.command("list")
 def list_models() -> None:
     """List the models that can be named, and whether they are on this machine."""
-    from napari_sam2.models import DEFAULT_MODEL
-    from napari_sam2.models.classical import ClassicalModel
-    from napari_sam2.models.small.model import load_bundled
-    from napari_sam2.models.zoo import FILES, ZOO, folder_of, models_folder
+    from napari_sam2.models import DEFAULT_MODEL, load_model
+    from napari_sam2.models.registry import BUILT_IN
+    from napari_sam2.models.zoo import ZOO, is_here, models_folder
 
-    out = Console(highlight=False, soft_wrap=True)
-    for card in (ClassicalModel().card, load_bundled().card):
-        out.print(f"{card.name:<33}built in            {card.license}\n    {card.summary}", markup=False)
+    for card in (load_model(name).card for name in BUILT_IN):
+        out.print(f"{card.name:<33}built in            {card.license}\n    {card.summary}")
     for entry in ZOO.values():
-        here = "here" if all((folder_of(entry.name) / file).is_file() for file in FILES) else "not here"
+        here = "here" if is_here(entry.name) else "not here"
         head = f"{entry.name:<33}{here:<10}{entry.megabytes:>5} MB  {entry.input_size} px  {entry.license}"
-        out.print(f"{head}\n    {entry.summary}", markup=False)
-    out.print(f"default: {DEFAULT_MODEL}; folder: {models_folder()}", markup=False)
+        out.print(f"{head}\n    {entry.summary}")
+    out.print(f"default: {DEFAULT_MODEL}; folder: {models_folder()}")
 
 
 @models.command()
@@ -52,16 +50,16 @@ def fetch(
 
     if name not in ZOO:
         raise UserInputError(f"There is no model {name!r} to fetch; choose one of {', '.join(ZOO)}.")
-    errors.print(describe(name), markup=False)
+    errors.print(describe(name))
     if not yes:
         typer.confirm("Download?", abort=True, err=True)
-    folder = fetch_model(name, revision=revision, report=lambda line: errors.print(line, markup=False))
-    typer.echo(f"{name} is in {folder}")
+    folder = fetch_model(name, revision=revision, report=errors.print)
+    echo(f"{name} is in {folder}")
 
 
 @models.command("import")
 def import_model(
-    checkpoint: Annotated[Path, typer.Argument(help="An official file: SAM, SAM 2, MedSAM, MedSAM2, EdgeTAM.")],
+    checkpoint: Annotated[Path, typer.Argument(help=f"An official file: {', '.join(convertible())}.")],
     name: Annotated[str, typer.Option("--name", help="What to call it; the file's name by default.")] = "",
     input_size: Annotated[
         int | None, typer.Option("--input-size", help="Pixels it was trained for: 512 for MedSAM2, else 1024.")
@@ -71,7 +69,7 @@ def import_model(
     from napari_sam2.models.zoo import import_checkpoint
 
     folder = import_checkpoint(checkpoint, name, input_size=input_size)
-    typer.echo(f"{folder.name} can now be given to --model; it is in {folder}")
+    echo(f"{folder.name} can now be given to --model; it is in {folder}")
 
 
 @models.command()
@@ -80,4 +78,4 @@ def verify(name: Annotated[str, typer.Argument(help="A name of 'models list'.")]
     from napari_sam2.models.zoo import verify as verify_model
 
     for file, digest in verify_model(name).items():
-        typer.echo(f"{file}  {digest}")
+        echo(f"{file}  {digest}")

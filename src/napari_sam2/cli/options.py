@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from napari_sam2.cli.printing import echo
 from napari_sam2.core.prompts import Box, ObjectPrompts, Point
 from napari_sam2.errors import UserInputError
+from napari_sam2.io.formats import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +31,8 @@ __all__ = [
     "Series",
     "VolumeIndex",
     "WindowSpec",
+    "is_whole_number",
+    "number_or_text",
     "print_methods",
     "prompts_from_flags",
     "ready_model",
@@ -36,7 +40,7 @@ __all__ = [
     "slice_range",
 ]
 
-Image = Annotated[Path, typer.Argument(help="The scan: NIfTI, NRRD, MetaImage, MGZ, DICOM folder or picture.")]
+Image = Annotated[Path, typer.Argument(help=f"The scan: {readable()}.")]
 Model = Annotated[
     str,
     typer.Option(
@@ -98,12 +102,22 @@ def print_methods(labels_path: Path) -> None:
     """The paragraph for a paper, made from the sidecar of a label map."""
     from napari_sam2.io.methods import methods_paragraph
 
-    typer.echo(methods_paragraph(labels_path))
+    echo(methods_paragraph(labels_path))
 
 
 def series_choice(text: str | None) -> str | int | None:
     """A DICOM series by its place in the list (a number) or by its UID."""
-    return int(text) if text is not None and text.isdigit() else text
+    return None if text is None else number_or_text(text)
+
+
+def number_or_text(text: str) -> int | str:
+    """A whole number where text is one of at most nine digits, else the text."""
+    return int(text) if is_whole_number(text) else text
+
+
+def is_whole_number(text: str) -> bool:
+    """Whether text is a number of at most nine of the digits 0 to 9; others, such as ², are digits to Python too."""
+    return re.fullmatch("[0-9]{1,9}", text) is not None
 
 
 def slice_range(text: str | None) -> range | None:
@@ -116,9 +130,9 @@ def slice_range(text: str | None) -> range | None:
     """
     if text is None:
         return None
-    match = re.fullmatch(r"(\d*):(\d*)", text)
+    match = re.fullmatch("([0-9]{0,9}):([0-9]{0,9})", text)
     if match is None:
-        raise UserInputError(f"--slices {text}: give A:B, for example 20:40 for the slices 20 to 39.")
+        raise UserInputError(f"--slices {text[:60]}: give A:B, for example 20:40 for the slices 20 to 39.")
     start, stop = int(match[1] or 0), int(match[2]) if match[2] else None
     chosen = range(start, 2**31 if stop is None else stop)
     if not chosen:
@@ -134,6 +148,6 @@ def _numbers(option: str, text: str, count: int, kind: Callable[[str], Number], 
     if len(numbers) != count:
         example = "i0,j0,k0,i1,j1,k1" if count == 6 else "i,j,k"
         what = "whole numbers" if kind is int else "numbers"
-        faults.append(f"{option} {text}: give {count} {what} as {example}.")
+        faults.append(f"{option} {text[:60]}: give {count} {what} as {example}.")
         return []
     return numbers

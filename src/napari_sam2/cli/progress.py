@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from napari_sam2.cli.printing import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from napari_sam2.core.slice_masks import SliceResult
 
-__all__ = ["errors", "shown"]
-
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
-"""Where everything goes that is not a result."""
+__all__ = ["shown"]
 
 
 def shown(results: Iterable[SliceResult], total: int) -> Iterator[SliceResult]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from napari_sam2.cli.app import app
 from napari_sam2.cli.options import Device, Methods, Overwrite, VolumeIndex, print_methods, ready_model
-from napari_sam2.cli.progress import errors
-from napari_sam2.errors import UserInputError
+from napari_sam2.cli.printing import errors, out
+from napari_sam2.errors import NapariSam2Error, UserInputError
+from napari_sam2.io.formats import label_suffixes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from napari_sam2.models.base import SegmentationModel
 
 __all__ = ["replay"]
 
@@ -22,7 +28,10 @@ EXIT_DIFFERS = 4
 @app.command()
 def replay(
     session: Annotated[Path, typer.Argument(help="The folder of a session, NAME.sam2session.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The label map, .nii.gz or .nii.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help=f"The label map, {' or '.join(label_suffixes())}; of a slide, .geojson."),
+    ],
     image: Annotated[
         Path | None, typer.Option("--image", help="The image; looked for beside the session by its hash otherwise.")
     ] = None,
@@ -41,23 +50,29 @@ def replay(
 
     napari-sam2 replay liver.sam2session -o again.nii.gz
     """
-    from napari_sam2.io import check_output, read_volume
-    from napari_sam2.record.replay import read_head
+    from napari_sam2.io import read_volume
+    from napari_sam2.io.label_set import check_label_set
+    from napari_sam2.record.journal_files import read_head
     from napari_sam2.record.replay import replay as run
-    from napari_sam2.record.save import check_sidecars, save_session
+    from napari_sam2.record.save import save_session
 
     head = read_head(session)
-    scan = read_volume(image or _find_image(session, head["source"]["sha256"]), volume_index=volume)
-    check_output(output, scan, overwrite=overwrite)
-    if not overwrite:
-        check_sidecars(output)
     chosen = quality or head["model"].get("quality") or "auto"
-    result = run(scan, ready_model(model or head["model"]["name"], device, chosen), session)
+
+    def load(described: Mapping[str, Any]) -> SegmentationModel:
+        """The model that a change of model went to; the chosen one when --model says so."""
+        name = model or described.get("name", "")
+        return ready_model(name, device, quality or described.get("quality") or "auto")
+
+    if head.get("kind") == "slide":
+        return _replay_slide(session, output, image, load, head["model"], overwrite)
+    scan = read_volume(image or _find_image(session, head["source"].get("sha256", "")), volume_index=volume)
+    check_label_set(output, scan, overwrite=overwrite)
+    result = run(scan, ready_model(model or head["model"].get("name", ""), device, chosen), session, load)
     written = save_session(result.session, output, overwrite=overwrite, settings={"replayed": True})
-    out = Console(highlight=False, soft_wrap=True)
-    out.print(f"wrote {written}", markup=False)
+    out.print(f"wrote {written}")
     for reason in result.reasons:
-        errors.print(f"note: {reason}", markup=False)
+        errors.print(f"note: {reason}")
     if methods:
         print_methods(written)
     if result.identical:
@@ -69,12 +84,58 @@ def replay(
     return EXIT_DIFFERS
 
 
+def _replay_slide(
+    session: Path,
+    output: Path,
+    image: Path | None,
+    load: Callable[[Mapping[str, Any]], SegmentationModel],
+    recorded: Mapping[str, Any],
+    overwrite: bool,
+) -> int:
+    from napari_sam2.record.journal_files import read_head
+    from napari_sam2.record.replay import replay_slide
+    from napari_sam2.slides.formats.write import check_slide_output
+    from napari_sam2.slides.reader import open_slide
+
+    check_slide_output(output, overwrite=overwrite)
+    path = image or _find_slide(session, read_head(session)["source"].get("key", ""))
+    with open_slide(path) as slide:
+        result = replay_slide(slide, load(recorded), session, load)
+        count = result.session.export(output, overwrite=overwrite)
+    out.print(f"wrote {output}")
+    for reason in result.reasons:
+        errors.print(f"note: {reason}")
+    if result.identical:
+        out.print(f"identical: every outline is as it was recorded, in {count} objects")
+        return 0
+    total = sum(result.differing.values())
+    out.print(f"NOT identical: {len(result.differing)} objects differ, by {total:.0f} pixels of area")
+    return EXIT_DIFFERS
+
+
+def _find_slide(session: Path, key: str) -> Path:
+    """The picture beside the session that has the recorded key."""
+    from napari_sam2.slides.reader import open_slide
+
+    for file in sorted(session.resolve().parent.iterdir()):
+        if file == session or file.name.endswith(".sam2session"):
+            continue
+        try:
+            with open_slide(file) as slide:
+                if slide.key == key:
+                    return file
+        except (NapariSam2Error, OSError):
+            continue
+    raise UserInputError(f"No picture beside {session.name} is the recorded one; name it with --image.")
+
+
 def _find_image(session: Path, sha256: str) -> Path:
     """The file beside the session whose bytes have the recorded hash."""
     from napari_sam2.hashing import sha256_of
 
     if sha256:
         for file in sorted(session.resolve().parent.iterdir()):
-            if file.is_file() and sha256_of(file) == sha256:
-                return file
+            with contextlib.suppress(OSError):  # one that may not be read is not it
+                if file.is_file() and sha256_of(file) == sha256:
+                    return file
     raise UserInputError(f"No file beside {session.name} has the recorded hash; name the image with --image.")

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Device, Model, Overwrite
-from napari_sam2.cli.progress import errors
+from napari_sam2.cli.options import Device, Model, Overwrite, number_or_text
+from napari_sam2.cli.printing import errors, out
 from napari_sam2.models import DEFAULT_MODEL
 
 __all__ = ["slide"]
@@ -47,6 +46,12 @@ def slide(
     channel: Annotated[
         str | None, typer.Option("--channel", help="Fluorescence: which channel, by number or name.")
     ] = None,
+    polarity: Annotated[
+        str, typer.Option("--polarity", help="Background: 'bright' (glass) or 'dark' (fluorescence), not as it looks.")
+    ] = "auto",
+    image: Annotated[
+        str | None, typer.Option("--image", help="Of a file with several pictures: which, by number or name.")
+    ] = None,
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -68,13 +73,14 @@ def slide(
             refine_steps=refine,
             overlap=overlap,
             mpp=mpp,
-            channel=int(channel) if channel is not None and channel.isdigit() else channel,
+            channel=None if channel is None else number_or_text(channel),
+            polarity=polarity,
+            image=image,
             model=model,
             device=device,
             overwrite=overwrite,
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     for note in run.notes:
-        errors.print(f"note: {note}", markup=False)
-    out = Console(highlight=False, soft_wrap=True)
-    out.print(f"{run.n_objects} objects; wrote {run.output}", markup=False)
+        errors.print(f"note: {note}")
+    out.print(f"{run.n_objects} objects; wrote {run.output}")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from napari_sam2.cli.app import app
+from napari_sam2.cli.printing import echo
 
 __all__ = ["train"]
 
@@ -29,4 +30,4 @@ def train(
     from napari_sam2.training.command import train_command
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    typer.echo(f"wrote {train_command(config, output, resume, seconds)}")
+    echo(f"wrote {train_command(config, output, resume, seconds)}")

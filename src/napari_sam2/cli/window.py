@@ -12,7 +12,7 @@ from napari_sam2.cli.app import app
 from napari_sam2.cli.options import Image, Series, VolumeIndex, series_choice
 from napari_sam2.errors import EnvironmentLacksError
 
-__all__ = ["is_slide_name", "open_window"]
+__all__ = ["open_review", "open_window"]
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 
@@ -25,9 +25,8 @@ def open_window(
     series: Series = None,
 ) -> None:
     """Open a scan, a slide or a picture in napari with the SAM 2 panel."""
-    layers = _slide(image) if labels is None and is_slide_name(image) else _scan(image, labels, volume, series)
-    if not any(importlib.util.find_spec(name) for name in ("PyQt6", "PySide6")):
-        raise EnvironmentLacksError("There is no Qt here, which windows need; install 'napari-sam2[all]'.")
+    layers = _slide(image) if labels is None and _is_slide(image) else _scan(image, labels, volume, series)
+    _require_qt()
     import napari
     from napari.layers import Layer
 
@@ -39,13 +38,41 @@ def open_window(
     napari.run()
 
 
-def is_slide_name(path: Path) -> bool:
-    """Whether a file is opened as a slide: whole-slide formats, and pictures."""
-    from napari_sam2.plugin.slide.reader import SLIDE_SUFFIXES
+def open_review(output: Path, by: str) -> None:
+    """Open napari on the doubtful slices of a cohort, and wait until it is closed.
 
-    # A plain TIFF may be a stack, which is a volume.
-    slides = tuple(suffix for suffix in SLIDE_SUFFIXES if suffix not in (".tif", ".tiff"))
-    return path.name.lower().endswith((*slides, ".png", ".jpg", ".jpeg"))
+    Raises
+    ------
+    UserInputError
+        If the folder holds no cohort, or its images are not found.
+    EnvironmentLacksError
+        If no Qt is installed.
+    """
+    _require_qt()
+    import napari
+
+    from napari_sam2.plugin.cohort.review import CohortReview
+    from napari_sam2.plugin.control.registry import controller_for
+    from napari_sam2.plugin.widgets.cohort_box import CohortBox
+
+    viewer = napari.Viewer()
+    viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
+    review = CohortReview(controller_for(viewer), output, by)
+    viewer.window.add_dock_widget(CohortBox(review), name="Review of the cohort", area="right")
+    review.next()
+    napari.run()
+    review.close()
+
+
+def _require_qt() -> None:
+    if not any(importlib.util.find_spec(name) for name in ("PyQt6", "PySide6")):
+        raise EnvironmentLacksError("There is no Qt here, which windows need; install 'napari-sam2[all]'.")
+
+
+def _is_slide(path: Path) -> bool:
+    from napari_sam2.plugin.slide.content import is_slide_file
+
+    return is_slide_file(path)
 
 
 def _slide(path: Path) -> list[LayerTuple]:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["MISSING", "Change", "History", "Step"]
+    from napari_sam2.core.actions import Action
+
+__all__ = ["MISSING", "Change", "History", "ObjectId", "Step"]
 
 
 class _Missing:
@@ -26,6 +28,11 @@ MISSING: Final = _Missing()
 LONGEST: Final = 1000
 """Steps kept; a day's work is some hundreds."""
 
+FRESH: Final = 32
+"""Last steps that keep a model's own answers; older ones keep masks, which answers can be made from."""
+
+ObjectId = int | str
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Change:
@@ -33,18 +40,17 @@ class Change:
 
     Attributes
     ----------
-    object_id : int
+    object_id : int or str
         Whose value.
     field : str
-        ``"object"``, ``"prompts"``, ``"axis"``, ``"name"``, ``"code"``, ``"colour"``, ``"protected"``,
-        ``"results"``, ``"anchors"`` or ``"locked"``.
+        ``"object"`` for the whole object, else the name of an attribute of its record.
     index : int, optional
         The slice, for the fields that are kept by slice.
     before, after : Any
         The value, or `MISSING`.
     """
 
-    object_id: int
+    object_id: ObjectId
     field: str
     index: int | None
     before: Any
@@ -57,15 +63,12 @@ class Step:
 
     Attributes
     ----------
-    label : str
-        What it was, for menus and the journal.
-    details : dict
-        With which choices it was done, as plain values.
+    action : Action
+        What was done.
     """
 
-    label: str
-    details: dict[str, Any] = field(default_factory=dict)
-    _changes: dict[tuple[int, str, int | None], Change] = field(default_factory=dict)
+    action: Action
+    _changes: dict[tuple[ObjectId, str, int | None], Change] = field(default_factory=dict)
 
     def note(self, change: Change) -> None:
         """Add a change; a value changed twice keeps what it was at first."""
@@ -78,6 +81,13 @@ class Step:
         """Take over what a later step changed."""
         for change in later:
             self.note(change)
+
+    def replace_values(self, field: str, replaced: Callable[[Any], Any]) -> None:
+        """Put other values in the place of those of a field; `MISSING` stays."""
+        for key, change in self._changes.items():
+            if change.field == field:
+                before, after = (v if v is MISSING else replaced(v) for v in (change.before, change.after))
+                self._changes[key] = Change(*key, before, after)
 
     def __iter__(self) -> Iterator[Change]:
         return iter(self._changes.values())
@@ -93,37 +103,71 @@ class History:
     ----------
     read, write : callable
         Access to a value: ``read(object_id, field, index)`` and ``write(object_id, field, index, value)``.
+    fading : tuple of str
+        Fields whose values are large and can be made again: None takes their place in all but the last
+        `FRESH` steps.
     """
 
     def __init__(
-        self, read: Callable[[int, str, int | None], Any], write: Callable[[int, str, int | None, Any], None]
+        self,
+        read: Callable[[ObjectId, str, int | None], Any],
+        write: Callable[[ObjectId, str, int | None, Any], None],
+        fading: tuple[str, ...] = (),
     ) -> None:
         self._read = read
         self._write = write
+        self._fading = fading
         self._done: list[Step] = []
         self._undone: list[Step] = []
 
     def add(self, step: Step) -> None:
         """Put a finished step on top; what was undone before cannot come back.
 
-        A step that says it is ``joined`` becomes part of the one before: one undo takes back both.
+        A step whose action is ``joined`` becomes part of the one before: one undo takes back both.
         """
-        if step.details.get("joined") and self._done:
+        if step.action.joined and self._done:
             self._done[-1].join(step)
         else:
             self._done.append(step)
+            if len(self._done) > FRESH:
+                for name in self._fading:
+                    self._done[-FRESH - 1].replace_values(name, lambda _: None)
         self._undone.clear()
         del self._done[:-LONGEST]
 
     @property
+    def done(self) -> tuple[Step, ...]:
+        """Steps that can be undone, the last one last."""
+        return tuple(self._done)
+
+    @property
+    def undone(self) -> tuple[Step, ...]:
+        """Steps that can be done again, the next one last."""
+        return tuple(self._undone)
+
+    @property
+    def position(self) -> int:
+        """How many steps can be undone."""
+        return len(self._done)
+
+    def fill(self, done: Iterable[Step], undone: Iterable[Step]) -> None:
+        """Replace everything by what a snapshot holds."""
+        self._done, self._undone = list(done), list(undone)
+
+    def replace_values(self, field: str, replaced: Callable[[Any], Any]) -> None:
+        """Put other values in the place of those of a field, in the past as well."""
+        for step in (*self._done, *self._undone):
+            step.replace_values(field, replaced)
+
+    @property
     def next_undo(self) -> str:
         """What an undo takes back; empty when there is nothing."""
-        return self._done[-1].label if self._done else ""
+        return self._done[-1].action.said if self._done else ""
 
     @property
     def next_redo(self) -> str:
         """What a redo does again; empty when there is nothing."""
-        return self._undone[-1].label if self._undone else ""
+        return self._undone[-1].action.said if self._undone else ""
 
     def undo(self) -> Step | None:
         """Take back the last step; what was changed again since by a running action stays."""

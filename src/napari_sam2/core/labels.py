@@ -43,14 +43,14 @@ class ObjectMasks:
         Slice axis of the masks.
     masks : mapping of int to SliceMask
         By slice index, in the layout of ``volume.plane(axis)``.
-    protected : bool
+    finished : bool
         A finished object keeps its voxels whatever the overlap rule says.
     """
 
     object_id: int
     axis: int
     masks: Mapping[int, SliceMask]
-    protected: bool = False
+    finished: bool = False
 
 
 def label_dtype(largest_id: int) -> type[np.uint8] | type[np.uint16] | type[np.int32]:
@@ -147,7 +147,7 @@ def compose_slice(
 def _painting_order(objects: Sequence[ObjectMasks], overlap: str) -> list[ObjectMasks]:
     """Painting over is one assignment, so the object that keeps its voxels is painted last."""
     ordered = list(objects) if check_overlap(overlap) == "last" else list(reversed(objects))
-    return sorted(ordered, key=lambda obj: obj.protected)
+    return sorted(ordered, key=lambda obj: obj.finished)
 
 
 def _cross_section(volume: Volume, obj: ObjectMasks, axis: int, index: int) -> NDArray[np.bool_]:

@@ -66,6 +66,11 @@ class Source:
     notes: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
 
+    @property
+    def public_name(self) -> str:
+        """What results may call it: its name; for DICOM its hash, since folders are called after persons."""
+        return f"sha256:{self.sha256}" if self.file_format == "dicom" else self.name
+
 
 @dataclass(frozen=True, eq=False)
 class Volume:

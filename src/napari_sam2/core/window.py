@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.volume import Volume
 
-__all__ = ["CT_PRESETS", "Window", "choose_window", "is_ct"]
+__all__ = ["CT_PRESETS", "Window", "choose_window", "is_ct", "without_padding"]
 
 CT_PRESETS: Final[dict[str, tuple[float, float]]] = {
     "CT-soft": (40, 400),
@@ -39,10 +39,33 @@ CT_PRESETS: Final[dict[str, tuple[float, float]]] = {
 """(level, width) in Hounsfield units, as in Radiopaedia's "Windowing (CT)"; CT-soft is MedSAM's."""
 
 PERCENTILES: Final = (0.5, 99.5)
-"""Of the finite, non-zero voxels: the convention of MedSAM and nnU-Net for everything but CT."""
+"""Of the finite, non-zero voxels without padding: the convention of MedSAM and nnU-Net for everything but CT."""
 
-_CT_MINIMUM_HU: Final = -200
-"""Integer volumes that reach below this hold air or lung in Hounsfield units."""
+_AIR_HU: Final = (-1100, -600)
+_BETWEEN_HU: Final = (-600, -250)
+_SOFT_HU: Final = (-200, 300)
+"""Hounsfield units of air and lung, of what lies between these and tissue, and of soft tissue with fat."""
+
+_CLIPPED_AIR_HU: Final = (-1050, -950)
+"""Where air stands when its noise was clipped away: -1000, or -1024 as the least that 12 bits can hold."""
+
+_LEAST_AIR: Final = 0.001
+_LEAST_SOFT: Final = 0.4
+_LEAST_NEGATIVE: Final = 0.001
+"""Shares of voxels that make a CT: with air, mostly soft tissue outside of it, and some of that (fat, noise) below
+0. Phase and difference images reach below 0 too, but pile up at 0 or nowhere instead of at air."""
+
+_WHOLE: Final = 0.01
+"""Rounding that a header's scaling leaves in whole numbers."""
+
+_PADDING_SHARE: Final = 0.0025
+"""A value that fewer voxels have moves no percentile."""
+
+_PADDING_ALONE: Final = (0.1, 0.25)
+"""Padding stands alone: within this part of the range beside it lie fewer voxels than this part of its own."""
+
+_SENTINEL_GAP: Final = 10.0
+"""A bright sentinel lies this many ranges of all other values above them."""
 
 _SAMPLE: Final = 2_000_000
 """Voxels looked at for percentiles; beyond that the window moves by less than a grey level."""
@@ -112,13 +135,65 @@ def choose_window(volume: Volume, spec: str = "auto") -> Window:
 
 
 def is_ct(volume: Volume) -> bool:
-    """Whether intensities are Hounsfield units: the source says so, or integers reach below -200."""
+    """Whether intensities are Hounsfield units: the source says so, or the values are distributed like them."""
     if volume.source.modality:
         return volume.source.modality == "CT"
-    sample = _sample(volume)
-    if sample.size == 0 or sample.min() > _CT_MINIMUM_HU:
+    sample, padding = without_padding(_sample(volume))
+    is_whole = sample.dtype.kind != "f" or bool((np.abs(sample - np.rint(sample)) <= _WHOLE).all())
+    return sample.size > 0 and is_whole and _is_like_ct(sample, padding)
+
+
+def _is_like_ct(sample: NDArray[Any], padding: float | None) -> bool:
+    """Whether whole numbers (N,) are spread as Hounsfield units are."""
+    has_clipped_air = padding is not None and _CLIPPED_AIR_HU[0] <= padding <= _CLIPPED_AIR_HU[1]
+    air = _share(sample, *_AIR_HU)
+    has_air = has_clipped_air or (air >= _LEAST_AIR and air >= _share(sample, *_BETWEEN_HU))
+    if not has_air or np.percentile(sample, PERCENTILES[0]) < _AIR_HU[0]:
         return False
-    return bool(np.issubdtype(volume.voxels.dtype, np.integer) or np.all(sample == np.rint(sample)))
+    tissue = sample[sample > _BETWEEN_HU[1]]
+    if tissue.size == 0:  # lung or air alone
+        return True
+    if _share(tissue, *_SOFT_HU) < _LEAST_SOFT:
+        return False
+    return float((tissue < 0).mean()) >= _LEAST_NEGATIVE
+
+
+def without_padding(sample: NDArray[Any]) -> tuple[NDArray[Any], float | None]:
+    """Leave out values that stand for nothing: a negative padding, or a sentinel far above everything else.
+
+    Parameters
+    ----------
+    sample : (N,) array
+        Finite values.
+
+    Returns
+    -------
+    sample : (M,) array
+        Without them.
+    padding : float or None
+        The negative value that was left out.
+    """
+    if sample.size:
+        highest = sample.max()
+        rest = sample[sample != highest]
+        if rest.size and rest.min() < rest.max():
+            # As Python's float: the range of a float32 sentinel would overflow.
+            top, high, low = float(highest), float(rest.max()), float(rest.min())
+            sample = rest if top - high > _SENTINEL_GAP * (high - low) else sample
+    if sample.size == 0 or (lowest := sample.min()) >= 0:
+        return sample, None
+    rest = sample[sample != lowest]
+    count = sample.size - rest.size
+    if rest.size == 0 or rest.min() == rest.max() or count < _PADDING_SHARE * sample.size:
+        return sample, None
+    reach = float(lowest) + _PADDING_ALONE[0] * (float(rest.max()) - float(lowest))
+    if np.count_nonzero(rest < reach) >= _PADDING_ALONE[1] * count:
+        return sample, None
+    return rest, float(lowest)
+
+
+def _share(sample: NDArray[Any], low: float, high: float) -> float:
+    return float(((sample >= low) & (sample < high)).mean())
 
 
 def _preset(name: str) -> Window:
@@ -147,7 +222,8 @@ def _percentile_window(volume: Volume) -> Window:
     sample = _sample(volume)
     if sample.size == 0:
         raise UserInputError(f"{volume.source.name} has no finite voxel, so there is nothing to segment.")
-    nonzero = sample[sample != 0]
+    shown, _ = without_padding(sample)
+    nonzero = shown[shown != 0]
     if nonzero.size == 0 or sample.min() == sample.max():
         raise UserInputError(
             f"{volume.source.name} has no contrast: every voxel is {sample[0]:g}, so there is nothing to segment."

@@ -192,6 +192,12 @@ class Engine:
             self._memories[anchor] = moved(memory, there.device)
         return True
 
+    def beside(self, model: SegmentationModel) -> SegmentationModel:
+        """A model of this engine's kind on the device that the engine is on by now."""
+        if model.device == self.model.device:
+            return model
+        return on_cpu(model) or model
+
     def mask_of(self, decoded: Decoded, view: View) -> SliceMask:
         """The mask of an answer on its slice; empty when the object is not there."""
         if decoded.object_score <= 0:

@@ -10,11 +10,14 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import torch
 
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores, iou
+from napari_sam2.engine.ending import Dip
 from napari_sam2.engine.view import OUTSIDE_LOGIT
 from napari_sam2.models.base import DecodeRequest, RememberRequest
 
@@ -25,9 +28,9 @@ if TYPE_CHECKING:
 
     from napari_sam2.engine.engine import Anchor, Engine
     from napari_sam2.engine.view import View
-    from napari_sam2.models.base import Decoded
+    from napari_sam2.models.base import Decoded, SegmentationModel
 
-__all__ = ["DIRECTIONS", "count_slices", "propagate"]
+__all__ = ["DIRECTIONS", "GONE", "count_slices", "propagate"]
 
 DIRECTIONS: Final = {"both": (1, -1), "forward": (1,), "backward": (-1,)}
 """Names of directions, as steps along the slice axis."""
@@ -38,6 +41,9 @@ PATIENCE: Final = 2
 MAX_BATCH: Final = 16
 """Sweeps answered in one forward pass."""
 
+GONE: Final = SliceScores(float("-inf"), 0.0)
+"""Scores of a slice that an object does not reach."""
+
 _WEAK_LOGIT: Final = OUTSIDE_LOGIT / 2
 """What a pass that does not see the object at all says about every voxel, when passes are reconciled."""
 
@@ -47,7 +53,8 @@ class _Sweep:
     """One object, carried from one anchor in one direction.
 
     ``end`` is the first slice not to be visited; ``bounded`` says that another anchor lies ahead, so that
-    the object's disappearance does not end the sweep; ``two_sided`` that a sweep comes the other way.
+    the object's disappearance does not end the sweep; ``two_sided`` that a sweep comes the other way. ``dip`` watches
+    for a neighbour that is taken for the object; ``left`` says that the sweep has run into one.
     """
 
     object_id: int
@@ -63,6 +70,8 @@ class _Sweep:
     view: View = field(init=False)
     tracked: deque[tuple[int, View, Any]] = field(init=False)
     absent: int = field(init=False, default=0)
+    dip: Dip | None = None
+    left: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.index = self.start.index + self.direction
@@ -72,7 +81,7 @@ class _Sweep:
 
     @property
     def done(self) -> bool:
-        lost = self.absent >= PATIENCE and not self.bounded
+        lost = (self.absent >= PATIENCE or self.left) and not self.bounded
         return lost or self.index == self.end
 
     def next_view(self, engine: Engine) -> View:
@@ -109,6 +118,7 @@ def propagate(
     slices: range | None = None,
     direction: str = "both",
     should_stop: Callable[[], bool] = lambda: False,
+    models: Mapping[int, SegmentationModel] | None = None,
 ) -> Iterator[SliceResult]:
     """Carry objects from their anchors through the volume.
 
@@ -117,7 +127,7 @@ def propagate(
     engine : Engine
         Knows the plane, the model and the features.
     anchors : mapping of int to sequence of Anchor
-        The prompted (or locked) slices of each object.
+        The prompted (or accepted) slices of each object.
     slices : range, optional
         Slices that are wanted; all by default. From an anchor outside, the slices between are computed,
         since memory leads through them, but not yielded.
@@ -125,28 +135,44 @@ def propagate(
         ``"both"``, ``"forward"`` (rising index) or ``"backward"``.
     should_stop : callable
         Asked before every step; True ends the run, and what was yielded stays valid.
+    models : mapping of int to SegmentationModel, optional
+        Models of the engine's kind that answer for some objects in its place, see `napari_sam2.engine.fit`.
 
     Yields
     ------
     SliceResult
         In the order in which slices are reached. Between two anchors a slice comes twice: first with
-        ``final=False`` from one side, then reconciled.
+        ``final=False`` from one side, then reconciled. Where a run is seen to have left the object some slices ago,
+        these come again, empty.
     """
     sweeps = [
         sweep
         for object_id, found in sorted(anchors.items())
         for sweep in _plan(object_id, found, engine.plane.n_slices, slices, direction, engine.model.max_memories)
     ]
+    if engine.model.view_policy.dips:
+        for sweep in sweeps:
+            sweep.dip = None if sweep.bounded else Dip()
     wanted = range(engine.plane.n_slices) if slices is None else slices
     first_pass: dict[tuple[int, int], _Pass] = {}
+    own = models or {}
     while active := [sweep for sweep in sweeps if not sweep.done]:
-        for start in range(0, len(active), MAX_BATCH):
+        for batch in _batches(active, own):
             if should_stop():
                 return
-            results = engine.in_batches(
-                active[start : start + MAX_BATCH], MAX_BATCH, lambda batch: _step(engine, batch, first_pass)
-            )
+            step = partial(_step, engine, own.get(batch[0].object_id), first_pass)
+            results = engine.in_batches(batch, MAX_BATCH, step)
             yield from (result for result in results if result.index in wanted)
+
+
+def _batches(active: Sequence[_Sweep], own: Mapping[int, SegmentationModel]) -> Iterator[list[_Sweep]]:
+    """Sweeps that one model answers together, at most `MAX_BATCH`."""
+    by_model: dict[int, list[_Sweep]] = {}
+    for sweep in active:
+        by_model.setdefault(id(own.get(sweep.object_id)), []).append(sweep)
+    for sweeps in by_model.values():
+        for start in range(0, len(sweeps), MAX_BATCH):
+            yield sweeps[start : start + MAX_BATCH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +216,18 @@ def _plan(
     return sweeps
 
 
-def _step(engine: Engine, sweeps: Sequence[_Sweep], first_pass: dict[tuple[int, int], _Pass]) -> list[SliceResult]:
-    """Advance every sweep by one slice."""
+def _step(
+    engine: Engine,
+    own: SegmentationModel | None,
+    first_pass: dict[tuple[int, int], _Pass],
+    sweeps: Sequence[_Sweep],
+) -> list[SliceResult]:
+    """Advance every sweep by one slice, answered by a model of their `own` or by the engine's."""
+    model = engine.model if own is None else engine.beside(own)
     with torch.inference_mode():
         views = [sweep.next_view(engine) for sweep in sweeps]
         features = engine.features.get([(s.index, v) for s, v in zip(sweeps, views, strict=True)])
-        decoded = engine.model.decode(
+        decoded = model.decode(
             [
                 DecodeRequest(
                     features=f,
@@ -205,7 +237,7 @@ def _step(engine: Engine, sweeps: Sequence[_Sweep], first_pass: dict[tuple[int, 
                 for s, v, f in zip(sweeps, views, features, strict=True)
             ]
         )
-        memories = engine.model.remember(
+        memories = model.remember(
             [RememberRequest(f, d, prompted=False) for f, d in zip(features, decoded, strict=True)]
         )
         results = []
@@ -224,7 +256,22 @@ def _step(engine: Engine, sweeps: Sequence[_Sweep], first_pass: dict[tuple[int, 
                 else:
                     result = _reconcile(engine, result, this, other)
             results.append(result)
+            results += _retracted(engine, sweep, answer.predicted_iou)
     return results
+
+
+def _retracted(engine: Engine, sweep: _Sweep, predicted_iou: float) -> list[SliceResult]:
+    """Empty masks for the slices behind a dip, if the sweep has just been seen to have passed one."""
+    behind = None if sweep.dip is None else sweep.dip.is_over(predicted_iou)
+    if behind is None:
+        return []
+    sweep.left = True
+    empty = SliceMask.of(np.zeros(engine.plane.shape, dtype=bool))
+    first = sweep.index - sweep.direction * behind
+    return [
+        SliceResult(sweep.object_id, engine.plane.axis, index, empty, GONE, prompted=False)
+        for index in range(first, sweep.index, sweep.direction)
+    ]
 
 
 def _provisional(result: SliceResult) -> SliceResult:

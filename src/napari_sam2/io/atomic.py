@@ -19,7 +19,19 @@ from napari_sam2.errors import EnvironmentLacksError, UserInputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["atomic_write", "check_folder", "write_bytes", "write_text"]
+__all__ = [
+    "PREFIX",
+    "as_utf8",
+    "atomic_write",
+    "check_folder",
+    "check_free",
+    "explained",
+    "flush",
+    "flush_folder",
+    "temporary_beside",
+    "write_bytes",
+    "write_text",
+]
 
 PREFIX: Final = ".napari-sam2-"
 STALE_SECONDS: Final = 3600
@@ -55,16 +67,15 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
     """
     target = Path(path)
     check_folder(target)
-    if not overwrite and os.path.lexists(target):
-        raise _exists(target)
-    temporary = _temporary_beside(target)
+    check_free(target, overwrite=overwrite)
+    temporary = temporary_beside(target)
     try:
         try:
             yield temporary
-            _flush(temporary)
+            flush(temporary)
             _publish(temporary, target, overwrite)
         except OSError as error:
-            raise _explained(error, target) from error
+            raise explained(error, target) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -86,8 +97,13 @@ def write_bytes(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = False) -> Path:
-    """Write `text` as UTF-8, with its line ends as they are, like `write_bytes`."""
-    return write_bytes(path, text.encode("utf-8"), overwrite=overwrite)
+    """Write `text` as UTF-8, with its line ends as they are, like `write_bytes`; see `as_utf8`."""
+    return write_bytes(path, as_utf8(text), overwrite=overwrite)
+
+
+def as_utf8(text: str) -> bytes:
+    r"""Text as UTF-8; bytes of a file's name that are no text become ``\udcXX``, which JSON reads back."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
@@ -113,10 +129,31 @@ def check_folder(path: str | os.PathLike[str]) -> None:
     except OSError as error:  # the name is too long
         raise UserInputError(f"Cannot write {target.name} ({error.strerror}); choose another name.") from error
     _remove_stale(folder)
-    _temporary_beside(target).unlink()
+    temporary_beside(target).unlink()
 
 
-def _temporary_beside(target: Path) -> Path:
+def check_free(target: Path, *, overwrite: bool = False) -> None:
+    """Refuse a name that is taken, unless it may be replaced.
+
+    Raises
+    ------
+    UserInputError
+        If there is anything of that name, a broken link included.
+    """
+    if not overwrite and os.path.lexists(target):
+        raise _exists(target)
+
+
+def temporary_beside(target: Path) -> Path:
+    """An empty file in the target's folder, with the target's ending.
+
+    Raises
+    ------
+    UserInputError
+        If the folder is closed to writing.
+    EnvironmentLacksError
+        If the disk is full.
+    """
     # Readers decide by suffix, so the temporary file ends as the target does.
     suffix = "".join(target.suffixes[-2:]) if target.suffix == ".gz" else target.suffix
     temporary = target.parent / f"{PREFIX}{secrets.token_hex(8)}.part{suffix}"
@@ -125,7 +162,7 @@ def _temporary_beside(target: Path) -> Path:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
         if error.errno in _FULL:
-            raise _explained(error, target) from error
+            raise explained(error, target) from error
         raise UserInputError(
             f"Cannot write {target.name}: its folder does not allow it ({error.strerror}); choose another folder."
         ) from error
@@ -151,15 +188,17 @@ def _publish(temporary: Path, target: Path, overwrite: bool) -> None:
             if os.path.lexists(target):
                 raise _exists(target) from None
             temporary.replace(target)
-    _flush_folder(target.parent)
+    flush_folder(target.parent)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Bring a file's bytes to the disk."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Bring a folder's names to the disk, where the system can."""
     # Windows cannot open folders; some network drives cannot flush them.
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
@@ -173,7 +212,8 @@ def _exists(target: Path) -> UserInputError:
     return UserInputError(f"{target.name} exists already; choose another name or pass --overwrite.")
 
 
-def _explained(error: OSError, target: Path) -> Exception:
+def explained(error: OSError, target: Path) -> Exception:
+    """What to raise for an error of the system: one sentence that names the file and the remedy."""
     remedy = "free some space or choose another disk" if error.errno in _FULL else "choose another place"
     return EnvironmentLacksError(
         f"Cannot write {target.name} ({error.strerror or error}); nothing was changed there; {remedy}."

@@ -15,22 +15,33 @@ from typing import TYPE_CHECKING, Any, Final
 from napari_sam2._version import __version__
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.atomic import write_text
-from napari_sam2.io.labels import write_labels
-from napari_sam2.io.sidecar import Provenance, write_sidecars
+from napari_sam2.io.label_set import check_label_set, write_label_set
+from napari_sam2.io.sidecar import sidecar_paths
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
     from napari_sam2.core.volume import Volume
+    from napari_sam2.io.sidecar import Provenance
 
-__all__ = ["BidsName", "write_bids_derivative"]
+__all__ = ["BidsName", "files_of_derivative", "write_bids_derivative", "write_dataset_files"]
 
 BIDS_VERSION: Final = "1.10.0"
 CODE_URL: Final = "https://pypi.org/project/napari-sam2/"
 
-_ENTITY_ORDER: Final = ("sub", "ses", "task", "acq", "ce", "trc", "rec", "dir", "run", "mod", "echo", "space", "desc")
+_ENTITY_ORDER: Final = (
+    "sub", "ses", "sample", "task", "tracksys", "acq", "ce", "trc", "stain", "rec", "dir", "run", "mod", "echo", "flip",
+    "inv", "mt", "part", "proc", "hemi", "space", "split", "recording", "chunk", "seg", "res", "den", "label", "desc",
+)  # fmt: skip
+"""As in ``schema/rules/entities.yaml`` of BIDS 1.10; a name with any other entity is refused, since two images that
+differ in it alone would get one label map."""
+
+
+class _UnknownEntityError(UserInputError):
+    """A BIDS name with an entity that the standard does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +73,14 @@ class BidsName:
         entities = {}
         for pair in pairs:
             match = re.fullmatch(r"([a-zA-Z]+)-([a-zA-Z0-9+]+)", pair)
-            if match is None:
+            if match is None or match[1] in entities:
                 break
             entities[match[1]] = match[2]
         if len(entities) != len(pairs) or "sub" not in entities or "-" in suffix:
             raise UserInputError(f"{name} is not a BIDS name such as sub-01_ses-02_T1w.nii.gz; give the subject.")
+        unknown = [key for key in entities if key not in _ENTITY_ORDER]
+        if unknown:
+            raise _UnknownEntityError(f"{name} has the entity {unknown[0]!r}, which BIDS does not know; rename it.")
         return cls(entities, suffix)
 
     def derivative(self, description: str) -> Path:
@@ -119,15 +133,24 @@ def write_bids_derivative(
         If there is no subject, or a file cannot be written.
     """
     base = Path(root)
-    name = _name(volume.source.name, subject)
+    target = files_of_derivative(volume.source.name, base, subject=subject, description=description)[0]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    check_label_set(target, volume, overwrite=overwrite)
+    written = write_dataset_files(base)
+    return [*written, *write_label_set(labels, volume, target, provenance, overwrite=overwrite)]
+
+
+def files_of_derivative(
+    source_name: str, root: str | os.PathLike[str], *, subject: str = "", description: str = ""
+) -> list[Path]:
+    """Label map and sidecars of a derivative; parameters and errors as in `write_bids_derivative`."""
+    name = _name(source_name, subject)
     description = description or re.sub("[^a-zA-Z0-9]", "", name.suffix) or "manual"
     if not re.fullmatch("[a-zA-Z0-9]+", description):
         raise UserInputError(f"The BIDS description {description!r} may hold letters and digits only.")
-    stem = base / name.derivative(description)
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    written = _dataset_files(base)
-    out = write_labels(labels, volume, stem.with_name(stem.name + ".nii.gz"), overwrite=overwrite)
-    return [*written, out, *write_sidecars(out, labels, volume, provenance, overwrite=overwrite)]
+    stem = Path(root) / name.derivative(description)
+    target = stem.with_name(stem.name + ".nii.gz")
+    return [target, *sidecar_paths(target)]
 
 
 def _name(source: str, subject: str) -> BidsName:
@@ -138,13 +161,28 @@ def _name(source: str, subject: str) -> BidsName:
         raise UserInputError(f"The BIDS subject {subject!r} may hold letters and digits only.")
     try:
         found = BidsName.parse(source)
+    except _UnknownEntityError:
+        raise
     except UserInputError:
         return BidsName({"sub": subject}, "")
     return BidsName({**found.entities, "sub": subject}, found.suffix)
 
 
-def _dataset_files(root: Path) -> list[Path]:
-    """Make the root's description and README if they are missing; they are never changed."""
+def write_dataset_files(root: Path, *, links: Mapping[str, str] | None = None) -> list[Path]:
+    """Make the root's description and README if they are missing; they are never changed.
+
+    Parameters
+    ----------
+    root : Path
+        The derivative dataset; it exists.
+    links : mapping of str to str, optional
+        Other datasets by the name that ``bids:NAME:path`` gives them: their paths relative to `root`.
+
+    Returns
+    -------
+    list of Path
+        The files made.
+    """
     written = []
     description = root / "dataset_description.json"
     if not description.exists():
@@ -154,6 +192,7 @@ def _dataset_files(root: Path) -> list[Path]:
             "DatasetType": "derivative",
             "License": "n/a",
             "GeneratedBy": [{"Name": "napari-sam2", "Version": __version__, "CodeURL": CODE_URL}],
+            **({"DatasetLinks": dict(links)} if links else {}),
         }
         written.append(write_text(description, json.dumps(facts, indent=1) + "\n"))
     readme = root / "README"

@@ -16,7 +16,7 @@ import numpy as np
 from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import EnvironmentLacksError, ImageFileError
 from napari_sam2.hashing import sha256_of
-from napari_sam2.io.dicom_series import choose_series, find_series, invalid_tags, quiet, require_pydicom
+from napari_sam2.io.dicom_series import choose_series, find_series, invalid_tags, quiet, read_dataset
 from napari_sam2.io.dicom_stack import Slice, Stack, slices_of, stack
 from napari_sam2.io.payload import check_total_memory
 
@@ -81,6 +81,8 @@ def read_dicom(
         found = stack(planes, volume_index, place.name)
         photometric, is_burned_in = _pixel_facts(chosen.datasets)
     notes = [*found.notes, *_notes(photometric, is_burned_in, place.name)]
+    if chosen.copies:
+        notes.append(f"{chosen.copies} files are copies of others and were left out.")
     voxels = _voxels(found, place.name, is_colour=photometric <= set(_COLOUR))
     files = sorted({s.path for s in found.slices})
     source = Source(
@@ -100,7 +102,7 @@ def _planes(path: Path, tags: Any) -> list[Slice]:
     try:
         return slices_of(path, tags)
     except Exception as error:  # values are converted here, and pydicom raises many kinds
-        raise invalid_tags(path) from error
+        raise invalid_tags(path, tags) from error
 
 
 def _pixel_facts(datasets: Sequence[tuple[Path, Any]]) -> tuple[set[str], bool]:
@@ -112,7 +114,7 @@ def _pixel_facts(datasets: Sequence[tuple[Path, Any]]) -> tuple[set[str], bool]:
             photometric.add(str(tags.get("PhotometricInterpretation", "")))
             is_burned_in |= tags.get("BurnedInAnnotation") == "YES"
         except Exception as error:  # values are converted here, and pydicom raises many kinds
-            raise invalid_tags(path) from error
+            raise invalid_tags(path, tags) from error
     return photometric, is_burned_in
 
 
@@ -162,10 +164,9 @@ def _narrowed(voxels: NDArray[Any]) -> NDArray[Any]:
 
 
 def _open(path: Path) -> Any:
-    pydicom = require_pydicom()
     try:
         with quiet():
-            return pydicom.dcmread(path)
+            return read_dataset(path)
     except Exception as error:  # pydicom raises many kinds on damaged files
         raise ImageFileError(f"{path.name} is damaged and cannot be read; copy it again.") from error
 

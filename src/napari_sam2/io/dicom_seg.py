@@ -6,6 +6,7 @@ standard makes a SEG carry the patient and study of its source: say `PATIENT_NOT
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ from napari_sam2.errors import GeometryError, ImageFileError, UserInputError
 from napari_sam2.io.atomic import atomic_write
 from napari_sam2.io.dicom import DicomSource
 from napari_sam2.io.dicom_seg_read import correct_slice_distance, read_dicom_seg, require_highdicom
-from napari_sam2.io.dicom_series import quiet
+from napari_sam2.io.dicom_series import quiet, read_dataset
 from napari_sam2.io.lps import lps_from_affine
 from napari_sam2.io.payload import existing_file
 from napari_sam2.terms.structures import UNKNOWN, Structure
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.volume import Volume
 
-__all__ = ["PATIENT_NOTICE", "write_dicom_seg"]
+__all__ = ["PATIENT_NOTICE", "segment_labels", "write_dicom_seg"]
 
 PATIENT_NOTICE: Final = (
     "A DICOM SEG carries the patient's and the study's data over from the source, as the standard demands."
@@ -48,6 +49,12 @@ _SERIES_NUMBER: Final = 900
 """High enough to be sorted behind the scanner's own series."""
 
 _SQUARE: Final = 1e-3
+
+UNICODE: Final = "ISO_IR 192"
+"""The character set of what is written, whatever the source's: names may be in any script."""
+
+LONGEST_NAME: Final = 64
+"""Characters of DICOM's LO."""
 
 
 def write_dicom_seg(
@@ -72,7 +79,7 @@ def write_dicom_seg(
     path : path-like
         The ``.dcm`` file to make.
     structures : sequence of Structure
-        One per label id.
+        One per label id; names are written as `segment_labels` has them.
     model : mapping of str
         The fields of the model's card; its name and hash identify the algorithm.
     labelmap : bool
@@ -114,6 +121,7 @@ def write_dicom_seg(
         )
         try:
             seg = _segmentation(array, source, structures, numbers, model, labelmap, automatic)
+            seg.SpecificCharacterSet = UNICODE
             correct_slice_distance(seg, volume)
         except AttributeError as error:
             tag = getattr(error, "name", None) or str(error)
@@ -127,10 +135,23 @@ def write_dicom_seg(
             ) from error
         with atomic_write(target, overwrite=overwrite) as temporary:
             seg.save_as(temporary)
-            back, _ = read_dicom_seg(temporary, volume)
-            if not np.array_equal(back, segments):
+            back, names = read_dicom_seg(temporary, volume)
+            labelled = segment_labels(structures)
+            if not np.array_equal(back, segments) or names != {n: labelled[i] for i, n in numbers.items()}:
                 raise OSError("what was read back differs from what was written")
     return numbers
+
+
+def segment_labels(structures: Sequence[Structure]) -> dict[int, str]:
+    """Names by label id as DICOM can hold them: no backslash, which parts values, and at most 64 characters.
+
+    Control characters, line ends among them, become spaces (PS3.5 6.2, value representation LO).
+    """
+    labels = {}
+    for s in structures:
+        plain = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in s.name.replace("\\", "/"))
+        labels[s.label_id] = " ".join(plain.split())[:LONGEST_NAME].strip() or f"object {s.label_id}"
+    return labels
 
 
 def _numbered(
@@ -158,12 +179,10 @@ def _numbered(
 
 
 def _source_images(volume: Volume) -> list[Any]:
-    import pydicom
-
     images = []
     for file in dict.fromkeys(s.path for s in volume.source.header.slices):
         existing_file(file)
-        tags = pydicom.dcmread(file, stop_before_pixels=True)
+        tags = read_dataset(file, stop_before_pixels=True)
         if not tags.get("SpecificCharacterSet", "x"):
             del tags.SpecificCharacterSet  # empty, as some exporters leave it, means the default
         _share_groups(tags)
@@ -203,6 +222,7 @@ def _segmentation(
     from pydicom.uid import ExplicitVRLittleEndian, RLELossless, generate_uid
 
     by_id = {s.label_id: s for s in structures}
+    labels = segment_labels(structures)
     algorithm = highdicom.AlgorithmIdentificationSequence(
         name="napari-sam2",
         version=__version__,
@@ -214,7 +234,7 @@ def _segmentation(
         source_images=source,
         pixel_array=array,
         segmentation_type=SegmentationTypeValues.LABELMAP if labelmap else SegmentationTypeValues.BINARY,
-        segment_descriptions=[_describe(by_id[i], number, algorithm, kind) for i, number in numbers.items()],
+        segment_descriptions=[_describe(by_id[i], labels[i], number, algorithm, kind) for i, number in numbers.items()],
         series_instance_uid=generate_uid(),
         series_number=_SERIES_NUMBER,
         sop_instance_uid=generate_uid(),
@@ -229,7 +249,7 @@ def _segmentation(
     )
 
 
-def _describe(structure: Structure, number: int, algorithm: Any, kind: str) -> Any:
+def _describe(structure: Structure, label: str, number: int, algorithm: Any, kind: str) -> Any:
     import highdicom
     from highdicom.color import CIELabColor
     from highdicom.sr import CodedConcept
@@ -237,7 +257,6 @@ def _describe(structure: Structure, number: int, algorithm: Any, kind: str) -> A
 
     code = structure.code or UNKNOWN
     category = _CATEGORIES[code.category]
-    label = structure.name[:64]  # the length of DICOM's LO
     return highdicom.seg.SegmentDescription(
         segment_number=number,
         segment_label=label,

@@ -9,7 +9,7 @@ import numpy as np
 from napari_sam2.core.labels import label_dtype
 from napari_sam2.errors import EnvironmentLacksError, GeometryError, ImageFileError
 from napari_sam2.io.dicom import DicomSource
-from napari_sam2.io.dicom_series import quiet, read_tags
+from napari_sam2.io.dicom_series import quiet, read_dataset, read_tags
 from napari_sam2.io.lattice import onto_grid
 from napari_sam2.io.lps import affine_from_lps, lps_from_affine
 from napari_sam2.io.payload import existing_file
@@ -45,12 +45,11 @@ def read_dicom_seg(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArra
         If highdicom is not installed.
     """
     highdicom = require_highdicom()
-    import pydicom
-
     file = existing_file(path)
     with quiet():
         try:
-            dataset = pydicom.dcmread(file)
+            dataset = read_dataset(file)
+            is_fractional = dataset.get("SegmentationType") == "FRACTIONAL"
             correct_slice_distance(dataset, volume)
             seg = highdicom.seg.Segmentation.from_dataset(dataset, copy=False)
             names = {n: str(seg.get_segment_description(n).segment_label) for n in seg.segment_numbers if n > 0}
@@ -60,7 +59,7 @@ def read_dicom_seg(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArra
         try:
             found = seg.get_volume(combine_segments=True)
         except Exception as error:  # highdicom raises many kinds on damaged files
-            raise _explained(error, file.name, volume) from error
+            raise _fractional(file.name) if is_fractional else _explained(error, file.name, volume) from error
     affine = affine_from_lps(found.affine[:3, :3], found.affine[:3, 3])
     labels = onto_grid(np.asarray(found.array), affine, volume, file.name)
     return labels.astype(label_dtype(max(names, default=0))), names
@@ -70,6 +69,13 @@ def is_dicom_seg(path: Path) -> bool:
     """Whether a file is a DICOM SEG."""
     tags = read_tags(path)
     return tags is not None and tags.get("Modality") == "SEG"
+
+
+def _fractional(name: str) -> ImageFileError:
+    return ImageFileError(
+        f"{name} holds fractions or probabilities (SegmentationType FRACTIONAL), not labels; export it as BINARY, at a "
+        "threshold of your choice."
+    )
 
 
 def _explained(error: Exception, name: str, volume: Volume) -> Exception:
@@ -106,12 +112,23 @@ def correct_slice_distance(dataset: Any, volume: Volume) -> None:
 
     Writers copy it from scanners, where it is often wrong, or the gap instead of the distance.
     """
-    shared = dataset.SharedFunctionalGroupsSequence[0]
-    orientation = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, dtype=np.float64)
-    normal = np.cross(orientation[:3], orientation[3:])
+    groups = _groups(dataset)
+    orientation = next((g.PlaneOrientationSequence[0] for g in groups if "PlaneOrientationSequence" in g), None)
+    if orientation is None:
+        return
+    directions = np.array(orientation.ImageOrientationPatient, dtype=np.float64)
+    normal = np.cross(directions[:3], directions[3:])
     steps = lps_from_affine(volume.affine)[:3, :3] / volume.spacing
     axis = int(np.abs(normal @ steps).argmax())
-    shared.PixelMeasuresSequence[0].SpacingBetweenSlices = round(volume.spacing[axis], 6)
+    for group in groups:
+        for measures in group.get("PixelMeasuresSequence") or []:
+            measures.SpacingBetweenSlices = round(volume.spacing[axis], 6)
+
+
+def _groups(dataset: Any) -> list[Any]:
+    """The functional groups of all frames together, then those of each."""
+    shared = list(dataset.get("SharedFunctionalGroupsSequence") or [])
+    return [*shared, *(dataset.get("PerFrameFunctionalGroupsSequence") or [])]
 
 
 def _check_frame_of_reference(seg: Any, volume: Volume, name: str) -> None:

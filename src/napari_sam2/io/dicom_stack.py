@@ -1,7 +1,8 @@
 """Putting DICOM slices in order, and refusing stacks that are not one regular grid.
 
 Nothing is resampled or filled in: a missing, doubled or differently turned slice is named and the
-series refused. A tilted gantry gives a sheared grid, which is kept as it is.
+series refused; several volumes in one series are parted by `dicom_passes`. A tilted gantry gives a sheared
+grid, which is kept as it is.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_sam2.errors import GeometryError, ImageFileError
+from napari_sam2.io.dicom_marks import Marks, Moments, marks_of, moments_of
+from napari_sam2.io.dicom_passes import REGULAR, SAME_PLACE_MM, choose_pass, part
 from napari_sam2.io.lps import affine_from_lps
 
 if TYPE_CHECKING:
@@ -26,16 +29,11 @@ __all__ = ["Slice", "Stack", "slices_of", "stack"]
 SAME_DIRECTION: Final = 1e-3
 """Direction cosines are stored with six digits or fewer; a milliradian moves a 500 mm slice's edge by 0.5 mm."""
 
-SAME_PLACE_MM: Final = 0.01
-"""Slices nearer than this are at one place."""
-
-REGULAR: Final = 0.02
-"""A step may differ from the usual one by this part of it, which also covers rounding to 0.01 mm."""
-
 TILT_MM: Final = 0.01
 """In-plane shift from slice to slice that counts as a tilted gantry."""
 
 _SHOWN: Final = 3
+_CENTIMETRES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,12 @@ class Slice:
         Between rows, then between columns, mm.
     slope, intercept : float
         Stored value to real value.
+    marks : tuple of (str, value)
+        What may tell it from others at its place, see `dicom_marks`.
+    moments : tuple of (str, float)
+        Its clock times.
+    at_detector : bool
+        Whether `spacing` is measured at the detector and not in the patient.
     """
 
     path: Path
@@ -71,6 +75,9 @@ class Slice:
     spacing: tuple[float, ...] | None
     slope: float
     intercept: float
+    marks: Marks = ()
+    moments: Moments = ()
+    at_detector: bool = False
 
     @property
     def label(self) -> str:
@@ -123,9 +130,12 @@ def slices_of(path: Path, tags: Any) -> list[Slice]:
                 orientation=_floats(
                     _first_in(groups, "PlaneOrientationSequence") or tags, "ImageOrientationPatient", 6
                 ),
-                spacing=_floats(_first_in(groups, "PixelMeasuresSequence") or tags, "PixelSpacing", 2),
+                spacing=_spacing(groups, tags),
                 slope=_float(value.get("RescaleSlope"), 1.0),
                 intercept=_float(value.get("RescaleIntercept"), 0.0),
+                marks=marks_of(tags, groups),
+                moments=moments_of(tags, groups),
+                at_detector=_in_patient(groups, tags) is None and _at_detector(tags) is not None,
             )
         )
     return found
@@ -169,43 +179,15 @@ def stack(slices: Sequence[Slice], volume_index: int | None, name: str) -> Stack
     spacing = slices[0].spacing
     if spacing is None or not all(np.isfinite(s) and s > 0 for s in spacing):
         raise GeometryError(f"{name} does not state its pixel spacing, so nothing in it can be measured; export again.")
-    chosen = _one_volume(slices, normal, volume_index, name)
+    passes = part(slices, normal, name)
+    one = choose_pass(passes, volume_index, name)
+    chosen = one.slices
     positions = np.array([s.position for s in chosen])
     step, notes = _step(chosen, positions, normal, name)
+    if len(passes) > 1:
+        notes.append(f"The series holds {len(passes)} volumes; this is {passes.index(one)}: {one}.")
     directions = np.stack([row * spacing[1], column * spacing[0], step], axis=1)
-    return Stack(tuple(chosen), affine_from_lps(directions, positions[0]), True, tuple(notes))
-
-
-def _one_volume(
-    slices: Sequence[Slice], normal: NDArray[np.float64], volume_index: int | None, name: str
-) -> list[Slice]:
-    """Slices by rising place; of several at each place, those of one volume."""
-    depth = np.array([s.position for s in slices]) @ normal
-    ordered = sorted(zip(depth.tolist(), slices, strict=True), key=lambda pair: (round(pair[0], 2), pair[1].key))
-    places: list[list[Slice]] = []
-    last = -np.inf
-    for d, s in ordered:
-        if d - last > SAME_PLACE_MM:
-            places.append([])
-            last = d
-        places[-1].append(s)
-    counts = {len(place) for place in places}
-    count = len(places[0])
-    if len(counts) > 1:
-        doubled = next(place for place in places if len(place) == max(counts))
-        raise ImageFileError(
-            f"{name} has doubled slices: {' and '.join(s.label for s in doubled[:_SHOWN])} lie at one place, others "
-            "do not; remove the copies."
-        )
-    if volume_index is None and count > 1:
-        raise ImageFileError(
-            f"{name} holds {count} volumes (each place was imaged {count} times); choose one with --volume N "
-            f"(volume_index=N in Python), 0 to {count - 1}."
-        )
-    index = volume_index or 0
-    if not 0 <= index < count:
-        raise ImageFileError(f"{name} has no volume {index}: it holds {count}, counted from 0.")
-    return [sorted(place, key=lambda s: s.key)[index] for place in places]
+    return Stack(chosen, affine_from_lps(directions, positions[0]), True, tuple(notes))
 
 
 def _step(
@@ -258,6 +240,11 @@ def _without_place(slices: Sequence[Slice], volume_index: int | None, name: str)
     one = sorted(slices, key=lambda s: s.key)[index]
     rows, columns = one.spacing or (1.0, 1.0)
     notes = ["The file does not say where the image lies: left and right are unknown."]
+    if one.at_detector:
+        notes.append(
+            "The pixel spacing is that at the detector (ImagerPixelSpacing): what is in the patient is smaller, by the "
+            "magnification."
+        )
     if one.spacing is None:
         notes.append("The file states no pixel spacing; 1 mm is assumed.")
     return Stack((one,), np.diag([columns, rows, 1.0, 1.0]), False, tuple(notes))
@@ -293,6 +280,29 @@ def _floats(tags: Any, name: str, count: int) -> tuple[float, ...] | None:
     if value is None or len(value) != count:
         return None
     return tuple(float(v) for v in value)
+
+
+def _spacing(groups: Sequence[Any], tags: Any) -> tuple[float, ...] | None:
+    return _in_patient(groups, tags) or _of_ultrasound(tags) or _at_detector(tags)
+
+
+def _in_patient(groups: Sequence[Any], tags: Any) -> tuple[float, ...] | None:
+    return _floats(_first_in(groups, "PixelMeasuresSequence") or tags, "PixelSpacing", 2)
+
+
+def _at_detector(tags: Any) -> tuple[float, ...] | None:
+    """Spacing of a projection or a scanned film (PS3.3 C.8.11.3, C.8.6.1)."""
+    return _floats(tags, "ImagerPixelSpacing", 2) or _floats(tags, "NominalScannedPixelSpacing", 2)
+
+
+def _of_ultrasound(tags: Any) -> tuple[float, ...] | None:
+    """Millimetres per pixel where all regions of an ultrasound image agree (PS3.3 C.8.5.5); units 3 are cm."""
+    found = set()
+    for region in tags.get("SequenceOfUltrasoundRegions") or []:
+        if region.get("PhysicalUnitsXDirection") == _CENTIMETRES == region.get("PhysicalUnitsYDirection"):
+            found.add((abs(float(region.PhysicalDeltaY)) * 10, abs(float(region.PhysicalDeltaX)) * 10))
+    one = next(iter(found)) if len(found) == 1 else None
+    return one if one is not None and min(one) > 0 else None
 
 
 def _float(value: Any, default: float) -> float:

@@ -13,8 +13,12 @@ import numpy as np
 from napari_sam2.core.labels import consecutive_ids
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.atomic import check_folder, write_text
-from napari_sam2.io.label_tables import find_terms, write_itksnap_labels, write_slicer_colours
-from napari_sam2.io.labels import WRITABLE, read_named_labels, write_labels
+from napari_sam2.io.formats import FORMATS, Format, exported_suffixes, function, suffix_of
+from napari_sam2.io.guard import refuse_inputs_as_outputs
+from napari_sam2.io.label_tables import find_terms
+from napari_sam2.io.labels import read_named_labels
+from napari_sam2.io.names import stem_of
+from napari_sam2.io.ome_zarr import NGFF_VERSION
 from napari_sam2.io.read import read_volume
 from napari_sam2.io.sidecar import sidecar_paths
 from napari_sam2.terms.structures import Structure, structures_for
@@ -22,14 +26,12 @@ from napari_sam2.terms.structures import Structure, structures_for
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
     from napari_sam2.core.volume import Volume
 
-__all__ = ["EXPORTABLE", "Exported", "export_labels", "find_names", "notices_before"]
+__all__ = ["EXPORTABLE", "Exported", "export_labels", "files_of_export", "find_names", "notices_before"]
 
-EXPORTABLE: Final = (".nii.gz", ".nii", ".seg.nrrd", ".dcm", ".ome.zarr", ".txt", ".ctbl")
-"""Label maps, Slicer segmentation, DICOM SEG, OME-Zarr labels, ITK-SNAP's label description, Slicer's colours."""
+EXPORTABLE: Final = exported_suffixes()
+"""Endings of label maps and of what belongs to them, see `napari_sam2.io.formats`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,14 @@ class Exported:
         What is in it, with its ids in the source.
     mapping : dict of int to int
         Id in the source -> id in the file, where they were numbered anew; else empty.
+    notes : tuple of str
+        Sentences about what the format cannot hold, for the person to see.
     """
 
     path: Path
     structures: tuple[Structure, ...]
     mapping: dict[int, int]
+    notes: tuple[str, ...] = ()
 
 
 def export_labels(
@@ -94,13 +99,11 @@ def export_labels(
         If an optional package is missing or the disk is full.
     """
     target, source = Path(output), Path(labels_path)
-    ending = next((e for e in EXPORTABLE if target.name.lower().endswith(e)), None)
-    if ending is None:
+    row = _written_format(target)
+    if row is None:
         raise UserInputError(f"{target.name}: the ending must be one of {', '.join(EXPORTABLE)}.")
-    check_folder(target)
-    for other in (source, Path(reference)):
-        if target.exists() and other.exists() and target.samefile(other):
-            raise UserInputError(f"{target.name} is one of the inputs; choose another name.")
+    refuse_inputs_as_outputs((source, Path(reference)), files_of_export(target, consecutive=consecutive))
+    check_folder(target.with_name(f".{target.name}") if row.is_folder else target)
     volume = read_volume(reference, series=series, volume_index=volume_index)
     labels, own_names = read_named_labels(source, volume)
     structures = tuple(structures_for(np.unique(labels).tolist(), names or own_names, find_terms(source)))
@@ -108,15 +111,44 @@ def export_labels(
     if consecutive:
         labels, mapping = consecutive_ids(labels)
     in_file = [Structure(mapping.get(s.label_id, s.label_id), s.name, s.colour, s.code) for s in structures]
-    if ending in WRITABLE:
-        write_labels(labels, volume, target, overwrite=overwrite)
-    elif ending == ".dcm":
-        mapping = _dicom_seg(labels, volume, target, in_file, source, labelmap, overwrite)
-    else:
-        _by_ending(ending, labels, volume, target, in_file, overwrite)
+    everything: dict[str, Any] = {
+        "labels": labels,
+        "volume": volume,
+        "structures": in_file,
+        "model": _model_of(source),
+        "labelmap": labelmap,
+    }
+    result = function(row.write)(**{name: everything[name] for name in row.needs}, path=target, overwrite=overwrite)
+    if isinstance(result, dict):  # a format that numbers anew
+        mapping = result
     if consecutive:
         _write_mapping(target, structures, mapping, overwrite)
-    return Exported(target, structures, mapping)
+    return Exported(target, structures, mapping, _notes(row, in_file, volume))
+
+
+def _notes(row: Format, structures: list[Structure], volume: Volume) -> tuple[str, ...]:
+    if row.kind == "ome-zarr" and np.abs(volume.affine[:3, :3] - np.diag(volume.spacing)).max() > 1e-6:
+        return (
+            f"OME-Zarr {NGFF_VERSION} holds the distances of voxels but not their direction in the patient; the full "
+            "affine stands beside them under napari_sam2.",
+        )
+    if row.kind != "dicom-seg":
+        return ()
+    from napari_sam2.io.dicom_seg import segment_labels
+
+    written = segment_labels(structures)
+    return tuple(
+        f"The name {s.name!r} is written as {written[s.label_id]!r}: DICOM allows no backslash, no line end and "
+        "no more than 64 characters."
+        for s in structures
+        if written[s.label_id] != s.name
+    )
+
+
+def files_of_export(output: str | os.PathLike[str], *, consecutive: bool = False) -> list[Path]:
+    """Everything that an export writes: the file, and the mapping where ids are numbered anew."""
+    target = Path(output)
+    return [target, *([_mapping_path(target)] if consecutive else [])]
 
 
 def notices_before(output: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -133,36 +165,9 @@ def find_names(labels_path: str | os.PathLike[str]) -> dict[int, str]:
     return {label_id: term.name for label_id, term in find_terms(labels_path).items()}
 
 
-def _dicom_seg(
-    labels: NDArray[Any],
-    volume: Volume,
-    target: Path,
-    structures: list[Structure],
-    source: Path,
-    labelmap: bool,
-    overwrite: bool,
-) -> dict[int, int]:
-    from napari_sam2.io.dicom_seg import write_dicom_seg
-
-    return write_dicom_seg(
-        labels, volume, target, structures, model=_model_of(source), labelmap=labelmap, overwrite=overwrite
-    )
-
-
-def _by_ending(
-    ending: str, labels: NDArray[Any], volume: Volume, target: Path, structures: list[Structure], overwrite: bool
-) -> None:
-    from napari_sam2.io.ome_zarr import write_ome_zarr
-    from napari_sam2.io.seg_nrrd import write_seg_nrrd
-
-    if ending == ".ome.zarr":
-        write_ome_zarr(labels, volume, target, structures, overwrite=overwrite)
-    elif ending == ".seg.nrrd":
-        write_seg_nrrd(labels, volume, target, structures, overwrite=overwrite)
-    elif ending == ".txt":
-        write_itksnap_labels(structures, target, overwrite=overwrite)
-    else:
-        write_slicer_colours(structures, target, overwrite=overwrite)
+def _written_format(target: Path) -> Format | None:
+    ending = suffix_of(target.name, EXPORTABLE)
+    return next((row for row in FORMATS if row.write and ending in row.suffixes), None)
 
 
 def _model_of(labels_path: Path) -> dict[str, str]:
@@ -174,10 +179,12 @@ def _model_of(labels_path: Path) -> dict[str, str]:
         return {}
 
 
+def _mapping_path(target: Path) -> Path:
+    return target.with_name(stem_of(target) + "_ids.json")
+
+
 def _write_mapping(
     target: Path, structures: tuple[Structure, ...], mapping: Mapping[int, int], overwrite: bool
 ) -> None:
     rows = [{"id": mapping[s.label_id], "source_id": s.label_id, "name": s.name} for s in structures]
-    beside = sidecar_paths(target)[0]
-    path = beside.with_name(beside.stem + "_ids.json")
-    write_text(path, json.dumps(rows, indent=1, ensure_ascii=False) + "\n", overwrite=overwrite)
+    write_text(_mapping_path(target), json.dumps(rows, indent=1, ensure_ascii=False) + "\n", overwrite=overwrite)

@@ -11,6 +11,7 @@ import tifffile
 from napari_sam2.core.labels import label_dtype
 from napari_sam2.errors import ImageFileError
 from napari_sam2.io.atomic import atomic_write, write_text
+from napari_sam2.io.sidecar import sidecar_paths
 from napari_sam2.tables import csv_text
 
 if TYPE_CHECKING:
@@ -72,5 +73,4 @@ def write_label_film(
         for i, name in names.items()
         for found in (labels == i,)
     ]
-    ending = next(e for e in FILM_ENDINGS if target.name.lower().endswith(e))
-    write_text(target.with_name(target.name[: -len(ending)] + ".tsv"), csv_text(rows, "\t"), overwrite=overwrite)
+    write_text(sidecar_paths(target)[1], csv_text(rows, "\t"), overwrite=overwrite)

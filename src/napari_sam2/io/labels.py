@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import os
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from napari_sam2.core.labels import label_dtype
-from napari_sam2.errors import GeometryError, ImageFileError, UserInputError
+from napari_sam2.errors import GeometryError, ImageFileError, SeveralVolumesError, UserInputError
 from napari_sam2.hashing import sha256_of
-from napari_sam2.io.atomic import check_folder
+from napari_sam2.io.atomic import check_folder, check_free
+from napari_sam2.io.formats import function, label_suffixes, suffix_of
+from napari_sam2.io.guard import is_one_of
+from napari_sam2.io.lattice import onto_grid
 from napari_sam2.io.payload import existing_file
-from napari_sam2.io.read import read_volume
+from napari_sam2.io.read import formats_of, read_volume
 
 if TYPE_CHECKING:
+    import os
+
     from numpy.typing import NDArray
 
     from napari_sam2.core.volume import Volume
@@ -24,17 +29,23 @@ __all__ = [
     "WRITABLE",
     "check_labels_fit",
     "check_output",
+    "checked_labels",
     "read_labels",
     "read_named_labels",
     "source_has_changed",
     "write_labels",
 ]
 
-WRITABLE: Final = (".nii.gz", ".nii")
+logger = logging.getLogger(__name__)
+
+WRITABLE: Final = label_suffixes()
 
 GRID_TOLERANCE: Final = 0.05
 """Two grids are the same when no corner is further apart than this part of the finest spacing. Headers
 store float32, and programs recompute them; a twentieth of a voxel is far below what a label can show."""
+
+ROUNDING: Final = 1e-3
+"""By this much an id may differ from a whole number: what scaling or a resampling of the same grid leaves."""
 
 _LARGEST_ID: Final = 2**31 - 1
 
@@ -81,34 +92,62 @@ def read_named_labels(path: str | os.PathLike[str], volume: Volume) -> tuple[NDA
         As `read_labels`.
     """
     file = existing_file(path)
-    if _is_dicom_seg(file):
-        from napari_sam2.io.dicom_seg_read import read_dicom_seg
-
-        return read_dicom_seg(file, volume)
-    if _is_slicer_segmentation(file):
-        from napari_sam2.io.seg_nrrd import read_seg_nrrd
-
-        return read_seg_nrrd(file, volume)
+    for row in formats_of(file):
+        if row.is_labels and function(row.is_labels)(file):
+            named: tuple[NDArray[Any], dict[int, str]] = function(row.read_labels)(file, volume)
+            return named
     return _read_plain(file, volume), {}
 
 
 def _read_plain(path: Path, volume: Volume) -> NDArray[Any]:
-    found = read_volume(path)
+    try:
+        found = read_volume(path)
+    except SeveralVolumesError as error:
+        raise ImageFileError(
+            f"{path.name} holds several volumes, so it is no label map but one mask or probability per class "
+            "(one-hot); save the number of the class of each voxel as one volume of whole numbers."
+        ) from error
     name = found.source.name
     if found.is_rgb:
         raise ImageFileError(f"{name} is a colour image, not a label map.")
-    check_labels_fit(found, volume)
-    values = found.voxels
+    values = _on_the_grid(found, volume)
     if values.dtype.kind == "f":
-        if not np.isfinite(values).all() or (values != np.rint(values)).any():
+        whole = np.rint(values)
+        if not np.isfinite(values).all() or np.abs(values - whole).max() > ROUNDING:
             raise ImageFileError(f"{name} holds fractions or non-numbers, so it is an image and not a label map.")
         if np.abs(values).max() > _LARGEST_ID:
             raise ImageFileError(f"{name} holds ids up to {values.max():g}; ids run from 0 to {_LARGEST_ID}.")
-        values = values.astype(np.int64)
+        if (values != whole).any():
+            logger.warning("%s holds ids that are not quite whole numbers; they were rounded.", name)
+        values = whole.astype(np.int64)
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > _LARGEST_ID:
         raise ImageFileError(f"{name} holds ids from {low} to {high}; ids run from 0 to {_LARGEST_ID}.")
     return values.astype(label_dtype(high), copy=False)
+
+
+def _on_the_grid(found: Volume, volume: Volume) -> NDArray[Any]:
+    """Voxels of a label map in the order of its image, turned if another program stored them otherwise."""
+    try:
+        check_labels_fit(found, volume)
+    except GeometryError:
+        if not (found.oriented and volume.oriented) or not _covers(found, volume):
+            raise
+        turned = onto_grid(found.voxels, found.affine, volume, found.source.name)
+        logger.warning("%s is stored in another order than %s; it was turned.", found.source.name, volume.source.name)
+        return turned
+    return found.voxels
+
+
+def _covers(found: Volume, volume: Volume) -> bool:
+    """Whether two grids fill the same block of space, whatever the order of their axes."""
+    blocks = []
+    for grid in (found, volume):
+        ends = np.array([[-0.5] * 3, [n - 0.5 for n in grid.shape]])
+        corners = np.array(np.meshgrid(*ends.T)).reshape(3, -1).T
+        blocks.append(grid.voxel_to_world(corners))
+    apart = np.linalg.norm(blocks[0][:, None] - blocks[1][None], axis=2).min(axis=1).max()
+    return bool(apart <= GRID_TOLERANCE * min(volume.spacing))
 
 
 def write_labels(
@@ -140,6 +179,23 @@ def write_labels(
         If the disk is full or fails; an earlier file is then unchanged.
     """
     target = check_output(path, volume, overwrite=overwrite)
+    array = checked_labels(labels, volume)
+    from napari_sam2.io.nifti_labels import write_nifti_labels
+
+    write_nifti_labels(array, volume, target, overwrite=overwrite)
+    return target
+
+
+def checked_labels(labels: NDArray[Any], volume: Volume) -> NDArray[Any]:
+    """Labels (I, J, K) in the narrowest type for their ids.
+
+    Raises
+    ------
+    UserInputError
+        If they are not ids.
+    GeometryError
+        If they have another shape than the volume.
+    """
     array = np.asarray(labels)
     if array.dtype.kind not in "bui":
         raise UserInputError(f"Labels must be whole numbers; got {array.dtype}.")
@@ -148,10 +204,7 @@ def write_labels(
     low, high = int(array.min()), int(array.max())
     if low < 0 or high > _LARGEST_ID:
         raise UserInputError(f"Label ids run from 0 to {_LARGEST_ID}; got {low} to {high}.")
-    from napari_sam2.io.nifti_labels import write_nifti_labels
-
-    write_nifti_labels(array.astype(label_dtype(high)), volume, target, overwrite=overwrite)
-    return target
+    return array.astype(label_dtype(high))
 
 
 def check_output(path: str | os.PathLike[str], volume: Volume, *, overwrite: bool = False) -> Path:
@@ -164,14 +217,13 @@ def check_output(path: str | os.PathLike[str], volume: Volume, *, overwrite: boo
         may not be replaced, or it is the image itself under any name.
     """
     target = Path(path)
-    ending = next((e for e in WRITABLE if target.name.lower().endswith(e)), None)
+    ending = suffix_of(target.name, WRITABLE)
     if ending is None or target.name.lower() in WRITABLE:
         raise UserInputError(f"{target.name}: label maps are written as {' or '.join(WRITABLE)}; use such a name.")
     check_folder(target)
-    if _is_source(target, volume):
+    if is_one_of(target, (*volume.source.files, *([volume.source.path] if volume.source.path else []))):
         raise UserInputError(f"{target.name} is the image itself; choose another name for the label map.")
-    if os.path.lexists(target) and not overwrite:
-        raise UserInputError(f"{target.name} exists already; choose another name or pass --overwrite.")
+    check_free(target, overwrite=overwrite)
     stem = target.name[: -len(ending)]
     for other in WRITABLE:
         if other != ending and target.with_name(stem + other).exists():
@@ -227,32 +279,6 @@ def check_labels_fit(labels: Volume, volume: Volume) -> None:
             f"{name} does not lie on {image}: the grids are up to {apart:.3g} mm apart; resample the labels "
             "onto the image, or use the image they were drawn on."
         )
-
-
-def _is_dicom_seg(path: Path) -> bool:
-    from napari_sam2.io.dicom_series import is_dicom
-
-    if not is_dicom(path):
-        return False
-    from napari_sam2.io.dicom_seg_read import is_dicom_seg
-
-    return is_dicom_seg(path)
-
-
-def _is_slicer_segmentation(path: Path) -> bool:
-    with path.open("rb") as file:
-        if file.read(4) != b"NRRD":
-            return False
-    from napari_sam2.io.nrrd import nrrd_header
-
-    return any(key.startswith("Segmentation_") for key in nrrd_header(path)[0])
-
-
-def _is_source(target: Path, volume: Volume) -> bool:
-    source = volume.source.path
-    if source is None or not target.exists() or not source.exists():
-        return False
-    return target.samefile(source)  # sees through links, and letter case where the disk ignores it
 
 
 def _times(shape: tuple[int, ...]) -> str:

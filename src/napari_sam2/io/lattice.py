@@ -55,20 +55,41 @@ def onto_grid(array: NDArray[Any], affine: NDArray[np.float64], volume: Volume, 
     turn = _signed_permutation(to_voxel[:3, :3], array.shape)
     if turn is None:
         raise elsewhere
-    used = np.argwhere(array != 0)
-    result = np.zeros(volume.shape, array.dtype)
-    if len(used) == 0:
-        return result
-    corners = np.array(np.meshgrid(*zip(used.min(axis=0), used.max(axis=0), strict=True))).reshape(3, -1).T
+    span = _used(array)
+    if span is None:
+        return np.zeros(volume.shape, array.dtype)
+    first, last = span
+    corners = np.array(np.meshgrid(*zip(first, last, strict=True))).reshape(3, -1).T
     exact = corners @ to_voxel[:3, :3].T + to_voxel[:3, 3]
-    offset = np.rint(used[0] @ to_voxel[:3, :3].T + to_voxel[:3, 3]) - used[0] @ turn.T
+    offset = np.rint(first @ to_voxel[:3, :3].T + to_voxel[:3, 3]) - first @ turn.T
     if np.abs(corners @ turn.T + offset - exact).max() > TOLERANCE:
         raise elsewhere
-    places = (used @ turn.T + offset).astype(np.intp)
-    if (places < 0).any() or (places >= np.array(volume.shape)).any():
+    ends = np.stack([first @ turn.T + offset, last @ turn.T + offset]).astype(np.intp)
+    low, high = ends.min(axis=0), ends.max(axis=0)
+    if (low < 0).any() or (high >= np.array(volume.shape)).any():
         raise elsewhere
-    result[tuple(places.T)] = array[tuple(used.T)]
+    # A view of what is labelled, in the image's own order: nothing is listed voxel by voxel.
+    part = array[tuple(slice(a, b + 1) for a, b in zip(first, last, strict=True))]
+    order = np.abs(turn).argmax(axis=1)
+    steps = tuple(slice(None, None, -1 if turn[row, order[row]] < 0 else 1) for row in range(3))
+    part = part.transpose(order)[steps]
+    if array.shape == volume.shape and (turn == np.eye(3)).all() and (offset == 0).all():
+        return array
+    result = np.zeros(volume.shape, array.dtype)
+    result[tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))] = part
     return result
+
+
+def _used(array: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+    """First and last index along each axis of what is not 0; None when everything is."""
+    edges = []
+    for axis in range(3):
+        filled = np.flatnonzero(array.any(axis=tuple(a for a in range(3) if a != axis)))
+        if filled.size == 0:
+            return None
+        edges.append((filled[0], filled[-1]))
+    firsts, lasts = zip(*edges, strict=True)
+    return np.array(firsts), np.array(lasts)
 
 
 def _signed_permutation(matrix: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64] | None:

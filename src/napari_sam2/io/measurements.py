@@ -119,4 +119,4 @@ def _measured(
 ) -> tuple[list[Measurement], str]:
     volume = read_volume(image, series=series, volume_index=volume_index)
     labels, names = read_named_labels(labels_path, volume)
-    return measure(labels, volume, names or find_names(labels_path)), volume.source.name
+    return measure(labels, volume, names or find_names(labels_path)), volume.source.public_name

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_sam2.core.volume import Source, Volume
-from napari_sam2.errors import ImageFileError
+from napari_sam2.errors import ImageFileError, SeveralVolumesError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.nifti_header import GridHeader, place
 from napari_sam2.io.payload import check_memory, existing_file, peek, read_range
@@ -196,7 +196,7 @@ def _spatial_shape(header: Any, name: str, volume_index: int | None) -> tuple[tu
     count = further[0] if further else 1
     if volume_index is None:
         if count > 1:
-            raise ImageFileError(
+            raise SeveralVolumesError(
                 f"{name} holds {count} volumes ({_times(dims)}); choose one with --volume N (volume_index=N "
                 f"in Python), 0 to {count - 1}."
             )
@@ -238,7 +238,11 @@ def _scaled(stored: NDArray[Any], slope: float, inter: float) -> NDArray[Any]:
         return native.astype(np.int32) + np.int32(inter)
     real = np.float32 if small_int or native.dtype == np.float32 else np.float64
     scaled = native.astype(np.float64) * slope + inter
-    return scaled.astype(real, copy=False)
+    try:
+        with np.errstate(over="raise"):
+            return scaled.astype(real, copy=False)
+    except FloatingPointError:  # beyond float32: infinity is not what the file says
+        return scaled
 
 
 def _as_colour(stored: NDArray[Any], name: str) -> NDArray[np.uint8]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.volume import Volume
 
-__all__ = ["nifti_bytes", "write_nifti_labels"]
+__all__ = ["fill_nifti_labels", "nifti_bytes", "write_nifti_labels"]
 
 _SCANNER: Final = 1
 """NIFTI_XFORM_SCANNER_ANAT, for grids that come from another format."""
@@ -41,14 +41,25 @@ def write_nifti_labels(labels: NDArray[Any], volume: Volume, path: Path, *, over
     UserInputError, EnvironmentLacksError
         As `atomic_write`.
     """
+    with atomic_write(path, overwrite=overwrite) as temporary:
+        fill_nifti_labels(labels, volume, temporary)
+
+
+def fill_nifti_labels(labels: NDArray[Any], volume: Volume, path: Path) -> None:
+    """Put checked labels (I, J, K) into a temporary file, gzipped if its name says so, and read them back.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or gives back something else.
+    """
     content = nifti_bytes(labels, volume)
     if path.name.lower().endswith(".gz"):
         content = gzip.compress(content, compresslevel=_GZIP_LEVEL, mtime=0)  # no time: equal labels, equal bytes
-    with atomic_write(path, overwrite=overwrite) as temporary:
-        temporary.write_bytes(content)
-        written = read_nifti(temporary)
-        if not np.array_equal(written.voxels, labels):
-            raise OSError("what was read back differs from what was written")
+    path.write_bytes(content)
+    written = read_nifti(path)
+    if not np.array_equal(written.voxels, labels):
+        raise OSError("what was read back differs from what was written")
 
 
 def nifti_bytes(labels: NDArray[Any], volume: Volume) -> bytes:

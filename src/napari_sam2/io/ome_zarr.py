@@ -77,7 +77,8 @@ def write_ome_zarr(
     array = np.ascontiguousarray(labels.astype(label_dtype(int(labels.max()))).transpose(2, 1, 0))
     with fresh_folder(target, overwrite=overwrite) as fresh:
         group = labels_group(fresh, _attributes(volume, structures))
-        group.create_array("0", data=array, chunks=tuple(min(CHUNK, n) for n in array.shape))
+        chunks = tuple(min(CHUNK, n) for n in array.shape)
+        group.create_array("0", data=array, chunks=chunks, dimension_names=("z", "y", "x"))
         if not np.array_equal(zarr.open_array(fresh / "labels" / NAME / "0", mode="r")[:], array):
             raise OSError("what was read back differs from what was written")
     return target
@@ -112,8 +113,15 @@ def fresh_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def labels_group(folder: Path, attributes: dict[str, Any]) -> Any:
-    """Make an OME-Zarr that holds labels only; the zarr group into which their levels go."""
-    root = _require_zarr().open_group(folder, mode="w", zarr_format=3)
+    """Make an OME-Zarr that holds labels only; the zarr group into which their levels go.
+
+    The root is an image whose levels are those of the labels: without one, readers that begin at the root find
+    nothing, and NGFF 0.5 wants labels to belong to an image.
+    """
+    multiscale = attributes["ome"]["multiscales"][0]
+    datasets = [{**level, "path": f"labels/{NAME}/{level['path']}"} for level in multiscale["datasets"]]
+    image = {"version": NGFF_VERSION, "multiscales": [{**multiscale, "datasets": datasets}]}
+    root = _require_zarr().open_group(folder, mode="w", zarr_format=3, attributes={"ome": image})
     root.create_group("labels", attributes={"ome": {"version": NGFF_VERSION, "labels": [NAME]}})
     return root.create_group(f"labels/{NAME}", attributes=attributes)
 
@@ -164,6 +172,7 @@ def _attributes(volume: Volume, structures: Sequence[Structure]) -> dict[str, An
                 {"name": NAME, "axes": axes, "datasets": [{"path": "0", "coordinateTransformations": transforms}]}
             ],
             "image-label": {
+                "source": {"image": "../../"},
                 "colors": [{"label-value": s.label_id, "rgba": [*s.colour, 255]} for s in structures],
                 "properties": [{"label-value": s.label_id, "name": s.name} for s in structures],
             },

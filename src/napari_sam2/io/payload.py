@@ -14,12 +14,21 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from napari_sam2.errors import ImageFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from io import BufferedReader
 
     Stream = BufferedReader | gzip.GzipFile
 
-__all__ = ["check_memory", "check_total_memory", "existing_file", "is_gzip", "peek", "read_range"]
+__all__ = [
+    "check_inflated",
+    "check_memory",
+    "check_total_memory",
+    "existing_file",
+    "inflated",
+    "is_gzip",
+    "peek",
+    "read_range",
+]
 
 Result = TypeVar("Result")
 
@@ -140,6 +149,53 @@ def read_range(path: Path, offset: int, count: int) -> bytearray:
         return content
 
     return _guarded(path, work)
+
+
+def inflated(path: Path, start: int, count: int) -> Iterator[bytes]:
+    """Decompress a zlib or gzip stream inside a file, in bounded pieces.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    start : int
+        Byte at which the stream begins.
+    count : int
+        Bytes that it must hold, decompressed; a small file that expands without end is given up at once.
+
+    Yields
+    ------
+    bytes
+        At most 1 MiB each, `count` altogether.
+
+    Raises
+    ------
+    ImageFileError
+        If the stream is damaged, ends early, or holds more than `count` bytes.
+    """
+    expander, held = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32), 0
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            while not expander.eof and (packed := file.read(_CHUNK)):
+                is_full = False
+                while packed or is_full:  # all input may be taken and output still be waiting
+                    piece = expander.decompress(packed, _CHUNK)
+                    packed, is_full = expander.unconsumed_tail, len(piece) == _CHUNK
+                    held += len(piece)
+                    if held > count:
+                        raise ImageFileError(f"{path.name} is damaged: it holds more data than its header announces.")
+                    yield piece
+    except zlib.error as error:
+        raise ImageFileError(f"{path.name} is damaged: it cannot be decompressed; export it again.") from error
+    if held < count or not expander.eof:
+        raise ImageFileError(f"{path.name} is truncated: it ends before its data does; copy or export it again.")
+
+
+def check_inflated(path: Path, start: int, count: int) -> None:
+    """Refuse a compressed stream that does not hold exactly `count` bytes; as `inflated`."""
+    for _ in inflated(path, start, count):
+        pass
 
 
 def _guarded(path: Path, work: Callable[[Stream], Result]) -> Result:

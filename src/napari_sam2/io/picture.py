@@ -11,6 +11,7 @@ from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import ImageFileError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.payload import existing_file
+from napari_sam2.io.photometric import colour_range, over_white, samples_of, to_8_bits
 
 if TYPE_CHECKING:
     import os
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["read_picture"]
+__all__ = ["channels_last", "read_picture"]
 
 LARGEST_PIXELS: Final = 2**28
 """A picture of 16k x 16k; larger ones are slides and need a pyramid."""
@@ -30,7 +31,7 @@ def read_picture(path: str | os.PathLike[str], *, volume_index: int | None = Non
     Parameters
     ----------
     path : path-like
-        PNG, JPEG or TIFF, grey or RGB; an alpha channel must be opaque and is dropped.
+        PNG, JPEG or TIFF, of grey, RGB, indexed or CMYK colours; transparent places become white.
     volume_index : int, optional
         Which page of a TIFF file with several, counted from 0.
 
@@ -42,14 +43,14 @@ def read_picture(path: str | os.PathLike[str], *, volume_index: int | None = Non
     Raises
     ------
     ImageFileError
-        If the picture is damaged, too large, transparent, or of a kind that is not supported.
+        If the picture is damaged, too large, or of a kind that is not supported.
     """
     file = existing_file(path)
     with file.open("rb") as stream:
         is_tiff = stream.read(2) in (b"II", b"MM")
     pixels = _read_tiff(file, volume_index) if is_tiff else _read_png_or_jpeg(file, volume_index)
-    pixels = _without_alpha(pixels, file.name)
-    source = Source(file.name, file.absolute(), sha256_of(file), "picture", files=(file,))
+    pixels, notes = _grey_or_colour(pixels, file.name)
+    source = Source(file.name, file.absolute(), sha256_of(file), "picture", notes=notes, files=(file,))
     return Volume(pixels[:, :, np.newaxis], np.eye(4), oriented=False, source=source)
 
 
@@ -90,7 +91,8 @@ def _read_tiff(path: Path, volume_index: int | None) -> NDArray[Any]:
                 raise ImageFileError(f"{path.name} has no picture {index}: it holds {count}, counted from 0.")
             page = tiff.pages[index]
             _check_size(path.name, page.imagelength, page.imagewidth)
-            return np.asarray(page.asarray())
+            samples = samples_of(page, path.name)
+            return samples.apply(channels_last(page.asarray(), page.axes, path.name))
     except ImageFileError:
         raise
     except Exception as error:  # tifffile and its codecs raise many kinds on damaged files
@@ -105,19 +107,37 @@ def _check_size(name: str, rows: int, columns: int) -> None:
         )
 
 
-def _without_alpha(pixels: NDArray[Any], name: str) -> NDArray[Any]:
+def channels_last(stored: NDArray[Any], axes: str, name: str) -> NDArray[Any]:
+    """Pixels of a TIFF page as (rows, columns, samples), whether samples are stored together or apart.
+
+    Raises
+    ------
+    ImageFileError
+        If the page has other axes than rows, columns and samples.
+    """
+    if axes == "YX":
+        return stored[..., np.newaxis]
+    if sorted(axes) != ["S", "X", "Y"]:
+        raise ImageFileError(f"{name} has the axes {axes} and the shape {stored.shape}; a flat picture is needed.")
+    return np.transpose(stored, [axes.index(a) for a in "YXS"])
+
+
+def _grey_or_colour(pixels: NDArray[Any], name: str) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Grey (rows, columns), or RGB (rows, columns, 3) uint8, and what had to be done for it."""
     if pixels.ndim == 2:
-        return pixels
+        return pixels, ()
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
         raise ImageFileError(f"{name} has the shape {pixels.shape}; a grey or RGB picture is needed.")
-    channels = pixels.shape[2]
-    if channels in (2, 4):
-        opaque = np.iinfo(pixels.dtype).max if pixels.dtype.kind in "ui" else 1
-        if (pixels[..., -1] != opaque).any():
-            raise ImageFileError(f"{name} is partly transparent; save it without an alpha channel.")
-        pixels = pixels[..., :-1]
+    notes = []
+    if pixels.shape[2] in (2, 4):
+        laid = over_white(pixels[..., :-1], pixels[..., -1:])
+        if not np.shares_memory(laid, pixels):
+            notes.append("The picture is partly transparent; these places are shown white.")
+        pixels = laid
     if pixels.shape[2] == 1:
-        return pixels[..., 0]
+        return pixels[..., 0], tuple(notes)
     if pixels.dtype != np.uint8:
-        raise ImageFileError(f"{name} has colours of type {pixels.dtype}; save it with 8 bits per channel.")
-    return pixels
+        full = colour_range(pixels)
+        notes.append(f"The colours are of type {pixels.dtype}; {full:g} is taken as full colour, and 8 bits are kept.")
+        pixels = to_8_bits(pixels, full)
+    return np.ascontiguousarray(pixels), tuple(notes)

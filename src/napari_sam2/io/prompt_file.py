@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.volume import Volume
 
-__all__ = ["read_prompt_file", "write_prompt_file"]
+__all__ = ["check_prompt_file", "parse_json", "read_prompt_file", "write_prompt_file"]
 
 VERSION: Final = 1
+
+_ANY_SLICE: Final = 2**31 - 1
+"""The last slice of an image that is not known."""
 
 _TOP_KEYS: Final = ("version", "space", "objects")
 _OBJECT_KEYS: Final = ("id", "name", "prompts")
@@ -56,8 +59,39 @@ def read_prompt_file(path: str | os.PathLike[str], volume: Volume) -> list[Objec
         If it is not JSON, or with one sentence per fault.
     """
     file = existing_file(path)
-    content = _parse(file)
+    content = parse_json(file)
     return _Reading(file, volume).objects(content)
+
+
+def check_prompt_file(path: str | os.PathLike[str]) -> None:
+    """Refuse a prompt file that is wrong whatever its image is.
+
+    What only the image can tell (whether masks lie on its grid, whether it has world coordinates) is left to
+    `read_prompt_file`.
+
+    Raises
+    ------
+    ImageFileError, PromptError
+        As `read_prompt_file`.
+    """
+    file = existing_file(path)
+    _Reading(file, None).objects(parse_json(file))
+
+
+def masks_named(path: str | os.PathLike[str]) -> list[Path]:
+    """The mask files that a prompt file names, for whoever must not write over them.
+
+    Raises
+    ------
+    ImageFileError, PromptError
+        If it is no JSON file.
+    """
+    file = existing_file(path)
+    content = parse_json(file)
+    entries = content.get("objects") if isinstance(content, dict) else None
+    prompts = [e.get("prompts") for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
+    named = [p.get("mask") for some in prompts if isinstance(some, list) for p in some if isinstance(p, dict)]
+    return [file.parent / name for name in named if isinstance(name, str) and name and "\0" not in name]
 
 
 def write_prompt_file(
@@ -106,7 +140,14 @@ def _as_json(prompt: Prompt, object_id: int, volume: Volume, target: Path, overw
     return {"mask": name, "axis": prompt.axis, "slice": prompt.index}
 
 
-def _parse(file: Path) -> Any:
+def parse_json(file: Path) -> Any:
+    """The content of a prompt file; a key that is given twice is refused.
+
+    Raises
+    ------
+    PromptError
+        If it is not JSON in UTF-8.
+    """
     try:
         return json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_doubles)
     except json.JSONDecodeError as error:
@@ -132,7 +173,7 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 class _Reading:
     """One pass over the parsed JSON that collects faults instead of stopping at the first."""
 
-    def __init__(self, file: Path, volume: Volume) -> None:
+    def __init__(self, file: Path, volume: Volume | None) -> None:
         self._file = file
         self._volume = volume
         self._faults: list[str] = []
@@ -148,7 +189,7 @@ class _Reading:
         if space not in ("voxel", "world"):
             self._fault(f'"space" must be "voxel" or "world"; got {_show(space)}.')
         self._world = space == "world"
-        if self._world and not self._volume.oriented:
+        if self._world and self._volume is not None and not self._volume.oriented:
             self._fault(f'"space" is "world", but {self._volume.source.name} does not say where it lies; use "voxel".')
         entries = content.get("objects")
         if not isinstance(entries, list) or not entries:
@@ -225,11 +266,14 @@ class _Reading:
         if not _is_index(axis, 3):
             self._fault(f'{where}: "axis" must be 0, 1 or 2; got {_show(axis)}.')
             return None
-        last = self._volume.shape[axis] - 1
+        last = _ANY_SLICE if self._volume is None else self._volume.shape[axis] - 1
         if not _is_index(index, last + 1):
             self._fault(f'{where}: "slice" must be 0 to {last} on axis {axis}; got {_show(index)}.')
             return None
         try:
+            if self._volume is None:
+                existing_file(self._file.parent / name)
+                return None
             labels = read_labels(self._file.parent / name, self._volume)
         except UserInputError as error:
             self._fault(f"{where}: {error}")
@@ -245,7 +289,7 @@ class _Reading:
             triple = "[x, y, z]" if self._world else "[i, j, k]"
             self._fault(f'{where}: "{what}" must be three numbers {triple}; got {_show(value)}.')
             return None
-        if self._world:
+        if self._world and self._volume is not None:
             i, j, k = (float(c) for c in self._volume.world_to_voxel(value))
             return i, j, k
         i, j, k = value

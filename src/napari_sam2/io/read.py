@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.errors import ImageFileError
+from napari_sam2.io.formats import FORMATS, Format, function, readable
 from napari_sam2.io.payload import existing_file, is_gzip, peek
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_sam2.core.volume import Volume
 
-__all__ = ["READABLE", "read_volume"]
+__all__ = ["READABLE", "check_image", "formats_of", "read_volume"]
 
-READABLE: Final = "NIfTI, NRRD, MetaImage, MGH/MGZ, DICOM, PNG, JPEG and TIFF"
-_PICTURES: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_NIFTI_NAMES: Final = (".nii", ".nii.gz", ".hdr", ".img", ".hdr.gz", ".img.gz")
+READABLE: Final = readable()
 _ENOUGH: Final = 540
 
 
@@ -50,34 +50,40 @@ def read_volume(
         If the format needs an optional package that is not installed.
     """
     if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, takes names that are too long
-        file, kind = Path(path), "dicom"
+        file, row = Path(path), next(row for row in FORMATS if row.series)
     else:
         file = existing_file(path)
-        kind = _kind_of(file)
-    read = getattr(import_module(f"napari_sam2.io.{kind}"), f"read_{kind}")
-    choices = {"series": series} if kind == "dicom" else {}
-    volume: Volume = read(file, volume_index=volume_index, **choices)
+        row = _image_format_of(file)
+    choices = {"series": series} if row.series else {}
+    volume: Volume = function(row.read)(file, volume_index=volume_index, **choices)
     return volume
 
 
-def _kind_of(file: Path) -> str:
-    """The module that reads a file: by its content, or by its name where the content says nothing."""
-    first = peek(file, _ENOUGH)
-    name = file.name.lower()
-    if _is_nifti(first) or name.endswith(_NIFTI_NAMES):
-        return "nifti"
-    if first.startswith(b"NRRD"):
-        return "nrrd"
-    if b"ElementDataFile" in first or b"ObjectType" in first or name.endswith((".mha", ".mhd")):
-        return "metaimage"
-    if name.endswith((".mgh", ".mgz", ".mgh.gz")):
-        return "mgh"
-    if first[128:132] == b"DICM":
-        return "dicom"
-    if not is_gzip(file) and first.startswith(_PICTURES):
-        return "picture"
+def check_image(path: str | os.PathLike[str]) -> None:
+    """Refuse what cannot be an image: missing, empty, or of an unknown kind. Its content is not read.
+
+    Raises
+    ------
+    ImageFileError
+        Saying what is wrong.
+    """
+    if not os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, takes names that are too long
+        _image_format_of(existing_file(path))
+
+
+def _image_format_of(file: Path) -> Format:
+    row = next((row for row in formats_of(file) if row.read), None)
+    if row is not None:
+        return row
     raise ImageFileError(f"{file.name} is of a kind that cannot be read; supported are {READABLE}.")
 
 
-def _is_nifti(first: bytes) -> bool:
-    return first[344:347] in (b"n+1", b"ni1") or first[4:7] in (b"n+2", b"ni2")
+def formats_of(file: Path) -> Iterator[Format]:
+    """Formats that a file may be of, the likeliest first: by its content, or by its name where that says nothing."""
+    first, name, packed = peek(file, _ENOUGH), file.name.lower(), is_gzip(file)
+    for row in FORMATS:
+        if packed and not row.gzipped:
+            continue
+        named = row.by_name and name.endswith((*row.suffixes, *row.also))
+        if named or (row.magic is not None and row.magic(first)):
+            yield row

@@ -16,7 +16,7 @@ from napari_sam2.errors import ImageFileError, UserInputError
 from napari_sam2.io.atomic import write_bytes
 from napari_sam2.io.lattice import onto_grid
 from napari_sam2.io.lps import lps_from_affine
-from napari_sam2.io.nrrd import nrrd_header, read_nrrd
+from napari_sam2.io.nrrd import nrrd_header, read_nrrd_array
 from napari_sam2.terms.structures import UNKNOWN, Structure
 from napari_sam2.terms.terminology import ABNORMAL, BODY, ORGAN, TISSUE
 
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.volume import Volume
 
-__all__ = ["read_seg_nrrd", "write_seg_nrrd"]
+__all__ = ["is_seg_nrrd", "read_seg_nrrd", "write_seg_nrrd"]
 
+LARGEST_ID: Final = 2**31 - 1
 _TYPES: Final = {"uint8": "unsigned char", "uint16": "unsigned short", "int32": "int"}
 _CATEGORIES: Final = {
     ORGAN: "SCT^123037004^Anatomical Structure",
@@ -82,8 +83,13 @@ def write_seg_nrrd(
     return write_bytes(target, header.encode() + b"\n" + payload, overwrite=overwrite)
 
 
+def is_seg_nrrd(path: Path) -> bool:
+    """Whether a NRRD file is a segmentation of Slicer."""
+    return any(key.startswith("Segmentation_") for key in nrrd_header(path)[0])
+
+
 def read_seg_nrrd(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArray[Any], dict[int, str]]:
-    """Read a Slicer segmentation onto the grid of an image; Slicer may have cropped it.
+    """Read a Slicer segmentation onto the grid of an image; Slicer may have cropped it, or spread it over layers.
 
     Returns
     -------
@@ -95,26 +101,54 @@ def read_seg_nrrd(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArray
     Raises
     ------
     ImageFileError
-        If the file is damaged, or its segments overlap (several layers).
+        If the file is damaged, or its segments overlap.
     GeometryError
         If it lies on another grid.
     """
     file = Path(path)
-    header, _ = nrrd_header(file)
-    if header.get("dimension", "3") != "3":
-        raise ImageFileError(
-            f"{file.name} has overlapping segments in several layers, which one label map cannot hold; in Slicer, "
-            "export them to a labelmap first."
-        )
-    found = read_nrrd(file)
-    labels = onto_grid(found.voxels, found.affine, volume, file.name)
-    names, number = {}, 0
+    found = read_nrrd_array(file)
+    segments = _segments(found.header)
+    array = found.voxels[..., 0]
+    if found.voxels.shape[3] > 1:
+        array, segments = _merged(found.voxels, segments, file.name)
+    labels = onto_grid(array, found.affine, volume, file.name)
+    names = {value: name for _, value, name in segments}
+    return labels.astype(label_dtype(int(labels.max())), copy=False), names
+
+
+def _segments(header: dict[str, str]) -> list[tuple[int, int, str]]:
+    """Layer, label value and name of each segment."""
+    found, number = [], 0
     while f"Segment{number}_LabelValue" in header:
-        value = header[f"Segment{number}_LabelValue"].strip()
-        if value.isdigit():
-            names[int(value)] = _unescaped(header.get(f"Segment{number}_Name", f"object {value}"))
+        value, layer = (header.get(f"Segment{number}_{key}", "0").strip() for key in ("LabelValue", "Layer"))
+        if value.isdecimal() and layer.isdecimal() and int(value) <= LARGEST_ID:
+            name = header.get(f"Segment{number}_Name", f"object {value}")
+            found.append((int(layer), int(value), _unescaped(name)))
         number += 1
-    return labels.astype(label_dtype(int(labels.max()))), names
+    return found
+
+
+def _merged(
+    layers: NDArray[Any], segments: list[tuple[int, int, str]], name: str
+) -> tuple[NDArray[Any], list[tuple[int, int, str]]]:
+    """Several layers as one label map; segments are numbered anew where two layers use one value."""
+    values = [value for _, value, _ in segments]
+    if len(set(values)) == len(values):
+        numbered = segments
+    else:
+        numbered = [(layer, number, given) for number, (layer, _, given) in enumerate(segments, start=1)]
+    merged = np.zeros(layers.shape[:3], label_dtype(max((n for _, n, _ in numbered), default=0)))
+    for (layer, value, given), (_, number, _) in zip(segments, numbered, strict=True):
+        if layer >= layers.shape[3]:
+            raise ImageFileError(f"{name} is damaged: {given} lies in layer {layer}, which is not there.")
+        mask = layers[..., layer] == value
+        if merged[mask].any():
+            raise ImageFileError(
+                f"{name} has segments that overlap ({given} and another one), which one label map cannot hold; in "
+                "Slicer, export them to a labelmap first."
+            )
+        merged[mask] = number
+    return merged, numbered
 
 
 def _header(array: NDArray[Any], volume: Volume, structures: Sequence[Structure]) -> str:

@@ -18,7 +18,9 @@ import numpy as np
 
 from napari_sam2._version import __version__
 from napari_sam2.core.prompts import Box, ObjectPrompts, Point
+from napari_sam2.hashing import sha256_of
 from napari_sam2.io.atomic import write_text
+from napari_sam2.io.names import stem_of
 from napari_sam2.io.nifti_header import GridHeader
 from napari_sam2.tables import csv_text
 from napari_sam2.terms.structures import Structure, structures_for
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.window import Window
     from napari_sam2.terms.terminology import Term
 
-__all__ = ["INTENDED_USE", "Provenance", "sidecar_paths", "software_versions", "write_sidecars"]
+__all__ = ["INTENDED_USE", "Provenance", "sidecar_paths", "sidecar_texts", "software_versions", "write_sidecars"]
 
 INTENDED_USE: Final = "Research only. Not for diagnosis or treatment."
 
@@ -74,7 +76,10 @@ class Provenance:
     edited : bool
         Whether a person painted in the result.
     hide_source_name : bool
-        Name the source by its hash alone, for file names that tell who the patient is.
+        Name the source by its hash alone, for file names that tell who the patient is. The folder of a DICOM
+        series is never named.
+    source_changed : bool, optional
+        Whether the source's file has changed since it was read; looked up where it is not known.
     """
 
     model: Mapping[str, str] = field(default_factory=dict)
@@ -86,6 +91,7 @@ class Provenance:
     settings: Mapping[str, Any] = field(default_factory=dict)
     edited: bool = False
     hide_source_name: bool = False
+    source_changed: bool | None = None
 
 
 def write_sidecars(
@@ -122,24 +128,36 @@ def write_sidecars(
     """
     target = Path(labels_path)
     json_path, tsv_path = sidecar_paths(target)
+    json_text, tsv_text = sidecar_texts(target.name, sha256_of(target), labels, volume, provenance)
+    write_text(json_path, json_text, overwrite=overwrite)
+    write_text(tsv_path, tsv_text, overwrite=overwrite)
+    return json_path, tsv_path
+
+
+def sidecar_texts(
+    name: str, sha256: str, labels: NDArray[Any], volume: Volume, provenance: Provenance
+) -> tuple[str, str]:
+    """What the sidecars of a label map say, JSON and table.
+
+    Parameters
+    ----------
+    name, sha256 : str
+        Of the label map's file.
+    labels, volume, provenance
+        As in `write_sidecars`.
+    """
     names = {obj.object_id: obj.name for obj in provenance.objects}
     ids, counts = np.unique(labels, return_counts=True)
     voxels = dict(zip(ids.tolist(), counts.tolist(), strict=True))
     structures = structures_for([*ids.tolist(), *names], names, provenance.terms)
-    text = json.dumps(_facts(target, volume, provenance, structures, voxels), indent=1, ensure_ascii=False)
-    write_text(json_path, text + "\n", overwrite=overwrite)
-    write_text(tsv_path, _table(structures, voxels, volume), overwrite=overwrite)
-    return json_path, tsv_path
+    facts = _facts(name, sha256, volume, provenance, structures, voxels)
+    return json.dumps(facts, indent=1, ensure_ascii=False) + "\n", _table(structures, voxels, volume)
 
 
 def sidecar_paths(labels_path: str | os.PathLike[str]) -> tuple[Path, Path]:
     """Where the sidecars of a label map lie: ``x.nii.gz`` has ``x.json`` and ``x.tsv``."""
     target = Path(labels_path)
-    stem = target.name
-    for ending in (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".dcm"):
-        if stem.lower().endswith(ending):
-            stem = stem[: -len(ending)]
-            break
+    stem = stem_of(target)
     return target.with_name(stem + ".json"), target.with_name(stem + ".tsv")
 
 
@@ -155,25 +173,24 @@ def software_versions() -> dict[str, str]:
 
 
 def _facts(
-    target: Path,
+    name: str,
+    sha256: str,
     volume: Volume,
     provenance: Provenance,
     structures: list[Structure],
     voxels: Mapping[int, int],
 ) -> dict[str, Any]:
-    from napari_sam2.hashing import sha256_of
-
     source = volume.source
     return {
         "Description": "Label map made with napari-sam2 from prompts that a person gave.",
         "Manual": False,
-        "Sources": [f"sha256:{source.sha256}" if provenance.hide_source_name else source.name],
+        "Sources": [f"sha256:{source.sha256}" if provenance.hide_source_name else source.public_name],
         "SpatialReference": "orig",
         "GeneratedBy": [{"Name": "napari-sam2", "Version": __version__}],
         "IntendedUse": INTENDED_USE,
         "Created": datetime.now(UTC).isoformat(timespec="seconds"),
         "Model": dict(provenance.model),
-        "Source": _source_facts(volume),
+        "Source": _source_facts(volume, provenance),
         "Preprocessing": _window_facts(provenance, volume),
         "Prompts": [entry for obj in provenance.objects for entry in _prompt_facts(obj)],
         "Propagation": dict(provenance.settings),
@@ -181,8 +198,8 @@ def _facts(
         "Environment": {**software_versions(), "device": provenance.device},
         "Outputs": [
             {
-                "File": target.name,
-                "sha256": sha256_of(target),
+                "File": name,
+                "sha256": sha256,
                 "Empty": not any(count for label_id, count in voxels.items() if label_id),
                 "Labels": {
                     str(s.label_id): {
@@ -199,12 +216,15 @@ def _facts(
     }
 
 
-def _source_facts(volume: Volume) -> dict[str, Any]:
-    from napari_sam2.io.labels import source_has_changed
+def _source_facts(volume: Volume, provenance: Provenance) -> dict[str, Any]:
+    changed = provenance.source_changed
+    if changed is None:
+        from napari_sam2.io.labels import source_has_changed
 
+        changed = source_has_changed(volume)
     facts: dict[str, Any] = {
         "sha256": volume.source.sha256,
-        "ChangedSinceOpened": source_has_changed(volume),
+        "ChangedSinceOpened": changed,
         "Format": volume.source.file_format,
         "Shape": list(volume.shape),
         "DataType": str(volume.voxels.dtype),

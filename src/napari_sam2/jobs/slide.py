@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from napari_sam2.core.history import Step
 from napari_sam2.errors import UserInputError
+from napari_sam2.io.guard import refuse_inputs_as_outputs
 from napari_sam2.models import DEFAULT_MODEL, load_model
+from napari_sam2.slides.actions import TakeObjects
 from napari_sam2.slides.answers.crop_engine import CropEngine
 from napari_sam2.slides.answers.refine import refine
 from napari_sam2.slides.automatic.run import AutomaticRequest, joined_objects, plan_of, run_tiles
+from napari_sam2.slides.formats.sidecar import write_slide_sidecar
 from napari_sam2.slides.formats.write import check_slide_output, write_objects
 from napari_sam2.slides.image.resolution import parse_size
 from napari_sam2.slides.objects import SCORE, ObjectClass, Regions, SlideObject, measured
@@ -26,7 +30,9 @@ if TYPE_CHECKING:
     from napari_sam2.slides.image.pyramid import Slide
     from napari_sam2.slides.prompts import ObjectRequest
 
-__all__ = ["DEFAULT_OBJECT_SIZE", "SlideRun", "parse_region", "segment_slide"]
+__all__ = ["DEFAULT_OBJECT_SIZE", "SlideRun", "journal_of", "parse_region", "segment_slide"]
+
+_NUMBER: Final = r"-?[0-9]{1,9}(?:\.[0-9]{0,9})?"
 
 DEFAULT_OBJECT_SIZE: Final = "60um"
 """Expected diameter in an automatic run: between a small gland and a vessel."""
@@ -65,6 +71,8 @@ def segment_slide(
     overlap: str = "keep",
     mpp: float | str | None = None,
     channel: str | int | None = None,
+    polarity: str = "auto",
+    image: str | int | None = None,
     model: str | Path | SegmentationModel = DEFAULT_MODEL,
     device: str = "auto",
     overwrite: bool = False,
@@ -89,7 +97,7 @@ def segment_slide(
         For `prompts`: how often to look again at an object's outline at twice the resolution.
     overlap : str
         For `prompts`: see `napari_sam2.slides.objects.OVERLAP_RULES`.
-    mpp, channel
+    mpp, channel, polarity, image
         See `open_slide`.
     model, device
         See `load_model`; or a model that is loaded already.
@@ -107,9 +115,11 @@ def segment_slide(
     """
     target = Path(output)
     check_slide_output(target, overwrite=overwrite)
+    inputs = [Path(slide_path), *([] if prompts is None else [Path(prompts)])]
+    refuse_inputs_as_outputs(inputs, [target, journal_of(target)])
     if (prompts is None) == (auto is None):
         raise UserInputError("Say what to segment: either --prompts with a file, or --auto with a region.")
-    with open_slide(slide_path, mpp=mpp, channel=channel) as slide:
+    with open_slide(slide_path, mpp=mpp, channel=channel, polarity=polarity, image=image) as slide:
         requests = [] if prompts is None else read_slide_prompts(prompts, slide.shape, slide.name)
         # The region is read before the model is loaded, so that its faults are told at once.
         asked = None
@@ -124,7 +134,15 @@ def segment_slide(
         if objects is None:
             return SlideRun(target, 0, finished=False, notes=slide.notes)
         count = write_objects(objects, target, slide, overwrite=overwrite)
+        asked_for = {request.name or f"object {request.object_id}": request.prompts for request in requests}
+        choices = {"overlap": overlap, "refine": refine_steps}
+        write_slide_sidecar(target, slide, loaded, asked_for, settings=choices, overwrite=overwrite)
         return SlideRun(target, count, finished=True, notes=(*slide.notes, *notes))
+
+
+def journal_of(output: Path) -> Path:
+    """Where an automatic run keeps what is done until the output is written."""
+    return output.with_name(output.name + ".tiles.jsonl")
 
 
 def parse_region(given: str, slide: Slide) -> tuple[Any, bool]:
@@ -154,7 +172,7 @@ def parse_region(given: str, slide: Slide) -> tuple[Any, bool]:
     rows, cols = slide.shape
     if given == "tissue":
         return shapely.box(0, 0, cols, rows), True
-    if re.fullmatch(r"\s*-?[\d.]+(\s*,\s*-?[\d.]+){3}\s*", given):
+    if re.fullmatch(rf"\s*{_NUMBER}(\s*,\s*{_NUMBER}){{3}}\s*", given):
         row0, col0, row1, col1 = (float(part) for part in given.split(","))
         return shapely.box(min(col0, col1), min(row0, row1), max(col0, col1), max(row0, row1)), False
     if not Path(given).exists():
@@ -178,7 +196,7 @@ def _prompted(
     on_progress: Callable[[int, int], None],
     should_stop: Callable[[], bool],
 ) -> tuple[list[SlideObject] | None, list[str]]:
-    regions = Regions(overlap=overlap)
+    regions, step = Regions(overlap=overlap), Step(TakeObjects(()))
     notes: list[str] = []
     for done, request in enumerate(requests):
         on_progress(done, len(requests))
@@ -193,14 +211,15 @@ def _prompted(
             continue
         if answer.is_cut:
             notes.append(f"{name}: it goes on beyond what was looked at; add a box around it.")
-        regions.put(
+        regions.place(
+            step,
             SlideObject(
                 answer.polygon(),
                 name=name,
                 object_class=ObjectClass(request.class_name) if request.class_name else None,
                 measurements={SCORE: answer.scores.predicted_iou},
                 metadata={"model": engine.model.card.name},
-            )
+            ),
         )
     on_progress(len(requests), len(requests))
     return [measured(obj, engine.slide.mpp) for obj in regions], notes
@@ -216,11 +235,12 @@ def _automatic(
 ) -> SlideRun:
     slide = engine.slide
     plan = plan_of(engine, request)
-    journal = target.with_name(target.name + ".tiles.jsonl")
+    journal = journal_of(target)
     if not run_tiles(engine, plan, journal, on_progress=on_progress, should_stop=should_stop):
         note = f"Stopped; {journal.name} holds what was done, and the same command goes on from there."
         return SlideRun(target, 0, finished=False, notes=(*slide.notes, note))
     objects = (measured(obj, slide.mpp) for obj in joined_objects(engine, plan, journal))
     count = write_objects(objects, target, slide, overwrite=overwrite)
+    write_slide_sidecar(target, slide, engine.model, {}, settings={"automatic": request.as_json()}, overwrite=overwrite)
     journal.unlink()
     return SlideRun(target, count, finished=True, notes=slide.notes)

@@ -11,10 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import ndimage
 
 from napari_sam2.core.window import is_ct
 from napari_sam2.errors import GeometryError
 from napari_sam2.measures.recist import recist_axes
+from napari_sam2.measures.slabs import centre_of, count_components, surface_area
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -142,20 +144,13 @@ def measure(labels: NDArray[Any], volume: Volume, names: Mapping[int, str] | Non
     GeometryError
         If the shapes differ.
     """
-    from scipy import ndimage
-
     if labels.shape != volume.shape:
         raise GeometryError(f"Labels must have the volume's shape {volume.shape}; got {labels.shape}.")
     names = names or {}
     unit = "HU" if not volume.is_rgb and is_ct(volume) else ""
-    ids = np.unique(labels)
-    ids = ids[ids != 0]
-    dense = np.searchsorted(ids, labels) + 1  # ids may be large, and find_objects counts from 1
-    dense[labels == 0] = 0
-    boxes = ndimage.find_objects(dense)
     return [
-        _measure_one(int(label_id), names.get(int(label_id), f"object {label_id}"), dense[box] == n, box, volume, unit)
-        for n, (label_id, box) in enumerate(zip(ids, boxes, strict=True), start=1)
+        _measure_one(label_id, names.get(label_id, f"object {label_id}"), labels[box] == label_id, box, volume, unit)
+        for label_id, box in sorted(_boxes(labels).items())
     ]
 
 
@@ -214,20 +209,18 @@ def growth_rows(changes: Sequence[Growth]) -> list[dict[str, Any]]:
 def _measure_one(
     label_id: int, name: str, crop: NDArray[np.bool_], box: tuple[slice, ...], volume: Volume, unit: str
 ) -> Measurement:
-    from scipy import ndimage
-
     start = np.array([s.start for s in box])
-    inside = np.argwhere(crop)
-    centroid = inside.mean(axis=0) + start
+    count, centroid = centre_of(crop)
+    centroid += start
     low, high = start, start + np.array(crop.shape) - 1
     long_axis, short_axis, axis_slice = recist_axes(crop, start, volume)
     edges = [n > 1 and (lo == 0 or hi == n - 1) for lo, hi, n in zip(low, high, volume.shape, strict=True)]
     return Measurement(
         label_id=label_id,
         name=name,
-        voxels=len(inside),
-        volume_ml=len(inside) * volume.voxel_volume_ml,
-        surface_mm2=_surface(crop, volume),
+        voxels=count,
+        volume_ml=count * volume.voxel_volume_ml,
+        surface_mm2=surface_area(crop, volume.affine[:3, :3]),
         long_axis_mm=long_axis,
         short_axis_mm=short_axis,
         axis_slice=axis_slice,
@@ -235,26 +228,53 @@ def _measure_one(
         high=_ints(high),
         centroid=_floats(centroid),
         centroid_mm=_floats(volume.voxel_to_world(centroid)),
-        components=int(ndimage.label(crop, structure=np.ones((3, 3, 3)))[1]),
+        components=count_components(crop),
         touches_border=bool(any(edges)),
         intensity=Intensity() if volume.is_rgb else replace(_intensity(volume.voxels[box][crop]), unit=unit),
     )
 
 
 def _intensity(values: NDArray[Any]) -> Intensity:
-    finite = values[np.isfinite(values)].astype(np.float64)
+    finite = values if values.dtype.kind != "f" else values[np.isfinite(values)]
     if finite.size == 0:
         return Intensity()
-    p5, median, p95 = (float(p) for p in np.percentile(finite, (5, 50, 95)))
-    low, high = float(finite.min()), float(finite.max())
-    return Intensity("", float(finite.mean()), float(finite.std()), low, p5, median, p95, high)
+    mean = float(finite.mean(dtype=np.float64))
+    pieces = np.array_split(finite, max(1, finite.size >> 20))
+    variance = sum(float(((piece.astype(np.float64) - mean) ** 2).sum()) for piece in pieces) / finite.size
+    finite.sort()  # a copy of the voxels inside, so that its order is free
+    p5, median, p95 = (_percentile(finite, share) for share in (0.05, 0.5, 0.95))
+    return Intensity("", mean, math.sqrt(variance), float(finite[0]), p5, median, p95, float(finite[-1]))
 
 
-def _surface(crop: NDArray[np.bool_], volume: Volume) -> float:
-    from skimage.measure import marching_cubes, mesh_surface_area
+def _percentile(ordered: NDArray[Any], share: float) -> float:
+    """Interpolated between the two values beside it, as numpy does it by default."""
+    at = share * (len(ordered) - 1)
+    low = math.floor(at)
+    first, second = float(ordered[low]), float(ordered[min(low + 1, len(ordered) - 1)])
+    return first + (second - first) * (at - low)
 
-    vertices, faces, *_ = marching_cubes(np.pad(crop, 1).astype(np.float32), 0.5)
-    return float(mesh_surface_area(vertices @ volume.affine[:3, :3].T, faces))
+
+def _boxes(labels: NDArray[Any]) -> dict[int, tuple[slice, slice, slice]]:
+    """The box around each id, plane by plane: ids may be large, and the label map is never copied."""
+    low: dict[int, NDArray[np.intp]] = {}
+    high: dict[int, NDArray[np.intp]] = {}
+    for k in range(labels.shape[2]):
+        plane = labels[:, :, k]
+        if not plane.any():
+            continue
+        ids, dense = np.unique(plane, return_inverse=True)
+        for label_id, box in zip(ids.tolist(), ndimage.find_objects(dense.reshape(plane.shape) + 1), strict=True):
+            if label_id == 0:
+                continue
+            first = np.array([box[0].start, box[1].start, k])
+            last = np.array([box[0].stop, box[1].stop, k + 1])
+            low[label_id] = np.minimum(low.get(label_id, first), first)
+            high[label_id] = np.maximum(high.get(label_id, last), last)
+    return {
+        label_id: (slice(*pair[0]), slice(*pair[1]), slice(*pair[2]))
+        for label_id in low
+        for pair in (np.stack([low[label_id], high[label_id]], axis=1).tolist(),)
+    }
 
 
 def _percent(before: float, after: float) -> float:

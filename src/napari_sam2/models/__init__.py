@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -47,21 +48,20 @@ def load_model(
     ModelError
         If the checkpoint is damaged or not trusted.
     """
-    if str(name) == "classical":
-        from napari_sam2.models.classical import ClassicalModel
-
-        return ClassicalModel()
-    if str(name) == "bundled" or Path(name).suffix == ".safetensors":
-        from napari_sam2.models.small.model import load_bundled, load_small
-
-        where = resolve_device(device)
-        return load_bundled(where) if str(name) == "bundled" else load_small(Path(name), device=where)
-    from napari_sam2.models.families import load_folder
+    from napari_sam2.models.family import function
+    from napari_sam2.models.registry import FAMILIES, load_folder
     from napari_sam2.models.zoo import find
 
-    where = resolve_device(device)
+    for family in FAMILIES:
+        if str(name) == family.built_in:
+            where = (resolve_device(device),) if family.takes_device else ()
+            built_in: SegmentationModel = function(family.load_built_in)(*where)
+            return built_in
+        if family.file_suffix and Path(name).suffix == family.file_suffix:
+            from_file: SegmentationModel = function(family.load_file)(Path(name), resolve_device(device))
+            return from_file
     folder, card = (Path(name), None) if Path(name).is_dir() else find(str(name))
-    return load_folder(folder, where, card, quality=quality, input_size=input_size)
+    return load_folder(folder, resolve_device(device), card, quality=quality, input_size=input_size)
 
 
 def resolve_device(device: str = "auto") -> torch.device:
@@ -77,8 +77,10 @@ def resolve_device(device: str = "auto") -> torch.device:
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
         return torch.device(next(name for name in ("cuda", "mps", "cpu") if available[name]))
-    kind = device.partition(":")[0]
-    if not available.get(kind, False):
+    kind, _, number = device.partition(":")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    is_known = device == kind or (re.fullmatch("[0-9]{1,3}", number) is not None and int(number) < count)
+    if not available.get(kind, False) or not is_known:
         choices = ", ".join(name for name, there in available.items() if there)
-        raise EnvironmentLacksError(f"There is no device {device!r} on this machine; available: auto, {choices}.")
+        raise EnvironmentLacksError(f"There is no device {device[:60]!r} on this machine; available: auto, {choices}.")
     return torch.device(device)

@@ -22,8 +22,10 @@ __all__ = [
     "DecodeRequest",
     "Decoded",
     "Features",
+    "FittableModel",
     "MemoryRef",
     "ModelCard",
+    "ModelFit",
     "MovableModel",
     "RememberRequest",
     "ResizableModel",
@@ -31,6 +33,7 @@ __all__ = [
     "ViewPolicy",
     "ViewPrompts",
     "ViewShift",
+    "described_model",
     "viewing_of",
 ]
 
@@ -47,8 +50,7 @@ class ModelCard:
     name : str
         What the user types, for example ``"classical"`` or ``"facebook/sam2.1-hiera-tiny"``.
     kind : str
-        ``"classical"``, ``"bundled"``, or the family of a checkpoint: ``"sam1"``, ``"sam2"``,
-        ``"edgetam"``, ``"sam3"``.
+        Name of its family, see `napari_sam2.models.registry.FAMILIES`.
     revision : str
         Commit or version of the weights; empty when there is none.
     sha256 : str
@@ -85,6 +87,9 @@ class ViewPolicy:
         A zoomed square stays where it is, so that its features can be used again and memories lie on one
         grid, while the object is inside and the square that fits now is no more than this times larger or
         smaller. 1 follows every change.
+    dips : bool
+        Whether a fall and a rise of the predicted IoU mean that a run has left the object for a like neighbour, see
+        `napari_sam2.engine.ending`.
     quality : str
         Name of the setting that it belongs to, for the record; empty where there is no choice.
     fit : bool
@@ -97,6 +102,7 @@ class ViewPolicy:
     follow_factor: float = 2.4
     min_side: float = 16.0
     slack: float = 1.0
+    dips: bool = False
     fit: bool = False
     quality: str = ""
 
@@ -166,7 +172,7 @@ class MemoryRef:
         Slice index of the memory minus the index of the slice being decoded, counted along the
         propagation: -1 is the slice just passed.
     prompted : bool
-        True for a slice that a person prompted or locked (a conditioning memory).
+        True for a slice that a person prompted or accepted (a conditioning memory).
     shift : ViewShift
         From a pixel of the current view to the pixel of the memory's view at the same place.
     """
@@ -208,6 +214,35 @@ class ResizableModel(Protocol):
 
     def at_size(self, size: int) -> SegmentationModel:
         """The same weights, looking at views of `size` pixels."""
+        ...
+
+
+class ModelFit(Protocol):
+    """A fit of a model to one object, under way; the model itself stays as it is."""
+
+    def step(self) -> None:
+        """Learn a little more; about a tenth of a second."""
+        ...
+
+    def model(self) -> SegmentationModel:
+        """The model that knows the object, as far as it has learned; it sees, and remembers, as the first one does."""
+        ...
+
+
+@runtime_checkable
+class FittableModel(Protocol):
+    """A model that can be fitted to one object."""
+
+    def fit(self, lessons: Sequence[tuple[Features, Tensor]], seed: int) -> ModelFit:
+        """Begin a fit.
+
+        Parameters
+        ----------
+        lessons : sequence of (Features, Tensor)
+            Views of slices that a person answered for, each with the object's mask in the view, (S, S), 0 to 1.
+        seed : int
+            The same lessons, seed and number of steps give the same model.
+        """
         ...
 
 
@@ -269,3 +304,9 @@ def viewing_of(model: SegmentationModel) -> dict[str, str]:
         "views": "around the object" if policy.zoom else "whole slice",
         "precision": str(getattr(model, "dtype", "torch.float32")).removeprefix("torch."),
     }
+
+
+def described_model(model: SegmentationModel) -> dict[str, str]:
+    """What a journal says of a model: which one it is, and how it looks at slices."""
+    card = model.card
+    return {"name": card.name, "revision": card.revision, "sha256": card.sha256, **viewing_of(model)}

@@ -1,4 +1,4 @@
-"""Convert official checkpoints (``.pt``, ``.pth``) of SAM, SAM 2, EdgeTAM and what was fine-tuned with their code.
+"""Convert official checkpoints (``.pt``, ``.pth``) to transformers' format.
 
 Meta's files and those of models fine-tuned with Meta's code, MedSAM2 among them, hold a dictionary with the
 weights under ``"model"``. They are pickles, which can run code when they are opened: they are read with
@@ -11,27 +11,22 @@ from __future__ import annotations
 
 import json
 import pickle
-from typing import TYPE_CHECKING, Final
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from napari_sam2.errors import ModelError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.models.checkpoint import PREPARATION, WEIGHTS, files_of, find_faults
-from napari_sam2.models.edgetam import official as edgetam
-from napari_sam2.models.sam1 import official as sam1
-from napari_sam2.models.sam2 import official as sam2
+from napari_sam2.models.family import function
+from napari_sam2.models.registry import convertible, family_of_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-    from types import ModuleType
 
     from torch import Tensor
 
 __all__ = ["convert_official"]
-
-_EDGETAM_ONLY: Final = "spatial_perceiver."
-_SAM1_ONLY: Final = "prompt_encoder."
-"""How names of weights begin that EdgeTAM has and SAM 2 has not, and that the first SAM has."""
 
 
 def convert_official(path: Path, folder: Path, *, input_size: int = 1024, license_id: str = "") -> Path:
@@ -63,17 +58,18 @@ def convert_official(path: Path, folder: Path, *, input_size: int = 1024, licens
     from safetensors.torch import save_file
 
     official = _read(path)
-    family = _family_of(official)
-    weights = family.renamed(official, path.name)
-    config = family.config_of(weights, path.name, input_size)
+    family = family_of_weights(official)
+    names = import_module(f"napari_sam2.models.{family.official}")
+    weights = names.renamed(official, path.name)
+    config = names.config_of(weights, path.name, input_size)
     with torch.device("meta"):
-        expected = getattr(transformers, family.NETWORK)(config).state_dict()
+        expected = getattr(transformers, names.NETWORK)(config).state_dict()
     _refuse_misfit(path.name, expected, weights)
     folder.mkdir(parents=True, exist_ok=True)
     config.save_pretrained(folder)
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / WEIGHTS)
-    if family is sam1:
-        preparation = json.dumps(sam1.preparation_of(path.name), indent=1)
+    if family.preparation:
+        preparation = json.dumps(function(family.preparation)(path.name), indent=1)
         (folder / PREPARATION).write_text(preparation + "\n", encoding="utf-8")
     hashes = {file: sha256_of(folder / file) for file in files_of(folder)}
     manifest = {
@@ -85,13 +81,6 @@ def convert_official(path: Path, folder: Path, *, input_size: int = 1024, licens
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return folder
-
-
-def _family_of(official: Mapping[str, Tensor]) -> ModuleType:
-    """The module that knows the names of these weights."""
-    if any(name.startswith(_EDGETAM_ONLY) for name in official):
-        return edgetam
-    return sam1 if any(name.startswith(_SAM1_ONLY) for name in official) else sam2
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -120,4 +109,4 @@ def _refuse_misfit(file: str, expected: Mapping[str, Tensor], found: Mapping[str
         [name for name in shared if expected[name].shape != found[name].shape],
     )
     if faults:
-        raise ModelError(f"{file} does not fit any SAM, SAM 2 or EdgeTAM: it {faults}; it is not used.")
+        raise ModelError(f"{file} does not fit any of {', '.join(convertible())}: it {faults}; it is not used.")

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 from napari_sam2.errors import EnvironmentLacksError, ModelError, UserInputError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.models.base import ModelCard
-from napari_sam2.models.catalogue import BUILT_IN, ZOO, Entry
 from napari_sam2.models.checkpoint import CONFIG, PREPARATION, WEIGHTS, files_of
+from napari_sam2.models.family import Entry
+from napari_sam2.models.registry import BUILT_IN, ZOO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,7 @@ __all__ = [
     "find",
     "folder_of",
     "import_checkpoint",
+    "is_here",
     "models_folder",
     "verify",
 ]
@@ -52,6 +54,14 @@ def folder_of(name: str) -> Path:
     return models_folder() / name.replace("/", "--")
 
 
+def is_here(name: str) -> bool:
+    """Whether a checkpoint of the zoo is on this machine, in a folder that may be read."""
+    try:
+        return all((folder_of(name) / file).is_file() for file in FILES)
+    except OSError:
+        return False
+
+
 def find(name: str) -> tuple[Path, ModelCard]:
     """Folder and card of a checkpoint that is on this machine.
 
@@ -64,7 +74,7 @@ def find(name: str) -> tuple[Path, ModelCard]:
     """
     entry = _entry(name)
     folder = folder_of(name)
-    if not all((folder / file).is_file() for file in FILES):
+    if not is_here(name):
         raise EnvironmentLacksError(
             f"{name} is not on this machine; run 'napari-sam2 models fetch {name}' ({entry.megabytes} MB, "
             f"{entry.license}), or copy config.json and model.safetensors from another machine into a folder "
@@ -205,7 +215,7 @@ def import_checkpoint(path: Path, name: str = "", *, input_size: int | None = No
     Parameters
     ----------
     path : Path
-        A file of Meta's layout: SAM, SAM 2, EdgeTAM, or what was fine-tuned with their code (MedSAM, MedSAM2).
+        A file of Meta's layout, see `napari_sam2.models.registry.convertible`.
     name : str
         What the user will type; the file's name without its ending by default.
     input_size : int, optional
@@ -230,11 +240,9 @@ def import_checkpoint(path: Path, name: str = "", *, input_size: int | None = No
         raise UserInputError(f"There is no file {path.name}; give the path of an official .pt file.")
     if name in ZOO or name in BUILT_IN or Path(name).name != name:
         raise UserInputError(f"{name!r} cannot be the name of an imported model; give another one.")
-    medsam = "medsam2" in path.name.lower()
-    size = input_size or (512 if medsam else 1024)
-    return convert_official(
-        path, folder_of(name), input_size=size, license_id=ZOO["wanglab/MedSAM2"].license if medsam else ""
-    )
+    marked = (entry for entry in ZOO.values() if entry.file_mark and entry.file_mark in path.name.lower())
+    like = next(marked, Entry("", "", 0, 0.0, ""))
+    return convert_official(path, folder_of(name), input_size=input_size or like.input_size, license_id=like.license)
 
 
 def _entry(name: str) -> Entry:

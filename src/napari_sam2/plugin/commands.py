@@ -1,10 +1,10 @@
-"""Commands for the palette and the menus: one for every action of the key table."""
+"""Commands for palette and menus: one for every row of the action table."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_sam2.plugin.control.action_table import ACTIONS
+from napari_sam2.plugin.control.action_table import ACTIONS, Action
 from napari_sam2.plugin.control.registry import controller_for
 
 if TYPE_CHECKING:
@@ -13,11 +13,7 @@ if TYPE_CHECKING:
 PLUGIN, PANEL = "napari-sam2", "Segment with SAM 2"
 
 
-def __getattr__(name: str) -> Callable[[Any], None]:
-    """The command of an action: finds the viewer's controller and calls it, with the panel open."""
-    if name not in {entry.name for entry in ACTIONS}:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
+def _command(entry: Action) -> Callable[[Any], None]:
     # napari hands over the viewer by the parameter's name.
     def run(napari_viewer: Any) -> None:
         controller = controller_for(napari_viewer)
@@ -25,8 +21,18 @@ def __getattr__(name: str) -> Callable[[Any], None]:
             # napari gives back a hidden panel as it is.
             dock, _ = napari_viewer.window.add_plugin_dock_widget(PLUGIN, PANEL)
             dock.show()
-        getattr(controller.actions, name)()
+        entry.do(controller.workspace)
 
-    run.__name__ = run.__qualname__ = name
-    run.__doc__ = f"Call `Actions.{name}` of the viewer."
+    run.__name__ = run.__qualname__ = entry.name
+    run.__doc__ = entry.help
     return run
+
+
+_COMMANDS = {entry.name: _command(entry) for entry in ACTIONS}
+
+
+def __getattr__(name: str) -> Callable[[Any], None]:
+    """The command of an action, by the action's name."""
+    if name not in _COMMANDS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _COMMANDS[name]

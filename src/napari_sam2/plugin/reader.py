@@ -7,14 +7,19 @@ lies is kept in the layer's metadata and comes back in every file that is saved.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from napari.utils.notifications import show_warning
 
 from napari_sam2.io.axes_map import AxesMap
+from napari_sam2.io.names import without_suffix
 from napari_sam2.plugin.canvas.coordinates import IN_PLANE_2D
-from napari_sam2.plugin.scan.volumes import geometry_metadata, layer_name_stem
+from napari_sam2.plugin.scan.volumes import geometry_metadata
+from napari_sam2.plugin.slide.content import is_slide_file
+
+MAY_BE_SLIDES: Final = (".dcm",)
+"""Names of volumes under which slides come as well."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +32,11 @@ __all__ = ["get_reader", "image_layer", "labels_layer"]
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerTuple]] | None:
-    """The reader for a path; None for a stack of several files, which is not one volume."""
-    return None if isinstance(path, list) and len(path) != 1 else read
+    """The reader for a path; None for a stack of several files, and for a slide, which another reader opens."""
+    if isinstance(path, list) and len(path) != 1:
+        return None
+    file = path[0] if isinstance(path, list) else path
+    return None if file.lower().endswith(MAY_BE_SLIDES) and is_slide_file(file) else read
 
 
 def read(path: str | list[str]) -> list[LayerTuple]:
@@ -51,20 +59,18 @@ def read(path: str | list[str]) -> list[LayerTuple]:
 def image_layer(volume: Volume) -> LayerTuple:
     """A volume as napari's (array, arguments, ``"image"``)."""
     array, placement = _shown(volume, volume.voxels)
-    arguments: dict[str, Any] = {**placement, "name": layer_name_stem(volume.source.name)}
+    arguments: dict[str, Any] = {**placement, "name": without_suffix(volume.source.name)}
     if volume.is_rgb:
-        arguments["rgb"] = True
-    else:
-        from napari_sam2.core.window import choose_window
+        return array, {**arguments, "rgb": True}, "image"
+    from napari_sam2.core.window import choose_window
 
-        try:
-            window = choose_window(volume)
-        except ValueError:
-            # No contrast at all: napari's own limits are as good as any.
-            return array, arguments, "image"
-        # No colour map: grey is the default, and napari would hand it on to a Labels layer opened from the same file.
-    arguments["contrast_limits"] = (window.low, window.high)
-    return array, arguments, "image"
+    try:
+        window = choose_window(volume)
+    except ValueError:
+        # No contrast at all: napari's own limits are as good as any.
+        return array, arguments, "image"
+    # No colour map: grey is the default, and napari would hand it on to a Labels layer opened from the same file.
+    return array, {**arguments, "contrast_limits": (window.low, window.high)}, "image"
 
 
 def labels_layer(labels: np.ndarray[Any, Any], volume: Volume, name: str) -> LayerTuple:
@@ -80,9 +86,9 @@ def _shown(volume: Volume, voxels: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any
     array = array[:, :, 0] if flat else array
     spacing = np.array(volume.spacing)[[0, 1] if flat else [2, 1, 0]]
     names = "ij" if flat else "kji"
+    placement = {"scale": tuple(float(s) for s in spacing), "units": ("mm",) * len(spacing)}
     return array, {
-        "scale": tuple(float(s) for s in spacing),
-        "units": ("mm",) * len(spacing),
+        **placement,
         "axis_labels": tuple(names),
-        "metadata": geometry_metadata(volume, axes_map),
+        "metadata": geometry_metadata(volume, axes_map, voxels, placement),
     }

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Labels
 from napari.utils.notifications import show_info, show_warning
 
 from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.axes_map import AxesMap
 from napari_sam2.plugin.canvas.coordinates import IN_PLANE_2D, LayerGrid
+from napari_sam2.plugin.canvas.placement import TRANSFORM, lies_alike
 from napari_sam2.plugin.scan.label_saving import UNPLACED_NOTE, save_labels
-from napari_sam2.plugin.scan.volumes import METADATA_KEY, ShownVolume, shown_volume
+from napari_sam2.plugin.scan.volumes import METADATA_KEY, ShownVolume, is_own_grid, shown_volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,12 +72,18 @@ def place_labels(labels: NDArray[Any], meta: dict[str, Any], layers: Iterable[La
     """
     if labels.ndim not in (2, 3):
         raise UserInputError(f"The labels have {labels.ndim} axes; label maps of 2 or 3 can be saved as NIfTI.")
+    layer_of_labels = _transform_of(labels, meta)
     own = (meta.get("metadata") or {}).get(METADATA_KEY)
-    if own is not None:
+    if own is not None and is_own_grid(own, labels.shape) and _is_where_it_was_made(layer_of_labels, own):
         return _from_metadata(labels, own)
     unproven = ""
+    if own is not None:
+        unproven = (
+            f"The labels were cut, turned or moved since they were made on {own['source'].name}, so nothing proves "
+            "where they lie. Save them from the panel, or put the layer back."
+        )
     for layer in layers:
-        if type(layer).__name__ != "Image" or not _same_place(layer, labels, meta):
+        if type(layer).__name__ != "Image" or not _same_place(layer, labels, layer_of_labels):
             continue
         shown = shown_volume(layer)
         if shown.proven:
@@ -105,11 +113,20 @@ def _from_scale(labels: NDArray[Any], meta: dict[str, Any]) -> ShownVolume:
     return ShownVolume(volume, LayerGrid(axes_map, volume.shape, labels.ndim), proven=False, note=note)
 
 
-def _same_place(layer: Layer, labels: NDArray[Any], meta: dict[str, Any]) -> bool:
-    n = labels.ndim
+def _transform_of(labels: NDArray[Any], meta: dict[str, Any]) -> Labels:
+    """A layer with the transform that napari hands to writers; its one voxel means nothing."""
+    transform = {name: meta[name] for name in TRANSFORM if meta.get(name) is not None}
+    return Labels(np.zeros((1,) * labels.ndim, dtype=np.uint8), **transform)
+
+
+def _is_where_it_was_made(layer: Labels, own: dict[str, Any]) -> bool:
+    """Whether labels lie where the layer did that they were made in."""
+    reader = Labels(np.zeros((1,) * layer.ndim, dtype=np.uint8), **own["placement"])
+    return lies_alike(layer, reader, [own["shape"][n] for n in np.argsort(own["axes"])][: layer.ndim])
+
+
+def _same_place(layer: Layer, labels: NDArray[Any], layer_of_labels: Labels) -> bool:
     shape = layer.data.shape[:-1] if layer.rgb else layer.data.shape
     if layer.multiscale or tuple(shape) != labels.shape:
         return False
-    return np.allclose(layer.scale, meta.get("scale", np.ones(n))) and np.allclose(
-        layer.translate, meta.get("translate", np.zeros(n))
-    )
+    return lies_alike(layer, layer_of_labels, labels.shape)

@@ -1,39 +1,59 @@
-"""The journal of a session: every action, appended to a file before the next one begins.
+"""The journal of a session: every action, on the disk before the next one begins.
 
-A folder holds ``session.json`` (what was segmented, with which model and window) and ``events.jsonl``
-(one line per action: prompts, masks, names, acceptances, undo and redo, each with a UTC time). A line is
-on the disk when its action is finished, so that a crash loses at most the action in flight. Reading the
-lines again rebuilds the session exactly, without the model.
+A folder holds ``session.json`` (what was segmented, with which model and how it looked) and ``events.jsonl``: one line
+per action, with what was asked and what came out, each with a UTC time. A crash loses at most the action in flight, and
+reading the lines again rebuilds the session exactly, without the model. When the lines have outgrown what they led to,
+a snapshot takes their place (`napari_sam2.record.compaction`).
+
+One class writes the sessions of volumes and of slides; what differs is in their codecs.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from napari_sam2._version import __version__
+from napari_sam2.core.actions import Edit, Resumed, Run, UseModel
 from napari_sam2.core.history import Step
-from napari_sam2.core.window import Window
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.sidecar import INTENDED_USE, software_versions
-from napari_sam2.models.base import viewing_of
-from napari_sam2.record.journal_folder import HEAD, JournalFolder, JournalNote, journal_lines, look_at
-from napari_sam2.record.scan_codec import change_from_json, change_to_json
+from napari_sam2.models.base import described_model
+from napari_sam2.record.compaction import Compaction, fill_from_snapshot
+from napari_sam2.record.journal_files import (
+    DAMAGE,
+    HEAD,
+    SNAPSHOT,
+    VERSION,
+    damaged_line,
+    journal_lines,
+    read_head,
+)
+from napari_sam2.record.journal_folder import JournalFolder
+from napari_sam2.record.listing import JournalNote, look_at, sessions_of
+from napari_sam2.record.scan_codec import ScanCodec, volume_key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from napari_sam2.core.volume import Volume
+    from napari_sam2.core.actions import Action, ActionState
+    from napari_sam2.record.codec import Codec
     from napari_sam2.session.session import Session
+    from napari_sam2.slides.session import SlideSession
 
-__all__ = ["HEAD", "Journal", "JournalNote", "apply_changes", "journal_lines", "look_at", "restore", "volume_key"]
-
-VERSION: Final = 1
+__all__ = [
+    "HEAD",
+    "Journal",
+    "JournalNote",
+    "codec_of",
+    "journal_lines",
+    "look_at",
+    "restore",
+    "sessions_of",
+    "take_over",
+    "volume_key",
+]
 
 
 class Journal(JournalFolder):
@@ -41,98 +61,148 @@ class Journal(JournalFolder):
 
     Parameters
     ----------
-    session : Session
+    session : Session or SlideSession
         Whose actions are written; it must not be changed by anyone else.
     folder : Path
-        Made when the first action is written. One that exists and is not `resumed` is kept beside it.
+        Made when the first action is written. An earlier session of that name is kept under its date.
     resumed : bool
-        Go on with the folder as it is.
+        Go on with the folder as it is; see also `resume`.
+    warn : callable, optional
+        Told a sentence when the journal cannot be written.
     """
 
-    def __init__(self, session: Session, folder: Path, *, resumed: bool = False) -> None:
-        super().__init__(folder, lambda: _head(session), resumed=resumed)
+    def __init__(
+        self,
+        session: Session | SlideSession,
+        folder: Path,
+        *,
+        resumed: bool = False,
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
+        codec = codec_of(session)
+        super().__init__(folder, lambda: _head(codec), resumed=resumed, warn=warn)
+        self._codec = codec
+        self._listeners = session.state.on_action
         self._session = session
-        session.on_step.append(self._on_step)
-        session.on_event.append(self.write)
+        self._compaction = Compaction(self, codec, session)
+        self._listeners.append(self._on_action)
+
+    @classmethod
+    def resume(
+        cls, session: Session | SlideSession, folder: Path, warn: Callable[[str], None] | None = None
+    ) -> Journal:
+        """Bring a session to where a journal ended, and go on writing it.
+
+        What the session held is replaced; it is unchanged when this fails.
+
+        Raises
+        ------
+        UserInputError
+            If the journal is open elsewhere, damaged, empty, or belongs to another image.
+        """
+        journal = cls(session, folder, resumed=True, warn=warn)
+        try:
+            model = _restore(journal._codec, folder)
+        except BaseException:
+            journal.close()
+            raise
+        journal._on_action(Resumed(), None)
+        now = described_model(session.state.model)
+        if any(model.get(what, value) != value for what, value in now.items()):
+            journal._on_action(UseModel(now), None)
+        for action in journal._codec.seen_now():
+            journal._on_action(action, None)
+        return journal
 
     def close(self) -> None:
         """Stop writing."""
-        self._session.on_step.remove(self._on_step)
-        self._session.on_event.remove(self.write)
+        if self._on_action in self._listeners:
+            self._listeners.remove(self._on_action)
         super().close()
 
-    def _on_step(self, step: Step) -> None:
-        self.write(step.label, changes=[change_to_json(change) for change in step], **step.details)
+    def _on_action(self, action: Action, step: Step | None) -> None:
+        changes = {} if step is None else {"changes": [self._codec.change_to_json(change) for change in step]}
+        self.write(action.name, **changes, **action.as_json(), held=len(self._session.state.store.objects))
+        self._compaction.after_line()
 
 
-def restore(session: Session, folder: Path) -> None:
-    """Bring an empty session to where a journal ended, without asking the model.
+def restore(session: Session | SlideSession, folder: Path) -> None:
+    """Bring a session to where a journal ended, without asking the model; it is unchanged when this fails.
 
     Raises
     ------
     UserInputError
-        If the journal belongs to another image or a newer version.
+        If the journal is damaged, empty, or belongs to another image or a newer version.
     """
-    head = json.loads((folder / HEAD).read_text(encoding="utf-8"))
-    if head.get("version") != VERSION:
-        raise UserInputError(f"The journal has version {head.get('version')}; this program reads {VERSION}.")
-    if head["source"]["key"] != volume_key(session.volume):
-        raise UserInputError("The journal belongs to another image: its voxels or its place differ.")
-    session.window = Window(**head["window"])
-    session.overlap = head["overlap"]
-    for line in journal_lines(folder):
-        event = line["event"]
-        if event == "undo":
-            session.history.undo()
-        elif event == "redo":
-            session.history.redo()
-        elif event == "window":
-            session.window = Window(line["low"], line["high"], line["name"])
-        elif event == "overlap":
-            session.overlap = line["rule"]
-        elif "changes" in line:
-            session.history.add(apply_changes(session, line))
+    _restore(codec_of(session), folder)
 
 
-def volume_key(volume: Volume) -> str:
-    """A short name of a volume that says nothing about the patient: voxels, shape and place, hashed."""
-    told = hashlib.sha256(repr((volume.shape, np.round(volume.affine, 4).tolist())).encode())
-    if volume.source.sha256:
-        told.update(volume.source.sha256.encode())
-    else:
-        told.update(np.ascontiguousarray(volume.voxels).tobytes())
-    return told.hexdigest()[:24]
+def codec_of(session: Session | SlideSession) -> Codec:
+    """How a session is written."""
+    from napari_sam2.session.session import Session
+
+    if isinstance(session, Session):
+        return ScanCodec(session)
+    from napari_sam2.record.slide_codec import SlideCodec
+
+    return SlideCodec(session)
 
 
-def apply_changes(session: Session, line: dict[str, Any]) -> Step:
-    """Put in place what a line of a journal says, without asking the model; the step that it was."""
-    step = Step(line["event"], {"joined": True} if line.get("joined") else {})
-    for written in line["changes"]:
-        before = session.store.read(written["object"], written["field"], written.get("slice"))
-        change = change_from_json(written, before)
-        session.store.write(change.object_id, change.field, change.index, change.after)
-        step.note(change)
-    return step
+def take_over(codec: Codec, state: ActionState[Any], line: Mapping[str, Any]) -> Action:
+    """Put in place what came out of an action, without asking the model; the action."""
+    kind = codec.action_of(line["event"], line)
+    if kind is None:
+        raise ValueError(f"the action {line['event'][:40]!r} is not known; a newer version may have written it")
+    action = kind.from_json(line, state)
+    if "changes" in line:
+        if not isinstance(action, Edit | Run):
+            raise ValueError(f"the action {line['event'][:40]!r} changes no objects")
+        step = Step(action)
+        for written in line["changes"]:
+            change = codec.change_from_json(written, state)
+            state.store.write(change.object_id, change.field, change.index, change.after)
+            step.note(change)
+        codec.check_step(step, state)
+        if len(step):
+            state.history.add(step)
+    action.settle(state)
+    return action
 
 
-def _head(session: Session) -> dict[str, Any]:
-    card = session.model.card
+def _restore(codec: Codec, folder: Path) -> Mapping[str, Any]:
+    """Restore a session; what the journal says of the model that answered last."""
+    head = read_head(folder)
+    try:
+        codec.check_head(head)
+    except UserInputError:
+        raise
+    except DAMAGE as error:
+        raise UserInputError(f"{folder.name}/{HEAD} is not that of a session: {error}.") from error
+    state = codec.fresh()
+    codec.use_head(head, state)
+    model: Mapping[str, Any] = head["model"]
+    number = 0
+    for number, line in journal_lines(folder):
+        with damaged_line(folder, number):
+            if line["event"] == SNAPSHOT and number == 1:
+                fill_from_snapshot(codec, state, line)
+                model = line["model"]
+                continue
+            action = take_over(codec, state, line)
+            if isinstance(action, UseModel):
+                model = action.described
+    if number == 0:
+        raise UserInputError(f"{folder.name} holds no action; there is nothing in it to go on with.")
+    codec.adopt(state)
+    return model
+
+
+def _head(codec: Codec) -> dict[str, Any]:
     return {
         "version": VERSION,
         "program": f"napari-sam2 {__version__}",
         "notice": INTENDED_USE,
         "begun": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "source": {
-            "key": volume_key(session.volume),
-            "sha256": session.volume.source.sha256,
-            "shape": list(session.volume.shape),
-            "affine": session.volume.affine.tolist(),
-        },
-        "model": {"name": card.name, "kind": card.kind, "revision": card.revision, "sha256": card.sha256}
-        | viewing_of(session.model),
-        "device": str(session.model.device),
+        **codec.head(),
         "software": software_versions(),
-        "window": asdict(session.window),
-        "axis": session.axis,
-        "overlap": session.overlap,
     }

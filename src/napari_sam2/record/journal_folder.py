@@ -1,50 +1,33 @@
-"""The folder of a journal: a head, and a file that grows by one line per action.
+"""The writer of a journal's folder: one line per action, on the disk before the next action begins.
 
-``session.json`` says what was segmented and by whom; ``events.jsonl`` holds one line per action with a UTC
-time, on the disk before the next action begins. What the lines mean is for `napari_sam2.record.journal` (volumes)
-and `napari_sam2.record.slide_journal` (slides) to say. While a process writes, ``owner.pid`` names it.
+A disk that is full, or a share that is gone, never stops the work: the lines wait, and are written at the next action
+or at the end. A half-written line is cut back before anything follows it.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
-from dataclasses import dataclass
+import tempfile
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from napari_sam2.record.journal_files import EVENTS, HEAD, is_session
+from napari_sam2.record.ownership import LOCK, begun, check_free, claim_fresh, claim_known, dated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-__all__ = ["HEAD", "JournalFolder", "JournalNote", "is_owned", "journal_lines", "look_at"]
+    from filelock import FileLock
 
-HEAD, EVENTS, OWNER = "session.json", "events.jsonl", "owner.pid"
+__all__ = ["JournalFolder", "line_of", "utc_now"]
 
 _SEPARATORS: Final = (",", ":")
 
-
-@dataclass(frozen=True, slots=True)
-class JournalNote:
-    """What a journal holds, for the question whether to go on with it.
-
-    Attributes
-    ----------
-    folder : Path
-        The journal.
-    n_actions : int
-        Lines in it.
-    n_objects : int
-        Objects when it ended.
-    last : datetime
-        Time of the last action.
-    """
-
-    folder: Path
-    n_actions: int
-    n_objects: int
-    last: datetime
+logger = logging.getLogger(__name__)
 
 
 class JournalFolder:
@@ -53,105 +36,168 @@ class JournalFolder:
     Parameters
     ----------
     folder : Path
-        Made when the first line is written. One that exists and is not `resumed` is kept beside it.
+        Made when the first line is written. An earlier session of that name is kept under its date.
     head : callable
         Gives the content of ``session.json``; asked once, at the first line.
     resumed : bool
-        Go on with the folder as it is.
+        Go on with the folder as it is; it is locked at once.
+    warn : callable, optional
+        Told a sentence when the journal cannot be written; by default it is logged.
 
     Attributes
     ----------
     folder : Path
         Where it is written: another name when a living process writes to the one that was asked for.
+    size : int
+        Bytes of whole lines on the disk.
+    trouble : str
+        Why lines are waiting to be written; empty when all are on the disk.
+
+    Raises
+    ------
+    UserInputError
+        If `folder` holds something else, or is to be resumed and is open elsewhere.
     """
 
-    def __init__(self, folder: Path, head: Callable[[], dict[str, Any]], *, resumed: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        head: Callable[[], dict[str, Any]],
+        *,
+        resumed: bool = False,
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
         self.folder = folder
+        self.trouble = ""
         self._head = head
-        self._begun = False
-        self._resumed = resumed
+        self._warn = warn or logger.warning
+        self._lock: FileLock | None = None
+        self._begun = resumed
+        self._waiting: list[bytes] = []
+        self.size = 0
+        if resumed:
+            self._lock = claim_known(folder)
+            self.size = whole_lines(folder / EVENTS)
+        else:
+            check_free(folder)
 
     def write(self, event: str, **details: Any) -> None:
-        """Append one line, and wait until it is on the disk."""
-        if not self._begun:
-            self._begin()
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = (
-            "{"
-            + ",".join(f'"{key}":{_text(value)}' for key, value in {"t": now, "event": event, **details}.items())
-            + "}"
-        )
-        with (self.folder / EVENTS).open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        """Append one line, and wait until it is on the disk; one that cannot be written waits."""
+        self._waiting.append(line_of({"t": utc_now(), "event": event, **details}))
+        self._flush()
 
     def close(self) -> None:
-        """Stop owning the folder; the journal stays."""
-        if self._begun:
-            (self.folder / OWNER).unlink(missing_ok=True)
+        """Write what is waiting, and stop owning the folder; the journal stays."""
+        if self._waiting:
+            self._flush()
+        if self._waiting:
+            many = "" if len(self._waiting) == 1 else "s"
+            self._warn(f"The last {len(self._waiting)} action{many} could not be written to {self.folder.name}.")
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def copy_to(self, folder: Path) -> None:
-        """Put a copy of what is written so far beside a result; an older copy is replaced."""
+        """Put a copy of what is written so far beside a result, for an earlier copy of the same session.
+
+        Another session of that name is kept under its date.
+
+        Raises
+        ------
+        OSError, UserInputError
+            If it cannot be written there, or something else has that name.
+        """
         if not self._begun:
             return
-        fresh = folder.with_name(folder.name + ".part")
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.copytree(self.folder, fresh, ignore=shutil.ignore_patterns(OWNER))
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.replace(folder)
+        check_free(folder)
+        parent = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            fresh = Path(shutil.copytree(self.folder, parent / "new", ignore=shutil.ignore_patterns(LOCK)))
+            if is_session(folder):
+                same = (folder / HEAD).read_bytes() == (fresh / HEAD).read_bytes()
+                folder.rename(parent / "old" if same else dated(folder, begun(folder)))
+            elif folder.is_dir():
+                folder.rmdir()
+            fresh.rename(folder)
+        finally:
+            shutil.rmtree(parent, ignore_errors=True)
+
+    def _flush(self) -> None:
+        try:
+            if not self._begun:
+                self._begin()
+            self._append(b"".join(self._waiting))
+        except OSError as error:
+            if not self.trouble:
+                self._warn(
+                    f"The journal {self.folder.name} cannot be written ({error.strerror or type(error).__name__}). "
+                    "Your work goes on; writing is tried again at every action. Make room, or save your results."
+                )
+            self.trouble = error.strerror or type(error).__name__
+            return
+        self._waiting.clear()
+        self.trouble = ""
 
     def _begin(self) -> None:
-        if is_owned(self.folder):
-            # Another window has the same image open: both write, neither into the other's journal.
-            self.folder = self.folder.with_name(f"{self.folder.name}-{os.getpid()}-{id(self):x}")
-            self._resumed = False
-        if self._resumed:
-            _cut_torn_line(self.folder / EVENTS)
-        else:
-            _keep_aside(self.folder)
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / HEAD).write_text(json.dumps(self._head(), indent=1), encoding="utf-8")
-        (self.folder / OWNER).write_text(str(os.getpid()), encoding="ascii")
+        if self._lock is None:
+            self.folder, self._lock = claim_fresh(self.folder)
+        if not is_session(self.folder):
+            write_whole(self.folder / HEAD, json.dumps(self._head(), indent=1).encode())
         self._begun = True
 
-
-def journal_lines(folder: Path) -> list[dict[str, Any]]:
-    """All whole lines; the last one may be torn when the process was killed while writing it."""
-    path = folder / EVENTS
-    if not path.is_file():
-        return []
-    found = []
-    for raw in path.read_bytes().split(b"\n")[:-1]:
+    def _append(self, lines: bytes) -> None:
+        path = self.folder / EVENTS
         try:
-            found.append(json.loads(raw))
-        except ValueError:
-            break
-    return found
+            # Without a buffer: closing the file would try to write what is left in it once more.
+            with path.open("ab", buffering=0) as file:
+                file.truncate(self.size)
+                left = memoryview(lines)
+                while left:
+                    left = left[file.write(left) :]
+                os.fsync(file.fileno())
+        except OSError:
+            _cut_back(path, self.size)
+            raise
+        self.size += len(lines)
 
 
-def look_at(folder: Path) -> JournalNote | None:
-    """What a journal holds; None when there is nothing in it, or another process writes it now."""
-    if not (folder / HEAD).is_file() or is_owned(folder):
-        return None
-    lines = journal_lines(folder)
-    if not lines:
-        return None
-    last = datetime.fromisoformat(lines[-1]["t"])
-    return JournalNote(folder, len(lines), _count_objects(lines), last)
+def line_of(content: dict[str, Any]) -> bytes:
+    """One line of a journal."""
+    return ("{" + ",".join(f'"{key}":{_text(value)}' for key, value in content.items()) + "}\n").encode()
 
 
-def is_owned(folder: Path) -> bool:
-    """Whether a living process writes this journal."""
+def utc_now() -> str:
+    """The time of an action."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def whole_lines(path: Path) -> int:
+    """Bytes up to the end of the last whole line; what a killed process left behind it is cut off."""
+    if not path.is_file():
+        return 0
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole != len(content):
+        _cut_back(path, whole)
+    return whole
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a file as a whole: a reader, or a kill, meets the old content or the new one."""
+    fresh = path.with_name(path.name + ".part")
+    with fresh.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def _cut_back(path: Path, size: int) -> None:
     try:
-        pid = int((folder / OWNER).read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return False
-    if pid == os.getpid():
-        return True
-    import psutil
-
-    return bool(psutil.pid_exists(pid))
+        with path.open("r+b") as file:
+            file.truncate(size)
+    except OSError:
+        logger.debug("The half-written line is cut back at the next try.")
 
 
 def _text(value: Any) -> str:
@@ -159,43 +205,3 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ",".join(json.dumps(entry, separators=_SEPARATORS) for entry in value) + "]"
     return json.dumps(value, separators=_SEPARATORS)
-
-
-def _count_objects(lines: list[dict[str, Any]]) -> int:
-    """Objects at the end, undo and redo followed."""
-    states: list[frozenset[Any]] = [frozenset()]
-    now = 0
-    for line in lines:
-        if line["event"] == "undo":
-            now = max(0, now - 1)
-        elif line["event"] == "redo":
-            now = min(len(states) - 1, now + 1)
-        elif "changes" in line:
-            objects = set(states[now])
-            for change in line["changes"]:
-                if change["field"] == "object":
-                    (objects.discard if change.get("gone") else objects.add)(change["object"])
-            if line.get("joined"):
-                states[now] = frozenset(objects)
-            else:
-                states[now + 1 :] = [frozenset(objects)]
-                now += 1
-    return len(states[now])
-
-
-def _cut_torn_line(path: Path) -> None:
-    if not path.is_file():
-        return
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole != len(content):
-        with path.open("r+b") as file:
-            file.truncate(whole)
-
-
-def _keep_aside(folder: Path) -> None:
-    """An earlier journal that nobody went on with is kept once, under another name."""
-    if folder.is_dir():
-        aside = folder.with_name(folder.name + ".old")
-        shutil.rmtree(aside, ignore_errors=True)
-        folder.replace(aside)

@@ -1,37 +1,38 @@
 """Replay: the actions of a journal done again by a model, and compared with what they gave then.
 
-A journal keeps both what was asked (prompts, propagations, acceptances) and what came out. Asking again,
-in the same order, on the same image, with the same model and window, must give the same label map.
+A journal keeps both what was asked (prompts, propagations, acceptances) and what came out. Asking again, in the same
+order, on the same image, with the same models and windows, must give the same result.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam2.core.window import Window
-from napari_sam2.errors import UserInputError
+from napari_sam2.core.actions import Run, UseModel
+from napari_sam2.errors import NapariSam2Error, UserInputError
 from napari_sam2.models.base import viewing_of
-from napari_sam2.record.journal import HEAD, apply_changes, journal_lines, restore
-from napari_sam2.record.scan_codec import change_from_json
+from napari_sam2.record.journal import codec_of, restore, take_over
+from napari_sam2.record.journal_files import EARLIER, EVENTS, SNAPSHOT, damaged_line, journal_lines, read_head
+from napari_sam2.session.encoding import window_from_json
 from napari_sam2.session.session import Session
-from napari_sam2.session.triplanar import accept_consensus, check_object
-from napari_sam2.terms.terminology import Term
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from napari_sam2.core.slice_masks import SliceResult
+    from napari_sam2.core.actions import ActionState
     from napari_sam2.core.volume import Volume
     from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.record.codec import Codec
+    from napari_sam2.slides.image.pyramid import Slide
+    from napari_sam2.slides.session import SlideSession
 
-__all__ = ["Replay", "read_head", "replay"]
+__all__ = ["Replay", "SlideReplay", "replay", "replay_slide"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,24 +66,37 @@ class Replay:
         return not self.differing
 
 
-def read_head(folder: Path) -> dict[str, Any]:
-    """What a journal says of its session: source, model, window.
+@dataclass(frozen=True, slots=True, eq=False)
+class SlideReplay:
+    """What came out the second time, on a slide.
 
-    Raises
-    ------
-    UserInputError
-        If the folder holds no journal.
+    Attributes
+    ----------
+    session, recorded : SlideSession
+        Asked again, and as it was.
+    differing : dict of str to float
+        Id of an object -> level-0 pixels of area that differ (its whole area if it is in one of both only).
+    reasons : tuple of str
+        What is not as it was then, where anything differs or not.
     """
-    try:
-        head = json.loads((folder / HEAD).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserInputError(f"{folder.name} holds no readable {HEAD}; give the folder of a session.") from error
-    if not isinstance(head, dict) or not {"source", "model", "window", "axis", "overlap"} <= head.keys():
-        raise UserInputError(f"{folder.name}/{HEAD} is not that of a session.")
-    return head
+
+    session: SlideSession
+    recorded: SlideSession
+    differing: dict[str, float]
+    reasons: tuple[str, ...]
+
+    @property
+    def identical(self) -> bool:
+        """Whether every outline is as it was."""
+        return not self.differing
 
 
-def replay(volume: Volume, model: SegmentationModel, folder: Path) -> Replay:
+def replay(
+    volume: Volume,
+    model: SegmentationModel,
+    folder: Path,
+    load: Callable[[Mapping[str, Any]], SegmentationModel] | None = None,
+) -> Replay:
     """Do the actions of a journal again.
 
     Parameters
@@ -93,66 +107,152 @@ def replay(volume: Volume, model: SegmentationModel, folder: Path) -> Replay:
         Who answers; another one than then is allowed, and named as a reason.
     folder : Path
         The journal.
+    load : callable, optional
+        Gives the model that a change of model went to, by what the journal says of it; without it `model` answers
+        to the end, and that is named as a reason.
 
     Raises
     ------
     UserInputError
-        If the folder holds no journal, or it belongs to another image.
+        If the folder holds no journal, a damaged one, or it belongs to another image.
     """
     head = read_head(folder)
-    then = _empty(volume, model, head)
+    then = _empty(volume, model, head, folder)
     restore(then, folder)
-    now = _empty(volume, model, head)
-    for line in journal_lines(folder):
-        _do_again(now, line)
+    now = _empty(volume, model, head, folder)
+    reasons = [*_reasons(head, model), *_do_all(codec_of(now), now.state, folder, load)]
     recorded, labels = then.label_map(), now.label_map()
     differing = _differing(recorded, labels, now.axis)
-    return Replay(now, labels, recorded, now.axis, differing, tuple(_reasons(head, model)))
+    return Replay(now, labels, recorded, now.axis, differing, tuple(reasons))
 
 
-def _empty(volume: Volume, model: SegmentationModel, head: dict[str, Any]) -> Session:
-    return Session(volume, model, window=Window(**head["window"]), axis=head["axis"], overlap=head["overlap"])
+def replay_slide(
+    slide: Slide,
+    model: SegmentationModel,
+    folder: Path,
+    load: Callable[[Mapping[str, Any]], SegmentationModel] | None = None,
+) -> SlideReplay:
+    """Do the actions of a slide's journal again; see `replay`.
+
+    Raises
+    ------
+    UserInputError
+        If the folder holds no journal, a damaged one, or it belongs to another slide.
+    """
+    from napari_sam2.slides.encoding import mix_from_json
+    from napari_sam2.slides.session import SlideSession
+
+    head, mpp = read_head(folder), slide.mpp
+    then = SlideSession(slide, model)
+    restore(then, folder)
+    slide.mpp = mpp
+    now = SlideSession(slide, model)
+    codec = codec_of(now)
+    codec.use_head(head, now.state)
+    mix = mix_from_json(head.get("channels"))
+    if mix is not None and mix != slide.mix:
+        now.state.show_channels(mix)
+    reasons = [*_reasons(head, model), *_do_all(codec, now.state, folder, load)]
+    return SlideReplay(now, then, _differing_outlines(then, now), tuple(reasons))
 
 
-def _do_again(session: Session, line: dict[str, Any]) -> None:
-    event = line["event"]
-    slices = None if line.get("range") is None else range(*line["range"])
-    if event == "undo":
-        session.undo()
-    elif event == "redo":
-        session.redo()
-    elif event == "window":
-        session.window = Window(line["low"], line["high"], line["name"])
-    elif event == "overlap":
-        session.overlap = line["rule"]
-    elif event == "prompt":
-        for written in line["changes"]:
-            if written["field"] == "object" and not written.get("gone"):
-                begun = change_from_json(written, None).after
-                session.terms = {begun.object_id: Term(begun.name, begun.code, begun.colour)}
-            elif written["field"] == "prompts":
-                session.set_prompts(written["object"], change_from_json(written, None).after)
-    elif event == "propagation":
-        _run_again(session.propagate(line["objects"], slices=slices, direction=line["direction"]), line)
-    elif event == "consensus":
-        accept_consensus(session, check_object(session, line["objects"][0]))
-    elif event == "correction":
-        _run_again(session.spread(line["objects"][0], line["slice"], slices=slices), line)
-    elif "changes" in line:
-        # Names, acceptances, finished objects: what a person decided, not what a model answered.
-        session.finish(apply_changes(session, line))
+def _empty(volume: Volume, model: SegmentationModel, head: Mapping[str, Any], folder: Path) -> Session:
+    session = Session(volume, model)
+    codec_of(session).check_head(head)
+    return Session(volume, model, window=window_from_json(head["window"]), axis=head["axis"], overlap=head["overlap"])
 
 
-def _run_again(run: Iterator[SliceResult], line: dict[str, Any]) -> None:
+def _do_all(
+    codec: Codec,
+    state: ActionState[Any],
+    folder: Path,
+    load: Callable[[Mapping[str, Any]], SegmentationModel] | None,
+) -> Iterator[str]:
+    """Do every action again; reasons for which the result may differ."""
+    as_recorded = 0
+    for name, number, line in _all_lines(folder):
+        with damaged_line(folder, number, name):
+            kind = codec.action_of(line["event"], line)
+            if kind is None:
+                raise ValueError(f"the action {line['event'][:40]!r} is not known")
+            if kind.name == "as recorded":
+                take_over(codec, state, line)
+                as_recorded += 1
+                continue
+            action: Any = kind.from_json(line, state)
+        if isinstance(action, UseModel):
+            told = _change_model(state, action, load)
+            if told:
+                yield told
+        elif isinstance(action, Run):
+            _run_again(state, action, line)
+        else:
+            state.do(action)
+    if as_recorded:
+        many = "" if as_recorded == 1 else "s"
+        yield f"{as_recorded} answer{many} of version 0.1.0 could not be asked again and stand as recorded"
+
+
+def _all_lines(folder: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """Every action of a session, also those that a snapshot stands for: file, number, line."""
+    for number, line in journal_lines(folder):
+        if line["event"] != SNAPSHOT or number != 1:
+            yield EVENTS, number, line
+            continue
+        missing = line["actions"]
+        for earlier, old in journal_lines(folder, EARLIER):
+            if not missing:
+                break
+            missing -= 1
+            yield EARLIER, earlier, old
+        if missing:
+            raise UserInputError(f"{folder.name}/{EARLIER} lacks {missing} actions; the session cannot be replayed.")
+
+
+def _change_model(
+    state: ActionState[Any], action: UseModel, load: Callable[[Mapping[str, Any]], SegmentationModel] | None
+) -> str:
+    """Let another model answer, as it was then; a sentence when it cannot."""
+    name = action.described["name"]
+    if load is None:
+        state.do(UseModel(action.described))
+        return f"the model was changed to {name} during the session, which was not done again"
+    try:
+        model = load(action.described)
+    except NapariSam2Error as error:
+        state.do(UseModel(action.described))
+        return f"the model was changed to {name} during the session, which cannot be loaded: {error}"
+    state.do(UseModel(action.described, model))
+    was = (action.described.get("revision", model.card.revision), action.described.get("sha256", model.card.sha256))
+    if was != (model.card.revision, model.card.sha256):
+        return f"the model {name}, which was changed to during the session, is another version of it"
+    return ""
+
+
+def _run_again(state: ActionState[Any], action: Run, line: Mapping[str, Any]) -> None:
     """Go through a run; one that was stopped then ends where it ended."""
-    left = {(c["object"], c.get("slice")) for c in line["changes"] if c["field"] == "results"}
-    for result in run:
+    left = {(c["object"], c.get("slice")) for c in line.get("changes", ()) if c["field"] == "results"}
+    run = state.run(action)
+    for number, result in enumerate(run, start=1):
         left.discard((result.object_id, result.index))
-        if line.get("stopped") and not left:
+        # Version 0.1.0 did not say how many results there were.
+        if line.get("stopped") and (number == line["results"] if "results" in line else not left):
             break
     close = getattr(run, "close", None)
     if close is not None:
         close()
+
+
+def _differing_outlines(then: SlideSession, now: SlideSession) -> dict[str, float]:
+    before, after = ({obj.object_id: obj for obj in session.objects} for session in (then, now))
+    found = {}
+    for object_id in before.keys() | after.keys():
+        one, two = before.get(object_id), after.get(object_id)
+        if one is None or two is None:
+            found[object_id] = float((one or two).geometry.area)  # type: ignore[union-attr]
+        elif one.geometry.wkb != two.geometry.wkb and not one.geometry.equals(two.geometry):
+            found[object_id] = float(one.geometry.symmetric_difference(two.geometry).area)
+    return found
 
 
 def _differing(first: NDArray[np.integer], second: NDArray[np.integer], axis: int) -> dict[int, int]:
@@ -161,8 +261,8 @@ def _differing(first: NDArray[np.integer], second: NDArray[np.integer], axis: in
     return {int(index): int(counts[index]) for index in np.flatnonzero(counts)}
 
 
-def _reasons(head: dict[str, Any], model: SegmentationModel) -> Iterator[str]:
-    was = head["model"]
+def _reasons(head: Mapping[str, Any], model: SegmentationModel) -> Iterator[str]:
+    was = {"name": "", "revision": "", "sha256": "", **head["model"]}
     if (was["name"], was["revision"], was["sha256"]) != (model.card.name, model.card.revision, model.card.sha256):
         before, after = (f"{n} ({(h or r)[:12]})" for n, h, r in (
             (was["name"], was["sha256"], was["revision"]),

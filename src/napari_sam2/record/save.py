@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_sam2.core.prompts import MaskPrompt, ObjectPrompts
-from napari_sam2.errors import UserInputError
-from napari_sam2.io.labels import write_labels
-from napari_sam2.io.sidecar import Provenance, sidecar_paths, write_sidecars
+from napari_sam2.io.label_set import write_label_set
+from napari_sam2.io.labels import source_has_changed
+from napari_sam2.io.sidecar import Provenance
 from napari_sam2.models.base import viewing_of
 from napari_sam2.terms.terminology import Term
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.session.session import Session
 
-__all__ = ["check_sidecars", "provenance_of", "save_session"]
+__all__ = ["Saved", "provenance_of", "save_session", "save_with_counts"]
 
 
 def save_session(
@@ -45,27 +47,43 @@ def save_session(
     Raises
     ------
     UserInputError, EnvironmentLacksError
-        As `napari_sam2.io.write_labels`; nothing is half-written.
+        As `napari_sam2.io.label_set.write_label_set`: all three files, or none.
     """
-    if not overwrite:
-        check_sidecars(path)
-    labels = session.label_map()
-    written = write_labels(labels, session.volume, path, overwrite=overwrite)
-    write_sidecars(written, labels, session.volume, provenance_of(session, settings), overwrite=overwrite)
-    return written
+    return save_with_counts(session, path, overwrite=overwrite, settings=settings).path
 
 
-def check_sidecars(path: str | os.PathLike[str]) -> None:
-    """Refuse a label map whose sidecars would replace other files.
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A saved label map.
 
-    Raises
-    ------
-    UserInputError
-        If one of them exists.
+    Attributes
+    ----------
+    path : Path
+        Where it is.
+    voxels : dict of int to int
+        By object id, as they are in the file.
+    source_changed : bool
+        Whether the image's file is no longer the one that was read.
     """
-    for sidecar in sidecar_paths(path):
-        if sidecar.exists():
-            raise UserInputError(f"{sidecar.name} exists already; choose another name or pass --overwrite.")
+
+    path: Path
+    voxels: dict[int, int]
+    source_changed: bool
+
+
+def save_with_counts(
+    session: Session,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    settings: Mapping[str, Any] | None = None,
+) -> Saved:
+    """Write a session's label map as `save_session` does, and tell what is in it."""
+    labels, changed = session.label_map(), source_has_changed(session.volume)
+    provenance = replace(provenance_of(session, settings), source_changed=changed)
+    written, _, _ = write_label_set(labels, session.volume, path, provenance, overwrite=overwrite)
+    ids, counts = np.unique(labels, return_counts=True)
+    return Saved(written, dict(zip(ids.tolist(), counts.tolist(), strict=True)), changed)
 
 
 def provenance_of(session: Session, settings: Mapping[str, Any] | None = None) -> Provenance:

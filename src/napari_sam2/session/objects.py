@@ -1,26 +1,30 @@
-"""The objects of a session, and the one way of changing them: every change is noted in a step."""
+"""The objects of a volume's session: what is kept of each, and what a script is handed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from napari_sam2.core.history import MISSING, Change, Step
+from napari_sam2.core.store import ObjectStore
 from napari_sam2.session.snapshot import ObjectSnapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari_sam2.core.history import Step
     from napari_sam2.core.prompts import Prompt
     from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.engine.engine import Anchor
     from napari_sam2.terms.terminology import Code
 
-__all__ = ["ObjectStore", "SegmentedObject"]
+__all__ = ["ObjectRecord", "SegmentedObject", "SegmentedObjects", "VolumeObjects"]
 
 
 @dataclass(eq=False)
-class SegmentedObject:
-    """One object of a session.
+class ObjectRecord:
+    """What a session keeps of one object; changed through its store only.
 
     Attributes
     ----------
@@ -40,10 +44,12 @@ class SegmentedObject:
         By slice index.
     anchors : dict of int to Anchor or None
         Prompted and accepted slices, answered; None where the answer is to be made from the mask.
-    locked : dict of int to bool
+    accepted : dict of int to bool
         Slices that a person has accepted.
-    protected : bool
+    finished : bool
         Whether the whole object is finished.
+    rank : int
+        See `napari_sam2.core.store.Record`.
     """
 
     object_id: int
@@ -52,14 +58,15 @@ class SegmentedObject:
     axis: int = 2
     results: dict[int, SliceResult] = field(default_factory=dict)
     anchors: dict[int, Anchor | None] = field(default_factory=dict)
-    locked: dict[int, bool] = field(default_factory=dict)
-    protected: bool = False
+    accepted: dict[int, bool] = field(default_factory=dict)
+    finished: bool = False
     code: Code | None = None
     colour: tuple[int, int, int] | None = None
+    rank: int = -1
 
     def is_fixed(self, index: int) -> bool:
         """Whether propagation must leave a slice alone."""
-        return self.protected or index in self.anchors or index in self.locked
+        return self.finished or index in self.anchors or index in self.accepted
 
     def snapshot(self) -> ObjectSnapshot:
         """The object as it is now, frozen."""
@@ -69,49 +76,19 @@ class SegmentedObject:
             axis=self.axis,
             prompts=tuple(self.prompts),
             results=MappingProxyType(dict(self.results)),
-            locked=frozenset(self.locked),
-            protected=self.protected,
+            accepted=frozenset(self.accepted),
+            finished=self.finished,
             code=self.code,
             colour=self.colour,
         )
 
 
-class ObjectStore:
-    """Objects by id, in the order of their creation."""
+class VolumeObjects(ObjectStore[ObjectRecord]):
+    """Objects of a volume by id, in the order of their creation."""
 
-    def __init__(self) -> None:
-        self.objects: dict[int, SegmentedObject] = {}
-
-    def add(self, step: Step, obj: SegmentedObject) -> SegmentedObject:
-        """Take in a new object."""
-        self.objects[obj.object_id] = obj
-        step.note(Change(obj.object_id, "object", None, MISSING, obj))
-        return obj
-
-    def remove(self, step: Step, object_id: int) -> None:
-        """Forget an object."""
-        step.note(Change(object_id, "object", None, self.objects.pop(object_id), MISSING))
-
-    def set(self, step: Step, obj: SegmentedObject, name: str, value: Any) -> None:
-        """Replace an attribute."""
-        step.note(Change(obj.object_id, name, None, getattr(obj, name), value))
-        setattr(obj, name, value)
-
-    def put(self, step: Step, obj: SegmentedObject, name: str, index: int, value: Any) -> None:
-        """Replace what an object keeps for a slice."""
-        kept = getattr(obj, name)
-        step.note(Change(obj.object_id, name, index, kept.get(index, MISSING), value))
-        kept[index] = value
-
-    def drop(self, step: Step, obj: SegmentedObject, name: str, index: int) -> None:
-        """Forget what an object keeps for a slice, if there is anything."""
-        kept = getattr(obj, name)
-        if index in kept:
-            step.note(Change(obj.object_id, name, index, kept.pop(index), MISSING))
-
-    def clear(self, step: Step, obj: SegmentedObject) -> None:
+    def clear(self, step: Step, obj: ObjectRecord) -> None:
         """Forget prompts, masks and acceptances of an object."""
-        for name in ("results", "anchors", "locked"):
+        for name in ("results", "anchors", "accepted"):
             for index in list(getattr(obj, name)):
                 self.drop(step, obj, name, index)
         self.set(step, obj, "prompts", [])
@@ -121,29 +98,102 @@ class ObjectStore:
         for obj in self.objects.values():
             obj.anchors = dict.fromkeys(obj.anchors)
 
-    def read(self, object_id: int, name: str, index: int | None) -> Any:
-        """A value, or `MISSING`."""
-        obj = self.objects.get(object_id)
-        if name == "object":
-            return MISSING if obj is None else obj
-        if obj is None:
-            return MISSING
-        return getattr(obj, name) if index is None else getattr(obj, name).get(index, MISSING)
 
-    def write(self, object_id: int, name: str, index: int | None, value: Any) -> None:
-        """Put a value back as it was; `MISSING` takes it away."""
-        if name == "object":
-            if value is MISSING:
-                self.objects.pop(object_id, None)
-            else:
-                self.objects[object_id] = value
-            return
-        obj = self.objects.get(object_id)
-        if obj is None:
-            return
-        if index is None:
-            setattr(obj, name, value)
-        elif value is MISSING:
-            getattr(obj, name).pop(index, None)
-        else:
-            getattr(obj, name)[index] = value
+class SegmentedObject:
+    """One object of a session, as it is now; all but its name is changed through the session's verbs.
+
+    Parameters
+    ----------
+    record : ObjectRecord
+        What the session keeps.
+    rename : callable
+        Given the id and a name, renames the object as an action that undo takes back.
+    """
+
+    __slots__ = ("_record", "_rename")
+
+    def __init__(self, record: ObjectRecord, rename: Callable[[int, str], None]) -> None:
+        self._record = record
+        self._rename = rename
+
+    def __repr__(self) -> str:
+        return f"SegmentedObject({self.object_id}, {self.name!r}, {len(self.prompts)} prompts)"
+
+    @property
+    def object_id(self) -> int:
+        """Value in the label map."""
+        return self._record.object_id
+
+    @property
+    def name(self) -> str:
+        """For people; setting it is `Session.rename`."""
+        return self._record.name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._rename(self.object_id, name)
+
+    @property
+    def code(self) -> Code | None:
+        """What it is, for machines, where a person chose a term."""
+        return self._record.code
+
+    @property
+    def colour(self) -> tuple[int, int, int] | None:
+        """Red, green, blue, 0 to 255, where the term has one."""
+        return self._record.colour
+
+    @property
+    def axis(self) -> int:
+        """Slice axis of its masks."""
+        return self._record.axis
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """In the order in which they were given."""
+        return tuple(self._record.prompts)
+
+    @property
+    def results(self) -> Mapping[int, SliceResult]:
+        """Masks and scores by slice index."""
+        return MappingProxyType(self._record.results)
+
+    @property
+    def anchors(self) -> Mapping[int, Anchor | None]:
+        """Prompted and accepted slices, answered; None where the answer is to be made from the mask."""
+        return MappingProxyType(self._record.anchors)
+
+    @property
+    def accepted(self) -> Mapping[int, bool]:
+        """Slices that a person has accepted."""
+        return MappingProxyType(self._record.accepted)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the whole object is finished."""
+        return self._record.finished
+
+    def is_fixed(self, index: int) -> bool:
+        """Whether propagation must leave a slice alone."""
+        return self._record.is_fixed(index)
+
+    def snapshot(self) -> ObjectSnapshot:
+        """The object as it is now, frozen."""
+        return self._record.snapshot()
+
+
+class SegmentedObjects(Mapping[int, SegmentedObject]):
+    """All objects of a session by id, in the order of their creation; not to be changed."""
+
+    def __init__(self, store: VolumeObjects, rename: Callable[[int, str], None]) -> None:
+        self._store = store
+        self._rename = rename
+
+    def __getitem__(self, object_id: int) -> SegmentedObject:
+        return SegmentedObject(self._store.objects[object_id], self._rename)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._store.objects)
+
+    def __len__(self) -> int:
+        return len(self._store.objects)

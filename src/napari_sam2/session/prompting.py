@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sam2.core.history import Step
 from napari_sam2.core.prompts import (
     MaskPrompt,
     ObjectPrompts,
@@ -22,73 +21,75 @@ from napari_sam2.errors import UserInputError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from napari_sam2.core.history import Step
     from napari_sam2.engine.engine import Anchor
-    from napari_sam2.session.objects import SegmentedObject
-    from napari_sam2.session.session import Session
+    from napari_sam2.session.objects import ObjectRecord
+    from napari_sam2.session.state import SessionState
 
-__all__ = ["anchors_of", "answer_prompts", "take_painted"]
+__all__ = ["anchors_of", "answer_prompts", "empty_result", "with_painted"]
 
 
-def answer_prompts(session: Session, object_id: int, prompts: Iterable[Prompt]) -> list[SliceResult]:
+def answer_prompts(state: SessionState, step: Step, object_id: int, prompts: Iterable[Prompt]) -> list[SliceResult]:
     """See `Session.set_prompts`."""
     wanted = list(prompts)
     if wanted:
-        check_prompts([ObjectPrompts(object_id, tuple(wanted))], session.volume)
-    known = session.objects.get(object_id)
+        check_prompts([ObjectPrompts(object_id, tuple(wanted))], state.volume)
+    known = state.store.objects.get(object_id)
     if known is not None:
         _check_free(known, wanted)
-    step = Step("prompt")
-    obj = known or session.new_object(step, object_id)
+    obj = known or state.new_object(step, object_id)
     axis = slice_axis_of(wanted)
-    axis = (obj.axis if obj.prompts else session.axis) if axis is None else axis
+    axis = (obj.axis if obj.prompts else state.axis) if axis is None else axis
     if axis != obj.axis:
-        session.store.clear(step, obj)
-        session.store.set(step, obj, "axis", axis)
+        state.store.clear(step, obj)
+        state.store.set(step, obj, "axis", axis)
     before, after = _by_slice(obj.prompts, axis), _by_slice(wanted, axis)
     for index in before.keys() - after.keys():
-        session.store.drop(step, obj, "anchors", index)
-        session.store.drop(step, obj, "results", index)
-    on_slices = SlicePrompts.of(wanted, session.volume, axis)
+        state.store.drop(step, obj, "anchors", index)
+        state.store.drop(step, obj, "results", index)
+    on_slices = SlicePrompts.of(wanted, state.volume, axis)
     changed = [index for index, given in after.items() if given != before.get(index)]
-    results = [_answer(session, step, obj, i, on_slices[i], before.get(i, []), after[i]) for i in changed]
+    results = [_answer(state, step, obj, i, on_slices[i], before.get(i, []), after[i]) for i in changed]
     if wanted != obj.prompts:
-        session.store.set(step, obj, "prompts", wanted)
-    session.finish(step)
+        state.store.set(step, obj, "prompts", wanted)
     return results
 
 
-def take_painted(session: Session, object_id: int, axis: int, index: int, mask: SliceMask) -> SliceResult:
-    """See `Session.edit_mask`."""
-    obj = session.objects.get(object_id)
+def with_painted(state: SessionState, object_id: int, axis: int, index: int, mask: SliceMask) -> list[Prompt]:
+    """The prompts of an object with a painted mask in place of all others on its slice; see `Session.edit_mask`."""
+    obj = state.store.objects.get(object_id)
     prompts: list[Prompt] = [] if obj is None else list(obj.prompts)
     if obj is not None and obj.prompts and obj.axis != axis:
         raise UserInputError(
-            f"Object {object_id} is segmented on {session.volume.plane_name(obj.axis)} slices; paint it there."
+            f"Object {object_id} is segmented on {state.volume.plane_name(obj.axis)} slices; paint it there."
         )
     kept = [p for p in prompts if p.slice_index(axis) != index]
     if mask.n_voxels:
-        plane = session.volume.plane(axis)
-        full = np.zeros([1 if a == axis else n for a, n in enumerate(session.volume.shape)], dtype=bool)
+        plane = state.volume.plane(axis)
+        full = np.zeros([1 if a == axis else n for a, n in enumerate(state.volume.shape)], dtype=bool)
         plane.take(full, 0)[...] = mask.full(plane.shape)
         kept.append(MaskPrompt(np.squeeze(full, axis), axis, index))
-    results = answer_prompts(session, object_id, kept)
+    return kept
+
+
+def empty_result(object_id: int, axis: int, index: int) -> SliceResult:
+    """The answer on a slice where nothing is left."""
     empty = SliceMask.of(np.zeros((1, 1), dtype=bool))
-    nothing = SliceResult(object_id, axis, index, empty, SliceScores(float("-inf"), 0.0), prompted=True)
-    return results[-1] if results else nothing
+    return SliceResult(object_id, axis, index, empty, SliceScores(float("-inf"), 0.0), prompted=True)
 
 
-def anchors_of(session: Session, obj: SegmentedObject) -> list[Anchor]:
-    """See `Session.anchors_of`."""
-    found = [_anchor(session, obj, index) for index in obj.anchors]
+def anchors_of(state: SessionState, obj: ObjectRecord) -> list[Anchor]:
+    """Prompted and accepted slices of an object as the engine knows them."""
+    found = [_anchor(state, obj, index) for index in obj.anchors]
     return [anchor for anchor in found if anchor is not None]
 
 
-def _anchor(session: Session, obj: SegmentedObject, index: int) -> Anchor | None:
+def _anchor(state: SessionState, obj: ObjectRecord, index: int) -> Anchor | None:
     """A prompted or accepted slice as the engine knows it, made from its mask when there is no answer."""
     anchor = obj.anchors[index]
     result = obj.results.get(index)
     if anchor is None and result is not None and result.mask.n_voxels:
-        engine = session.engine(obj.axis)
+        engine = state.engine(obj.axis)
         mask = SlicePrompts(np.zeros((0, 2)), np.zeros(0, dtype=bool), mask=result.mask.full(engine.plane.shape))
         anchor = engine.predict(index, mask)
         obj.anchors[index] = anchor
@@ -96,9 +97,9 @@ def _anchor(session: Session, obj: SegmentedObject, index: int) -> Anchor | None
 
 
 def _answer(
-    session: Session,
+    state: SessionState,
     step: Step,
-    obj: SegmentedObject,
+    obj: ObjectRecord,
     index: int,
     prompts: SlicePrompts,
     before: list[Prompt],
@@ -107,20 +108,20 @@ def _answer(
     # As in SAM 2, a slice that was reached by propagation is answered with the memory of the prompted
     # ones, and a slice that is prompted for the first time on its own.
     tracked = index in obj.results and not obj.results[index].prompted
-    others = anchors_of(session, obj) if tracked else []
+    others = anchors_of(state, obj) if tracked else []
     previous = _to_correct(obj, index, before, after)
-    anchor = session.engine(obj.axis).predict(index, prompts, previous=previous, others=others)
+    anchor = state.engine(obj.axis).predict(index, prompts, previous=previous, others=others)
     result = SliceResult(obj.object_id, obj.axis, index, anchor.mask, anchor.scores, prompted=True)
-    session.store.put(step, obj, "anchors", index, anchor)
-    session.store.put(step, obj, "results", index, result)
+    state.store.put(step, obj, "anchors", index, anchor)
+    state.store.put(step, obj, "results", index, result)
     return result
 
 
-def _check_free(obj: SegmentedObject, wanted: list[Prompt]) -> None:
-    if obj.protected:
+def _check_free(obj: ObjectRecord, wanted: list[Prompt]) -> None:
+    if obj.finished:
         raise UserInputError(f"Object {obj.object_id} is finished; reopen it before changing it.")
     before, after = _by_slice(obj.prompts, obj.axis), _by_slice(wanted, obj.axis)
-    for index in sorted(obj.locked):
+    for index in sorted(obj.accepted):
         if before.get(index, []) != after.get(index, []):
             raise UserInputError(f"Slice {index} of object {obj.object_id} is accepted; reopen it to change it.")
 
@@ -134,9 +135,7 @@ def _by_slice(prompts: Iterable[Prompt], axis: int) -> dict[int, list[Prompt]]:
     return sorted_out
 
 
-def _to_correct(
-    obj: SegmentedObject, index: int, before: list[Prompt], after: list[Prompt]
-) -> Anchor | SliceMask | None:
+def _to_correct(obj: ObjectRecord, index: int, before: list[Prompt], after: list[Prompt]) -> Anchor | SliceMask | None:
     """What the new prompts of a slice correct: its last answer, its propagated mask, or nothing.
 
     A new box starts afresh, and so do prompts that were moved or taken away.

@@ -51,7 +51,7 @@ def features_of(obj: ObjectSnapshot) -> dict[int, dict[str, float]]:
     object's extent. ``presence``: how near the model is to saying that the object is not there.
     """
     slices = obj.slices
-    fixed = sorted({i for i, other in slices.items() if other.prompted} | obj.locked)
+    fixed = sorted({i for i, other in slices.items() if other.prompted} | obj.accepted)
     full = [i for i, other in slices.items() if other.mask.n_voxels]
     extent = max(full) - min(full) + 1 if full else 1
     agreement = {i: iou(r.mask, slices[i + 1].mask) for i, r in slices.items() if i + 1 in slices}
@@ -71,7 +71,7 @@ def features_of(obj: ObjectSnapshot) -> dict[int, dict[str, float]]:
 def doubts_of(obj: ObjectSnapshot) -> dict[int, float]:
     """How doubtful each slice of an object is; 0 where a person prompted or accepted it."""
     return {
-        index: 0.0 if index in obj.locked or obj.slices[index].prompted else _weighted(features)
+        index: 0.0 if index in obj.accepted or obj.slices[index].prompted else _weighted(features)
         for index, features in features_of(obj).items()
     }
 
@@ -81,9 +81,9 @@ def review_queue(objects: Iterable[ObjectSnapshot]) -> list[DoubtfulSlice]:
     found = [
         DoubtfulSlice(obj.object_id, obj.axis, index, doubt)
         for obj in objects
-        if not obj.protected
+        if not obj.finished
         for index, doubt in doubts_of(obj).items()
-        if not obj.slices[index].prompted and index not in obj.locked and _is_near(obj, index)
+        if not obj.slices[index].prompted and index not in obj.accepted and _is_near(obj, index)
     ]
     return sorted(found, key=lambda entry: (-entry.doubt, entry.object_id, entry.index))
 

@@ -1,23 +1,39 @@
 """A session: one volume, one model, several objects with their prompts, masks and scores.
 
-The only place where state lives. It is driven from one thread; what it returns is frozen.
+Every verb makes an action of `napari_sam2.session.actions`, which history, journal and replay share. A session is
+driven from one thread; what it returns is frozen.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from napari_sam2.core.history import History, Step
+from napari_sam2.core.actions import UseModel
 from napari_sam2.core.labels import check_overlap, compose
 from napari_sam2.core.prompts import ObjectPrompts, Prompt, check_prompts
 from napari_sam2.core.window import Window, choose_window
-from napari_sam2.engine.engine import Anchor, Engine
 from napari_sam2.engine.features import DEFAULT_BUDGET
+from napari_sam2.engine.fit import FIT, FitPlan, count_fitted_slices
 from napari_sam2.engine.propagate import count_slices
-from napari_sam2.errors import UserInputError
-from napari_sam2.session import prompting, propagating
-from napari_sam2.session.objects import ObjectStore, SegmentedObject
+from napari_sam2.models.base import described_model
+from napari_sam2.session.actions import (
+    AcceptSlice,
+    AddObject,
+    Describe,
+    FinishObject,
+    Propagate,
+    RemoveObject,
+    ReopenSlice,
+    SetPrompts,
+    Spread,
+    UseOverlap,
+    UseWindow,
+)
+from napari_sam2.session.objects import SegmentedObject, SegmentedObjects
+from napari_sam2.session.prompting import anchors_of, empty_result, with_painted
+from napari_sam2.session.propagating import checked_objects
 from napari_sam2.session.snapshot import SessionSnapshot
+from napari_sam2.session.state import SessionState
 from napari_sam2.terms.terminology import Term
 
 if TYPE_CHECKING:
@@ -29,6 +45,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.slice_masks import SliceMask, SliceResult
     from napari_sam2.core.volume import Volume
+    from napari_sam2.engine.engine import Engine
     from napari_sam2.models.base import SegmentationModel
 
 __all__ = ["SegmentedObject", "Session"]
@@ -53,6 +70,8 @@ class Session:
         Where the model's features are kept on disk, so that a later process encodes nothing; nowhere by default.
     feature_budget : int
         Bytes of features kept in memory, for each plane that is used.
+    fit : FitPlan, optional
+        How a model that can be fitted is fitted to each object before it is propagated; None leaves it out.
 
     Examples
     --------
@@ -60,7 +79,7 @@ class Session:
     >>> session.add_prompt(1, Box(((40, 30, 60), (90, 80, 60))))  # doctest: +SKIP
     >>> for result in session.propagate():  # doctest: +SKIP
     ...     print(result.index, result.scores.object_score)
-    >>> session.save("ct_labels.nii.gz")  # doctest: +SKIP
+    >>> save_session(session, "ct_labels.nii.gz")  # doctest: +SKIP
     """
 
     def __init__(
@@ -73,82 +92,96 @@ class Session:
         overlap: str = "first",
         feature_folder: Path | None = None,
         feature_budget: int = DEFAULT_BUDGET,
+        fit: FitPlan | None = FIT,
     ) -> None:
-        self.volume = volume
-        self.axis = volume.default_slice_axis if axis is None else axis
-        self._overlap = check_overlap(overlap)
-        self.feature_folder, self.feature_budget = feature_folder, feature_budget
-        self.store = ObjectStore()
-        self.history = History(self.store.read, self.store.write)
-        self.terms: Mapping[int, Term] = {}
-        """Names that new objects get by their id when none is given."""
-        self.on_step: list[Callable[[Step], None]] = []
-        self.on_event: list[Callable[..., None]] = []
-        self._model = model
-        self._window = window if isinstance(window, Window) else choose_window(volume, window)
-        self._engines: dict[int, Engine] = {}
+        self.fit = fit
+        self.state = SessionState(
+            volume,
+            model,
+            window if isinstance(window, Window) else choose_window(volume, window),
+            volume.default_slice_axis if axis is None else axis,
+            overlap,
+            feature_folder,
+            feature_budget,
+        )
+        """For the parts of this package that act on a session; scripts need the verbs below only."""
 
     @property
-    def objects(self) -> dict[int, SegmentedObject]:
+    def volume(self) -> Volume:
+        """The scan."""
+        return self.state.volume
+
+    @property
+    def objects(self) -> SegmentedObjects:
         """All objects by id, in the order of their creation."""
-        return self.store.objects
+        return SegmentedObjects(self.state.store, self.rename)
+
+    @property
+    def axis(self) -> int:
+        """Slice axis for points of a new object."""
+        return self.state.axis
+
+    @axis.setter
+    def axis(self, axis: int) -> None:
+        self.state.axis = axis
+
+    @property
+    def terms(self) -> Mapping[int, Term]:
+        """Names that new objects get by their id when none is given."""
+        return self.state.terms
+
+    @terms.setter
+    def terms(self, terms: Mapping[int, Term]) -> None:
+        self.state.terms = terms
 
     @property
     def window(self) -> Window:
         """How the model sees intensities; setting it forgets all features."""
-        return self._window
+        return self.state.window
 
     @window.setter
     def window(self, window: Window) -> None:
-        if window != self._window:
-            self._window = window
-            self._engines.clear()
-            self._tell("window", low=window.low, high=window.high, name=window.name)
+        if window != self.state.window:
+            self.state.do(UseWindow(window))
 
     @property
     def model(self) -> SegmentationModel:
-        """Who answers; setting it keeps all masks, which the new model then starts from."""
-        return self._model
+        """The model. Setting it keeps all masks; the new model uses them as its starting point."""
+        return self.state.model
 
     @model.setter
     def model(self, model: SegmentationModel) -> None:
-        if model is not self._model:
-            self._model = model
-            self._engines.clear()
-            self.store.forget_answers()
-            self._tell("model", name=model.card.name, sha256=model.card.sha256)
+        if model is not self.state.model:
+            self.state.do(UseModel(described_model(model), model))
 
     @property
     def overlap(self) -> str:
         """Who keeps a voxel that several objects claim, see `napari_sam2.core.labels.OVERLAP_RULES`."""
-        return self._overlap
+        return self.state.overlap
 
     @overlap.setter
     def overlap(self, rule: str) -> None:
-        if check_overlap(rule) != self._overlap:
-            self._overlap = rule
-            self._tell("overlap", rule=rule)
+        if check_overlap(rule) != self.state.overlap:
+            self.state.do(UseOverlap(rule))
 
     def engine(self, axis: int) -> Engine:
         """The engine for slices across `axis`."""
-        if axis not in self._engines:
-            self._engines[axis] = Engine(
-                self.volume, self._model, self._window, axis, self.feature_budget, self.feature_folder
-            )
-        return self._engines[axis]
+        return self.state.engine(axis)
 
     def add_object(self, object_id: int | None = None, name: str = "") -> SegmentedObject:
         """Begin an object; its id is the next free one unless given."""
-        step = Step("new object")
-        obj = self.new_object(step, object_id, name)
-        self.finish(step)
-        return obj
+        made = self.state.do(AddObject(object_id, name))
+        return self.objects[made.object_id]
 
     def remove_object(self, object_id: int) -> None:
-        """Forget an object with its prompts and masks."""
-        step = Step("removed object")
-        self.store.remove(step, object_id)
-        self.finish(step)
+        """Forget an object with its prompts and masks; undo brings it back.
+
+        Raises
+        ------
+        UserInputError
+            If there is no such object.
+        """
+        self.state.do(RemoveObject(object_id))
 
     def rename(self, object_id: int, name: str) -> None:
         """Give an object a name of one's own; a code is found by it when results are written."""
@@ -156,27 +189,23 @@ class Session:
 
     def describe(self, object_id: int, term: Term) -> None:
         """Give an object the name of a term, with its code, and with its colour where it has one."""
-        self._set_attributes("name", object_id, name=term.name, code=term.code, colour=term.colour)
+        self.state.do(Describe(object_id, term))
 
-    def protect(self, object_id: int, protected: bool = True) -> None:
-        """Declare an object finished (or not): its masks do not change and no other object takes its voxels."""
-        self._set_attributes("finished object", object_id, protected=protected)
+    def finish_object(self, object_id: int) -> None:
+        """Declare an object finished: its masks do not change and no other object takes its voxels."""
+        self.state.do(FinishObject(object_id))
 
-    def lock_slice(self, object_id: int, index: int) -> None:
+    def reopen_object(self, object_id: int) -> None:
+        """Let a finished object be changed again."""
+        self.state.do(FinishObject(object_id, finished=False))
+
+    def accept_slice(self, object_id: int, index: int) -> None:
         """Accept a mask as it is: nothing overwrites it, and propagation starts from it."""
-        obj, step = self.objects[object_id], Step("accepted slice")
-        self.store.put(step, obj, "locked", index, True)
-        if index in obj.results and obj.results[index].mask.n_voxels and index not in obj.anchors:
-            self.store.put(step, obj, "anchors", index, None)
-        self.finish(step)
+        self.state.do(AcceptSlice(object_id, index))
 
-    def unlock_slice(self, object_id: int, index: int) -> None:
+    def reopen_slice(self, object_id: int, index: int) -> None:
         """Take back the acceptance of a slice."""
-        obj, step = self.objects[object_id], Step("reopened slice")
-        self.store.drop(step, obj, "locked", index)
-        if all(prompt.slice_index(obj.axis) != index for prompt in obj.prompts):
-            self.store.drop(step, obj, "anchors", index)
-        self.finish(step)
+        self.state.do(ReopenSlice(object_id, index))
 
     def add_prompt(self, object_id: int, prompt: Prompt) -> SliceResult:
         """Add one prompt and answer it.
@@ -191,7 +220,7 @@ class Session:
         PromptError
             If the prompt cannot be meant; the session is unchanged.
         """
-        known = self.objects.get(object_id)
+        known = self.state.store.objects.get(object_id)
         before = [] if known is None else known.prompts
         return self.set_prompts(object_id, [*before, prompt])[-1]
 
@@ -236,7 +265,8 @@ class Session:
         UserInputError
             If it would change a finished object or an accepted slice; the session is unchanged.
         """
-        return prompting.answer_prompts(self, object_id, prompts)
+        results: list[SliceResult] = self.state.do(SetPrompts(object_id, tuple(prompts), self.axis))
+        return results
 
     def edit_mask(self, object_id: int, axis: int, index: int, mask: SliceMask) -> SliceResult:
         """Take over a mask that a person painted; it counts as a prompt from then on.
@@ -246,7 +276,9 @@ class Session:
         UserInputError
             If the object is finished, the slice is accepted, or the object lies across another axis.
         """
-        return prompting.take_painted(self, object_id, axis, index, mask)
+        prompts = with_painted(self.state, object_id, axis, index, mask)
+        results = self.set_prompts(object_id, prompts)
+        return results[-1] if results else empty_result(object_id, axis, index)
 
     def propagate(
         self,
@@ -258,7 +290,8 @@ class Session:
     ) -> Iterator[SliceResult]:
         """Carry objects from their prompted and accepted slices through the volume.
 
-        Prompts may be set between two results; slices prompted or accepted meanwhile are left alone.
+        Prompts may be set between two results; slices prompted or accepted meanwhile are left alone. A model that can
+        be fitted to an object makes two passes: results of the first, which come at once, are not ``final``.
 
         Parameters
         ----------
@@ -281,7 +314,9 @@ class Session:
         PromptError
             If an object has no prompt to start from.
         """
-        return propagating.propagate_objects(self, object_ids, slices, direction, should_stop)
+        # Which objects they are is known when the first slice is asked for.
+        ids = tuple(obj.object_id for obj in checked_objects(self.state, object_ids))
+        yield from self.state.run(Propagate(ids, direction, slices, self.fit), should_stop)
 
     def spread(
         self,
@@ -312,88 +347,42 @@ class Session:
         SliceResult
             As slices are reached; already stored in the session.
         """
-        return propagating.spread_correction(self, object_id, index, slices, should_stop)
+        obj = self.state.find(object_id)
+        fitted = self.fit is not None and self.state.fits.model_for(obj.axis, object_id, obj.anchors) is not None
+        return self.state.run(Spread(object_id, index, slices, fitted), should_stop)
 
     def count_slices(
         self, object_ids: Iterable[int] | None = None, slices: range | None = None, direction: str = "both"
     ) -> int:
-        """How many slices `propagate` visits at most; for progress."""
-        return sum(
-            count_slices({o.object_id: self.anchors_of(o)}, self.volume.shape[o.axis], slices, direction)
-            for o in self.chosen(object_ids)
-        )
+        """How many results `propagate` gives at most; for progress."""
+        total = 0
+        for obj in self.state.chosen(object_ids):
+            engine, anchors = self.engine(obj.axis), {obj.object_id: anchors_of(self.state, obj)}
+            if self.fit is None:
+                total += count_slices(anchors, engine.plane.n_slices, slices, direction)
+            else:
+                total += count_fitted_slices(engine, anchors, self.state.fits, self.fit, slices, direction)
+        return total
 
     def label_map(self) -> NDArray[np.integer]:
         """All objects as one (I, J, K) array in stored order; 0 is background."""
-        masks = [obj.snapshot().masks for obj in self.objects.values()]
+        masks = [obj.snapshot().masks for obj in self.state.store.objects.values()]
         return compose(self.volume, masks, self.overlap)
 
     def snapshot(self) -> SessionSnapshot:
         """Everything there is to show, frozen."""
         return SessionSnapshot(
-            objects={i: obj.snapshot() for i, obj in self.objects.items()},
-            window=self._window,
+            objects={i: obj.snapshot() for i, obj in self.state.store.objects.items()},
+            window=self.window,
             overlap=self.overlap,
-            undo=self.history.next_undo,
-            redo=self.history.next_redo,
+            undo=self.state.history.next_undo,
+            redo=self.state.history.next_redo,
         )
 
     def undo(self) -> str:
         """Take back the last action; its name, or an empty string when there is none."""
-        step = self.history.undo()
-        if step is None:
-            return ""
-        self._tell("undo")
-        return step.label
+        return self.state.undo()
 
     def redo(self) -> str:
         """Do the last undone action again; its name, or an empty string when there is none."""
-        step = self.history.redo()
-        if step is None:
-            return ""
-        self._tell("redo")
-        return step.label
-
-    def chosen(self, object_ids: Iterable[int] | None) -> list[SegmentedObject]:
-        """The objects of these ids; without ids, all that are not finished."""
-        if object_ids is None:
-            return [obj for obj in self.objects.values() if not obj.protected]
-        chosen = [self.objects[i] for i in object_ids]
-        for obj in chosen:
-            if obj.protected:
-                raise UserInputError(f"Object {obj.object_id} is finished; reopen it before propagating.")
-        return chosen
-
-    def anchors_of(self, obj: SegmentedObject) -> list[Anchor]:
-        """Prompted and accepted slices of an object as the engine knows them."""
-        return prompting.anchors_of(self, obj)
-
-    def new_object(self, step: Step, object_id: int | None = None, name: str = "") -> SegmentedObject:
-        """Begin an object as part of a step."""
-        if object_id is None:
-            object_id = max(self.objects, default=0) + 1
-        if object_id in self.objects:
-            raise UserInputError(f"Object {object_id} exists already; choose another id.")
-        obj = SegmentedObject(object_id, name, axis=self.axis)
-        if not name and object_id in self.terms:
-            term = self.terms[object_id]
-            obj.name, obj.code, obj.colour = term.name, term.code, term.colour
-        return self.store.add(step, obj)
-
-    def _set_attributes(self, label: str, object_id: int, **values: Any) -> None:
-        step, obj = Step(label), self.objects[object_id]
-        for name, value in values.items():
-            if getattr(obj, name) != value:
-                self.store.set(step, obj, name, value)
-        self.finish(step)
-
-    def _tell(self, event: str, **details: Any) -> None:
-        for listener in self.on_event:
-            listener(event, **details)
-
-    def finish(self, step: Step) -> None:
-        """Put a step on the history, and tell who listens; an empty one is forgotten."""
-        if len(step):
-            self.history.add(step)
-            for listener in self.on_step:
-                listener(step)
+        return self.state.redo()

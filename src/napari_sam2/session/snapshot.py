@@ -35,9 +35,9 @@ class ObjectSnapshot:
         In the order in which they were given.
     results : mapping of int to SliceResult
         By slice index.
-    locked : frozenset of int
-        Slices that a person has accepted: nothing but an unlock changes them.
-    protected : bool
+    accepted : frozenset of int
+        Slices that a person has accepted: nothing changes them until they are reopened.
+    finished : bool
         Whether the whole object is finished.
     code : Code, optional
         What it is, for machines, where a person chose a term.
@@ -50,8 +50,8 @@ class ObjectSnapshot:
     axis: int = 2
     prompts: tuple[Prompt, ...] = ()
     results: Mapping[int, SliceResult] | None = None
-    locked: frozenset[int] = frozenset()
-    protected: bool = False
+    accepted: frozenset[int] = frozenset()
+    finished: bool = False
     code: Code | None = None
     colour: tuple[int, int, int] | None = None
 
@@ -69,7 +69,7 @@ class ObjectSnapshot:
     def masks(self) -> ObjectMasks:
         """What the label map is composed from."""
         masks = {i: r.mask for i, r in self.slices.items()}
-        return ObjectMasks(self.object_id, self.axis, masks, self.protected)
+        return ObjectMasks(self.object_id, self.axis, masks, self.finished)
 
     @property
     def mean_iou(self) -> float:

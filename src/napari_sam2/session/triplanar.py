@@ -13,22 +13,32 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from napari_sam2.core.history import Step
 from napari_sam2.core.prompts import MaskPrompt, SlicePrompts
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores
 from napari_sam2.errors import UserInputError
 from napari_sam2.measures.metrics import dice
+from napari_sam2.session.prompting import anchors_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
+    from napari_sam2.core.history import Step
     from napari_sam2.core.volume import Volume
-    from napari_sam2.session.objects import SegmentedObject
+    from napari_sam2.session.objects import ObjectRecord
     from napari_sam2.session.session import Session
+    from napari_sam2.session.state import SessionState
 
-__all__ = ["TriplanarCheck", "Visited", "accept_consensus", "check_object", "check_steps"]
+__all__ = [
+    "TriplanarCheck",
+    "Visited",
+    "accept_consensus",
+    "check_object",
+    "check_steps",
+    "steps_of_check",
+    "take_consensus",
+]
 
 QUANTILES: Final = (0.25, 0.5, 0.75)
 """Where the prompted slices of another axis lie, in shares of the object's voxels."""
@@ -105,30 +115,7 @@ def check_steps(
 
     An object that was not propagated yet is carried along its own axis first, for the check only.
     """
-    from napari_sam2.engine.propagate import propagate
-
-    obj = session.objects.get(object_id)
-    if obj is None or not any(result.mask.n_voxels for result in obj.results.values()):
-        raise UserInputError(f"Object {object_id} holds no mask yet: prompt it before it is checked.")
-    if min(session.volume.shape) < MAJORITY:
-        raise UserInputError("A single slice has no other planes to be checked along.")
-    masks = {index: result.mask for index, result in obj.results.items()}
-    fixed = {index for index in masks if obj.is_fixed(index)}
-    own = dict(masks)
-    if all(result.prompted for result in obj.results.values()):
-        anchors = {object_id: session.anchors_of(obj)}
-        for result in propagate(session.engine(obj.axis), anchors, should_stop=should_stop):
-            own[result.index] = result.mask
-            yield Visited(obj.axis, result.index)
-    along = {obj.axis: _volume_of(session.volume, obj.axis, own)}
-    for axis in (a for a in range(3) if a != obj.axis):
-        found: dict[int, SliceMask] = {}
-        for result in _along(session, axis, along[obj.axis], should_stop):
-            found[result.index] = result.mask
-            yield Visited(axis, result.index)
-        along[axis] = _volume_of(session.volume, axis, found)
-    if not should_stop():
-        yield _compare(session.volume, obj, masks, fixed, along)
+    return steps_of_check(session.state, object_id, should_stop)
 
 
 def accept_consensus(session: Session, check: TriplanarCheck) -> int:
@@ -141,12 +128,49 @@ def accept_consensus(session: Session, check: TriplanarCheck) -> int:
     UserInputError
         If the object is finished, or is not what was checked any more; the session is unchanged.
     """
-    obj = session.objects.get(check.object_id)
+    from napari_sam2.session.actions import TakeConsensus
+
+    changed: int = session.state.do(TakeConsensus(check.object_id, check))
+    return changed
+
+
+def steps_of_check(
+    state: SessionState, object_id: int, should_stop: Callable[[], bool] = lambda: False
+) -> Iterator[Visited | TriplanarCheck]:
+    """See `check_steps`."""
+    from napari_sam2.engine.propagate import propagate
+
+    obj = state.store.objects.get(object_id)
+    if obj is None or not any(result.mask.n_voxels for result in obj.results.values()):
+        raise UserInputError(f"Object {object_id} holds no mask yet: prompt it before it is checked.")
+    if min(state.volume.shape) < MAJORITY:
+        raise UserInputError("A single slice has no other planes to be checked along.")
+    masks = {index: result.mask for index, result in obj.results.items()}
+    fixed = {index for index in masks if obj.is_fixed(index)}
+    own = dict(masks)
+    if all(result.prompted for result in obj.results.values()):
+        anchors = {object_id: anchors_of(state, obj)}
+        for result in propagate(state.engine(obj.axis), anchors, should_stop=should_stop):
+            own[result.index] = result.mask
+            yield Visited(obj.axis, result.index)
+    along = {obj.axis: _volume_of(state.volume, obj.axis, own)}
+    for axis in (a for a in range(3) if a != obj.axis):
+        found: dict[int, SliceMask] = {}
+        for result in _along(state, axis, along[obj.axis], should_stop):
+            found[result.index] = result.mask
+            yield Visited(axis, result.index)
+        along[axis] = _volume_of(state.volume, axis, found)
+    if not should_stop():
+        yield _compare(state.volume, obj, masks, fixed, along)
+
+
+def take_consensus(state: SessionState, step: Step, check: TriplanarCheck) -> int:
+    """See `accept_consensus`."""
+    obj = state.store.objects.get(check.object_id)
     if obj is None or obj.axis != check.axis or not _same(obj, check.masks):
         raise UserInputError(f"Object {check.object_id} has changed since it was checked; check it again.")
-    if obj.protected:
+    if obj.finished:
         raise UserInputError(f"Object {check.object_id} is finished; reopen it before changing it.")
-    step = Step("consensus", {"objects": [check.object_id]})
     agreement, empty = check.agreement(), SliceMask.of(np.zeros((1, 1), dtype=bool))
     for index in sorted(check.masks.keys() | check.consensus.keys()):
         mask = check.consensus.get(index, empty)
@@ -156,23 +180,22 @@ def accept_consensus(session: Session, check: TriplanarCheck) -> int:
         present = 0.0 if earlier is None else earlier.scores.object_score
         scores = SliceScores(present, agreement.get(index, 0.0))
         result = SliceResult(obj.object_id, obj.axis, index, mask, scores, prompted=False)
-        session.store.put(step, obj, "results", index, result)
-    session.finish(step)
+        state.store.put(step, obj, "results", index, result)
     return len(step)
 
 
 def _along(
-    session: Session, axis: int, own: NDArray[np.bool_], should_stop: Callable[[], bool]
+    state: SessionState, axis: int, own: NDArray[np.bool_], should_stop: Callable[[], bool]
 ) -> Iterator[SliceResult]:
     """Carry the object along another axis, from its own sections on the slices that quarter it."""
     from napari_sam2.engine.propagate import propagate
 
-    engine = session.engine(axis)
+    engine = state.engine(axis)
     areas = own.sum(axis=tuple(a for a in range(3) if a != axis))
     filled = np.cumsum(areas) / areas.sum()
     indices = sorted({int(np.searchsorted(filled, share)) for share in QUANTILES})
     sections = [MaskPrompt(np.take(own, index, axis), axis, index) for index in indices]
-    prompted = SlicePrompts.of(sections, session.volume, axis)
+    prompted = SlicePrompts.of(sections, state.volume, axis)
     anchors = [engine.predict(index, prompts) for index, prompts in prompted.items()]
     for anchor in anchors:
         yield SliceResult(0, axis, anchor.index, anchor.mask, anchor.scores, prompted=True)
@@ -181,7 +204,7 @@ def _along(
 
 def _compare(
     volume: Volume,
-    obj: SegmentedObject,
+    obj: ObjectRecord,
     masks: Mapping[int, SliceMask],
     fixed: set[int],
     along: Mapping[int, NDArray[np.bool_]],
@@ -204,7 +227,7 @@ def _compare(
     )
 
 
-def _same(obj: SegmentedObject, masks: Mapping[int, SliceMask]) -> bool:
+def _same(obj: ObjectRecord, masks: Mapping[int, SliceMask]) -> bool:
     now = obj.results
     return now.keys() == masks.keys() and all(now[index].mask.same_as(mask) for index, mask in masks.items())
 

@@ -1,4 +1,4 @@
-"""Objects on a slide: frozen values in an ordered collection whose every edit can be undone."""
+"""Objects on a slide: frozen values, and the store that holds them with their prompts."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from napari_sam2.core.store import ObjectStore
 from napari_sam2.errors import UserInputError
+from napari_sam2.slides.class_colours import class_colour
+from napari_sam2.slides.polygons import areas_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from napari_sam2.core.history import Step
     from napari_sam2.core.pixel_size import Mpp
+    from napari_sam2.slides.prompts import SlidePrompt
 
 __all__ = [
     "AREA_MICRONS",
@@ -21,6 +26,8 @@ __all__ = [
     "ObjectClass",
     "Regions",
     "SlideObject",
+    "SlideRecord",
+    "check_overlap_rule",
     "measured",
     "new_id",
 ]
@@ -55,11 +62,15 @@ class ObjectClass:
     name : str
         Such as ``"Tumor"``; derived classes are joined by ``": "`` as in QuPath.
     colour : tuple of int, optional
-        Red, green, blue, 0 to 255.
+        Red, green, blue, 0 to 255; by default that of `class_colour`, so that no class is without one.
     """
 
     name: str
     colour: Colour | None = None
+
+    def __post_init__(self) -> None:
+        if self.colour is None:
+            object.__setattr__(self, "colour", class_colour(self.name))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,8 +89,8 @@ class SlideObject:
         What it is.
     colour : tuple of int, optional
         Its own colour; the class's counts otherwise.
-    locked : bool
-        A locked object is neither changed nor cut by others.
+    finished : bool
+        A finished object is neither changed nor cut by others.
     kind : str
         QuPath's object type: ``"annotation"``, ``"detection"``, ...
     measurements : mapping of str to float
@@ -87,8 +98,7 @@ class SlideObject:
     metadata : mapping of str to str
         Text, for example the model's name.
     foreign : mapping of str to mapping
-        Members of a GeoJSON feature that this program does not use, under ``"feature"``,
-        ``"geometry"`` and ``"properties"``; they are written back as they came.
+        What `napari_sam2.slides.formats.feature` keeps of a GeoJSON feature to write it back as it came.
     """
 
     geometry: Any
@@ -96,7 +106,7 @@ class SlideObject:
     name: str = ""
     object_class: ObjectClass | None = None
     colour: Colour | None = None
-    locked: bool = False
+    finished: bool = False
     kind: str = "annotation"
     measurements: Mapping[str, float] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -136,57 +146,76 @@ def measured(obj: SlideObject, mpp: Mpp | None) -> SlideObject:
     return replace(obj, measurements={**kept, **found})
 
 
-class Regions:
-    """All objects of a slide, in the order of their creation.
+@dataclass(eq=False)
+class SlideRecord:
+    """What is kept of one object: its frozen outline with all that belongs to it, and its prompts.
 
-    Every change replaces the whole (immutable) tuple of objects, so undo is a step back along a list; tuples
-    share their objects, so the list costs little.
+    Attributes
+    ----------
+    outline : SlideObject
+        As it is now.
+    prompts : tuple of SlidePrompt
+        That gave the outline; none when it was drawn, imported or edited by hand.
+    rank : int
+        See `napari_sam2.core.store.Record`.
+    """
+
+    outline: SlideObject
+    prompts: tuple[SlidePrompt, ...] = ()
+    rank: int = -1
+
+    @property
+    def object_id(self) -> str:
+        """A UUID."""
+        return self.outline.object_id
+
+
+class Regions(ObjectStore[SlideRecord]):
+    """All objects of a slide, in the order of their creation; every change is noted in a step.
 
     Parameters
     ----------
-    objects : iterable of SlideObject
-        What is there at the beginning; not undone.
     overlap : str
         One of `OVERLAP_RULES`.
     """
 
-    def __init__(self, objects: Iterable[SlideObject] = (), overlap: str = "keep") -> None:
-        if overlap not in OVERLAP_RULES:
-            raise UserInputError(f"There is no overlap rule {overlap!r}; choose one of {', '.join(OVERLAP_RULES)}.")
-        self.overlap = overlap
-        self._states: list[tuple[SlideObject, ...]] = [tuple(objects)]
-        self._now = 0
-
-    @property
-    def objects(self) -> tuple[SlideObject, ...]:
-        """The objects as they are now."""
-        return self._states[self._now]
-
-    @property
-    def position(self) -> int:
-        """How many changes lead here from the beginning."""
-        return self._now
+    def __init__(self, overlap: str = "keep") -> None:
+        super().__init__()
+        self.overlap = check_overlap_rule(overlap)
 
     def __len__(self) -> int:
         return len(self.objects)
 
     def __iter__(self) -> Iterator[SlideObject]:
-        return iter(self.objects)
+        return (record.outline for record in self.objects.values())
 
     def __getitem__(self, object_id: str) -> SlideObject:
-        found = self.find(object_id)
-        if found is None:
-            raise UserInputError(f"There is no object {object_id} on this slide.")
-        return found
+        return self.record(object_id).outline
 
     def __contains__(self, object_id: object) -> bool:
-        return any(obj.object_id == object_id for obj in self.objects)
+        return object_id in self.objects
 
     def find(self, object_id: str) -> SlideObject | None:
         """The object of an id; None when there is none."""
-        return next((obj for obj in self.objects if obj.object_id == object_id), None)
+        record = self.objects.get(object_id)
+        return None if record is None else record.outline
 
-    def put(self, obj: SlideObject) -> SlideObject:
+    def record(self, object_id: str) -> SlideRecord:
+        """What is kept of an object.
+
+        Raises
+        ------
+        UserInputError
+            If there is no such object.
+        """
+        record = self.objects.get(object_id)
+        if record is None:
+            raise UserInputError(f"There is no object {object_id} on this slide.")
+        return record
+
+    def place(
+        self, step: Step, obj: SlideObject, prompts: tuple[SlidePrompt, ...] = (), *, overlap: bool = True
+    ) -> SlideObject:
         """Add an object, or replace the one with its id, and apply the overlap rule.
 
         Returns
@@ -197,112 +226,67 @@ class Regions:
         Raises
         ------
         UserInputError
-            If the object with its id is locked.
+            If the object with its id is finished.
         """
-        before = self.objects
-        if obj.object_id in self:
-            self._refuse_locked(obj.object_id)
-            objects = [obj if o.object_id == obj.object_id else o for o in before]
+        known = self.objects.get(obj.object_id)
+        if known is not None:
+            self.refuse_finished(obj.object_id)
+        rank = self.next_rank if known is None else known.rank
+        cut, others = _without_overlap(obj, rank, self.objects.values(), self.overlap if overlap else "keep")
+        for record, outline in others:
+            self.set(step, record, "outline", outline)
+        if known is None:
+            self.add(step, SlideRecord(cut))
+            known = self.objects[obj.object_id]
         else:
-            objects = [*before, obj]
-        self._record(_without_overlap(objects, obj.object_id, self.overlap))
-        return self[obj.object_id]
+            self.set(step, known, "outline", cut)
+        if prompts != known.prompts:
+            self.set(step, known, "prompts", prompts)
+        return cut
 
-    def put_all(self, objects: Iterable[SlideObject]) -> None:
-        """Add objects or replace those with their ids, as one change; overlaps are left as they come.
-
-        Raises
-        ------
-        UserInputError
-            If one of them is locked here.
-        """
-        fresh = {obj.object_id: obj for obj in objects}
-        for obj in self.objects:
-            if obj.object_id in fresh:
-                self._refuse_locked(obj.object_id)
-        kept = [fresh.pop(obj.object_id, obj) for obj in self.objects]
-        self._record((*kept, *fresh.values()))
-
-    def set_all(self, objects: Iterable[SlideObject]) -> None:
-        """Replace all objects, as one change."""
-        self._record(objects)
-
-    def remeasure(self, measure: Callable[[SlideObject], SlideObject]) -> None:
-        """Replace every object by what `measure` makes of it, in the past as well: no change to be undone."""
-        made: dict[SlideObject, SlideObject] = {}
-        for state in self._states:
-            for obj in state:
-                if obj not in made:
-                    made[obj] = measure(obj)
-        self._states = [tuple(made[obj] for obj in state) for state in self._states]
-
-    def change(self, object_id: str, **fields: Any) -> SlideObject:
-        """Change the name, class, colour or lock of an object; see `SlideObject`.
+    def refuse_finished(self, object_id: str) -> None:
+        """Refuse to change a finished object.
 
         Raises
         ------
         UserInputError
-            If there is no such object, or it is locked and `fields` does not unlock it.
+            If it is finished, or there is none.
         """
-        old = self[object_id]
-        if fields.get("locked") is not False:
-            self._refuse_locked(object_id)
-        new = replace(old, **fields)
-        self._record(new if o is old else o for o in self.objects)
-        return new
-
-    def remove(self, object_id: str) -> None:
-        """Remove an object."""
-        self._refuse_locked(object_id)
-        self._record(o for o in self.objects if o.object_id != object_id)
-
-    def undo(self) -> bool:
-        """Take the last change back; False when there is none."""
-        if self._now == 0:
-            return False
-        self._now -= 1
-        return True
-
-    def redo(self) -> bool:
-        """Do the last undone change again; False when there is none."""
-        if self._now + 1 == len(self._states):
-            return False
-        self._now += 1
-        return True
-
-    def _refuse_locked(self, object_id: str) -> None:
         obj = self[object_id]
-        if obj.locked:
-            raise UserInputError(f"Object {obj.name or object_id} is locked; unlock it to change it.")
-
-    def _record(self, objects: Iterable[SlideObject]) -> None:
-        self._states[self._now + 1 :] = [tuple(objects)]
-        self._now += 1
+        if obj.finished:
+            raise UserInputError(f"Object {obj.name or object_id} is finished; reopen it to change it.")
 
 
-def _without_overlap(objects: list[SlideObject], object_id: str, rule: str) -> list[SlideObject]:
-    """Cut the changed object or its neighbours, so that the rule holds again. Locked objects are never cut."""
+def check_overlap_rule(rule: str) -> str:
+    """The rule again.
+
+    Raises
+    ------
+    UserInputError
+        If there is no such rule.
+    """
+    if rule not in OVERLAP_RULES:
+        raise UserInputError(f"There is no overlap rule {rule!r:.40}; choose one of {', '.join(OVERLAP_RULES)}.")
+    return rule
+
+
+def _without_overlap(
+    changed: SlideObject, rank: int, records: Iterable[SlideRecord], rule: str
+) -> tuple[SlideObject, list[tuple[SlideRecord, SlideObject]]]:
+    """Cut the changed object or its neighbours, so that the rule holds again; finished objects are never cut."""
     if rule == "keep":
-        return objects
-    place = next(i for i, o in enumerate(objects) if o.object_id == object_id)
-    changed = objects[place]
-    for i, other in enumerate(objects):
-        if i == place or not changed.geometry.intersects(other.geometry):
-            continue
-        other_wins = other.locked or (i < place) == (rule == "first")
-        if other_wins:
-            changed = replace(changed, geometry=_areas(changed.geometry.difference(other.geometry)))
-        else:
-            objects[i] = replace(other, geometry=_areas(other.geometry.difference(changed.geometry)))
-    objects[place] = changed
-    return objects
-
-
-def _areas(geometry: Any) -> Any:
-    """The polygons of a geometry; a difference may leave lines behind."""
+        return changed, []
     import shapely
 
-    parts = [p for p in shapely.get_parts(shapely.get_parts(geometry)) if p.geom_type == "Polygon" and p.area > 0]
-    if len(parts) == 1:
-        return parts[0]
-    return shapely.MultiPolygon(parts) if parts else shapely.Polygon()
+    others = [record for record in records if record.object_id != changed.object_id]
+    near = shapely.intersects([record.outline.geometry for record in others], changed.geometry) if others else ()
+    cut = []
+    for record, meets in zip(others, near, strict=True):
+        other = record.outline
+        if not meets or not changed.geometry.intersects(other.geometry):
+            continue
+        if other.finished or (record.rank < rank) == (rule == "first"):
+            changed = replace(changed, geometry=areas_of(changed.geometry.difference(other.geometry)))
+        else:
+            cut.append((record, replace(other, geometry=areas_of(other.geometry.difference(changed.geometry)))))
+    return changed, cut

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["SIMPLIFY", "mask_to_polygon", "polygon_to_mask", "simplified"]
+__all__ = ["SIMPLIFY", "areas_of", "mask_to_polygon", "polygon_to_mask", "simplified"]
 
 SIMPLIFY: Final = 0.75
 """Pixels of the mask that an outline may move when its staircase is straightened: it takes two thirds of
@@ -93,6 +93,16 @@ def polygon_to_mask(
     for ring in rings:
         _count_crossings(ring, crossings)
     return np.asarray(np.cumsum(crossings[:, :-1], axis=1) % 2 == 1)
+
+
+def areas_of(geometry: Any) -> Any:
+    """The polygons of a geometry with an area, as one Polygon or MultiPolygon; empty when there are none."""
+    import shapely
+
+    parts = [p for p in shapely.get_parts(shapely.get_parts(geometry)) if p.geom_type == "Polygon" and p.area > 0]
+    if len(parts) == 1:
+        return parts[0]
+    return shapely.MultiPolygon(parts) if parts else shapely.Polygon()
 
 
 def _rings(polygon: Any) -> Sequence[NDArray[np.float64]]:

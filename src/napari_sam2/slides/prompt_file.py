@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.errors import PromptError
 from napari_sam2.io.payload import existing_file
+from napari_sam2.io.prompt_file import parse_json
 from napari_sam2.slides.prompts import ObjectRequest, SlideBox, SlidePoint, SlidePrompt, check_requests
 
 if TYPE_CHECKING:
@@ -47,11 +48,7 @@ def read_slide_prompts(path: str | os.PathLike[str], shape: tuple[int, int], sli
         With one sentence per fault.
     """
     file = existing_file(path)
-    try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PromptError([f"{file.name} is not valid JSON: {error}."]) from error
-    requests = parse_slide_prompts(content, file.name)
+    requests = parse_slide_prompts(parse_json(file), file.name)
     check_requests(requests, shape, slide_name)
     return requests
 

@@ -7,23 +7,38 @@ channels; other TIFF through tiffslide, then tifffile; what is left through Open
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from xml.etree import ElementTree
 
 import numpy as np
 
-from napari_sam2.errors import EnvironmentLacksError, ImageFileError
+from napari_sam2.errors import EnvironmentLacksError, ImageFileError, NapariSam2Error
 from napari_sam2.io.payload import existing_file
-from napari_sam2.slides.image.channels import ChannelMix, choose_mix
+from napari_sam2.io.photometric import samples_of
+from napari_sam2.slides.image.kind import classify
+from napari_sam2.slides.image.pictures import PictureChoice, PictureInFile, channel_names, choose_picture
 from napari_sam2.slides.image.pyramid import Slide
-from napari_sam2.slides.image.resolution import mpp_from_ome, mpp_from_properties, mpp_from_tiff_tags, parse_mpp
-from napari_sam2.slides.image.sources import ArraySource, OpenSlideSource, TifffileSource, TiffSlideSource
+from napari_sam2.slides.image.resolution import (
+    mpp_from_imagej,
+    mpp_from_ome,
+    mpp_from_properties,
+    mpp_from_tiff_tags,
+    parse_mpp,
+)
+from napari_sam2.slides.image.sources import (
+    ArraySource,
+    ConvertedSource,
+    OpenSlideSource,
+    TifffileSource,
+    TiffSlideSource,
+)
 
 if TYPE_CHECKING:
     import os
     from pathlib import Path
 
     from napari_sam2.core.pixel_size import Mpp
+    from napari_sam2.slides.image.pyramid import PixelSource
 
 __all__ = ["open_slide"]
 
@@ -34,11 +49,19 @@ COARSEST_NEEDED: Final = 4096
 """A coarsest level larger than this makes overviews slow, which the person should know."""
 
 _TIFF_MAGIC: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_VENDORS: Final = ("svs", "scn", "bif", "ndpi", "philips")
+"""Scanners' formats, as tifffile knows them, whose labels and overviews tiffslide tells from the scan itself."""
+
 _PICTURE_MAGIC: Final = (b"\x89PNG", b"\xff\xd8\xff")
 
 
 def open_slide(
-    path: str | os.PathLike[str], *, mpp: float | str | None = None, channel: str | int | None = None
+    path: str | os.PathLike[str],
+    *,
+    mpp: float | str | None = None,
+    channel: str | int | None = None,
+    polarity: str = "auto",
+    image: str | int | None = None,
 ) -> Slide:
     """Open a slide without reading its pixels.
 
@@ -50,6 +73,10 @@ def open_slide(
         Microns per level-0 pixel, in place of what the file says.
     channel : str or int, optional
         Of a fluorescence slide: one channel by name or number; all are merged by default.
+    polarity : str
+        ``"bright"`` (brightfield on glass) or ``"dark"`` (fluorescence), in place of what the picture looks like.
+    image : str or int, optional
+        Of a file with several pictures: which, by number or name; by default the one with the most pixels.
 
     Raises
     ------
@@ -58,57 +85,101 @@ def open_slide(
     EnvironmentLacksError
         If a library of the extra ``[slide]`` is needed and missing.
     UserInputError
-        If the channel does not exist, or `mpp` is not a size.
+        If the channel, polarity or picture does not exist, or `mpp` is not a size.
     """
-    given = None if mpp is None else parse_mpp(mpp)
+    wish = _Wish(None if mpp is None else parse_mpp(mpp), channel, polarity, image)
     file = existing_file(path)
     with file.open("rb") as stream:
         magic = stream.read(4)
     if magic.startswith(_PICTURE_MAGIC):
-        return _open_picture(file, given, channel)
+        return _open_picture(file, wish)
+    _refuse_vsi(file)
     if magic in _TIFF_MAGIC:
-        return _open_tiff(file, given, channel)
-    return _open_other(file, given)
+        return _open_tiff(file, wish)
+    return _open_other(file, wish)
 
 
-def _open_picture(file: Path, given: Mpp | None, channel: str | int | None) -> Slide:
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a person says of a slide, in place of what the file says."""
+
+    mpp: Mpp | None = None
+    channel: str | int | None = None
+    polarity: str = "auto"
+    image: str | int | None = None
+
+
+def _open_picture(file: Path, wish: _Wish) -> Slide:
     from napari_sam2.io.picture import read_picture
 
-    pixels = read_picture(file).voxels[:, :, 0]
-    source = ArraySource(pixels)
-    return _slide(file, source, given, None, channel, ome=None)
+    volume = read_picture(file)
+    pixels = volume.voxels[:, :, 0]
+    return _slide(file, ArraySource(pixels), wish, None, True if pixels.ndim == 3 else None, (), volume.source.notes)
 
 
-def _open_tiff(file: Path, given: Mpp | None, channel: str | int | None) -> Slide:
+def _refuse_vsi(file: Path) -> None:
+    """A VSI file holds an overview only; its scan lies in a folder beside it, as ``.ets`` files."""
+    beside = file.with_name(f"_{file.stem}_")
+    if file.suffix.lower() == ".vsi" or (beside.is_dir() and any(beside.glob("*/*.ets"))):
+        raise ImageFileError(
+            f"{file.name} is an Olympus VSI, which holds only an overview of the scan in the folder beside it; export "
+            "it as OME-TIFF."
+        )
+
+
+def _open_tiff(file: Path, wish: _Wish) -> Slide:
     tifffile = _need("tifffile")
     try:
         tiff = tifffile.TiffFile(file)
+        pictures = [PictureInFile(s.name, s.levels[0].shape, s.axes, i) for i, s in enumerate(tiff.series)]
+        first_page = tiff.pages[0]
     except Exception as error:  # tifffile raises many kinds on damaged files
         raise ImageFileError(
             f"{file.name} is damaged: its directory cannot be read; copy or export it again."
         ) from error
-    series = tiff.series[0] if tiff.series else None
-    page = tiff.pages[0]
-    if not tiff.is_ome and page.is_tiled:
-        vendor = _open_vendor_tiff(file)
+    try:
+        return _open_series(file, tiff, choose_picture(pictures, wish.image, file.name), first_page, wish)
+    except NapariSam2Error:
+        tiff.close()
+        raise
+    except Exception as error:  # tags of a damaged file may be of any type
+        tiff.close()
+        raise ImageFileError(f"{file.name} is damaged: its tags cannot be understood; export it again.") from error
+
+
+def _open_series(file: Path, tiff: Any, choice: PictureChoice, first_page: Any, wish: _Wish) -> Slide:
+    if choice.chosen is None:
+        tiff.close()
+        return _open_other(file, wish)
+    series = tiff.series[choice.chosen]
+    page = series.keyframe
+    is_vendor = any(getattr(tiff, f"is_{kind}") for kind in _VENDORS)
+    if first_page.is_tiled and wish.image is None and not tiff.is_ome and (is_vendor or choice.chosen == 0):
+        plain = getattr(page.photometric, "name", "") in ("RGB", "YCBCR") and page.dtype == np.uint8
+        plain = plain and page.samplesperpixel == 3
+        vendor = _open_vendor_tiff(file) if is_vendor or plain else None
         if vendor is not None:
             tiff.close()
-            return _slide(file, vendor, given, mpp_from_properties(vendor.properties), channel, ome=None)
-    if series is None or not {"Y", "X"} <= set(series.axes):
-        tiff.close()
-        return _open_other(file, given)
+            stated = mpp_from_properties(vendor.properties)
+            return _slide(file, vendor, wish, stated, True, (), choice.notes)
     if not page.is_tiled and page.imagelength * page.imagewidth > FLAT_LIMIT:
-        tiff.close()
         raise ImageFileError(
             f"{file.name} has {page.imagewidth} x {page.imagelength} pixels and no tiles, so no piece of it can be "
             "read alone; convert it to a tiled pyramid."
         )
     _need("zarr")
+    samples = samples_of(page, file.name)
     ome = tiff.ome_metadata if tiff.is_ome else None
-    stated = mpp_from_ome(ome) if ome else None
-    return _slide(
-        file, TifffileSource(file, series, tiff), given, stated or mpp_from_tiff_tags(page.tags), channel, ome
-    )
+    stated = (mpp_from_ome(ome, choice.chosen) if ome else None) or mpp_from_imagej(tiff, page.tags)
+    names = channel_names(ome, choice.chosen) or tuple((tiff.imagej_metadata or {}).get("Labels", ()))
+    source: PixelSource = TifffileSource(file, series, tiff)
+    stored = source
+    is_rgb = True if samples.is_colour else (False if "S" not in series.axes and any(names) else None)
+    if samples.is_colour and "S" not in series.axes and samples.kind == "rgb":
+        is_rgb = None
+    if not samples.is_plain:
+        source = ConvertedSource(stored, samples)
+    return _slide(file, source, wish, stated or mpp_from_tiff_tags(page.tags), is_rgb, names, choice.notes)
 
 
 def _open_vendor_tiff(file: Path) -> TiffSlideSource | OpenSlideSource | None:
@@ -124,7 +195,7 @@ def _open_vendor_tiff(file: Path) -> TiffSlideSource | OpenSlideSource | None:
     return None
 
 
-def _open_other(file: Path, given: Mpp | None) -> Slide:
+def _open_other(file: Path, wish: _Wish) -> Slide:
     openslide = _need("openslide")
     try:
         source = OpenSlideSource(file, openslide.OpenSlide(file))
@@ -132,18 +203,20 @@ def _open_other(file: Path, given: Mpp | None) -> Slide:
         raise ImageFileError(
             f"{file.name} is not a slide that can be read; export it as OME-TIFF, SVS or tiled TIFF."
         ) from error
-    return _slide(file, source, given, mpp_from_properties(source.properties), None, ome=None)
+    return _slide(file, source, wish, mpp_from_properties(source.properties), True, (), ())
 
 
 def _slide(
     file: Path,
-    source: ArraySource | TifffileSource | TiffSlideSource | OpenSlideSource,
-    given: Mpp | None,
+    source: PixelSource,
+    wish: _Wish,
     stated: Mpp | None,
-    channel: str | int | None,
-    ome: str | None,
+    is_rgb: bool | None,
+    names: tuple[str, ...],
+    told: tuple[str, ...],
 ) -> Slide:
-    notes = []
+    notes = list(told)
+    given = wish.mpp
     if given is not None and stated is not None and abs(given.mean / stated.mean - 1) > 0.01:
         notes.append(
             f"{file.name} states {stated.mean:.4g} microns per pixel ({stated.origin}); "
@@ -152,37 +225,24 @@ def _slide(
     if max(source.level_shapes[-1]) > COARSEST_NEEDED:
         notes.append(f"{file.name} has no small level, so overviews are slow; convert it to a pyramid.")
     try:
-        mix = _mix(file, source, channel, ome)
+        survey = _survey(source)
+        padded = tuple(names[i] if i < len(names) else "" for i in range(survey.shape[2]))
+        kind = classify(
+            survey, is_rgb=is_rgb, names=padded, channel=wish.channel, polarity=wish.polarity, name=file.name
+        )
     except BaseException:
         source.close()
         raise
-    return Slide(source, file.name, mpp=given or stated, mix=mix, notes=tuple(notes))
+    notes += kind.notes
+    return Slide(source, file.name, mpp=given or stated, mix=kind.mix, is_dark=kind.is_dark, notes=tuple(notes))
 
 
-def _mix(file: Path, source: Any, channel: str | int | None, ome: str | None) -> ChannelMix | None:
-    """How the channels become RGB; None when they are RGB, with or without an alpha channel."""
-    is_rgb = source.dtype == np.uint8 and (source.n_channels == 3 or (source.n_channels == 4 and not ome))
-    if is_rgb and channel is None:
-        return None
-    names = ("red", "green", "blue", "alpha")[: source.n_channels] if is_rgb else _channel_names(ome, source.n_channels)
-    return choose_mix(_survey(source), names, channel, file.name)
-
-
-def _survey(source: Any) -> Any:
+def _survey(source: PixelSource) -> Any:
     last = len(source.level_shapes) - 1
     rows, cols = source.level_shapes[last]
     # A slide without small levels is judged by its centre.
     height, width = min(rows, COARSEST_NEEDED), min(cols, COARSEST_NEEDED)
     return source.read(last, (rows - height) // 2, (cols - width) // 2, height, width)
-
-
-def _channel_names(ome: str | None, count: int) -> tuple[str, ...]:
-    names: list[str] = []
-    if ome and "<!DOCTYPE" not in ome:
-        with contextlib.suppress(ElementTree.ParseError):
-            root = ElementTree.fromstring(ome)  # noqa: S314 - no document type, so no entities to expand
-            names = [e.get("Name") or "" for e in root.iter() if e.tag.endswith("}Channel")]
-    return tuple((names[i] if i < len(names) else "") or f"channel {i}" for i in range(count))
 
 
 def _need(module: str) -> Any:

@@ -5,21 +5,21 @@ import time
 
 import pytest
 
-from napari_sam2.plugin.background.worker import InferenceThread, Mailbox
+from napari_sam2.plugin.background.worker import InferenceThread, MainThreadQueue
 
 
 @pytest.fixture
 def thread():
-    made = InferenceThread(Mailbox())
+    made = InferenceThread(MainThreadQueue())
     yield made
     made.shutdown()
 
 
 def settle(thread):
     end = time.monotonic() + 10
-    while not thread.idle or thread.mailbox.waiting:
+    while not thread.idle or thread.queue.waiting:
         assert time.monotonic() < end
-        thread.mailbox.collect()
+        thread.queue.collect()
         time.sleep(0.001)
 
 
@@ -81,7 +81,7 @@ def test_stop_ends_a_stream_after_the_step_it_is_in(thread):
 
     stream = thread.stream(run, seen.extend, lambda: ended.append(True), pytest.fail)
     while not seen:
-        thread.mailbox.collect()
+        thread.queue.collect()
     stream.stop()
     settle(thread)
     assert ended == [True]
@@ -110,3 +110,34 @@ def test_shutdown_does_not_wait_for_what_has_not_begun(thread):
     began = time.monotonic()
     thread.shutdown()
     assert time.monotonic() - began < 5
+
+
+def test_the_queue_calls_in_the_order_of_arrival_and_leaves_what_comes_meanwhile_for_the_next_turn():
+    woken, called = [], []
+    queue = MainThreadQueue(lambda: woken.append(True))
+    queue.put(lambda: called.append(1))
+    queue.put(lambda: (called.append(2), queue.put(lambda: called.append(4))))
+    queue.put(lambda: called.append(3))
+    queue.collect()
+    assert called == [1, 2, 3]
+    assert queue.waiting
+    queue.collect()
+    assert called == [1, 2, 3, 4]
+    assert not queue.waiting
+    assert len(woken) == 4
+
+
+def test_pieces_and_end_of_a_stream_arrive_in_order_with_answers_between(thread):
+    order, gate = [], threading.Event()
+
+    def run(_stopping):
+        yield "first"
+        gate.wait(10)
+        yield "second"
+
+    thread.stream(run, order.extend, lambda: order.append("end"), pytest.fail)
+    thread.request(lambda: gate.set() or "answer", order.append, pytest.fail)
+    gate.set()
+    settle(thread)
+    assert [entry for entry in order if entry != "answer"] == ["first", "second", "end"]
+    assert order.count("answer") == 1

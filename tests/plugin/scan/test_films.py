@@ -52,28 +52,28 @@ def test_a_film_is_carried_along_time_and_has_no_millilitres(bench, tmp_path, rg
                                    units=("s", "um", "um"))  # fmt: skip
     bench.controller.use_image(layer)
     bench.settle()
-    annotation = bench.controller.annotation
+    annotation = bench.controller.work
     bench.viewer.dims.set_point(0, 6)
     target = truth()[6]
     rows, cols = (np.flatnonzero(target.any(axis=a)) for a in (1, 0))
     corners = [(6, (rows[0] - 2) * 0.5, (cols[0] - 2) * 0.5), (6, (rows[-1] + 2) * 0.5, (cols[-1] + 2) * 0.5)]
-    bench.controller.pointing.box_between(*corners)
+    bench.controller.pointer.box_between(*corners)
     bench.settle()
-    bench.controller.actions.propagate_both()
+    bench.controller.do("propagate_both")
     bench.settle()
     labels = np.asarray(annotation.result.layer.data)
     assert labels.shape == (N, SIDE, SIDE)
     assert dice(labels == 1, truth()) > 0.85
     assert set(annotation.object(1).slices) == set(range(N))
-    (row,) = object_rows(annotation, 1)
+    (row,) = object_rows(annotation)
     assert size_unit(annotation) == "px"
     assert row.size == (labels == 1).sum()
-    assert bench.controller.saver.suggested_file_name().endswith("_labels.ome.tif")
-    bench.controller.saver.save(tmp_path / "film.nii.gz")
+    assert bench.controller.work.suggested_path().name.endswith("_labels.ome.tif")
+    bench.controller.work.save(tmp_path / "film.nii.gz")
     bench.settle()
     assert any("save them as .ome.tif" in w for w in bench.warnings)
     assert not (tmp_path / "film.nii.gz").exists()
-    bench.controller.saver.save(tmp_path / "film.ome.tif")
+    bench.controller.work.save(tmp_path / "film.ome.tif")
     bench.settle()
     with tifffile.TiffFile(tmp_path / "film.ome.tif") as file:
         assert file.series[0].axes == "TYX"
@@ -110,12 +110,12 @@ def test_a_stack_of_unknown_size_is_counted_in_voxels_and_lengths_become_millime
     layer = bench.viewer.add_image(film())
     bench.controller.use_image(layer)
     bench.settle()
-    assert size_unit(bench.controller.annotation) == "voxels"
+    assert size_unit(bench.controller.work) == "voxels"
     sized = bench.viewer.add_image(film(), scale=(2000, 500, 500), units=("um", "um", "um"))
     bench.controller.use_image(sized)
     bench.settle()
-    assert size_unit(bench.controller.annotation) == "mL"
-    assert bench.controller.annotation.shown.volume.spacing == pytest.approx((0.5, 0.5, 2.0))
+    assert size_unit(bench.controller.work) == "mL"
+    assert bench.controller.work.shown.volume.spacing == pytest.approx((0.5, 0.5, 2.0))
 
 
 def test_a_film_in_a_real_window(make_napari_viewer, tmp_path, qtbot):
@@ -125,26 +125,26 @@ def test_a_film_in_a_real_window(make_napari_viewer, tmp_path, qtbot):
     _, panel = viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
     controller = panel.controller
     controller.use_model(ModelChoice("classical", "cpu"))
-    wait_for(lambda: controller.annotation is not None)
+    wait_for(lambda: controller.work is not None)
     viewer.dims.set_point(0, 6)
     pump(0.3)
-    assert panel.run.isVisible()
-    assert not panel._planes.isVisible()
+    assert panel.scans.run.isVisible()
+    assert not panel.scans.planes.isVisible()
     target = truth()[6]
     rows, cols = (np.flatnonzero(target.any(axis=a)) for a in (1, 0))
     drag(viewer, layer.data_to_world((6, rows[0] - 2, cols[0] - 2)),
          layer.data_to_world((6, rows[-1] + 2, cols[-1] + 2)), keys=SHIFT)  # fmt: skip
-    wait_for(lambda: controller.annotation.object(1).slices)
+    wait_for(lambda: controller.work.object(1).slices)
     press(viewer, Qt.Key.Key_G)
-    wait_for(lambda: len(controller.annotation.object(1).slices) == N and not controller.propagation.running)
-    wait_for(lambda: panel.table.horizontalHeaderItem(1).text() == "px")
+    wait_for(lambda: len(controller.work.object(1).slices) == N and not controller.work.run.running)
+    wait_for(lambda: panel.scans.table.horizontalHeaderItem(1).text() == "px")
     order = viewer.dims.order
     press(viewer, Qt.Key.Key_9)
     assert viewer.dims.order == order
     assert "frame" in panel.status.text()
-    panel.saving.suggest(tmp_path / controller.saver.suggested_file_name())
-    QTest.mouseClick(panel.saving.save, LEFT)
+    panel.scans.saving.suggest(tmp_path / controller.work.suggested_path().name)
+    QTest.mouseClick(panel.scans.saving.save, LEFT)
     wait_for((tmp_path / "clip_labels.ome.tif").is_file)
-    wait_for(lambda: "Saved" in controller.status)
+    wait_for(lambda: "Saved" in controller.workspace.status)
     assert dice(tifffile.imread(tmp_path / "clip_labels.ome.tif") == 1, truth()) > 0.85
     wait_for(lambda: controller.thread.idle)

@@ -25,56 +25,56 @@ def own_list(tmp_path):
 
 def test_a_name_from_the_list_brings_its_code_into_journal_and_files(ball_bench, tmp_path, sessions_folder):
     ball_bench.box(LOW, HIGH)
-    naming = ball_bench.controller.naming
+    naming = ball_bench.controller.names
     assert "left kidney" in naming.names
-    naming.name(1, "Left Kidney")
+    ball_bench.controller.name_object(1, "Left Kidney")
     ball_bench.settle()
-    assert object_rows(ball_bench.controller.annotation, 1)[0].code == "SCT:64033007 Kidney"
+    assert object_rows(ball_bench.controller.work)[0].code == "SCT:64033007 Kidney"
     last = next(sessions_folder.glob("*/events.jsonl")).read_text().splitlines()[-1]
     assert {c["field"]: c["value"] for c in json.loads(last)["changes"]}["code"]["value"] == "64033007"
-    ball_bench.controller.saver.save(tmp_path / "out.nii.gz")
+    ball_bench.controller.work.save(tmp_path / "out.nii.gz")
     ball_bench.settle()
     assert find_terms(tmp_path / "out.nii.gz")[1].code.value == "64033007"
 
 
 def test_a_name_of_ones_own_has_no_code_and_undo_brings_the_old_one_back(ball_bench):
     ball_bench.box(LOW, HIGH)
-    ball_bench.controller.naming.name(1, "liver")
-    ball_bench.controller.naming.name(1, "the bright thing")
+    ball_bench.controller.name_object(1, "liver")
+    ball_bench.controller.name_object(1, "the bright thing")
     ball_bench.settle()
-    assert ball_bench.controller.annotation.object(1).code is None
-    ball_bench.controller.actions.undo()
+    assert ball_bench.controller.work.object(1).code is None
+    ball_bench.controller.do("undo")
     ball_bench.settle()
-    obj = ball_bench.controller.annotation.object(1)
+    obj = ball_bench.controller.work.object(1)
     assert (obj.name, obj.code.value) == ("liver", "10200004")
 
 
 def test_a_list_of_ones_own_names_objects_by_id_with_its_colours(ball_bench, own_list):
     ball_bench.box(LOW, HIGH)
-    naming = ball_bench.controller.naming
-    assert naming.load(own_list)
+    naming = ball_bench.controller.names
+    assert ball_bench.controller.load_names(own_list)
     ball_bench.settle()
-    annotation = ball_bench.controller.annotation
+    annotation = ball_bench.controller.work
     assert annotation.object(1).name == "target"
     assert annotation.result.colour_of(1) == pytest.approx((1, 0, 128 / 255))
     assert tuple(annotation.result.layer.colormap.color_dict[1][:3]) == pytest.approx((1, 0, 128 / 255), abs=1e-3)
-    ball_bench.controller.actions.next_object()
+    ball_bench.controller.do("next_object")
     ball_bench.box((2, 2, 3), (9, 9, 3))
     assert annotation.object(2).code.value == "L"
     assert naming.names[:2] == ["target", "liver"]
-    ball_bench.controller.actions.undo()
+    ball_bench.controller.do("undo")
     ball_bench.settle()
     assert 2 not in annotation.snapshot.objects
     naming.forget_list()
-    ball_bench.controller.actions.next_object()
+    ball_bench.controller.do("next_object")
     ball_bench.box((2, 2, 3), (9, 9, 3))
     assert annotation.object(2).name == ""
 
 
 def test_the_colour_of_the_list_is_in_the_saved_table(ball_bench, own_list, tmp_path):
-    ball_bench.controller.naming.load(own_list)
+    ball_bench.controller.load_names(own_list)
     ball_bench.box(LOW, HIGH)
-    ball_bench.controller.saver.save(tmp_path / "out.nii.gz")
+    ball_bench.controller.work.save(tmp_path / "out.nii.gz")
     ball_bench.settle()
     term = find_terms(tmp_path / "out.nii.gz")[1]
     assert (term.name, term.colour, str(term.code)) == ("target", (255, 0, 128), "99L:T1")
@@ -83,7 +83,7 @@ def test_the_colour_of_the_list_is_in_the_saved_table(ball_bench, own_list, tmp_
 def test_a_list_that_cannot_be_read_is_explained_and_changes_nothing(ball_bench, tmp_path):
     path = tmp_path / "bad.csv"
     path.write_text("name,color\nliver,red\n")
-    before = ball_bench.controller.naming.names
-    assert not ball_bench.controller.naming.load(path)
+    before = ball_bench.controller.names.names
+    assert not ball_bench.controller.load_names(path)
     assert "Line 2" in ball_bench.warnings[-1]
-    assert ball_bench.controller.naming.names == before
+    assert ball_bench.controller.names.names == before

@@ -26,7 +26,7 @@ def look(make_napari_viewer):
         def ask():
             viewer = napari.current_viewer()
             panels = viewer.window._qt_window.findChildren(SegmentPanel) if viewer else []
-            if panels and panels[0].controller.annotation is not None:
+            if panels and panels[0].controller.work is not None:
                 found.append(see(viewer, panels[0]))
                 timer.stop()
                 viewer.close()
@@ -53,7 +53,7 @@ def test_a_scan_opens_with_its_labels_and_the_panel_on_the_scan(look, ball_file,
         ["open", ball_file, labels],
         lambda viewer, panel: (
             {layer.name: type(layer).__name__ for layer in viewer.layers},
-            panel.controller.annotation.image.name,
+            panel.controller.work.image.name,
             int((viewer.layers["labels.nii.gz"].data == 3).sum()),
         ),
     )

@@ -14,74 +14,74 @@ LOW, HIGH = CENTRE - (8, 8, 0), CENTRE + (8, 8, 0)
 @pytest.fixture
 def checked(ball_bench):
     ball_bench.box(LOW, HIGH)
-    ball_bench.controller.actions.propagate_both()
+    ball_bench.controller.do("propagate_both")
     ball_bench.settle()
-    ball_bench.controller.actions.check_planes()
+    ball_bench.controller.do("check_planes")
     ball_bench.settle()
     return ball_bench
 
 
 def test_the_agreement_lies_on_the_image_and_changes_nothing(checked):
     layer = next(layer for layer in checked.viewer.layers if layer.name.endswith("agreement"))
-    annotation = checked.controller.annotation
-    assert np.array_equal(annotation.shown.grid.stored(layer.data), checked.controller.checking.pending.votes)
+    annotation = checked.controller.work
+    assert np.array_equal(annotation.shown.grid.stored(layer.data), checked.controller.work.check.pending.votes)
     assert np.allclose(layer.scale, annotation.image.scale)
     assert not layer.editable
     assert annotation.snapshot.undo == "propagation"
-    told = checked.controller.checking.told
+    told = checked.controller.work.check.summary
     assert "axial" in told
     assert told.count("0.") + told.count("1.") >= 3
 
 
 def test_the_consensus_is_one_action_that_undo_takes_back(checked):
     before = checked.labels().copy()
-    votes = checked.controller.checking.pending.votes
-    checked.controller.actions.take_consensus()
+    votes = checked.controller.work.check.pending.votes
+    checked.controller.do("take_consensus")
     checked.settle()
     fixed = checked.labels()[:, :, CENTRE[2]]
     assert np.array_equal(fixed, before[:, :, CENTRE[2]])
     assert np.array_equal(checked.labels() == 1, votes >= 2)
-    assert checked.controller.annotation.snapshot.undo == "consensus"
+    assert checked.controller.work.snapshot.undo == "consensus"
     assert not any(layer.name.endswith("agreement") for layer in checked.viewer.layers)
-    assert checked.controller.checking.pending is None
-    checked.controller.actions.undo()
+    assert checked.controller.work.check.pending is None
+    checked.controller.do("undo")
     checked.settle()
     assert np.array_equal(checked.labels(), before)
 
 
 def test_discarding_leaves_everything_as_it_was(checked):
     before = checked.labels().copy()
-    checked.controller.actions.discard_check()
-    assert checked.controller.checking.told == ""
+    checked.controller.do("discard_check")
+    assert checked.controller.work.check.summary == ""
     assert not any(layer.name.endswith("agreement") for layer in checked.viewer.layers)
     assert np.array_equal(checked.labels(), before)
-    checked.controller.actions.take_consensus()
-    assert "No check" in checked.controller.status
+    checked.controller.do("take_consensus")
+    assert "No check" in checked.controller.workspace.status
 
 
 def test_a_check_of_what_has_changed_is_refused(checked):
     checked.click(CENTRE + (0, 0, 3))
-    checked.controller.actions.take_consensus()
+    checked.controller.do("take_consensus")
     checked.settle()
     assert "changed since" in checked.warnings[-1]
 
 
 def test_a_check_can_be_stopped_and_says_so(ball_bench):
     ball_bench.box(LOW, HIGH)
-    ball_bench.controller.actions.check_planes()
-    assert ball_bench.controller.propagation.running
-    ball_bench.controller.actions.stop()
+    ball_bench.controller.do("check_planes")
+    assert ball_bench.controller.work.run.running
+    ball_bench.controller.do("stop")
     ball_bench.settle()
-    assert ball_bench.controller.checking.pending is None
-    assert ball_bench.controller.status == "Stopped."
+    assert ball_bench.controller.work.check.pending is None
+    assert ball_bench.controller.workspace.status == "Stopped."
 
 
 def test_nothing_to_check_is_said(ball_bench):
-    ball_bench.controller.actions.check_planes()
-    assert "no mask yet" in ball_bench.controller.status
+    ball_bench.controller.do("check_planes")
+    assert "no mask yet" in ball_bench.controller.workspace.status
 
 
 def test_another_image_takes_the_check_away(checked, ball_file):
     checked.open(ball_file)
-    assert checked.controller.checking.pending is None
+    assert checked.controller.work.check.pending is None
     assert not any(layer.name.endswith("agreement") for layer in checked.viewer.layers)

@@ -30,71 +30,71 @@ def test_a_range_keeps_its_ends_in_order_and_the_whole_volume_is_none():
 
 
 def test_a_run_writes_only_what_the_keys_allow_until_the_range_is_cleared(ball_bench):
-    actions, controller = ball_bench.controller.actions, ball_bench.controller
+    controller = ball_bench.controller
     ball_bench.box(LOW, HIGH)
-    actions.go_to_slice(2, K - 1)
-    actions.range_from_here()
-    actions.go_to_slice(2, K + 2)
-    actions.range_to_here()
-    assert strip_content(controller).allowed == (K - 1, K + 2)
-    actions.propagate_both()
+    controller.work.view.go_to(2, K - 1)
+    controller.do("range_from_here")
+    controller.work.view.go_to(2, K + 2)
+    controller.do("range_to_here")
+    assert strip_content(controller.work).allowed == (K - 1, K + 2)
+    controller.do("propagate_both")
     ball_bench.settle()
-    assert sorted(controller.annotation.object(1).slices) == [K - 1, K, K + 1, K + 2]
-    actions.clear_range()
-    assert strip_content(controller).allowed is None
-    actions.propagate_both()
+    assert sorted(controller.work.object(1).slices) == [K - 1, K, K + 1, K + 2]
+    controller.do("clear_range")
+    assert strip_content(controller.work).allowed is None
+    controller.do("propagate_both")
     ball_bench.settle()
-    assert len(controller.annotation.object(1).slices) > 6
+    assert len(controller.work.object(1).slices) > 6
 
 
 def test_a_correction_spreads_within_the_range_only(ball_bench):
     controller = ball_bench.controller
     ball_bench.box(LOW, HIGH)
-    controller.actions.propagate_both()
+    controller.do("propagate_both")
     ball_bench.settle()
-    before = dict(controller.annotation.object(1).slices)
-    controller.slice_range.set(2, K - 2, K + 2, 24)
+    before = dict(controller.work.object(1).slices)
+    controller.work.range.set(2, K - 2, K + 2, 24)
     ball_bench.click(CENTRE + (0, 0, 2))
-    after = controller.annotation.object(1).slices
+    after = controller.work.object(1).slices
     assert after[K + 2].prompted
     assert all(after[k] is before[k] for k in before if not K - 2 <= k <= K + 2)
 
 
 def test_a_range_on_another_plane_than_the_objects_is_refused(ball_bench):
     ball_bench.box(LOW, HIGH)
-    ball_bench.controller.actions.show_coronal()
-    ball_bench.controller.actions.range_from_here()
-    assert "axial" in ball_bench.controller.status
-    assert ball_bench.controller.slice_range.ends(1) is None
-    assert ball_bench.controller.slice_range.ends(2) is None
+    ball_bench.controller.do("show_coronal")
+    ball_bench.controller.do("range_from_here")
+    assert "axial" in ball_bench.controller.workspace.status
+    assert ball_bench.controller.work.range.ends(1) is None
+    assert ball_bench.controller.work.range.ends(2) is None
 
 
 def test_another_image_begins_without_a_range(ball_bench, ball_file):
-    ball_bench.controller.slice_range.set(2, 3, 5, 24)
+    ball_bench.controller.work.range.set(2, 3, 5, 24)
     ball_bench.open(ball_file)
-    assert ball_bench.controller.slice_range.ends(2) is None
+    assert ball_bench.controller.work.range.ends(2) is None
 
 
 @pytest.fixture
 def two_claims(ball_bench):
     ball_bench.box(LOW, HIGH)
-    ball_bench.controller.actions.next_object()
+    ball_bench.controller.do("next_object")
     ball_bench.box(LOW, HIGH)
     return ball_bench
 
 
 def test_the_overlap_rule_shows_at_once_and_is_in_the_journal(two_claims, sessions_folder):
     assert set(np.unique(two_claims.labels())) == {0, 1}
-    two_claims.controller.annotation.use_overlap("last")
+    two_claims.controller.work.use_overlap("last")
     two_claims.settle()
     assert set(np.unique(two_claims.labels())) == {0, 2}
-    assert two_claims.controller.annotation.snapshot.overlap == "last"
+    assert two_claims.controller.work.snapshot.overlap == "last"
     lines = next(sessions_folder.glob("*/events.jsonl")).read_text().splitlines()
     assert '"event":"overlap","rule":"last"' in lines[-1]
 
 
 def test_a_finished_object_keeps_its_voxels_whatever_the_rule(two_claims):
-    two_claims.controller.annotation.finish(1, True)
-    two_claims.controller.annotation.use_overlap("last")
+    two_claims.controller.work.finish(1, True)
+    two_claims.controller.work.use_overlap("last")
     two_claims.settle()
     assert set(np.unique(two_claims.labels())) == {0, 1}

@@ -9,6 +9,7 @@ from napari_sam2.plugin.control.autosave import sessions_folder
 from napari_sam2.plugin.scan.table_rows import strip_content
 from napari_sam2.plugin.scan.window_change import AUTO, follow_view, show_window, window_names
 from napari_sam2.session.review import review_queue
+from napari_sam2.terms.terminology import Term
 from tests.plugin.conftest import BALL_CENTRE, Bench
 
 CENTRE = BALL_CENTRE.astype(int)
@@ -18,13 +19,13 @@ LOW, HIGH = CENTRE - (8, 8, 0), CENTRE + (8, 8, 0)
 @pytest.fixture
 def carried(ball_bench):
     ball_bench.box(LOW, HIGH)
-    ball_bench.controller.actions.propagate_both()
+    ball_bench.controller.do("propagate_both")
     ball_bench.settle()
     return ball_bench
 
 
 def object_of(bench, number=1):
-    return bench.controller.annotation.object(number)
+    return bench.controller.work.object(number)
 
 
 def test_the_queue_goes_to_the_worst_slice_first_and_never_to_a_prompted_one(carried):
@@ -33,66 +34,66 @@ def test_the_queue_goes_to_the_worst_slice_first_and_never_to_a_prompted_one(car
     assert CENTRE[2] not in {entry.index for entry in queue}
     seen = []
     for _ in queue:
-        carried.controller.actions.next_doubt()
-        seen.append(carried.controller.reviewing.slice_on_view()[1])
+        carried.controller.do("next_doubt")
+        seen.append(carried.controller.work.view.slice()[1])
     assert seen == [entry.index for entry in queue]
-    carried.controller.actions.next_doubt()
-    assert carried.controller.reviewing.slice_on_view()[1] == queue[0].index
+    carried.controller.do("next_doubt")
+    assert carried.controller.work.view.slice()[1] == queue[0].index
 
 
-def test_accepting_locks_the_slice_goes_on_and_empties_the_queue(carried):
+def test_accepting_keeps_the_slice_goes_on_and_empties_the_queue(carried):
     n = len(review_queue([object_of(carried)]))
-    carried.controller.actions.next_doubt()
-    first = carried.controller.reviewing.slice_on_view()[1]
+    carried.controller.do("next_doubt")
+    first = carried.controller.work.view.slice()[1]
     for _ in range(n):
-        carried.controller.actions.accept_slice()
+        carried.controller.do("accept_slice")
         carried.settle()
-    assert first in object_of(carried).locked
+    assert first in object_of(carried).accepted
     assert not review_queue([object_of(carried)])
-    carried.controller.actions.next_doubt()
-    assert "Nothing is left" in carried.controller.status
+    carried.controller.do("next_doubt")
+    assert "Nothing is left" in carried.controller.workspace.status
 
 
 def test_accepting_twice_reopens_a_slice(carried):
-    carried.controller.actions.go_to_slice(2, int(CENTRE[2]) + 2)
-    carried.controller.actions.accept_slice()
+    carried.controller.work.view.go_to(2, int(CENTRE[2]) + 2)
+    carried.controller.do("accept_slice")
     carried.settle()
-    assert object_of(carried).locked == {CENTRE[2] + 2}
-    carried.controller.actions.accept_slice()
+    assert object_of(carried).accepted == {CENTRE[2] + 2}
+    carried.controller.do("accept_slice")
     carried.settle()
-    assert not object_of(carried).locked
+    assert not object_of(carried).accepted
 
 
 def test_a_corrective_click_spreads_by_itself_and_leaves_accepted_slices_alone(carried):
     k = int(CENTRE[2])
-    carried.controller.actions.go_to_slice(2, k + 3)
-    carried.controller.actions.accept_slice()
+    carried.controller.work.view.go_to(2, k + 3)
+    carried.controller.do("accept_slice")
     carried.settle()
     kept = object_of(carried).slices[k + 3]
     before = carried.labels().copy()
     carried.click(CENTRE + (0, 0, 1))
     assert object_of(carried).slices[k + 1].prompted
     assert object_of(carried).slices[k + 3] is kept
-    carried.controller.actions.undo()
+    carried.controller.do("undo")
     carried.settle()
     assert np.array_equal(carried.labels(), before)
 
 
 def test_the_strip_shows_doubt_prompts_acceptance_and_the_slice_on_view(carried):
-    carried.controller.actions.go_to_slice(2, int(CENTRE[2]) + 1)
-    carried.controller.actions.accept_slice()
+    carried.controller.work.view.go_to(2, int(CENTRE[2]) + 1)
+    carried.controller.do("accept_slice")
     carried.settle()
-    content = strip_content(carried.controller)
+    content = strip_content(carried.controller.work)
     assert content.n_slices == 24
     assert content.prompted == {CENTRE[2]}
-    assert content.locked == {CENTRE[2] + 1}
+    assert content.accepted == {CENTRE[2] + 1}
     assert content.current == CENTRE[2] + 1
     assert content.doubts[int(CENTRE[2])] == 0
     assert max(content.doubts.values()) > 0
 
 
 def test_the_brush_edits_an_object_and_the_edit_survives_propagation_and_undo(carried):
-    layer = carried.controller.annotation.result.layer
+    layer = carried.controller.work.result.layer
     k = int(CENTRE[2]) + 2
     before = carried.labels().copy()
     layer.selected_label = 1
@@ -102,17 +103,17 @@ def test_the_brush_edits_an_object_and_the_edit_survives_propagation_and_undo(ca
     painted = carried.labels()[:, :, k] == 1
     assert painted[4, 4]
     assert object_of(carried).slices[k].prompted
-    carried.controller.actions.propagate_both()
+    carried.controller.do("propagate_both")
     carried.settle()
     assert np.array_equal(carried.labels()[:, :, k] == 1, painted)
     for _ in range(2):
-        carried.controller.actions.undo()
+        carried.controller.do("undo")
         carried.settle()
     assert np.array_equal(carried.labels(), before)
 
 
 def test_the_brush_begins_a_new_object_and_the_eraser_takes_away(ball_bench):
-    layer = ball_bench.controller.annotation.result.layer
+    layer = ball_bench.controller.work.result.layer
     ball_bench.world(CENTRE)
     layer.brush_size = 7
     layer.paint((12, 10, 10), 4)
@@ -125,18 +126,18 @@ def test_the_brush_begins_a_new_object_and_the_eraser_takes_away(ball_bench):
 
 def test_a_stroke_on_an_accepted_slice_is_put_back_and_explained(carried):
     k = int(CENTRE[2]) + 2
-    carried.controller.actions.go_to_slice(2, k)
-    carried.controller.actions.accept_slice()
+    carried.controller.work.view.go_to(2, k)
+    carried.controller.do("accept_slice")
     carried.settle()
     before = carried.labels().copy()
-    carried.controller.annotation.result.layer.paint((k, 4, 4), 1)
+    carried.controller.work.result.layer.paint((k, 4, 4), 1)
     carried.settle()
     assert np.array_equal(carried.labels(), before)
     assert "accepted" in carried.warnings[-1]
 
 
 def test_the_model_sees_what_the_canvas_shows(ball_bench):
-    annotation = ball_bench.controller.annotation
+    annotation = ball_bench.controller.work
     window = annotation.snapshot.window
     assert np.allclose(annotation.image.contrast_limits, (window.low, window.high))
     annotation.image.contrast_limits = (90, 300)
@@ -153,7 +154,7 @@ def test_presets_are_offered_for_ct_only(bench, tmp_path):
     from napari_sam2.sample_data import sample
 
     bench.open(sample("ct_abdomen")[0])
-    annotation = bench.controller.annotation
+    annotation = bench.controller.work
     assert "CT-lung" in window_names(annotation)
     show_window(annotation, "CT-lung")
     bench.settle()
@@ -164,56 +165,55 @@ def test_presets_are_offered_for_ct_only(bench, tmp_path):
 def test_the_preview_shows_what_a_click_gives_and_stale_answers_are_dropped(ball_bench):
     controller = ball_bench.controller
     at = ball_bench.world(CENTRE)
-    controller.actions.toggle_preview()
+    controller.do("toggle_preview")
     for shift in range(5):
-        controller.pointing.hover_at((at[0], at[1] + shift, at[2]))
+        controller.pointer.hover_at((at[0], at[1] + shift, at[2]))
     ball_bench.settle()
     layer = ball_bench.viewer.layers["preview"]
     shown = int((layer.data == 1).sum())
     assert np.allclose(layer.data_to_world((0, 0, 0))[0], at[0])
-    controller.pointing.hover_at(at)
-    ball_bench.controller.actions.go_to_slice(2, 2)
+    controller.pointer.hover_at(at)
+    ball_bench.controller.work.view.go_to(2, 2)
     ball_bench.settle()
     assert int((layer.data == 1).sum()) == shown
     ball_bench.world(CENTRE)
-    controller.pointing.hover_at(at)
+    controller.pointer.hover_at(at)
     ball_bench.settle()
     proposed = int((ball_bench.viewer.layers["preview"].data == 1).sum())
-    controller.actions.toggle_preview()
+    controller.do("toggle_preview")
     assert "preview" not in ball_bench.viewer.layers
-    assert not controller.annotation.snapshot.objects
+    assert not controller.work.snapshot.objects
     ball_bench.click(CENTRE)
     assert int((ball_bench.labels() == 1).sum()) == proposed
 
 
 def test_an_interrupted_session_is_offered_and_comes_back_whole(carried, ball_file):
-    annotation = carried.controller.annotation
-    annotation.rename(1, "ball")
+    annotation = carried.controller.work
+    annotation.describe(1, Term("ball"))
     carried.settle()
-    carried.controller.actions.next_doubt()
-    carried.controller.actions.accept_slice()
+    carried.controller.do("next_doubt")
+    carried.controller.do("accept_slice")
     carried.settle()
     before, obj = carried.labels().copy(), object_of(carried)
-    # Another process finds the journal of this one, which is gone.
-    for owner in sessions_folder().glob("*/owner.pid"):
-        owner.unlink()
+    # As when this process has gone.
+    annotation.autosave.close()
     other = Bench()
     try:
         other.open(ball_file)
-        note = other.controller.annotation.earlier
+        note = other.controller.work.earlier
         assert note.n_objects == 1
-        other.controller.annotation.resume()
+        other.controller.work.resume()
         other.settle()
         again = object_of(other)
         assert np.array_equal(other.labels(), before)
-        assert (again.name, again.locked, again.prompts) == (obj.name, obj.locked, obj.prompts)
-        assert len(other.controller.annotation.prompts.boxes.data) == 1
-        assert "Resumed with 1 object." in other.controller.status
-        assert other.controller.annotation.slice_on_view() == (2, CENTRE[2])
-        other.controller.actions.undo()
+        assert (again.name, again.accepted, again.prompts) == (obj.name, obj.accepted, obj.prompts)
+        assert len(other.controller.work.prompts.boxes.data) == 1
+        assert "Resumed with 1 object." in other.controller.workspace.status
+        assert other.controller.work.view.slice() == (2, CENTRE[2])
+        other.controller.do("undo")
         other.settle()
-        assert other.controller.status == "Taken back: accepted slice."
-        assert not object_of(other).locked
+        assert other.controller.workspace.status == "Taken back: accepted slice."
+        assert not object_of(other).accepted
         other.click(CENTRE + (0, 0, 2))
         assert object_of(other).slices[CENTRE[2] + 2].prompted
     finally:
@@ -221,23 +221,36 @@ def test_an_interrupted_session_is_offered_and_comes_back_whole(carried, ball_fi
         other.thread.shutdown()
 
 
-def test_working_on_without_an_answer_keeps_the_earlier_journal_aside(carried, ball_file):
-    for owner in sessions_folder().glob("*/owner.pid"):
-        owner.unlink()
+def test_working_on_without_an_answer_keeps_the_earlier_journal_as_it_is(carried, ball_file):
+    carried.controller.work.autosave.close()
+    earlier = {path: path.read_bytes() for path in sessions_folder().glob("*/events.jsonl")}
     other = Bench()
     try:
         other.open(ball_file)
-        assert other.controller.annotation.earlier is not None
+        assert other.controller.work.earlier is not None
         other.box(LOW, HIGH)
-        assert other.controller.annotation.earlier is None
-        assert list(sessions_folder().glob("*.old/events.jsonl"))
+        # The offer stays until it is taken or declined.
+        assert other.controller.work.earlier is not None
+        assert len(earlier) == 1
+        assert len(list(sessions_folder().glob("*/events.jsonl"))) == 2
+        assert all(path.read_bytes() == content for path, content in earlier.items())
+        (note,) = other.controller.work.autosave.sessions()
+        assert note.folder / "events.jsonl" in earlier
+        n_slices = len(object_of(carried).slices)
+        other.controller.do("resume_session")
+        other.settle()
+        assert len(object_of(other).slices) == n_slices > 1
+        assert other.controller.work.earlier is None
+        assert len(list(sessions_folder().glob("*/events.jsonl"))) == 2
+        other.controller.do("resume_session")
+        assert "no earlier work" in other.controller.workspace.status
     finally:
         other.controller.close()
         other.thread.shutdown()
 
 
 def test_the_journal_lies_beside_the_saved_labels(carried, tmp_path):
-    carried.controller.saver.save(tmp_path / "out.nii.gz")
+    carried.controller.work.save(tmp_path / "out.nii.gz")
     carried.settle()
     assert (tmp_path / "out.sam2session" / "events.jsonl").read_text().count("\n") == 2
     assert (tmp_path / "out.json").is_file()

@@ -16,26 +16,26 @@ def work_in(viewer, pixels):
     _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, PANEL)
     controller = panel.controller
     controller.use_model(ModelChoice("classical", "cpu"))
-    wait_for(lambda: controller.slides.current is not None)
-    work = controller.slides.current
+    wait_for(lambda: controller.work is not None)
+    work = controller.work
 
     def settled():
-        wait_for(lambda: controller.thread.idle and not controller.thread.mailbox.waiting)
+        wait_for(lambda: controller.thread.idle and not controller.thread.queue.waiting)
         pump(0.2)
 
     low, high = corners_of(1)
-    controller.slides.pointing.box_between(world_of(image, *low), world_of(image, *high))
+    controller.work.pointer.box_between(world_of(image, *low), world_of(image, *high))
     settled()
-    controller.actions.toggle_preview()
-    controller.slides.pointing.hover_at(world_of(image, *DISCS[0][:2]))
+    controller.do("toggle_preview")
+    controller.work.pointer.hover_at(world_of(image, *DISCS[0][:2]))
     settled()
-    controller.slides.actions.refine()
+    controller.do("refine_object")
     settled()
-    controller.slides.automatic.find("view", "60 px")
+    controller.work.run.find("view", "60 px")
     pump(0.2)
-    controller.actions.stop()
+    controller.do("stop")
     settled()
-    controller.actions.undo()
+    controller.do("undo")
     settled()
     session = work.stream_session()
     return {
@@ -43,7 +43,7 @@ def work_in(viewer, pixels):
         "session": weakref.ref(session),
         "engine": weakref.ref(session.engine),
         "model": weakref.ref(session.engine.model),
-        "outlines": weakref.ref(work.outlines),
+        "outlines": weakref.ref(work.result),
         "work": weakref.ref(work),
         "parts": weakref.ref(panel.slides),
         "panel": weakref.ref(panel),

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import gzip
 import json
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import shapely
+from hypothesis import given
+from hypothesis import strategies as st
 
 from napari_sam2.errors import ImageFileError, UserInputError
-from napari_sam2.slides.formats.geojson import feature_of, read_geojson, write_geojson
+from napari_sam2.slides.class_colours import class_colour
+from napari_sam2.slides.formats.geojson import feature_of, object_of, read_geojson, read_objects, write_geojson
 from napari_sam2.slides.objects import ObjectClass, SlideObject
 
 ID = "2f0e5c3a-9d0b-4c7e-8b1a-6f7d1c2b3a4e"
@@ -155,3 +162,159 @@ def test_a_failing_stream_leaves_no_file_behind(tmp_path):
 
 def test_the_geometry_of_an_empty_object_is_still_geojson():
     assert feature_of(SlideObject(shapely.Polygon()))["geometry"]["type"] == "Polygon"
+
+
+def square(x, y, side=10):
+    return [[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]
+
+
+def feature(number=1, geometry=None, **properties):
+    return {
+        "type": "Feature",
+        "id": f"3f2f8a10-0000-4000-8000-{number:012d}",
+        "geometry": geometry or {"type": "Polygon", "coordinates": [square(5, 5)]},
+        "properties": {"objectType": "annotation", **properties},
+    }
+
+
+def saved(path, *features):
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}), encoding="utf-8")
+    return path
+
+
+def through(tmp_path, *features):
+    """The features after reading and writing them."""
+    write_geojson(read_geojson(saved(tmp_path / "in.geojson", *features)), tmp_path / "out.geojson")
+    return json.loads((tmp_path / "out.geojson").read_text(encoding="utf-8"))["features"]
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"measurements": {"Area": 12.5, "Hematoxylin: Mean": "NaN", "x": "Infinity", "flag": True, "none": None}},
+        {"measurements": [{"name": "a", "value": 1.0}, {"name": "b", "value": "NaN"}]},
+        {"classification": {"name": "Sub", "color": [1, 2, 3, 128]}, "color": [9, 9, 9]},
+        {"classification": {"names": ["Tumor", "Positive"], "color": [1, 2, 3]}},
+        {"classification": {"name": "Old", "colorRGB": -3670016}, "color": -16776961},
+        {"classification": {}, "isLocked": False, "name": None, "metadata": None},
+        {"metadata": {"n": 3, "list": [1, 2]}, "name": 7},
+        {"color": [1, 2], "objectType": None, "measurements": 10**400},
+        {"measurements": {"huge": 10**400, "text": "not a number"}},
+    ],
+)
+def test_every_spelling_of_a_known_member_comes_back_as_it_came(tmp_path, properties):
+    wanted = feature(**properties)
+    assert through(tmp_path, wanted) == [wanted]
+
+
+def test_a_changed_member_is_written_anew_beside_those_that_stay(tmp_path):
+    wanted = feature(
+        measurements={"a": 1.5, "b": "NaN"}, classification={"names": ["A", "B"], "color": [1, 2, 3]}, name=None
+    )
+    (obj,) = read_geojson(saved(tmp_path / "a.geojson", wanted))
+    changed = replace(obj, measurements={"a": 2.5}, object_class=ObjectClass("C", (9, 9, 9)), name="mine")
+    properties = feature_of(changed)["properties"]
+    assert properties["measurements"] == {"a": 2.5, "b": "NaN"}
+    assert properties["classification"] == {"name": "C", "color": [9, 9, 9]}
+    assert properties["name"] == "mine"
+
+
+@pytest.mark.parametrize("classification", ["Stroma", {"name": "Stroma"}, {"name": "Stroma", "color": None}, "gland 3"])
+def test_no_class_is_ever_written_without_a_colour(tmp_path, classification):
+    (written,) = through(tmp_path, feature(classification=classification))
+    found = written["properties"]["classification"]
+    assert found["name"] in ("Stroma", "gland 3")
+    assert len(found["color"]) == 3
+    assert found["name"] != "Stroma" or found["color"] == [150, 200, 150]
+
+
+def test_a_class_of_a_name_alone_has_the_same_colour_in_every_run():
+    assert ObjectClass("gland").colour == ObjectClass("gland").colour == class_colour("gland")
+    assert feature_of(SlideObject(shapely.box(0, 0, 1, 1), object_class=ObjectClass("gland")))["properties"][
+        "classification"
+    ] == {"name": "gland", "color": list(class_colour("gland"))}
+
+
+def test_an_ellipse_is_one_until_its_outline_is_changed(tmp_path):
+    ring = [[float(x), float(y)] for x, y in shapely.get_coordinates(shapely.Point(50, 50).buffer(20))]
+    wanted = feature(
+        1, {"type": "Polygon", "coordinates": [ring], "isEllipse": True, "plane": {"c": -1, "z": 2, "t": 0}}
+    )
+    (obj,) = read_geojson(saved(tmp_path / "a.geojson", wanted))
+    assert json.loads(json.dumps(feature_of(obj))) == wanted
+    cut = replace(obj, geometry=obj.geometry.intersection(shapely.box(0, 0, 50, 100)))
+    assert "isEllipse" not in feature_of(cut)["geometry"]
+    assert feature_of(cut)["geometry"]["plane"] == {"c": -1, "z": 2, "t": 0}
+    again = object_of(json.loads(json.dumps(feature_of(replace(obj, name="renamed")))))
+    assert feature_of(again)["geometry"]["isEllipse"] is True
+
+
+def test_bad_features_are_skipped_counted_and_said_and_the_others_read(tmp_path):
+    bad = [
+        {"type": "Feature", "geometry": None, "properties": {}},
+        feature(2, {"type": "Circle", "coordinates": [1, 2]}),
+        feature(3, {"type": "Polygon", "coordinates": [[[0, 0], [10**400, 1], [1, 1]]]}),
+        feature(4, {"type": "Point", "coordinates": [float("inf"), 1]}),
+        feature(5, {"type": "Polygon", "coordinates": None}),
+        17,
+    ]
+    found = read_objects(saved(tmp_path / "a.geojson", feature(1), *bad, feature(9)))
+    assert [obj.object_id[-1] for obj in found.objects] == ["1", "9"]
+    (note,) = found.notes
+    assert "6 of 8 features were skipped: feature 2 cannot be used: it has no geometry" in note
+    assert note.endswith("and 3 more.")
+
+
+def test_two_features_with_one_id_are_two_objects_and_said(tmp_path):
+    found = read_objects(
+        saved(tmp_path / "a.geojson", feature(1, name="a"), feature(1, name="b"), feature(1, name="c"))
+    )
+    assert [obj.name for obj in found.objects] == ["a", "b", "c"]
+    assert len({obj.object_id for obj in found.objects}) == 3
+    assert found.objects[0].object_id == feature(1)["id"]
+    assert any("2 objects had the id of another one" in note for note in found.notes)
+
+
+def test_an_outline_that_crosses_itself_is_made_valid_with_a_note(tmp_path):
+    bowtie = [[10, 10], [110, 110], [110, 10], [10, 110], [10, 10]]
+    found = read_objects(saved(tmp_path / "a.geojson", feature(1, {"type": "Polygon", "coordinates": [bowtie]})))
+    (obj,) = found.objects
+    assert obj.geometry.is_valid
+    assert obj.geometry.area == 5000
+    assert any("1 outlines crossed themselves" in note for note in found.notes)
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=3, max_size=12))
+def test_any_ring_becomes_a_valid_outline_of_the_same_pixels(corners):
+    ring = [list(c) for c in corners] + [list(corners[0])]
+    with TemporaryDirectory() as folder:
+        path = saved(Path(folder, "a.geojson"), feature(1, {"type": "Polygon", "coordinates": [ring]}))
+        (obj,) = read_objects(path).objects
+    assert obj.geometry.is_valid
+    evenodd = shapely.make_valid(shapely.Polygon(corners))
+    assert obj.geometry.area == pytest.approx(evenodd.area)
+
+
+def test_a_compressed_file_is_read_and_a_damaged_one_refused(tmp_path):
+    path = tmp_path / "a.geojson.gz"
+    path.write_bytes(gzip.compress(json.dumps(QUPATH).encode()))
+    assert len(read_geojson(path)) == 3
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ImageFileError, match="cannot be decompressed"):
+        read_geojson(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '[{"geometry": ' + "9" * 5000 + "}]", b"\xff\xfe\x00{", '{"features": {}}', "null", '"a"']
+)
+def test_text_that_no_parser_takes_is_one_sentence(tmp_path, text):
+    path = tmp_path / "bad.geojson"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ImageFileError, match=r"^bad\.geojson is not"):
+        read_geojson(path)
+
+
+def test_a_name_that_is_no_unicode_is_written_and_read_again(tmp_path):
+    obj = SlideObject(shapely.box(0, 0, 1, 1), name="\ud800")
+    write_geojson([obj], tmp_path / "a.geojson")
+    assert read_geojson(tmp_path / "a.geojson")[0].name == "\ud800"

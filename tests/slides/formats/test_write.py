@@ -114,3 +114,34 @@ def test_a_label_zarr_holds_the_same_levels_with_names_and_places(tmp_path):
     write_label_zarr(objects[:1], tmp_path / "l.ome.zarr", mask.shape, mpp, overwrite=True)
     assert zarr.open_group(tmp_path / "l.ome.zarr", mode="r")["labels/segmentation/0"][:].max() == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == ["l.ome.tif", "l.ome.zarr"]
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [shapely.Polygon(), shapely.box(-50, -20, 10.4, 9.6), shapely.box(200, 200, 210, 210), shapely.Point(3, 3)],
+)
+def test_coco_boxes_are_those_of_the_pixels_and_the_file_is_strict_json(tmp_path, geometry):
+    obj = SlideObject(geometry, measurements={"SAM2 predicted IoU": float("nan")})
+    write_coco([obj], tmp_path / "o.coco.json", "s.svs", (60, 90))
+
+    def refuse(text):
+        raise AssertionError(text)
+
+    content = json.loads((tmp_path / "o.coco.json").read_text(), parse_constant=refuse)
+    (entry,) = content["annotations"]
+    mask = painted(decoded(entry["segmentation"]["counts"]), (60, 90))
+    rows, cols = np.nonzero(mask)
+    box = [cols.min(), rows.min(), np.ptp(cols) + 1, np.ptp(rows) + 1] if mask.any() else [0, 0, 0, 0]
+    assert entry["bbox"] == box
+    assert entry["area"] == mask.sum()
+    assert entry["score"] is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_coco_boxes_of_ragged_masks_are_those_of_their_pixels(tmp_path, seed):
+    mask = blobs(seed, (40, 50)) & blobs(seed + 9, (40, 50))
+    mask[:, 30:32] |= seed % 2 == 0  # runs that go on from column to column
+    write_coco([SlideObject(mask_to_polygon(mask, tolerance=0))], tmp_path / "o.coco.json", "s", mask.shape)
+    rows, cols = np.nonzero(mask)
+    (entry,) = json.loads((tmp_path / "o.coco.json").read_text())["annotations"]
+    assert entry["bbox"] == [cols.min(), rows.min(), np.ptp(cols) + 1, np.ptp(rows) + 1]

@@ -37,7 +37,7 @@ def load_edgetam(
     quality: str = "best",
     input_size: int | None = None,
 ) -> EdgeTamModel:
-    """Load a checkpoint; parameters and errors as in `napari_sam2.models.families.load_folder`."""
+    """Load a checkpoint; parameters and errors as in `napari_sam2.models.registry.load_folder`."""
     from transformers import EdgeTamVideoModel
 
     from napari_sam2.models.edgetam.adapter import EdgeTamModel

@@ -33,7 +33,7 @@ def load_sam1(
     quality: str = "best",
     input_size: int | None = None,
 ) -> Sam1Model:
-    """Load a checkpoint; parameters and errors as in `napari_sam2.models.families.load_folder`."""
+    """Load a checkpoint; parameters and errors as in `napari_sam2.models.registry.load_folder`."""
     from transformers import SamConfig, SamModel
 
     config = SamConfig(**known_only(settings, SamConfig().to_dict()))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_sam2.errors import ModelError
 from napari_sam2.models.checkpoint import card_of, known_only, read_network
 from napari_sam2.models.quality import choose_quality
 from napari_sam2.models.sam2.attention import supports as supports_attention
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["keep_rope", "load_sam2"]
 
+logger = logging.getLogger(__name__)
+
 _LEGACY_ROPE: Final = "memory_attention_rope_theta"
 """How transformers 4.56 spelt ``rope_parameters["rope_theta"]``; the hub's checkpoints still do."""
 
@@ -34,7 +36,7 @@ def load_sam2(
     quality: str = "best",
     input_size: int | None = None,
 ) -> Sam2Model:
-    """Load a checkpoint; parameters and errors as in `napari_sam2.models.families.load_folder`.
+    """Load a checkpoint; parameters and errors as in `napari_sam2.models.registry.load_folder`.
 
     ``input_size`` is a multiple of 32; by default what `quality` says, yet no more than the checkpoint's own.
     """
@@ -51,7 +53,7 @@ def load_sam2(
         resize_config(config, chosen.input_size)
     network = read_network(folder, Sam2VideoModel, config)
     if not (supports_encoder(network.vision_encoder) and supports_attention(network.memory_attention)):
-        raise ModelError(f"{folder.name} is a SAM 2 of a build that is not known here; it is not used.")
+        logger.warning("%s is a SAM 2 of another build: transformers runs it, which is slower.", folder.name)
     full_card = card_of(folder, card, "sam2", "A SAM 2 checkpoint from a local folder.")
     return Sam2Model(network.to(device), full_card, chosen.policy, half=chosen.half)
 

@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_sam2.models.base import DecodeRequest, Features, ModelCard, RememberRequest
-    from napari_sam2.models.sam2.attention import MemoryAttention
+    from napari_sam2.models.sam2.attention import MemoryTokens
+
+    Attention = Callable[[Tensor, Sequence[MemoryTokens]], Tensor]
 
 __all__ = ["WHOLE_SLICE", "VideoModel"]
 
@@ -89,7 +91,7 @@ class VideoModel(ABC):
         pack_linear_modules(network)
         let_keys_be_ignored(network.mask_decoder)
         self._precision = Precision(self.device, half_of(self.device) if half else torch.float32)
-        self._parts: dict[torch.dtype, tuple[Callable[[Tensor], tuple[Tensor, ...]], MemoryAttention]] = {}
+        self._parts: dict[torch.dtype, tuple[Callable[[Tensor], tuple[Tensor, ...]], Attention]] = {}
 
     @property
     def dtype(self) -> torch.dtype:
@@ -119,7 +121,7 @@ class VideoModel(ABC):
         """Memories of slices: mask and features fused by the memory encoder, with the object pointer."""
         return self._precision.run(lambda: self._remember(requests), lambda found: [m.features for m in found])
 
-    def _passes(self) -> tuple[Callable[[Tensor], tuple[Tensor, ...]], MemoryAttention]:
+    def _passes(self) -> tuple[Callable[[Tensor], tuple[Tensor, ...]], Attention]:
         """Encoder and memory attention for the type that is multiplied in; built when first needed."""
         dtype = self._precision.dtype
         if dtype not in self._parts:
@@ -247,7 +249,7 @@ class VideoModel(ABC):
         """What turns images (B, C, S, S) into the three maps of `encode`, multiplying in a type."""
 
     @abstractmethod
-    def _make_attention(self, dtype: torch.dtype) -> MemoryAttention:
+    def _make_attention(self, dtype: torch.dtype) -> Attention:
         """What conditions a slice on memories."""
 
     def _memory_position(self) -> Tensor:

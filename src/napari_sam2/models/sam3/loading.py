@@ -32,7 +32,7 @@ def load_sam3(
 ) -> Sam3Tracker:
     """Load a tracker saved alone, or the one in a whole SAM 3, whose detector is left on the disk.
 
-    Parameters and errors as in `napari_sam2.models.families.load_folder`.
+    Parameters and errors as in `napari_sam2.models.registry.load_folder`.
     """
     from transformers import Sam3TrackerVideoConfig, Sam3TrackerVideoModel
 

@@ -14,6 +14,7 @@ from napari_sam2.errors import ModelError
 from napari_sam2.models.base import Decoded, ModelCard, ViewPolicy, ViewPrompts
 from napari_sam2.models.device_copy import copy_to
 from napari_sam2.models.small.channels import PromptBatch, RememberedBatch, build_channels
+from napari_sam2.models.small.fitting import Lesson, NetworkFit
 from napari_sam2.models.small.net import TOKEN_STRIDE, NetOutput, Tokens
 from napari_sam2.models.small.weights import SmallWeights, read_weights
 
@@ -73,7 +74,7 @@ class SmallModel:
         self.net = weights.net.to(self.device)
         self.input_size = weights.input_size
         self.max_memories = 2
-        self.view_policy = ViewPolicy(zoom=True, factor=VIEW_FACTOR, follow_factor=FOLLOW_FACTOR)
+        self.view_policy = ViewPolicy(zoom=True, factor=VIEW_FACTOR, follow_factor=FOLLOW_FACTOR, dips=True)
         self.card = ModelCard(
             name="bundled",
             kind="bundled",
@@ -88,6 +89,11 @@ class SmallModel:
         if self.device.type == "cpu":
             return self
         return SmallModel(replace(self._weights, net=copy_to(self.net, torch.device("cpu"))))
+
+    def fit(self, lessons: Sequence[tuple[Features, Tensor]], seed: int) -> _SmallFit:
+        """Begin a fit to one object; see `napari_sam2.models.small.fitting`."""
+        seen = [Lesson(features[0], self._resized(mask)) for features, mask in lessons]
+        return _SmallFit(self._weights, NetworkFit(self.net, seen, seed), self.device)
 
     def encode(self, images: Tensor) -> list[Features]:
         """Keep the views in grey; the network itself needs the prompts, so it runs in `decode`."""
@@ -219,7 +225,7 @@ class SmallModel:
 
     @torch.inference_mode()
     def _features(self, image: Tensor, mask: Tensor) -> Tensor:
-        """Token features of a slice that this model did not decode itself, such as a locked one."""
+        """Token features of a slice that this model did not decode itself, such as an accepted one."""
         one = torch.ones(1, device=self.device)
         prompts = PromptBatch(
             torch.zeros(1, 4, device=self.device),
@@ -233,6 +239,21 @@ class SmallModel:
         channels = self._channels(image[None], prompts, nothing, nothing)
         features: Tensor = self.net(channels, []).features[0]
         return features
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _SmallFit:
+    """A fit under way, and what its model is made of."""
+
+    weights: SmallWeights
+    learning: NetworkFit
+    device: torch.device
+
+    def step(self) -> None:
+        self.learning.step()
+
+    def model(self) -> SmallModel:
+        return SmallModel(replace(self.weights, net=self.learning.mixed()), self.device)
 
 
 def load_small(path: Path, device: torch.device | None = None, sha256: str = "") -> SmallModel:

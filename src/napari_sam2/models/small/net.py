@@ -80,6 +80,8 @@ class NetConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise ModelError(f"the network's sizes hold {', '.join(unknown)}, which this version does not know")
+        if not isinstance(values.get("late", False), bool):
+            raise ModelError(f"late must be true or false, got {values['late']!r}")
         try:
             a, b, c, d = (int(w) for w in values["widths"])
             eighth, sixteenth = (int(n) for n in values.get("deeper", (0, 0)))
@@ -89,7 +91,7 @@ class NetConfig:
                 channels=int(values.get("channels", CHANNELS)),
                 deeper=(eighth, sixteenth),
                 attend=int(values.get("attend", 0)),
-                late=bool(values.get("late", False)),
+                late=values.get("late", False),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the network's sizes {dict(values)} cannot be read: {error!r}") from error

@@ -94,42 +94,41 @@ def read_weights(path: Path, sha256: str = "") -> SmallWeights:
         If the file is missing, damaged, another file than expected, or not of this kind.
     """
     if not path.is_file():
-        message = f"the weight file {path} is not there; reinstall the package or give another path"
+        message = f"the weight file {path.name} is not there; reinstall the package or give another path"
         raise ModelError(message)
     found = sha256_of(path)
     if sha256 and found != sha256:
-        message = f"{path} is not the expected file: its SHA-256 is {found}, expected {sha256}"
+        message = f"{path.name} is not the expected file: its SHA-256 is {found}, expected {sha256}"
         raise ModelError(message)
     try:
         with safe_open(path, framework="pt") as stored:
             metadata = stored.metadata() or {}
             tensors = {key: stored.get_tensor(key).float() for key in stored.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        message = f"{path} is damaged or not a safetensors file: {error}"
+        message = f"{path.name} is damaged or not a safetensors file: {error}"
         raise ModelError(message) from error
     if metadata.get("format") not in (FIRST_FORMAT, FORMAT):
-        message = f"{path} holds {metadata.get('format', 'no format')!r}, expected {FORMAT!r}"
+        message = f"{path.name} holds {metadata.get('format', 'no format')!r}, expected {FORMAT!r}"
         raise ModelError(message)
-    net, input_size, mirrored = _described(metadata, path)
+    net, input_size, mirrored = _described(metadata, path.name)
     _load_strictly(net, tensors, path)
-    return SmallWeights(net.eval(), input_size, metadata["name"], found, mirrored)
+    return SmallWeights(net.eval(), input_size, metadata.get("name", path.stem), found, mirrored)
 
 
-def _described(metadata: Mapping[str, str], path: Path) -> tuple[SmallNet, int, str]:
-    """An empty network of the described sizes, the view size, and when views are mirrored."""
+def _described(metadata: Mapping[str, str], name: str) -> tuple[SmallNet, int, str]:
+    """An empty network of the described sizes, the view size, and when views are mirrored; all within bounds."""
     unknown = sorted(set(metadata) - KEYS)
     if unknown:
-        raise ModelError(f"{path} describes {', '.join(unknown)}, which this version does not know")
+        raise ModelError(f"{name} describes {', '.join(unknown)}, which this version does not know")
     try:
         config = NetConfig.from_dict(json.loads(metadata["config"]))
         input_size, mirrored = int(metadata["input_size"]), metadata.get("mirrored", MIRRORED[0])
-    except (KeyError, ValueError) as error:
-        raise ModelError(f"{path} does not describe its network: {error!r}") from error
-    if input_size not in VIEW_SIZES or mirrored not in MIRRORED or not metadata.get("name"):
-        raise ModelError(
-            f"{path} asks for views of {input_size} pixels, mirrored {mirrored!r}, name {metadata.get('name')!r}; "
-            f"sizes are multiples of 16 from {VIEW_SIZES[0]} to {VIEW_SIZES[-1]}, mirrored is one of {MIRRORED}"
-        )
+    except (ModelError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        message = f"{name} is damaged: its settings cannot be read; fetch or copy it again"
+        raise ModelError(message) from error
+    if input_size not in VIEW_SIZES or mirrored not in MIRRORED:
+        message = f"{name} is damaged: its settings are outside of what the network can have; fetch or copy it again"
+        raise ModelError(message)
     return SmallNet(config), input_size, mirrored
 
 
@@ -143,6 +142,6 @@ def _load_strictly(net: SmallNet, tensors: dict[str, Tensor], path: Path) -> Non
         if key in tensors and tensors[key].shape != value.shape
     ]
     if faults:
-        message = f"{path} does not fit the network: {'; '.join(faults[:5])}"
+        message = f"{path.name} does not fit the network: {'; '.join(faults[:5])}"
         raise ModelError(message)
     net.load_state_dict(tensors, strict=True)

@@ -7,34 +7,34 @@ from functools import cache
 
 from qtpy.QtCore import QObject, Qt, Signal
 
-from napari_sam2.plugin.background.worker import InferenceThread, Mailbox
+from napari_sam2.plugin.background.worker import InferenceThread, MainThreadQueue
 
 __all__ = ["inference_thread"]
 
 
-class _Doorbell(QObject):
-    """Rings on the main thread when the mailbox has something to collect."""
+class _QtWakeup(QObject):
+    """Rings on the main thread when the queue has something to collect."""
 
-    _rung = Signal()
+    _woken = Signal()
 
-    def __init__(self, mailbox: Mailbox) -> None:
+    def __init__(self, queue: MainThreadQueue) -> None:
         super().__init__()
-        self._mailbox = mailbox
-        self._rung.connect(self._collect, Qt.ConnectionType.QueuedConnection)
+        self._queue = queue
+        self._woken.connect(self._collect, Qt.ConnectionType.QueuedConnection)
 
     def ring(self) -> None:
         """Ask the event loop to collect; from any thread."""
-        self._rung.emit()
+        self._woken.emit()
 
     def _collect(self) -> None:
-        self._mailbox.collect()
+        self._queue.collect()
 
 
 @cache
 def inference_thread() -> InferenceThread:
     """The one thread for all viewers; started when it is first needed, on the main thread."""
-    mailbox = Mailbox()
-    mailbox.wake = _Doorbell(mailbox).ring
-    thread = InferenceThread(mailbox)
+    queue = MainThreadQueue()
+    queue.wake = _QtWakeup(queue).ring
+    thread = InferenceThread(queue)
     atexit.register(thread.shutdown)
     return thread

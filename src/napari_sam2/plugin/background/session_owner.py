@@ -1,8 +1,10 @@
-"""Asking: work on a session goes to the inference thread, its answer and the session's new state come back."""
+"""Session owner: work on a session goes to the inference thread, the session's new state comes back."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from psygnal import Signal
 
@@ -13,20 +15,30 @@ if TYPE_CHECKING:
 
     from napari_sam2.plugin.background.worker import InferenceThread
 
-__all__ = ["Asking"]
+__all__ = ["SessionOwner"]
 
 T = TypeVar("T")
-
-
-class _Session(Protocol):
-    def snapshot(self) -> Any: ...
-
-
-SessionT = TypeVar("SessionT", bound=_Session)
 SnapshotT = TypeVar("SnapshotT")
+SnapshotT_co = TypeVar("SnapshotT_co", covariant=True)
 
 
-class Asking(Generic[SessionT, SnapshotT]):
+class _Session(Protocol[SnapshotT_co]):
+    def snapshot(self) -> SnapshotT_co: ...
+
+
+SessionT = TypeVar("SessionT", bound=_Session)  # type: ignore[type-arg]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply(Generic[T, SnapshotT]):
+    """What a request gave or raised, and the session after it."""
+
+    answer: T | None
+    error: Exception | None
+    snapshot: SnapshotT
+
+
+class SessionOwner(Generic[SessionT, SnapshotT]):
     """Owns a session on behalf of the inference thread, and its latest snapshot on the main thread.
 
     Parameters
@@ -34,7 +46,7 @@ class Asking(Generic[SessionT, SnapshotT]):
     session : session
         Touched on the inference thread only from now on.
     thread : InferenceThread
-        Who does the work.
+        Runs the requests.
     """
 
     failed = Signal(str)
@@ -51,18 +63,9 @@ class Asking(Generic[SessionT, SnapshotT]):
         self.snapshot = snapshot
 
     def fail(self, error: BaseException) -> None:
-        """Say what did not work, and go back to what the session holds."""
-        if self.closed:
-            return
-        self._put_back()
-        if isinstance(error, NapariSam2Error):
-            self.failed.emit(str(error))
-            return
-        self.failed.emit(f"Something unexpected happened ({type(error).__name__}: {error}). Your work is kept.")
-
-    def _put_back(self) -> None:
-        """Show what the session holds instead of what was asked for."""
-        raise NotImplementedError
+        """Say what did not work."""
+        if not self.closed:
+            self.failed.emit(_sentence(error))
 
     def ask(
         self,
@@ -70,25 +73,53 @@ class Asking(Generic[SessionT, SnapshotT]):
         done: Callable[[T], None] = lambda _: None,
         key: str | None = None,
         failed: Callable[[BaseException], None] | None = None,
+        arrived: Callable[[], None] = lambda: None,
     ) -> None:
-        """Do something with the session; then show its new state and tell `done`.
+        """Do something with the session; then show its new state, also when it failed, and call `done`.
 
-        A waiting request of the same `key` is replaced. An error goes to `failed`, by default `fail`.
+        Parameters
+        ----------
+        work : callable
+            Gets the session, on the inference thread.
+        done : callable
+            Gets what `work` returned, after the new state is shown.
+        key : str, optional
+            A waiting request of the same key is replaced.
+        failed : callable
+            Gets the error instead of `done`; by default `fail`.
+        arrived : callable
+            Called just before the new state is shown, whatever came out.
         """
+        tell = failed or self.fail
 
-        def run() -> tuple[T, SnapshotT] | None:
+        def run() -> _Reply[T, SnapshotT] | None:
             session = self._session
-            return None if session is None else (work(session), session.snapshot())
+            if session is None:
+                return None
+            try:
+                answer = work(session)
+            except Exception as error:  # told on the main thread, with the state in which it left the session
+                return _Reply(None, error, session.snapshot())
+            return _Reply(answer, None, session.snapshot())
 
-        def finish(answer: tuple[T, SnapshotT] | None) -> None:
-            if answer is not None and not self.closed:
-                self.show(answer[1])
-                done(answer[0])
+        def finish(reply: _Reply[T, SnapshotT] | None) -> None:
+            if reply is None or self.closed:
+                return
+            arrived()
+            self.show(reply.snapshot)
+            if reply.error is None:
+                done(reply.answer)  # type: ignore[arg-type]
+            else:
+                tell(reply.error)
 
-        self._thread.request(run, finish, failed or self.fail, None if key is None else (id(self), key))
+        def lost(error: BaseException) -> None:
+            arrived()
+            tell(error)
+
+        self._thread.request(run, finish, lost, None if key is None else (id(self), key))
 
     def ask_quietly(self, work: Callable[[SessionT], T], done: Callable[[T], None], key: str | None = None) -> None:
-        """Ask something that changes nothing; an error is dropped, since nobody waits for the answer."""
+        """Ask something that changes nothing; an error is dropped, since nothing waits for the answer."""
 
         def run() -> tuple[T] | None:
             return None if self._session is None else (work(self._session),)
@@ -102,3 +133,13 @@ class Asking(Generic[SessionT, SnapshotT]):
     def stream_session(self) -> SessionT | None:
         """The session, for a run on the inference thread; None when this is closed."""
         return self._session
+
+
+def _sentence(error: BaseException) -> str:
+    """An error for the user; of a path only the last part is named."""
+    if isinstance(error, NapariSam2Error):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        name = f"{Path(error.filename).name}: " if isinstance(error.filename, str) else ""
+        return f"{name}{error.strerror}. Your work is kept."
+    return f"Something unexpected happened ({type(error).__name__}: {error}). Your work is kept."

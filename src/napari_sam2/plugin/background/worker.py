@@ -3,7 +3,7 @@
 Two lanes. *Requests* (a click, a window, a save) are answered in order, a newer one taking the place of
 an older one of the same kind that has not begun. A *stream* (a propagation) is advanced step by step
 between requests, so that a click is answered in the middle of it. Answers come back on the main thread
-through a `Mailbox`; nothing here knows Qt.
+through a `MainThreadQueue`; nothing here knows Qt.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
-__all__ = ["InferenceThread", "Mailbox", "Stream"]
+__all__ = ["InferenceThread", "MainThreadQueue", "Stream"]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
-class Mailbox:
+class MainThreadQueue:
     """Answers on their way to the main thread.
 
     Parameters
@@ -35,22 +35,22 @@ class Mailbox:
 
     def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
         self.wake = wake
-        self._letters: deque[Callable[[], None]] = deque()
+        self._callbacks: deque[Callable[[], None]] = deque()
 
-    def put(self, letter: Callable[[], None]) -> None:
+    def put(self, callback: Callable[[], None]) -> None:
         """Leave a function to be called on the main thread."""
-        self._letters.append(letter)
+        self._callbacks.append(callback)
         self.wake()
 
     @property
     def waiting(self) -> bool:
         """Whether something has arrived."""
-        return bool(self._letters)
+        return bool(self._callbacks)
 
     def collect(self) -> None:
         """Call what has arrived; on the main thread only."""
-        for _ in range(len(self._letters)):
-            self._letters.popleft()()
+        for _ in range(len(self._callbacks)):
+            self._callbacks.popleft()()
 
 
 @dataclass(eq=False)
@@ -98,16 +98,16 @@ class Stream(Generic[T]):
 
 
 class InferenceThread:
-    """The thread, its two lanes and its mailbox.
+    """The thread, its two lanes and its queue.
 
     Parameters
     ----------
-    mailbox : Mailbox
+    queue : MainThreadQueue
         Where answers go.
     """
 
-    def __init__(self, mailbox: Mailbox) -> None:
-        self.mailbox = mailbox
+    def __init__(self, queue: MainThreadQueue) -> None:
+        self.queue = queue
         self._requests: deque[_Request] = deque()
         self._streams: deque[Stream[Any]] = deque()
         self._changed = threading.Condition()
@@ -150,7 +150,7 @@ class InferenceThread:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is running or waiting (answers may still lie in the mailbox)."""
+        """Whether nothing is running or waiting (answers may still lie in the queue)."""
         with self._changed:
             return not (self._requests or self._streams or self._busy)
 
@@ -189,10 +189,10 @@ class InferenceThread:
         except BaseException as error:
             logger.debug("A request failed", exc_info=True)
             failed = request.failed
-            self.mailbox.put(lambda error=error: failed(error))  # type: ignore[misc]
+            self.queue.put(lambda error=error: failed(error))  # type: ignore[misc]
             return
         done = request.done
-        self.mailbox.put(lambda: done(answer))
+        self.queue.put(lambda: done(answer))
 
     def _advance(self, stream: Stream[Any], iterator: Iterator[Any] | None) -> Iterator[Any] | None:
         """One step of a stream; gives its iterator, or None when it has ended."""
@@ -211,10 +211,10 @@ class InferenceThread:
             waiting = bool(stream.pieces)
             stream.pieces.append(piece)
         if not waiting:
-            self.mailbox.put(lambda: stream.each(stream.take()))
+            self.queue.put(lambda: stream.each(stream.take()))
         return iterator
 
     def _end(self, stream: Stream[Any], callback: Callable[[], None]) -> None:
         with self._changed:
             self._streams.remove(stream)
-        self.mailbox.put(callback)
+        self.queue.put(callback)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from napari_sam2.plugin.canvas.gestures import GestureTarget
 
 __all__ = ["EarlyGestures"]
 
 
 class EarlyGestures:
-    """Keeps what was pointed at too early, and does it when the image is there.
+    """A gesture target that keeps clicks and boxes until the image is there.
 
     Parameters
     ----------
@@ -21,18 +23,32 @@ class EarlyGestures:
 
     def __init__(self, is_opening: Callable[[], bool]) -> None:
         self._is_opening = is_opening
-        self._kept: list[Callable[[], None]] = []
+        self._kept: list[Callable[[GestureTarget], None]] = []
 
-    def replay(self) -> None:
+    def click_at(self, world: Sequence[float], *, positive: bool) -> None:
+        """Keep a click."""
+        self._keep(lambda target: target.click_at(world, positive=positive))
+
+    def box_between(self, start: Sequence[float], end: Sequence[float]) -> None:
+        """Keep a box."""
+        self._keep(lambda target: target.box_between(start, end))
+
+    def box_preview(self, start: Sequence[float], end: Sequence[float] | None) -> None:
+        """Nothing is shown of a box that is drawn too early."""
+
+    def hover_at(self, world: Sequence[float]) -> None:
+        """There is nothing to preview yet."""
+
+    def replay(self, target: GestureTarget) -> None:
         """Do what was pointed at while the image was being opened."""
         kept, self._kept = self._kept, []
         for gesture in kept:
-            gesture()
+            gesture(target)
 
     def forget(self) -> None:
-        """Forget what was pointed at while the image was being opened."""
+        """Forget what was pointed at."""
         self._kept.clear()
 
-    def _keep(self, gesture: Callable[[], None]) -> None:
+    def _keep(self, gesture: Callable[[GestureTarget], None]) -> None:
         if self._is_opening():
             self._kept.append(gesture)

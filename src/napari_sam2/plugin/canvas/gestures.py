@@ -12,7 +12,7 @@ from weakref import ref
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from napari.components import ViewerModel
 
@@ -25,7 +25,7 @@ _LEFT, _RIGHT = 1, 2
 
 
 class GestureTarget(Protocol):
-    """Who is told what was pointed at, in napari's world coordinates."""
+    """Gets what was pointed at, in napari's world coordinates."""
 
     def click_at(self, world: Sequence[float], *, positive: bool) -> None:
         """A click at a place."""
@@ -47,11 +47,11 @@ class GestureTool:
     ----------
     viewer : ViewerModel
         Whose mouse is listened to.
-    target : GestureTarget
-        Who is told.
+    target : callable
+        The `GestureTarget` of this moment.
     """
 
-    def __init__(self, viewer: ViewerModel, target: GestureTarget) -> None:
+    def __init__(self, viewer: ViewerModel, target: Callable[[], GestureTarget]) -> None:
         self._viewer = ref(viewer)
         self._target = target
 
@@ -84,19 +84,19 @@ class GestureTool:
             moved = moved or float(np.linalg.norm(np.array(event.pos) - pressed_at)) > CLICK_RADIUS
             event.handled = event.handled or mine
             if box and moved:
-                self._target.box_preview(start, tuple(event.position))
+                self._target().box_preview(start, tuple(event.position))
             yield
         if box:
             if moved:
-                self._target.box_between(start, tuple(event.position))
+                self._target().box_between(start, tuple(event.position))
             else:
-                self._target.box_preview(start, None)
+                self._target().box_preview(start, None)
         elif not moved:
-            self._target.click_at(tuple(event.position), positive=positive)
+            self._target().click_at(tuple(event.position), positive=positive)
 
     def _move(self, viewer: ViewerModel, event: Any) -> None:
         if _is_free(viewer):
-            self._target.hover_at(tuple(event.position))
+            self._target().hover_at(tuple(event.position))
 
 
 def _is_free(viewer: ViewerModel) -> bool:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.plugin.scan.volumes import ShownVolume
 
-__all__ = ["show_plane", "show_slice"]
+__all__ = ["show_plane", "show_slice", "turn_upright"]
 
 
 def show_plane(viewer: ViewerModel, image: Image, shown: ShownVolume, name: str) -> None:
@@ -35,6 +35,18 @@ def show_slice(viewer: ViewerModel, image: Image, shown: ShownVolume, axis: int,
         show_plane(viewer, image, shown, shown.volume.plane_name(axis))
     viewer_axis, world = grid.world_of_slice(image, axis, index, viewer.dims.ndim)
     viewer.dims.set_point(viewer_axis, world)
+
+
+def turn_upright(viewer: ViewerModel, image: Image, shown: ShownVolume, axis: int) -> None:
+    """Show slices across a voxel axis as the volume's plane says; nothing moves when they are shown so already."""
+    if shown.grid.n_spatial < 3:
+        return
+    plane = shown.volume.plane(axis)
+    before = viewer.dims.order, viewer.scene.camera.orientation
+    _order(viewer, shown, plane.axis, plane.row_axis, plane.col_axis)
+    _orient(viewer, image, shown, plane.axis)
+    if (viewer.dims.order, viewer.scene.camera.orientation) != before:
+        viewer.reset_view()
 
 
 def _order(viewer: ViewerModel, shown: ShownVolume, *voxel_axes: int) -> None:

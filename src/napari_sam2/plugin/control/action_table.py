@@ -1,33 +1,59 @@
-"""Every action of the panel with its key: the one table behind buttons, tooltips, help and docs."""
+"""All actions of the panel: the one table behind buttons, keys, tooltips, commands, menus and docs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_sam2.plugin.control.work import Work
+    from napari_sam2.plugin.control.workspace import Workspace
+    from napari_sam2.plugin.scan.work import ScanWork
+    from napari_sam2.plugin.slide.work import SlideWork
 
 __all__ = ["ACTIONS", "GESTURES", "Action", "action", "key_help"]
+
+VOLUMES: Final = frozenset({"scan", "film"})
+SCANS: Final = frozenset({"scan", "film", "picture"})
+SLIDES: Final = frozenset({"slide"})
+EVERY: Final = SCANS | SLIDES
+
+_NAMES: Final = {"scan": "a scan", "film": "a film, which is seen frame by frame", "picture": "one picture",
+                 "slide": "a slide"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something a person can do with one key or one button.
+    """Something that one key, button or command does.
 
     Attributes
     ----------
     name : str
-        Name of the method of `Actions` behind it.
+        Stable; the command's id.
     title : str
         On the button.
     key : str
-        As Qt writes it; free of napari's own keys.
+        As Qt writes it, free of napari's own keys; empty for none.
     help : str
-        One sentence for tooltip and key card.
+        One sentence for tooltip, key card and palette.
+    menu : str
+        Group of the menu.
+    on : frozenset of str
+        Kinds of work that have it, see `napari_sam2.plugin.control.work.Kind`.
+    run : callable
+        Does it, with the work; with the workspace for an action that needs no image.
     """
 
     name: str
     title: str
     key: str
     help: str
+    menu: str
+    on: frozenset[str]
+    run: Callable[[Any], None]
+    needs_image: bool = True
 
     @property
     def label(self) -> str:
@@ -39,6 +65,50 @@ class Action:
         """What it does, and the key."""
         return f"{self.help} Key: {self.key}" if self.key else self.help
 
+    @property
+    def command(self) -> str:
+        """As palette and menu show it: the first part of the help."""
+        return self.help.split(";")[0].split(" (")[0].rstrip(".")
+
+    def do(self, workspace: Workspace) -> None:
+        """Do it on the chosen image, or say why not."""
+        if not self.needs_image:
+            self.run(workspace)
+        elif workspace.work is None:
+            workspace.say("The image is being opened." if workspace.is_opening else "Open or select an image to begin.")
+        elif workspace.work.kind not in self.on:
+            workspace.say(f"{self.title} is not for {_NAMES[workspace.work.kind]}.")
+        else:
+            self.run(workspace.work)
+
+
+def _every(name: str, title: str, key: str, help_: str, menu: str, run: Callable[[Work], None]) -> Action:
+    return Action(name, title, key, help_, menu, EVERY, run)
+
+
+def _volume(name: str, title: str, key: str, help_: str, menu: str, run: Callable[[ScanWork], None]) -> Action:
+    return Action(name, title, key, help_, menu, VOLUMES, run)
+
+
+def _scan(name: str, title: str, key: str, help_: str, menu: str, run: Callable[[ScanWork], None]) -> Action:
+    return Action(name, title, key, help_, menu, frozenset({"scan"}), run)
+
+
+def _slide(name: str, title: str, key: str, help_: str, menu: str, run: Callable[[SlideWork], None]) -> Action:
+    return Action(name, title, key, help_, menu, SLIDES, run)
+
+
+def _anywhere(name: str, title: str, key: str, help_: str, menu: str, run: Callable[[Workspace], None]) -> Action:
+    return Action(name, title, key, help_, menu, EVERY, run, needs_image=False)
+
+
+def _toggle_preview(workspace: Workspace) -> None:
+    workspace.preview.toggle()
+    if workspace.preview.on:
+        workspace.say("Hover preview is on: rest the mouse on the image. The first one of a slice takes seconds.")
+    else:
+        workspace.say("Hover preview is off.")
+
 
 GESTURES: Final = (
     ("Click", "include this place"),
@@ -49,35 +119,166 @@ GESTURES: Final = (
 """What the mouse does on the image while the panel is open."""
 
 ACTIONS: Final = (
-    Action("next_object", "Next object", "N", "Begin another object."),
-    Action(
-        "propagate_both", "Propagate", "G", "Carry the object through the volume in both directions; again to stop."
+    _every("next_object", "Next object", "N", "Begin another object.", "1_work", lambda work: work.next_object()),
+    _every(
+        "remove_object",
+        "Remove",
+        "",
+        "Remove the current object; undo brings it back.",
+        "1_work",
+        lambda work: work.remove_object(),
     ),
-    Action("propagate_backward", "Back", "Shift+B", "Carry the object towards lower slices."),
-    Action("propagate_forward", "Forward", "Shift+G", "Carry the object towards higher slices."),
-    Action("stop", "Stop", "Esc", "End the run; what is there stays."),
-    Action("range_from_here", "From here", ",", "Let runs write from the slice on view upwards only."),
-    Action("range_to_here", "To here", ".", "Let runs write up to the slice on view only."),
-    Action("clear_range", "All slices", "/", "Let runs write every slice again."),
-    Action("use_layer", "Use layer", "U", "Take the selected Points or Shapes layer as prompts, and follow it."),
-    Action("next_doubt", "Next doubt", "J", "Go to the most doubtful slice that was not looked at yet."),
-    Action("accept_slice", "Accept", "K", "Accept this slice as it is (again: reopen); nothing overwrites it."),
-    Action("finish_object", "Done", "Shift+K", "Declare the object finished (again: reopen); nothing changes it."),
-    Action("check_planes", "Check planes", "Shift+J", "Carry the object along all three axes; show where they agree."),
-    Action("take_consensus", "Take", "Shift+C", "Replace the checked object by what most planes say."),
-    Action("discard_check", "Discard", "Shift+X", "Take the check away and leave the object as it is."),
-    Action("toggle_preview", "Preview", "H", "Show under the mouse what a click would give, or stop showing it."),
-    Action("undo", "Undo", "Ctrl+Z", "Take back the last action, whatever layer is active."),
-    Action("redo", "Redo", "Ctrl+Shift+Z", "Do the last undone action again."),
-    Action("show_axial", "Axial", "8", "Show axial slices."),
-    Action("show_coronal", "Coronal", "9", "Show coronal slices."),
-    Action("show_sagittal", "Sagittal", "0", "Show sagittal slices."),
+    _volume(
+        "propagate_both",
+        "Propagate",
+        "G",
+        "Carry the object through the volume in both directions; again to stop.",
+        "1_work",
+        lambda work: work.propagate("both"),
+    ),
+    _volume(
+        "propagate_backward",
+        "Back",
+        "Shift+B",
+        "Carry the object towards lower slices.",
+        "1_work",
+        lambda work: work.propagate("backward"),
+    ),
+    _volume(
+        "propagate_forward",
+        "Forward",
+        "Shift+G",
+        "Carry the object towards higher slices.",
+        "1_work",
+        lambda work: work.propagate("forward"),
+    ),
+    _every("stop", "Stop", "Esc", "End the run; what is there stays.", "1_work", lambda work: work.run.stop()),
+    _slide(
+        "refine_object",
+        "Refine",
+        "",
+        "Look at the object's border at twice the resolution; helps the classical model, the bundled one rarely.",
+        "1_work",
+        lambda work: work.refine_object(),
+    ),
+    _every(
+        "use_layer",
+        "Use layer",
+        "U",
+        "Take the selected Points or Shapes layer as prompts, and follow it.",
+        "1_work",
+        lambda work: work.use_layer(work.workspace.viewer.layers.selection.active),
+    ),
+    _volume(
+        "range_from_here",
+        "From here",
+        ",",
+        "Let runs write from the slice on view upwards only.",
+        "2_range",
+        lambda work: work.begin_range(),
+    ),
+    _volume(
+        "range_to_here",
+        "To here",
+        ".",
+        "Let runs write up to the slice on view only.",
+        "2_range",
+        lambda work: work.end_range(),
+    ),
+    _volume(
+        "clear_range",
+        "All slices",
+        "/",
+        "Let runs write every slice again.",
+        "2_range",
+        lambda work: work.clear_range(),
+    ),
+    _every(
+        "next_doubt",
+        "Next doubt",
+        "J",
+        "Go to the most doubtful slice that was not looked at yet.",
+        "3_review",
+        lambda work: work.review.next(),
+    ),
+    _every(
+        "accept_slice",
+        "Accept",
+        "K",
+        "Accept this slice as it is (again: reopen); nothing overwrites it.",
+        "3_review",
+        lambda work: work.review.accept(),
+    ),
+    _every(
+        "finish_object",
+        "Done",
+        "Shift+K",
+        "Declare the object finished (again: reopen); nothing changes it.",
+        "3_review",
+        lambda work: work.finish_object(),
+    ),
+    _anywhere(
+        "toggle_preview",
+        "Preview",
+        "H",
+        "Show under the mouse what a click would give, or stop showing it.",
+        "3_review",
+        _toggle_preview,
+    ),
+    _scan(
+        "check_planes",
+        "Check planes",
+        "Shift+J",
+        "Carry the object along all three axes; show where they agree.",
+        "3_review",
+        lambda work: work.check.start(),
+    ),
+    _scan(
+        "take_consensus",
+        "Take",
+        "Shift+C",
+        "Replace the checked object by what most planes say.",
+        "3_review",
+        lambda work: work.check.accept(),
+    ),
+    _scan(
+        "discard_check",
+        "Discard",
+        "Shift+X",
+        "Take the check away and leave the object as it is.",
+        "3_review",
+        lambda work: work.check.discard(),
+    ),
+    _every(
+        "undo",
+        "Undo",
+        "Ctrl+Z",
+        "Take back the last action, whatever layer is active.",
+        "4_history",
+        lambda work: work.undo(),
+    ),
+    _every("redo", "Redo", "Ctrl+Shift+Z", "Do the last undone action again.", "4_history", lambda work: work.redo()),
+    _every(
+        "resume_session",
+        "Resume",
+        "",
+        "Bring back the prompts, results and names of earlier work, with undo.",
+        "4_history",
+        lambda work: work.resume(),
+    ),
+    _scan("show_axial", "Axial", "8", "Show axial slices.", "5_view", lambda work: work.view.turn_to("axial")),
+    _scan("show_coronal", "Coronal", "9", "Show coronal slices.", "5_view", lambda work: work.view.turn_to("coronal")),
+    _scan(
+        "show_sagittal", "Sagittal", "0", "Show sagittal slices.", "5_view", lambda work: work.view.turn_to("sagittal")
+    ),
 )
+
+_BY_NAME: Final = {entry.name: entry for entry in ACTIONS}
 
 
 def action(name: str) -> Action:
     """The action of a name."""
-    return next(entry for entry in ACTIONS if entry.name == name)
+    return _BY_NAME[name]
 
 
 def key_help() -> list[tuple[str, str]]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from platformdirs import user_state_dir
 
+from napari_sam2.errors import UserInputError
 from napari_sam2.io.film import FILM_ENDINGS
+from napari_sam2.io.formats import suffix_of
 from napari_sam2.io.labels import WRITABLE
-from napari_sam2.record.journal import Journal, JournalNote, look_at, restore, volume_key
+from napari_sam2.record.journal import Journal, volume_key
+from napari_sam2.record.listing import JournalNote, sessions_of
+from napari_sam2.record.ownership import dated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["VOLUMES", "Autosave", "JournalKind", "sessions_folder"]
 
 SessionT = TypeVar("SessionT")
-
-logger = logging.getLogger(__name__)
 
 FOLDER_VARIABLE: Final = "NAPARI_SAM2_SESSIONS"
 """Environment variable that moves the journals, for example to an encrypted disk."""
@@ -38,27 +40,26 @@ class JournalKind(Generic[SessionT]):
     ----------
     key : callable
         The name under which a session's image is found again.
-    journal : callable
-        Begins a journal of a session in a folder, or goes on with it (``resumed=True``).
-    restore : callable
-        Brings a session to where a folder's journal ended.
+    journal : type of Journal
+        Writes a session's actions, and resumes them.
     endings : tuple of str
         Of result files, beside which the journal is copied.
     """
 
     key: Callable[[SessionT], str]
-    journal: Callable[..., Any]
-    restore: Callable[[SessionT, Path], None]
+    journal: Any
     endings: tuple[str, ...]
 
 
 VOLUMES: Final[JournalKind[Session]] = JournalKind(
-    lambda session: volume_key(session.volume), Journal, restore, (*WRITABLE, *FILM_ENDINGS)
+    lambda session: volume_key(session.volume), Journal, (*WRITABLE, *FILM_ENDINGS)
 )
 
 
 class Autosave(Generic[SessionT]):
     """The journal of one session; used on the inference thread.
+
+    Every session has a folder of its own, named after its image (as a hash) and the time; none is ever deleted.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ class Autosave(Generic[SessionT]):
     Attributes
     ----------
     earlier : JournalNote, optional
-        What an earlier session on the same image left behind.
+        The last session on the same image, as it was when this one began.
     note : str
         What a person should know about where journals are kept, else empty.
     """
@@ -83,19 +84,45 @@ class Autosave(Generic[SessionT]):
         if not _can_be_written(parent):
             self.note = f"The autosave folder {parent.name} cannot be written; your work is kept in your user folder."
             parent = _user_folder()
-        folder = parent / kind.key(session)
-        self.earlier: JournalNote | None = look_at(folder)
-        self._folder = folder
-        self._kind = kind
-        self._journal: Any = kind.journal(session, folder)
+        self._parent, self._key, self._kind = parent, kind.key(session), kind
+        self._warnings: list[str] = []
+        self.earlier: JournalNote | None = next(iter(self.sessions()), None)
+        self._folder = dated(parent / self._key, datetime.now(UTC))
+        self._journal: Any = kind.journal(session, self._folder, warn=self._warnings.append)
 
-    def resume(self, session: SessionT) -> None:
-        """Bring the session to where the earlier one ended, and go on writing its journal."""
-        if self._journal is not None:
-            self._journal.close()
-        self._journal = None
-        self._kind.restore(session, self._folder)
-        self._journal = self._kind.journal(session, self._folder, resumed=True)
+    def sessions(self) -> list[JournalNote]:
+        """Earlier sessions on the same image, the newest first; those that are open now are left out."""
+        return sessions_of(self._parent, self._key)
+
+    def resume(self, session: SessionT, note: JournalNote | None = None) -> None:
+        """Bring the session to where an earlier one ended, and go on writing its journal.
+
+        What the session held until now stays in a journal of its own, which `sessions` lists.
+
+        Parameters
+        ----------
+        session : Session or SlideSession
+            The one that this writes.
+        note : JournalNote, optional
+            One of `sessions`; the last one by default.
+
+        Raises
+        ------
+        UserInputError
+            If there is none, it is open elsewhere, or it is damaged; everything is as before then.
+        """
+        note = note or self.earlier
+        if note is None:
+            raise UserInputError("There is no earlier session on this image.")
+        resumed = self._kind.journal.resume(session, note.folder, warn=self._warnings.append)
+        self.close()
+        self._journal, self._folder = resumed, note.folder
+
+    def take_warning(self) -> str:
+        """What went wrong with writing since this was asked last; empty when nothing did."""
+        said = " ".join(self._warnings)
+        self._warnings.clear()
+        return said
 
     @property
     def folder(self) -> Path:
@@ -105,13 +132,14 @@ class Autosave(Generic[SessionT]):
 
     def copy_beside(self, labels: Path) -> None:
         """Put the journal beside a saved result; a folder that cannot be written does not undo the save."""
-        ending = next((e for e in self._kind.endings if labels.name.lower().endswith(e)), "")
+        ending = suffix_of(labels.name, self._kind.endings) or ""
         target = labels.with_name(labels.name[: len(labels.name) - len(ending)] + ".sam2session")
         try:
             if self._journal is not None:
                 self._journal.copy_to(target)
-        except OSError:
-            logger.warning("The session's journal could not be copied beside the result.")
+        except (OSError, UserInputError) as error:
+            reason = str(error) if isinstance(error, UserInputError) else f"{error.strerror}."
+            self._warnings.append(f"The session could not be copied beside the result: {reason}")
 
     def close(self) -> None:
         """Stop writing; the journal stays."""

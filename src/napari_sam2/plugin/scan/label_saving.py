@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam2.errors import GeometryError
 from napari_sam2.io import write_labels
 from napari_sam2.io.axes_map import prove_axes_map
+from napari_sam2.plugin.control.base_work import NeedsReferenceError
 from napari_sam2.plugin.scan.films import save_film
 from napari_sam2.record.save import save_session
 
@@ -21,16 +21,12 @@ if TYPE_CHECKING:
     from napari_sam2.session.session import Session
 
 
-__all__ = ["UNPLACED_NOTE", "NeedsReferenceError", "save_annotation", "save_labels"]
+__all__ = ["UNPLACED_NOTE", "save_labels", "save_scan"]
 
 UNPLACED_NOTE = "it carries no anatomical geometry, only voxel sizes"
 
 
-class NeedsReferenceError(GeometryError):
-    """Nothing proves where the labels lie; the person has to name the image file, or do without."""
-
-
-def save_annotation(session: Session, shown: ShownVolume, path: Path, **how: Any) -> str:
+def save_scan(session: Session, shown: ShownVolume, path: Path, **how: Any) -> str:
     """Write a session's label map with its sidecars; `how` as in `save_labels`.
 
     Returns

@@ -1,4 +1,4 @@
-"""Opening: from an image layer to a session with its journal, on the inference thread."""
+"""Opening a scan: from an image layer to a session with its journal, on the inference thread."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_sam2.core.window import is_ct
+from napari_sam2.plugin.canvas.planes import show_plane
 from napari_sam2.plugin.control.autosave import VOLUMES, Autosave
 from napari_sam2.plugin.scan.volumes import ShownVolume, shown_volume
-from napari_sam2.plugin.scan.window_change import AUTO
+from napari_sam2.plugin.scan.window_change import AUTO, show_window
+from napari_sam2.plugin.scan.work import ScanWork
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,19 +18,22 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.plugin.control.workspace import Workspace
     from napari_sam2.plugin.settings import Preferences
     from napari_sam2.session.session import Session
     from napari_sam2.terms.terminology import Term
 
-__all__ = ["Opened", "open_image"]
+__all__ = ["OpenedScan", "open_scan"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Opened:
-    """An image that can be segmented.
+class OpenedScan:
+    """A scan that can be segmented.
 
     Attributes
     ----------
+    image : Image
+        The layer.
     shown : ShownVolume
         Its volume, and how the layer shows it.
     session : Session
@@ -39,24 +44,32 @@ class Opened:
         Whether intensities are Hounsfield units.
     """
 
+    image: Image
     shown: ShownVolume
     session: Session
     autosave: Autosave[Session]
     is_ct: bool
 
-    @property
-    def notes(self) -> list[str]:
-        """What a person should know before working on it."""
-        return [note for note in (*self.shown.volume.source.notes, self.shown.note, self.autosave.note) if note]
+    def begin(self, workspace: Workspace) -> ScanWork:
+        """Begin the work and show it upright; the first scan of a window fills the canvas."""
+        viewer, volume = workspace.viewer, self.shown.volume
+        work = ScanWork(workspace, self.image, self.shown, self.session, self.autosave, is_ct=self.is_ct)
+        is_first = not any(isinstance(other, ScanWork) for other in workspace.works.values())
+        if is_first and volume.oriented and viewer.dims.ndisplay == 2:
+            show_plane(viewer, self.image, self.shown, volume.plane_name(self.session.axis))
+        work.view.turn_upright()
+        if not volume.is_rgb:
+            show_window(work, AUTO)
+        return work
 
 
-def open_image(
+def open_scan(
     image: Image,
     leading: Sequence[int],
     model: SegmentationModel,
     terms: Mapping[int, Term],
-    set_to: Preferences,
-) -> Opened:
+    preferences: Preferences,
+) -> OpenedScan:
     """Begin a session on a layer's volume.
 
     Parameters
@@ -66,10 +79,10 @@ def open_image(
     leading : sequence of int
         Which element of the axes before the last three is meant.
     model : SegmentationModel
-        Who answers.
+        The model.
     terms : mapping of int to Term
         Names of objects by their id.
-    set_to : Preferences
+    preferences : Preferences
         Window, overlap rule, memory and autosave folder.
     """
     from napari_sam2.session.session import Session
@@ -79,9 +92,9 @@ def open_image(
     session = Session(
         shown.volume,
         model,
-        window=set_to.ct_window if ct else AUTO,
-        overlap=set_to.overlap,
-        feature_budget=round(set_to.feature_gib * 2**30),
+        window=preferences.ct_window if ct else AUTO,
+        overlap=preferences.overlap,
+        feature_budget=round(preferences.feature_gib * 2**30),
     )
     session.terms = terms
-    return Opened(shown, session, Autosave(session, VOLUMES, set_to.autosave), ct)
+    return OpenedScan(image, shown, session, Autosave(session, VOLUMES, preferences.autosave), ct)

@@ -1,4 +1,4 @@
-"""Borrowing: Points and Shapes layers of a person's own, used as prompts and followed as they change.
+"""Points and Shapes layers of the user's own, taken as prompts and followed as they change.
 
 The layer itself is never touched. A column of its features named ``object_id`` or ``label`` says which object
 a prompt belongs to, one named ``polarity`` which points exclude; without them the current object is meant.
@@ -9,16 +9,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from napari.layers import Layer, Points, Shapes
+from psygnal import Signal
 
-from napari_sam2.core.prompts import MaskPrompt, Point, Prompt
+from napari_sam2.core.prompts import Point, Prompt
 from napari_sam2.errors import UserInputError
 from napari_sam2.plugin.canvas.coordinates import layer_to_layer
 from napari_sam2.plugin.canvas.drawn_shapes import box_of, outline_of
+from napari_sam2.plugin.scan.prompt_changes import DECIMALS, changes_between
 
 if TYPE_CHECKING:
-    from napari_sam2.plugin.scan.work import Annotation
+    import numpy as np
+    from napari.layers import Image
+    from numpy.typing import NDArray
 
-__all__ = ["Borrowing", "prompts_in"]
+    from napari_sam2.plugin.scan.volumes import ShownVolume
+
+__all__ = ["OwnLayers", "prompts_in"]
 
 OBJECT_COLUMNS: Final = ("object_id", "label")
 EXCLUDING: Final = ("exclude", "negative", "neg", "background", "0", "false", "-1")
@@ -27,18 +33,24 @@ EXCLUDING: Final = ("exclude", "negative", "neg", "background", "0", "false", "-
 _SETTLED: Final = ("added", "removed", "changed")
 
 
-class Borrowing:
-    """The borrowed layers of an annotation.
+class OwnLayers:
+    """The layers that are followed.
 
     Parameters
     ----------
-    annotation : Annotation
-        Whose prompts they become.
+    image : Image
+        What is segmented.
+    shown : ShownVolume
+        Its volume and grid.
     """
 
-    def __init__(self, annotation: Annotation) -> None:
-        self._annotation = annotation
-        self._taken: dict[Layer, list[tuple[int, Prompt]]] = {}
+    changed = Signal(object)
+    """Prompts were taken, moved or deleted: list of PromptChange."""
+
+    def __init__(self, image: Image, shown: ShownVolume) -> None:
+        self._image = image
+        self._shown = shown
+        self._taken: dict[Layer, dict[int, list[Prompt]]] = {}
         self._default: dict[Layer, int] = {}
 
     def use(self, layer: Layer, object_id: int) -> int:
@@ -49,12 +61,12 @@ class Borrowing:
         UserInputError
             If the layer is of another kind, or has fewer axes than the image.
         """
-        found = prompts_in(layer, self._annotation, object_id)
+        prompts = prompts_in(layer, self._image, self._shown, object_id)
         if layer not in self._taken:
             layer.events.data.connect(self._on_data)
         self._default[layer] = object_id
-        self._replace(layer, found)
-        return len(found)
+        self._replace(layer, prompts)
+        return sum(len(given) for given in prompts.values())
 
     def close(self) -> None:
         """Stop following."""
@@ -65,40 +77,46 @@ class Borrowing:
     def _on_data(self, event: Any) -> None:
         layer = event.source
         if str(event.action) in _SETTLED and layer in self._taken:
-            self._replace(layer, prompts_in(layer, self._annotation, self._default[layer]))
+            self._replace(layer, prompts_in(layer, self._image, self._shown, self._default[layer]))
 
-    def _replace(self, layer: Layer, found: list[tuple[int, Prompt]]) -> None:
-        before, self._taken[layer] = self._taken.get(layer, []), found
-        shown = [row for row in found if not isinstance(row[1], MaskPrompt)]
-        self._annotation.prompts.exchange([row for row in before if not isinstance(row[1], MaskPrompt)], shown)
-        for owner, prompt in found:
-            if isinstance(prompt, MaskPrompt):
-                self._annotation.give_masks(owner, [prompt])
+    def _replace(self, layer: Layer, prompts: dict[int, list[Prompt]]) -> None:
+        before, self._taken[layer] = self._taken.get(layer, {}), prompts
+        changes = changes_between(before, prompts)
+        if changes:
+            self.changed.emit(changes)
 
 
-def prompts_in(layer: Layer, annotation: Annotation, object_id: int) -> list[tuple[int, Prompt]]:
-    """The prompts of a layer with the objects they belong to."""
+def prompts_in(layer: Layer, image: Image, shown: ShownVolume, object_id: int) -> dict[int, list[Prompt]]:
+    """The prompts of a layer by the objects they belong to.
+
+    Raises
+    ------
+    UserInputError
+        If the layer is of another kind, or has fewer axes than the image.
+    """
     if not isinstance(layer, Points | Shapes):
         raise UserInputError(f"{layer.name} is neither a Points nor a Shapes layer; select one of those.")
-    if layer.ndim < annotation.image.ndim:
+    if layer.ndim < image.ndim:
         raise UserInputError(
-            f"{layer.name} has {layer.ndim} axes but {annotation.image.name} has {annotation.image.ndim}, so its "
-            f"slices are not known; draw in a layer with {annotation.image.ndim} axes."
+            f"{layer.name} has {layer.ndim} axes but {image.name} has {image.ndim}, so its "
+            f"slices are not known; draw in a layer with {image.ndim} axes."
         )
-    owners = _owners(layer, object_id)
-    found: list[tuple[int, Prompt]] = []
-    for number, vertices in enumerate(layer.data):
-        voxels = annotation.shown.grid.to_voxel(layer_to_layer(vertices, layer, annotation.image))
-        owner = owners[number]
-        if isinstance(layer, Points):
-            i, j, k = (round(float(c), 3) for c in voxels[0])
-            found.append((owner, Point((i, j, k), _includes(layer, number))))
-        elif layer.shape_type[number] in ("rectangle", "ellipse"):
-            box = box_of(voxels, annotation.shown.grid.shape)
-            found += [] if box is None else [(owner, box)]
-        else:
-            found += [(owner, p) for p in outline_of(voxels, layer.shape_type[number], annotation.shown.volume)]
-    return found
+    by_object: dict[int, list[Prompt]] = {}
+    for number, (vertices, owner) in enumerate(zip(layer.data, _owners(layer, object_id), strict=True)):
+        voxels = shown.grid.to_voxel(layer_to_layer(vertices, layer, image))
+        by_object.setdefault(owner, []).extend(_prompts_of(layer, number, voxels, shown))
+    return by_object
+
+
+def _prompts_of(layer: Points | Shapes, number: int, voxels: NDArray[np.float64], shown: ShownVolume) -> list[Prompt]:
+    """What one point or shape means."""
+    if isinstance(layer, Points):
+        i, j, k = (round(float(c), DECIMALS) for c in voxels[0])
+        return [Point((i, j, k), _includes(layer, number))]
+    if layer.shape_type[number] in ("rectangle", "ellipse"):
+        box = box_of(voxels, shown.grid.shape)
+        return [] if box is None else [box]
+    return outline_of(voxels, layer.shape_type[number], shown.volume)
 
 
 def _owners(layer: Layer, object_id: int) -> list[int]:

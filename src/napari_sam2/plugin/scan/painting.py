@@ -1,4 +1,4 @@
-"""Painting: strokes of napari's brush, eraser and bucket on the label layer become masks of their objects."""
+"""Brush strokes: what is painted on the label layer with napari's tools becomes masks of its objects."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam2.plugin.background.worker import Mailbox
-    from napari_sam2.plugin.scan.work import Annotation
+    from napari_sam2.plugin.background.worker import MainThreadQueue
+    from napari_sam2.plugin.scan.work import ScanWork
 
 __all__ = ["Painting"]
 
 
 class Painting:
-    """Listens to the label layer of an annotation.
+    """Listens to the label layer of a scan.
 
     Parameters
     ----------
-    annotation : Annotation
+    work : ScanWork
         Whose objects are painted.
-    mailbox : Mailbox
+    queue : MainThreadQueue
         For looking at a stroke after it is in the array: napari tells of some before.
     """
 
-    def __init__(self, annotation: Annotation, mailbox: Mailbox) -> None:
-        self._annotation = annotation
-        self._mailbox = mailbox
-        annotation.result.layer.events.paint.connect(self._on_paint)
+    def __init__(self, work: ScanWork, queue: MainThreadQueue) -> None:
+        self._work = work
+        self._queue = queue
+        work.result.layer.events.paint.connect(self._on_paint)
 
     def close(self) -> None:
         """Stop listening."""
-        self._annotation.result.layer.events.paint.disconnect(self._on_paint)
+        self._work.result.layer.events.paint.disconnect(self._on_paint)
 
     def _on_paint(self, event: Any) -> None:
         corners = [_corners(atom[0]) for atom in event.value]
-        self._mailbox.put(lambda: self._look(corners))
+        self._queue.put(lambda: self._look(corners))
 
     def _look(self, corners: Iterable[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> None:
         """Find what the array holds that the session does not, on the slices that were painted."""
-        annotation = self._annotation
-        if annotation.closed:
+        work = self._work
+        if work.closed:
             return
-        grid, axis = annotation.shown.grid, annotation.axis_on_view()
+        grid, axis = work.shown.grid, work.view.axis()
         slices: set[int] = set()
         for low, high in corners:
             voxels = grid.to_voxel(np.stack([low, high]))[:, axis].astype(int)
@@ -63,28 +63,28 @@ class Painting:
 
     def _differing(self, axis: int, index: int) -> dict[int, set[int]]:
         """Objects whose voxels differ on a slice, with the slices of their own axis that are concerned."""
-        annotation = self._annotation
-        volume, snapshot = annotation.shown.volume, annotation.snapshot
+        work = self._work
+        volume, snapshot = work.shown.volume, work.snapshot
         plane = volume.plane(axis)
-        painted = plane.take(annotation.shown.grid.stored(annotation.result.layer.data), index)
+        painted = plane.take(work.shown.grid.stored(work.result.layer.data), index)
         known = compose_slice(volume, [o.masks for o in snapshot.objects.values()], axis, index, snapshot.overlap)
         where = np.nonzero(painted != known)
         voxels = plane.to_voxel(np.stack(where, axis=-1), index).astype(int)
-        found: dict[int, set[int]] = {}
+        touched: dict[int, set[int]] = {}
         for values in (painted[where], known[where]):
             for object_id in np.unique(values[values > 0]).tolist():
-                own = annotation.axis_of(object_id)
-                found.setdefault(object_id, set()).update(np.unique(voxels[values == object_id, own]).tolist())
-        return found
+                own = work.axis_of(object_id)
+                touched.setdefault(object_id, set()).update(np.unique(voxels[values == object_id, own]).tolist())
+        return touched
 
     def _take(self, object_id: int, indices: Iterable[int]) -> None:
         """Hand an object's slices, as they look now, to the session."""
-        annotation = self._annotation
-        axis = annotation.axis_of(object_id)
-        plane = annotation.shown.volume.plane(axis)
-        labels = annotation.shown.grid.stored(annotation.result.layer.data)
+        work = self._work
+        axis = work.axis_of(object_id)
+        plane = work.shown.volume.plane(axis)
+        labels = work.shown.grid.stored(work.result.layer.data)
         masks = {index: SliceMask.of(plane.take(labels, index) == object_id) for index in indices}
-        annotation.edit_masks(object_id, axis, masks)
+        work.edit_masks(object_id, axis, masks)
 
 
 def _corners(index: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

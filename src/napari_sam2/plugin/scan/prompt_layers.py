@@ -1,11 +1,12 @@
-"""The layers in which prompts are seen and moved: clicks (Points) and boxes (Shapes) of one image.
+"""Prompt layers of a scan: clicks (Points) and boxes (Shapes), shown and edited.
 
-They are a view of the session's prompts that can be edited: `read` turns them into prompts, `write`
-shows prompts again after an undo. What becomes a mask (a lasso, a scribble) does not stay in them.
+`show` puts in them what the session holds, `read` turns an edit of theirs into prompts. What becomes a mask
+(a lasso) or clicks (a scribble) does not stay in them.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,9 +17,10 @@ from psygnal import Signal
 from napari_sam2.core.prompts import Box, MaskPrompt, Point, Prompt
 from napari_sam2.plugin.canvas.drawn_shapes import box_of, outline_of
 from napari_sam2.plugin.canvas.placement import placement
+from napari_sam2.plugin.scan.prompt_changes import DECIMALS, prompt_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Image, Layer, Points, Shapes
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.plugin.scan.volumes import ShownVolume
 
-__all__ = ["EXCLUDE", "INCLUDE", "PromptLayers", "layer_placement"]
+__all__ = ["EXCLUDE", "INCLUDE", "ScanPromptLayers", "layer_placement"]
 
 INCLUDE: Final = "include"
 EXCLUDE: Final = "exclude"
@@ -43,7 +45,7 @@ _SETTLED: Final = ("added", "removed", "changed")
 """What a layer reports when an edit is finished; the -ing forms come while it lasts."""
 
 
-class PromptLayers:
+class ScanPromptLayers:
     """The click and box layers of an image.
 
     Parameters
@@ -57,7 +59,7 @@ class PromptLayers:
     """
 
     edited = Signal()
-    """A person (or a program) has changed the layers."""
+    """The user (or a program) has changed the layers."""
 
     drawn = Signal(int, object)
     """A shape that becomes a mask or clicks was drawn: object id, list of prompts."""
@@ -65,6 +67,7 @@ class PromptLayers:
     def __init__(self, viewer: ViewerModel, image: Image, shown: ShownVolume) -> None:
         self._shown = shown
         self._quiet = False
+        self._in_hand = False
         self._has_rubber_band = False
         placement = layer_placement(image, shown)
         self.boxes: Shapes = viewer.add_shapes(
@@ -90,6 +93,8 @@ class PromptLayers:
         )
         self.clicks.events.data.connect(self._on_clicks)
         self.boxes.events.data.connect(self._on_boxes)
+        for layer in self.layers:
+            layer.events.mode.connect(self.let_go)
 
     @property
     def layers(self) -> tuple[Layer, Layer]:
@@ -100,22 +105,17 @@ class PromptLayers:
         """Stop listening; the layers stay where they are."""
         self.clicks.events.data.disconnect(self._on_clicks)
         self.boxes.events.data.disconnect(self._on_boxes)
+        for layer in self.layers:
+            layer.events.mode.disconnect(self.let_go)
+
+    def let_go(self, _event: Any = None) -> None:
+        """Forget that something was being drawn: napari does not tell when it is given up."""
+        self._in_hand = False
 
     def use_object(self, object_id: int) -> None:
         """Give what is drawn from now on to an object."""
         self.clicks.feature_defaults = {"polarity": INCLUDE, "object_id": object_id}
         self.boxes.feature_defaults = {"object_id": object_id}
-
-    def add_click(self, voxel: Sequence[float], positive: bool, object_id: int) -> None:
-        """Add a click, as if it had been made in the layer."""
-        self.write_rows([(object_id, Point((voxel[0], voxel[1], voxel[2]), positive))])
-        self.edited.emit()
-
-    def add_box(self, box: Box, object_id: int) -> None:
-        """Add a box; it replaces the one that the object has on the slice."""
-        self._drop_boxes(object_id, box)
-        self.write_rows([(object_id, box)])
-        self.edited.emit()
 
     def show_rubber_band(self, start: NDArray[np.float64], end: NDArray[np.float64], axis: int) -> None:
         """Show the box from one voxel coordinate to another while it is being drawn across `axis`."""
@@ -135,48 +135,52 @@ class PromptLayers:
 
     def read(self) -> dict[int, list[Prompt]]:
         """All prompts in the layers by object: boxes first, then clicks, each in order."""
-        found: dict[int, list[Prompt]] = {}
-        owners = self.boxes.features["object_id"].to_numpy()
-        drawn = list(zip(self.boxes.data, owners, strict=True))
-        for vertices, owner in drawn[:-1] if self._has_rubber_band else drawn:
-            box = box_of(self._shown.grid.to_voxel(vertices), self._shown.grid.shape)
-            if box is not None:
-                found.setdefault(int(owner), []).append(box)
-        features = self.clicks.features
+        by_object: dict[int, list[Prompt]] = {}
+        for owner, prompt in (*self._boxes(), *self._points()):
+            if prompt is not None:
+                by_object.setdefault(owner, []).append(prompt)
+        return by_object
+
+    def show(self, prompts: Mapping[int, Sequence[Prompt]]) -> None:
+        """Show exactly these prompts, touching only what differs; masks are not shown here.
+
+        Nothing is done while a shape or point is in the user's hand.
+        """
+        if self._in_hand:
+            return
+        wanted = Counter((owner, prompt_key(p)) for owner, given in prompts.items() for p in given)
+        self._drop_clicks(_surplus(self._points(), wanted))
+        self._remove_boxes(_surplus(self._boxes(), wanted))
+        missing = [(owner, p) for owner, given in prompts.items() for p in given if _take(wanted, owner, p)]
+        self._append([row for row in missing if not isinstance(row[1], MaskPrompt)])
+
+    def _boxes(self) -> list[tuple[int, Box | None]]:
+        """The boxes of the layer with their objects; None for what is too small, or being drawn."""
+        grid, owners = self._shown.grid, self.boxes.features["object_id"].to_numpy()
+        rows: list[tuple[int, Box | None]] = [
+            (int(owner), box_of(grid.to_voxel(vertices), grid.shape))
+            for vertices, owner in zip(self.boxes.data, owners, strict=True)
+        ]
+        return [*rows[:-1], (0, None)] if self._has_rubber_band else rows
+
+    def _points(self) -> list[tuple[int, Point]]:
+        """The clicks of the layer with their objects."""
         if len(self.clicks.data) == 0:
-            return found
-        voxels = self._shown.grid.to_voxel(self.clicks.data)
+            return []
+        features, rows = self.clicks.features, []
+        voxels = np.round(self._shown.grid.to_voxel(self.clicks.data), DECIMALS)
         for voxel, owner, polarity in zip(voxels, features["object_id"], features["polarity"], strict=True):
-            i, j, k = (float(c) for c in np.round(voxel, 3))
-            found.setdefault(int(owner), []).append(Point((i, j, k), polarity != EXCLUDE))
-        return found
+            i, j, k = (float(c) for c in voxel)
+            rows.append((int(owner), Point((i, j, k), polarity != EXCLUDE)))
+        return rows
 
-    def write(self, prompts: Mapping[int, Sequence[Prompt]]) -> None:
-        """Show exactly these prompts, without reporting an edit."""
-        self._has_rubber_band = False
-        with self._silently():
-            if len(self.clicks.data):
-                self.clicks.selected_data = set(range(len(self.clicks.data)))
-                self.clicks.remove_selected()
-        self._remove_boxes(set(range(len(self.boxes.data))))
-        self.write_rows([(owner, prompt) for owner, given in prompts.items() for prompt in given])
-
-    def exchange(self, old: Sequence[tuple[int, Prompt]], new: Sequence[tuple[int, Prompt]]) -> None:
-        """Take some prompts out and put others in, as one edit."""
-        rows = [(owner, prompt) for owner, given in self.read().items() for prompt in given]
-        for row in old:
-            if row in rows:
-                rows.remove(row)
-        kept: dict[int, list[Prompt]] = {}
-        for owner, prompt in [*rows, *new]:
-            kept.setdefault(owner, []).append(prompt)
-        self.write(kept)
-        self.edited.emit()
-
-    def write_rows(self, rows: Sequence[tuple[int, Prompt]]) -> None:
-        """Append prompts with their objects, without reporting an edit; masks are not shown here."""
+    def _append(self, rows: Sequence[tuple[int, Prompt]]) -> None:
+        """Append prompts with their objects, without reporting an edit."""
+        if not rows:
+            return
         click_defaults, box_defaults = self.clicks.feature_defaults.copy(), self.boxes.feature_defaults.copy()
         with self._silently():
+            self.hide_rubber_band()
             for owner, prompt in rows:
                 if isinstance(prompt, Point):
                     polarity = INCLUDE if prompt.positive else EXCLUDE
@@ -189,16 +193,22 @@ class PromptLayers:
             self._set_symbols()
 
     def _on_clicks(self, event: Any) -> None:
-        if self._quiet or str(event.action) not in _SETTLED:
-            return
-        self._set_symbols()
-        self.edited.emit()
+        if self._is_settled(event):
+            self._set_symbols()
+            self.edited.emit()
 
     def _on_boxes(self, event: Any) -> None:
-        if self._quiet or str(event.action) not in _SETTLED:
-            return
-        self._take_out_drawings()
-        self.edited.emit()
+        if self._is_settled(event):
+            self._take_out_drawings()
+            self.edited.emit()
+
+    def _is_settled(self, event: Any) -> bool:
+        """Whether an event says that the user has finished an edit."""
+        if self._quiet:
+            return False
+        settled = str(event.action) in _SETTLED
+        self._in_hand = not settled
+        return settled
 
     def _take_out_drawings(self) -> None:
         """Turn lassos and scribbles into prompts, and drop boxes too small to be meant."""
@@ -220,18 +230,14 @@ class PromptLayers:
                 drawings.append((int(owner), prompts))
         self._remove_boxes(set(gone))
         for owner, prompts in drawings:
-            self.write_rows([(owner, p) for p in prompts if not isinstance(p, MaskPrompt)])
             self.drawn.emit(owner, prompts)
 
-    def _drop_boxes(self, object_id: int, new: Box) -> None:
-        owners = self.boxes.features["object_id"].to_numpy()
-        gone = set()
-        for number, (vertices, owner) in enumerate(zip(self.boxes.data, owners, strict=True)):
-            old = box_of(self._shown.grid.to_voxel(vertices), self._shown.grid.shape)
-            axis = new.fixed_axes[0]
-            if owner == object_id and old is not None and old.fixed_axes == (axis,) and old.low[axis] == new.low[axis]:
-                gone.add(number)
-        self._remove_boxes(gone)
+    def _drop_clicks(self, numbers: set[int]) -> None:
+        if numbers:
+            with self._silently():
+                self.clicks.selected_data = numbers
+                self.clicks.remove_selected()
+                self._set_symbols()
 
     def _corners(self, box: Box) -> NDArray[np.float64]:
         """The four corners of a box as a rectangle of the layer, in data coordinates."""
@@ -262,6 +268,18 @@ class PromptLayers:
     def _set_symbols(self) -> None:
         if len(self.clicks.data):
             self.clicks.symbol = [SYMBOLS.get(p, "disc") for p in self.clicks.features["polarity"]]
+
+
+def _surplus(rows: Sequence[tuple[int, Prompt | None]], wanted: Counter[tuple[int, Hashable]]) -> set[int]:
+    """Numbers of the rows that are not wanted; those that are get counted off."""
+    return {n for n, (owner, p) in enumerate(rows) if p is not None and not _take(wanted, owner, p)}
+
+
+def _take(wanted: Counter[tuple[int, Hashable]], owner: int, prompt: Prompt) -> bool:
+    """Count one prompt off; False when it is not wanted."""
+    key = owner, prompt_key(prompt)
+    wanted[key] -= 1
+    return wanted[key] >= 0
 
 
 def _point_size(shown: ShownVolume) -> float:

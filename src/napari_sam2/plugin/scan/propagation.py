@@ -1,14 +1,14 @@
-"""Propagation as the panel runs it: started, watched and stopped."""
+"""Propagation of a scan's objects in the background: started, watched, stopped."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
 from napari_sam2.core.slice_masks import SliceResult
+from napari_sam2.plugin.control.progress import Progress
 from napari_sam2.session.snapshot import SessionSnapshot
 from napari_sam2.session.triplanar import TriplanarCheck, Visited, check_steps
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Sequence
 
-    from napari_sam2.plugin.background.worker import InferenceThread, Stream
-    from napari_sam2.plugin.scan.work import Annotation
+    from napari_sam2.plugin.background.worker import Stream
+    from napari_sam2.plugin.scan.work import ScanWork
+    from napari_sam2.session.session import Session
 
-__all__ = ["Progress", "Propagation"]
+__all__ = ["Propagation"]
 
 Piece = int | SliceResult | Visited | SessionSnapshot | TriplanarCheck
 """What a run gives: the number of slices first, then results, at the end the session's new state.
@@ -28,34 +29,17 @@ A check changes nothing: it gives the slices that it has passed, and at the end 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is.
-
-    Attributes
-    ----------
-    done, total : int
-        Slices visited, and at most to be visited.
-    seconds_left : float
-        At the present pace; an object that ends earlier ends the run earlier.
-    """
-
-    done: int
-    total: int
-    seconds_left: float
-
-
 class Propagation:
     """At most one run at a time.
 
     Parameters
     ----------
-    thread : InferenceThread
-        Who does the work.
+    work : ScanWork
+        Whose objects are carried.
     """
 
     progressed = Signal(object)
-    """A `Progress`."""
+    """A `Progress`, or None at the end of a run."""
 
     finished = Signal(int, float, bool)
     """Slices visited, seconds taken, whether it was stopped."""
@@ -63,10 +47,9 @@ class Propagation:
     checked = Signal(object)
     """The `TriplanarCheck` at the end of a check."""
 
-    def __init__(self, thread: InferenceThread) -> None:
-        self._thread = thread
+    def __init__(self, work: ScanWork) -> None:
+        self._work = work
         self._stream: Stream[Piece] | None = None
-        self._annotation: Annotation | None = None
         self._done = self._total = self._passed = 0
         self._began = 0.0
 
@@ -75,67 +58,64 @@ class Propagation:
         """Whether a run goes on."""
         return self._stream is not None
 
-    def start(
-        self, annotation: Annotation, object_ids: Sequence[int], direction: str = "both", slices: range | None = None
-    ) -> None:
-        """Carry objects through the volume; one after another when a run goes on already."""
-        if self.running:
-            return
+    def start(self, object_ids: Sequence[int], direction: str = "both", slices: range | None = None) -> None:
+        """Carry objects through the volume; nothing happens while another run goes on."""
 
-        def run(stopping: threading.Event) -> Iterator[Piece]:
-            session = annotation.stream_session()
-            if session is None:
-                return
+        def run(session: Session, stopping: threading.Event) -> Iterator[Piece]:
             yield session.count_slices(object_ids, slices, direction)
             yield from session.propagate(object_ids, slices=slices, direction=direction, should_stop=stopping.is_set)
-            yield session.snapshot()
 
-        self._start(annotation, run)
+        self._start(run)
 
-    def spread(
-        self, annotation: Annotation, object_id: int, indices: Sequence[int], slices: range | None = None
-    ) -> None:
+    def spread(self, object_id: int, indices: Sequence[int], slices: range | None = None) -> None:
         """Carry corrected slices outwards as far as they change something, when nothing else runs."""
-        if self.running:
-            return
 
-        def run(stopping: threading.Event) -> Iterator[Piece]:
-            session = annotation.stream_session()
-            if session is None:
-                return
+        def run(session: Session, stopping: threading.Event) -> Iterator[Piece]:
             for index in indices:
                 if not stopping.is_set() and object_id in session.objects:
                     yield from session.spread(object_id, index, slices=slices, should_stop=stopping.is_set)
-            yield session.snapshot()
 
-        self._start(annotation, run)
+        self._start(run)
 
-    def check(self, annotation: Annotation, object_id: int) -> None:
+    def check(self, object_id: int) -> None:
         """Carry an object along all three axes and compare; nothing of it is changed."""
 
-        def run(stopping: threading.Event) -> Iterator[Piece]:
-            session = annotation.stream_session()
-            if session is None:
-                return
+        def run(session: Session, stopping: threading.Event) -> Iterator[Piece]:
             yield sum(session.volume.shape)
             yield from check_steps(session, object_id, stopping.is_set)
 
-        self._start(annotation, run)
+        self._start(run)
 
     def stop(self) -> None:
         """End the run after the slice it is at; what is there stays."""
         if self._stream is not None:
             self._stream.stop()
 
-    def _start(self, annotation: Annotation, run: Callable[[threading.Event], Iterator[Piece]]) -> None:
-        self._annotation, self._done, self._total, self._began = annotation, 0, 0, time.monotonic()
-        self._passed = 0
-        self._stream = self._thread.stream(run, self._show, self._end, self._fail)
-        self.progressed.emit(Progress(0, 0, float("nan")))
+    def _start(self, steps: Callable[[Session, threading.Event], Iterator[Piece]]) -> None:
+        if self.running:
+            return
+        work = self._work
+
+        def run(stopping: threading.Event) -> Iterator[Piece]:
+            session = work.stream_session()
+            if session is None:
+                return
+            try:
+                yield from steps(session, stopping)
+            except Exception:
+                # The screen shows what the session holds, also after a run that broke off.
+                yield session.snapshot()
+                raise
+            yield session.snapshot()
+
+        self._done = self._total = self._passed = 0
+        self._began = time.monotonic()
+        self._stream = work.stream(run, self._show, self._end, self._fail)
+        self.progressed.emit(Progress(0, 0))
 
     def _show(self, pieces: list[Piece]) -> None:
-        annotation = self._annotation
-        if annotation is None or annotation.closed:
+        work = self._work
+        if work.closed:
             self.stop()
             return
         results: list[SliceResult] = []
@@ -151,10 +131,10 @@ class Propagation:
             else:
                 self._done += len(results)
                 results = []
-                annotation.show(piece)
+                work.show(piece)
         self._done += len(results)
         if results:
-            annotation.show_results(results)
+            work.show_results(results)
         spent = time.monotonic() - self._began
         done = self._done + self._passed
         left = (self._total - done) * spent / done if done and self._total else float("nan")
@@ -162,11 +142,10 @@ class Propagation:
 
     def _end(self) -> None:
         stopped = self._stream is not None and self._stream.stopping.is_set()
-        self._stream = self._annotation = None
+        self._stream = None
+        self.progressed.emit(None)
         self.finished.emit(self._done, time.monotonic() - self._began, stopped)
 
     def _fail(self, error: BaseException) -> None:
-        annotation = self._annotation
         self._end()
-        if annotation is not None:
-            annotation.fail(error)
+        self._work.fail(error)

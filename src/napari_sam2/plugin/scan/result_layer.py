@@ -5,24 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_sam2.core.labels import compose_slice
 from napari_sam2.plugin.scan.prompt_layers import layer_placement
-from napari_sam2.plugin.scan.volumes import METADATA_KEY
+from napari_sam2.plugin.scan.volumes import geometry_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels
+    from napari.layers import Image
 
     from napari_sam2.plugin.scan.volumes import ShownVolume
     from napari_sam2.session.snapshot import SessionSnapshot
 
 Colour = tuple[float, float, float]
 
-__all__ = ["HOVER_COLOURS", "ResultLayer"]
+__all__ = ["HOVER_COLOURS", "ScanResultLayer", "changed_slices"]
 
 OPACITY: Final = 0.45
 
@@ -44,7 +45,7 @@ N_COLOURS: Final = 255
 """Ids that get a colour of their own; beyond, the colours are those of napari's default entry."""
 
 
-class ResultLayer:
+class ScanResultLayer:
     """A Labels layer on the image's grid that always shows one snapshot.
 
     Parameters
@@ -62,14 +63,20 @@ class ResultLayer:
         self.hidden: frozenset[int] = frozenset()
         self._own: dict[int, Colour] = {}
         shape = shown.grid.shown(np.broadcast_to(np.uint8(0), shown.volume.shape)).shape
-        metadata = {METADATA_KEY: image.metadata[METADATA_KEY]} if METADATA_KEY in image.metadata else {}
+        # Without a proof of the grid, napari's own Save asks where the labels lie.
+        proven = shown.proven and not shown.grid.leading
+        place = layer_placement(image, shown)
+        geometry = (shown.volume, shown.grid.axes_map, shown.volume.voxels, place)
+        metadata = geometry_metadata(*geometry) if proven else {}
+        self.home = Labels(np.zeros((1,) * len(shape), dtype=np.uint8), **place)
+        """Lies where the layer was made, whatever is done to it."""
         self.layer: Labels = viewer.add_labels(
             np.zeros(shape, dtype=np.uint16),
             name=f"{image.name} segmentation",
             opacity=OPACITY,
             metadata=metadata,
             colormap=_colours((), {}),
-            **layer_placement(image, shown),
+            **place,
         )
 
     def hide_objects(self, hidden: Iterable[int]) -> None:
@@ -110,24 +117,24 @@ class ResultLayer:
 
 
 def changed_slices(before: SessionSnapshot | None, after: SessionSnapshot) -> set[tuple[int, int]]:
-    """The (axis, index) slices whose masks differ; all of an object whose rank or protection changed."""
+    """The (axis, index) slices whose masks differ; all of an object whose rank or state changed."""
     old: dict[int, Any] = {} if before is None else dict(before.objects)
-    found: set[tuple[int, int]] = set()
+    slices: set[tuple[int, int]] = set()
     reordered = before is not None and before.overlap != after.overlap
     for object_id, obj in after.objects.items():
         earlier = old.pop(object_id, None)
-        everything = reordered or earlier is None or earlier.axis != obj.axis or earlier.protected != obj.protected
+        everything = reordered or earlier is None or earlier.axis != obj.axis or earlier.finished != obj.finished
         if earlier is not None and everything:
-            found |= {(earlier.axis, i) for i in earlier.slices}
+            slices |= {(earlier.axis, i) for i in earlier.slices}
         if everything:
-            found |= {(obj.axis, i) for i in obj.slices}
+            slices |= {(obj.axis, i) for i in obj.slices}
             continue
         for index in obj.slices.keys() | earlier.slices.keys():
             if obj.slices.get(index) is not earlier.slices.get(index):
-                found.add((obj.axis, index))
+                slices.add((obj.axis, index))
     for gone in old.values():
-        found |= {(gone.axis, i) for i in gone.slices}
-    return found
+        slices |= {(gone.axis, i) for i in gone.slices}
+    return slices
 
 
 def _unit(colour: tuple[int, int, int]) -> Colour:

@@ -9,8 +9,7 @@ from napari_sam2.session.review import doubts_of
 from napari_sam2.terms.terminology import find_code
 
 if TYPE_CHECKING:
-    from napari_sam2.plugin.control.controller import Controller
-    from napari_sam2.plugin.scan.work import Annotation
+    from napari_sam2.plugin.scan.work import ScanWork
     from napari_sam2.terms.terminology import Code
 
 __all__ = ["ObjectRow", "StripContent", "object_rows", "size_unit", "strip_content"]
@@ -58,7 +57,7 @@ class StripContent:
         Length of the bar.
     doubts : dict of int to float
         0 to 1, by slice index; slices without the object are absent.
-    prompted, locked : frozenset of int
+    prompted, accepted : frozenset of int
         Slices that a person prompted or accepted.
     current : int, optional
         The slice on view.
@@ -69,60 +68,57 @@ class StripContent:
     n_slices: int = 0
     doubts: dict[int, float] = field(default_factory=dict)
     prompted: frozenset[int] = frozenset()
-    locked: frozenset[int] = frozenset()
+    accepted: frozenset[int] = frozenset()
     current: int | None = None
     allowed: tuple[int, int] | None = None
 
 
-def strip_content(controller: Controller) -> StripContent:
+def strip_content(work: ScanWork | None) -> StripContent:
     """Doubt along the slices of the current object, and where the view is among them."""
-    annotation = controller.annotation
-    if annotation is None:
+    if work is None:
         return StripContent()
-    obj = annotation.object(controller.current_object)
-    axis = annotation.axis_of(controller.current_object)
-    on_view = controller.reviewing.slice_on_view()
+    obj, axis, on_view = work.current_object, work.axis_of(work.current), work.view.slice()
     touched = {i for i, r in obj.slices.items() if r.mask.n_voxels or r.prompted}
     return StripContent(
-        n_slices=annotation.shown.volume.shape[axis],
+        n_slices=work.shown.volume.shape[axis],
         doubts={i: doubt for i, doubt in doubts_of(obj).items() if i in touched},
         prompted=frozenset(i for i, r in obj.slices.items() if r.prompted),
-        locked=obj.locked,
+        accepted=obj.accepted,
         current=on_view[1] if on_view is not None and on_view[0] == axis else None,
-        allowed=controller.slice_range.ends(axis),
+        allowed=work.range.ends(axis),
     )
 
 
-def _told(code: Code | None) -> str:
+def _code_text(code: Code | None) -> str:
     return "" if code is None else f"{code} {code.meaning}"
 
 
-def size_unit(annotation: Annotation | None) -> str:
+def size_unit(work: ScanWork | None) -> str:
     """What `ObjectRow.size` counts."""
-    if annotation is None or annotation.shown.is_sized:
+    if work is None or work.shown.is_sized:
         return "mL"
-    return "px" if annotation.shown.is_film else "voxels"
+    return "px" if work.shown.is_film else "voxels"
 
 
-def object_rows(annotation: Annotation | None, current: int) -> list[ObjectRow]:
+def object_rows(work: ScanWork | None) -> list[ObjectRow]:
     """One row per object, the current one among them even before its first prompt."""
-    if annotation is None:
+    if work is None:
         return []
-    shown = annotation.shown
-    ids = list(annotation.snapshot.objects)
+    shown = work.shown
+    ids = list(work.snapshot.objects)
     rows = []
-    for object_id in ids if current in ids else [*ids, current]:
-        obj = annotation.object(object_id)
+    for object_id in ids if work.current in ids else [*ids, work.current]:
+        obj = work.object(object_id)
         rows.append(
             ObjectRow(
                 object_id=object_id,
                 name=obj.name,
-                code=_told(obj.code or find_code(obj.name)),
-                colour=annotation.result.colour_of(object_id),
+                code=_code_text(obj.code or find_code(obj.name)),
+                colour=work.result.colour_of(object_id),
                 size=obj.n_voxels * (shown.volume.voxel_volume_ml if shown.is_sized else 1),
                 score=obj.mean_iou,
-                visible=object_id not in annotation.result.hidden,
-                finished=obj.protected,
+                visible=object_id not in work.result.hidden,
+                finished=obj.finished,
             )
         )
     return rows

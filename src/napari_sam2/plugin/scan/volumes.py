@@ -7,6 +7,7 @@ else a volume without anatomical geometry, which can be segmented but asks for a
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +19,11 @@ from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import GeometryError, NapariSam2Error, UserInputError
 from napari_sam2.io.axes_map import AxesMap, prove_axes_map
 from napari_sam2.plugin.canvas.coordinates import IN_PLANE_2D, LayerGrid
+from napari_sam2.plugin.canvas.placement import TRANSFORM
 from napari_sam2.plugin.scan.films import is_film, pixel_microns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from napari.layers import Layer
     from numpy.typing import NDArray
@@ -29,11 +31,11 @@ if TYPE_CHECKING:
 __all__ = [
     "METADATA_KEY",
     "ShownVolume",
+    "digest_of",
     "file_behind",
     "geometry_metadata",
-    "layer_name_stem",
+    "is_own_grid",
     "shown_volume",
-    "volume_from_file",
 ]
 
 METADATA_KEY: Final = "napari_sam2"
@@ -41,8 +43,6 @@ METADATA_KEY: Final = "napari_sam2"
 
 LARGEST_BYTES: Final = 8 << 30
 """A scan of 2048 x 2048 x 1000 voxels in 16 bits; what is larger is a slide or must be cropped."""
-
-_SUFFIXES: Final = (".nii.gz", ".nii", ".mgz", ".mgh", ".nrrd", ".mha", ".mhd", ".hdr", ".img")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,10 +76,28 @@ class ShownVolume:
     pixel_microns: tuple[float, float] | None = None
 
 
-def geometry_metadata(volume: Volume, axes_map: AxesMap) -> dict[str, Any]:
-    """What a layer has to carry so that labels made on it find their way back to the file."""
+def geometry_metadata(
+    volume: Volume, axes_map: AxesMap, voxels: NDArray[Any], placement: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a layer has to carry so that labels made on it find their way back to the file.
+
+    Parameters
+    ----------
+    volume : Volume
+        Where the voxels lie.
+    axes_map : AxesMap
+        How the layer shows them.
+    voxels : (I, J, K[, 3]) array
+        What the layer shows, in stored order. Layers hand their metadata on when they are cut, turned or projected:
+        shape and digest tell those from the layer that was read.
+    placement : mapping
+        The layer's transform, as arguments of a layer: ``scale``, ``translate`` and so on.
+    """
     return {
         METADATA_KEY: {
+            "shape": voxels.shape[:3],
+            "digest": digest_of(voxels),
+            "placement": {name: placement[name] for name in TRANSFORM if placement.get(name) is not None},
             "affine": volume.affine.tolist(),
             "oriented": volume.oriented,
             "source": volume.source,
@@ -109,39 +127,26 @@ def shown_volume(layer: Layer, leading: Sequence[int] = ()) -> ShownVolume:
     array = _spatial_array(layer, leading)
     ndim = layer.ndim
     own = layer.metadata.get(METADATA_KEY)
+    note = ""
     if own is not None and len(leading) == 0:
-        return _from_own_metadata(array, own, ndim)
+        shown = _from_own_metadata(array, own, ndim)
+        if shown is not None:
+            return shown
+        note = (
+            f"{layer.name} does not show the voxels of {own['source'].name} as they were read: it was cut, turned or "
+            "edited. Its labels can be saved when you choose the image file that they belong to."
+        )
     if is_film(layer):
         # A file behind it could prove where slices lie; moments lie nowhere.
         shown = _without_file(array, layer, ndim, leading, "")
         return replace(shown, is_film=True, is_sized=False, pixel_microns=pixel_microns(layer))
     path = file_behind(layer)
-    note = ""
     if path is not None:
         try:
             return _from_file(array, path, ndim, leading)
         except (NapariSam2Error, OSError) as error:
-            note = str(error)
+            note = note or str(error)
     return _without_file(array, layer, ndim, leading, note)
-
-
-def volume_from_file(labels: NDArray[Any], path: Path, axes_map: AxesMap | None = None) -> tuple[Volume, AxesMap]:
-    """The volume in a reference file that a person chose, if labels of this shape can lie on it.
-
-    Raises
-    ------
-    GeometryError
-        If the shapes do not fit.
-    """
-    from napari_sam2.io import read_volume
-
-    volume = read_volume(path)
-    axes_map = axes_map or AxesMap()
-    array = labels if labels.ndim == 3 else labels[..., None]
-    shape = axes_map.stored(array).shape
-    if shape != volume.shape:
-        raise GeometryError(f"The labels have shape {shape} in stored order, but {path.name} has {volume.shape}.")
-    return volume, axes_map
 
 
 def file_behind(layer: Layer) -> Path | None:
@@ -156,14 +161,6 @@ def file_behind(layer: Layer) -> Path | None:
         current = parent() if parent is not None else None
         seen += 1
     return None
-
-
-def layer_name_stem(name: str) -> str:
-    """A file or layer name without an image suffix."""
-    for suffix in _SUFFIXES:
-        if name.lower().endswith(suffix):
-            return name[: -len(suffix)]
-    return name
 
 
 def _spatial_array(layer: Layer, leading: Sequence[int]) -> NDArray[Any]:
@@ -186,9 +183,30 @@ def _spatial_array(layer: Layer, leading: Sequence[int]) -> NDArray[Any]:
     return array.view(np.uint8) if array.dtype == bool else array
 
 
-def _from_own_metadata(array: NDArray[Any], own: dict[str, Any], ndim: int) -> ShownVolume:
+def digest_of(voxels: NDArray[Any]) -> str:
+    """A short name of voxels (I, J, K[, 3]) by their values in stored order."""
+    digest = hashlib.blake2b(digest_size=16)
+    for k in range(voxels.shape[2]):
+        # Slice by slice: a scan in Fortran order, as NIfTI has it, is hashed without a copy.
+        digest.update(np.ascontiguousarray(voxels[:, :, k].T).data)
+    return digest.hexdigest()
+
+
+def is_own_grid(own: dict[str, Any], shape: tuple[int, ...]) -> bool:
+    """Whether an array of this shape, as a layer shows it, can lie on the grid that metadata describe."""
+    if len(shape) == 2:
+        return tuple(own["shape"]) == (*shape, 1)
+    return len(shape) == 3 and tuple(own["shape"]) == tuple(shape[axis] for axis in own["axes"])
+
+
+def _from_own_metadata(array: NDArray[Any], own: dict[str, Any], ndim: int) -> ShownVolume | None:
+    """The volume that our reader put into the layer; None when the layer shows something else by now."""
+    if not is_own_grid(own, array.shape[:ndim]):
+        return None
     axes_map = AxesMap(own["axes"], own["flips"])
     voxels = axes_map.stored(array if ndim == 3 else np.expand_dims(array, 2))
+    if digest_of(voxels) != own["digest"]:
+        return None
     volume = Volume(voxels, np.array(own["affine"]), own["oriented"], own["source"])
     return ShownVolume(volume, LayerGrid(axes_map, volume.shape, ndim), proven=True)
 

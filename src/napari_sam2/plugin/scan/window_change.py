@@ -11,38 +11,38 @@ from napari_sam2.core.window import CT_PRESETS, Window, choose_window
 if TYPE_CHECKING:
     from napari.layers import Image
 
-    from napari_sam2.plugin.scan.work import Annotation
+    from napari_sam2.plugin.scan.work import ScanWork
 
 __all__ = ["AUTO", "follow_view", "show_window", "window_names"]
 
 AUTO: Final = "auto"
 
 
-def window_names(annotation: Annotation | None) -> list[str]:
+def window_names(work: ScanWork | None) -> list[str]:
     """Windows to choose from: presets only for CT, where intensities mean the same in every scan."""
-    return [AUTO, *CT_PRESETS] if annotation is not None and annotation.is_ct else [AUTO]
+    return [AUTO, *CT_PRESETS] if work is not None and work.is_ct else [AUTO]
 
 
-def show_window(annotation: Annotation, spec: str) -> Window:
+def show_window(work: ScanWork, spec: str) -> Window:
     """Show a window on the canvas, and let the model see the same."""
     # The automatic window was found when the volume was opened: looking at all voxels takes time.
-    window = annotation.auto_window if spec == AUTO else choose_window(annotation.shown.volume, spec)
-    _set_limits(annotation.image, window)
-    annotation.use_window(window)
+    window = work.auto_window if spec == AUTO else choose_window(work.shown.volume, spec)
+    _set_limits(work.image, window)
+    work.use_window(window)
     return window
 
 
-def follow_view(annotation: Annotation) -> Window | None:
+def follow_view(work: ScanWork) -> Window | None:
     """Let the model see what the canvas shows now; the window, or None for colours."""
-    image = annotation.image
-    if annotation.shown.volume.is_rgb:
+    image = work.image
+    if work.shown.volume.is_rgb:
         return None
     low, high = (float(value) for value in image.contrast_limits)
-    current = annotation.snapshot.window
+    current = work.snapshot.window
     if high <= low or (current is not None and np.allclose((low, high), (current.low, current.high))):
         return current
     window = Window(low, high, "level/width")
-    annotation.use_window(window)
+    work.use_window(window)
     return window
 
 

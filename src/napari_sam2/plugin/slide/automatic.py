@@ -1,4 +1,4 @@
-"""An automatic run in the panel: tile by tile between clicks, stopped at any time, gone on with later."""
+"""Automatic run on a slide: tile by tile between clicks, stopped and gone on with at any time."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from napari.layers import Shapes
 from psygnal import Signal
 
 from napari_sam2.errors import UserInputError
+from napari_sam2.plugin.control.progress import Progress
 from napari_sam2.plugin.slide.drawn_outlines import geometries_of
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
+    from pathlib import Path
 
     from napari_sam2.plugin.background.worker import Stream
-    from napari_sam2.plugin.slide.desk import SlideDesk
     from napari_sam2.plugin.slide.work import SlideWork
     from napari_sam2.slides.automatic.run import AutomaticRequest
     from napari_sam2.slides.objects import SlideObject
+    from napari_sam2.slides.session import SlideSession
     from napari_sam2.slides.snapshot import SlideSnapshot
 
 __all__ = ["AutomaticRun"]
@@ -38,15 +40,15 @@ class AutomaticRun:
 
     Parameters
     ----------
-    desk : SlideDesk
-        Knows the work on the chosen slide.
+    work : SlideWork
+        The slide.
     """
 
     progressed = Signal(object)
-    """(tiles done, tiles in all), or None at the end of a run."""
+    """A `Progress`, or None at the end of a run."""
 
-    def __init__(self, desk: SlideDesk) -> None:
-        self._desk = desk
+    def __init__(self, work: SlideWork) -> None:
+        self._work = work
         self._stream: Stream[Piece] | None = None
 
     @property
@@ -67,118 +69,102 @@ class AutomaticRun:
         Raises
         ------
         UserInputError
-            If nothing was drawn, the size is none, or nobody knows the microns it is in.
+            If nothing was drawn, the size is none, or nothing says how many microns a pixel has.
         """
         import shapely
 
         from napari_sam2.slides.automatic.run import AutomaticRequest
         from napari_sam2.slides.image.resolution import parse_size
 
-        work = self._desk.current
-        view = None if work is None else work.view()
-        if work is None or view is None:
+        work = self._work
+        view = work.view()
+        if view is None:
             return
         pixels = parse_size(size, work.snapshot.mpp, work.name)
         region = shapely.box(0, 0, work.shape[1], work.shape[0])
         if where == "region":
-            region = self._drawn_region(work)
+            region = self._drawn_region()
         elif where == "view":
             region = shapely.box(view.col0, view.row0, view.col1, view.row1)
         self.begin(AutomaticRequest(region, where == "tissue", pixels))
 
     def begin(self, request: AutomaticRequest) -> None:
         """Segment a region; what an earlier, stopped run did is dropped."""
-        work = self._desk.current
-        if work is None or self.running:
+        if self.running:
             return
-
-        def begun(_: None) -> None:
-            self._start(work, request)
 
         def prepare(session: Any) -> None:
             session.begin_automatic(request)
-            (work.autosave.folder / TILES_FILE).unlink(missing_ok=True)
+            self._tiles().unlink(missing_ok=True)
 
-        work.ask(prepare, begun)
+        self._work.ask(prepare, lambda _: self._start(request))
 
     def resume(self) -> None:
         """Go on with a run that was stopped."""
-        work = self._desk.current
-        if work is not None and work.snapshot.unfinished is not None and not self.running:
-            self._start(work, work.snapshot.unfinished)
+        unfinished = self._work.snapshot.unfinished
+        if unfinished is not None and not self.running:
+            self._start(unfinished)
 
     def discard(self) -> None:
         """Drop a run that was stopped."""
-        work = self._desk.current
-        if work is not None and not self.running:
+        if self.running:
+            return
 
-            def drop(session: Any) -> None:
-                session.end_automatic()
-                (work.autosave.folder / TILES_FILE).unlink(missing_ok=True)
+        def drop(session: Any) -> None:
+            session.end_automatic()
+            self._tiles().unlink(missing_ok=True)
 
-            work.ask(drop)
+        self._work.ask(drop)
 
     def stop(self) -> None:
         """End the run after the points it is at; finished tiles stay."""
         if self._stream is not None:
             self._stream.stop()
 
-    def _drawn_region(self, work: SlideWork) -> Any:
+    def _tiles(self) -> Path:
+        return self._work.autosave.folder / TILES_FILE
+
+    def _drawn_region(self) -> Any:
         """The union of the active Shapes layer's shapes, else the current object's outline."""
         import shapely
 
-        layer = self._desk.viewer.layers.selection.active
+        work = self._work
+        layer = work.workspace.viewer.layers.selection.active
         if isinstance(layer, Shapes) and layer not in work.layers and len(layer.data):
             return shapely.union_all(geometries_of(layer, work.image))
-        if work.object is None:
+        if work.current_object is None:
             raise UserInputError(
                 "Draw a region first, with napari's polygon tool in a Shapes layer, and leave it active."
             )
-        return work.object.geometry
+        return work.current_object.geometry
 
-    def _start(self, work: SlideWork, request: AutomaticRequest) -> None:
+    def _start(self, request: AutomaticRequest) -> None:
+        work = self._work
+
         def run(stopping: threading.Event) -> Iterator[Piece | SlideSnapshot]:
-            from napari_sam2.slides.answers.crop_engine import CropEngine
-            from napari_sam2.slides.automatic.run import joined_objects, plan_of, tile_steps
-
             session = work.stream_session()
             if session is None:
                 return
-            # An engine of its own: the crops that clicks go on using are not pushed out.
-            engine = CropEngine(session.slide, session.engine.model)
-            yield 0, 0
-            plan = plan_of(engine, request)
-            tiles = work.autosave.folder / TILES_FILE
-            for step in tile_steps(engine, plan, tiles):
-                yield step
-                if stopping.is_set() and step[0] < step[1]:
-                    yield f"Stopped after {step[0]} of {step[1]} tiles; Go on continues."
-                    return
-            found: list[SlideObject] = []
-            for obj in joined_objects(engine, plan, tiles):
-                found.append(obj)
-                if len(found) % AT_ONCE == 0:
-                    yield step
-            session.end_automatic()
-            if found:
-                session.add_objects(found, "automatic")
-            tiles.unlink(missing_ok=True)
-            yield session.snapshot()
-            many = "" if len(found) == 1 else "s"
-            yield f"Found {len(found)} outline{many}. They are a draft: J goes through them, the worst first."
+            try:
+                yield from _steps(session, request, self._tiles(), stopping)
+            except Exception:
+                # The screen shows what the session holds, also after a run that broke off.
+                yield session.snapshot()
+                raise
 
-        self._stream = work.stream(run, lambda pieces: self._show(work, pieces), self._end, self._failed(work))
-        self._desk.say("Segmenting; clicks are answered in between.")
+        self._stream = work.stream(run, self._show, self._end, self._fail)
+        work.told.emit("Segmenting; clicks are answered in between.")
 
-    def _show(self, work: SlideWork, pieces: list[Any]) -> None:
+    def _show(self, pieces: list[Any]) -> None:
+        work = self._work
         if work.closed:
             self.stop()
             return
         for piece in pieces:
             if isinstance(piece, str):
-                self._desk.say(piece)
+                work.told.emit(piece)
             elif isinstance(piece, tuple):
-                self.progressed.emit(piece)
+                self.progressed.emit(Progress(*piece))
             else:
                 work.show(piece)
 
@@ -186,9 +172,37 @@ class AutomaticRun:
         self._stream = None
         self.progressed.emit(None)
 
-    def _failed(self, work: SlideWork) -> Any:
-        def failed(error: BaseException) -> None:
-            self._end()
-            work.fail(error)
+    def _fail(self, error: BaseException) -> None:
+        self._end()
+        self._work.fail(error)
 
-        return failed
+
+def _steps(
+    session: SlideSession, request: AutomaticRequest, tiles: Path, stopping: threading.Event
+) -> Iterator[Piece | SlideSnapshot]:
+    """The run itself, on the inference thread."""
+    from napari_sam2.slides.answers.crop_engine import CropEngine
+    from napari_sam2.slides.automatic.run import joined_objects, plan_of, tile_steps
+
+    # An engine of its own: the crops that clicks go on using are not pushed out.
+    engine = CropEngine(session.slide, session.engine.model)
+    yield 0, 0
+    plan = plan_of(engine, request)
+    step = (0, 0)
+    for step in tile_steps(engine, plan, tiles):
+        yield step
+        if stopping.is_set() and step[0] < step[1]:
+            yield f"Stopped after {step[0]} of {step[1]} tiles; Go on continues."
+            return
+    objects: list[SlideObject] = []
+    for obj in joined_objects(engine, plan, tiles):
+        objects.append(obj)
+        if len(objects) % AT_ONCE == 0:
+            yield step
+    session.end_automatic()
+    if objects:
+        session.add_objects(objects, "automatic")
+    tiles.unlink(missing_ok=True)
+    yield session.snapshot()
+    many = "" if len(objects) == 1 else "s"
+    yield f"Found {len(objects)} outline{many}. They are a draft: J goes through them, the worst first."

@@ -1,14 +1,16 @@
-"""From an image layer to a slide: what our reader opened, or any other 2-D picture, read piece by piece."""
+"""Opening a slide: from an image layer to a session, whose pixels are read piece by piece."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from napari_sam2.core.pixel_size import Mpp
-from napari_sam2.errors import NapariSam2Error, UserInputError
+from napari_sam2.errors import EnvironmentLacksError, NapariSam2Error, UserInputError
+from napari_sam2.plugin.control.autosave import Autosave
 from napari_sam2.plugin.scan.volumes import METADATA_KEY, file_behind
 from napari_sam2.slides.image.channels import ChannelMix
 from napari_sam2.slides.image.pyramid import Slide
@@ -17,7 +19,13 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
-__all__ = ["LayerSource", "is_slide", "shown_mix", "slide_of"]
+    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.plugin.control.workspace import Workspace
+    from napari_sam2.plugin.settings import Preferences
+    from napari_sam2.plugin.slide.work import SlideWork
+    from napari_sam2.slides.session import SlideSession
+
+__all__ = ["LayerSource", "OpenedSlide", "is_slide", "open_slide_image", "shown_mix", "slide_of"]
 
 SLIDE_KEY: Final = "napari_sam2_slide"
 """Where our reader keeps the open `Slide` in a layer's metadata."""
@@ -31,6 +39,52 @@ def is_slide(image: Image | None) -> bool:
     if image is None or find_spec("shapely") is None:
         return image is not None and SLIDE_KEY in image.metadata
     return SLIDE_KEY in image.metadata or (image.ndim == 2 and METADATA_KEY not in image.metadata)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenedSlide:
+    """A slide that can be segmented.
+
+    Attributes
+    ----------
+    image : Image
+        The layer.
+    session : SlideSession
+        New; to be touched on the inference thread only.
+    autosave : Autosave
+        Its journal.
+    """
+
+    image: Image
+    session: SlideSession
+    autosave: Autosave[SlideSession]
+
+    def begin(self, workspace: Workspace) -> SlideWork:
+        """Begin the work."""
+        from napari_sam2.plugin.slide.work import SlideWork
+
+        return SlideWork(workspace, self.image, self.session, self.autosave)
+
+
+def open_slide_image(image: Image, model: SegmentationModel, preferences: Preferences) -> OpenedSlide:
+    """Begin a session on the slide that a layer shows.
+
+    Raises
+    ------
+    EnvironmentLacksError
+        If a library that slides need is not installed.
+    UserInputError
+        If the layer holds complex numbers.
+    """
+    try:
+        from napari_sam2.plugin.slide.work import SLIDES
+        from napari_sam2.slides.session import SlideSession
+    except ImportError as error:
+        raise EnvironmentLacksError(
+            'Slides need a library that is not installed; run: pip install "napari-sam2[slide]".'
+        ) from error
+    session = SlideSession(slide_of(image), model)
+    return OpenedSlide(image, session, Autosave(session, SLIDES, preferences.autosave))
 
 
 def slide_of(image: Image) -> Slide:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.slides.prompts import SlidePrompt
 
-__all__ = ["Marks"]
+__all__ = ["SlidePromptLayers"]
 
 CLICK_SIZE: Final = 13
 """Screen pixels, at any zoom."""
@@ -30,7 +30,7 @@ PREVIEW_COLOUR: Final = "#00e5ff"
 WIDTH: Final = 2.0
 
 
-class Marks:
+class SlidePromptLayers:
     """Clicks (Points) and boxes (Shapes) of one object; shown, not edited.
 
     Parameters

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_sam2.plugin.slide.content import is_slide_file
 from napari_sam2.plugin.slide.film_reader import film_layers
 from napari_sam2.slides.reader import open_slide
 
@@ -25,17 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_COLOUR",
-    "SLIDE_SUFFIXES",
     "napari_get_slide_reader",
     "polygon_of_shape",
     "read_slide_layers",
     "shapes_of",
     "slide_layer",
 ]
-
-SLIDE_SUFFIXES: Final = (
-    ".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".ome.tif", ".ome.tiff", ".tif", ".tiff",
-)  # fmt: skip
 
 CHUNK: Final = 1024
 """Pixels: a screenful is a few chunks, and a chunk takes a few milliseconds."""
@@ -47,10 +43,8 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 
 def napari_get_slide_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
-    """npe2's reader hook: `read_slide_layers` for names that look like slides, else None."""
-    if isinstance(path, list) or not str(path).lower().endswith(SLIDE_SUFFIXES):
-        return None
-    return read_slide_layers
+    """npe2's reader hook: `read_slide_layers` for files that are slides, else None."""
+    return None if isinstance(path, list) or not is_slide_file(path) else read_slide_layers
 
 
 def read_slide_layers(path: str | os.PathLike[str]) -> list[LayerData]:

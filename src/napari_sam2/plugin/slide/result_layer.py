@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from napari.layers import Image, Shapes
     from numpy.typing import NDArray
 
-    from napari_sam2.plugin.background.worker import Mailbox
+    from napari_sam2.plugin.background.worker import MainThreadQueue
     from napari_sam2.plugin.slide.view import ScreenView
     from napari_sam2.slides.objects import SlideObject
 
-__all__ = ["Outlines"]
+__all__ = ["SlideResultLayer"]
 
 MOST: Final = 250
 """Objects drawn at once; with 300 shapes in a layer one more costs napari 35 ms."""
@@ -45,7 +45,7 @@ WIDTH, CURRENT_WIDTH = 2.0, 4.0
 _SETTLED: Final = ("added", "removed", "changed")
 
 
-class Outlines:
+class SlideResultLayer:
     """Draws objects, and tells what a person changes in the layer.
 
     Parameters
@@ -54,7 +54,7 @@ class Outlines:
         Where the layer is added.
     image : Image
         What is segmented.
-    mailbox : Mailbox
+    queue : MainThreadQueue
         For going on with drawing after the event loop had its turn.
     """
 
@@ -70,8 +70,8 @@ class Outlines:
     picked = Signal(str)
     """An object was selected in the layer."""
 
-    def __init__(self, viewer: ViewerModel, image: Image, mailbox: Mailbox) -> None:
-        self._mailbox = mailbox
+    def __init__(self, viewer: ViewerModel, image: Image, queue: MainThreadQueue) -> None:
+        self._queue = queue
         self._quiet = self._drawing = False
         self._by_hand: dict[str, Any] = {}
         self._current = ""
@@ -160,7 +160,7 @@ class Outlines:
         if now:
             self._add(now)
         if self._waiting:
-            self._mailbox.put(self._draw_some)
+            self._queue.put(self._draw_some)
 
     def _add(self, objects: Iterable[SlideObject]) -> None:
         objects = list(objects)
@@ -260,10 +260,10 @@ def _looks_the_same(shown: SlideObject, wanted: SlideObject | None) -> bool:
 
 
 def _by_owner(arrays: Iterable[tuple[str, NDArray[np.float64]]]) -> dict[str, list[NDArray[np.float64]]]:
-    found: dict[str, list[NDArray[np.float64]]] = {}
+    by_owner: dict[str, list[NDArray[np.float64]]] = {}
     for owner, vertices in arrays:
-        found.setdefault(owner, []).append(vertices)
-    return found
+        by_owner.setdefault(owner, []).append(vertices)
+    return by_owner
 
 
 def _same(before: list[NDArray[np.float64]], after: list[NDArray[np.float64]]) -> bool:

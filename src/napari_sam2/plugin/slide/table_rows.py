@@ -32,8 +32,8 @@ class SlideRow:
         In square microns where the pixel's size is known, else in pixels; NaN before there is an outline.
     score : float
         The model's own estimate; NaN where no model made the outline.
-    locked : bool
-        Whether it is accepted.
+    finished : bool
+        Whether nothing changes it.
     """
 
     object_id: str
@@ -42,7 +42,7 @@ class SlideRow:
     colour: tuple[int, int, int]
     area: float
     score: float
-    locked: bool
+    finished: bool
 
 
 def slide_rows(work: SlideWork | None) -> list[SlideRow]:
@@ -50,8 +50,8 @@ def slide_rows(work: SlideWork | None) -> list[SlideRow]:
     if work is None:
         return []
     rows = [_row(obj) for obj in work.snapshot.objects]
-    if work.object is None:
-        rows.append(SlideRow(work.current, "new object", "", DEFAULT_COLOUR, math.nan, math.nan, locked=False))
+    if work.current_object is None:
+        rows.append(SlideRow(work.current, "new object", "", DEFAULT_COLOUR, math.nan, math.nan, finished=False))
     return rows
 
 
@@ -63,5 +63,5 @@ def _row(obj: SlideObject) -> SlideRow:
         obj.shown_colour or DEFAULT_COLOUR,
         obj.measurements.get(AREA_MICRONS, obj.geometry.area),
         math.nan if obj.score is None else obj.score,
-        obj.locked,
+        obj.finished,
     )

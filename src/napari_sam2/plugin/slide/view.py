@@ -19,6 +19,10 @@ OBJECT_SHARE: Final = 0.35
 """Part of the canvas that an object takes when it is looked up."""
 
 
+SMALLEST_SHARE, LARGEST_SHARE = 0.02, 0.8
+"""Parts of the canvas between which an object is looked up without a change of zoom."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScreenView:
     """A rectangle of the slide on the canvas.
@@ -58,13 +62,18 @@ def view_of(viewer: ViewerModel, image: Image, shape: tuple[int, int]) -> Screen
 
 
 def show_object(viewer: ViewerModel, image: Image, geometry: Any) -> None:
-    """Move the camera to an outline (level-0 pixel corners), and zoom so that it is seen with its surroundings."""
+    """Move the camera to an outline (level-0 pixel corners).
+
+    The zoom stays unless the outline would be a dot or not fit; then it is seen with its surroundings.
+    """
     col0, row0, col1, row1 = geometry.bounds
     first = np.array(image.data_to_world((row0 - 0.5, col0 - 0.5)))
     last = np.array(image.data_to_world((row1 - 0.5, col1 - 0.5)))
     size = np.maximum(np.abs(last - first), 1e-6)
     viewer.scene.camera.center = tuple((first + last) / 2)
-    viewer.scene.camera.zoom = float((np.array(viewer.canvas.size) / size).min() * OBJECT_SHARE)
+    share = float((size * viewer.scene.camera.zoom / np.array(viewer.canvas.size)).max())
+    if not SMALLEST_SHARE <= share <= LARGEST_SHARE:
+        viewer.scene.camera.zoom *= OBJECT_SHARE / share
 
 
 def _data(image: Image, world: Sequence[float]) -> tuple[float, ...]:

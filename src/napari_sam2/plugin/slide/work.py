@@ -2,130 +2,147 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from weakref import ref
 
-from psygnal import Signal
+from napari.layers import Shapes
 
-from napari_sam2.plugin.background.session_owner import Asking
+from napari_sam2.errors import UserInputError
+from napari_sam2.io.names import without_suffix
 from napari_sam2.plugin.control.autosave import JournalKind
+from napari_sam2.plugin.control.base_work import BaseWork
+from napari_sam2.plugin.scan.volumes import file_behind
+from napari_sam2.plugin.slide.automatic import AutomaticRun
+from napari_sam2.plugin.slide.choices import SlideChoices
+from napari_sam2.plugin.slide.drawn_outlines import geometries_of
 from napari_sam2.plugin.slide.opening import SLIDE_KEY, shown_mix
-from napari_sam2.plugin.slide.prompt_layers import Marks
-from napari_sam2.plugin.slide.result_layer import Outlines
-from napari_sam2.plugin.slide.view import ScreenView, view_of
-from napari_sam2.record.slide_journal import SlideJournal, restore_slide
+from napari_sam2.plugin.slide.pointing import SlidePointer
+from napari_sam2.plugin.slide.prompt_layers import SlidePromptLayers
+from napari_sam2.plugin.slide.result_layer import SlideResultLayer
+from napari_sam2.plugin.slide.review import SlideReview
+from napari_sam2.plugin.slide.view import ScreenView, show_object, view_of
+from napari_sam2.record.journal import Journal
 from napari_sam2.slides.formats.write import FORMATS
-from napari_sam2.slides.objects import new_id
+from napari_sam2.slides.objects import SlideObject, new_id
 from napari_sam2.slides.session import SlideSession
 from napari_sam2.slides.snapshot import SlideSnapshot
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Iterator
-
-    from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
-    from napari_sam2.plugin.background.worker import InferenceThread, Stream
+    from napari_sam2.models.base import SegmentationModel
     from napari_sam2.plugin.control.autosave import Autosave
-    from napari_sam2.slides.objects import SlideObject
+    from napari_sam2.plugin.control.work import Kind
+    from napari_sam2.plugin.control.workspace import Workspace
     from napari_sam2.slides.prompts import SlidePrompt
 
 __all__ = ["SLIDES", "SlideWork"]
 
 SLIDES: Final[JournalKind[SlideSession]] = JournalKind(
-    lambda session: f"slide-{session.slide.key}", SlideJournal, restore_slide, tuple(FORMATS)
+    lambda session: f"slide-{session.slide.key}", Journal, tuple(FORMATS)
 )
 """How sessions on slides are kept."""
 
 
-class SlideWork(Asking[SlideSession, SlideSnapshot]):
-    """What one picture is being segmented into.
+class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
+    """What one slide or picture is being segmented into.
 
     Parameters
     ----------
-    viewer : ViewerModel
-        Where its layers are.
+    workspace : Workspace
+        Of the viewer.
     image : Image
         What is segmented.
     session : SlideSession
         Owned by the inference thread from now on.
     autosave : Autosave
         Its journal.
-    thread : InferenceThread
-        Who does the work.
+
+    Attributes
+    ----------
+    current : str
+        The object that gets what is pointed at; a UUID.
+    selected : tuple of str
+        Rows of the table that are selected.
     """
 
-    changed = Signal()
-    """There is a newer snapshot, or another current object."""
-
-    answered = Signal(object)
-    """A prompt was answered: the SlideObject."""
-
     def __init__(
-        self,
-        viewer: ViewerModel,
-        image: Image,
-        session: SlideSession,
-        autosave: Autosave[SlideSession],
-        thread: InferenceThread,
+        self, workspace: Workspace, image: Image, session: SlideSession, autosave: Autosave[SlideSession]
     ) -> None:
-        super().__init__(session, thread)
-        self.image = image
+        super().__init__(workspace, image, session, autosave)
         self.shape = session.slide.shape
         self.name = session.slide.name
-        self.notes = session.slide.notes
-        self.autosave = autosave
-        self.earlier = autosave.earlier
+        self.notes = [note for note in (*session.slide.notes, autosave.note) if note]
         self.current = new_id()
-        self._asked: set[str] = set()
-        self._viewer = ref(viewer)
+        self.selected: tuple[str, ...] = ()
+        self._waiting: list[tuple[str, SlidePrompt]] = []
+        viewer = workspace.viewer
         active = viewer.layers.selection.active
-        self.outlines = Outlines(viewer, image, thread.mailbox)
-        self.marks = Marks(viewer, image)
+        self.result = SlideResultLayer(viewer, image, workspace.thread.queue)
+        self.prompts = SlidePromptLayers(viewer, image)
+        # What napari shows as active stays what the user had chosen.
         viewer.layers.selection.active = active
-        self.outlines.edited.connect(self._on_edited)
-        self.outlines.removed.connect(self.remove)
-        self.outlines.drawn.connect(self._on_drawn)
-        self.outlines.picked.connect(self.select)
+        self.run: AutomaticRun = AutomaticRun(self)
+        self.run.progressed.connect(self._on_progress)
+        self.review = SlideReview(self)
+        self.pointer = SlidePointer(self)
+        self.choices = SlideChoices(self)
+        self.result.edited.connect(self._on_edited)
+        self.result.removed.connect(self.remove)
+        self.result.drawn.connect(self._on_drawn)
+        self.result.picked.connect(self.select)
         if not image.rgb:
             image.events.contrast_limits.connect(self._on_limits)
 
     @property
-    def layers(self) -> tuple[Layer, ...]:
-        """The layers that belong to it."""
-        return self.outlines.layer, *self.marks.layers
+    def kind(self) -> Kind:
+        """A slide, also of a plain picture."""
+        return "slide"
 
     @property
-    def object(self) -> SlideObject | None:
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers that belong to it."""
+        return self.result.layer, *self.prompts.layers
+
+    @property
+    def current_object(self) -> SlideObject | None:
         """The current object; None before its first prompt is answered."""
         return self.snapshot.find(self.current)
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        """The objects that class and removal mean: the selected rows if the current one is among them, else it."""
+        ids = self.selected if self.current in self.selected else (self.current,)
+        return tuple(i for i in ids if self.snapshot.find(i) is not None)
+
+    @property
     def is_begun(self) -> bool:
         """Whether the current object has an outline, or a prompt whose answer is on its way."""
-        return self.current in self._asked or self.object is not None
+        return self.current_object is not None or any(owner == self.current for owner, _ in self._waiting)
+
+    def enter(self) -> None:
+        """The slide is chosen."""
+        self.draw()
+
+    def leave(self) -> None:
+        """Another image is chosen."""
+        self.pointer.clear_preview()
+        self.review.forget()
 
     def close(self) -> None:
         """Let go of session, slide and model; the layers stay in the viewer."""
-        self.closed = True
-        self.outlines.close()
+        super().close()
+        self.result.close()
         if not self.image.rgb:
             self.image.events.contrast_limits.disconnect(self._on_limits)
-        self._thread.request(self.autosave.close, lambda _: None, lambda _: None)
-        # A request that is still waiting finds no session and does nothing.
-        self._session = None
 
     def view(self) -> ScreenView | None:
         """What is on the screen; None when the viewer is closed."""
-        viewer = self._viewer()
-        return None if viewer is None else view_of(viewer, self.image, self.shape)
+        workspace = self.workspace
+        return view_of(workspace.viewer, self.image, self.shape) if workspace.has_viewer else None
 
     def show(self, snapshot: SlideSnapshot) -> None:
         """Take over a newer snapshot and draw what differs."""
-        if snapshot.position:
-            # Something was done: the earlier journal is no longer on offer.
-            self.earlier = None
         super().show(snapshot)
         self.draw()
         self.changed.emit()
@@ -134,8 +151,9 @@ class SlideWork(Asking[SlideSession, SlideSnapshot]):
         """Draw what is in view; to be called when the view has moved."""
         view = self.view()
         if view is not None:
-            self.outlines.show(self.snapshot.objects, self.current, view)
-            self.marks.show_prompts(self.snapshot.prompts.get(self.current, ()), view.pixel)
+            self.result.show(self.snapshot.objects, self.current, view)
+            waiting = (prompt for owner, prompt in self._waiting if owner == self.current)
+            self.prompts.show_prompts((*self.snapshot.prompts.get(self.current, ()), *waiting), view.pixel)
 
     def select(self, object_id: str) -> None:
         """Give what is pointed at from now on to an object."""
@@ -144,59 +162,146 @@ class SlideWork(Asking[SlideSession, SlideSnapshot]):
             self.draw()
             self.changed.emit()
 
+    def go_to_object(self, object_id: str) -> None:
+        """Select an object and bring it into view."""
+        obj = self.snapshot.find(object_id)
+        if obj is None:
+            return
+        self.select(object_id)
+        if not obj.geometry.is_empty:
+            show_object(self.workspace.viewer, self.image, obj.geometry)
+            self.draw()
+
     def add_prompt(self, prompt: SlidePrompt) -> None:
         """Ask for the current object with one more prompt."""
         object_id, view = self.current, self.view()
         field = None if view is None else view.field
-        self._asked.add(object_id)
+        entry = object_id, prompt
+        self._waiting.append(entry)
+        self.told.emit("Looking for the object ...")
+        self.draw()
+        class_name = self.choices.for_new
 
-        def done(obj: SlideObject) -> None:
-            self._asked.discard(object_id)
-            self.answered.emit(obj)
+        def answer(session: SlideSession) -> SlideObject:
+            is_new = session.find(object_id) is None
+            obj = session.add_prompt(prompt, object_id, field=field)
+            return session.set_class(object_id, class_name) if is_new and class_name else obj
 
-        def failed(error: BaseException) -> None:
-            self._asked.discard(object_id)
-            self.fail(error)
+        self.ask(answer, self._on_answered, arrived=lambda: self._waiting.remove(entry))
 
-        self.ask(lambda session: session.add_prompt(prompt, object_id, field=field), done, failed=failed)
+    # -- objects --------------------------------------------------------------------------------
+
+    def next_object(self) -> None:
+        """Begin another object."""
+        if not self.is_begun:
+            self.told.emit("This object has no prompt yet: click inside it, or Shift-drag a box.")
+            return
+        self.select(new_id())
+        self.told.emit("A new object: click inside it, or Shift-drag a box.")
+
+    def change(self, object_id: str, **fields: Any) -> None:
+        """Change an object's name or class."""
+        if self.snapshot.find(object_id) is not None:
+            self.ask(lambda session: session.change(object_id, **fields))
+
+    def finish(self, object_id: str, finished: bool) -> None:
+        """Declare an object finished, so that nothing changes it, or reopen it."""
+        if self.snapshot.find(object_id) is not None:
+            self.ask(lambda session: (session.finish_object if finished else session.reopen_object)(object_id))
+
+    def finish_object(self) -> None:
+        """Declare the current object finished, or reopen it; an object on a slide has no slices to accept."""
+        self.review.accept()
 
     def remove(self, object_id: str) -> None:
         """Remove an object."""
         if self.snapshot.find(object_id) is not None:
             self.ask(lambda session: session.remove(object_id))
 
-    def change(self, object_id: str, **fields: Any) -> None:
-        """Change an object's name or lock."""
-        if self.snapshot.find(object_id) is not None:
-            self.ask(lambda session: session.change(object_id, **fields))
+    def remove_object(self) -> None:
+        """Remove the current object, or all that are selected with it."""
+        object_ids = self.targets
+        if not object_ids:
+            self.told.emit("There is no outline to remove yet.")
+            return
 
-    def stream(
-        self,
-        run: Callable[[threading.Event], Iterator[Any]],
-        each: Callable[[list[Any]], None],
-        done: Callable[[], None],
-        failed: Callable[[BaseException], None],
-    ) -> Stream[Any]:
-        """Run something long between requests; see `InferenceThread.stream`."""
-        return self._thread.stream(run, each, done, failed)
+        def change(session: SlideSession) -> None:
+            for object_id in object_ids:
+                session.remove(object_id)
 
-    def resume(self) -> None:
-        """Go on where the journal of an earlier session ended."""
-        self.earlier = None
+        obj = self.current_object
+        what = f"{len(object_ids)} objects are" if len(object_ids) > 1 or obj is None else f"{obj.name or 'Object'} is"
+        self.ask(change, lambda _: self.told.emit(f"{what} removed. Ctrl+Z brings back one at a time."))
 
-        def done(_: None) -> None:
-            if self.snapshot.objects:
-                self.select(self.snapshot.objects[-1].object_id)
+    def refine_object(self) -> None:
+        """Look at the current object's outline at twice the resolution."""
+        obj = self.current_object
+        if obj is None:
+            self.told.emit("There is no outline to refine yet.")
+            return
+        self.told.emit("Refining ...")
+        self.ask(
+            lambda session: session.refine(obj.object_id), lambda _: self.told.emit("Refined; Ctrl+Z takes it back.")
+        )
 
-        self.ask(self.autosave.resume, done)
+    def use_layer(self, layer: Layer | None) -> None:
+        """Take the shapes of a Shapes layer of the user's own as objects: its selected ones, or all."""
+        if not isinstance(layer, Shapes) or layer in self.layers or not len(layer.data):
+            self.told.emit("Select a Shapes layer of your own with outlines in it, then use it.")
+            return
+        geometries = geometries_of(layer, self.image)
+        objects = [SlideObject(g, name=f"{layer.name} {n}") for n, g in enumerate(geometries, start=1) if g.area > 0]
+        self.ask(
+            lambda session: session.add_objects(objects),
+            lambda count: self.told.emit(f"{layer.name}: {count} outline{'' if count == 1 else 's'} taken."),
+        )
 
-    def start_afresh(self) -> None:
-        """Leave the earlier session alone."""
-        self.earlier = None
-        self.changed.emit()
+    def load(self, path: Path) -> None:
+        """Take over the objects of a GeoJSON file, as one step."""
 
-    def _put_back(self) -> None:
-        self.draw()
+        def read(session: SlideSession) -> int:
+            from napari_sam2.slides.formats.geojson import read_geojson
+
+            objects = [obj for obj in read_geojson(path) if obj.geometry.area > 0]
+            if not objects:
+                raise UserInputError(f"{path.name} holds no outlines.")
+            return session.add_objects(objects)
+
+        def done(count: int) -> None:
+            self.told.emit(f"Loaded {count} object{'' if count == 1 else 's'} from {path.name}.")
+
+        self.ask(read, done)
+
+    def suggested_path(self) -> Path:
+        """Beside the file of the slide, for QuPath."""
+        source = file_behind(self.image) or self.image.metadata.get("napari_sam2_path")
+        folder = Path("~") if source is None else Path(source).parent
+        return folder / f"{without_suffix(self.image.name)}.geojson"
+
+    def _write(self, session: SlideSession, path: Path, *, overwrite: bool, **how: Any) -> str:
+        count = session.export(path, overwrite=overwrite)
+        return f"Saved {path.name} with {count} object{'' if count == 1 else 's'}."
+
+    def _set_model(self, session: SlideSession, model: SegmentationModel) -> None:
+        session.use_model(model)
+
+    def _on_answered(self, obj: SlideObject) -> None:
+        self.answered.emit(obj)
+        score = "" if obj.score is None else f", score {obj.score:.2f}"
+        self.told.emit(f"{obj.name or 'Object'}{score}. Correct it with a click, or N for the next one.")
+
+    def _on_history(self, past: str, verb: str, step: str) -> None:
+        if self.current_object is None and self.snapshot.objects:
+            self.select(self.snapshot.objects[-1].object_id)
+        super()._on_history(past, verb, step)
+
+    def _on_resumed(self) -> None:
+        """Go to where the work ended."""
+        super()._on_resumed()
+        many = len(self.snapshot.objects)
+        if many:
+            self.select(self.snapshot.objects[-1].object_id)
+            self.told.emit(f"Resumed with {many} object{'' if many == 1 else 's'}. Undo goes on where it was.")
 
     def _on_edited(self, object_id: str, geometry: Any) -> None:
         self.ask(lambda session: session.edit(object_id, geometry))

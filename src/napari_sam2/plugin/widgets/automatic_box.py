@@ -11,6 +11,7 @@ from napari_sam2.plugin.widgets.folded_box import FoldedBox
 from napari_sam2.plugin.widgets.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
+    from napari_sam2.plugin.control.progress import Progress
     from napari_sam2.slides.automatic.run import AutomaticRequest
 
 __all__ = ["WHERE", "AutomaticBox"]
@@ -84,11 +85,11 @@ class AutomaticBox(FoldedBox):
         if not self.size.isModified():
             self.size.setText("60 um" if knows_microns else "60 px")
 
-    def show_progress(self, progress: tuple[int, int] | None) -> None:
+    def show_progress(self, progress: Progress | None) -> None:
         """Show how many tiles are done, and of how many; None when there is no run."""
         if progress is not None:
-            done, total = progress
-            self.bar.show_progress(done / max(total, 1), f"{done} of {total} tiles" if total else "Looking ...")
+            text = f"{progress.done} of {progress.total} tiles" if progress.total else "Looking ..."
+            self.bar.show_progress(progress.done / max(progress.total, 1), text)
         if self._running != (progress is not None):
             self._running = progress is not None
             self._show()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
@@ -16,20 +17,20 @@ if TYPE_CHECKING:
 __all__ = ["action_button", "bind_shortcuts"]
 
 
-def action_button(name: str, run: Callable[[], None], parent: QWidget | None = None) -> QPushButton:
-    """A button that shows its key."""
+def action_button(name: str, do: Callable[[str], None], parent: QWidget | None = None) -> QPushButton:
+    """A button of an action, with its key; `do` gets the action's name."""
     entry = action(name)
     button = QPushButton(entry.label, parent)
     button.setToolTip(entry.tooltip)
     button.setObjectName(name)
     # Keys go on working for the image after a click on a button.
     button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    button.clicked.connect(run)
+    button.clicked.connect(lambda: do(name))
     return button
 
 
-def bind_shortcuts(panel: QWidget, target: object) -> list[QShortcut]:
-    """Bind every action's key to the method of that name, in the panel's whole window.
+def bind_shortcuts(panel: QWidget, do: Callable[[str], None]) -> list[QShortcut]:
+    """Bind the key of every action, in the panel's whole window.
 
     A window shortcut comes before napari's layer keys, yields to text fields, and goes with the panel.
     """
@@ -37,6 +38,6 @@ def bind_shortcuts(panel: QWidget, target: object) -> list[QShortcut]:
     for entry in ACTIONS:
         if entry.key:
             shortcut = QShortcut(QKeySequence(entry.key), panel)
-            shortcut.activated.connect(getattr(target, entry.name))
+            shortcut.activated.connect(partial(do, entry.name))
             shortcuts.append(shortcut)
     return shortcuts

@@ -10,7 +10,7 @@ from napari_sam2.plugin.widgets.buttons import action_button
 from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
 
 if TYPE_CHECKING:
-    from napari_sam2.plugin.control.actions import Actions
+    from collections.abc import Callable
 
 __all__ = ["CheckBox"]
 
@@ -20,15 +20,15 @@ class CheckBox(QWidget):
 
     Parameters
     ----------
-    actions : Actions
-        What the buttons do.
+    do : callable
+        Does the action of a name.
     """
 
-    def __init__(self, actions: Actions, parent: QWidget | None = None) -> None:
+    def __init__(self, do: Callable[[str], None], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.text = WrappedLabel()
-        self.take = action_button("take_consensus", actions.take_consensus)
-        self.discard = action_button("discard_check", actions.discard_check)
+        self.take = action_button("take_consensus", do)
+        self.discard = action_button("discard_check", do)
         buttons = QHBoxLayout()
         buttons.addWidget(self.take)
         buttons.addWidget(self.discard)
@@ -38,7 +38,7 @@ class CheckBox(QWidget):
         layout.addLayout(buttons)
         self.show_figures("")
 
-    def show_figures(self, told: str) -> None:
+    def show_figures(self, summary: str) -> None:
         """Show the figures; hide when there are none."""
-        self.setVisible(bool(told))
-        self.text.setText(told)
+        self.setVisible(bool(summary))
+        self.text.setText(summary)

@@ -22,7 +22,7 @@ from napari_sam2.plugin.widgets.folded_box import FoldedBox
 from napari_sam2.plugin.widgets.range_box import RangeBox
 
 if TYPE_CHECKING:
-    from napari_sam2.plugin.control.actions import Actions
+    from collections.abc import Callable
 
 __all__ = ["MoreBox"]
 
@@ -36,8 +36,8 @@ class MoreBox(FoldedBox):
 
     Parameters
     ----------
-    actions : Actions
-        What its buttons do.
+    do : callable
+        Does the action of a name.
     """
 
     overlap_chosen = Signal(str)
@@ -47,9 +47,9 @@ class MoreBox(FoldedBox):
     names_dropped = Signal()
     """Offer the bundled names alone."""
 
-    def __init__(self, actions: Actions, parent: QWidget | None = None) -> None:
+    def __init__(self, do: Callable[[str], None], parent: QWidget | None = None) -> None:
         super().__init__("More", parent)
-        self.range = RangeBox(actions)
+        self.range = RangeBox(do)
         self.overlap = QComboBox()
         self.overlap.setToolTip("Who keeps a voxel that two objects claim. Finished objects always keep theirs.")
         self.overlap.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

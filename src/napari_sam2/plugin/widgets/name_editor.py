@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
+from napari.settings import get_settings
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QStringListModel
 from qtpy.QtWidgets import QCompleter, QLineEdit, QStyledItemDelegate, QWidget
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from qtpy.QtCore import QModelIndex
     from qtpy.QtWidgets import QStyleOptionViewItem
 
-__all__ = ["NameEditor"]
+__all__ = ["NameEditor", "names_with"]
 
 SHOWN_NAMES = 12
 """Lines of the list that are seen at once."""
 
 
 class NameEditor(QStyledItemDelegate):
-    """Completes what is typed to any name that contains it; other names can be typed as well."""
+    """Completes what is typed to any name with these words, in any order; other names can be typed as well."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -29,12 +33,31 @@ class NameEditor(QStyledItemDelegate):
     ) -> QLineEdit:
         """A line with a completer."""
         line = QLineEdit(parent)
-        completer = QCompleter(self.names, line)
-        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
-        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        offered = QStringListModel(self.names, line)
+        completer = QCompleter(offered, line)
+        # The model holds what fits; Qt's own filters know one piece of text only.
+        completer.setCompletionMode(QCompleter.CompletionMode.UnfilteredPopupCompletion)
         completer.setMaxVisibleItems(SHOWN_NAMES)
+        line.textEdited.connect(lambda text: offered.setStringList(names_with(text, self.names)))
         # The column is narrow; the names are not.
         widest = max((line.fontMetrics().horizontalAdvance(name) for name in self.names), default=0)
         completer.popup().setMinimumWidth(min(320, widest + 40))
+        completer.popup().setStyleSheet(_popup_style())
         line.setCompleter(completer)
         return line
+
+
+def names_with(text: str, names: Sequence[str]) -> list[str]:
+    """The names in which every word of a text begins a word, or is found; the former first."""
+    words = text.casefold().split()
+    begun = [n for n in names if all(any(w.startswith(word) for w in n.casefold().split()) for word in words)]
+    held = [n for n in names if all(word in n.casefold() for word in words)]
+    return list(dict.fromkeys([*begun, *held]))
+
+
+def _popup_style() -> str:
+    """The colours of napari's theme: a list of its own window does not inherit them."""
+    theme = get_theme(get_settings().appearance.theme)
+    colours = (theme.foreground, theme.text, theme.highlight)
+    back, text, chosen = (colour.as_hex() for colour in colours)
+    return f"QListView {{ background: {back}; color: {text}; }} QListView::item:selected {{ background: {chosen}; }}"

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 from napari_sam2.plugin.widgets.buttons import action_button
 
 if TYPE_CHECKING:
-    from napari_sam2.plugin.control.actions import Actions
+    from collections.abc import Callable
 
 __all__ = ["RangeBox"]
 
@@ -20,14 +20,14 @@ class RangeBox(QWidget):
 
     Parameters
     ----------
-    actions : Actions
-        What the buttons do.
+    do : callable
+        Does the action of a name.
     """
 
     edited = Signal(int, int)
     """First and last slice, both inside."""
 
-    def __init__(self, actions: Actions, parent: QWidget | None = None) -> None:
+    def __init__(self, do: Callable[[str], None], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.first, self.last = QSpinBox(), QSpinBox()
         for field, tooltip in ((self.first, "First"), (self.last, "Last")):
@@ -43,7 +43,7 @@ class RangeBox(QWidget):
         for widget in (QLabel("Slices"), self.first, QLabel("to"), self.last):
             fields.addWidget(widget, int(isinstance(widget, QSpinBox)))
         for name in ("range_from_here", "range_to_here"):
-            buttons.addWidget(action_button(name, getattr(actions, name)))
+            buttons.addWidget(action_button(name, do))
         layout.addLayout(fields)
         layout.addLayout(buttons)
         self.show_range(None, 1)

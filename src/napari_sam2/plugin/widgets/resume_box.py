@@ -7,25 +7,32 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
+from napari_sam2.plugin.widgets.buttons import action_button
 from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_sam2.record.journal import JournalNote
 
 __all__ = ["ResumeBox"]
 
 
 class ResumeBox(QWidget):
-    """A sentence and two buttons; hidden when there is nothing to offer."""
+    """A sentence and two buttons; hidden when there is nothing to offer.
 
-    resumed = Signal()
+    Parameters
+    ----------
+    do : callable
+        Does the action of a name.
+    """
+
     declined = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, do: Callable[[str], None], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.text = WrappedLabel()
-        self.resume = QPushButton("Resume")
-        self.resume.setToolTip("Bring back every prompt, result and name, with undo.")
+        self.resume = action_button("resume_session", do)
         self.decline = QPushButton("Start afresh")
         self.decline.setToolTip("Leave the earlier work as it is and begin anew.")
         layout = QGridLayout(self)
@@ -33,9 +40,8 @@ class ResumeBox(QWidget):
         layout.addWidget(self.text, 0, 0, 1, 2)
         layout.addWidget(self.resume, 1, 0)
         layout.addWidget(self.decline, 1, 1)
-        for button, signal in ((self.resume, self.resumed), (self.decline, self.declined)):
-            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            button.clicked.connect(signal)
+        self.decline.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.decline.clicked.connect(self.declined)
         self.offer(None)
 
     def offer(self, note: JournalNote | None) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_sam2.plugin.widgets.buttons import action_button
 from napari_sam2.plugin.widgets.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
-    from napari_sam2.plugin.control.actions import Actions
-    from napari_sam2.plugin.scan.propagation import Progress
+    from collections.abc import Callable
+
+    from napari_sam2.plugin.control.progress import Progress
 
 __all__ = ["RunBox"]
 
@@ -22,30 +23,38 @@ class RunBox(QWidget):
 
     Parameters
     ----------
-    actions : Actions
-        What the buttons do.
+    do : callable
+        Does the action of a name.
     """
 
-    def __init__(self, actions: Actions, parent: QWidget | None = None) -> None:
+    def __init__(self, do: Callable[[str], None], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.both = action_button("propagate_both", actions.propagate_both)
-        self.back = action_button("propagate_backward", actions.propagate_backward)
-        self.forward = action_button("propagate_forward", actions.propagate_forward)
-        self.stop = action_button("stop", actions.stop)
+        self.both = action_button("propagate_both", do)
+        self.back = action_button("propagate_backward", do)
+        self.forward = action_button("propagate_forward", do)
+        self.stop = action_button("stop", do)
         self.bar = ProgressBar()
         self.range = QLabel()
         self.range.setToolTip("Runs write these slices only.")
-        self.clear_range = action_button("clear_range", actions.clear_range)
-        # Not one grid: a row of which nothing is shown takes the space between the others with it.
+        self.clear_range = action_button("clear_range", do)
         directions, limits = QHBoxLayout(), QHBoxLayout()
         for row, pair in ((directions, (self.back, self.forward)), (limits, (self.range, self.clear_range))):
             for widget in pair:
                 row.addWidget(widget, 1)
+        idle, running = QWidget(), QWidget()
+        for page in (idle, running):
+            QVBoxLayout(page).setContentsMargins(0, 0, 0, 0)
+        idle.layout().addWidget(self.both)
+        idle.layout().addLayout(directions)
+        running.layout().addWidget(self.bar)
+        running.layout().addWidget(self.stop)
+        # Pages of one height: nothing below moves when a run begins or ends.
+        self._pages = QStackedWidget()
+        self._pages.addWidget(idle)
+        self._pages.addWidget(running)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.both, self.bar, self.stop):
-            layout.addWidget(widget)
-        layout.addLayout(directions)
+        layout.addWidget(self._pages)
         layout.addLayout(limits)
         self.show_progress(None)
         self.show_range(None)
@@ -59,15 +68,7 @@ class RunBox(QWidget):
 
     def show_progress(self, progress: Progress | None) -> None:
         """Show how far a run is; None when there is none."""
-        running = progress is not None
-        for widget, visible in (
-            (self.both, not running),
-            (self.back, not running),
-            (self.forward, not running),
-            (self.bar, running),
-            (self.stop, running),
-        ):
-            widget.setVisible(visible)
+        self._pages.setCurrentIndex(0 if progress is None else 1)
         if progress is None:
             return
         left = progress.seconds_left

@@ -7,12 +7,13 @@ from pathlib import Path
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QLineEdit, QPushButton, QWidget
 
+from napari_sam2.io.formats import dialog_filter, label_suffixes, opened_suffixes
 from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
 
 __all__ = ["SaveBox"]
 
-_FILES = "NIfTI (*.nii.gz *.nii)"
-_IMAGES = "Images (*.nii *.nii.gz *.mgz *.nrrd *.mha *.mhd);;All files (*)"
+_FILES = dialog_filter("NIfTI", label_suffixes())
+_IMAGES = f"{dialog_filter('Images', opened_suffixes())};;All files (*)"
 
 
 class SaveBox(QWidget):

@@ -54,8 +54,8 @@ class ScoreStrip(QWidget):
             tall = 4 + (room - 4) * min(1.0, doubt)
             painter.fillRect(QRectF(index * width, room - tall, max(width, 1.0), tall), _colour(doubt))
         text = self.palette().color(QPalette.ColorRole.Text)
-        for index in content.prompted | content.locked:
-            accepted = index in content.locked
+        for index in content.prompted | content.accepted:
+            accepted = index in content.accepted
             mark = QRectF(index * width, room + 1, max(width, 2.0), 5)
             painter.fillRect(mark, QColor.fromRgbF(*_SURE) if accepted else text)
         if content.allowed is not None:

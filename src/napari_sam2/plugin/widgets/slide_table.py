@@ -1,4 +1,4 @@
-"""The table of a slide's objects: colour and name, class, area, score, accepted."""
+"""The table of a slide's objects: colour and name, class, area, score, finished."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ["SlideTable"]
 
-NAME, CLASS, AREA, SCORE, ACCEPTED = range(5)
+NAME, CLASS, AREA, SCORE, FINISHED = range(5)
 
 _TOOLTIPS: Final = (
     "Click selects and shows, double click renames.",
     "Chosen below the table.",
     "Area: in square microns when the size of a pixel is known, else in pixels of the full slide.",
     "The model's own estimate of its overlap with the truth. Click to sort; J goes through them, the worst first.",
-    "An accepted object keeps its outline: nothing changes it.",
+    "A finished object keeps its outline: nothing changes it.",
 )
 
 _ROLE = Qt.ItemDataRole
@@ -31,7 +31,7 @@ class _Model(QAbstractTableModel):
     """Rows as they are; thousands of them cost nothing until they are looked at."""
 
     renamed = Signal(str, str)
-    accepted = Signal(str, bool)
+    finished_changed = Signal(str, bool)
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -48,7 +48,7 @@ class _Model(QAbstractTableModel):
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == _ROLE.DisplayRole:
-            return ("Object", "Class", self.unit, "Score", "OK")[section]
+            return ("Object", "Class", self.unit, "Score", "Done")[section]
         return _TOOLTIPS[section] if role == _ROLE.ToolTipRole else None
 
     def data(self, index: QModelIndex, role: int = _ROLE.DisplayRole) -> Any:
@@ -56,19 +56,19 @@ class _Model(QAbstractTableModel):
         if role in (_ROLE.DisplayRole, _ROLE.EditRole):
             return (row.name, row.class_name, _area(row.area), _score(row.score), None)[column]
         if role == _ROLE.UserRole:
-            return (row.name, row.class_name, row.area, row.score, row.locked)[column]
+            return (row.name, row.class_name, row.area, row.score, row.finished)[column]
         if role == _ROLE.DecorationRole and column == NAME:
             return QColor(*row.colour)
-        if role == _ROLE.CheckStateRole and column == ACCEPTED:
-            return Qt.CheckState.Checked if row.locked else Qt.CheckState.Unchecked
+        if role == _ROLE.CheckStateRole and column == FINISHED:
+            return Qt.CheckState.Checked if row.finished else Qt.CheckState.Unchecked
         if role == _ROLE.TextAlignmentRole and column in (AREA, SCORE):
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         return row.name if role == _ROLE.ToolTipRole and column == NAME else None
 
     def setData(self, index: QModelIndex, value: Any, role: int = _ROLE.EditRole) -> bool:  # noqa: N802
         row = self.rows[index.row()]
-        if role == _ROLE.CheckStateRole and index.column() == ACCEPTED:
-            self.accepted.emit(row.object_id, Qt.CheckState(value) == Qt.CheckState.Checked)
+        if role == _ROLE.CheckStateRole and index.column() == FINISHED:
+            self.finished_changed.emit(row.object_id, Qt.CheckState(value) == Qt.CheckState.Checked)
             return True
         if role == _ROLE.EditRole and index.column() == NAME:
             self.renamed.emit(row.object_id, str(value).strip())
@@ -79,7 +79,7 @@ class _Model(QAbstractTableModel):
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
         if index.column() == NAME:
             return flags | Qt.ItemFlag.ItemIsEditable
-        return flags | Qt.ItemFlag.ItemIsUserCheckable if index.column() == ACCEPTED else flags
+        return flags | Qt.ItemFlag.ItemIsUserCheckable if index.column() == FINISHED else flags
 
 
 class SlideTable(QTableView):
@@ -87,7 +87,9 @@ class SlideTable(QTableView):
 
     chosen = Signal(str)
     renamed = Signal(str, str)
-    accepted = Signal(str, bool)
+    finished_changed = Signal(str, bool)
+    selection_changed = Signal(object)
+    """Ids of the selected rows, from the top."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -101,26 +103,37 @@ class SlideTable(QTableView):
         self.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
         self.verticalHeader().hide()
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
         self.setShowGrid(False)
+        # Keys go on working for the image after a click on a row.
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setWordWrap(False)
         self.setIconSize(QSize(10, 10))
         header = self.horizontalHeader()
         header.setMinimumSectionSize(20)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        for column, width in ((CLASS, 62), (AREA, 52), (SCORE, 44), (ACCEPTED, 28)):
+        for column, width in ((CLASS, 62), (AREA, 52), (SCORE, 44), (FINISHED, 40)):
             header.resizeSection(column, width)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         self.setMinimumHeight(130)
         self._model.renamed.connect(self.renamed)
-        self._model.accepted.connect(self.accepted)
+        self._model.finished_changed.connect(self.finished_changed)
         self.clicked.connect(self._on_clicked)
+        self.selectionModel().selectionChanged.connect(lambda *_: self.selection_changed.emit(tuple(self.selected)))
 
     @property
     def rows(self) -> list[SlideRow]:
         """What is shown, in the order of creation."""
         return self._model.rows
+
+    @property
+    def selected(self) -> list[str]:
+        """Ids of the selected objects, from the top."""
+        rows = sorted(index.row() for index in self.selectionModel().selectedRows())
+        return [
+            self._model.rows[self._sorted.mapToSource(self._sorted.index(row, NAME)).row()].object_id for row in rows
+        ]
 
     def show_rows(self, rows: list[SlideRow], current: str, unit: str) -> None:
         """Show these objects with one of them selected; does nothing while a name is being typed."""
@@ -136,16 +149,16 @@ class SlideTable(QTableView):
             model.endResetModel()
         elif rows != model.rows:
             model.rows = rows
-            model.dataChanged.emit(model.index(0, 0), model.index(len(rows) - 1, ACCEPTED))
+            model.dataChanged.emit(model.index(0, 0), model.index(len(rows) - 1, FINISHED))
         number = next((n for n, row in enumerate(rows) if row.object_id == current), None)
         if number is not None:
             index = self._sorted.mapFromSource(model.index(number, NAME))
-            if index.row() != self.currentIndex().row() or not self.selectionModel().hasSelection():
+            if current not in self.selected:
                 self.setCurrentIndex(index)
                 self.scrollTo(index)
 
     def _on_clicked(self, index: QModelIndex) -> None:
-        if index.column() != ACCEPTED:
+        if index.column() != FINISHED:
             self.chosen.emit(self._model.rows[self._sorted.mapToSource(index).row()].object_id)
 
 

@@ -8,11 +8,12 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QComboBox, QWidget
 
 from napari_sam2.plugin.scan.window_change import AUTO, follow_view, show_window, window_names
+from napari_sam2.plugin.scan.work import ScanWork
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
-    from napari_sam2.plugin.control.controller import Controller
+    from napari_sam2.plugin.control.workspace import Workspace
 
 __all__ = ["WindowChoice"]
 
@@ -28,13 +29,13 @@ class WindowChoice(QComboBox):
 
     Parameters
     ----------
-    controller : Controller
-        Knows the image and its annotation.
+    workspace : Workspace
+        Of the viewer.
     """
 
-    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
+    def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._controller = controller
+        self._workspace = workspace
         self._followed: Image | None = None
         self.setToolTip("How intensities are shown, to you and to the model alike.")
         self.activated.connect(self._on_chosen)
@@ -53,9 +54,9 @@ class WindowChoice(QComboBox):
 
     def show_current(self) -> None:
         """Show the window through which the model sees."""
-        annotation = self._controller.annotation
-        names = window_names(annotation)
-        window = None if annotation is None else annotation.snapshot.window
+        work = self._scan()
+        names = window_names(work)
+        window = None if work is None else work.snapshot.window
         chosen = AUTO if window is None or window.name in ("percentile", "rgb") else window.name
         if chosen not in names:
             names = [*names, SEEN]
@@ -66,14 +67,19 @@ class WindowChoice(QComboBox):
         self.setCurrentText(chosen)
 
     def _on_chosen(self) -> None:
-        annotation = self._controller.annotation
-        if annotation is not None and self.currentText() != SEEN:
-            show_window(annotation, self.currentText())
+        work = self._scan()
+        if work is not None and self.currentText() != SEEN:
+            show_window(work, self.currentText())
 
     def _on_limits(self, _event: Any = None) -> None:
         # Dragging the limits sends dozens of events; the model is told when the hand rests.
         self._timer.start()
 
     def _follow(self) -> None:
-        if self._controller.annotation is not None:
-            follow_view(self._controller.annotation)
+        work = self._scan()
+        if work is not None:
+            follow_view(work)
+
+    def _scan(self) -> ScanWork | None:
+        work = self._workspace.work
+        return work if isinstance(work, ScanWork) else None

@@ -306,7 +306,7 @@ def _open_journal(journal: Path, signature: dict[str, Any]) -> int:
     complete, count = 0, 0
     with journal.open("rb") as file:
         first = file.readline()
-        if not first.endswith(b"\n") or json.loads(first) != signature:
+        if not first.endswith(b"\n") or _parsed(first) != signature:
             raise UserInputError(
                 f"{journal.name} belongs to a run on another slide, region, model or size; remove it, or choose "
                 "another output."
@@ -323,8 +323,22 @@ def _open_journal(journal: Path, signature: dict[str, Any]) -> int:
 def _recorded(journal: Path, plan: Plan) -> Iterator[tuple[Tile, list[Piece]]]:
     with Path(journal).open(encoding="utf-8") as file:
         next(file)
-        for tile, line in zip(plan.tiles(), file, strict=False):
-            yield tile, [_from_json(entry) for entry in json.loads(line)["pieces"]]
+        for number, (tile, line) in enumerate(zip(plan.tiles(), file, strict=False), start=2):
+            try:
+                pieces = [_from_json(entry, plan) for entry in _parsed(line)["pieces"]]
+            except (KeyError, TypeError, ValueError, IndexError) as error:
+                raise UserInputError(
+                    f"{journal.name} is damaged in line {number}; remove it, and the run begins anew."
+                ) from error
+            yield tile, pieces
+
+
+def _parsed(line: bytes | str) -> Any:
+    """One line as JSON; None when it is none."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _as_json(piece: Piece) -> dict[str, Any]:
@@ -338,9 +352,12 @@ def _as_json(piece: Piece) -> dict[str, Any]:
     }
 
 
-def _from_json(entry: dict[str, Any]) -> Piece:
-    row, col, height, width = entry["at"]
+def _from_json(entry: dict[str, Any], plan: Plan) -> Piece:
+    row, col, height, width = (int(n) for n in entry["at"])
+    if not (0 < height <= plan.core + 2 * plan.halo and 0 < width <= plan.core + 2 * plan.halo):
+        raise ValueError(f"a piece of {height} x {width} pixels is larger than a tile")
     changes = np.zeros(height * width + 1, dtype=np.int8)
-    changes[np.cumsum(entry["runs"])] = 1
+    changes[np.cumsum(np.array(entry["runs"], dtype=np.int64))] = 1
     inside = np.cumsum(changes[:-1]) % 2 == 1
-    return Piece(SliceMask(row, col, inside.reshape(height, width)), entry["score"], entry["is_cut"])
+    mask = SliceMask(row, col, inside.reshape(height, width))
+    return Piece(mask, float(entry["score"]), bool(entry["is_cut"]))

@@ -79,7 +79,7 @@ def write_coco(
         "categories": [{"id": n, "name": name} for name, n in categories.items()],
         "annotations": annotations,
     }
-    write_text(path, json.dumps(content), overwrite=overwrite)
+    write_text(path, json.dumps(content, allow_nan=False), overwrite=overwrite)
     return len(annotations)
 
 
@@ -124,15 +124,31 @@ def compress_counts(counts: Sequence[int]) -> str:
 
 def _annotation(number: int, obj: SlideObject, category: int, size: tuple[int, int], scale: int) -> dict[str, Any]:
     counts = run_lengths(obj, size, scale)
-    col0, row0, col1, row1 = (edge / scale for edge in obj.geometry.bounds)
+    score = obj.score
     return {
         "id": number,
         "image_id": 1,
         "category_id": category,
         "iscrowd": 0,
         "area": sum(counts[1::2]),
-        "bbox": [col0, row0, col1 - col0, row1 - row0],
+        "bbox": _box(counts, size[0]),
         "segmentation": {"size": list(size), "counts": compress_counts(counts)},
         "object_id": obj.object_id,
-        "score": obj.score,
+        "score": score if score is not None and math.isfinite(score) else None,
     }
+
+
+def _box(counts: Sequence[int], rows: int) -> list[int]:
+    """Left, top, width and height of the pixels of a mask, as COCO's own library has them; 0 when there are none."""
+    edges = np.cumsum(counts)
+    starts, stops = edges[0::2][: len(counts) // 2], edges[1::2]
+    filled = stops > starts
+    starts, lasts = starts[filled], stops[filled] - 1
+    if len(starts) == 0:
+        return [0, 0, 0, 0]
+    left, right = int(starts[0] // rows), int(lasts[-1] // rows)
+    if (starts // rows != lasts // rows).any():  # a run that goes on in the next column touches both edges
+        top, bottom = 0, rows - 1
+    else:
+        top, bottom = int((starts % rows).min()), int((lasts % rows).max())
+    return [left, top, right - left + 1, bottom - top + 1]

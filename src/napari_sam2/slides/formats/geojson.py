@@ -1,39 +1,56 @@
-"""GeoJSON as QuPath writes and reads it, without loss in either direction.
+"""GeoJSON files as QuPath writes and reads them: a ``FeatureCollection``, or a plain array of features.
 
-What the two programs agree on, by QuPath's ``QuPathTypeAdapters`` and ``ROITypeAdapters``: a
-``FeatureCollection`` or a plain array of features; an ``id`` that is a UUID; ``objectType``, ``name``,
-``color`` ([r, g, b], or a packed integer before 0.4), ``classification`` (``name``, or ``names`` for derived
-classes), ``isLocked``, ``measurements`` (an object, or a list of name and value before 0.4) and ``metadata``
-in the ``properties``. Members beyond these (``plane``, ``nucleusGeometry``, ``childObjects``, ...) are kept.
+Nothing that was in a file vanishes in silence: a feature that cannot be used is skipped, counted and told, an id
+that two features share is replaced in the second, and an outline that crosses itself is made valid.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
-import math
-import uuid
+import zlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from napari_sam2.errors import ImageFileError
 from napari_sam2.io.atomic import atomic_write
-from napari_sam2.io.payload import existing_file
-from napari_sam2.slides.objects import ObjectClass, SlideObject
+from napari_sam2.io.payload import existing_file, is_gzip
+from napari_sam2.slides.formats.feature import feature_of, object_of
+from napari_sam2.slides.objects import new_id
+from napari_sam2.slides.polygons import areas_of
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["feature_of", "object_of", "read_geojson", "write_geojson"]
+    from napari_sam2.slides.objects import SlideObject
 
-GEOMETRIES: Final = (
-    "Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon", "GeometryCollection"
-)  # fmt: skip
+__all__ = ["ReadObjects", "feature_of", "object_of", "read_geojson", "read_objects", "write_geojson"]
 
-_FEATURE: Final = ("type", "id", "geometry", "properties")
-_GEOMETRY: Final = ("type", "coordinates", "geometries")
-_PROPERTIES: Final = ("objectType", "name", "color", "classification", "isLocked", "measurements", "metadata")
-_LARGEST_FILE: Final = 2 << 30
+LARGEST_FILE: Final = 2 << 30
+"""Bytes of text, decompressed: about two million outlines."""
+
+_SHOWN: Final = 3
+_PIECE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ReadObjects:
+    """What a file holds.
+
+    Attributes
+    ----------
+    objects : list of SlideObject
+        In the order of the file.
+    notes : tuple of str
+        Sentences about what was skipped or mended, for the person to see.
+    """
+
+    objects: list[SlideObject]
+    notes: tuple[str, ...]
 
 
 def write_geojson(objects: Iterable[SlideObject], path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
@@ -54,161 +71,123 @@ def write_geojson(objects: Iterable[SlideObject], path: str | os.PathLike[str], 
         file.write('{"type": "FeatureCollection", "features": [')
         for obj in objects:
             file.write(",\n" if count else "\n")
-            json.dump(feature_of(obj), file, ensure_ascii=False, allow_nan=False)
+            file.write(_text(feature_of(obj)))
             count += 1
         file.write("\n]}\n")
     return count
 
 
 def read_geojson(path: str | os.PathLike[str]) -> list[SlideObject]:
-    """Read the objects of a file.
+    """Read the objects of a file; `read_objects` also says what was skipped or mended.
 
     Raises
     ------
     ImageFileError
-        If it is not GeoJSON; the message names the feature.
+        As `read_objects`.
+    """
+    return read_objects(path).objects
+
+
+def read_objects(path: str | os.PathLike[str]) -> ReadObjects:
+    """Read the objects of a file.
+
+    Parameters
+    ----------
+    path : path-like
+        ``.geojson`` or ``.json``, also compressed by gzip.
+
+    Raises
+    ------
+    ImageFileError
+        If it is not GeoJSON, or nothing in it can be used; the message names the feature.
     """
     file = existing_file(path)
-    if file.stat().st_size > _LARGEST_FILE:
-        raise ImageFileError(f"{file.name} is larger than 2 GiB; export fewer objects at a time.")
+    features = _features(file)
+    objects: list[SlideObject] = []
+    skipped: list[str] = []
+    for number, feature in enumerate(features, start=1):
+        try:
+            objects.append(object_of(feature))
+        except ValueError as error:
+            skipped.append(f"feature {number} cannot be used: {error}")
+    if skipped and not objects:
+        raise ImageFileError(f"{file.name}: {skipped[0]}.")
+    notes = []
+    if skipped:
+        more = f"; and {len(skipped) - _SHOWN} more" if len(skipped) > _SHOWN else ""
+        told = "; ".join(skipped[:_SHOWN]) + more
+        notes.append(f"{file.name}: {len(skipped)} of {len(features)} features were skipped: {told}.")
+    objects, n_mended = _valid(objects)
+    if n_mended:
+        notes.append(f"{file.name}: {n_mended} outlines crossed themselves and were made valid.")
+    objects, n_renamed = _with_own_ids(objects)
+    if n_renamed:
+        notes.append(f"{file.name}: {n_renamed} objects had the id of another one and were given a new id.")
+    return ReadObjects(objects, tuple(notes))
+
+
+def _features(file: Path) -> list[Any]:
+    raw = _bytes(file)
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ImageFileError(f"{file.name} is not valid JSON: {error}.") from error
+        content = json.loads(raw.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:  # ValueError: also bytes that are no text, and endless integers
+        reason = str(error) if isinstance(error, json.JSONDecodeError) else "its text or nesting is not JSON's"
+        raise ImageFileError(f"{file.name} is not valid JSON: {reason}.") from error
     if isinstance(content, dict) and content.get("type") == "Feature":
         content = [content]
     features = content.get("features") if isinstance(content, dict) else content
     if not isinstance(features, list):
         raise ImageFileError(f"{file.name} is not GeoJSON: it has no list of features.")
-    return [_checked(feature, number, file) for number, feature in enumerate(features, start=1)]
+    return features
 
 
-def feature_of(obj: SlideObject) -> dict[str, Any]:
-    """The object as a GeoJSON feature in plain Python values."""
+def _bytes(file: Path) -> bytes:
+    too_large = ImageFileError(f"{file.name} is larger than 2 GiB; export fewer objects at a time.")
+    if not is_gzip(file):
+        if file.stat().st_size > LARGEST_FILE:
+            raise too_large
+        return file.read_bytes()
+    content = bytearray()
+    try:
+        with gzip.open(file) as stream:
+            # Piece by piece up to an empty one: only that is checked against the stream's end.
+            while piece := stream.read(_PIECE):
+                content += piece
+                if len(content) > LARGEST_FILE:
+                    raise too_large
+    except (OSError, EOFError, zlib.error) as error:
+        raise ImageFileError(f"{file.name} is damaged: it cannot be decompressed; export it again.") from error
+    return bytes(content)
+
+
+def _valid(objects: list[SlideObject]) -> tuple[list[SlideObject], int]:
+    """Objects whose areas are valid, and how many had to be mended."""
     import shapely
 
-    geometry = json.loads(shapely.to_geojson(obj.geometry)) if obj.geometry.is_empty else _mapping(obj.geometry)
-    properties: dict[str, Any] = {"objectType": obj.kind}
-    if obj.name:
-        properties["name"] = obj.name
-    if obj.colour is not None:
-        properties["color"] = list(obj.colour)
-    if obj.object_class is not None:
-        properties["classification"] = {"name": obj.object_class.name}
-        if obj.object_class.colour is not None:
-            properties["classification"]["color"] = list(obj.object_class.colour)
-    if obj.locked:
-        properties["isLocked"] = True
-    numbers = {name: value for name, value in obj.measurements.items() if math.isfinite(value)}
-    if numbers:
-        properties["measurements"] = numbers
-    if obj.metadata:
-        properties["metadata"] = dict(obj.metadata)
-    properties.update(obj.foreign.get("properties", {}))
-    geometry.update(obj.foreign.get("geometry", {}))
-    feature = {"type": "Feature", "id": obj.object_id, "geometry": geometry, "properties": properties}
-    return {**feature, **obj.foreign.get("feature", {})}
+    broken = np.flatnonzero(~shapely.is_valid([obj.geometry for obj in objects]))
+    mended = list(objects)
+    for index in broken.tolist():
+        made = shapely.make_valid(objects[index].geometry)
+        areas = areas_of(made)
+        mended[index] = replace(objects[index], geometry=made if areas.is_empty else areas)
+    return mended, len(broken)
 
 
-def object_of(feature: dict[str, Any]) -> SlideObject:
-    """The object in a GeoJSON feature.
-
-    Raises
-    ------
-    ValueError
-        If the feature cannot be meant; says what is wrong with it.
-    """
-    geometry = feature.get("geometry")
-    if not isinstance(geometry, dict) or geometry.get("type") not in GEOMETRIES:
-        raise ValueError("it has no geometry of a known type")
-    properties = feature.get("properties") or {}
-    if not isinstance(properties, dict):
-        raise ValueError('its "properties" are not an object')
-    foreign = {
-        "feature": _unknown(feature, _FEATURE),
-        "geometry": _unknown(geometry, _GEOMETRY),
-        "properties": _unknown(properties, _PROPERTIES),
-    }
-    name = properties.get("name")
-    return SlideObject(
-        geometry=_shape(geometry),
-        object_id=_uuid(feature.get("id")),
-        name=name if isinstance(name, str) else "",
-        object_class=_class(properties.get("classification")),
-        colour=_colour(properties.get("color")),
-        locked=properties.get("isLocked") is True,
-        kind=str(properties.get("objectType", foreign["properties"].pop("object_type", "annotation"))),
-        measurements=_measurements(properties.get("measurements")),
-        metadata={str(k): str(v) for k, v in (properties.get("metadata") or {}).items()},
-        foreign={member: rest for member, rest in foreign.items() if rest},
-    )
+def _with_own_ids(objects: list[SlideObject]) -> tuple[list[SlideObject], int]:
+    """Objects of which no two share an id, and how many were given a new one."""
+    seen: set[str] = set()
+    own = []
+    for obj in objects:
+        own.append(replace(obj, object_id=new_id()) if obj.object_id in seen else obj)
+        seen.add(own[-1].object_id)
+    return own, sum(new is not old for new, old in zip(own, objects, strict=True))
 
 
-def _checked(feature: Any, number: int, file: Path) -> SlideObject:
+def _text(feature: dict[str, Any]) -> str:
+    # Text that is no Unicode (a lone surrogate) is escaped, so that the file stays UTF-8.
+    text = json.dumps(feature, ensure_ascii=False, allow_nan=False)
     try:
-        if not isinstance(feature, dict):
-            raise ValueError("it is not an object")
-        return object_of(feature)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise ImageFileError(f"{file.name}: feature {number} cannot be used: {error}.") from error
-
-
-def _mapping(geometry: Any) -> dict[str, Any]:
-    import shapely
-
-    if geometry.geom_type == "GeometryCollection":
-        return {"type": geometry.geom_type, "geometries": [_mapping(part) for part in geometry.geoms]}
-    found: dict[str, Any] = shapely.geometry.mapping(geometry)
-    return {"type": found["type"], "coordinates": found["coordinates"]}
-
-
-def _shape(geometry: dict[str, Any]) -> Any:
-    import shapely
-
-    try:
-        found = shapely.geometry.shape(geometry)
-    except Exception as error:  # shapely raises many kinds on malformed coordinates
-        raise ValueError("its coordinates do not make a geometry") from error
-    if not all(math.isfinite(c) for c in found.bounds) and not found.is_empty:
-        raise ValueError("a coordinate is not a finite number")
-    return found
-
-
-def _uuid(given: Any) -> str:
-    # Before 0.4 QuPath kept the object's type there; others keep numbers.
-    try:
-        return str(uuid.UUID(given)) if isinstance(given, str) else str(uuid.uuid4())
-    except ValueError:
-        return str(uuid.uuid4())
-
-
-def _class(given: Any) -> ObjectClass | None:
-    if not isinstance(given, dict):
-        return None
-    names = given.get("names")
-    name = ": ".join(str(n) for n in names) if isinstance(names, list) else given.get("name")
-    if not name:
-        return None
-    return ObjectClass(str(name), _colour(given.get("color", given.get("colorRGB"))))
-
-
-def _colour(given: Any) -> tuple[int, int, int] | None:
-    if isinstance(given, int) and not isinstance(given, bool):
-        packed = given & 0xFFFFFF  # Java's signed ARGB
-        return packed >> 16, packed >> 8 & 255, packed & 255
-    if isinstance(given, list) and len(given) >= 3:
-        red, green, blue = (min(max(int(c), 0), 255) for c in given[:3])
-        return red, green, blue
-    return None
-
-
-def _measurements(given: Any) -> dict[str, float]:
-    if isinstance(given, list):
-        given = {entry["name"]: entry["value"] for entry in given}
-    if not isinstance(given, dict):
-        return {}
-    return {str(name): float(value) for name, value in given.items() if isinstance(value, int | float | str)}
-
-
-def _unknown(entry: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
-    return {key: value for key, value in entry.items() if key not in known}
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(feature, ensure_ascii=True, allow_nan=False)
+    return text

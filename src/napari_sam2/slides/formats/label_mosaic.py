@@ -106,7 +106,9 @@ def write_label_zarr(
         group = labels_group(fresh, _zarr_attributes(objects, scales, mpp))
         for number, scale in enumerate(scales):
             size = (math.ceil(shape[0] / scale), math.ceil(shape[1] / scale))
-            level = group.create_array(str(number), shape=size, dtype=dtype, chunks=(TILE, TILE), fill_value=0)
+            level = group.create_array(
+                str(number), shape=size, dtype=dtype, chunks=(TILE, TILE), fill_value=0, dimension_names=("y", "x")
+            )
             tiles = _tiles(objects, tree, size, scale, dtype)
             for row in range(0, size[0], TILE):
                 for col in range(0, size[1], TILE):
@@ -135,6 +137,7 @@ def _zarr_attributes(objects: Sequence[SlideObject], scales: list[int], mpp: Mpp
             "version": NGFF_VERSION,
             "multiscales": [{"name": NAME, "axes": axes, "datasets": datasets}],
             "image-label": {
+                "source": {"image": "../../"},
                 "colors": [{"label-value": n, "rgba": [*colour, 255]} for n, colour in coloured],
                 "properties": [
                     {"label-value": n, "id": obj.object_id, "name": obj.name, "class": obj.class_name}

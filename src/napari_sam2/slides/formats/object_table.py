@@ -65,7 +65,7 @@ def _row(label: int, obj: SlideObject, mpp: Mpp | None) -> list[object]:
     return [
         label, obj.object_id, obj.name, obj.class_name, score, round(shape.area, 3), area_um2, perimeter,
         len(parts), sum(max(len(shapely.get_rings(p)) - 1, 0) for p in parts), *(centre or ["", ""]),
-        row0, col0, row1, col1, obj.locked,
+        row0, col0, row1, col1, obj.finished,
     ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.atomic import check_folder
+from napari_sam2.slides.formats.sidecar import check_slide_sidecar
 
 if TYPE_CHECKING:
     import os
@@ -38,7 +39,7 @@ def check_slide_output(path: str | os.PathLike[str], *, overwrite: bool = False)
     Raises
     ------
     UserInputError
-        Saying what is wrong with the name, the folder, or the file that is there.
+        Saying what is wrong with the name, the folder, or the file (or sidecar) that is there.
     """
     target = Path(path)
     suffix = next((s for s in FORMATS if target.name.lower().endswith(s) and len(target.name) > len(s)), None)
@@ -47,6 +48,8 @@ def check_slide_output(path: str | os.PathLike[str], *, overwrite: bool = False)
     check_folder(target)
     if target.exists() and not overwrite:
         raise UserInputError(f"{target.name} exists already; choose another name or pass --overwrite.")
+    if not overwrite:
+        check_slide_sidecar(target)
     return suffix
 
 

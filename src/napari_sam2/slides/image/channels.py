@@ -46,7 +46,8 @@ class ChannelMix:
         """RGB (rows, columns, 3) of raw pixels (rows, columns, C)."""
         rgb = np.zeros((*raw.shape[:2], 3), dtype=np.float32)
         for channel, colour, (low, high) in zip(self.chosen, self.colours, self.windows, strict=True):
-            share = np.clip((raw[..., channel].astype(np.float32) - low) / (high - low), 0.0, 1.0)
+            share = (raw[..., channel].astype(np.float32) - low) / (high - low)
+            share = np.clip(np.nan_to_num(share, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
             rgb += share[..., None] * np.array(colour, dtype=np.float32)
         return np.rint(np.minimum(rgb, 255)).astype(np.uint8)
 
@@ -87,7 +88,10 @@ def _find(names: tuple[str, ...], wanted: str | int, file_name: str) -> int:
 
 
 def _window(survey: NDArray[Any]) -> tuple[float, float]:
-    low, high = (float(value) for value in np.percentile(survey, PERCENTILES))
+    finite = survey[np.isfinite(survey)]
+    if finite.size == 0:
+        return 0.0, 1.0
+    low, high = (float(value) for value in np.percentile(finite, PERCENTILES))
     if high <= low:
-        low, high = float(survey.min()), float(survey.max())
+        low, high = float(finite.min()), float(finite.max())
     return (low, high) if high > low else (low, low + 1.0)

@@ -82,7 +82,9 @@ class Slide:
     mpp : Mpp, optional
         Microns per level-0 pixel; None when no one has stated it.
     mix : ChannelMix, optional
-        How fluorescence channels become RGB; None for brightfield, whose pixels are RGB already.
+        How channels become RGB; None when its pixels are RGB of 8 bits already.
+    is_dark : bool, optional
+        Whether the background is black; by default so when there is a `mix`.
     notes : tuple of str
         Sentences about odd things found while opening.
     """
@@ -94,12 +96,14 @@ class Slide:
         *,
         mpp: Mpp | None = None,
         mix: ChannelMix | None = None,
+        is_dark: bool | None = None,
         notes: tuple[str, ...] = (),
     ) -> None:
         self._source = source
         self.name = name
         self.mpp = mpp
         self.mix = mix
+        self._is_dark = mix is not None if is_dark is None else is_dark
         self.notes = notes
         rows, cols = source.level_shapes[0]
         self.levels = tuple(Level(r, c, _downsample(rows, cols, r, c)) for r, c in source.level_shapes)
@@ -129,7 +133,7 @@ class Slide:
     @property
     def is_fluorescence(self) -> bool:
         """Whether background is black rather than white."""
-        return self.mix is not None
+        return self._is_dark
 
     @property
     def background(self) -> int:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import re
 from typing import TYPE_CHECKING, Any, Final
-from xml.etree import ElementTree
 
 from napari_sam2.core.pixel_size import Mpp
 from napari_sam2.errors import UserInputError
+from napari_sam2.slides.image.pictures import images_of_ome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["mpp_from_ome", "mpp_from_properties", "mpp_from_tiff_tags", "parse_mpp", "parse_size"]
+__all__ = ["mpp_from_imagej", "mpp_from_ome", "mpp_from_properties", "mpp_from_tiff_tags", "parse_mpp", "parse_size"]
 
 PLAUSIBLE_MPP: Final = (0.01, 20.0)
 """Microns. Below is beyond light microscopy; above, the tag is a screen's or a printer's density
@@ -25,6 +25,7 @@ MICRONS: Final = {
 }  # fmt: skip
 """OME's UnitsLength, as far as a slide could use them; the micro sign and the Greek letter both occur."""
 
+_IMAGEJ_UNITS: Final = {"microns": "um", "micrometer": "um", "micrometers": "um", "nanometer": "nm", "inch": "in"}
 _PROPERTY_PAIRS: Final = (
     ("openslide.mpp-x", "openslide.mpp-y"),
     ("tiffslide.mpp-x", "tiffslide.mpp-y"),
@@ -79,15 +80,12 @@ def mpp_from_properties(properties: Mapping[str, Any]) -> Mpp | None:
     return None
 
 
-def mpp_from_ome(xml: str) -> Mpp | None:
-    """Read PhysicalSizeX and PhysicalSizeY of the first image in OME-XML."""
-    if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
+def mpp_from_ome(xml: str, number: int = 0) -> Mpp | None:
+    """Read PhysicalSizeX and PhysicalSizeY of one image in OME-XML, by its place."""
+    images = images_of_ome(xml)
+    if number >= len(images):
         return None
-    try:
-        root = ElementTree.fromstring(xml)  # noqa: S314 - no document type, so no entities to expand
-    except ElementTree.ParseError:
-        return None
-    pixels = next((e for e in root.iter() if re.sub(r"^\{.*\}", "", e.tag) == "Pixels"), None)
+    pixels = next((e for e in images[number].iter() if re.sub(r"^\{.*\}", "", e.tag) == "Pixels"), None)
     if pixels is None:
         return None
     sizes = []
@@ -96,6 +94,19 @@ def mpp_from_ome(xml: str) -> Mpp | None:
         size = _number(pixels.get(f"PhysicalSize{axis}"))
         sizes.append(None if unit is None or size is None else size * unit)
     return _plausible(sizes[0], sizes[1], "OME-XML PhysicalSize")
+
+
+def mpp_from_imagej(tiff: Any, tags: Any) -> Mpp | None:
+    """Read the calibration of ImageJ and Fiji: pixels per unit in the resolution tags, the unit in the description."""
+    unit = str((tiff.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ").strip()
+    microns = MICRONS.get(unit, MICRONS.get(_IMAGEJ_UNITS.get(unit.lower(), "")))
+    if microns is None or "XResolution" not in tags or "YResolution" not in tags:
+        return None
+    densities = [_number(tags[name].value) for name in ("YResolution", "XResolution")]
+    if any(d is None or d <= 0 for d in densities):
+        return None
+    row, col = (microns / d for d in densities if d)
+    return _plausible(row, col, "ImageJ calibration")
 
 
 def mpp_from_tiff_tags(tags: Any) -> Mpp | None:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ArraySource", "OpenSlideSource", "TiffSlideSource", "TifffileSource"]
+    from napari_sam2.io.photometric import Samples
+
+__all__ = ["ArraySource", "ConvertedSource", "OpenSlideSource", "TiffSlideSource", "TifffileSource"]
 
 
 class ArraySource:
@@ -93,6 +95,33 @@ class TifffileSource:
         for store in self._stores:
             store.close()
         self._tiff.close()
+
+
+class ConvertedSource:
+    """Another source whose samples are turned into grey or RGB: palettes, inks, inverted or single bits.
+
+    Parameters
+    ----------
+    source : PixelSource
+        Gives stored samples; closed with this one.
+    samples : Samples
+        What they mean.
+    """
+
+    def __init__(self, source: Any, samples: Samples) -> None:
+        self._source = source
+        self._samples = samples
+        self.level_shapes = source.level_shapes
+        self.n_channels = samples.channels_of(source.n_channels)
+        self.dtype = samples.dtype_of(source.dtype)
+
+    def read(self, level: int, row: int, col: int, rows: int, cols: int) -> NDArray[Any]:
+        """See `PixelSource`."""
+        return self._samples.apply(self._source.read(level, row, col, rows, cols))
+
+    def close(self) -> None:
+        """Close the other source."""
+        self._source.close()
 
 
 class TiffSlideSource:

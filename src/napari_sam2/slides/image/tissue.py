@@ -19,6 +19,13 @@ SATURATION: Final = (0.05, 0.15)
 """Otsu's threshold is kept within these: below lies the colour cast of glass, above the palest stroma. It
 is what keeps a field that is all tissue from being split in two."""
 
+COLOURLESS: Final = 0.02
+"""Saturation that no pixel of a grey picture reaches; there tissue is what is darker than glass."""
+
+DARKNESS: Final = (0.06, 0.3)
+GLASS_PERCENTILE: Final = 95
+"""Otsu's threshold below the brightness of glass is kept within these, as for `SATURATION`."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TissueMask:
@@ -43,14 +50,17 @@ class TissueMask:
 
 
 def find_tissue(slide: Slide) -> TissueMask:
-    """Find tissue by its colour, or by its brightness on a dark (fluorescence) slide."""
+    """Find tissue by its colour, by its darkness on grey glass, or by its brightness on a dark (fluorescence) slide."""
     overview = slide.overview.astype(np.float32) / 255
     brightest = overview.max(axis=2)
+    saturation = (brightest - overview.min(axis=2)) / np.maximum(brightest, 1e-3)
     if slide.is_fluorescence:
         signal, threshold = brightest, _otsu(brightest)
+    elif saturation.max() < COLOURLESS:
+        signal = np.percentile(brightest, GLASS_PERCENTILE).astype(np.float32) - brightest
+        threshold = float(np.clip(_otsu(signal), *DARKNESS))
     else:
-        signal = (brightest - overview.min(axis=2)) / np.maximum(brightest, 1e-3)
-        threshold = float(np.clip(_otsu(signal), *SATURATION))
+        signal, threshold = saturation, float(np.clip(_otsu(saturation), *SATURATION))
     smooth = ndimage.median_filter(signal, size=3)
     # One pixel of margin: an overview pixel at the edge of tissue is half glass.
     return TissueMask(ndimage.binary_dilation(smooth > threshold), slide.overview_scale)

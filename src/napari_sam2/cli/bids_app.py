@@ -1,0 +1,91 @@
+"""``napari-sam2-bids``: a BIDS-App, with the arguments that those have."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_sam2._version import __version__
+from napari_sam2.cli.app import RESEARCH_USE, exit_code_of
+from napari_sam2.cli.printing import errors
+from napari_sam2.models import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+EXIT_SOME_FAILED = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Segment the images of a BIDS dataset that have prompts, or report on all that were segmented.
+
+    Returns
+    -------
+    int
+        0 done; 1 some cases failed; 2 bad input; 3 the machine lacks something.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    choices = _parser().parse_args(given)
+    return exit_code_of(lambda: _participants(choices) if choices.level == "participant" else _group(choices), given)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "napari-sam2-bids",
+        description=f"Segment images of a BIDS dataset from prompt files (derivatives/prompts). {RESEARCH_USE}",
+        epilog="napari-sam2-bids dataset derivatives/napari-sam2 participant --participant-label 01 02",
+    )
+    parser.add_argument("bids_dir", type=Path, help="the dataset")
+    parser.add_argument("output_dir", type=Path, help="the derivative dataset; made if missing")
+    parser.add_argument("level", choices=("participant", "group"), help="segment, or report on all participants")
+    parser.add_argument("--participant-label", "--participant_label", nargs="+", default=[], metavar="LABEL")
+    parser.add_argument("--session-label", "--session_label", nargs="+", default=[], metavar="LABEL")
+    parser.add_argument("--prompts", type=Path, help="folder of prompt files, laid out like the dataset")
+    parser.add_argument("--n-procs", "--n_procs", type=int, default=0, help="worker processes; 0 chooses")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="'bundled', 'classical', a name or a folder")
+    parser.add_argument("--window", default="auto", help="auto, a CT preset, or level/width")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks of errors")
+    parser.add_argument("-v", "--version", action="version", version=f"napari-sam2 {__version__}. {RESEARCH_USE}")
+    return parser
+
+
+def _participants(choices: argparse.Namespace) -> int:
+    from napari_sam2.cohort.derivatives import COHORT_FOLDER, file_derivatives
+    from napari_sam2.cohort.job import CohortSettings
+    from napari_sam2.cohort.run import Workers, run_cohort
+    from napari_sam2.io.bids_input import find_cases
+
+    every = find_cases(choices.bids_dir, choices.prompts)
+    rows = find_cases(
+        choices.bids_dir, choices.prompts, participants=choices.participant_label, sessions=choices.session_label
+    )
+    wanted = {row.case for row in rows}
+    settings = CohortSettings(model=choices.model, window=choices.window, device=choices.device)
+    result = run_cohort(
+        choices.bids_dir,
+        every,
+        choices.output_dir / COHORT_FOLDER,
+        settings,
+        only=wanted,
+        workers=Workers(count=choices.n_procs, alone=choices.n_procs == 1),
+        say=lambda sentence: errors.print(f"note: {sentence}"),
+    )
+    for case, sentence in result.failures.items():
+        errors.print(f"FAILED {case}: {sentence}")
+    for path in file_derivatives(choices.bids_dir, rows, choices.output_dir):
+        sys.stdout.write(f"wrote {path}\n")
+    return EXIT_SOME_FAILED if result.failures else 0
+
+
+def _group(choices: argparse.Namespace) -> int:
+    from napari_sam2.cohort.derivatives import COHORT_FOLDER
+    from napari_sam2.cohort.report import write_report
+
+    for path in write_report(choices.output_dir / COHORT_FOLDER):
+        sys.stdout.write(f"wrote {path}\n")
+    return 0

@@ -1,0 +1,283 @@
+"""``napari-sam2 cohort``: many scans by the same rules."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from napari_sam2.cli.app import app
+from napari_sam2.cli.options import Device, Model, Quality, WindowSpec
+from napari_sam2.cli.printing import echo, errors, out
+from napari_sam2.errors import UserInputError
+from napari_sam2.models import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from napari_sam2.cohort.case import Outcome
+    from napari_sam2.cohort.cluster import SlurmChoice, Tls
+    from napari_sam2.cohort.plan import Plan
+    from napari_sam2.cohort.run import CohortRun
+
+__all__ = ["cohort"]
+
+EXIT_SOME_FAILED = 1
+
+cohort = typer.Typer(
+    name="cohort",
+    help="Segment, replay, measure, evaluate or export many scans, and see what became of them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(cohort)
+
+
+@cohort.command()
+def run(
+    source: Annotated[Path, typer.Argument(help="A manifest (CSV), or a BIDS dataset.", metavar="MANIFEST|BIDS_DIR")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of results: one folder per case.")],
+    task: Annotated[
+        str, typer.Option("--task", help="segment, replay, measure, evaluate or export; by the manifest otherwise.")
+    ] = "auto",
+    model: Model = DEFAULT_MODEL,
+    window: WindowSpec = "auto",
+    direction: Annotated[str, typer.Option("--direction", help="both, forward, backward or none.")] = "both",
+    export: Annotated[str, typer.Option("--to", help="For --task export: the ending, such as .seg.nrrd.")] = "",
+    prompts: Annotated[
+        Path | None,
+        typer.Option("--prompts", help="For a BIDS dataset: prompt files laid out like it; derivatives/prompts."),
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=0, help="Worker processes; 0 chooses.")] = 0,
+    scheduler: Annotated[
+        str, typer.Option("--scheduler", help="A running dask scheduler.", metavar="ADDRESS|FILE")
+    ] = "",
+    tls_ca: Annotated[Path | None, typer.Option("--tls-ca", help="For a scheduler on another host.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="For a scheduler on another host.")] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="For a scheduler on another host.")] = None,
+    slurm: Annotated[bool, typer.Option("--slurm", help="Ask SLURM for --workers jobs.")] = False,
+    slurm_cores: Annotated[int, typer.Option("--slurm-cores", help="Processors of a job.")] = 4,
+    slurm_memory: Annotated[str, typer.Option("--slurm-memory", help="Memory of a job.")] = "8GB",
+    slurm_time: Annotated[str, typer.Option("--slurm-time", help="Wall time of a job, HH:MM:SS.")] = "04:00:00",
+    slurm_line: Annotated[
+        list[str] | None, typer.Option("--slurm-line", help="A further directive, such as --gres=gpu:1.")
+    ] = None,
+    shard: Annotated[
+        str,
+        typer.Option("--shard", help="Only part i of n; without --workers also without a scheduler.", metavar="i/n"),
+    ] = "",
+    retries: Annotated[int, typer.Option("--retries", min=0, help="Further tries of a case that crashes.")] = 1,
+    device: Device = "auto",
+    quality: Quality = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Repeat also what was edited by hand.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what became of the run as JSON.")] = False,
+) -> int:
+    """Do every case that is not done yet; exit code 1 when some failed.
+
+    napari-sam2 cohort run manifest.csv -o results --workers 4
+
+    The manifest has the columns case, image and prompts (or session, or labels); paths are relative to it.
+    Started again, it skips what is done and unchanged, by the hashes of image, prompts and model.
+    """
+    from napari_sam2.cohort.job import CohortSettings
+    from napari_sam2.cohort.run import Workers, parse_shard, run_cohort
+
+    _check_choices(task, direction, export)
+    rows, task = _cases(source, task, prompts)
+    where = Workers(
+        count=workers,
+        scheduler=scheduler,
+        tls=_tls(tls_ca, tls_cert, tls_key),
+        slurm=_slurm(slurm_cores, slurm_memory, slurm_time, slurm_line or []) if slurm else None,
+        alone=bool(shard) and not (workers or scheduler or slurm),
+    )
+    if bool(scheduler) + slurm > 1:
+        raise UserInputError("Give either --scheduler or --slurm, not both.")
+    settings = CohortSettings(
+        task=task, model=_model_path(model), device=device, quality=quality, window=window,
+        direction=direction, export=export,
+    )  # fmt: skip
+    with _Shown() as shown:
+        result = run_cohort(
+            source,
+            rows,
+            output,
+            settings,
+            workers=where,
+            shard=parse_shard(shard) if shard else (1, 1),
+            retries=retries,
+            overwrite=overwrite,
+            on_planned=shown.planned,
+            on_outcome=shown.outcome,
+            say=shown.say,
+        )
+    _tell(result, output, as_json)
+    return EXIT_SOME_FAILED if result.failures else 0
+
+
+class _Shown:
+    """Progress on stderr, with a line for every case that failed."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("Cases"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
+        self._task = self._bar.add_task("Cases")
+
+    def __enter__(self) -> _Shown:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
+    def planned(self, plan: Plan) -> None:
+        skipped = sum(state == "done" for state in plan.standings.values())
+        self._bar.update(self._task, total=len(plan.todo))
+        errors.print(f"{len(plan.todo)} cases to do, {skipped} done already and unchanged")
+
+    def outcome(self, outcome: Outcome) -> None:
+        self._bar.advance(self._task)
+        if outcome["state"] == "failed":
+            errors.print(f"FAILED {outcome['case']}: {outcome['error']}")
+
+    def say(self, sentence: str) -> None:
+        errors.print(f"note: {sentence}")
+
+
+def _tell(result: CohortRun, output: Path, as_json: bool) -> None:
+    for case in result.edited:
+        errors.print(f"note: {case} was edited by hand and is kept; --overwrite repeats it")
+    counts = result.counts
+    if as_json:
+        facts: dict[str, Any] = {
+            "done": counts.get("done", 0),
+            "skipped": result.skipped,
+            "edited": list(result.edited),
+            "busy": [o["case"] for o in result.outcomes if o["state"] == "busy"],
+            "failed": result.failures,
+        }
+        echo(json.dumps(facts))
+        return
+    parts = [f"{counts.get('done', 0)} done", f"{result.skipped} skipped", f"{len(result.failures)} failed"]
+    if counts.get("busy"):
+        parts.append(f"{counts['busy']} being worked on by another run")
+    out.print(f"{', '.join(parts)}; see 'napari-sam2 cohort report {output}'")
+
+
+def _cases(source: Path, task: str, prompts: Path | None) -> tuple[Any, str]:
+    from napari_sam2.cohort.job import TASKS
+    from napari_sam2.cohort.plan import task_of
+    from napari_sam2.io.bids_input import find_cases
+    from napari_sam2.io.manifest import read_manifest
+
+    if source.is_dir():
+        if task not in ("auto", "segment"):
+            raise UserInputError(
+                "Of a BIDS dataset, images are segmented from prompts; use a manifest for other tasks."
+            )
+        return find_cases(source, prompts), "segment"
+    if prompts is not None:
+        raise UserInputError("--prompts is for a BIDS dataset; a manifest names prompts in a column.")
+    columns = TASKS[task] if task in TASKS else sorted({column for needed in TASKS.values() for column in needed})
+    rows = read_manifest(source, needs=[columns])
+    return rows, task_of(rows, task)
+
+
+def _check_choices(task: str, direction: str, export: str) -> None:
+    from napari_sam2.cohort.job import TASKS
+
+    if task not in ("auto", *TASKS):
+        raise UserInputError(f"--task {task}: choose one of {', '.join(TASKS)}.")
+    # Not from `napari_sam2.jobs.segment`, which brings torch: a start that finds all done should be quick.
+    directions = ("both", "forward", "backward", "none")
+    if direction not in directions:
+        raise UserInputError(f"--direction {direction}: choose one of {', '.join(directions)}.")
+    if (task == "export") != bool(export):
+        raise UserInputError("--task export and --to ENDING belong together, for example --to .seg.nrrd.")
+
+
+def _model_path(model: str) -> str:
+    """A model's folder or file by its full path: workers may start elsewhere."""
+    return str(Path(model).resolve()) if Path(model).exists() else model
+
+
+def _tls(authority: Path | None, certificate: Path | None, key: Path | None) -> Tls | None:
+    from napari_sam2.cohort.cluster import Tls
+
+    if authority is None and certificate is None and key is None:
+        return None
+    if authority is None or certificate is None or key is None:
+        raise UserInputError("--tls-ca, --tls-cert and --tls-key are needed together.")
+    return Tls(authority, certificate, key)
+
+
+def _slurm(cores: int, memory: str, walltime: str, lines: list[str]) -> SlurmChoice:
+    from napari_sam2.cohort.cluster import SlurmChoice
+
+    if not all(part.isdigit() for part in walltime.split(":")):
+        raise UserInputError(f"--slurm-time {walltime}: give HH:MM:SS, for example 04:00:00.")
+    return SlurmChoice(cores, memory, walltime, tuple(lines))
+
+
+@cohort.command()
+def status(
+    output: Annotated[Path, typer.Argument(help="The folder of a cohort.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> int:
+    """Say how many cases are done, edited by hand, failed and open, and why some failed; exit code 1 if any did.
+
+    napari-sam2 cohort status results
+    """
+    from napari_sam2.cohort.summary import summarise
+
+    summary = summarise(output)
+    states = {state: summary.count(state) for state in ("done", "edited", "failed", "todo")}
+    failures = {case.case: str(case.status["error"]) for case in summary.cases if case.state == "failed"}
+    if as_json:
+        echo(json.dumps({**states, "failures": failures}))
+    else:
+        out.print(", ".join(f"{count} {state}" for state, count in states.items()))
+        for case, sentence in failures.items():
+            out.print(f"{case}: {sentence}")
+    return EXIT_SOME_FAILED if failures else 0
+
+
+@cohort.command()
+def report(output: Annotated[Path, typer.Argument(help="The folder of a cohort.")]) -> None:
+    """Write report.html, which opens in any browser without a network, and cohort.csv.
+
+    napari-sam2 cohort report results
+    """
+    from napari_sam2.cohort.report import write_report
+
+    for path in write_report(output):
+        echo(f"wrote {path}")
+
+
+@cohort.command()
+def review(
+    output: Annotated[Path, typer.Argument(help="The folder of a cohort.")],
+    by: Annotated[
+        str, typer.Option("--by", help="doubt; voxels: doubt times the slice's voxels; or case: one by one.")
+    ] = "doubt",
+    only_list: Annotated[bool, typer.Option("--list", help="Print the queue and open no window.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="For --list: how many slices.")] = 20,
+) -> None:
+    """Look at the most doubtful slices of all cases in napari, the worst first: accept, correct, flag, next.
+
+    napari-sam2 cohort review results --by voxels
+    """
+    from napari_sam2.cohort.review import review_items
+
+    items = review_items(output, by)
+    if only_list:
+        for item in items[:limit]:
+            echo(f"{item.case}\t{item.name}\tslice {item.index}\tdoubt {item.doubt:.2f}\t{item.voxels} voxels")
+        return
+    if not items:
+        echo("Nothing is left to review.")
+        return
+    from napari_sam2.cli.window import open_review
+
+    open_review(output, by)

@@ -1,0 +1,100 @@
+"""One guard before every command: what it writes is nothing that it reads."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_sam2.io.guard import refuse_inputs_as_outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+__all__ = ["OUTPUTS", "guard_commands", "leaves"]
+
+
+def _label_map(values: Mapping[str, Any]) -> list[Path]:
+    from napari_sam2.jobs.segment import files_of_label_map
+
+    return files_of_label_map(values["output"], keep_session=values.get("keep_session", False))
+
+
+def _exported(values: Mapping[str, Any]) -> list[Path]:
+    from napari_sam2.io.export import files_of_export
+
+    return files_of_export(values["output"], consecutive=values["consecutive"])
+
+
+def _objects(values: Mapping[str, Any]) -> list[Path]:
+    from napari_sam2.jobs.slide import journal_of
+    from napari_sam2.slides.formats.sidecar import slide_sidecar_path
+
+    output = values["output"]
+    return [output, slide_sidecar_path(output), *([journal_of(output)] if values.get("auto") is not None else [])]
+
+
+def _replayed(values: Mapping[str, Any]) -> list[Path]:
+    """Of a scan or of a slide: what the session is of is known when it is read."""
+    return [*_label_map(values), *_objects(values)]
+
+
+def _derivative(values: Mapping[str, Any]) -> list[Path]:
+    from napari_sam2.io.bids import files_of_derivative
+
+    name, root = values["reference"].name, values["root"]
+    return files_of_derivative(name, root, subject=values["subject"], description=values["description"])
+
+
+OUTPUTS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[Path]]]] = {
+    "demo output": lambda values: [values["output"]],
+    "segment output": _label_map,
+    "replay output": _replayed,
+    "measure csv": lambda values: [values["csv"]],
+    "evaluate as_json": lambda values: [values["as_json"]],
+    "export output": _exported,
+    "bids root": _derivative,
+    "slide output": _objects,
+    "train output": lambda values: [values["output"]],
+    "cohort run output": lambda values: [values["output"]],
+}
+"""What a parameter of a command makes it write. Every other path that a command is given is an input."""
+
+
+def guard_commands(group: Any) -> Any:
+    """Put the guard before each command of a click group, those of groups in it included; returns the group."""
+    for name, command in leaves(group):
+        command.callback = _guarded(name, command.callback)
+    return group
+
+
+def leaves(group: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Commands of a click group with their names, such as ``"models fetch"``."""
+    for own, command in group.commands.items():
+        full = f"{name} {own}".strip()
+        if hasattr(command, "commands"):
+            yield from leaves(command, full)
+        else:
+            yield full, command
+
+
+def _guarded(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(run)
+    def guarded(**values: Any) -> Any:
+        made = [key for key in values if f"{name} {key}" in OUTPUTS and values[key] is not None]
+        if made:
+            inputs = [path for key, value in values.items() if key not in made for path in _paths(value)]
+            refuse_inputs_as_outputs(inputs, [path for key in made for path in OUTPUTS[f"{name} {key}"](values)])
+        return run(**values)
+
+    return guarded
+
+
+def _paths(value: Any) -> Iterator[Path]:
+    """Paths in an argument's value: text counts where a file of that name exists, as in ``--auto region.geojson``."""
+    if isinstance(value, list | tuple):
+        for part in value:
+            yield from _paths(part)
+    elif isinstance(value, Path) or (isinstance(value, str) and value and os.path.lexists(value)):
+        yield Path(value)

@@ -1,0 +1,1 @@
+"""Cohorts: many scans by the same rules, on one machine or on many, and what became of them."""

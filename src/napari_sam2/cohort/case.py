@@ -1,0 +1,187 @@
+"""One case from its files to its folder, on whatever machine it was given to."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+import time
+import traceback
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from filelock import FileLock, Timeout
+
+from napari_sam2.cohort.job import SESSION
+from napari_sam2.cohort.state import DONE, EDITED, FAILED, hash_inputs, standing, wanted_inputs, write_status
+from napari_sam2.cohort.tasks import NEEDS_MODEL, do_task
+from napari_sam2.errors import EnvironmentLacksError, ModelError, UserInputError
+from napari_sam2.hashing import sha256_of
+
+if TYPE_CHECKING:
+    from napari_sam2.cohort.job import CaseJob
+    from napari_sam2.models.base import SegmentationModel
+
+__all__ = ["BUSY", "Outcome", "give_up", "run_case"]
+
+logger = logging.getLogger(__name__)
+
+BUSY: Final = "busy"
+"""Another process works on the case now."""
+
+LOCK: Final = ".lock"
+
+Outcome = dict[str, Any]
+"""What became of a case: ``case``, ``state``, ``error``, ``retry`` (whether another try may help), ``stop`` (whether
+the next case would fail in the same way), ``seconds``."""
+
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+
+
+def run_case(job: CaseJob, threads: int = 0) -> Outcome:
+    """Do what is to be done with a case, and write what became of it; never raises.
+
+    Parameters
+    ----------
+    job : CaseJob
+        What to do.
+    threads : int
+        Threads to compute with; 0 leaves it to the process.
+
+    Returns
+    -------
+    Outcome
+        Short; everything else is in the case's folder.
+    """
+    try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(job.folder / LOCK, blocking=False):
+            state = standing(job)
+            if state == DONE or (state == EDITED and not job.redo):
+                return {"case": job.case, "state": state}
+            if state != EDITED:
+                _clear_session(job)
+            return _run_locked(job, threads)
+    except Timeout:
+        return {"case": job.case, "state": BUSY}
+    except OSError as error:
+        return _failure(job, error)
+
+
+def give_up(job: CaseJob, sentence: str, tries: int) -> Outcome:
+    """Write down that a case took its worker with it, in the worker's place."""
+    outcome = {"case": job.case, "state": FAILED, "error": sentence, "kind": "worker lost", "tries": tries}
+    try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(job.folder / LOCK, timeout=5):
+            _write_failure(job, outcome)
+    except (OSError, Timeout, EnvironmentLacksError, UserInputError):
+        logger.warning("The status of case %s could not be written.", job.case)
+    return outcome
+
+
+def _run_locked(job: CaseJob, threads: int) -> Outcome:
+    started = time.perf_counter()
+    try:
+        if hash_inputs(job.image, job.prompts, job.session, job.labels) != _files_of(job):
+            raise UserInputError("Its files have changed since the run began; start the same command again.")
+        model = _ready_model(job, threads) if job.settings.task in NEEDS_MODEL else None
+        facts = do_task(job, model)
+        outputs = {name: sha256_of(job.folder / name) for name in facts.pop("outputs")}
+        seconds = time.perf_counter() - started
+        write_status(job.folder, _head(job, DONE, seconds) | {"outputs": outputs} | facts)
+    except Exception as error:  # whatever a case does, the others go on
+        outcome = _failure(job, error) | {"seconds": round(time.perf_counter() - started, 3)}
+        try:
+            _write_failure(job, outcome)
+        except (OSError, EnvironmentLacksError, UserInputError):
+            logger.warning("The status of case %s could not be written.", job.case)
+        return outcome
+    return {"case": job.case, "state": DONE, "seconds": round(seconds, 3), "files": sorted(outputs)}
+
+
+def _clear_session(job: CaseJob) -> None:
+    """Remove the session of a try that was killed, or of inputs that have changed; a person's is never in there."""
+    from napari_sam2.record.ownership import is_owned
+
+    if is_owned(job.folder / SESSION):
+        raise Timeout(str(job.folder / SESSION))
+    shutil.rmtree(job.folder / SESSION, ignore_errors=True)
+
+
+def _write_failure(job: CaseJob, outcome: Outcome) -> None:
+    facts = {key: outcome[key] for key in ("error", "kind", "where", "tries") if key in outcome}
+    write_status(job.folder, _head(job, FAILED, outcome.get("seconds", 0.0)) | facts)
+
+
+def _head(job: CaseJob, state: str, seconds: float) -> dict[str, Any]:
+    return {
+        "case": job.case,
+        "group": job.group,
+        "state": state,
+        "inputs": wanted_inputs(job),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "seconds": round(seconds, 3),
+        "process": os.getpid(),
+    }
+
+
+def _failure(job: CaseJob, error: Exception) -> Outcome:
+    outcome: Outcome = {"case": job.case, "state": FAILED}
+    if isinstance(error, UserInputError):
+        return outcome | {"error": _without_names(job, str(error)), "kind": "input", "retry": False}
+    if isinstance(error, EnvironmentLacksError | ModelError | OSError):
+        full = _is_full(error) or _is_full(error.__cause__)
+        return outcome | {"error": _without_names(job, str(error)), "kind": "machine", "retry": not full, "stop": full}
+    if isinstance(error, MemoryError):
+        return outcome | {"error": "There is not enough memory for it.", "kind": "machine", "retry": True}
+    # A message of foreign code may hold anything; where it happened cannot.
+    package = str(Path(__file__).parent.parent)
+    where = [
+        f"{Path(frame.filename).relative_to(package)}:{frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename.startswith(package)
+    ]
+    sentence = f"{type(error).__name__} at {where[-1] if where else 'an unknown place'}; please report this bug."
+    return outcome | {"error": sentence, "kind": "bug", "where": where, "retry": True}
+
+
+def _without_names(job: CaseJob, sentence: str) -> str:
+    """A sentence for reports: files by what they are, since their names may tell who the patient is."""
+    for what in ("prompts", "session", "labels", "image"):
+        path = getattr(job, what)
+        if path is not None:
+            sentence = sentence.replace(str(path), f"the {what}").replace(path.name, f"the {what}")
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _is_full(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+def _files_of(job: CaseJob) -> dict[str, str]:
+    return {name: value for name, value in job.inputs.items() if name != "model"}
+
+
+def _ready_model(job: CaseJob, threads: int) -> SegmentationModel:
+    from napari_sam2.models.fingerprint import fingerprint
+
+    model = _loaded(job.settings.model, job.settings.device, job.settings.quality, threads)
+    if fingerprint(job.settings.model) != job.inputs.get("model"):
+        raise UserInputError("The model is not the one that the run began with; start the same command again.")
+    return model
+
+
+@lru_cache(maxsize=1)
+def _loaded(name: str, device: str, quality: str, threads: int) -> SegmentationModel:
+    """The model of this process: loaded once, for all of its cases."""
+    import torch
+
+    from napari_sam2.models import load_model
+
+    if threads:
+        torch.set_num_threads(threads)
+    return load_model(name, device, quality=quality)

@@ -1,0 +1,91 @@
+"""What one case of a cohort is to be done with: plain values that cross processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from napari_sam2.models import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["LABELS", "MEASUREMENTS", "OVERVIEW", "SCORES", "SESSION", "TASKS", "CaseJob", "CohortSettings"]
+
+TASKS: Final = {
+    "segment": ("prompts",),
+    "replay": ("session",),
+    "measure": ("labels",),
+    "evaluate": ("labels",),
+    "export": ("labels",),
+}
+"""What can be done with every case, and the columns of the manifest that it needs beside ``image``."""
+
+LABELS: Final = "labels.nii.gz"
+SESSION: Final = "labels.sam2session"
+MEASUREMENTS: Final = "measurements.csv"
+SCORES: Final = "scores.json"
+OVERVIEW: Final = "overview.jpg"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortSettings:
+    """What holds for every case.
+
+    Attributes
+    ----------
+    task : str
+        One of `TASKS`.
+    model, device, quality
+        See `napari_sam2.models.load_model`.
+    window : str
+        See `napari_sam2.core.window.choose_window`.
+    direction : str
+        Of propagation: ``"both"``, ``"forward"``, ``"backward"`` or ``"none"``.
+    export : str
+        For the task ``"export"``: the ending of the files, see `napari_sam2.io.export.export_labels`.
+    """
+
+    task: str = "segment"
+    model: str = DEFAULT_MODEL
+    device: str = "auto"
+    quality: str = "auto"
+    window: str = "auto"
+    direction: str = "both"
+    export: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseJob:
+    """One case, as it is sent to a worker.
+
+    Attributes
+    ----------
+    case : str
+        Its name.
+    folder : Path
+        Where its results go; absolute.
+    image : Path
+        The scan.
+    prompts, session, labels : Path, optional
+        As in the manifest.
+    settings : CohortSettings
+        What to do.
+    inputs : dict of str to str
+        SHA-256 of every input and of the model, as they were when the run was planned.
+    group : str
+        What the case is compared within.
+    redo : bool
+        Repeat it even if a person has edited its result since.
+    """
+
+    case: str
+    folder: Path
+    image: Path
+    prompts: Path | None = None
+    session: Path | None = None
+    labels: Path | None = None
+    settings: CohortSettings = field(default_factory=CohortSettings)
+    inputs: dict[str, str] = field(default_factory=dict)
+    group: str = ""
+    redo: bool = False

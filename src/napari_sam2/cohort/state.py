@@ -1,0 +1,113 @@
+"""The state of a cohort: one ``status.json`` per case, written last, and hashes that say whether it still holds.
+
+There is no database. Whoever looks at the folder (another shard, another machine, the same command again) sees
+the same truth. A case is done when its status says so, its inputs are what they were, and its outputs are as they
+were written.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_sam2._version import __version__
+from napari_sam2.cohort.job import LABELS, SESSION
+from napari_sam2.hashing import sha256_of
+from napari_sam2.io.atomic import write_text
+from napari_sam2.io.prompt_file import masks_named
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_sam2.cohort.job import CaseJob, CohortSettings
+
+__all__ = [
+    "DONE",
+    "EDITED",
+    "FAILED",
+    "STATUS",
+    "TODO",
+    "hash_inputs",
+    "read_status",
+    "result_standing",
+    "standing",
+    "wanted_inputs",
+    "write_status",
+]
+
+STATUS: Final = "status.json"
+REVIEW: Final = "review.json"
+"""What a person has decided on single slices."""
+VERSION: Final = 1
+
+DONE, FAILED, TODO, EDITED = "done", "failed", "todo", "edited"
+"""Nothing to do; tried without success; to be done (again); changed by a person since, and therefore kept."""
+
+_BY_HAND: Final = (LABELS, f"{SESSION}/events.jsonl")
+"""Outputs that a review changes."""
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """What is known of a case; empty when it was never finished or the file is damaged."""
+    try:
+        status = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return status if isinstance(status, dict) and status.get("version") == VERSION else {}
+
+
+def write_status(folder: Path, facts: dict[str, Any]) -> None:
+    """Write what became of a case; the last thing that is written of it."""
+    status = {"version": VERSION, "program": f"napari-sam2 {__version__}", **facts}
+    write_text(folder / STATUS, json.dumps(status, indent=1, ensure_ascii=False) + "\n", overwrite=True)
+
+
+def standing(job: CaseJob) -> str:
+    """Where a case stands: `DONE`, `TODO`, or `EDITED`."""
+    status = read_status(job.folder)
+    state = result_standing(job.folder, status)
+    return TODO if state == DONE and status.get("inputs") != wanted_inputs(job) else state
+
+
+def result_standing(folder: Path, status: dict[str, Any]) -> str:
+    """What a case's results say, whatever its inputs are now: `DONE`, `TODO`, or `EDITED`."""
+    if status.get("state") != DONE:
+        return TODO
+    outputs = _outputs_now(folder, status.get("outputs", {}))
+    changed = {name for name, (was, now) in outputs.items() if was != now}
+    if (folder / REVIEW).exists() or any(outputs[name][1] for name in changed.intersection(_BY_HAND)):
+        return EDITED
+    return TODO if changed else DONE
+
+
+def wanted_inputs(job: CaseJob) -> dict[str, Any]:
+    """Everything that decides about a result, as it is kept in a status."""
+    return {**job.inputs, "settings": _deciding(job.settings)}
+
+
+def hash_inputs(image: Path, prompts: Path | None, session: Path | None, labels: Path | None) -> dict[str, str]:
+    """SHA-256 of the files of a case, by what they are; a folder counts with all files in it."""
+    named = {"image": image, "prompts": prompts, "session": session, "labels": labels}
+    return {name: sha256_of(*_files(name, path)) for name, path in named.items() if path is not None}
+
+
+def _files(name: str, path: Path) -> list[Path]:
+    if name == "session":
+        return [path / "session.json", path / "events.jsonl"]
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    return [path, *masks_named(path)] if name == "prompts" else [path]
+
+
+def _deciding(settings: CohortSettings) -> dict[str, str]:
+    """The settings that change a result; the device is not one of them."""
+    names = ("task", "quality", "window", "direction", "export")
+    return {name: getattr(settings, name) for name in names}
+
+
+def _outputs_now(folder: Path, recorded: dict[str, str]) -> dict[str, tuple[str, str]]:
+    found = {}
+    for name, was in recorded.items():
+        path = folder / name
+        found[name] = (was, sha256_of(path) if path.is_file() else "")
+    return found

@@ -1,0 +1,198 @@
+"""What is done with one case: segment, replay, measure, evaluate or export."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_sam2.cohort.job import LABELS, MEASUREMENTS, OVERVIEW, SCORES, SESSION
+from napari_sam2.cohort.overview import draw_overview
+from napari_sam2.errors import UserInputError
+from napari_sam2.io.atomic import write_text
+from napari_sam2.io.export import export_labels, find_names
+from napari_sam2.io.label_set import write_label_set
+from napari_sam2.io.labels import read_named_labels, source_has_changed
+from napari_sam2.io.measurements import write_rows
+from napari_sam2.io.read import read_volume
+from napari_sam2.measures.measure import measure, measurement_rows
+from napari_sam2.session.review import review_queue
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sam2.cohort.job import CaseJob
+    from napari_sam2.core.volume import Volume
+    from napari_sam2.core.window import Window
+    from napari_sam2.measures.measure import Measurement
+    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.session.review import DoubtfulSlice
+    from napari_sam2.session.session import Session
+
+__all__ = ["NEEDS_MODEL", "do_task"]
+
+NEEDS_MODEL: Final = frozenset({"segment", "replay", "evaluate"})
+
+DOUBTFUL_KEPT: Final = 20
+"""Doubtful slices of an object that a status names; further ones are found by opening the case."""
+
+
+def do_task(job: CaseJob, model: SegmentationModel | None) -> dict[str, Any]:
+    """Do what a job says, and write its files.
+
+    Returns
+    -------
+    dict
+        Facts for the status; ``outputs`` names the files that were written, relative to the case's folder.
+
+    Raises
+    ------
+    UserInputError, EnvironmentLacksError, ModelError
+        With one sentence.
+    """
+    volume = read_volume(job.image)
+    if model is not None and job.settings.task == "segment":
+        return _segment(job, volume, model)
+    if model is not None and job.settings.task == "replay":
+        return _replay(job, volume, model)
+    if job.labels is None:
+        raise UserInputError(f"The case {job.case} has no labels.")
+    labels, names = read_named_labels(job.labels, volume)
+    names = names or find_names(job.labels)
+    if model is not None:
+        return _evaluate(job, volume, labels, names, model)
+    facts = _measured(job, volume, _window(job, volume), labels, names)
+    if job.settings.task == "export":
+        written = export_labels(job.labels, job.image, job.folder / f"labels{job.settings.export}", overwrite=True)
+        facts["outputs"].append(written.path.name)
+    return facts
+
+
+def _segment(job: CaseJob, volume: Volume, model: SegmentationModel) -> dict[str, Any]:
+    from napari_sam2.io.prompt_file import read_prompt_file
+    from napari_sam2.record.journal import Journal
+    from napari_sam2.session.session import Session
+
+    if job.prompts is None:
+        raise UserInputError(f"The case {job.case} has no prompts.")
+    objects = read_prompt_file(job.prompts, volume)
+    session = Session(volume, model, window=job.settings.window)
+    journal = Journal(session, job.folder / SESSION)
+    session.set_objects(objects)
+    if job.settings.direction != "none":
+        for _ in session.propagate(direction=job.settings.direction):
+            pass
+    journal.close()
+    if journal.trouble:
+        raise OSError(errno.ENOSPC if journal.trouble == os.strerror(errno.ENOSPC) else errno.EIO, journal.trouble)
+    return _saved(job, session, {"direction": job.settings.direction}) | {"identical": None}
+
+
+def _replay(job: CaseJob, volume: Volume, model: SegmentationModel) -> dict[str, Any]:
+    from napari_sam2.record.replay import replay
+
+    if job.session is None:
+        raise UserInputError(f"The case {job.case} has no session.")
+    again = replay(volume, model, job.session)
+    facts = _saved(job, again.session, {"replayed": True})
+    return facts | {"identical": again.identical, "notes": [*facts["notes"], *again.reasons]}
+
+
+def _saved(job: CaseJob, session: Session, settings: dict[str, Any]) -> dict[str, Any]:
+    """Label map, sidecars, measurements and overview of a session."""
+    from napari_sam2.record.save import provenance_of
+
+    labels, volume = session.label_map(), session.volume
+    provenance = replace(
+        provenance_of(session, settings), hide_source_name=True, source_changed=source_has_changed(volume)
+    )
+    written = write_label_set(labels, volume, job.folder / LABELS, provenance, overwrite=True)
+    queue = review_queue(session.snapshot().objects.values())
+    names = {obj.object_id: obj.name for obj in session.objects.values() if obj.name}
+    facts = _measured(job, volume, session.window, labels, names, queue)
+    voxels = {(o.object_id, i): r.mask.n_voxels for o in session.objects.values() for i, r in o.results.items()}
+    known = {entry["id"]: entry for entry in facts["objects"]}
+    for obj in session.objects.values():
+        entry = known.get(obj.object_id)
+        if entry is None:
+            entry = {"id": obj.object_id, "name": obj.name or f"object {obj.object_id}", "voxels": 0, "volume_ml": 0.0}
+            facts["objects"].append(entry)
+        own = [slice_ for slice_ in queue if slice_.object_id == obj.object_id]
+        entry["axis"] = obj.axis
+        entry["doubt"] = round(sum(s.doubt for s in own) / len(own), 4) if own else 0.0
+        entry["doubtful"] = [
+            {"slice": s.index, "doubt": round(s.doubt, 4), "voxels": voxels.get((s.object_id, s.index), 0)}
+            for s in own[:DOUBTFUL_KEPT]
+        ]
+    session_files = [f"{SESSION}/events.jsonl"] if (job.folder / SESSION).is_dir() else []
+    facts["outputs"] = [*(path.name for path in written), *session_files, *facts["outputs"]]
+    return facts
+
+
+def _evaluate(
+    job: CaseJob, volume: Volume, labels: NDArray[Any], names: dict[int, str], model: SegmentationModel
+) -> dict[str, Any]:
+    import numpy as np
+
+    from napari_sam2.evaluation.cases import make_case
+    from napari_sam2.evaluation.evaluate import evaluate_case
+
+    window = _window(job, volume)
+    scores = []
+    for label_id in np.unique(labels[labels > 0]).tolist():
+        name = names.get(label_id, f"object {label_id}")
+        case = make_case(job.case, name, volume, labels == label_id, window)
+        scores.append(asdict(evaluate_case(case, model, blank=False, baselines=False)))
+    write_text(job.folder / SCORES, json.dumps(scores, indent=1) + "\n", overwrite=True)
+    facts = _measured(job, volume, window, labels, names)
+    by_label = {entry["label"]: entry["model"] for entry in scores}
+    for entry in facts["objects"]:
+        entry["dice"] = {protocol: round(value, 4) for protocol, value in by_label.get(entry["name"], {}).items()}
+    facts["outputs"].append(SCORES)
+    return facts
+
+
+def _measured(
+    job: CaseJob,
+    volume: Volume,
+    window: Window,
+    labels: NDArray[Any],
+    names: dict[int, str],
+    queue: Sequence[DoubtfulSlice] = (),
+) -> dict[str, Any]:
+    """Measurements and overview of a label map, and facts about scan and objects."""
+    found = measure(labels, volume, names)
+    write_rows(measurement_rows(found, case=job.case), job.folder / MEASUREMENTS, overwrite=True)
+    draw_overview(volume, window, labels, found, queue, job.folder / OVERVIEW)
+    return {
+        "outputs": [MEASUREMENTS, OVERVIEW],
+        "image": {
+            "shape": list(volume.shape),
+            "spacing_mm": [float(f"{s:.6g}") for s in volume.spacing],
+            "window": [float(f"{window.low:.6g}"), float(f"{window.high:.6g}")],
+            "window_name": window.name,
+        },
+        "notes": [note.replace(volume.source.name, "the image") for note in volume.source.notes],
+        "objects": [_object_facts(m) for m in found],
+    }
+
+
+def _object_facts(m: Measurement) -> dict[str, Any]:
+    return {
+        "id": m.label_id,
+        "name": m.name,
+        "voxels": m.voxels,
+        "volume_ml": float(f"{m.volume_ml:.6g}"),
+        "components": m.components,
+        "touches_border": m.touches_border,
+    }
+
+
+def _window(job: CaseJob, volume: Volume) -> Window:
+    from napari_sam2.core.window import choose_window
+
+    return choose_window(volume, job.settings.window)

@@ -1,0 +1,237 @@
+"""Folders of labelled scans: BIDS derivatives, nnU-Net, the challenge's npz files, or a table of one's own."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from napari_sam2.core.volume import Source, Volume
+from napari_sam2.errors import ImageFileError, UserInputError
+from napari_sam2.evaluation.cases import Case, largest_component
+from napari_sam2.io import read_volume
+from napari_sam2.io.bids import BidsName
+from napari_sam2.io.labels import read_named_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_sam2.core.window import Window
+
+__all__ = ["LabelledScan", "cases_of", "find_scans"]
+
+COLUMNS: Final = ("case", "image", "labels", "ids", "names", "subject", "part")
+"""Columns of a table; the first three are needed."""
+
+PARTS: Final = ("", "all", "largest")
+"""Whether a label's largest connected part counts alone: for lesions that share one label."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledScan:
+    """A scan with known labels, not read yet.
+
+    Attributes
+    ----------
+    case : str
+        Its name, unique in the set.
+    image, labels : Path
+        The same file for the challenge's npz.
+    ids : tuple of int
+        Which labels count; all when it is empty.
+    names : mapping of int to str
+        What they are called, beside the names that the label file holds.
+    subject : str
+        The person.
+    largest_part : bool
+        Only the largest connected part of each label counts.
+    """
+
+    case: str
+    image: Path
+    labels: Path
+    ids: tuple[int, ...] = ()
+    names: Mapping[int, str] = field(default_factory=dict)
+    subject: str = ""
+    largest_part: bool = False
+
+    def read(self) -> tuple[Volume, NDArray[np.integer], dict[int, str]]:
+        """Volume, label map (I, J, K) and the names of the labels that count."""
+        if self.image.suffix == ".npz":
+            volume, labels = _read_npz(self.image)
+            names: dict[int, str] = {}
+        else:
+            volume = read_volume(self.image)
+            labels, names = read_named_labels(self.labels, volume)
+        present = sorted({int(i) for i in np.unique(labels)} - {0})
+        missing = [i for i in self.ids if i not in present]
+        if missing:
+            raise UserInputError(f"{self.case}: the labels hold no id {missing[0]}; correct the column 'ids'.")
+        wanted = self.ids or present
+        return volume, labels, {i: self.names.get(i) or names.get(i) or f"object {i}" for i in wanted}
+
+
+def find_scans(place: Path, root: Path | None = None) -> list[LabelledScan]:
+    """The labelled scans of a folder or a table.
+
+    Parameters
+    ----------
+    place : Path
+        A CSV table with the columns ``case, image, labels`` and, if wanted, ``ids`` (``1;5``), ``names``
+        (``spleen;liver``), ``subject`` and ``part`` (``largest``); an nnU-Net data set (``imagesTr``, ``labelsTr``,
+        ``dataset.json``); a folder of npz files with ``imgs``, ``gts`` and ``spacing``; or a BIDS folder with
+        ``*_dseg.nii.gz`` anywhere below it.
+    root : Path, optional
+        What paths of a table are relative to; the table's folder by default.
+
+    Raises
+    ------
+    UserInputError
+        If it is none of these, or a table has faults: all are listed with their lines.
+    """
+    if place.is_file() and place.suffix.lower() == ".csv":
+        return _from_table(place, root or place.parent)
+    if not place.is_dir():
+        raise UserInputError(f"{place.name}: give a folder of labelled scans, or a table that ends in .csv.")
+    for find in (_from_nnunet, _from_npz, _from_bids):
+        found = find(place)
+        if found:
+            return found
+    raise UserInputError(
+        f"{place.name} holds no labelled scans: neither imagesTr and labelsTr, nor .npz files, nor *_dseg.nii.gz."
+    )
+
+
+def cases_of(scan: LabelledScan, window: str = "auto") -> Iterator[Case]:
+    """One case for every label of a scan that counts; the whole label is the truth, unless the scan says otherwise."""
+    from napari_sam2.core.window import choose_window
+
+    volume, labels, names = scan.read()
+    chosen: Window = choose_window(volume, window)
+    axis = volume.default_slice_axis
+    for label_id, name in names.items():
+        truth = np.asarray(labels == label_id)
+        truth = largest_component(truth) if scan.largest_part else truth
+        areas = truth.sum(tuple(a for a in range(3) if a != axis))
+        yield Case(scan.case, name, volume, chosen, truth, axis, int(areas.argmax()))
+
+
+def _from_table(table: Path, root: Path) -> list[LabelledScan]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ImageFileError(f"{table.name} cannot be read as a CSV table in UTF-8.") from error
+    faults: list[str] = []
+    scans: list[LabelledScan] = []
+    seen: set[str] = set()
+    unknown = sorted({str(key) for row in rows for key in row} - set(COLUMNS))
+    if unknown:
+        faults.append(f"{table.name}: there is no column {unknown[0]!r}; known are {', '.join(COLUMNS)}.")
+    if not rows:
+        faults.append(f"{table.name} holds no scan.")
+    for number, row in enumerate(rows, start=2):
+        cells = {key: (row.get(key) or "").strip() for key in COLUMNS}
+        faults += [f"{table.name}, line {number}: {fault}" for fault in _row_faults(cells, root, seen)]
+        seen.add(cells["case"])
+        if not faults:
+            ids = tuple(int(part) for part in cells["ids"].split(";") if part.strip())
+            names = [part.strip() for part in cells["names"].split(";")] if cells["names"] else []
+            scans.append(
+                LabelledScan(
+                    cells["case"],
+                    root / cells["image"],
+                    root / cells["labels"],
+                    ids,
+                    dict(zip(ids, names, strict=False)),
+                    cells["subject"],
+                    cells["part"] == "largest",
+                )
+            )
+    if faults:
+        raise UserInputError("\n".join(faults))
+    return scans
+
+
+def _row_faults(cells: dict[str, str], root: Path, seen: set[str]) -> Iterator[str]:
+    for key in COLUMNS[:3]:
+        if not cells[key]:
+            yield f"{key} is empty."
+        elif key != "case" and not (root / cells[key]).exists():
+            yield f"{key} {cells[key]} does not exist."
+    if cells["case"] in seen:
+        yield f"the case {cells['case']} comes twice."
+    ids = [part.strip() for part in cells["ids"].split(";") if part.strip()]
+    if not all(part.isdigit() for part in ids):
+        yield f"ids {cells['ids']}: give whole numbers with ';' between them."
+    if cells["names"] and len(cells["names"].split(";")) != len(ids):
+        yield "there must be as many names as ids."
+    if cells["part"] not in PARTS:
+        yield f"part {cells['part']}: give 'all' or 'largest'."
+
+
+def _from_nnunet(folder: Path) -> list[LabelledScan]:
+    images, labels, about = folder / "imagesTr", folder / "labelsTr", folder / "dataset.json"
+    if not (images.is_dir() and labels.is_dir()):
+        return []
+    ending = ".nii.gz"
+    names: dict[int, str] = {}
+    if about.is_file():
+        told = json.loads(about.read_text(encoding="utf-8"))
+        ending = told.get("file_ending", ending)
+        # Version 2 maps name to id (or to several, for regions); version 1 maps id to name.
+        for key, value in told.get("labels", {}).items():
+            if isinstance(value, int):
+                names[value] = str(key)
+            elif str(key).isdigit():
+                names[int(key)] = str(value)
+    found = []
+    for known in sorted(labels.glob(f"*{ending}")):
+        case = known.name.removesuffix(ending)
+        image = images / f"{case}_0000{ending}"
+        image = image if image.exists() else images / known.name
+        if image.exists():
+            found.append(LabelledScan(case, image, known, names=names, subject=case))
+    return found
+
+
+def _from_npz(folder: Path) -> list[LabelledScan]:
+    return [LabelledScan(file.stem, file, file) for file in sorted(folder.glob("*.npz"))]
+
+
+def _from_bids(folder: Path) -> list[LabelledScan]:
+    images: dict[str, list[Path]] = {}
+    for image in sorted(folder.rglob("sub-*.nii.gz")):
+        if not image.name.endswith(("_dseg.nii.gz", "_probseg.nii.gz", "_mask.nii.gz")):
+            images.setdefault(image.name.removesuffix(".nii.gz"), []).append(image)
+    found = []
+    for labels in sorted(folder.rglob("sub-*_dseg.nii.gz")):
+        known = BidsName.parse(labels.name).entities
+        wanted = {k: v for k, v in known.items() if k not in ("desc", "space")}
+        fitting = [
+            files[0]
+            for name, files in images.items()
+            if {k: v for k, v in BidsName.parse(name).entities.items() if k != "desc"} == wanted
+        ]
+        if len(fitting) == 1:
+            case = labels.name.removesuffix("_dseg.nii.gz")
+            found.append(LabelledScan(case, fitting[0], labels, subject=f"sub-{known['sub']}"))
+    return found
+
+
+def _read_npz(file: Path) -> tuple[Volume, NDArray[np.integer]]:
+    """A case of the challenge: arrays in (z, y, x), spacing in the same order."""
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            images, labels, spacing = stored["imgs"], stored["gts"], np.asarray(stored["spacing"], float)
+    except (OSError, ValueError, KeyError) as error:
+        raise ImageFileError(f"{file.name} holds no readable arrays 'imgs', 'gts' and 'spacing'.") from error
+    order = (2, 1, 0, 3)[: images.ndim]
+    volume = Volume(np.transpose(images, order), np.diag([*spacing[::-1], 1.0]), False, Source(file.name, file))
+    return volume, np.transpose(labels)

@@ -1,0 +1,193 @@
+"""The manifest: a table of cases, one scan and what belongs to it per line.
+
+CSV with a header. ``case`` and ``image`` are always needed; ``prompts`` (a prompt file), ``session`` (a folder
+to replay) and ``labels`` (known labels) as the command asks; ``subject``, ``group`` and ``name`` are optional;
+further columns are left alone. Paths are relative to the manifest. Everything wrong is reported at once, by line.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from napari_sam2.errors import ManifestError, UserInputError
+from napari_sam2.io.payload import existing_file
+from napari_sam2.io.prompt_file import check_prompt_file
+from napari_sam2.io.read import check_image
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
+
+__all__ = ["CASE_NAME", "ManifestRow", "read_manifest"]
+
+CASE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""What a case may be called: it becomes the name of a folder on any system."""
+
+_PATHS: Final = ("image", "prompts", "session", "labels")
+_SEPARATORS: Final = ",;\t"
+"""Spreadsheets write semicolons where the comma is the decimal sign."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRow:
+    """One case.
+
+    Attributes
+    ----------
+    line : int
+        Line of the manifest, counted from 1.
+    case : str
+        Its name, see `CASE_NAME`.
+    image : Path
+        The scan.
+    prompts, session, labels : Path, optional
+        Prompt file, session to replay, and known labels.
+    subject, group, name : str
+        Whose scan it is, what it is compared within, what is asked for; often empty.
+    """
+
+    line: int
+    case: str
+    image: Path
+    prompts: Path | None = None
+    session: Path | None = None
+    labels: Path | None = None
+    subject: str = ""
+    group: str = ""
+    name: str = ""
+
+
+def read_manifest(path: str | os.PathLike[str], *, needs: Sequence[Collection[str]] = ()) -> tuple[ManifestRow, ...]:
+    """Read a table of cases, and check every file that it names.
+
+    Parameters
+    ----------
+    path : path-like
+        A CSV file; commas, semicolons or tabs.
+    needs : sequence of collections of str
+        What every case must have beside its image: of each collection, at least one of these columns, for example
+        ``[("prompts", "session")]``.
+
+    Returns
+    -------
+    tuple of ManifestRow
+        In the order of the lines.
+
+    Raises
+    ------
+    ImageFileError
+        If the file cannot be opened.
+    ManifestError
+        With one sentence per fault and its line. Scans are looked at, not read: whether one is damaged shows when
+        it is used.
+    """
+    file = existing_file(path)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ManifestError([f"{file.name} is not a text file in UTF-8; save it as CSV (UTF-8)."]) from error
+    return _Table(file, needs).rows(text)
+
+
+class _Table:
+    """One pass over the lines that collects faults instead of stopping at the first."""
+
+    def __init__(self, file: Path, needs: Sequence[Collection[str]]) -> None:
+        self._file = file
+        self._needs = needs
+        self._faults: list[str] = []
+        self._seen: dict[str, int] = {}
+
+    def rows(self, text: str) -> tuple[ManifestRow, ...]:
+        lines = self._lines(text)
+        line, header = next(lines, (1, []))
+        columns = [cell.strip().lower() for cell in header]
+        self._check_header(line, columns)
+        if self._faults:
+            raise ManifestError(self._faults)
+        rows = [self._row(line, columns, cells) for line, cells in lines]
+        if not rows:
+            self._faults.append(f"{self._file.name} holds no case; add one line for each.")
+        if self._faults:
+            raise ManifestError(self._faults)
+        return tuple(row for row in rows if row is not None)
+
+    def _lines(self, text: str) -> Iterator[tuple[int, list[str]]]:
+        first = text.partition("\n")[0]
+        separator = max(_SEPARATORS, key=first.count)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        try:
+            for cells in reader:
+                if any(cell.strip() for cell in cells):
+                    yield reader.line_num, cells
+        except csv.Error as error:
+            self._fault(reader.line_num, f"it is not CSV ({error}); check its quotation marks.")
+
+    def _check_header(self, line: int, columns: list[str]) -> None:
+        for column in sorted({column for column in columns if column and columns.count(column) > 1}):
+            self._fault(line, f"the column {column!r} is there twice.")
+        for names in (("case",), ("image",), *self._needs):
+            if not set(names) & set(columns):
+                wanted = " or ".join(repr(name) for name in names)
+                known = ", ".join(columns) or "nothing"
+                self._fault(line, f"there is no column {wanted}; the header has {known}.")
+
+    def _row(self, line: int, columns: list[str], cells: list[str]) -> ManifestRow | None:
+        if len(cells) != len(columns):
+            self._fault(line, f"it has {len(cells)} cells, the header has {len(columns)}.")
+            return None
+        cell = {column: text.strip() for column, text in zip(columns, cells, strict=True)}
+        before = len(self._faults)
+        self._check_case(line, cell["case"])
+        if not cell["image"]:
+            self._fault(line, "the cell 'image' is empty.")
+        for names in self._needs:
+            if not any(cell.get(name) for name in names):
+                self._fault(line, f"the cell {' or '.join(repr(name) for name in names)} is empty.")
+        paths = {name: self._file.parent / cell[name] for name in _PATHS if cell.get(name)}
+        for name, path in paths.items():
+            self._check_file(line, name, path)
+        if len(self._faults) > before:
+            return None
+        return ManifestRow(
+            line,
+            cell["case"],
+            paths["image"],
+            prompts=paths.get("prompts"),
+            session=paths.get("session"),
+            labels=paths.get("labels"),
+            subject=cell.get("subject", ""),
+            group=cell.get("group", ""),
+            name=cell.get("name", ""),
+        )
+
+    def _check_case(self, line: int, case: str) -> None:
+        if not CASE_NAME.fullmatch(case):
+            self._fault(
+                line,
+                f"the case {case!r} must be letters, digits, '.', '_' and '-', since it names a folder; rename it.",
+            )
+        elif case.casefold() in self._seen:
+            self._fault(line, f"the case {case!r} is on line {self._seen[case.casefold()]} already; rename one.")
+        self._seen.setdefault(case.casefold(), line)
+
+    def _check_file(self, line: int, column: str, path: Path) -> None:
+        try:
+            if column == "prompts":
+                check_prompt_file(path)
+            elif column == "session":
+                if not (path / "session.json").is_file():
+                    raise UserInputError(f"{path.name} is not the folder of a session.")
+            else:
+                check_image(path)
+        except UserInputError as error:
+            for sentence in str(error).splitlines():
+                self._fault(line, f"{column}: {sentence}")
+
+    def _fault(self, line: int, sentence: str) -> None:
+        self._faults.append(f"{self._file.name}, line {line}: {sentence}")

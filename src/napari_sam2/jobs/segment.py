@@ -1,0 +1,226 @@
+"""A scan and prompts in, a label map out: what ``napari-sam2 segment`` does, as a plain function."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from napari_sam2.errors import UserInputError
+from napari_sam2.io import read_volume
+from napari_sam2.io.guard import refuse_inputs_as_outputs
+from napari_sam2.io.label_set import check_label_set
+from napari_sam2.io.names import stem_of
+from napari_sam2.io.sidecar import sidecar_paths
+from napari_sam2.models import DEFAULT_MODEL, load_model
+from napari_sam2.record.journal import Journal
+from napari_sam2.record.save import save_with_counts
+from napari_sam2.session.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from napari_sam2.core.prompts import ObjectPrompts
+    from napari_sam2.core.slice_masks import SliceResult
+    from napari_sam2.core.volume import Volume
+    from napari_sam2.models.base import SegmentationModel
+
+    Prompts: TypeAlias = str | os.PathLike[str] | Sequence[ObjectPrompts]
+
+__all__ = ["DIRECTIONS", "ScanRun", "files_of_label_map", "segment_scan", "session_folder"]
+
+DIRECTIONS: Final = ("both", "forward", "backward", "none")
+
+WORST_SLICES: Final = 5
+"""Slices of least agreement that are named."""
+
+LEAK_SHARE: Final = 0.4
+"""Hardly any structure fills more of a whole slice; a mask that does has most likely run out of its object."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRun:
+    """What a run did.
+
+    Attributes
+    ----------
+    output : Path
+        The label map.
+    session : Session
+        With all objects, for whoever wants to go on.
+    objects : list of dict
+        Of every object: id, name, voxels, volume_ml, axis, and its first and last slice.
+    planes : dict of int to dict
+        By object id, how far the three planes agree; empty unless that was asked for.
+    notes : tuple of str
+        Sentences for the person: what was not found, what may have leaked.
+    seconds : float
+        How long prompts and propagation took.
+    """
+
+    output: Path
+    session: Session
+    objects: list[dict[str, Any]]
+    planes: dict[int, dict[str, Any]]
+    notes: tuple[str, ...]
+    seconds: float
+
+
+def segment_scan(
+    image: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    prompts: Prompts,
+    *,
+    model: str | Path | Callable[[], SegmentationModel] = DEFAULT_MODEL,
+    device: str = "auto",
+    quality: str = "auto",
+    window: str = "auto",
+    plane: str | None = None,
+    slices: range | None = None,
+    direction: str = "both",
+    volume_index: int | None = None,
+    series: str | int | None = None,
+    keep_session: bool = False,
+    check_planes: bool = False,
+    overwrite: bool = False,
+    say: Callable[[str], None] = lambda note: None,
+    watch: Callable[[Iterable[SliceResult], int], Iterable[SliceResult]] = lambda results, total: results,
+) -> ScanRun:
+    """Segment objects of a scan from prompts, and write the label map with its sidecars.
+
+    Parameters
+    ----------
+    image : path-like
+        As in `napari_sam2.io.read_volume`.
+    output : path-like
+        The label map, ``.nii.gz`` or ``.nii``; ``.json`` and ``.tsv`` are written beside it.
+    prompts : path-like or sequence of ObjectPrompts
+        A prompt file, or what it would hold.
+    model, device, quality
+        As in `napari_sam2.models.load_model`; or what gives a model, asked once everything else is in order.
+    window, plane
+        As in `Session`; the plane counts where there are only points.
+    slices, direction
+        As in `Session.propagate`; ``"none"`` answers the prompted slices only.
+    volume_index, series
+        As in `napari_sam2.io.read_volume`.
+    keep_session : bool
+        Keep a session beside the output.
+    check_planes : bool
+        Carry every object along all three axes, and say where they differ.
+    overwrite : bool
+        Whether existing outputs may be replaced; an input never is.
+    say : callable
+        Told what a person should know before the result is there, a sentence at a time.
+    watch : callable
+        Given the results as they come and their number at most; passes them on.
+
+    Raises
+    ------
+    UserInputError, EnvironmentLacksError, ModelError
+        With one sentence each; no label map is written then.
+    """
+    if direction not in DIRECTIONS:
+        raise UserInputError(f"--direction {direction}: choose one of {', '.join(DIRECTIONS)}.")
+    target = Path(output)
+    scan = read_volume(image, volume_index=volume_index, series=series)
+    for note in scan.source.notes:
+        say(note)
+    inputs = [Path(image), *([Path(prompts)] if isinstance(prompts, str | os.PathLike) else [])]
+    refuse_inputs_as_outputs(inputs, files_of_label_map(target, keep_session=keep_session))
+    check_label_set(target, scan, overwrite=overwrite)
+    objects = _objects(prompts, scan, target)
+    loaded = load_model(model, device, quality=quality) if isinstance(model, str | Path) else model()
+    session = Session(scan, loaded, window=window, axis=None if plane is None else scan.axis_of_plane(plane))
+    journal = Journal(session, session_folder(target), warn=say) if keep_session else None
+    started = time.perf_counter()
+    session.set_objects(objects)
+    if direction != "none":
+        total = session.count_slices(slices=slices, direction=direction)
+        for _ in watch(session.propagate(slices=slices, direction=direction), total):
+            pass
+    seconds = time.perf_counter() - started
+    if journal is not None:
+        journal.close()
+    settings = {"direction": direction, "slices": [slices.start, slices.stop] if slices else None}
+    saved = save_with_counts(session, target, overwrite=overwrite, settings=settings)
+    notes = _notes(session, saved.voxels)
+    if saved.source_changed:
+        notes.insert(0, f"{scan.source.name} has changed on disk since it was opened; check that the labels fit.")
+    planes = _agreement(session) if check_planes else {}
+    return ScanRun(saved.path, session, _rows(session, saved.voxels), planes, tuple(notes), seconds)
+
+
+def files_of_label_map(output: Path, *, keep_session: bool = False) -> list[Path]:
+    """Everything that a segmentation writes: label map, sidecars, and the session where it is kept."""
+    return [output, *sidecar_paths(output), *([session_folder(output)] if keep_session else [])]
+
+
+def session_folder(output: Path) -> Path:
+    """``x.sam2session`` beside ``x.nii.gz``."""
+    return output.with_name(stem_of(output) + ".sam2session")
+
+
+def _objects(prompts: Prompts, scan: Volume, target: Path) -> Sequence[ObjectPrompts]:
+    if not isinstance(prompts, str | os.PathLike):
+        return prompts
+    from napari_sam2.io.prompt_file import masks_named, read_prompt_file
+
+    refuse_inputs_as_outputs(masks_named(prompts), files_of_label_map(target))
+    return read_prompt_file(prompts, scan)
+
+
+def _rows(session: Session, voxels: dict[int, int]) -> list[dict[str, Any]]:
+    rows = []
+    for obj in session.objects.values():
+        filled = sorted(index for index, result in obj.results.items() if result.mask.n_voxels)
+        count = voxels.get(obj.object_id, 0)
+        rows.append(
+            {
+                "id": obj.object_id,
+                "name": obj.name,
+                "voxels": count,
+                "volume_ml": round(count * session.volume.voxel_volume_ml, 3),
+                "axis": "ijk"[obj.axis],
+                "slices": [filled[0], filled[-1]] if filled else None,
+            }
+        )
+    return rows
+
+
+def _agreement(session: Session) -> dict[int, dict[str, Any]]:
+    """What the tri-planar check says of every object: Dice between planes, and where they agree least."""
+    from napari_sam2.session.triplanar import check_object
+
+    planes = {}
+    for object_id, obj in session.objects.items():
+        if not any(result.mask.n_voxels for result in obj.results.values()):
+            continue
+        check = check_object(session, object_id)
+        name = session.volume.plane_name
+        worst = sorted(check.agreement().items(), key=lambda entry: entry[1])[:WORST_SLICES]
+        planes[object_id] = {
+            "dice": {f"{name(a)}-{name(b)}": round(value, 3) for (a, b), value in check.dice.items()},
+            "least_agreement": {index: round(value, 3) for index, value in worst},
+        }
+    return planes
+
+
+def _notes(session: Session, voxels: dict[int, int]) -> list[str]:
+    """What was not found, and which objects fill so much of a slice that they have probably leaked."""
+    notes = []
+    empty = [str(object_id) for object_id in session.objects if not voxels.get(object_id)]
+    if empty:
+        notes.append(f"nothing was found for object {', '.join(empty)}; try another window, box or model.")
+    for obj in session.objects.values():
+        plane = session.volume.plane(obj.axis)
+        shares = {i: r.mask.n_voxels / (plane.shape[0] * plane.shape[1]) for i, r in obj.results.items()}
+        worst = max(shares, key=shares.__getitem__, default=None)
+        if worst is not None and shares[worst] > LEAK_SHARE:
+            notes.append(
+                f"object {obj.object_id} fills {shares[worst]:.0%} of slice {'ijk'[obj.axis]} {worst}; "
+                "look whether it has leaked."
+            )
+    return notes

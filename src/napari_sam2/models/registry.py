@@ -1,0 +1,101 @@
+"""All model families. A new family is its folder and one row here.
+
+Loading, the models that can be named, the conversion of official files and the command line's help follow from
+the table.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from napari_sam2.errors import ModelError
+from napari_sam2.models.checkpoint import read_settings
+from napari_sam2.models.edgetam.family import FAMILY as EDGETAM
+from napari_sam2.models.family import Family, function
+from napari_sam2.models.sam1.family import FAMILY as SAM1
+from napari_sam2.models.sam2.family import FAMILY as SAM2
+from napari_sam2.models.sam3.family import FAMILY as SAM3
+from napari_sam2.models.small.family import FAMILY as SMALL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import torch
+
+    from napari_sam2.models.base import ModelCard, SegmentationModel
+
+__all__ = ["BUILT_IN", "FAMILIES", "ZOO", "convertible", "family_of_weights", "load_folder"]
+
+CLASSICAL: Final = Family(
+    name="classical",
+    title="histogram method",
+    built_in="classical",
+    load_built_in="classical:ClassicalModel",
+    takes_device=False,
+)
+
+FAMILIES: Final = (SMALL, CLASSICAL, SAM2, EDGETAM, SAM1, SAM3)
+
+ZOO: Final = {entry.name: entry for family in FAMILIES for entry in family.entries}
+"""Checkpoints that a user can name. Sizes and parameter counts of SAM 2 as published in its README (2024-12)."""
+
+BUILT_IN: Final = tuple(family.built_in for family in FAMILIES if family.built_in)
+"""Models that come with the package."""
+
+
+def convertible() -> tuple[str, ...]:
+    """What official files can be converted, as people call them."""
+    return tuple(name for family in FAMILIES for name in family.official_names)
+
+
+def family_of_weights(names: Iterable[str]) -> Family:
+    """The family of official weights by their names; SAM 2, which then says what it misses, where none is known.
+
+    A family further down the table is told from those above it by what it has besides.
+    """
+    known = list(names)
+    fitting = [f for f in FAMILIES if f.mark and any(name.startswith(f.mark) for name in known)]
+    return fitting[-1] if fitting else SAM2
+
+
+def load_folder(
+    folder: Path,
+    device: torch.device,
+    card: ModelCard | None = None,
+    *,
+    quality: str = "best",
+    input_size: int | None = None,
+) -> SegmentationModel:
+    """Load a checkpoint of any known kind.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``config.json`` and ``model.safetensors`` in transformers' format.
+    device : torch.device
+        Where it will run.
+    card : ModelCard, optional
+        What is known of it; made from the folder otherwise. The hash is always computed.
+    quality : str
+        How slices are looked at, see `napari_sam2.models.quality`.
+    input_size : int, optional
+        Side of the views in pixels, for models that can change it.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing or damaged, the configuration holds anything doubtful, or weights do not match.
+    UserInputError
+        If this kind of model has no such quality setting or input size.
+    """
+    settings = read_settings(folder)
+    kind = settings.get("model_type")
+    family = next((family for family in FAMILIES if kind in family.model_types), None)
+    if family is None:
+        known = ", ".join(f"{family.title} ({kind!r})" for family in FAMILIES for kind in family.model_types)
+        raise ModelError(f"{folder.name} is a checkpoint of type {kind!r}; what can be used: {known}.")
+    model: SegmentationModel = function(family.load)(
+        folder, settings, device, card, quality=quality, input_size=input_size
+    )
+    return model

@@ -1,0 +1,199 @@
+"""What the works on scans and slides share: journal, undo, saving."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from psygnal import Signal
+
+from napari_sam2.errors import GeometryError
+from napari_sam2.plugin.background.session_owner import SessionOwner
+from napari_sam2.plugin.canvas.seen import covering_image, lies_at
+from napari_sam2.plugin.control.replacing import ReplaceGuard
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from napari.layers import Image
+
+    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.plugin.background.worker import Stream
+    from napari_sam2.plugin.control.autosave import Autosave
+    from napari_sam2.plugin.control.progress import Progress
+    from napari_sam2.plugin.control.work import Run
+    from napari_sam2.plugin.control.workspace import Workspace
+
+__all__ = ["BaseWork", "NeedsReferenceError"]
+
+SessionT = TypeVar("SessionT", bound=Any)
+SnapshotT = TypeVar("SnapshotT")
+
+
+class NeedsReferenceError(GeometryError):
+    """Nothing proves where the labels lie; the user has to name the image file, or do without."""
+
+
+class BaseWork(SessionOwner[SessionT, SnapshotT]):
+    """One image with its session and journal.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        Of the viewer.
+    image : Image
+        What is segmented.
+    session : session
+        Owned by the inference thread from now on.
+    autosave : Autosave
+        Its journal.
+    """
+
+    run: Run
+
+    changed = Signal()
+    """There is a newer snapshot, or another current object."""
+
+    told = Signal(str)
+    """Something was done that is not seen at once; a sentence."""
+
+    answered = Signal(object)
+    """Prompts were answered."""
+
+    asked = Signal(str)
+    """A question that has to be answered before saving; empty when it is settled."""
+
+    def __init__(self, workspace: Workspace, image: Image, session: SessionT, autosave: Autosave[SessionT]) -> None:
+        super().__init__(session, workspace.thread)
+        self.workspace = workspace
+        self.image = image
+        self.autosave = autosave
+        self.earlier = autosave.earlier
+        self._replacing = ReplaceGuard()
+        self._after_run: Callable[[], None] | None = None
+
+    def show(self, snapshot: SnapshotT) -> None:
+        """Take over a newer snapshot; say when its journal could not be written."""
+        super().show(snapshot)
+        warning = self.autosave.take_warning()
+        if warning:
+            self.failed.emit(warning)
+
+    def close(self) -> None:
+        """Let go of session, voxels and model; the layers stay in the viewer."""
+        self.closed = True
+        self._after_run = None
+        self.run.stop()
+        self._thread.request(self.autosave.close, lambda _: None, lambda _: None)
+        # A request that is still waiting finds no session and does nothing.
+        self._session = None
+
+    def is_seen_at(self, world: Sequence[float]) -> bool:
+        """Whether a place shows this image; when it shows another one, that is said."""
+        if not lies_at(self.image, world):
+            return False
+        if not self.image.visible:
+            self.told.emit(f"{self.image.name} is hidden; show it to go on with it.")
+            return False
+        other = covering_image(self.workspace.viewer, self.image, world)
+        if other is not None:
+            self.told.emit(
+                f"{other.name} covers {self.image.name} here. Select {other.name} in the layer list to work on it, or "
+                "hide it."
+            )
+        return other is None
+
+    def resume(self) -> None:
+        """Go on where the journal of an earlier session ended; what was done until now stays in its own."""
+        if self.earlier is None:
+            self.told.emit("There is no earlier work on this image to go on with.")
+            return
+        self.ask(self.autosave.resume, lambda _: self._on_resumed())
+
+    def start_afresh(self) -> None:
+        """Leave the earlier session alone."""
+        self.earlier = None
+        self.changed.emit()
+
+    def use_model(self, load: Callable[[], SegmentationModel], done: Callable[[], None]) -> None:
+        """Let another model answer from now on; masks stay."""
+        self.ask(lambda session: self._set_model(session, load()), lambda _: done())
+
+    def stream(
+        self,
+        run: Callable[[threading.Event], Iterator[Any]],
+        each: Callable[[list[Any]], None],
+        done: Callable[[], None],
+        failed: Callable[[BaseException], None],
+    ) -> Stream[Any]:
+        """Run something long between requests; see `InferenceThread.stream`."""
+        return self._thread.stream(run, each, done, failed)
+
+    def undo(self) -> None:
+        """Take back the last action."""
+        self.ask(lambda session: session.state.undo(), lambda step: self._on_history("Taken back", "take back", step))
+
+    def redo(self) -> None:
+        """Do the last undone action again."""
+        self.ask(lambda session: session.state.redo(), lambda step: self._on_history("Done again", "do again", step))
+
+    def save(self, path: Path, **how: Any) -> None:
+        """Write the result in the background; `how` as the kind of work takes it.
+
+        An existing file is replaced when this work wrote it, or when Save is pressed twice with nothing changed
+        in between. While a run goes on, its end is waited for.
+        """
+        existed = path.exists()
+        if not self._replacing.allows(path, self.run if self.run.running else self.snapshot):
+            self.told.emit(f"{path.name} exists already. Press Save again to replace it, or choose another name.")
+        elif self.run.running:
+            self._after_run = lambda: self._save(path, existed, how)
+            self.told.emit(f"{path.name} is saved when the run has ended; Stop ends it now.")
+        else:
+            self._save(path, existed, how)
+
+    def _save(self, path: Path, existed: bool, how: dict[str, Any]) -> None:
+        self.told.emit(f"Saving {path.name} ...")
+
+        def write(session: SessionT) -> str:
+            message = self._write(session, path, overwrite=existed, **how)
+            self.autosave.copy_beside(path)
+            self._replacing.wrote(path)
+            return message
+
+        def done(message: str) -> None:
+            self.asked.emit("")
+            self.told.emit(message)
+
+        def failed(error: BaseException) -> None:
+            if isinstance(error, NeedsReferenceError):
+                self.asked.emit(str(error))
+                self.told.emit("Not saved yet: one question is open.")
+            else:
+                self.fail(error)
+
+        self.ask(write, done, failed=failed)
+
+    def _on_progress(self, progress: Progress | None) -> None:
+        """Do what waits for the end of the run."""
+        if progress is None and self._after_run is not None:
+            after_run, self._after_run = self._after_run, None
+            after_run()
+
+    def _write(self, session: SessionT, path: Path, *, overwrite: bool, **how: Any) -> str:
+        """Write the result on the inference thread; a sentence for the status line."""
+        raise NotImplementedError
+
+    def _set_model(self, session: SessionT, model: SegmentationModel) -> None:
+        """Let a session be answered by another model."""
+        raise NotImplementedError
+
+    def _on_resumed(self) -> None:
+        """Show where the earlier work ended; the offer is taken."""
+        self.earlier = None
+        self.changed.emit()
+
+    def _on_history(self, past: str, verb: str, step: str) -> None:
+        """Say what undo or redo did."""
+        self.told.emit(f"{past}: {step}." if step else f"There is nothing to {verb}.")

@@ -1,0 +1,66 @@
+"""Review of a slide: the object with the lowest score first, finished with one key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_sam2.plugin.control.review_queue import ReviewQueue
+
+if TYPE_CHECKING:
+    from napari_sam2.plugin.slide.work import SlideWork
+    from napari_sam2.slides.session import SlideSession
+
+__all__ = ["SlideReview"]
+
+
+class SlideReview:
+    """The queue of doubtful objects, and the object in it that is being looked at.
+
+    Parameters
+    ----------
+    work : SlideWork
+        Whose objects.
+    """
+
+    def __init__(self, work: SlideWork) -> None:
+        self._work = work
+        self._queue: ReviewQueue[str] = ReviewQueue()
+
+    def next(self) -> None:
+        """Go to the object with the lowest score that was not looked at yet; at the end, begin again."""
+        work = self._work
+        scored = (obj for obj in work.snapshot.objects if obj.score is not None and not obj.finished)
+        worst_first = {obj.object_id: obj for obj in sorted(scored, key=lambda obj: obj.score or 0.0)}
+        found = self._queue.next(list(worst_first))
+        if found is None:
+            work.told.emit("Nothing is left to check: every object is finished, or was drawn by hand.")
+            return
+        obj, left = worst_first[found[0]], found[1]
+        now = "Now " if obj.object_id != work.current else ""
+        work.go_to_object(obj.object_id)
+        work.told.emit(
+            f"{now}{obj.name or 'Object'}: score {obj.score:.2f}, {left} left. "
+            "K declares it finished, a click corrects it."
+        )
+
+    def accept(self) -> None:
+        """Declare the current object finished, so that nothing changes it, or reopen it; then go on."""
+        work, obj = self._work, self._work.current_object
+        if obj is None:
+            work.told.emit("There is no outline to finish yet.")
+            return
+        finished = not obj.finished
+
+        def change(session: SlideSession) -> None:
+            (session.finish_object if finished else session.reopen_object)(obj.object_id)
+
+        def done(_: None) -> None:
+            work.told.emit(f"{obj.name or 'Object'} is {'finished' if finished else 'open again'}.")
+            if finished and self._queue.current is not None:
+                self.next()
+
+        work.ask(change, done)
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._queue.forget()

@@ -1,0 +1,32 @@
+"""The colour of a class that no one has given one: QuPath's own for its own classes, else one made of the name."""
+
+from __future__ import annotations
+
+import colorsys
+import hashlib
+from typing import Final
+
+__all__ = ["QUPATH_COLOURS", "class_colour"]
+
+QUPATH_COLOURS: Final = {
+    "Tumor": (200, 0, 0),
+    "Stroma": (150, 200, 150),
+    "Immune cells": (160, 90, 160),
+    "Necrosis": (50, 50, 50),
+    "Other": (255, 200, 0),
+    "Region*": (0, 0, 180),
+    "Ignore*": (180, 180, 180),
+    "Positive": (200, 50, 50),
+    "Negative": (90, 90, 180),
+}
+"""From ``qupath.lib.objects.classes.PathClass.StandardPathClasses``."""
+
+
+def class_colour(name: str) -> tuple[int, int, int]:
+    """Red, green, blue (0 to 255) of a class: the same for a name in every run."""
+    if name in QUPATH_COLOURS:
+        return QUPATH_COLOURS[name]
+    told = hashlib.sha256(name.encode("utf-8", errors="surrogatepass")).digest()
+    # Strong and neither dark nor pale, to be seen on white glass and on black.
+    red, green, blue = colorsys.hsv_to_rgb(told[0] / 256, 0.65 + told[1] / 256 * 0.35, 0.7 + told[2] / 256 * 0.25)
+    return round(red * 255), round(green * 255), round(blue * 255)

@@ -1,0 +1,93 @@
+"""What lies beside the objects of a slide: ``NAME.json``, how they were made.
+
+As for label maps (`napari_sam2.io.sidecar`) it holds no path and nothing of the patient: the slide is named by its
+key, a hash of some pixels.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_sam2._version import __version__
+from napari_sam2.errors import UserInputError
+from napari_sam2.io.atomic import write_text
+from napari_sam2.io.sidecar import INTENDED_USE, software_versions
+from napari_sam2.models.base import described_model
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping
+
+    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.slides.image.pyramid import Slide
+    from napari_sam2.slides.prompts import SlidePrompt
+
+__all__ = ["check_slide_sidecar", "slide_sidecar_path", "write_slide_sidecar"]
+
+
+def slide_sidecar_path(output: str | os.PathLike[str]) -> Path:
+    """``glands.geojson.json`` beside ``glands.geojson``: the whole name, since one slide has several outputs."""
+    path = Path(output)
+    return path.with_name(path.name + ".json")
+
+
+def check_slide_sidecar(output: str | os.PathLike[str]) -> None:
+    """Refuse an output whose sidecar would replace another file.
+
+    Raises
+    ------
+    UserInputError
+        If there is one of its name.
+    """
+    sidecar = slide_sidecar_path(output)
+    if sidecar.exists():
+        raise UserInputError(f"{sidecar.name} exists already; choose another name or pass --overwrite.")
+
+
+def write_slide_sidecar(
+    output: str | os.PathLike[str],
+    slide: Slide,
+    model: SegmentationModel,
+    prompts: Mapping[str, Iterable[SlidePrompt]],
+    *,
+    settings: Mapping[str, Any],
+    overwrite: bool = False,
+) -> Path:
+    """Write how objects were made.
+
+    Parameters
+    ----------
+    output : path-like
+        The file of objects, which is there already.
+    slide : Slide
+        What was segmented.
+    model : SegmentationModel
+        Who answered.
+    prompts : mapping of str to iterable of SlidePrompt
+        By the object's id or name.
+    settings : mapping
+        Further choices as plain values, such as ``{"overlap": "first"}``.
+    overwrite : bool
+        Whether an existing sidecar may be replaced.
+    """
+    facts = {
+        "Description": f"Objects on a slide, outlined with napari-sam2 {__version__}.",
+        "IntendedUse": INTENDED_USE,
+        "Output": Path(output).name,
+        "Slide": {
+            "key": slide.key,
+            "shape": list(slide.shape),
+            "mpp": None if slide.mpp is None else asdict(slide.mpp),
+            "channels": None if slide.mix is None else asdict(slide.mix),
+        },
+        "Model": {**described_model(model), "license": model.card.license, "device": str(model.device)},
+        "Settings": dict(settings),
+        "Prompts": {name: [asdict(prompt) for prompt in given] for name, given in prompts.items()},
+        "Software": software_versions(),
+    }
+    path = slide_sidecar_path(output)
+    text = json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return write_text(path, text, overwrite=overwrite)

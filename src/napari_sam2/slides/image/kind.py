@@ -1,0 +1,143 @@
+"""What kind of picture a slide is: how its channels are coloured, and whether its background is bright or dark.
+
+The one place that decides it, first by what the file says (photometric tag, kind of samples, names of channels),
+then by the picture itself; a person may overrule both. Colours are never stretched channel by channel, which
+would change hues; intensities of fluorescence are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from napari_sam2.errors import UserInputError
+from napari_sam2.io.photometric import colour_range
+from napari_sam2.slides.image.channels import ChannelMix, choose_mix
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["POLARITIES", "PictureKind", "classify"]
+
+POLARITIES: Final = ("auto", "bright", "dark")
+"""What a person may say of the background: brightfield on glass, or fluorescence on black."""
+
+RGB: Final = ("red", "green", "blue")
+_RGB_NAMES: Final = (RGB, ("r", "g", "b"))
+_COLOURS: Final = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+
+DARK_COLOURS: Final = 64
+"""RGB whose median pixel is darker than this (of 255) in its brightest channel lies on black."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureKind:
+    """How a slide is shown.
+
+    Attributes
+    ----------
+    mix : ChannelMix, optional
+        How its channels become RGB; None when they are RGB of 8 bits.
+    is_dark : bool
+        Whether the background is black, as in fluorescence.
+    notes : tuple of str
+        Sentences about what was not plain.
+    """
+
+    mix: ChannelMix | None
+    is_dark: bool
+    notes: tuple[str, ...] = ()
+
+
+def classify(
+    survey: NDArray[Any],
+    *,
+    is_rgb: bool | None,
+    names: tuple[str, ...],
+    channel: str | int | None = None,
+    polarity: str = "auto",
+    name: str = "the slide",
+) -> PictureKind:
+    """Decide how a picture is shown.
+
+    Parameters
+    ----------
+    survey : (rows, columns, C) array
+        The coarsest level, on which values are looked at.
+    is_rgb : bool, optional
+        What the file says of three channels: RGB samples, or separate channels; None when it says nothing.
+    names : tuple of str
+        Of the channels, empty where the file names none.
+    channel : str or int, optional
+        One channel alone, by name or number.
+    polarity : str
+        One of `POLARITIES`.
+    name : str
+        Of the file, for messages.
+
+    Raises
+    ------
+    UserInputError
+        If there is no such channel or polarity.
+    """
+    if polarity not in POLARITIES:
+        raise UserInputError(f"The polarity {polarity!r} is not known; choose one of {', '.join(POLARITIES)}.")
+    notes = _finite_notes(survey, name)
+    count = survey.shape[2]
+    lower = tuple(n.lower() for n in names)
+    if count == 3 and is_rgb is None:
+        named_otherwise = any(names) and lower not in _RGB_NAMES
+        is_rgb = not named_otherwise and survey.dtype == np.uint8 and not _is_dark(survey)
+    elif count == 3 and is_rgb is False and lower in _RGB_NAMES:
+        is_rgb = True
+    if count == 3 and is_rgb:
+        return _of_colours(survey, channel, polarity, name, notes)
+    known = tuple(n or f"channel {i}" for i, n in enumerate(names))
+    mix = choose_mix(survey, known, channel, name)
+    single = count == 1
+    is_dark = polarity == "dark" or (polarity == "auto" and not (single and _is_bright(survey[..., 0])))
+    if single and not is_dark and survey.dtype == np.uint8:
+        mix = ChannelMix(mix.names, mix.chosen, mix.colours, ((0.0, 255.0),))
+    return PictureKind(mix, is_dark, notes)
+
+
+def _of_colours(
+    survey: NDArray[Any], channel: str | int | None, polarity: str, name: str, notes: tuple[str, ...]
+) -> PictureKind:
+    is_dark = polarity == "dark" or (polarity == "auto" and _is_dark(survey))
+    if channel is not None:
+        return PictureKind(choose_mix(survey, RGB, channel, name), is_dark, notes)
+    if survey.dtype == np.uint8:
+        return PictureKind(None, is_dark, notes)
+    full = colour_range(survey)
+    note = f"{name} holds colours of type {survey.dtype}; {full:g} is taken as full colour."
+    return PictureKind(ChannelMix(RGB, (0, 1, 2), _COLOURS, ((0.0, full),) * 3), is_dark, (*notes, note))
+
+
+def _is_dark(survey: NDArray[Any]) -> bool:
+    """Whether RGB lies on black."""
+    brightest = survey[..., :3].max(axis=2)
+    finite = brightest[np.isfinite(brightest)]
+    if finite.size == 0:
+        return False
+    return bool(np.median(finite) * (255 / colour_range(survey)) < DARK_COLOURS)
+
+
+def _is_bright(grey: NDArray[Any]) -> bool:
+    """Whether grey values lie on a bright background: most pixels nearer to the brightest than to the darkest."""
+    finite = grey[np.isfinite(grey)]
+    if finite.size == 0:
+        return False
+    low, middle, high = np.percentile(finite, (0.5, 50, 99.5))
+    return bool(middle - low > high - middle)
+
+
+def _finite_notes(survey: NDArray[Any], name: str) -> tuple[str, ...]:
+    if survey.dtype.kind != "f":
+        return ()
+    count = int(survey.size - np.count_nonzero(np.isfinite(survey)))
+    return (
+        (f"{name} holds values that are not numbers or infinite; they are shown as black or white.",) if count else ()
+    )

@@ -1,0 +1,122 @@
+"""Which picture of a file with several is the scan: the one with the most pixels, unless a person says another."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from dataclasses import dataclass
+from typing import Final
+from xml.etree import ElementTree
+
+from napari_sam2.errors import UserInputError
+
+__all__ = ["PictureChoice", "PictureInFile", "channel_names", "choose_picture", "images_of_ome"]
+
+RIVAL: Final = 0.25
+"""A picture with this part of the pixels of the largest one is no label or overview but another scan."""
+
+_SHOWN: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class PictureInFile:
+    """One picture (series) of a file.
+
+    Attributes
+    ----------
+    name : str
+        As the file names it; may be empty.
+    shape : tuple of int
+        Of its finest level, along `axes`.
+    axes : str
+        A letter each: Y rows, X columns, S samples, C channels, Z, T and others.
+    number : int
+        Its place in the file, counted from 0.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    axes: str
+    number: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(rows, columns); 0 for something that is no picture."""
+        if not {"Y", "X"} <= set(self.axes):
+            return 0, 0
+        return int(self.shape[self.axes.index("Y")]), int(self.shape[self.axes.index("X")])
+
+    @property
+    def planes(self) -> dict[str, int]:
+        """Axes of which one plane is read, with their length."""
+        found = zip(self.axes, self.shape, strict=True)
+        return {axis: int(n) for axis, n in found if axis not in "YXSC" and n > 1}
+
+    def __str__(self) -> str:
+        rows, cols = self.size
+        return f"{self.number}: {self.name or 'without a name'}, {cols} x {rows}"
+
+
+@dataclass(frozen=True, slots=True)
+class PictureChoice:
+    """Which picture is taken.
+
+    Attributes
+    ----------
+    chosen : int, optional
+        Its number; None when there is none.
+    notes : tuple of str
+        Sentences about other pictures and planes that are not read.
+    """
+
+    chosen: int | None
+    notes: tuple[str, ...] = ()
+
+
+def choose_picture(pictures: list[PictureInFile], wanted: str | int | None, name: str) -> PictureChoice:
+    """Take the wanted picture, or the largest one and say what others there are.
+
+    Raises
+    ------
+    UserInputError
+        If there is no such picture; the message lists those that are there.
+    """
+    usable = [p for p in pictures if math.prod(p.size) > 0]
+    if not usable:
+        return PictureChoice(None)
+    listing = "; ".join(str(p) for p in usable[:_SHOWN]) + ("; ..." if len(usable) > _SHOWN else "")
+    if wanted is not None:
+        found = next((p for p in usable if str(wanted) in (str(p.number), p.name)), None)
+        if found is None:
+            raise UserInputError(f"{name} has no picture {str(wanted)[:40]!r}; it holds {listing}.")
+    else:
+        found = max(usable, key=lambda p: math.prod(p.size))
+    notes = []
+    rivals = [p for p in usable if p is not found and math.prod(p.size) >= RIVAL * math.prod(found.size)]
+    if rivals and wanted is None:
+        notes.append(
+            f"{name} holds several pictures ({listing}); {found.number} is read, choose another with --image N."
+        )
+    if found.planes:
+        told = " and ".join(f"{n} along {axis}" for axis, n in found.planes.items())
+        notes.append(f"{name} holds several planes ({told}); the first one is read.")
+    return PictureChoice(found.number, tuple(notes))
+
+
+def images_of_ome(xml: str | None) -> list[ElementTree.Element]:
+    """The Image elements of OME-XML in their order; none if it cannot be trusted or read."""
+    if not xml or "<!DOCTYPE" in xml or "<!ENTITY" in xml:
+        return []
+    with contextlib.suppress(ElementTree.ParseError):
+        root = ElementTree.fromstring(xml)  # noqa: S314 - no document type, so no entities to expand
+        return [e for e in root.iter() if re.sub(r"^\{.*\}", "", e.tag) == "Image"]
+    return []
+
+
+def channel_names(xml: str | None, number: int) -> tuple[str, ...]:
+    """Names of the channels of one image in OME-XML, empty strings where it gives none."""
+    images = images_of_ome(xml)
+    if number >= len(images):
+        return ()
+    return tuple(e.get("Name") or "" for e in images[number].iter() if e.tag.endswith("}Channel"))

@@ -1,0 +1,105 @@
+"""Labelled scans in folders as others lay them out."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from napari_sam2.errors import UserInputError
+from napari_sam2.evaluation.datasets import cases_of, find_scans
+
+IMAGE = np.random.default_rng(0).normal(100, 20, (8, 10, 6)).astype(np.float32)
+LABELS = np.zeros((8, 10, 6), np.uint8)
+LABELS[1:4, 2:6, 1:5], LABELS[5:7, 7:9, 2:4], LABELS[0, 9, 5] = 1, 2, 1
+AFFINE = np.diag([1.0, 1.0, 3.0, 1.0])
+
+
+def saved(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(array, AFFINE), path)
+
+
+def only_case_names(scans):
+    return [(case.name, case.label, int(case.truth.sum())) for scan in scans for case in cases_of(scan)]
+
+
+def test_a_table_names_scans_structures_and_persons(tmp_path):
+    saved(tmp_path / "files/ct.nii.gz", IMAGE)
+    saved(tmp_path / "files/known.nii.gz", LABELS)
+    table = tmp_path / "set.csv"
+    table.write_text(
+        "case,image,labels,ids,names,subject,part\n"
+        "one,ct.nii.gz,known.nii.gz,2;1,kidney;liver,anna,\n"
+        "two,ct.nii.gz,known.nii.gz,1,,anna,largest\n"
+    )
+    scans = find_scans(table, tmp_path / "files")
+    assert only_case_names(scans) == [("one", "kidney", 8), ("one", "liver", 49), ("two", "object 1", 48)]
+    assert {scan.subject for scan in scans} == {"anna"}
+
+
+def test_all_faults_of_a_table_are_listed_with_their_lines(tmp_path):
+    table = tmp_path / "set.csv"
+    saved(tmp_path / "ct.nii.gz", IMAGE)
+    table.write_text(
+        "case,image,labels,ids,names,part\n"
+        "one,ct.nii.gz,ct.nii.gz,x,,\n"
+        "one,gone.nii.gz,ct.nii.gz,1;2,liver,some\n"
+        ",ct.nii.gz,,,,\n"
+    )
+    with pytest.raises(UserInputError) as error:
+        find_scans(table)
+    lines = str(error.value).splitlines()
+    assert [line.split(": ")[0] for line in lines] == ["set.csv, line 2"] + ["set.csv, line 3"] * 4 + [
+        "set.csv, line 4"
+    ] * 2
+    for words in ("whole numbers", "gone.nii.gz does not exist", "comes twice", "as many names", "largest"):
+        assert words in str(error.value)
+
+
+def test_unknown_columns_and_missing_ids_are_named(tmp_path):
+    saved(tmp_path / "ct.nii.gz", IMAGE)
+    saved(tmp_path / "known.nii.gz", LABELS)
+    (tmp_path / "set.csv").write_text("case,image,labels,mask\none,ct.nii.gz,known.nii.gz,x\n")
+    with pytest.raises(UserInputError, match="no column 'mask'"):
+        find_scans(tmp_path / "set.csv")
+    (tmp_path / "set.csv").write_text("case,image,labels,ids\none,ct.nii.gz,known.nii.gz,7\n")
+    with pytest.raises(UserInputError, match="hold no id 7"):
+        only_case_names(find_scans(tmp_path / "set.csv"))
+
+
+@pytest.mark.parametrize(
+    "labels", [{"background": 0, "liver": 1, "kidney": 2}, {"0": "b", "1": "liver", "2": "kidney"}]
+)
+def test_an_nnunet_data_set_of_either_version(tmp_path, labels):
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}))
+    suffix = "_0000" if "liver" in labels else ""
+    saved(tmp_path / f"imagesTr/case_a{suffix}.nii.gz", IMAGE)
+    saved(tmp_path / "labelsTr/case_a.nii.gz", LABELS)
+    assert only_case_names(find_scans(tmp_path)) == [("case_a", "liver", 49), ("case_a", "kidney", 8)]
+
+
+def test_a_bids_folder_with_derivatives(tmp_path):
+    saved(tmp_path / "sub-01/anat/sub-01_T1w.nii.gz", IMAGE)
+    saved(tmp_path / "sub-02/anat/sub-02_T1w.nii.gz", IMAGE)
+    saved(tmp_path / "derivatives/known/sub-02/anat/sub-02_desc-manual_dseg.nii.gz", LABELS)
+    scans = find_scans(tmp_path)
+    assert [(s.subject, s.image.name) for s in scans] == [("sub-02", "sub-02_T1w.nii.gz")]
+    assert len(only_case_names(scans)) == 2
+
+
+def test_the_challenges_files_keep_place_and_spacing(tmp_path):
+    spacing = np.array([3.0, 1.0, 0.5])
+    np.savez_compressed(tmp_path / "ct_7.npz", imgs=IMAGE.T.astype(np.uint8), gts=LABELS.T, spacing=spacing)
+    case = next(cases_of(find_scans(tmp_path)[0]))
+    assert case.name == "ct_7"
+    assert case.axis == 2
+    assert case.volume.spacing == (0.5, 1.0, 3.0)
+    assert np.array_equal(case.truth, LABELS == 1)
+
+
+def test_a_folder_with_nothing_labelled_is_refused(tmp_path):
+    with pytest.raises(UserInputError, match="holds no labelled scans"):
+        find_scans(tmp_path)
+    with pytest.raises(UserInputError, match=r"ends in \.csv"):
+        find_scans(tmp_path / "gone.txt")

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+
+from napari_sam2.errors import ManifestError
+from napari_sam2.io.manifest import read_manifest
+from tests.cohort.cases import write_case
+
+
+def faults_of(path, **kwargs):
+    with pytest.raises(ManifestError) as raised:
+        read_manifest(path, **kwargs)
+    return raised.value.faults
+
+
+def test_paths_are_relative_to_the_table_and_further_columns_are_left_alone(tmp_path, monkeypatch):
+    write_case(tmp_path / "scans", "a")
+    table = tmp_path / "manifest.csv"
+    table.write_text("case,age,image,prompts,group\na,44,scans/a.nii.gz,scans/a.json,controls\n")
+    monkeypatch.chdir("/")
+    (row,) = read_manifest(table, needs=[("prompts",)])
+    assert (row.line, row.case, row.group, row.labels) == (2, "a", "controls", None)
+    assert row.image == tmp_path / "scans" / "a.nii.gz"
+    assert row.prompts == tmp_path / "scans" / "a.json"
+
+
+@pytest.mark.parametrize("text", ["case;image\na;scans/a.nii.gz\n", "case\timage\r\na\tscans/a.nii.gz\r\n"])
+def test_spreadsheets_of_other_countries_are_read(tmp_path, text):
+    write_case(tmp_path / "scans", "a")
+    table = tmp_path / "manifest.csv"
+    table.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert [row.case for row in read_manifest(table)] == ["a"]
+
+
+def test_all_faults_come_at_once_with_the_lines_they_are_on(tmp_path):
+    write_case(tmp_path / "scans", "a")
+    (tmp_path / "scans" / "wrong.json").write_text('{"version": 1, "objects": [{"id": 1, "prompts": [{"bix": 1}]}]}')
+    (tmp_path / "scans" / "text.nii.gz").write_text("")
+    table = tmp_path / "manifest.csv"
+    table.write_text(
+        "case,image,prompts\n"
+        "a,scans/a.nii.gz,scans/a.json\n"
+        "\n"
+        "A,scans/a.nii.gz,scans/a.json\n"
+        "../up,scans/missing.nii.gz,scans/a.json\n"
+        "b,scans/text.nii.gz,scans/wrong.json\n"
+        "c,scans/a.nii.gz\n"
+        "d,,\n"
+    )
+    faults = faults_of(table, needs=[("prompts",)])
+    by_line = {line: [f for f in faults if f"line {line}:" in f] for line in range(1, 9)}
+    assert {line: len(found) for line, found in by_line.items()} == {1: 0, 2: 0, 3: 0, 4: 1, 5: 2, 6: 2, 7: 1, 8: 2}
+    assert "on line 2 already" in by_line[4][0]
+    assert "names a folder" in by_line[5][0]
+    assert "missing.nii.gz does not exist" in by_line[5][1]
+    assert "is empty (0 bytes)" in by_line[6][0]
+    assert "exactly one of" in by_line[6][1]
+    assert "2 cells, the header has 3" in by_line[7][0]
+
+
+def test_a_header_without_what_is_needed_says_what_it_has(tmp_path):
+    table = tmp_path / "manifest.csv"
+    table.write_text("case,image,lables\na,b,c\n")
+    (fault,) = faults_of(table, needs=[("prompts", "labels")])
+    assert "line 1" in fault
+    assert "'prompts' or 'labels'" in fault
+    assert "lables" in fault
+
+
+@pytest.mark.parametrize("text", ["case,image\n", 'case,image\na,"b\n', ""])
+def test_a_table_without_cases_or_with_open_quotes_is_refused(tmp_path, text):
+    table = tmp_path / "manifest.csv"
+    table.write_text(text or "\n")
+    assert faults_of(table)
+
+
+def test_a_prompt_files_form_is_checked_but_its_image_is_not_read(tmp_path):
+    write_case(tmp_path / "scans", "a")
+    (tmp_path / "scans" / "a.nii.gz").write_bytes((tmp_path / "scans" / "a.nii.gz").read_bytes()[:-40])
+    world = '{"version": 1, "space": "world", "objects": [{"id": 1, "prompts": [{"point": [900.5, 0, 0]}]}]}'
+    (tmp_path / "scans" / "a.json").write_text(world)
+    table = tmp_path / "manifest.csv"
+    table.write_text("case,image,prompts\na,scans/a.nii.gz,scans/a.json\n")
+    assert len(read_manifest(table, needs=[("prompts",)])) == 1
+    mask = '{"version": 1, "objects": [{"id": 1, "prompts": [{"mask": "none.nii.gz", "axis": 2, "slice": 3}]}]}'
+    (tmp_path / "scans" / "a.json").write_text(mask)
+    (fault,) = faults_of(table, needs=[("prompts",)])
+    assert "none.nii.gz does not exist" in fault

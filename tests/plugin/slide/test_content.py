@@ -1,0 +1,95 @@
+"""What is opened as a slide and what as a volume, in napari and on the command line, by content."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import npe2
+import numpy as np
+import pydicom
+import pytest
+import tifffile
+from napari.components import ViewerModel
+from pydicom.dataset import FileDataset, FileMetaDataset
+
+from napari_sam2.plugin.reader import get_reader, read
+from napari_sam2.plugin.slide.content import WHOLE_SLIDE, is_slide_file
+from napari_sam2.plugin.slide.reader import napari_get_slide_reader
+
+PIXELS = np.random.default_rng(0).integers(0, 255, (300, 400, 3)).astype(np.uint8)
+
+
+def pyramid(path):
+    with tifffile.TiffWriter(path) as tiff:
+        options = {"photometric": "rgb", "tile": (128, 128)}
+        tiff.write(PIXELS, subifds=1, **options)
+        tiff.write(PIXELS[::2, ::2], subfiletype=1, **options)
+
+
+def dicom(path, sop_class):
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = sop_class
+    meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    made = FileDataset(path, {}, file_meta=meta, preamble=b"\0" * 128)
+    made.SOPClassUID, made.SOPInstanceUID = sop_class, meta.MediaStorageSOPInstanceUID
+    made.save_as(path, enforce_file_format=True)
+
+
+@pytest.mark.parametrize("name", ["slide.tif", "slide.TIFF", "slide.qptiff", "slide.btf"])
+def test_a_pyramid_in_any_tiff_is_a_slide(tmp_path, name):
+    pyramid(tmp_path / name)
+    assert is_slide_file(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "options", "slide"),
+    [
+        (PIXELS, {"photometric": "rgb"}, True),
+        (PIXELS[..., 0], {}, True),
+        (np.zeros((5, 30, 40), np.uint16), {}, False),
+        (np.zeros((5, 30, 40), np.uint16), {"imagej": True, "metadata": {"axes": "ZYX"}}, False),
+        (np.zeros((5, 30, 40, 3), np.uint8), {"photometric": "rgb"}, False),
+    ],
+)
+def test_one_picture_is_a_slide_and_a_stack_is_none(tmp_path, pixels, options, slide):
+    tifffile.imwrite(tmp_path / "x.tif", pixels, **options)
+    assert is_slide_file(tmp_path / "x.tif") is slide
+    assert (napari_get_slide_reader(str(tmp_path / "x.tif")) is not None) is slide
+
+
+def test_a_dicom_slide_goes_to_the_slide_reader_and_a_scan_to_the_other(tmp_path):
+    dicom(tmp_path / "slide.dcm", WHOLE_SLIDE)
+    dicom(tmp_path / "ct.dcm", "1.2.840.10008.5.1.4.1.1.2")
+    assert napari_get_slide_reader(str(tmp_path / "slide.dcm")) is not None
+    assert get_reader(str(tmp_path / "slide.dcm")) is None
+    assert napari_get_slide_reader(str(tmp_path / "ct.dcm")) is None
+    assert get_reader(str(tmp_path / "ct.dcm")) is not None
+
+
+def test_what_is_damaged_or_gone_is_left_to_the_reader_that_says_why(tmp_path):
+    (tmp_path / "x.tif").write_bytes(b"II*\0 and nothing else")
+    (tmp_path / "x.dcm").write_bytes(b"nothing")
+    for name in ("x.tif", "x.dcm", "gone.tif", "gone.dcm"):
+        assert not is_slide_file(tmp_path / name)
+
+
+def test_napari_opens_a_plain_tiff_slide_with_our_reader(tmp_path):
+    pyramid(tmp_path / "slide.tif")
+    npe2.PluginManager.instance().discover()
+    (layer,) = ViewerModel().open(str(tmp_path / "slide.tif"), plugin="napari-sam2")
+    assert layer.multiscale
+    assert layer.rgb
+    layer.metadata["napari_sam2_slide"].close()
+
+
+@pytest.mark.parametrize("shape", [(12, 10, 6), (12, 10, 1)])
+def test_a_colour_volume_opens(tmp_path, shape):
+    colours = np.zeros(shape, dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+    colours["G"] = np.arange(12, dtype=np.uint8)[:, None, None]
+    nib.save(nib.Nifti1Image(colours, np.eye(4)), tmp_path / "colour.nii.gz")
+    array, arguments, kind = read(str(tmp_path / "colour.nii.gz"))[0]
+    assert kind == "image"
+    assert arguments["rgb"] is True
+    assert array.shape[-1] == 3
+    assert array[..., 1].max() == 11
+    assert "contrast_limits" not in arguments

@@ -1,0 +1,121 @@
+"""A slide's session is asked again, also when models, channels and much else changed meanwhile."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import shapely
+
+from napari_sam2.core.pixel_size import Mpp
+from napari_sam2.models.classical import ClassicalModel
+from napari_sam2.record.journal import Journal, restore
+from napari_sam2.record.journal_files import read_head
+from napari_sam2.record.replay import replay_slide
+from napari_sam2.slides.image.channels import ChannelMix
+from napari_sam2.slides.image.pyramid import Slide
+from napari_sam2.slides.image.sources import ArraySource
+from napari_sam2.slides.objects import ObjectClass, SlideObject
+from napari_sam2.slides.prompts import SlideBox, SlidePoint
+from napari_sam2.slides.session import SlideSession
+from tests.slides.conftest import stained
+
+MIX = ChannelMix(("a", "b", "c"), (0, 1), ((255, 0, 0), (0, 255, 0)), ((0.0, 255.0), (0.0, 200.0)))
+OTHER = ChannelMix(("a", "b", "c"), (1,), ((255, 255, 255),), ((10.0, 150.0),))
+
+
+def slide(mix=None):
+    pixels = stained((600, 600), (200, 200, 50), (400, 420, 80))
+    return Slide(ArraySource(255 - pixels if mix else pixels), "s.png", mix=mix)
+
+
+@pytest.fixture
+def worked(tmp_path):
+    """Every action there is."""
+    session = SlideSession(slide(MIX), ClassicalModel())
+    journal = Journal(session, tmp_path / "a.sam2session")
+    gland = session.add_prompt(SlideBox(150, 150, 250, 250), name="gland")
+    session.add_prompt(SlidePoint(160, 160, positive=False), gland.object_id)
+    session.refine(gland.object_id)
+    session.set_class(gland.object_id, "Gland", (10, 20, 30))
+    session.show_channels(OTHER)
+    session.use_model(ClassicalModel())
+    other = session.add_prompt(SlidePoint(400, 420), field=400)
+    session.set_mpp(Mpp(0.5, 0.5, "given"))
+    session.set_overlap("first")
+    session.edit(other.object_id, shapely.box(10, 10, 60, 90))
+    session.draw(shapely.box(40, 40, 90, 90))
+    session.set_classes([ObjectClass("Gland", (9, 9, 9))])
+    session.undo()
+    session.redo()
+    session.add_objects([SlideObject(shapely.box(300, 300, 320, 320), object_class=ObjectClass("Nucleus", (1, 2, 3)))])
+    session.finish_object(other.object_id)
+    session.remove(gland.object_id)
+    session.undo()
+    journal.close()
+    return session, tmp_path / "a.sam2session"
+
+
+def told(session):
+    return [
+        (o.object_id, o.name, o.class_name, o.shown_colour, o.finished, o.geometry.wkb, dict(o.measurements), prompts)
+        for o, prompts in ((o, session.prompts_of(o.object_id)) for o in session.objects)
+    ]
+
+
+def test_every_action_is_done_again_with_the_same_outcome(worked):
+    session, folder = worked
+    found = replay_slide(slide(MIX), ClassicalModel(), folder, lambda described: ClassicalModel())
+    assert found.identical
+    assert found.reasons == ()
+    assert told(found.session) == told(session)
+    assert found.session.classes == session.classes
+    assert found.session.position == session.position
+    assert found.session.slide.mix == OTHER
+
+
+def test_a_session_comes_back_without_the_model(worked):
+    session, folder = worked
+    again = SlideSession(slide(MIX), ClassicalModel())
+    restore(again, folder)
+    assert told(again) == told(session)
+    assert again.classes == session.classes
+    # What is shown stays as it is.
+    assert again.slide.mix == MIX
+
+
+def test_another_answer_is_found_out(worked, monkeypatch):
+    _, folder = worked
+    monkeypatch.setattr("napari_sam2.models.classical.SMOOTHING", 4.0)
+    found = replay_slide(slide(MIX), ClassicalModel(), folder, lambda described: ClassicalModel())
+    assert not found.identical
+    assert all(area > 0 for area in found.differing.values())
+
+
+def test_the_head_says_how_the_model_looked(worked):
+    head = read_head(worked[1])
+    assert head["model"]["views"] == "around the object"
+    assert head["channels"]["chosen"] == [0, 1]
+
+
+def test_a_resumed_session_notes_the_channels_that_are_shown_then(worked):
+    _, folder = worked
+    session = SlideSession(slide(MIX), ClassicalModel())
+    journal = Journal.resume(session, folder)
+    session.add_prompt(SlidePoint(300, 310))
+    journal.close()
+    found = replay_slide(slide(MIX), ClassicalModel(), folder, lambda described: ClassicalModel())
+    assert found.identical
+    assert found.session.slide.mix == MIX
+
+
+def test_a_step_costs_what_it_changes(tmp_path):
+    """50,000 objects: a name is one change of one object, in the history as in the journal."""
+    rng = np.random.default_rng(0)
+    objects = [SlideObject(shapely.box(c, r, c + 2, r + 2)) for r, c in rng.integers(0, 590, (2000, 2)).tolist()]
+    session = SlideSession(slide(), ClassicalModel())
+    session.add_objects(objects)
+    journal = Journal(session, tmp_path / "a")
+    session.change(objects[7].object_id, name="other")
+    journal.close()
+    assert len(session.state.history.done[-1]) == 1
+    assert (tmp_path / "a" / "events.jsonl").stat().st_size < 1500
