@@ -76,6 +76,8 @@ class NetConfig:
         ModelError
             If a key is unknown or a value is out of range.
         """
+        if not isinstance(values, dict):
+            raise ModelError(f"the network's sizes must be a table, got {values!r}")
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
