@@ -1,9 +1,11 @@
 """Print the gate's table for a model on a folder of labelled volumes.
 
     python benchmarks/gate.py CASES [--model bundled|classical|WEIGHTS.safetensors] [--json OUT] [--only NAME]
+    python benchmarks/gate.py TRAIN_DATA --split docs/models/small-2/split.toml ...
 
 CASES holds one folder per volume with image.nii.gz, labels.nii.gz, labels.json (id to name) and case.json,
-whose "good_targets" lists the names of the objects that count; or image.png and labels.png.
+whose "good_targets" lists the names of the objects that count; or image.png and labels.png. Without
+"good_targets" the largest labels count. With a split, only the labelled items that it holds out are used.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import argparse
 import json
 import logging
 import time
+import tomllib
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,11 +33,15 @@ from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.models.small.model import load_bundled, load_small
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_sam2.models.base import SegmentationModel
 
 
 SMALLEST = 30
 """Pixels; smaller objects of a picture are left out."""
+MOST_TARGETS = 6
+"""Labels of a volume that names no targets: so many, the largest first."""
 
 
 def cases_in(folder: Path, only: list[str]) -> list[Case]:
@@ -49,9 +56,20 @@ def cases_in(folder: Path, only: list[str]) -> list[Case]:
         volume = read_volume(path / "image.nii.gz")
         labels = read_labels(path / "labels.nii.gz", volume)
         ids = {name: int(number) for number, name in json.loads((path / "labels.json").read_text()).items()}
-        for target in json.loads((path / "case.json").read_text())["good_targets"]:
+        described = json.loads((path / "case.json").read_text())
+        for target in described.get("good_targets") or largest_targets(labels, ids):
             found.append(make_case(path.name, target, volume, labels == ids[target]))
     return found
+
+
+def largest_targets(labels: NDArray[np.integer], ids: dict[str, int]) -> list[str]:
+    sizes = np.bincount(labels.ravel(), minlength=max(ids.values()) + 1)
+    return sorted((name for name in ids if sizes[ids[name]]), key=lambda name: -int(sizes[ids[name]]))[:MOST_TARGETS]
+
+
+def held_out(split: Path) -> list[str]:
+    """The labelled items that a split keeps from training."""
+    return list(tomllib.loads(split.read_text(encoding="utf-8"))["labelled"])
 
 
 def picture_cases(path: Path) -> list[Case]:
@@ -74,11 +92,14 @@ def main() -> None:
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--split", type=Path)
     parser.add_argument("--no-blank", action="store_true")
     parser.add_argument("--no-baselines", action="store_true")
     parser.add_argument("--protocol", action="append", default=[])
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    if options.split:
+        options.only += held_out(options.split)
     options.protocol = options.protocol or list(PROTOCOLS)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(options.threads)

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from napari_sam2.models.base import (
     ViewShift,
 )
 from napari_sam2.models.small.channels import (
+    ALL_CHANNELS,
     CHANNELS,
     Channel,
     PromptBatch,
@@ -219,3 +222,109 @@ def test_half_precision_changes_an_answer_little(weights):
     x = torch.from_numpy(np.random.default_rng(0).random((1, CHANNELS, SIZE, SIZE), np.float32))
     with torch.inference_mode():
         assert torch.allclose(exact(x, []).logits, rounded(x, []).logits, atol=0.02)
+
+
+DEEP = NetConfig(widths=(8, 16, 16, 24), heads=2, channels=ALL_CHANNELS, deeper=(1, 1), attend=1, late=True)
+
+
+def described(path, **changes):
+    """The same tensors with other metadata; None leaves a key out."""
+    tensors = load_file(path)
+    metadata = {
+        "format": "napari-sam2-small-2",
+        "name": "deep",
+        "input_size": str(SIZE),
+        "config": json.dumps(DEEP.to_dict()),
+        "mirrored": "prompted",
+    }
+    metadata = {key: value for key, value in {**metadata, **changes}.items() if value is not None}
+    other = path.with_name("other.safetensors")
+    save_file(tensors, other, metadata=metadata)
+    return other
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("deep") / "deep.safetensors"
+    write_weights(path, SmallNet(DEEP).state_dict(), DEEP, SIZE, "deep", mirrored="prompted")
+    return path
+
+
+def test_a_deeper_network_loads_from_what_its_file_says(deep):
+    found = read_weights(described(deep))
+    assert (found.net.config, found.mirrored) == (DEEP, "prompted")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"input_size": "40"},
+        {"input_size": "100000"},
+        {"mirrored": "sometimes"},
+        {"colour": "blue"},
+        {"config": json.dumps({**DEEP.to_dict(), "layers": 3})},
+        {"config": json.dumps({**DEEP.to_dict(), "widths": [8, 16, 16, 2400]})},
+        {"config": json.dumps({**DEEP.to_dict(), "deeper": [1, 99]})},
+        {"config": json.dumps({**DEEP.to_dict(), "channels": 14})},
+        {"config": json.dumps({**DEEP.to_dict(), "late": "no"})},
+        {"config": json.dumps({**DEEP.to_dict(), "heads": 0})},
+        {"config": "{}"},
+        {"config": "[]"},
+    ],
+)
+def test_a_file_that_describes_something_else_is_refused(deep, changes):
+    with pytest.raises(ModelError):
+        read_weights(described(deep, **changes))
+
+
+def test_files_of_the_first_model_say_less_and_are_mirrored_always(deep, weights):
+    tensors = load_file(weights)
+    first = weights.with_name("first.safetensors")
+    config = json.dumps({"widths": CONFIG.widths, "heads": CONFIG.heads})
+    metadata = {"format": "napari-sam2-small-1", "name": "small-1", "input_size": str(SIZE), "config": config}
+    save_file(tensors, first, metadata=metadata)
+    assert read_weights(first).mirrored == "always"
+
+
+def test_only_prompted_slices_are_mirrored_when_the_file_says_so(deep, monkeypatch):
+    model, seen = load_small(deep), []
+    monkeypatch.setattr(model, "net", CountingNet(model.net, seen))
+    features = model.encode(halves()[None])[0]
+    points, positive = no_points()
+    box = ViewPrompts(points, positive, box=torch.tensor([8.0, 8.0, 24.0, 24.0]))
+    decoded = model.decode([DecodeRequest(features, box)])[0]
+    assert len(seen) == 2
+    (memory,) = model.remember([RememberRequest(features, decoded, prompted=True)])
+    model.decode([DecodeRequest(features, memories=(MemoryRef(memory, -1, True, ViewShift()),))])
+    assert len(seen) == 3
+
+
+class CountingNet(torch.nn.Module):
+    """Counts how often the network inside is asked."""
+
+    def __init__(self, net, seen):
+        super().__init__()
+        self.net, self.seen, self.config = net, seen, net.config
+
+    def forward(self, channels, memories):
+        self.seen.append(channels.shape)
+        return self.net(channels, memories)
+
+
+def test_the_later_channels_show_the_anchor_and_local_contrast():
+    mask = torch.zeros(1, SIZE, SIZE)
+    mask[:, 8:16, 8:16] = 1
+    anchor = RememberedBatch(halves(), mask, torch.tensor([[1.0, 4.0, 0.0]]), torch.ones(1))
+    channels = build_channels(halves(), prompts(), anchor, nothing(), ALL_CHANNELS)[0]
+    assert channels.shape[0] == ALL_CHANNELS
+    # The remembered view lies four pixels to the right, so its mask is seen four to the left.
+    assert channels[Channel.ANCHOR_MASK, 10, 5] == 1
+    assert channels[Channel.ANCHOR_MASK, 10, 14] == -1
+    assert channels[Channel.LOCAL, :, SIZE // 2].mean() > 0.1
+    assert channels[Channel.LOCAL, :, 0].abs().max() < 0.1
+
+
+def test_local_contrast_of_an_even_view_is_zero():
+    even = torch.full((1, SIZE, SIZE), 0.4)
+    assert build_channels(even, prompts(), nothing(), nothing(), ALL_CHANNELS)[:, Channel.LOCAL].abs().max() < 1e-3

@@ -7,8 +7,11 @@ from torch.nn import functional
 
 from napari_sam2.models.base import DecodeRequest, FittableModel, MemoryRef, RememberRequest
 from napari_sam2.models.classical import ClassicalModel
+from napari_sam2.models.small.channels import ALL_CHANNELS
 from napari_sam2.models.small.fitting import MIXED
-from napari_sam2.models.small.model import load_bundled
+from napari_sam2.models.small.model import load_bundled, load_small
+from napari_sam2.models.small.net import NetConfig, SmallNet
+from napari_sam2.models.small.weights import write_weights
 
 SIDE = 96
 
@@ -90,3 +93,13 @@ def test_a_fitted_model_finds_again_what_a_damaged_memory_has_lost(model):
         return 2 * float((found * truth).sum()) / float(found.sum() + truth.sum())
 
     assert answer(fitted(model, 10)) > answer(model) + 0.005
+
+
+def test_a_deeper_network_with_more_channels_can_be_fitted_too(tmp_path):
+    config = NetConfig(widths=(8, 16, 16, 24), heads=2, channels=ALL_CHANNELS, deeper=(1, 1), attend=1, late=True)
+    torch.manual_seed(0)
+    write_weights(tmp_path / "deep.safetensors", SmallNet(config).state_dict(), config, SIDE, "deep", "prompted")
+    model = load_small(tmp_path / "deep.safetensors")
+    found = fitted(model, 2)
+    assert found.net.config == config
+    assert not torch.equal(found.net.state_dict()["mask.weight"], model.net.state_dict()["mask.weight"])

@@ -6,6 +6,16 @@ import signal
 import pytest
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call():
+    """Make room again before pytest reports: its own output may be a file as well."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        return (yield)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
 @pytest.fixture
 def full_disk():
     """A function that lets no file grow beyond some bytes, as a full disk does; None makes room again."""
@@ -16,5 +26,4 @@ def full_disk():
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft if n_bytes is None else n_bytes, hard))
 
     yield fill
-    fill(None)
     signal.signal(signal.SIGXFSZ, before)

@@ -157,12 +157,6 @@ class Engine:
         scores = SliceScores(decoded.object_score, decoded.predicted_iou)
         return Anchor(index, view, mask, scores, decoded)
 
-    def preview(self, index: int, prompts: SlicePrompts) -> SliceMask:
-        """The mask that prompts would give, without remembering anything."""
-        with torch.inference_mode():
-            view, decoded = self._decode(index, prompts, None, ())
-            return self.mask_of(decoded, view)
-
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
         """The model's answers; fewer at a time when memory runs out."""
         return self.in_batches(requests, len(requests), self._ask)

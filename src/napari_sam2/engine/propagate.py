@@ -223,11 +223,15 @@ def _step(
     sweeps: Sequence[_Sweep],
 ) -> list[SliceResult]:
     """Advance every sweep by one slice, answered by a model of their `own` or by the engine's."""
-    model = engine.model if own is None else engine.beside(own)
+
+    def model() -> SegmentationModel:
+        # Asked anew for every call: reading features may have moved the engine to the CPU.
+        return engine.model if own is None else engine.beside(own)
+
     with torch.inference_mode():
         views = [sweep.next_view(engine) for sweep in sweeps]
         features = engine.features.get([(s.index, v) for s, v in zip(sweeps, views, strict=True)])
-        decoded = model.decode(
+        decoded = model().decode(
             [
                 DecodeRequest(
                     features=f,
@@ -237,7 +241,7 @@ def _step(
                 for s, v, f in zip(sweeps, views, features, strict=True)
             ]
         )
-        memories = model.remember(
+        memories = model().remember(
             [RememberRequest(f, d, prompted=False) for f, d in zip(features, decoded, strict=True)]
         )
         results = []

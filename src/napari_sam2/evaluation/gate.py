@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.evaluation.evaluate import CaseScores
 
-__all__ = ["GateLine", "gate", "means_by_volume", "table"]
+__all__ = ["GateLine", "gate", "table"]
 
 PROPAGATION_MARGIN: Final = 0.10
 """By how much propagation must beat copying and the random walker."""
@@ -67,11 +67,6 @@ def gate(scores: Sequence[CaseScores]) -> list[GateLine]:
         _propagation_line(model, classical),
         GateLine(f"hiding the image costs {gap:.3f} on average ({listed})", gap >= BLANK_GAP),
     ]
-
-
-def means_by_volume(scores: Iterable[CaseScores]) -> dict[str, dict[str, float]]:
-    """Mean Dice of the model by volume and protocol."""
-    return {name: _mean([s.model for s in found]) for name, found in _grouped(scores).items()}
 
 
 def table(scores: Sequence[CaseScores]) -> str:

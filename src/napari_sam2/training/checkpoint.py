@@ -1,9 +1,13 @@
-"""Checkpoints of a run: tensors as safetensors, everything else as JSON. Nothing is pickled."""
+"""Checkpoints of a run: tensors as safetensors, everything else as JSON. Nothing is pickled.
+
+The full checkpoint continues a run bit by bit. The compact one is for a repository: weights and averaged weights
+in half precision, Adam's second moments in bfloat16, first moments left out (they are made up within ten updates).
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,9 +20,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["Progress", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Progress", "averaged_weights", "holds_checkpoint", "load_checkpoint", "save_checkpoint", "write_compact"]
 
 TENSORS, STATE = "checkpoint.safetensors", "checkpoint.json"
+#: The compact checkpoint: weights and averaged weights, and what the optimiser knows.
+COMPACT = ("compact-weights.safetensors", "compact-optimizer.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,41 +63,63 @@ def save_checkpoint(
         for key, value in state.items():
             tensors[f"adam.{key}.{names[id(parameter)]}"] = torch.as_tensor(value).contiguous()
     folder.mkdir(parents=True, exist_ok=True)
-    state_text = json.dumps(
-        {
-            "rollout": progress.rollout,
-            "update": progress.update,
-            "samples": progress.samples,
-            "seconds": progress.seconds,
-            "generator": progress.generator,
-        }
-    )
+    state_text = json.dumps(asdict(progress))
     # The state travels inside the tensor file, so one rename replaces both together.
     save_file(tensors, folder / f"{TENSORS}.part", metadata={"progress": state_text})
     (folder / f"{TENSORS}.part").replace(folder / TENSORS)
     (folder / STATE).write_text(state_text, encoding="utf-8")
 
 
+def write_compact(folder: Path, target: Path) -> None:
+    """Write the checkpoint of ``folder`` in compact form into ``target``."""
+    tensors, progress = _stored(folder)
+    kept = ("net.", "ema."), ("adam.exp_avg_sq.",)
+    kinds = torch.float16, torch.bfloat16
+    target.mkdir(parents=True, exist_ok=True)
+    metadata = {"progress": json.dumps(asdict(progress))}
+    for name, prefixes, kind in zip(COMPACT, kept, kinds, strict=True):
+        chosen = {k: v.to(kind).contiguous() for k, v in tensors.items() if k.startswith(prefixes)}
+        save_file(chosen, target / name, metadata=metadata)
+
+
 def load_checkpoint(
     folder: Path, net: nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[dict[str, Tensor], Progress]:
-    """Put a checkpoint back into a network and its optimiser; returns averaged weights and progress."""
-    path = folder / TENSORS
-    if not path.is_file():
-        message = f"{folder} holds no checkpoint to resume from; start without --resume"
-        raise ModelError(message)
-    tensors = load_file(path)
-    progress = _progress(path)
+    """Put a checkpoint, full or compact, back; returns averaged weights and progress."""
+    tensors, progress = _stored(folder)
     net.load_state_dict(_part(tensors, "net."), strict=True)
     for name, parameter in net.named_parameters():
-        state = {
-            key: tensors[f"adam.{key}.{name}"]
-            for key in ("step", "exp_avg", "exp_avg_sq")
-            if f"adam.{key}.{name}" in tensors
+        second = tensors.get(f"adam.exp_avg_sq.{name}")
+        if second is None:
+            continue
+        optimizer.state[parameter] = {
+            "step": tensors.get(f"adam.step.{name}", torch.tensor(float(progress.update))),
+            "exp_avg": tensors.get(f"adam.exp_avg.{name}", torch.zeros_like(second)),
+            "exp_avg_sq": second,
         }
-        if state:
-            optimizer.state[parameter] = state
     return _part(tensors, "ema."), progress
+
+
+def holds_checkpoint(folder: Path) -> bool:
+    """Whether there is a checkpoint, full or compact, to go on from."""
+    return (folder / TENSORS).is_file() or all((folder / name).is_file() for name in COMPACT)
+
+
+def averaged_weights(folder: Path) -> tuple[dict[str, Tensor], Progress]:
+    """The averaged weights of a checkpoint, full or compact, and how far it has come."""
+    tensors, progress = _stored(folder)
+    return _part(tensors, "ema."), progress
+
+
+def _stored(folder: Path) -> tuple[dict[str, Tensor], Progress]:
+    """Tensors in single precision, from the full checkpoint or else from the compact one."""
+    if not holds_checkpoint(folder):
+        message = f"{folder} holds no checkpoint to resume from; start without --resume"
+        raise ModelError(message)
+    full = folder / TENSORS
+    files = [full] if full.is_file() else [folder / name for name in COMPACT]
+    tensors = {key: value.float() for path in files for key, value in load_file(path).items()}
+    return tensors, _progress(files[0])
 
 
 def _progress(path: Path) -> Progress:

@@ -67,8 +67,12 @@ def cut(clips: list[Clip], slices: list[int], views: Tensor, size: int) -> tuple
     for clip, index, view in zip(clips, slices, views, strict=True):
         stack = torch.stack([clip.image[index], clip.mask[index]])[None]
         rows, columns = stack.shape[-2:]
-        if float(view[2]) / size > COARSE:
-            stack = functional.avg_pool2d(stack, 2, ceil_mode=True, count_include_pad=False)
+        coarser = float(view[2]) / size
+        if coarser > COARSE:
+            # Averaged over about as many pixels as one of the view covers, up to half of it.
+            reach = max(2, round(coarser / COARSE))
+            stack = functional.avg_pool2d(stack, reach, ceil_mode=True, count_include_pad=False)
+            rows, columns = reach * stack.shape[-2], reach * stack.shape[-1]
         centre = clip.origin + clip.turn @ view[:2]
         extent = torch.tensor([columns, rows], dtype=torch.float32)
         theta = torch.cat([clip.turn * view[2] / extent[:, None], ((2 * centre + 1) / extent - 1)[:, None]], 1)

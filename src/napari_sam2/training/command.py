@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from napari_sam2.errors import UserInputError
-from napari_sam2.training.checkpoint import TENSORS
+from napari_sam2.training.checkpoint import holds_checkpoint
 from napari_sam2.training.config import read_config
 from napari_sam2.training.export import export_weights
 from napari_sam2.training.prepare import write_missing_pools
@@ -46,7 +46,7 @@ def train_command(config: Path, output: Path, resume: bool = False, seconds: flo
         If the folder holds a run already and ``resume`` is False.
     """
     settings = read_config(config)
-    if (output / TENSORS).exists() and not resume:
+    if holds_checkpoint(output) and not resume:
         raise UserInputError(f"{output} holds a run already; give --resume to go on, or another folder.")
     write_missing_pools(settings.prepare, config.parent)
     trainer = Trainer(settings, config.parent, output)
@@ -54,5 +54,5 @@ def train_command(config: Path, output: Path, resume: bool = False, seconds: flo
         trainer.resume()
     trainer.run(seconds)
     weights = output / f"{settings.name}.safetensors"
-    logger.info("%s: SHA-256 %s", weights, export_weights(output, settings, weights))
+    logger.info("%s: SHA-256 %s", weights, export_weights(output, settings, weights, config.parent))
     return weights

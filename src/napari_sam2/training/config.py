@@ -42,6 +42,17 @@ class Stage:
         Probability that a clip is chosen so that its object ends within it.
     closest : float
         Smallest view of a bare click over the object's side.
+    imperfect : float
+        Probability that a remembered mask has gone wrong: eroded, grown, shifted, half lost or leaked.
+    closeup : float
+        Probability that the last correction is seen at the scale of the error.
+    annotated : float
+        Share of clips that are mostly corrected and hardly carried; the others follow ``correct``.
+    short : float
+        Share of roll-outs of two steps, a prompt and mostly a correction: the prompted slice is what all others
+        inherit from.
+    judged : bool
+        Whether an answer whose presence is denied is remembered as empty, as an engine does.
     """
 
     rollouts: int
@@ -53,6 +64,11 @@ class Stage:
     refine: float = 0.0
     ending: float = 0.0
     closest: float = 1.4
+    imperfect: float = 0.0
+    closeup: float = 0.0
+    annotated: float = 0.0
+    short: float = 0.0
+    judged: bool = False
 
     def __post_init__(self) -> None:
         """Refuse sizes that the network cannot take."""
@@ -75,6 +91,14 @@ class PoolRecipe:
         Number of synthetic slabs, their rows and columns, and their slices.
     textures : str
         List of texture files, relative to the configuration; empty for a synthetic pool.
+    anatomy : str
+        ``"labelled"``, ``"maps"`` or ``"textures"``: that part of a data folder, see `training.anatomy`.
+    folder : str
+        The data folder; environment variables are filled in.
+    split : str
+        Split file, relative to the configuration.
+    held_out : bool
+        Whether the pool is made of the held-out items, for validation.
     """
 
     pool: str
@@ -83,6 +107,10 @@ class PoolRecipe:
     size: int = 160
     depth: int = 14
     textures: str = ""
+    anatomy: str = ""
+    folder: str = ""
+    split: str = ""
+    held_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +126,31 @@ class TrainConfig:
     stages : tuple of Stage
     synthetic_pools, real_pools : tuple of str
         Pool files for training, relative to the configuration file.
+    labelled_pools, map_pools : tuple of str
+        Pool files of labelled images and of label maps.
     validation_pools : tuple of str
         Pool files of held-out real textures.
+    held_out_pools : tuple of str
+        Pool files of held-out labelled images.
     prepare : tuple of PoolRecipe
         How to make pool files that are not there.
     held_out : int
         Volumes at the beginning of each synthetic pool kept for validation.
     learning_rate, weight_decay, warm_up : float, float, int
         AdamW's peak rate and decay; the rate rises over ``warm_up`` updates, then falls as a cosine.
+    hold : float
+        Share of the roll-outs after which the rate begins to fall. A run that may be lengthened later holds it.
+    start : str
+        Weight file to begin from, relative to the configuration; what does not fit begins at random, what is
+        new at zero. Empty begins at random.
+    blend : float
+        Share of the trained weights in those that are written; the rest is ``start``, see `training.start`.
+    presence_shift : float
+        Added to the presence score that is written, to even out missed and over-run ends.
+    mirrored : str
+        When the model averages over mirror images: ``"always"`` or ``"prompted"``, see `models.small.weights`.
+    first : float
+        Weight of the loss on prompted slices over that on the others.
     ema : float
         Decay of the averaged weights, which are the ones that are used.
     kinds : dict
@@ -114,6 +159,8 @@ class TrainConfig:
         CPU threads; 0 leaves torch's default.
     validate_every, keep_every : int
         Roll-outs between validations, and between checkpoints.
+    validate_hidden : bool
+        Whether validation is repeated with the image hidden, which takes as long again.
     keep_channels : tuple of int
         Channels shown to the network, for ablations; empty shows all.
     """
@@ -123,18 +170,28 @@ class TrainConfig:
     stages: tuple[Stage, ...]
     synthetic_pools: tuple[str, ...] = ()
     real_pools: tuple[str, ...] = ()
+    labelled_pools: tuple[str, ...] = ()
+    map_pools: tuple[str, ...] = ()
     validation_pools: tuple[str, ...] = ()
+    held_out_pools: tuple[str, ...] = ()
     prepare: tuple[PoolRecipe, ...] = ()
     held_out: int = 0
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     warm_up: int = 200
+    hold: float = 0.0
+    start: str = ""
+    blend: float = 1.0
+    presence_shift: float = 0.0
+    mirrored: str = "always"
+    first: float = 1.0
     ema: float = 0.999
     kinds: dict[str, float] = field(default_factory=lambda: {"box": 0.4, "click": 0.35, "mask": 0.25})
     threads: int = 0
     validate_every: int = 500
     keep_every: int = 500
     validation_clips: int = 48
+    validate_hidden: bool = True
     keep_channels: tuple[int, ...] = ()
     net: NetConfig = field(default_factory=NetConfig)
     loss: LossWeights = field(default_factory=LossWeights)
@@ -144,11 +201,6 @@ class TrainConfig:
     def rollouts(self) -> int:
         """Roll-outs of all stages together."""
         return sum(stage.rollouts for stage in self.stages)
-
-    @property
-    def updates(self) -> int:
-        """Optimiser steps of all stages together."""
-        return sum(stage.rollouts * stage.steps for stage in self.stages)
 
     def at(self, rollout: int) -> Stage:
         """The stage that a roll-out belongs to."""

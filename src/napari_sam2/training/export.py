@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safetensors.torch import load_file
-
-from napari_sam2.errors import ModelError
+from napari_sam2.models.small.net import SmallNet
 from napari_sam2.models.small.weights import write_weights
-from napari_sam2.training.checkpoint import TENSORS
+from napari_sam2.training.checkpoint import averaged_weights
+from napari_sam2.training.start import blended
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["export_weights"]
 
 
-def export_weights(folder: Path, config: TrainConfig, path: Path) -> str:
+#: The layer that gives the scores, and which of them is presence.
+SCORES, PRESENCE = "scores.2.bias", 1
+
+
+def export_weights(folder: Path, config: TrainConfig, path: Path, root: Path) -> str:
     """Write a checkpoint's averaged weights in half precision; returns the file's SHA-256.
 
     Parameters
@@ -26,14 +29,21 @@ def export_weights(folder: Path, config: TrainConfig, path: Path) -> str:
     folder : Path
         Holds the checkpoint.
     config : TrainConfig
-        The run's configuration; the last stage's size becomes the model's view size.
+        The run's configuration; the size of the stage that was reached becomes the model's view size.
     path : Path
         The weight file to write.
+    root : Path
+        Folder that the configuration's paths are relative to.
+
+    Raises
+    ------
+    ModelError
+        If the folder holds no checkpoint.
     """
-    source = folder / TENSORS
-    if not source.is_file():
-        message = f"{folder} holds no checkpoint to export"
-        raise ModelError(message)
-    prefix = "ema."
-    state = {k.removeprefix(prefix): v for k, v in load_file(source).items() if k.startswith(prefix)}
-    return write_weights(path, state, config.net, config.stages[-1].size, config.name)
+    state, progress = averaged_weights(folder)
+    if config.start and config.blend < 1:
+        state = blended(SmallNet(config.net), root / config.start, state, config.blend)
+    state[SCORES] = state[SCORES].clone()
+    state[SCORES][PRESENCE] += config.presence_shift
+    size = config.at(max(0, progress.rollout - 1)).size
+    return write_weights(path, state, config.net, size, config.name, config.mirrored)

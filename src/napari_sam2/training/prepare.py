@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
+import os
 import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
 
 from napari_sam2.errors import UserInputError
+from napari_sam2.training.anatomy import anatomy_volumes
 from napari_sam2.training.pool import write_pool
 from napari_sam2.training.shapes import make_slab
+from napari_sam2.training.split import read_split
 from napari_sam2.training.textures import Texture, texture_volume
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -84,7 +87,11 @@ def write_missing_pools(recipes: Sequence[PoolRecipe], root: Path) -> None:
         if path.exists():
             continue
         logger.info("making %s", path)
-        if recipe.textures:
+        if recipe.anatomy:
+            folder, split = Path(os.path.expandvars(recipe.folder)), read_split(root / recipe.split)
+            found = list(anatomy_volumes(folder, split, recipe.anatomy, recipe.held_out, recipe.seed))
+            write_pool(path, found)
+        elif recipe.textures:
             write_texture_pool(path, root / recipe.textures, recipe.seed)
         else:
             write_synthetic_pool(path, recipe.seed, recipe.slabs, recipe.size, recipe.depth)

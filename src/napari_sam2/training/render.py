@@ -6,7 +6,7 @@ regions get texture, and the whole gets blur, a bias field, noise and a window, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,13 +20,15 @@ __all__ = ["alter", "paste_blob", "render_regions", "window_real"]
 
 #: Contrast below which an object's own regions are given another intensity, in four cases of five.
 MIN_CONTRAST = 0.7
+#: Share of invented images in which a neighbour, or what comes after the object's end, looks like the object.
+TWINS = 0.3
 #: CT windows (level, width) seen in practice, and how often each is drawn.
 CT_WINDOWS = ((40.0, 400.0), (50.0, 350.0), (60.0, 160.0), (300.0, 1500.0), (-500.0, 1400.0))
 CT_WINDOW_SHARES = (0.5, 0.2, 0.1, 0.1, 0.1)
 
 
 def render_regions(
-    rng: np.random.Generator, regions: NDArray[np.uint8], own: tuple[int, ...], mask: Tensor, has_air: bool
+    rng: np.random.Generator, regions: NDArray[np.integer[Any]], own: tuple[int, ...], mask: Tensor, has_air: bool
 ) -> Tensor:
     """Invent intensities for a stack of region numbers.
 
@@ -34,7 +36,7 @@ def render_regions(
     ----------
     rng : numpy.random.Generator
         Source of randomness.
-    regions : ndarray, (T, h, w) uint8
+    regions : ndarray, (T, h, w) int
     own : tuple of int
         Region numbers of the object.
     mask : Tensor, (T, h, w)
@@ -55,6 +57,7 @@ def render_regions(
         cloud[0] *= 0.1
     index = torch.from_numpy(regions.astype(np.int64))
     _separate(rng, means, index, own, mask)
+    _resemble(rng, means, index, own, mask)
     fine = _normal(rng, tuple(index.shape))
     if rng.random() < 0.5:
         fine = _blur(fine, rng.uniform(0.4, 1.2)) * 2.0
@@ -173,6 +176,23 @@ def _separate(
         return
     step = float(rng.choice([-1, 1])) * rng.uniform(0.06, 0.35)
     means[list(own)] += step
+
+
+def _resemble(
+    rng: np.random.Generator, means: NDArray[np.float64], index: Tensor, own: tuple[int, ...], mask: Tensor
+) -> None:
+    """Give one region beside the object, or where it has ended, nearly the object's intensity."""
+    chance = rng.random()
+    if chance >= TWINS or not own:
+        return
+    gone = (mask[:1] > 0) & (mask[-1:] == 0)
+    beyond = index[-1:][gone]
+    if chance < TWINS / 2 or not len(beyond):
+        wide = (functional.max_pool2d(mask[:1][None], 15, 1, 7)[0] - mask[:1]) > 0
+        beyond = index[:1][wide]
+    others = np.setdiff1d(np.unique(beyond.numpy()), [0, *own])
+    if len(others):
+        means[int(rng.choice(others))] = means[int(rng.choice(list(own)))] + rng.uniform(-0.08, 0.08)
 
 
 def _look_up(values: NDArray[np.float64], index: Tensor) -> Tensor:

@@ -7,8 +7,6 @@ network's own answers, drift included, are what is remembered.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,7 +21,9 @@ from napari_sam2.models.small.channels import (
 from napari_sam2.models.small.net import TOKEN_STRIDE, NetOutput, Tokens
 from napari_sam2.training.annotator import careless_mask, corrective_click, first_click, jittered_box, mask_box
 from napari_sam2.training.clip import Clip, cut, shift_between, to_frame, to_view
+from napari_sam2.training.imperfect import imperfect_masks
 from napari_sam2.training.remembered import Remembered
+from napari_sam2.training.rollout_settings import RolloutSettings, StepInputs
 from napari_sam2.training.withhold import withhold
 
 __all__ = ["Rollout", "RolloutSettings", "StepInputs"]
@@ -36,60 +36,10 @@ HARD_PRIOR = 0.4
 FARTHEST = 6.5
 #: Share of bare clicks whose view is centred on the click.
 CENTRED_CLICKS = 0.7
+#: Side of a closer view over the object's, and the smallest view in source pixels.
+CLOSEUP, SMALLEST_VIEW = (0.35, 1.1), 12.0
 #: Share of corrected slices whose view moves to the last answer.
 FOLLOW_CORRECTED = 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class RolloutSettings:
-    """How a roll-out is made.
-
-    Attributes
-    ----------
-    size : int
-        Side of the views in pixels.
-    teacher : float
-        Probability that a remembered mask is the truth, carelessly drawn, instead of the own answer.
-    drop : bool
-        Withhold channels and memories from single samples.
-    blank : bool
-        Replace every image by a constant; a control, never used in training.
-    keep : tuple of int, optional
-        Channels to keep, all others are zero; for ablations.
-    refine : float
-        Probability that a corrected slice gets no new click, only a closer view of the last answer.
-    closest : float
-        Smallest view of a bare click over the object's side; below 1 the view shows a part of it.
-    """
-
-    size: int
-    teacher: float = 0.3
-    drop: bool = True
-    blank: bool = False
-    keep: tuple[int, ...] | None = None
-    refine: float = 0.0
-    closest: float = 1.4
-
-
-@dataclass(frozen=True, slots=True)
-class StepInputs:
-    """What the network gets for one step, and what it should say.
-
-    Attributes
-    ----------
-    channels : Tensor, (B, 13, S, S)
-    tokens : list of Tokens
-        The prompted slice and the one just passed.
-    truth : Tensor, (B, S, S)
-        0 or 1.
-    visible : Tensor, (B,)
-        Share of the object on its slice that lies within the view; 1 where there is no object.
-    """
-
-    channels: Tensor
-    tokens: list[Tokens]
-    truth: Tensor
-    visible: Tensor
 
 
 class Rollout:
@@ -151,7 +101,7 @@ class Rollout:
             prior=self.prior,
             has_prior=self.has_prior,
         )
-        channels = build_channels(self.image, prompts, remembered[0], remembered[1])
+        channels = build_channels(self.image, prompts, remembered[0], remembered[1], self.settings.channels)
         tokens = [
             Tokens(m.features, functional.avg_pool2d(m.mask[:, None], TOKEN_STRIDE)[:, 0], s, m.present)
             for m, s in zip((self.anchor, self.last), shifts, strict=True)
@@ -167,12 +117,16 @@ class Rollout:
     def receive(self, output: NetOutput) -> None:
         """Take the network's answer to the current step."""
         self.probability = torch.sigmoid(output.logits.detach())
+        if self.settings.judged:
+            denied = (output.presence.detach() <= 0) & ~self._prompted()
+            self.probability = torch.where(denied[:, None, None], torch.zeros(()), self.probability)
         self.features = output.features.detach().float()
 
-    def go_on(self, correct: list[bool]) -> None:
+    def go_on(self, correct: list[bool], last: bool = False) -> None:
         """Correct the current slice with a click where ``correct`` is True, else go to the next slice.
 
-        A clip at its last slice is corrected in any case.
+        A clip at its last slice is corrected in any case. ``last`` says that one more step follows: only then
+        may a correction be seen close up, since nobody follows an object from there.
         """
         correct = [c or self.cursor[k] + 1 >= len(self.clips[k].image) for k, c in enumerate(correct)]
         stay = torch.tensor(correct)
@@ -184,11 +138,26 @@ class Rollout:
         self.cursor = [c if s else c + 1 for c, s in zip(self.cursor, correct, strict=True)]
         follow = ~stay | torch.tensor(self.rng.random(len(correct)) < FOLLOW_CORRECTED) | torch.tensor(refined)
         self.views = torch.where(follow[:, None], self._following(correct), self.views)
+        if last and self.settings.closeup > 0:
+            self._come_closer(stay & ~torch.tensor(refined))
         moved = resample(self.probability, shift_between(self.views, old_views, self.settings.size))
         self.prior = torch.where(stay[:, None, None], self._hardened(moved), torch.zeros_like(moved))
         self.has_prior = stay.float()
         self.given_mask = torch.zeros_like(self.given_mask)
         self._look()
+
+    def _prompted(self) -> Tensor:
+        """Whether a person gave anything on the current slice, (B,) bool."""
+        return (self.has_box + self.has_prior + (self.labels >= 0).any(1).float()) > 0
+
+    def _come_closer(self, corrected: Tensor) -> None:
+        """Look at some corrected slices around the newest click, at a part of the object's size."""
+        for k in torch.nonzero(corrected).flatten().tolist():
+            clicks = self.points[k][self.labels[k] >= 0]
+            if len(clicks) and self.rng.random() < self.settings.closeup:
+                side = max(float(self.rng.uniform(*CLOSEUP)) * self.clips[k].extent, SMALLEST_VIEW)
+                place = clicks[-1] + torch.from_numpy(self.rng.normal(0, 0.12 * side, 2).astype(np.float32))
+                self.views[k] = torch.tensor([float(place[0]), float(place[1]), side])
 
     def _visible(self) -> Tensor:
         whole = torch.stack([clip.mask[k].sum() for clip, k in zip(self.clips, self.cursor, strict=True)])
@@ -267,11 +236,15 @@ class Rollout:
             lost = (mask > 0.5).flatten(1).sum(1) < 4
             use_truth = use_truth | (lost & torch.tensor(self.rng.random(len(where)) < 0.7))
             mask = torch.where(use_truth[:, None, None], careless_mask(self.rng, self.truth, 1.0), mask)
+        if self.settings.imperfect > 0:
+            wrong = torch.tensor(self.rng.random(len(where)) < self.settings.imperfect) & where
+            if bool(wrong.any()):
+                mask = mask.clone()
+                mask[wrong] = imperfect_masks(self.rng, mask[wrong])
         mask = torch.where(self.given_mask[:, None, None], self.truth, mask)
         new = Remembered(self.image, mask, self.features, self.views, torch.ones(len(where)))
-        prompted = (self.has_box + self.has_prior + (self.labels >= 0).any(1).float()) > 0
         self.last.keep(new, where)
-        self.anchor.keep(new, where & prompted)
+        self.anchor.keep(new, where & self._prompted())
         self.probability = torch.where(where[:, None, None], mask, self.probability)
 
     def _clear_prompts(self, where: Tensor) -> None:
@@ -296,6 +269,6 @@ class Rollout:
             corners = to_frame(torch.from_numpy(box).view(1, 2, 2), self.views[k : k + 1], size)[0]
             factor = self.rng.uniform(2.0, 2.5) if correct[k] else self.rng.uniform(2.15, 2.7)
             side = factor * float((corners[1] - corners[0]).max())
-            side = min(max(side, 12.0), 3.5 * self.clips[k].extent + 12.0)
+            side = min(max(side, SMALLEST_VIEW), 3.5 * self.clips[k].extent + 12.0)
             views[k] = torch.tensor([*((corners[0] + corners[1]) / 2).tolist(), side])
         return views

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from napari_sam2.training.clip import Clip
 from napari_sam2.training.render import alter, paste_blob, render_regions, window_real
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,7 +35,7 @@ STRIDES = (1, 2, 3)
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How often each kind of clip is drawn; the rest are objects of real images.
+    """How often each kind of clip is drawn; the rest are objects found in real images.
 
     Attributes
     ----------
@@ -42,10 +43,16 @@ class Shares:
         Slabs with invented intensities.
     pasted : float
         Blobs pasted into real images or slabs.
+    labelled : float
+        Labelled structures of real images.
+    maps : float
+        Structures of label maps, with invented intensities.
     """
 
     synthetic: float = 0.42
     pasted: float = 0.2
+    labelled: float = 0.0
+    maps: float = 0.0
 
 
 class ClipSampler:
@@ -54,44 +61,63 @@ class ClipSampler:
     Parameters
     ----------
     synthetic, real : list of PoolVolume
-        The pools.
+        Slabs, and real images with objects that were found in them.
     shares : Shares
         The mixture.
+    labelled, maps : list of PoolVolume
+        Real images with labels, and label maps.
     """
 
     def __init__(
-        self, synthetic: Sequence[PoolVolume], real: Sequence[PoolVolume], shares: Shares | None = None
+        self,
+        synthetic: Sequence[PoolVolume],
+        real: Sequence[PoolVolume],
+        shares: Shares | None = None,
+        labelled: Sequence[PoolVolume] = (),
+        maps: Sequence[PoolVolume] = (),
     ) -> None:
-        self.synthetic = [v for v in synthetic if v.objects]
-        self.real = [v for v in real if v.objects]
+        self.synthetic = _Group(synthetic, lambda _: 1.0)
+        self.real = _Group(real, _by_size)
+        families = Counter(_family(v) for v in labelled)
+        # Many volumes of one kind (a dozen sarcomas) count less than their number.
+        self.labelled = _Group(labelled, lambda v: families[_family(v)] ** -0.5)
+        self.maps = _Group(maps, lambda _: 1.0)
         self.shares = shares or Shares()
-        # Volumes with many objects and slices are drawn more often than single photographs.
-        weights = np.array([np.sqrt(len(v.objects)) * (1 + min(len(v.voxels), 40)) ** 0.5 for v in self.real])
-        self.weights = weights / weights.sum() if len(weights) else weights
 
     def draw(self, rng: np.random.Generator, count: int, ending: float = 0.0) -> Clip:
         """One clip of ``count`` slices; with probability ``ending`` the object ends within it if it can."""
         ends = ending > 0 and rng.random() < ending
         chance = rng.random()
-        synthetic = not self.real or (bool(self.synthetic) and chance < self.shares.synthetic)
         pasted = chance > 1 - self.shares.pasted
-        if synthetic:
-            volume = self.synthetic[int(rng.integers(len(self.synthetic)))]
-        else:
-            volume = self.real[int(rng.choice(len(self.real), p=self.weights))]
+        group = self._group(chance)
+        volume = group.draw(rng)
         while True:
             item = volume.objects[int(rng.integers(len(volume.objects)))]
             clip = self._clip(rng, volume, item, count, pasted, ends)
             if clip is not None:
                 return clip
+            volume = group.draw(rng)
+
+    def _group(self, chance: float) -> _Group:
+        below = 0.0
+        for group, share in (
+            (self.synthetic, self.shares.synthetic),
+            (self.labelled, self.shares.labelled),
+            (self.maps, self.shares.maps),
+        ):
+            below += share
+            if chance < below and group.volumes:
+                return group
+        groups = (self.real, self.synthetic, self.labelled, self.maps)
+        return next(group for group in groups if group.volumes)
 
     def _clip(
         self, rng: np.random.Generator, volume: PoolVolume, item: PoolObject, count: int, pasted: bool, ends: bool
     ) -> Clip | None:
         axis = int(rng.integers(3)) if volume.isotropic else 0
         voxels, inner, corner = _sliced(volume, item, axis)
-        chosen = _ending_slices(rng, inner, corner[0], len(voxels), count) if ends else None
-        chosen = chosen or _slices(rng, inner, corner[0], len(voxels), count)
+        ending = _ending_slices(rng, inner, corner[0], len(voxels), count) if ends else None
+        chosen = ending or _slices(rng, inner, corner[0], len(voxels), count)
         if chosen is None:
             return None
         masks = _stack(inner, corner, chosen, voxels.shape)
@@ -105,13 +131,36 @@ class ClipSampler:
         if volume.kind in ("ct", "image"):
             image = window_real(rng, pixels.astype(np.int16), volume.kind)
         else:
-            image = render_regions(rng, pixels.astype(np.uint8), item.regions, mask, volume.kind == "air")
-        if volume.kind in ("ct", "image") and (len(set(chosen)) < count or rng.random() < DRIFTING):
+            image = render_regions(rng, pixels.astype(np.int16), item.regions, mask, volume.kind == "air")
+        is_real = volume.kind in ("ct", "image")
+        if is_real and not ending and (len(set(chosen)) < count or rng.random() < DRIFTING):
             image, mask = image[:1].repeat(count, 1, 1), mask[:1].repeat(count, 1, 1)
             image, mask = _drift(rng, image, mask)
         if pasted:
             image, mask = _paste(rng, image, side)
         return _framed(rng, alter(rng, image), mask)
+
+
+class _Group:
+    """Volumes of one kind and how often each is drawn."""
+
+    def __init__(self, volumes: Sequence[PoolVolume], weight: Callable[[PoolVolume], float]) -> None:
+        self.volumes = [v for v in volumes if v.objects]
+        weights = np.array([weight(v) for v in self.volumes])
+        self.shares = weights / weights.sum() if len(weights) else weights
+
+    def draw(self, rng: np.random.Generator) -> PoolVolume:
+        return self.volumes[int(rng.choice(len(self.volumes), p=self.shares))]
+
+
+def _by_size(volume: PoolVolume) -> float:
+    """Volumes with many objects and slices are drawn more often than single photographs."""
+    return float(np.sqrt(len(volume.objects)) * (1 + min(len(volume.voxels), 40)) ** 0.5)
+
+
+def _family(volume: PoolVolume) -> str:
+    """The part of a name that stands for its kind: ``mr_sarcoma`` of ``mr_sarcoma_004``."""
+    return volume.name.rpartition("_")[0] or volume.name
 
 
 def _sliced(
@@ -129,7 +178,9 @@ def _slices(rng: np.random.Generator, inner: NDArray[np.bool_], first: int, dept
     usable = np.flatnonzero(areas >= MIN_AREA)
     if not len(usable):
         return None
-    start = first + int(rng.choice(usable))
+    # Every other prompt is given where the object is large, as people do.
+    shares = areas[usable] / areas[usable].sum() if rng.random() < 0.5 else None
+    start = first + int(rng.choice(usable, p=shares))
     stride = int(rng.choice(STRIDES, p=(0.6, 0.25, 0.15)))
     way = int(rng.choice([-1, 1]))
     for step in (way * stride, -way * stride, way, -way):
@@ -141,15 +192,22 @@ def _slices(rng: np.random.Generator, inner: NDArray[np.bool_], first: int, dept
 def _ending_slices(
     rng: np.random.Generator, inner: NDArray[np.bool_], first: int, depth: int, count: int
 ) -> list[int] | None:
-    """Slice numbers that lead past the object's end; None if the volume or the object is too short."""
-    areas = inner.reshape(len(inner), -1).sum(1)
-    stride = int(rng.choice(STRIDES, p=(0.6, 0.25, 0.15)))
-    way = int(rng.choice([-1, 1]))
-    last = len(inner) - 1 if way > 0 else 0
-    start = last - way * stride * int(rng.integers(0, max(1, count - 1)))
-    chosen = [first + start + way * stride * k for k in range(count)]
-    inside = 0 <= start < len(inner) and areas[start] >= MIN_AREA
-    return chosen if inside and 0 <= chosen[-1] < depth else None
+    """Slice numbers that lead past the object's end; None if it reaches through the whole volume.
+
+    The last slice of the volume is repeated where there are not enough beyond the object.
+    """
+    usable = np.flatnonzero(inner.reshape(len(inner), -1).sum(1) >= MIN_AREA)
+    ahead = int(rng.choice([-1, 1]))
+    for way in (ahead, -ahead):
+        edge = len(inner) - 1 if way > 0 else 0
+        beyond = depth - 1 - (first + edge) if way > 0 else first + edge
+        if beyond < 1 or not len(usable):
+            continue
+        stride = int(rng.choice(STRIDES, p=(0.6, 0.25, 0.15)))
+        wanted = edge - way * stride * int(rng.integers(0, max(1, count - 2)))
+        start = int(usable[np.abs(usable - wanted).argmin()])
+        return [min(max(first + start + way * stride * k, 0), depth - 1) for k in range(count)]
+    return None
 
 
 def _stack(

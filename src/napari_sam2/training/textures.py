@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Texture", "texture_volume"]
+__all__ = ["Texture", "stored_intensities", "texture_volume"]
 
 #: Levels to which an image that is not CT is scaled: int16 holds them with room to spare.
 IMAGE_LEVELS = 4095
@@ -87,7 +87,7 @@ def texture_volume(rng: np.random.Generator, texture: Texture, rounds: int) -> P
     rounds : int
         How often each of the two methods is tried with new settings.
     """
-    voxels = _stored(texture)
+    voxels = stored_intensities(texture)
     scaled = _scaled(texture)
     fine = 0.7 if texture.isotropic else (0, 0.7, 0.7)
     gradient = ndimage.gaussian_gradient_magnitude(scaled, fine).astype(np.float32)
@@ -103,7 +103,8 @@ def texture_volume(rng: np.random.Generator, texture: Texture, rounds: int) -> P
     return PoolVolume(texture.name, texture.kind, voxels, texture.isotropic, found)
 
 
-def _stored(texture: Texture) -> NDArray[np.int16]:
+def stored_intensities(texture: Texture) -> NDArray[np.int16]:
+    """Hounsfield units as they are; anything else scaled between its extremes to 0 to `IMAGE_LEVELS`."""
     if texture.kind == "ct":
         return np.clip(np.rint(texture.voxels), -1024, 3071).astype(np.int16)
     low, high = np.percentile(texture.voxels, [0.05, 99.95])

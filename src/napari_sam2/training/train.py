@@ -18,6 +18,7 @@ from napari_sam2.training.losses import dice, loss
 from napari_sam2.training.pool import read_pool
 from napari_sam2.training.rollout import Rollout, RolloutSettings
 from napari_sam2.training.sampler import ClipSampler, Shares
+from napari_sam2.training.start import begin_from
 from napari_sam2.training.validate import fixed_clips, validate
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ logger = logging.getLogger(__name__)
 
 #: Gradients longer than this are shortened to it.
 CLIP_GRADIENT = 3.0
+#: Steps of a short roll-out.
+SHORT = 2
+#: Probability of a correction at each step of a clip that is mostly corrected.
+ANNOTATED = 0.8
 #: The learning rate ends at this share of its peak.
 LAST_RATE = 0.02
 CURVE = "curve.jsonl"
@@ -58,6 +63,8 @@ class Trainer:
         self.config, self.folder = config, folder
         self.rng = np.random.default_rng(config.seed)
         self.net = SmallNet(config.net)
+        if config.start:
+            begin_from(self.net, root / config.start)
         self.ema = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
         self.optimizer = _optimizer(self.net, config)
         self.rollout = self.update = self.samples = 0
@@ -66,7 +73,10 @@ class Trainer:
         synthetic = [read_pool(root / p) for p in config.synthetic_pools]
         real = [v for p in config.real_pools for v in read_pool(root / p)]
         held_out = [v for p in config.validation_pools for v in read_pool(root / p)]
-        self.sampler = ClipSampler([v for p in synthetic for v in p[config.held_out :]], real, config.shares)
+        labelled = [v for p in config.labelled_pools for v in read_pool(root / p)]
+        maps = [v for p in config.map_pools for v in read_pool(root / p)]
+        slabs = [v for p in synthetic for v in p[config.held_out :]]
+        self.sampler = ClipSampler(slabs, real, config.shares, labelled, maps)
         self.validation: dict[str, list[Clip]] = {}
         if config.held_out:
             kept = ClipSampler([v for p in synthetic for v in p[: config.held_out]], [], Shares(1.0, 0.0))
@@ -74,6 +84,10 @@ class Trainer:
         if held_out:
             kept = ClipSampler([], held_out, Shares(0.0, 0.0))
             self.validation["real"] = fixed_clips(kept, config.validation_clips)
+        anatomy = [v for p in config.held_out_pools for v in read_pool(root / p)]
+        if anatomy:
+            kept = ClipSampler([], [], Shares(0.0, 0.0, 1.0), anatomy)
+            self.validation["anatomy"] = fixed_clips(kept, 2 * config.validation_clips)
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint."""
@@ -85,22 +99,26 @@ class Trainer:
     def run(self, seconds: float | None = None) -> None:
         """Train to the end of the configuration, or for so many seconds; always leaves a checkpoint."""
         started = time.monotonic()
-        before = self.seconds
+        before, validated = self.seconds, -1
         while self.rollout < self.config.rollouts:
             self._one_rollout()
             self.seconds = before + time.monotonic() - started
             if self.rollout % self.config.validate_every == 0:
                 self._validate()
+                validated = self.rollout
             if self.rollout % self.config.keep_every == 0:
                 self._save()
             if seconds is not None and time.monotonic() - started > seconds:
                 break
-        self._validate()
+        if validated != self.rollout:
+            self._validate()
         self._save()
 
     def _one_rollout(self) -> None:
         stage = self.config.at(self.rollout)
-        clips = [self.sampler.draw(self.rng, stage.steps, stage.ending) for _ in range(stage.batch)]
+        short = self.rng.random() < stage.short
+        steps = SHORT if short else stage.steps
+        clips = [self.sampler.draw(self.rng, steps, stage.ending) for _ in range(stage.batch)]
         names = list(self.config.kinds)
         shares = np.array([self.config.kinds[name] for name in names])
         kinds = [str(k) for k in self.rng.choice(names, stage.batch, p=shares / shares.sum())]
@@ -110,18 +128,25 @@ class Trainer:
             keep=self.config.keep_channels or None,
             refine=stage.refine,
             closest=stage.closest,
+            imperfect=stage.imperfect,
+            closeup=stage.closeup,
+            judged=stage.judged,
+            channels=self.config.net.channels,
         )
         rollout = Rollout(clips, kinds, self.rng, settings, self.config.net.widths[2])
-        for step in range(stage.steps):
+        habits = np.where((self.rng.random(stage.batch) < stage.annotated) | short, ANNOTATED, stage.correct)
+        for step in range(steps):
             inputs = rollout.inputs()
             with _half_precision():
                 output = self.net(inputs.channels, inputs.tokens)
             rollout.receive(output)
-            self._learn(loss(output, inputs.truth, inputs.visible, self.config.loss))
+            weight = 1.0 if step else self.config.first
+            self._learn(weight * loss(output, inputs.truth, inputs.visible, self.config.loss))
             self.recent.append(float(dice(output.logits, inputs.truth).mean()))
             self.samples += stage.batch
-            if step + 1 < stage.steps:
-                rollout.go_on([bool(c) for c in self.rng.random(stage.batch) < stage.correct])
+            if step + 1 < steps:
+                corrected = [bool(c) for c in self.rng.random(stage.batch) < habits]
+                rollout.go_on(corrected, last=step + 2 == steps)
         self.rollout += 1
 
     def _learn(self, value: Tensor) -> None:
@@ -140,7 +165,8 @@ class Trainer:
 
     def _rate(self) -> float:
         warm = min(1.0, (self.update + 1) / max(1, self.config.warm_up))
-        done = min(1.0, self.update / max(1, self.config.updates))
+        done = self.rollout / max(1, self.config.rollouts)
+        done = min(1.0, max(0.0, done - self.config.hold) / max(1e-9, 1 - self.config.hold))
         cosine = LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * done))
         return self.config.learning_rate * warm * cosine
 
@@ -156,7 +182,9 @@ class Trainer:
             "train_dice": float(np.mean(self.recent[-300:])) if self.recent else 0.0,
         }
         for name, clips in self.validation.items():
-            scores = validate(net, clips, stage.size, self.config.keep_channels or None)
+            scores = validate(
+                net, clips, stage.size, self.config.keep_channels or None, hidden=self.config.validate_hidden
+            )
             record |= {f"{name}/{key}": round(value, 4) for key, value in scores.items()}
         self.recent = self.recent[-300:]
         self.folder.mkdir(parents=True, exist_ok=True)

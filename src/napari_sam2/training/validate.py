@@ -56,12 +56,16 @@ def fixed_clips(sampler: ClipSampler, count: int) -> list[Clip]:
 
 
 @torch.inference_mode()
-def validate(net: SmallNet, clips: list[Clip], size: int, keep: tuple[int, ...] | None = None) -> dict[str, float]:
-    """Mean Dice of each protocol; ``<protocol>/blank`` is the same with the image hidden."""
+def validate(
+    net: SmallNet, clips: list[Clip], size: int, keep: tuple[int, ...] | None = None, hidden: bool = True
+) -> dict[str, float]:
+    """Mean Dice of each protocol; with ``hidden``, ``<protocol>/blank`` is the same with the image hidden."""
     scores: dict[str, float] = {}
     for protocol in PROTOCOLS:
-        for blank in (False, True):
-            settings = RolloutSettings(size, teacher=0.0, drop=False, blank=blank, keep=keep)
+        for blank in (False, True) if hidden else (False,):
+            settings = RolloutSettings(
+                size, teacher=0.0, drop=False, blank=blank, keep=keep, channels=net.config.channels
+            )
             values = [
                 _run(net, clips[start : start + BATCH], protocol, settings) for start in range(0, len(clips), BATCH)
             ]

@@ -1,4 +1,4 @@
-"""What the small network looks at: a view turned into thirteen image-like channels.
+"""What the small network looks at: a view turned into thirteen image-like channels, or sixteen.
 
 A network of this size learns little from raw intensities alone. So each prompt and each remembered slice
 is also turned into a question that is easy to answer pixel by pixel: how much more common is this
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["CHANNELS", "Channel", "PromptBatch", "RememberedBatch", "build_channels", "resample"]
+__all__ = ["ALL_CHANNELS", "CHANNELS", "Channel", "PromptBatch", "RememberedBatch", "build_channels", "resample"]
 
 #: Levels of the lookup table from raw intensity to normalised and equalised intensity.
 LEVELS = 512
@@ -38,6 +38,9 @@ CLICK_WEIGHT = 4.0
 ELLIPSE = 0.38
 #: Pixels that must remain of a mask for its eroded core to be used.
 MIN_CORE = 6.0
+#: Local contrast: pixels that are averaged first, for speed; side of the neighbourhood in those; and the spread
+#: below which all is noise.
+LOCAL_POOL, LOCAL_SIDE, LOCAL_FLOOR = 4, 5, 0.04
 
 
 class Channel:
@@ -56,10 +59,14 @@ class Channel:
     LAST_IMAGE = 10
     LAST_MASK = 11
     LAST_DIFFERENCE = 12
+    LOCAL = 13
+    ANCHOR_IMAGE = 14
+    ANCHOR_MASK = 15
 
 
-#: Number of channels.
-CHANNELS = 13
+#: Number of channels of small-1, and with those that came later: contrast with the near surroundings, and the
+#: prompted slice's image and mask as seen from the current view.
+CHANNELS, ALL_CHANNELS = 13, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +117,10 @@ class RememberedBatch:
     present: Tensor
 
 
-def build_channels(image: Tensor, prompts: PromptBatch, anchor: RememberedBatch, last: RememberedBatch) -> Tensor:
-    """All channels of B views.
+def build_channels(
+    image: Tensor, prompts: PromptBatch, anchor: RememberedBatch, last: RememberedBatch, count: int = CHANNELS
+) -> Tensor:
+    """Channels of B views.
 
     Parameters
     ----------
@@ -121,10 +130,12 @@ def build_channels(image: Tensor, prompts: PromptBatch, anchor: RememberedBatch,
         What a person gave on this very slice.
     anchor, last : RememberedBatch
         The prompted slice, and the slice just passed.
+    count : int
+        `CHANNELS` or `ALL_CHANNELS`.
 
     Returns
     -------
-    Tensor, (B, 13, S, S)
+    Tensor, (B, count, S, S)
     """
     scale = _Scale(image)
     normal, equalised = scale.normalised(image), scale.equalised(image)
@@ -137,24 +148,29 @@ def build_channels(image: Tensor, prompts: PromptBatch, anchor: RememberedBatch,
     shown = _column(last.present)
     last_image = (resample(scale.normalised(last.image), last.shift) - 0.5) * shown
     last_mask = (2 * resample(last.mask, last.shift) - 1) * shown
-    return torch.stack(
-        [
-            normal - 0.5,
-            equalised - 0.5,
-            box,
-            positive,
-            negative,
-            (2 * prompts.prior - 1) * _column(prompts.has_prior),
-            ratio,
-            difference,
-            anchor_ratio,
-            last_ratio,
-            last_image,
-            last_mask,
-            (normal - 0.5) * shown - last_image,
-        ],
-        1,
-    )
+    channels = [
+        normal - 0.5,
+        equalised - 0.5,
+        box,
+        positive,
+        negative,
+        (2 * prompts.prior - 1) * _column(prompts.has_prior),
+        ratio,
+        difference,
+        anchor_ratio,
+        last_ratio,
+        last_image,
+        last_mask,
+        (normal - 0.5) * shown - last_image,
+    ]
+    if count == ALL_CHANNELS:
+        anchored = _column(anchor.present)
+        channels += [
+            _local_contrast(normal),
+            (resample(scale.normalised(anchor.image), anchor.shift) - 0.5) * anchored,
+            (2 * resample(anchor.mask, anchor.shift) - 1) * anchored,
+        ]
+    return torch.stack(channels, 1)
 
 
 def resample(values: Tensor, shift: Tensor) -> Tensor:
@@ -202,6 +218,17 @@ class _Scale:
 
 def _index(image: Tensor) -> Tensor:
     return (image.flatten(1) * (LEVELS - 1)).round().long().clamp(0, LEVELS - 1)
+
+
+def _local_contrast(normal: Tensor) -> Tensor:
+    """Intensity against the mean of its neighbourhood, over the spread there; -1 to 1."""
+    planes = torch.stack([normal, normal**2], 1)
+    coarse = functional.pad(functional.avg_pool2d(planes, LOCAL_POOL), (LOCAL_SIDE // 2,) * 4, mode="replicate")
+    both = functional.interpolate(
+        functional.avg_pool2d(coarse, LOCAL_SIDE, 1), size=normal.shape[-2:], mode="bilinear", align_corners=False
+    )
+    spread = (both[:, 1] - both[:, 0] ** 2).clamp(min=0).sqrt()
+    return torch.tanh((normal - both[:, 0]) / (2 * (spread + LOCAL_FLOOR)))
 
 
 def _column(flags: Tensor) -> Tensor:

@@ -120,7 +120,7 @@ def _remembered(net: SmallNet, lesson: Lesson) -> _Taught:
     """The lesson; copies, since what was made in inference mode cannot be learned from."""
     image, mask = lesson.image.clone(), lesson.mask.clone()
     with torch.no_grad():
-        features = net(_alone(image[None], mask[None]), []).features[0]
+        features = net(_alone(image[None], mask[None], net.config.channels), []).features[0]
     return _Taught(image, mask, features)
 
 
@@ -142,8 +142,9 @@ def _loss(net: SmallNet, views: Sequence[_Taught], chance: torch.Generator) -> T
     there = torch.ones(len(views), device=device)
     anchor, last = RememberedBatch(image, mask, same, there), RememberedBatch(passed, passed_mask, same, there)
     with torch.no_grad():
-        channels = build_channels(now, _no_prompts(len(views), image.shape[-1], device), anchor, last)
-        seen = net(_alone(passed, passed_mask), []).features
+        nobody = _no_prompts(len(views), image.shape[-1], device)
+        channels = build_channels(now, nobody, anchor, last, net.config.channels)
+        seen = net(_alone(passed, passed_mask, net.config.channels), []).features
     tokens = [
         Tokens(found, functional.avg_pool2d(part.mask[:, None], TOKEN_STRIDE)[:, 0], same, there)
         for found, part in ((features, anchor), (seen, last))
@@ -219,14 +220,14 @@ def _with_a_copy(image: Tensor, mask: Tensor, chance: torch.Generator) -> tuple[
     return image * (1 - copied) + torch.roll(image, step, (0, 1)) * copied, mask
 
 
-def _alone(image: Tensor, mask: Tensor) -> Tensor:
+def _alone(image: Tensor, mask: Tensor, channels: int) -> Tensor:
     """Channels of slices that are answered by their own masks, as when they are remembered."""
     count, side, _ = image.shape
     known = torch.ones(count, device=image.device)
     prompts = replace(_no_prompts(count, side, image.device), prior=mask, has_prior=known)
     empty, same = torch.zeros_like(image), torch.tensor([1.0, 0.0, 0.0], device=image.device).expand(count, 3)
     nothing = RememberedBatch(empty, empty, same, 1 - known)
-    return build_channels(image, prompts, nothing, nothing)
+    return build_channels(image, prompts, nothing, nothing, channels)
 
 
 def _no_prompts(count: int, side: int, device: torch.device) -> PromptBatch:

@@ -134,8 +134,8 @@ class SmallModel:
         anchors = [_anchor(request.memories) for request in requests]
         lasts = [_last(request.memories) for request in requests]
         remembered = [self._remembered(refs) for refs in (anchors, lasts)]
-        channels = build_channels(images, prompts, remembered[0][0], remembered[1][0])
-        output = self._both_ways(channels, [tokens for _, tokens in remembered])
+        channels = self._channels(images, prompts, remembered[0][0], remembered[1][0])
+        output = self._asked(channels, [tokens for _, tokens in remembered], [r.prompts is not None for r in requests])
         return [
             self._answer(
                 request.prompts,
@@ -146,6 +146,16 @@ class SmallModel:
             )
             for index, request in enumerate(requests)
         ]
+
+    def _channels(self, images: Tensor, prompts: PromptBatch, anchor: RememberedBatch, last: RememberedBatch) -> Tensor:
+        return build_channels(images, prompts, anchor, last, self.net.config.channels)
+
+    def _asked(self, channels: Tensor, memories: list[Tokens], prompted: list[bool]) -> NetOutput:
+        """The network's answer, once or both ways round; prompted slices can afford what carried ones cannot."""
+        if self._weights.mirrored == "always" or all(prompted):
+            return self._both_ways(channels, memories)
+        output: NetOutput = self.net(channels, memories)
+        return output
 
     def _both_ways(self, channels: Tensor, memories: list[Tokens]) -> NetOutput:
         """The mean of the answers to the views and to their mirror images; features of the views themselves."""
@@ -226,7 +236,7 @@ class SmallModel:
             one,
         )
         nothing = self._remembered([None])[0]
-        channels = build_channels(image[None], prompts, nothing, nothing)
+        channels = self._channels(image[None], prompts, nothing, nothing)
         features: Tensor = self.net(channels, []).features[0]
         return features
 

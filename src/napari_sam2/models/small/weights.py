@@ -1,8 +1,8 @@
 """Weight files of the small model: one safetensors file, half precision, checked before use.
 
-The file's own metadata holds the network's sizes and the view size it was trained for. A file is refused
-when its hash differs from the expected one, when it cannot be read, or when a tensor is missing, left
-over or of another shape.
+The file's own metadata holds the network's sizes, the view size it was trained for and how it is asked. A
+file is refused when its hash differs from the expected one, when it cannot be read, when its metadata hold
+anything unknown or out of range, or when a tensor is missing, left over or of another shape.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["FORMAT", "SmallWeights", "read_weights", "write_weights"]
+__all__ = ["FORMAT", "MIRRORED", "SmallWeights", "read_weights", "write_weights"]
 
-LARGEST_WIDTH = 1024
-SMALLEST_VIEW, LARGEST_VIEW = 32, 2048
-"""Channels, and pixels of a view's side (a multiple of the least), that a file may ask for: memory grows with both."""
-
-#: Written into every file and asked for when one is read.
-FORMAT = "napari-sam2-small-1"
+#: Written into every file; small-1's files still say the first one.
+FIRST_FORMAT, FORMAT = "napari-sam2-small-1", "napari-sam2-small-2"
+#: When an answer is the mean over the view and its mirror image: always (small-1), or only where a person prompted.
+MIRRORED = ("always", "prompted")
+#: Metadata that a file may hold, and the view sizes that it may ask for (multiples of 16).
+KEYS = frozenset({"format", "name", "input_size", "config", "mirrored"})
+VIEW_SIZES = range(32, 513, 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +50,20 @@ class SmallWeights:
         The run's name.
     sha256 : str
         Hash of the file.
+    mirrored : str
+        One of `MIRRORED`.
     """
 
     net: SmallNet
     input_size: int
     name: str
     sha256: str
+    mirrored: str = "always"
 
 
-def write_weights(path: Path, state: Mapping[str, Tensor], config: NetConfig, input_size: int, name: str) -> str:
+def write_weights(
+    path: Path, state: Mapping[str, Tensor], config: NetConfig, input_size: int, name: str, mirrored: str = "always"
+) -> str:
     """Write weights in half precision; returns the file's SHA-256."""
     tensors = {key: value.detach().to(torch.float16).contiguous() for key, value in state.items()}
     metadata = {
@@ -65,6 +71,7 @@ def write_weights(path: Path, state: Mapping[str, Tensor], config: NetConfig, in
         "name": name,
         "input_size": str(input_size),
         "config": json.dumps(config.to_dict()),
+        "mirrored": mirrored,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, path, metadata=metadata)
@@ -100,28 +107,29 @@ def read_weights(path: Path, sha256: str = "") -> SmallWeights:
     except (SafetensorError, OSError) as error:
         message = f"{path.name} is damaged or not a safetensors file: {error}"
         raise ModelError(message) from error
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") not in (FIRST_FORMAT, FORMAT):
         message = f"{path.name} holds {metadata.get('format', 'no format')!r}, expected {FORMAT!r}"
         raise ModelError(message)
-    config, input_size = _settings(metadata, path.name)
-    net = SmallNet(config)
+    net, input_size, mirrored = _described(metadata, path.name)
     _load_strictly(net, tensors, path)
-    return SmallWeights(net.eval(), input_size, metadata.get("name", path.stem), found)
+    return SmallWeights(net.eval(), input_size, metadata.get("name", path.stem), found, mirrored)
 
 
-def _settings(metadata: Mapping[str, str], name: str) -> tuple[NetConfig, int]:
-    """The network's sizes and the side of its view, within what memory allows."""
+def _described(metadata: Mapping[str, str], name: str) -> tuple[SmallNet, int, str]:
+    """An empty network of the described sizes, the view size, and when views are mirrored; all within bounds."""
+    unknown = sorted(set(metadata) - KEYS)
+    if unknown:
+        raise ModelError(f"{name} describes {', '.join(unknown)}, which this version does not know")
     try:
         config = NetConfig.from_dict(json.loads(metadata["config"]))
-        input_size = int(metadata["input_size"])
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        input_size, mirrored = int(metadata["input_size"]), metadata.get("mirrored", MIRRORED[0])
+    except (ModelError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         message = f"{name} is damaged: its settings cannot be read; fetch or copy it again"
         raise ModelError(message) from error
-    plausible = 0 < config.heads <= LARGEST_WIDTH and all(0 < width <= LARGEST_WIDTH for width in config.widths)
-    if not plausible or not SMALLEST_VIEW <= input_size <= LARGEST_VIEW or input_size % SMALLEST_VIEW:
+    if input_size not in VIEW_SIZES or mirrored not in MIRRORED:
         message = f"{name} is damaged: its settings are outside of what the network can have; fetch or copy it again"
         raise ModelError(message)
-    return config, input_size
+    return SmallNet(config), input_size, mirrored
 
 
 def _load_strictly(net: SmallNet, tensors: dict[str, Tensor], path: Path) -> None:
