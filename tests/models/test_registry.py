@@ -65,7 +65,9 @@ def test_a_new_family_is_a_folder_and_one_row(tmp_path):
     """)
     )
     (folder / "loading.py").write_text(
-        "def load_toy(folder, settings, device, card, *, quality, input_size):\n    return ('toy', settings['depth'])\n"
+        "from types import SimpleNamespace\n\n"
+        "def load_toy(folder, settings, device, card, *, quality, input_size):\n"
+        "    return SimpleNamespace(input_size=64, depth=settings['depth'])\n"
     )
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
@@ -89,7 +91,7 @@ def test_a_new_family_is_a_folder_and_one_row(tmp_path):
         from napari_sam2.errors import EnvironmentLacksError
         from napari_sam2.models import load_model
         _register()
-        assert load_model(sys.argv[1] + "/checkpoint", "cpu") == ("toy", 3)
+        assert load_model(sys.argv[1] + "/checkpoint", "cpu").depth == 3
         try:
             load_model("someone/toy", "cpu")
         except EnvironmentLacksError as error:

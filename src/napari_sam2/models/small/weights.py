@@ -112,11 +112,13 @@ def read_weights(path: Path, sha256: str = "") -> SmallWeights:
         raise ModelError(message)
     net, input_size, mirrored = _described(metadata, path.name)
     _load_strictly(net, tensors, path)
-    return SmallWeights(net.eval(), input_size, metadata.get("name", path.stem), found, mirrored)
+    return SmallWeights(net.eval(), input_size, metadata["name"], found, mirrored)
 
 
 def _described(metadata: Mapping[str, str], name: str) -> tuple[SmallNet, int, str]:
     """An empty network of the described sizes, the view size, and when views are mirrored; all within bounds."""
+    if not metadata.get("name"):
+        raise ModelError(f"{name} is damaged: it does not name its model; fetch or copy it again")
     unknown = sorted(set(metadata) - KEYS)
     if unknown:
         raise ModelError(f"{name} describes {', '.join(unknown)}, which this version does not know")
