@@ -34,10 +34,10 @@ WEIGHTS: Final = "correction-1.safetensors"
 
 LEAST_LOGIT: Final = 0.7
 """Odds of two to one that a voxel is the click's: a wrong change costs more than a missing one, which the next
-click brings. Of 0, 0.7 and 1.5 the one with the fewest harmful clicks at the same gain."""
+click brings. 1.5 did a little less harm (5 of 120 clicks instead of 6) and gained less."""
 
 TRUSTED_REACH: Final = 2.2
-"""Depths from the click within which the network is believed: beyond, one click in twenty did harm."""
+"""Depths from the click within which the network is believed: without the limit 6 of 120 clicks did harm, with it 3."""
 
 _NEVER: Final = -10.0
 """Logit of what may not change."""
