@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from skimage.draw import polygon2mask
 
+from napari_sam2.core.hand_tools.strokes import lassoed, scribbled
 from napari_sam2.core.prompts import Box, MaskPrompt, Point, Prompt
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ __all__ = ["box_of", "fixed_axis", "outline_of"]
 
 SMALLEST_BOX: Final = 2
 """Voxels along each side; a smaller rectangle comes from a click with an unsteady hand."""
-
-SCRIBBLE_CLICKS: Final = 5
-"""Clicks that stand for a scribble, evenly spaced; more do not change what a model answers."""
 
 
 def fixed_axis(voxels: NDArray[np.float64]) -> int | None:
@@ -62,17 +59,11 @@ def outline_of(voxels: NDArray[np.float64], kind: str, volume: Volume) -> list[P
         return _clicks_along(voxels, volume)
     in_plane = [n for n in range(3) if n != axis]
     shape = (volume.shape[in_plane[0]], volume.shape[in_plane[1]])
-    mask = polygon2mask(shape, voxels[:, in_plane])
+    mask = lassoed(voxels[:, in_plane], shape)
     return [MaskPrompt(mask, axis, index)] if mask.any() else []
 
 
 def _clicks_along(voxels: NDArray[np.float64], volume: Volume) -> list[Prompt]:
-    steps = np.linalg.norm(np.diff(voxels, axis=0), axis=1)
-    length = np.concatenate([[0.0], np.cumsum(steps)])
-    if length[-1] == 0:
-        return []
-    # Neither end: a stroke begins and ends where the hand was least sure.
-    wanted = np.linspace(0, length[-1], SCRIBBLE_CLICKS + 2)[1:-1]
-    points = np.stack([np.interp(wanted, length, voxels[:, n]) for n in range(3)], axis=1)
+    points = scribbled(voxels)
     inside = ((points >= -0.5) & (points <= np.array(volume.shape) - 0.5)).all(axis=1)
     return [Point((float(p[0]), float(p[1]), float(p[2]))) for p in np.round(points[inside], 3)]
