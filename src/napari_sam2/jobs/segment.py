@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from napari_sam2.core.window import choose_window
 from napari_sam2.errors import UserInputError
 from napari_sam2.io import read_volume
 from napari_sam2.io.guard import refuse_inputs_as_outputs
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
     from napari_sam2.core.prompts import ObjectPrompts
     from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.core.volume import Volume
+    from napari_sam2.core.window import Window
     from napari_sam2.models.base import SegmentationModel
 
-    Prompts: TypeAlias = str | os.PathLike[str] | Sequence[ObjectPrompts]
+    Prompts: TypeAlias = (
+        str | os.PathLike[str] | Sequence[ObjectPrompts] | Callable[[Volume, Window], Sequence[ObjectPrompts]]
+    )
 
 __all__ = ["DIRECTIONS", "ScanRun", "files_of_label_map", "segment_scan", "session_folder"]
 
@@ -96,8 +100,9 @@ def segment_scan(
         As in `napari_sam2.io.read_volume`.
     output : path-like
         The label map, ``.nii.gz`` or ``.nii``; ``.json`` and ``.tsv`` are written beside it.
-    prompts : path-like or sequence of ObjectPrompts
-        A prompt file, or what it would hold.
+    prompts : path-like, sequence of ObjectPrompts or callable
+        A prompt file, or what it would hold; or what gives that for a scan and its window, such as
+        `napari_sam2.finding.job.prompts_from`.
     model, device, quality
         As in `napari_sam2.models.load_model`; or what gives a model, asked once everything else is in order.
     window, plane
@@ -131,7 +136,7 @@ def segment_scan(
     inputs = [Path(image), *([Path(prompts)] if isinstance(prompts, str | os.PathLike) else [])]
     refuse_inputs_as_outputs(inputs, files_of_label_map(target, keep_session=keep_session))
     check_label_set(target, scan, overwrite=overwrite)
-    objects = _objects(prompts, scan, target)
+    objects = _objects(prompts, scan, window, target)
     loaded = load_model(model, device, quality=quality) if isinstance(model, str | Path) else model()
     session = Session(scan, loaded, window=window, axis=None if plane is None else scan.axis_of_plane(plane))
     journal = Journal(session, session_folder(target), warn=say) if keep_session else None
@@ -163,7 +168,9 @@ def session_folder(output: Path) -> Path:
     return output.with_name(stem_of(output) + ".sam2session")
 
 
-def _objects(prompts: Prompts, scan: Volume, target: Path) -> Sequence[ObjectPrompts]:
+def _objects(prompts: Prompts, scan: Volume, window: str, target: Path) -> Sequence[ObjectPrompts]:
+    if callable(prompts):
+        return prompts(scan, choose_window(scan, window))
     if not isinstance(prompts, str | os.PathLike):
         return prompts
     from napari_sam2.io.prompt_file import masks_named, read_prompt_file

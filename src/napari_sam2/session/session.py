@@ -243,12 +243,12 @@ class Session:
         check_prompts(objects, self.volume)
         results = []
         for obj in objects:
-            results += self.set_prompts(obj.object_id, obj.prompts)
+            results += self.set_prompts(obj.object_id, obj.prompts, origin=obj.origin)
             if obj.name:
                 self.rename(obj.object_id, obj.name)
         return results
 
-    def set_prompts(self, object_id: int, prompts: Iterable[Prompt]) -> list[SliceResult]:
+    def set_prompts(self, object_id: int, prompts: Iterable[Prompt], *, origin: str = "") -> list[SliceResult]:
         """Set all prompts of an object, and answer the slices whose prompts have changed.
 
         A slice whose prompts only grew is corrected; one that was propagated to before becomes a
@@ -260,6 +260,8 @@ class Session:
             The object; it is created when it does not exist.
         prompts : iterable of Prompt
             All of its prompts, in the order in which they were given.
+        origin : str
+            Who proposed them and from what, for the journal; empty for a person's own.
 
         Returns
         -------
@@ -273,7 +275,7 @@ class Session:
         UserInputError
             If it would change a finished object or an accepted slice; the session is unchanged.
         """
-        results: list[SliceResult] = self.state.do(SetPrompts(object_id, tuple(prompts), self.axis))
+        results: list[SliceResult] = self.state.do(SetPrompts(object_id, tuple(prompts), self.axis, origin=origin))
         return results
 
     def edit_mask(self, object_id: int, axis: int, index: int, mask: SliceMask) -> SliceResult:
