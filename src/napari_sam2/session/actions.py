@@ -14,7 +14,7 @@ from napari_sam2.core.actions import Action, Edit, Redo, Resumed, Run, Setting, 
 from napari_sam2.core.checked import colour_of, flag_of, list_of, text_of, whole_of
 from napari_sam2.core.hand_tools.tools import tool_from_json, tool_to_json
 from napari_sam2.core.labels import check_overlap
-from napari_sam2.engine.fit import FitPlan
+from napari_sam2.engine.fit_plan import FitPlan
 from napari_sam2.session.encoding import (
     axis_of,
     code_from_json,

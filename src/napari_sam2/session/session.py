@@ -6,16 +6,15 @@ driven from one thread; what it returns is frozen.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_sam2.core.actions import UseModel
 from napari_sam2.core.labels import check_overlap, compose
 from napari_sam2.core.prompts import ObjectPrompts, Prompt, check_prompts
 from napari_sam2.core.window import Window, choose_window
 from napari_sam2.engine.box3d import Extent
-from napari_sam2.engine.features import DEFAULT_BUDGET
-from napari_sam2.engine.fit import FIT, FitPlan, count_fitted_slices
-from napari_sam2.engine.propagate import count_slices
+from napari_sam2.engine.fit_plan import FIT, FitPlan, count_fitted_slices
+from napari_sam2.engine.sweeps import count_slices
 from napari_sam2.models.base import described_model
 from napari_sam2.session.actions import (
     AcceptSlice,
@@ -50,8 +49,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.hand_tools.tools import HandTool
     from napari_sam2.core.slice_masks import SliceMask, SliceResult
     from napari_sam2.core.volume import Volume
-    from napari_sam2.engine.engine import Engine
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel, SliceEngine
 
 __all__ = ["SegmentedObject", "Session"]
 
@@ -73,8 +71,8 @@ class Session:
         Who keeps a voxel that several objects claim, see `napari_sam2.core.labels.OVERLAP_RULES`.
     feature_folder : Path, optional
         Where the model's features are kept on disk, so that a later process encodes nothing; nowhere by default.
-    feature_budget : int
-        Bytes of features kept in memory, for each plane that is used.
+    feature_budget : int, optional
+        Bytes of features kept in memory, for each plane that is used; the engine's own choice by default.
     fit : FitPlan, optional
         How a model that can be fitted is fitted to each object before it is propagated; None leaves it out.
 
@@ -90,13 +88,13 @@ class Session:
     def __init__(
         self,
         volume: Volume,
-        model: SegmentationModel,
+        model: AnyModel,
         *,
         window: Window | str = "auto",
         axis: int | None = None,
         overlap: str = "smallest",
         feature_folder: Path | None = None,
-        feature_budget: int = DEFAULT_BUDGET,
+        feature_budget: int | None = None,
         fit: FitPlan | None = FIT,
     ) -> None:
         self.fit = fit
@@ -150,12 +148,12 @@ class Session:
             self.state.do(UseWindow(window))
 
     @property
-    def model(self) -> SegmentationModel:
+    def model(self) -> AnyModel:
         """The model. Setting it keeps all masks; the new model uses them as its starting point."""
         return self.state.model
 
     @model.setter
-    def model(self, model: SegmentationModel) -> None:
+    def model(self, model: AnyModel) -> None:
         if model is not self.state.model:
             self.state.do(UseModel(described_model(model), model))
 
@@ -169,7 +167,7 @@ class Session:
         if check_overlap(rule) != self.state.overlap:
             self.state.do(UseOverlap(rule))
 
-    def engine(self, axis: int) -> Engine:
+    def engine(self, axis: int) -> SliceEngine[Any, Any]:
         """The engine for slices across `axis`."""
         return self.state.engine(axis)
 
