@@ -6,6 +6,7 @@ it names itself, writes itself and reads itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
@@ -13,14 +14,17 @@ from napari_sam2.core.checked import text_of
 from napari_sam2.core.history import History, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from napari_sam2.core.store import ObjectStore, Record
 
-__all__ = ["Action", "ActionState", "Edit", "Redo", "Resumed", "Run", "Setting", "Undo", "UseModel"]
+__all__ = ["Action", "ActionState", "Edit", "Line", "Redo", "Resumed", "Run", "Setting", "Undo", "UseModel"]
 
 StateT = TypeVar("StateT", bound="ActionState[Any]")
 RecordT = TypeVar("RecordT", bound="Record")
+
+Line = Mapping[str, Any]
+"""One line of a journal, read."""
 
 
 class Action:
@@ -51,7 +55,7 @@ class Action:
         return {}
 
     @classmethod
-    def from_json(cls, line: Mapping[str, Any], state: Any) -> Self:
+    def from_json(cls, line: Line, state: Any) -> Self:
         """The action that a line of a journal holds; `state` is where the session was then."""
         return cls()
 
@@ -140,7 +144,7 @@ class UseModel(Setting):
         return dict(self.described)
 
     @classmethod
-    def from_json(cls, line: Mapping[str, Any], state: Any) -> Self:
+    def from_json(cls, line: Line, state: Any) -> Self:
         """What is known of it, without the model itself."""
         known = {key: value for key, value in line.items() if isinstance(value, str) and key not in ("t", "event")}
         return cls({"name": text_of(line["name"]), **{key: text_of(value) for key, value in known.items()}})

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_sam2.slides.prompts import SlidePrompt
 
 __all__ = [
+    "LARGEST",
     "class_from_json",
     "class_to_json",
     "id_of",
