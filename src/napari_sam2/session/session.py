@@ -8,40 +8,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sam2.core.actions import UseModel
-from napari_sam2.core.labels import check_overlap, compose
+from napari_sam2.core.labels import compose
 from napari_sam2.core.prompts import ObjectPrompts, Prompt, check_prompts
 from napari_sam2.core.window import Window, choose_window
 from napari_sam2.engine.box3d import Extent
 from napari_sam2.engine.features import DEFAULT_BUDGET
 from napari_sam2.engine.fit import FIT, FitPlan, count_fitted_slices
 from napari_sam2.engine.propagate import count_slices
-from napari_sam2.models.base import described_model
-from napari_sam2.session.actions import (
-    AcceptSlice,
-    AddObject,
-    Describe,
-    FinishObject,
-    Propagate,
-    RemoveObject,
-    ReopenSlice,
-    SetPrompts,
-    Spread,
-    UseOverlap,
-    UseTool,
-    UseWindow,
-)
+from napari_sam2.session.actions import Propagate, SetPrompts, Spread, UseTool
 from napari_sam2.session.boxed import bounded, helper_boxes
 from napari_sam2.session.correcting import is_corrected
-from napari_sam2.session.objects import SegmentedObject, SegmentedObjects
+from napari_sam2.session.object_verbs import ObjectVerbs
+from napari_sam2.session.objects import SegmentedObject
 from napari_sam2.session.prompting import anchors_of, empty_result, with_painted
 from napari_sam2.session.propagating import checked_objects
+from napari_sam2.session.settings import SessionSettings
 from napari_sam2.session.snapshot import SessionSnapshot
 from napari_sam2.session.state import SessionState
-from napari_sam2.terms.terminology import Term
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -50,13 +36,12 @@ if TYPE_CHECKING:
     from napari_sam2.core.hand_tools.tools import HandTool
     from napari_sam2.core.slice_masks import SliceMask, SliceResult
     from napari_sam2.core.volume import Volume
-    from napari_sam2.engine.engine import Engine
     from napari_sam2.models.base import SegmentationModel
 
 __all__ = ["SegmentedObject", "Session"]
 
 
-class Session:
+class Session(SessionSettings, ObjectVerbs):
     """Prompts in, masks out, for one volume.
 
     Parameters
@@ -110,107 +95,6 @@ class Session:
             feature_budget,
         )
         """For the parts of this package that act on a session; scripts need the verbs below only."""
-
-    @property
-    def volume(self) -> Volume:
-        """The scan."""
-        return self.state.volume
-
-    @property
-    def objects(self) -> SegmentedObjects:
-        """All objects by id, in the order of their creation."""
-        return SegmentedObjects(self.state.store, self.rename)
-
-    @property
-    def axis(self) -> int:
-        """Slice axis for points of a new object."""
-        return self.state.axis
-
-    @axis.setter
-    def axis(self, axis: int) -> None:
-        self.state.axis = axis
-
-    @property
-    def terms(self) -> Mapping[int, Term]:
-        """Names that new objects get by their id when none is given."""
-        return self.state.terms
-
-    @terms.setter
-    def terms(self, terms: Mapping[int, Term]) -> None:
-        self.state.terms = terms
-
-    @property
-    def window(self) -> Window:
-        """How the model sees intensities; setting it forgets all features."""
-        return self.state.window
-
-    @window.setter
-    def window(self, window: Window) -> None:
-        if window != self.state.window:
-            self.state.do(UseWindow(window))
-
-    @property
-    def model(self) -> SegmentationModel:
-        """The model. Setting it keeps all masks; the new model uses them as its starting point."""
-        return self.state.model
-
-    @model.setter
-    def model(self, model: SegmentationModel) -> None:
-        if model is not self.state.model:
-            self.state.do(UseModel(described_model(model), model))
-
-    @property
-    def overlap(self) -> str:
-        """Who keeps a voxel that several objects claim, see `napari_sam2.core.labels.OVERLAP_RULES`."""
-        return self.state.overlap
-
-    @overlap.setter
-    def overlap(self, rule: str) -> None:
-        if check_overlap(rule) != self.state.overlap:
-            self.state.do(UseOverlap(rule))
-
-    def engine(self, axis: int) -> Engine:
-        """The engine for slices across `axis`."""
-        return self.state.engine(axis)
-
-    def add_object(self, object_id: int | None = None, name: str = "") -> SegmentedObject:
-        """Begin an object; its id is the next free one unless given."""
-        made = self.state.do(AddObject(object_id, name))
-        return self.objects[made.object_id]
-
-    def remove_object(self, object_id: int) -> None:
-        """Forget an object with its prompts and masks; undo brings it back.
-
-        Raises
-        ------
-        UserInputError
-            If there is no such object.
-        """
-        self.state.do(RemoveObject(object_id))
-
-    def rename(self, object_id: int, name: str) -> None:
-        """Give an object a name of one's own; a code is found by it when results are written."""
-        self.describe(object_id, Term(name))
-
-    def describe(self, object_id: int, term: Term) -> None:
-        """Give an object the name of a term, with its code, and with its colour where it has one."""
-        self.state.do(Describe(object_id, term))
-
-    def finish_object(self, object_id: int) -> None:
-        """Declare an object finished: its masks do not change and no other object takes its voxels."""
-        self.state.do(FinishObject(object_id))
-
-    def reopen_object(self, object_id: int) -> None:
-        """Let a finished object be changed again."""
-        self.state.do(FinishObject(object_id, finished=False))
-
-    def accept_slice(self, object_id: int, index: int) -> None:
-        """Accept a mask as it is: nothing overwrites it, and propagation starts from it."""
-        self.state.do(AcceptSlice(object_id, index))
-
-    def reopen_slice(self, object_id: int, index: int) -> None:
-        """Take back the acceptance of a slice."""
-        self.state.do(ReopenSlice(object_id, index))
 
     def add_prompt(self, object_id: int, prompt: Prompt) -> SliceResult:
         """Add one prompt and answer it.
