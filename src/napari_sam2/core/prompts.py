@@ -1,4 +1,6 @@
-"""Prompts: what a person points at, in voxel coordinates, one set per object.
+"""Prompts: what a person points at, in voxel coordinates.
+
+There is one set per object.
 
 A prompt lies on a slice: the plane with one index fixed. A box's two corners agree in exactly one
 index, which is its slice axis; a point may be used on any axis; a mask names its axis and slice.
@@ -65,7 +67,9 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle on one slice; both corners belong to it, in any order.
+    """A rectangle on one slice.
+
+    Both corners belong to it, in any order.
 
     Attributes
     ----------
@@ -76,7 +80,10 @@ class Box:
     corners: tuple[tuple[int, int, int], tuple[int, int, int]]
 
     def slice_index(self, axis: int) -> int:
-        """The slice across `axis` that the box lies on; `OTHER_PLANE` when it lies across another axis."""
+        """The slice across `axis` that the box lies on.
+
+        `OTHER_PLANE` when it lies across another axis.
+        """
         return self.low[axis] if axis in self.fixed_axes else OTHER_PLANE
 
     @property
@@ -143,7 +150,9 @@ class ObjectPrompts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlicePrompts:
-    """The prompts of one object on one slice, in (row, column) of the slice's plane.
+    """The prompts of one object on one slice.
+
+    In (row, column) of the slice's plane.
 
     Attributes
     ----------
@@ -164,7 +173,10 @@ class SlicePrompts:
 
     @classmethod
     def of(cls, prompts: Iterable[Prompt], volume: Volume, axis: int) -> dict[int, SlicePrompts]:
-        """Sort checked prompts by the slice across `axis` that they lie on; boxes on other planes are left out."""
+        """Sort checked prompts by the slice across `axis` that they lie on.
+
+        Boxes on other planes are left out.
+        """
         plane = volume.plane(axis)
         by_slice: dict[int, list[Prompt]] = {}
         for prompt in prompts:
@@ -175,7 +187,10 @@ class SlicePrompts:
 
 
 def slice_axis_of(prompts: Iterable[Prompt]) -> int | None:
-    """The axis that boxes and masks fix, or None when there are only points; the first one of them decides."""
+    """The axis that boxes and masks fix.
+
+    The first one of them decides; None when there are only points.
+    """
     for prompt in prompts:
         if isinstance(prompt, MaskPrompt):
             return prompt.axis

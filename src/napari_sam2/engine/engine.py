@@ -1,6 +1,6 @@
 """The engine: slices of one plane, answered by a model.
 
-`Engine.predict` decodes prompts on one slice and gives an `Anchor`; `propagate` (in its own module)
+`Engine.predict` decodes prompts on one slice and gives an `Anchor`; `Engine.propagate` (in its own module)
 carries anchors through the neighbouring slices. The engine holds features, never results: what was
 answered belongs to the session.
 """
@@ -20,20 +20,24 @@ from napari_sam2.engine.click_search import find_from_clicks
 from napari_sam2.engine.cpu_fallback import moved, on_cpu
 from napari_sam2.engine.feature_files import DiskFeatures, signature_of
 from napari_sam2.engine.features import DEFAULT_BUDGET, FeatureCache
+from napari_sam2.engine.fit import propagate_fitted
+from napari_sam2.engine.propagate import propagate
 from napari_sam2.engine.view import View, whole_view, zoom_view
-from napari_sam2.models.base import Decoded, DecodeRequest, MemoryRef, RememberRequest, ResizableModel
+from napari_sam2.models.base import Decoded, DecodeRequest, FittableModel, MemoryRef, RememberRequest, ResizableModel
 from napari_sam2.models.quality import fitted_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from napari_sam2.core.prompts import SlicePrompts
+    from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.core.volume import SlicePlane, Volume
     from napari_sam2.core.window import Window
+    from napari_sam2.engine.fit_plan import FitPlan, ObjectFits
     from napari_sam2.models.base import SegmentationModel
 
 __all__ = ["Anchor", "Engine"]
@@ -156,6 +160,36 @@ class Engine:
             mask = SliceMask.of(prompts.mask) if only_mask and prompts.mask is not None else self.mask_of(decoded, view)
         scores = SliceScores(decoded.object_score, decoded.predicted_iou)
         return Anchor(index, view, mask, scores, decoded)
+
+    def propagate(
+        self,
+        anchors: Mapping[int, Sequence[Anchor]],
+        *,
+        slices: range | None = None,
+        direction: str = "both",
+        should_stop: Callable[[], bool] = lambda: False,
+        models: Mapping[int, SegmentationModel] | None = None,
+    ) -> Iterator[SliceResult]:
+        """See `napari_sam2.engine.propagate.propagate`."""
+        return propagate(self, anchors, slices=slices, direction=direction, should_stop=should_stop, models=models)
+
+    def propagate_fitted(
+        self,
+        anchors: Mapping[int, Sequence[Anchor]],
+        fits: ObjectFits[SegmentationModel],
+        plan: FitPlan,
+        *,
+        slices: range | None = None,
+        direction: str = "both",
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[SliceResult]:
+        """See `napari_sam2.engine.fit.propagate_fitted`."""
+        return propagate_fitted(self, anchors, fits, plan, slices=slices, direction=direction, should_stop=should_stop)
+
+    @property
+    def can_fit(self) -> bool:
+        """Whether the model can be fitted to one object."""
+        return isinstance(self.model, FittableModel)
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
         """The model's answers; fewer at a time when memory runs out."""

@@ -1,4 +1,6 @@
-"""Cases of a BIDS dataset: images that have a prompt file in a folder laid out like the dataset.
+"""Cases of a BIDS dataset.
+
+Images that have a prompt file in a folder laid out like the dataset.
 
 ``derivatives/prompts/sub-01/anat/sub-01_T1w.json`` belongs to ``sub-01/anat/sub-01_T1w.nii.gz``. What no prompts are
 given for is not segmented.

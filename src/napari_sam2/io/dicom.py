@@ -1,4 +1,6 @@
-"""DICOM images in: a series of files, or one multi-frame file, as a volume in real values.
+"""DICOM images in.
+
+A series of files, or one multi-frame file, as a volume in real values.
 
 pydicom reads the tags of all files first; pixels are decoded one slice at a time, after the geometry
 was accepted and the memory is known to suffice.
@@ -101,7 +103,9 @@ def read_dicom(
 def read_frames(
     path: Path,
 ) -> tuple[NDArray[Any], tuple[float, float] | None, float | None, tuple[str, ...]] | None:
-    """The frames of a clip: one file whose images have an order in time but no place in the patient.
+    """The frames of a clip.
+
+    One file whose images have an order in time but no place in the patient.
 
     Returns
     -------

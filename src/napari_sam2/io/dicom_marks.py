@@ -1,4 +1,7 @@
-"""What tells DICOM images at one place apart: echo, time point, b-value, acquisition and their like."""
+"""What tells DICOM images at one place apart.
+
+Echo, time point, b-value, acquisition and their like.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +79,10 @@ _PRIVATE_B_VALUES: Final = ((0x0019, 0x0C, "SIEMENS MR HEADER"), (0x2001, 0x03, 
 
 
 def marks_of(tags: Any, groups: Sequence[Any]) -> Marks:
-    """The marks of an image, or of a frame with its functional groups."""
+    """The marks of an image, or of one frame.
+
+    A frame has its functional groups.
+    """
     found: list[tuple[str, Any]] = []
     for mark in MARKS:
         value = _value(tags, groups, mark.keyword, mark.inside)

@@ -1,4 +1,7 @@
-"""DICOM SEG in, by highdicom: onto the grid of an image, whatever frames were left out."""
+"""DICOM SEG in, by highdicom, on the grid of an image.
+
+Whatever frames were left out.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Finding DICOM images in a folder and telling their series apart, by their tags alone."""
+"""Finding DICOM images in a folder, and telling series apart.
+
+By their tags alone.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +104,9 @@ def require_pydicom() -> Any:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back what pydicom and highdicom warn and log about odd values: they quote them.
+    """Hold back what pydicom and highdicom warn and log about odd values.
+
+    They quote them.
 
     Values are converted when they are looked at, so everything that touches a dataset belongs inside.
     """
@@ -123,7 +128,9 @@ def is_dicom(path: Path) -> bool:
 
 
 def begins_dicom(first: bytes) -> bool:
-    """Whether these first bytes of a file, 132 or more, are those of DICOM.
+    """Whether the first bytes of a file are those of DICOM.
+
+    It takes 132 of them, or more.
 
     Without the preamble, as old archives and network dumps have it, a file begins with its first element: one
     of the groups 0002 or 0008 in little endian, with a value representation or a short length.
@@ -139,7 +146,9 @@ def begins_dicom(first: bytes) -> bool:
 
 
 def find_series(path: str | os.PathLike[str]) -> list[Series]:
-    """List the image series of a folder and the folders in it, or of one file.
+    """List the image series of a folder, or of one file.
+
+    Folders inside it are searched too.
 
     A DICOMDIR is passed over and not followed: it may point anywhere on the disk.
 
@@ -189,7 +198,9 @@ def choose_series(found: list[Series], wanted: str | int | None, name: str) -> S
 
 
 def read_tags(path: Path) -> Any:
-    """The tags of a DICOM file without its pixels, or None if it is something else.
+    """The tags of a DICOM file without its pixels.
+
+    None if it is something else.
 
     Raises
     ------
@@ -207,7 +218,9 @@ def read_tags(path: Path) -> Any:
 
 
 def read_dataset(path: Path, *, stop_before_pixels: bool = False) -> Any:
-    """A DICOM file as pydicom reads it, also without preamble or file meta information.
+    """A DICOM file as pydicom reads it.
+
+    Also without preamble or file meta information.
 
     Without the latter it is uncompressed, and its own bytes say how (PS3.10 7.1 has no default).
     """
@@ -248,7 +261,9 @@ def _find_series(place: Path) -> list[Series]:
 
 
 def without_copies(datasets: Sequence[tuple[Path, Any]]) -> list[tuple[Path, Any]]:
-    """Leave out files that hold an image again: SOPInstanceUID is unique to one.
+    """Leave out files that hold an image again.
+
+    SOPInstanceUID is unique to one.
 
     Raises
     ------
@@ -287,7 +302,10 @@ def _image_hash(path: Path, tags: Any) -> str:
 
 
 def invalid_tags(path: Path, tags: Any = None) -> ImageFileError:
-    """The error for values that are none: names the tag; what pydicom says of its value may quote the patient."""
+    """The error for values that are none, naming the tag.
+
+    What pydicom says of its value may quote the patient.
+    """
     keyword = next((k for k in _CONVERTED if tags is not None and not _converts(tags, k)), None)
     which = "tags that are" if keyword is None else f"a value of {keyword} that is"
     return ImageFileError(f"{path.name} has {which} not valid DICOM; copy or export it again.")

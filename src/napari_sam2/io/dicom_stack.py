@@ -1,4 +1,6 @@
-"""Putting DICOM slices in order, and refusing stacks that are not one regular grid.
+"""Putting DICOM slices in order.
+
+Stacks that are not one regular grid are refused.
 
 Nothing is resampled or filled in: a missing, doubled or differently turned slice is named and the
 series refused; several volumes in one series are parted by `dicom_passes`. A tilted gantry gives a sheared
@@ -108,7 +110,10 @@ class Stack:
 
 
 def slices_of(path: Path, tags: Any) -> list[Slice]:
-    """The planes of one file: itself, or its frames if it is multi-frame."""
+    """The planes of one file.
+
+    Itself, or its frames if it is multi-frame.
+    """
     shape = (int(tags.Rows), int(tags.Columns))
     count = int(tags.get("NumberOfFrames") or 1)
     shared = _first(tags, "SharedFunctionalGroupsSequence")

@@ -1,4 +1,6 @@
-"""Several files that belong together: all of them take their names, or none does.
+"""Writing several files that belong together.
+
+All of them take their names, or none does.
 
 Every file is written beside its target first. Then a small record of what is about to happen is put on the disk, and
 from there on the set is certain: a process that is killed while files take their names leaves the record, and the
@@ -29,7 +31,9 @@ LARGEST_RECORD: Final = 1 << 16
 
 @contextlib.contextmanager
 def file_set(targets: Sequence[Path], *, overwrite: bool = False) -> Iterator[list[Path]]:
-    """Give the block one temporary file per target; afterwards all targets are replaced together.
+    """Give the block one temporary file per target.
+
+    Afterwards all targets are replaced together.
 
     Parameters
     ----------

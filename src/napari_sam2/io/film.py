@@ -1,4 +1,7 @@
-"""Labels of a film: an OME-TIFF of frames, with a table of objects beside it."""
+"""Labels of a film.
+
+An OME-TIFF of frames, with a table of objects beside it.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,9 @@ def write_label_film(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write labels over time; read them back and compare before anything takes the target's name.
+    """Write labels over time.
+
+    They are read back and compared before anything takes the target's name.
 
     Parameters
     ----------

@@ -1,4 +1,6 @@
-"""Films in: pictures over time from DICOM clips, NIfTI of one slice over time, TIFF stacks and GIF.
+"""Films in: pictures over time.
+
+From DICOM clips, NIfTI of one slice over time, TIFF stacks and GIF.
 
 A stack is a film when its file says so (an axis of time, a clip without places, a GIF) and never by a guess: a
 stack along z is a volume.

@@ -1,4 +1,7 @@
-"""Names and colours in files of their own: those of ITK-SNAP and 3D Slicer, and tables."""
+"""Names and colours of labels in files of their own.
+
+Those of ITK-SNAP and 3D Slicer, and tables.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,9 @@ _ITKSNAP_HEADER = """\
 
 
 def read_terms(path: str | os.PathLike[str]) -> list[Term]:
-    """Read a list of names from a table (CSV or TSV) or an ITK-SNAP label description; content decides.
+    """Read a list of names from a table or label description.
+
+    A table is CSV or TSV, a description ITK-SNAP's; content decides.
 
     Raises
     ------
@@ -77,7 +82,10 @@ def read_terms(path: str | os.PathLike[str]) -> list[Term]:
 
 
 def find_terms(labels_path: str | os.PathLike[str]) -> dict[int, Term]:
-    """Names, codes and colours by id from the ``.tsv`` beside a label map; empty if none can be read."""
+    """Names, codes and colours by id from a label map's table.
+
+    The ``.tsv`` beside it; empty if none can be read.
+    """
     table = sidecar_paths(labels_path)[1]
     if not table.is_file():
         return {}
@@ -116,7 +124,9 @@ def write_itksnap_labels(
 def write_slicer_colours(
     structures: Sequence[Structure], path: str | os.PathLike[str], *, overwrite: bool = False
 ) -> Path:
-    """Write 3D Slicer's colour table (``.ctbl``), which gives a NIfTI label map its names there.
+    """Write 3D Slicer's colour table (``.ctbl``).
+
+    It gives a NIfTI label map its names there.
 
     Raises
     ------

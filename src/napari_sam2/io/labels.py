@@ -1,4 +1,7 @@
-"""Label maps in and out: whole numbers on the grid of their image."""
+"""Label maps in and out.
+
+Whole numbers on the grid of their image.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +80,9 @@ def read_labels(path: str | os.PathLike[str], volume: Volume) -> NDArray[Any]:
 
 
 def read_named_labels(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArray[Any], dict[int, str]]:
-    """Read a label map like `read_labels`, and the names that the file itself holds.
+    """Read a label map like `read_labels`, with its own names.
+
+    Those that the file itself holds.
 
     Returns
     -------
@@ -208,7 +213,9 @@ def checked_labels(labels: NDArray[Any], volume: Volume) -> NDArray[Any]:
 
 
 def check_output(path: str | os.PathLike[str], volume: Volume, *, overwrite: bool = False) -> Path:
-    """Refuse an output that could not be written, before any time is spent on making it.
+    """Refuse an output that could not be written.
+
+    This comes before any time is spent on making it.
 
     Raises
     ------
@@ -235,7 +242,9 @@ def check_output(path: str | os.PathLike[str], volume: Volume, *, overwrite: boo
 
 
 def source_has_changed(volume: Volume) -> bool:
-    """Whether the image's file is no longer the one that was read, by its hash.
+    """Whether the image's file has changed since it was read.
+
+    By its hash.
 
     Labels drawn on the old content would then lie beside the new one: say so before saving. A source
     without a file, or whose file is gone, has not changed: nothing contradicts it.

@@ -1,4 +1,6 @@
-"""The manifest: a table of cases, one scan and what belongs to it per line.
+"""The manifest: a table of cases.
+
+Each line names one scan and what belongs to it.
 
 CSV with a header. ``case`` and ``image`` are always needed; ``prompts`` (a prompt file), ``session`` (a folder
 to replay) and ``labels`` (known labels) as the command asks; ``subject``, ``group`` and ``name`` are optional;

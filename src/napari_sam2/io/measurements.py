@@ -1,4 +1,4 @@
-"""Measurements and agreement of label maps on disk, as rows for a table."""
+"""Measurements and agreement of label maps on disk, as rows."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ def agreement_file(
     series: str | int | None = None,
     volume_index: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Compare a label map with a reference on the same image, id by id.
+    """Compare a label map with a reference, id by id.
+
+    Both lie on the same image.
 
     Raises
     ------

@@ -1,4 +1,6 @@
-"""The prompt file: JSON that says what to segment, written by people and by programs.
+"""The prompt file: JSON that says what to segment.
+
+It is written by people and by programs.
 
 Everything wrong in a file is reported at once, by object and prompt number, so that it is corrected
 in one go. Coordinates may be voxels (i, j, k) or RAS+ millimetres; what comes out is voxels.
@@ -79,7 +81,9 @@ def check_prompt_file(path: str | os.PathLike[str]) -> None:
 
 
 def masks_named(path: str | os.PathLike[str]) -> list[Path]:
-    """The mask files that a prompt file names, for whoever must not write over them.
+    """The mask files that a prompt file names.
+
+    For whoever must not write over them.
 
     Raises
     ------
@@ -141,7 +145,9 @@ def _as_json(prompt: Prompt, object_id: int, volume: Volume, target: Path, overw
 
 
 def parse_json(file: Path) -> Any:
-    """The content of a prompt file; a key that is given twice is refused.
+    """The content of a prompt file.
+
+    A key that is given twice is refused.
 
     Raises
     ------

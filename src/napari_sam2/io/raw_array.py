@@ -1,4 +1,6 @@
-"""Voxels of files whose text header states sizes, type and compression: NRRD and MetaImage.
+"""Voxels of files with a text header, as NRRD and MetaImage.
+
+The header states sizes, type and compression.
 
 Both are decoded here. ITK reads a file that ends early, or states another compressed size than it has, as zeros
 without a word, and a long line in a header ends its process.

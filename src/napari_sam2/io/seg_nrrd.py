@@ -1,4 +1,6 @@
-"""Segmentations of 3D Slicer (``.seg.nrrd``): labels with names, colours and terminology in one file.
+"""Segmentations of 3D Slicer (``.seg.nrrd``).
+
+Labels with names, colours and terminology in one file.
 
 The key/value pairs are those of Slicer's vtkMRMLSegmentationStorageNode.
 """
@@ -49,7 +51,9 @@ def write_seg_nrrd(
     *,
     overwrite: bool = False,
 ) -> Path:
-    """Write labels as a Slicer segmentation on the whole grid of the image.
+    """Write labels as a Slicer segmentation.
+
+    It covers the whole grid of the image.
 
     Parameters
     ----------
@@ -89,7 +93,9 @@ def is_seg_nrrd(path: Path) -> bool:
 
 
 def read_seg_nrrd(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArray[Any], dict[int, str]]:
-    """Read a Slicer segmentation onto the grid of an image; Slicer may have cropped it, or spread it over layers.
+    """Read a Slicer segmentation onto the grid of an image.
+
+    Slicer may have cropped it, or spread it over layers.
 
     Returns
     -------

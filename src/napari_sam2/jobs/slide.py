@@ -141,7 +141,10 @@ def segment_slide(
 
 
 def files_of_objects(output: Path) -> list[Path]:
-    """Everything that is written: objects, how they were made, and what an automatic run has done so far."""
+    """Everything that is written.
+
+    Objects, how they were made, and what an automatic run has done so far.
+    """
     return [output, slide_sidecar_path(output), _journal_of(output)]
 
 
@@ -150,7 +153,9 @@ def _journal_of(output: Path) -> Path:
 
 
 def parse_region(given: str, slide: Slide) -> tuple[Any, bool]:
-    """The region of an automatic run, and whether only tissue counts in it.
+    """The region of an automatic run.
+
+    It says too whether only tissue counts in it.
 
     Parameters
     ----------

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DecodeRequest",
     "Decoded",
+    "DescribedModel",
     "Features",
     "FittableModel",
     "MemoryRef",
@@ -258,6 +259,15 @@ class MovableModel(Protocol):
         ...
 
 
+class DescribedModel(Protocol):
+    """What a record says of a model, wherever it runs."""
+
+    card: ModelCard
+    view_policy: ViewPolicy
+    input_size: int
+    device: Any
+
+
 @runtime_checkable
 class SegmentationModel(Protocol):
     """The protocol of a model; lists keep their order.
@@ -295,7 +305,7 @@ class SegmentationModel(Protocol):
         ...
 
 
-def viewing_of(model: SegmentationModel) -> dict[str, str]:
+def viewing_of(model: DescribedModel) -> dict[str, str]:
     """How a model looks at slices: quality, size, views, precision."""
     policy = model.view_policy
     return {
@@ -306,7 +316,7 @@ def viewing_of(model: SegmentationModel) -> dict[str, str]:
     }
 
 
-def described_model(model: SegmentationModel) -> dict[str, str]:
+def described_model(model: DescribedModel) -> dict[str, str]:
     """What a journal says of a model: which one it is, and how it looks at slices."""
     card = model.card
     return {"name": card.name, "revision": card.revision, "sha256": card.sha256, **viewing_of(model)}

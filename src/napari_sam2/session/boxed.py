@@ -10,8 +10,7 @@ import numpy as np
 from napari_sam2.core.prompts import Box, SlicePrompts
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores
 from napari_sam2.engine.box3d import Extent, vote
-from napari_sam2.engine.fit import propagate_fitted
-from napari_sam2.engine.propagate import DIRECTIONS, propagate
+from napari_sam2.engine.sweeps import DIRECTIONS
 from napari_sam2.session.prompting import anchors_of
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam2.core.history import Step
-    from napari_sam2.engine.fit import FitPlan
+    from napari_sam2.engine.fit_plan import FitPlan
     from napari_sam2.session.objects import ObjectRecord
     from napari_sam2.session.state import SessionState
 
@@ -96,8 +95,8 @@ def _own_run(
 ) -> Iterator[SliceResult]:
     engine, anchors = state.engine(obj.axis), {obj.object_id: anchors_of(state, obj)}
     if fit is None:
-        return propagate(engine, anchors, slices=held, should_stop=should_stop)
-    return propagate_fitted(engine, anchors, state.fits, fit, slices=held, should_stop=should_stop)
+        return engine.propagate(anchors, slices=held, should_stop=should_stop)
+    return engine.propagate_fitted(anchors, state.fits, fit, slices=held, should_stop=should_stop)
 
 
 def _helper_run(
@@ -106,7 +105,7 @@ def _helper_run(
     engine, index = state.engine(axis), box.slice_index(axis)
     anchor = engine.predict(index, SlicePrompts.of([box], state.volume, axis)[index])
     yield SliceResult(0, axis, index, anchor.mask, anchor.scores, prompted=True)
-    yield from propagate(engine, {0: [anchor]}, slices=extent.along(axis), should_stop=should_stop)
+    yield from engine.propagate({0: [anchor]}, slices=extent.along(axis), should_stop=should_stop)
 
 
 def _mean_iou(results: Iterable[SliceResult]) -> float:

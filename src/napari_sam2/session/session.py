@@ -12,9 +12,8 @@ from napari_sam2.core.labels import compose
 from napari_sam2.core.prompts import ObjectPrompts, Prompt, check_prompts
 from napari_sam2.core.window import Window, choose_window
 from napari_sam2.engine.box3d import Extent
-from napari_sam2.engine.features import DEFAULT_BUDGET
-from napari_sam2.engine.fit import FIT, FitPlan, count_fitted_slices
-from napari_sam2.engine.propagate import count_slices
+from napari_sam2.engine.fit_plan import FIT, FitPlan, count_fitted_slices
+from napari_sam2.engine.sweeps import count_slices
 from napari_sam2.session.actions import Propagate, SetPrompts, Spread, UseTool
 from napari_sam2.session.boxed import bounded, helper_boxes
 from napari_sam2.session.correcting import is_corrected
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.hand_tools.tools import HandTool
     from napari_sam2.core.slice_masks import SliceMask, SliceResult
     from napari_sam2.core.volume import Volume
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
 
 __all__ = ["SegmentedObject", "Session"]
 
@@ -58,8 +57,8 @@ class Session(SessionSettings, ObjectVerbs):
         Who keeps a voxel that several objects claim, see `napari_sam2.core.labels.OVERLAP_RULES`.
     feature_folder : Path, optional
         Where the model's features are kept on disk, so that a later process encodes nothing; nowhere by default.
-    feature_budget : int
-        Bytes of features kept in memory, for each plane that is used.
+    feature_budget : int, optional
+        Bytes of features kept in memory, for each plane that is used; the engine's own choice by default.
     fit : FitPlan, optional
         How a model that can be fitted is fitted to each object before it is propagated; None leaves it out.
 
@@ -75,13 +74,13 @@ class Session(SessionSettings, ObjectVerbs):
     def __init__(
         self,
         volume: Volume,
-        model: SegmentationModel,
+        model: AnyModel,
         *,
         window: Window | str = "auto",
         axis: int | None = None,
         overlap: str = "smallest",
         feature_folder: Path | None = None,
-        feature_budget: int = DEFAULT_BUDGET,
+        feature_budget: int | None = None,
         fit: FitPlan | None = FIT,
     ) -> None:
         self.fit = fit

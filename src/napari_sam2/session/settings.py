@@ -5,7 +5,7 @@ Setting one makes an action, which is journalled.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_sam2.core.actions import UseModel
 from napari_sam2.core.labels import check_overlap
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
-    from napari_sam2.engine.engine import Engine
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel, SliceEngine
     from napari_sam2.session.state import SessionState
     from napari_sam2.terms.terminology import Term
 
@@ -68,12 +67,12 @@ class SessionSettings:
             self.state.do(UseWindow(window))
 
     @property
-    def model(self) -> SegmentationModel:
+    def model(self) -> AnyModel:
         """The model. Setting it keeps all masks; the new model uses them as its starting point."""
         return self.state.model
 
     @model.setter
-    def model(self, model: SegmentationModel) -> None:
+    def model(self, model: AnyModel) -> None:
         if model is not self.state.model:
             self.state.do(UseModel(described_model(model), model))
 
@@ -87,6 +86,6 @@ class SessionSettings:
         if check_overlap(rule) != self.state.overlap:
             self.state.do(UseOverlap(rule))
 
-    def engine(self, axis: int) -> Engine:
+    def engine(self, axis: int) -> SliceEngine[Any, Any]:
         """The engine for slices across `axis`."""
         return self.state.engine(axis)

@@ -138,8 +138,6 @@ def steps_of_check(
     state: SessionState, object_id: int, should_stop: Callable[[], bool] = lambda: False
 ) -> Iterator[Visited | TriplanarCheck]:
     """See `check_steps`."""
-    from napari_sam2.engine.propagate import propagate
-
     obj = state.store.objects.get(object_id)
     if obj is None or not any(result.mask.n_voxels for result in obj.results.values()):
         raise UserInputError(f"Object {object_id} holds no mask yet: prompt it before it is checked.")
@@ -150,7 +148,7 @@ def steps_of_check(
     own = dict(masks)
     if all(result.prompted for result in obj.results.values()):
         anchors = {object_id: anchors_of(state, obj)}
-        for result in propagate(state.engine(obj.axis), anchors, should_stop=should_stop):
+        for result in state.engine(obj.axis).propagate(anchors, should_stop=should_stop):
             own[result.index] = result.mask
             yield Visited(obj.axis, result.index)
     along = {obj.axis: _volume_of(state.volume, obj.axis, own)}
@@ -188,8 +186,6 @@ def _along(
     state: SessionState, axis: int, own: NDArray[np.bool_], should_stop: Callable[[], bool]
 ) -> Iterator[SliceResult]:
     """Carry the object along another axis, from its own sections on the slices that quarter it."""
-    from napari_sam2.engine.propagate import propagate
-
     engine = state.engine(axis)
     areas = own.sum(axis=tuple(a for a in range(3) if a != axis))
     filled = np.cumsum(areas) / areas.sum()
@@ -199,7 +195,7 @@ def _along(
     anchors = [engine.predict(index, prompts) for index, prompts in prompted.items()]
     for anchor in anchors:
         yield SliceResult(0, axis, anchor.index, anchor.mask, anchor.scores, prompted=True)
-    yield from propagate(engine, {0: anchors}, should_stop=should_stop)
+    yield from engine.propagate({0: anchors}, should_stop=should_stop)
 
 
 def _compare(

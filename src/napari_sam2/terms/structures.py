@@ -1,4 +1,7 @@
-"""What the ids of a label map stand for: name, colour and, where known, a SNOMED CT code."""
+"""What the ids of a label map stand for.
+
+Name, colour and, where known, a SNOMED CT code.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +77,10 @@ def structures_for(
 
 
 def colour_of(label_id: int) -> tuple[int, int, int]:
-    """A colour (red, green, blue) for an id: hues advance by the golden ratio, so any run of ids is spread out."""
+    """A colour (red, green, blue) for an id.
+
+    Hues advance by the golden ratio, so any run of ids is spread out.
+    """
     hue = (label_id * _GOLDEN_RATIO) % 1.0
     saturation = 0.55 + 0.1 * (label_id % 4)
     red, green, blue = colorsys.hsv_to_rgb(hue, saturation, 0.95)

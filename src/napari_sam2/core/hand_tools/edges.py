@@ -1,4 +1,7 @@
-"""Snapping a mask to the edge in the image: a random walker in a band around its border."""
+"""Snapping a mask to the edge in the image.
+
+A random walker in a band around its border.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,9 @@ INSIDE, OUTSIDE = 1, 2
 def snap_to_edge(
     image: NDArray[np.floating], mask: NDArray[np.bool_], mm: float, spacing: Sequence[float]
 ) -> NDArray[np.bool_]:
-    """A mask whose border has moved to the nearest edge, by at most a distance.
+    """A mask whose border has moved to the nearest edge.
+
+    It moves by at most a distance.
 
     What lies deeper than `mm` inside stays inside, what is farther than `mm` outside stays outside, and a
     random walk over the image decides about the band between.

@@ -1,4 +1,7 @@
-"""Strokes of a hand on a slice: a brush that keeps to a range of intensities, scribbles and lassos."""
+"""Strokes of a hand on a slice.
+
+A brush that keeps to a range of intensities, scribbles and lassos.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ def brushed(
     spacing: Sequence[float],
     intensities: tuple[float, float] = (-np.inf, np.inf),
 ) -> NDArray[np.bool_]:
-    """Pixels that a round brush touches along a path, if their intensity lies in a range.
+    """Pixels that a round brush touches along a path.
+
+    Only those whose intensity lies in a range.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from napari_sam2.core.actions import Line, Run
 from napari_sam2.core.checked import flag_of, list_of, text_of, whole_of
-from napari_sam2.engine.fit import FitPlan
+from napari_sam2.engine.fit_plan import FitPlan
 from napari_sam2.session.encoding import (
     LONGEST_AXIS,
     id_of,
