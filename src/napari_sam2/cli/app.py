@@ -74,7 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def exit_code_of(work: Callable[[], object], given: Sequence[str]) -> int:
-    """Run a command, and turn what it raises into a sentence and an exit code, see `main`.
+    """Run a command, and return its exit code.
+
+    What it raises becomes a sentence; see `main`.
 
     Parameters
     ----------
@@ -101,7 +103,7 @@ def exit_code_of(work: Callable[[], object], given: Sequence[str]) -> int:
 
 
 def explained(error: Exception) -> tuple[str, int]:
-    """What to tell a person of an error, and the exit code for it."""
+    """What to tell a person of an error, and its exit code."""
     if isinstance(error, UserInputError):
         return str(error), EXIT_INPUT
     if isinstance(error, EnvironmentLacksError | ModelError):

@@ -21,7 +21,9 @@ EXIT_SOME_FAILED = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Segment the images of a BIDS dataset that have prompts, or report on all that were segmented.
+    """Segment the images of a BIDS dataset that have prompts.
+
+    Or report on all that were segmented.
 
     Returns
     -------

@@ -1,4 +1,7 @@
-"""``napari-sam2 demo``: the main job on a bundled real scan, with known labels to compare with."""
+"""``napari-sam2 demo``: the main job on a bundled real scan.
+
+Its known labels are compared with.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,10 @@ def demo(
     device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:
-    """Segment every structure of a bundled real scan from one box each, and compare with its labels."""
+    """Segment every structure of a bundled real scan.
+
+    From one box each; the result is compared with the scan's labels.
+    """
     from napari_sam2.cli.progress import shown
     from napari_sam2.io import read_labels, read_volume, write_labels
     from napari_sam2.io.atomic import check_free
@@ -86,7 +92,10 @@ def demo(
 
 
 def largest_slice(mask: NDArray[np.bool_], axis: int) -> int:
-    """The slice across `axis` on which a mask (I, J, K) has most voxels."""
+    """The slice on which a mask has most voxels.
+
+    The mask is (I, J, K), slices lie across `axis`.
+    """
     return int(mask.sum(axis=tuple(a for a in range(3) if a != axis)).argmax())
 
 

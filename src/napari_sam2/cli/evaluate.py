@@ -1,4 +1,7 @@
-"""``napari-sam2 evaluate``: how good a model is on a scan with known labels, with simulated prompts."""
+"""``napari-sam2 evaluate``: scores on scans with known labels.
+
+Prompts are simulated.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,9 @@ def evaluate(
     as_json: Annotated[Path | None, typer.Option("--json", help="Write all scores to this file.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Score a model, or any program, with simulated boxes and clicks against known labels.
+    """Score a model, or any program, against known labels.
+
+    With simulated boxes and clicks.
 
     Without a protocol: a tight box and clicks on the slice where the object is largest, each click deepest in the
     largest error; Dice of the largest component of each object. Protocol segfm: a tight box on the middle slice, with

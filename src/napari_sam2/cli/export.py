@@ -32,7 +32,9 @@ def export(
     labelmap: Annotated[bool, typer.Option("--labelmap", help="DICOM SEG of type LABELMAP, not BINARY.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Convert a label map: .seg.nrrd for Slicer, .dcm for PACS, .ome.zarr, .ctbl and .txt for names and colours.
+    """Convert a label map.
+
+    .seg.nrrd for Slicer, .dcm for PACS, .ome.zarr, .ctbl and .txt for names and colours.
 
     napari-sam2 export liver.nii.gz --reference dicom-folder -o liver.dcm --name 1=liver
     """
@@ -65,7 +67,9 @@ def bids(
     description: Annotated[str, typer.Option("--description", help="The desc entity of the files.")] = "",
     overwrite: Overwrite = False,
 ) -> None:
-    """File a label map as a BIDS derivative: _dseg.nii.gz with .json, .tsv and dataset_description.json.
+    """File a label map as a BIDS derivative.
+
+    _dseg.nii.gz with .json, .tsv and dataset_description.json.
 
     napari-sam2 bids liver.nii.gz --reference sub-01_T1w.nii.gz --root derivatives/napari-sam2
     """

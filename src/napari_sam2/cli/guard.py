@@ -1,4 +1,7 @@
-"""One guard before every command: what it writes is nothing that it reads."""
+"""One guard before every command.
+
+What a command writes is nothing that it reads.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,10 @@ OUTPUTS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[Path]]]] = {
 
 
 def guard_commands(group: Any) -> Any:
-    """Put the guard before each command of a click group, those of groups in it included; returns the group."""
+    """Put the guard before each command of a click group.
+
+    Groups in it are included; returns the group.
+    """
     for name, command in leaves(group):
         command.callback = _guarded(name, command.callback)
     return group

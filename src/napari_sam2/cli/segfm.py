@@ -1,4 +1,4 @@
-"""Runs of ``napari-sam2 evaluate --protocol segfm``, and of comparisons between two of them."""
+"""Runs of ``napari-sam2 evaluate --protocol segfm``, and their comparison."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def score_cases(
     as_json: Path | None,
     about: dict[str, Any],
 ) -> None:
-    """Score every case, print the table, and keep all figures where they are wanted.
+    """Score every case, and print the table.
+
+    All figures are kept where they are wanted.
 
     Parameters
     ----------

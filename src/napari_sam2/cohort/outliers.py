@@ -1,4 +1,6 @@
-"""What is unusual within a cohort: a reason to look, never a verdict.
+"""What is unusual within a cohort.
+
+A reason to look, never a verdict.
 
 Figures are compared within a group and structure by the modified z-score (Iglewicz and Hoaglin, "How to Detect and
 Handle Outliers", 1993): 0.6745 times the distance from the median over the median absolute deviation; beyond 3.5 is
@@ -74,7 +76,9 @@ def find_outliers(cases: Mapping[str, tuple[str, dict[str, Any]]]) -> dict[str, 
 
 
 def modified_z(values: Values) -> Values:
-    """The modified z-score of each value; empty with fewer than `ENOUGH` of them.
+    """The modified z-score of each value.
+
+    Empty with fewer than `ENOUGH` of them.
 
     Where more than half are equal, the mean absolute deviation takes the place of the median one (the same source).
     """

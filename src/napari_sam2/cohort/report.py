@@ -1,4 +1,7 @@
-"""The report of a cohort: one page that opens in any browser without a network, and a CSV file beside it."""
+"""The report of a cohort.
+
+One page that opens in any browser without a network, and a CSV file beside it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Third-party predictors: any command that reads and writes the files of the CVPR 2025 challenge.
+"""Third-party predictors.
+
+Any command that reads and writes the files of the CVPR 2025 challenge.
 
 The command is run once per step in a folder of its own that holds ``inputs/case.npz``, and must write
 ``outputs/case.npz``. Arrays are in (z, y, x), where z numbers the slices:

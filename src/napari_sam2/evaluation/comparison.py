@@ -1,4 +1,7 @@
-"""Scores of protocol ``segfm`` summed up, printed, and compared with those of another run."""
+"""Scores of protocol ``segfm`` summed up and printed.
+
+And compared with those of another run.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,9 @@ def segfm_table(scores: Sequence[SegfmScores]) -> str:
 
 
 def compare(first: Sequence[SegfmScores], second: Sequence[SegfmScores]) -> str:
-    """Paired differences, second minus first, as Markdown; 90 % intervals by bootstrap over subjects.
+    """Paired differences, second minus first, as Markdown.
+
+    90 % intervals by bootstrap over subjects.
 
     Raises
     ------

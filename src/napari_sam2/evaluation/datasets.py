@@ -1,4 +1,7 @@
-"""Folders of labelled scans: BIDS derivatives, nnU-Net, the challenge's npz files, or a table of one's own."""
+"""Folders of labelled scans.
+
+BIDS derivatives, nnU-Net, the challenge's npz files, or a table of one's own.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,7 @@ class LabelledScan:
     largest_part: bool = False
 
     def read(self) -> tuple[Volume, NDArray[np.integer], dict[int, str]]:
-        """Volume, label map (I, J, K) and the names of the labels that count."""
+        """Volume, label map (I, J, K) and names that count."""
         if self.image.suffix == ".npz":
             volume, labels = _read_npz(self.image)
             names: dict[int, str] = {}
@@ -109,7 +112,10 @@ def find_scans(place: Path, root: Path | None = None) -> list[LabelledScan]:
 
 
 def cases_of(scan: LabelledScan, window: str = "auto") -> Iterator[Case]:
-    """One case for every label of a scan that counts; the whole label is the truth, unless the scan says otherwise."""
+    """One case for every label of a scan that counts.
+
+    The whole label is the truth, unless the scan says otherwise.
+    """
     from napari_sam2.core.window import choose_window
 
     volume, labels, names = scan.read()

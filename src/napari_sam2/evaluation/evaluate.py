@@ -1,4 +1,7 @@
-"""Scores of a model, of classical methods, and of the model with the image hidden, on labelled volumes."""
+"""Scores on labelled volumes.
+
+Of a model, of classical methods, and of the model with the image hidden.
+"""
 
 from __future__ import annotations
 

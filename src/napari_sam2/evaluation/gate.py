@@ -1,4 +1,4 @@
-"""The gate: whether a model is good enough to be what everybody gets by default.
+"""The acceptance test of a new default model.
 
 Four lines, each on means over volumes (so that one volume with many labels does not decide alone).
 """
@@ -70,7 +70,10 @@ def gate(scores: Sequence[CaseScores]) -> list[GateLine]:
 
 
 def table(scores: Sequence[CaseScores]) -> str:
-    """Scores as Markdown: one row per object, one per volume mean, then the comparisons."""
+    """Scores as Markdown.
+
+    One row per object, one per volume mean, then the comparisons.
+    """
     protocols = [p for p in GATE_PROTOCOLS if any(p in s.model for s in scores)]
     lines = ["| volume | object | " + " | ".join(protocols) + " |", "|---" * (len(protocols) + 2) + "|"]
     for s in scores:

@@ -88,20 +88,29 @@ def run_protocols(
 
 
 def tight_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """First row and column, and the row and column after the last, of a mask."""
+    """The box around a mask.
+
+    First row and column, and the row and column after the last.
+    """
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
 def deepest_pixel(mask: NDArray[np.bool_]) -> tuple[int, int]:
-    """The pixel (row, column) farthest from the outside; beyond the slice counts as outside."""
+    """The pixel (row, column) farthest from the outside.
+
+    Beyond the slice counts as outside.
+    """
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     row, column = np.unravel_index(int(depth.argmax()), depth.shape)
     return int(row), int(column)
 
 
 def next_click(answer: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[tuple[int, int], bool] | None:
-    """The deepest pixel of the deeper error and whether it is to be included; None when there is no error."""
+    """The deepest pixel of the deeper error.
+
+    And whether it is to be included; None when there is no error.
+    """
     missed, extra = truth & ~answer, answer & ~truth
     if not (missed | extra).any():
         return None

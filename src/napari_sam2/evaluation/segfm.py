@@ -1,4 +1,6 @@
-"""Protocol ``segfm``: a box, then five clicks anywhere in the volume, each carried through it.
+"""Protocol ``segfm``: a box, then five clicks.
+
+Clicks lie anywhere in the volume, and each is carried through it.
 
 It is the protocol of the CVPR 2025 challenge (see `napari_sam2.evaluation.challenge`), one object at a time, with
 tight boxes. The box is answered twice: as a slice's box alone, and with the object's slices told, which is what
@@ -93,7 +95,10 @@ class SegfmScores:
         return area_under_clicks(self.nsd)
 
     def clicks_to(self, goal: float) -> int | None:
-        """How many clicks made the Dice `goal`; 0 when the box did, None when all of them did not."""
+        """How many clicks made the Dice `goal`.
+
+        0 when the box did, None when all of them did not.
+        """
         reached = [n for n, value in enumerate((self.before_clicks, *self.dice)) if value >= goal]
         return reached[0] if reached else None
 

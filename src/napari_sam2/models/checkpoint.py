@@ -1,4 +1,6 @@
-"""Read a checkpoint in transformers' format from a folder, and refuse anything doubtful.
+"""Reading a checkpoint in transformers' format from a folder.
+
+Anything doubtful is refused.
 
 Only safetensors is read, so nothing in a checkpoint can run code. transformers alone would fill missing
 weights with random numbers and go on; here a missing or unexpected key is an error.
@@ -48,7 +50,10 @@ _MOST_LAYERS: Final = 512
 
 
 def files_of(folder: Path) -> list[str]:
-    """Names of a checkpoint's files: settings and weights, and how images are prepared where that is said."""
+    """Names of a checkpoint's files.
+
+    Settings and weights, and how images are prepared where that is said.
+    """
     return [CONFIG, WEIGHTS, *([PREPARATION] if (folder / PREPARATION).is_file() else [])]
 
 
@@ -142,7 +147,9 @@ def _refuse_sizes(name: str, described: Any) -> None:
 
 
 def read_network(folder: Path, network: type[Any], config: Any) -> Any:
-    """The network of a checkpoint with its weights, in eval mode and float32 on the CPU.
+    """The network of a checkpoint with its weights.
+
+    In eval mode and float32 on the CPU.
 
     Parameters
     ----------
@@ -199,14 +206,20 @@ def find_faults(missing: Any, surplus: Any, misshapen: Any) -> str:
 
 
 def card_of(folder: Path, known: ModelCard | None, kind: str, summary: str) -> ModelCard:
-    """The card of a checkpoint with its hash; made from the folder where nothing is known of it."""
+    """The card of a checkpoint with its hash.
+
+    Made from the folder where nothing is known of it.
+    """
     return replace(
         known or ModelCard(folder.name, kind, summary=summary), kind=kind, sha256=sha256_of(folder / WEIGHTS)
     )
 
 
 def known_only(given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that shape the network; older versions wrote many more, which mean nothing to it."""
+    """Settings that shape the network.
+
+    Older versions wrote many more, which mean nothing to it.
+    """
     kept = {}
     for key, value in given.items():
         if key not in known:

@@ -1,4 +1,6 @@
-"""All model families. A new family is its folder and one row here.
+"""All model families.
+
+A new family is its folder and one row here.
 
 Loading, the models that can be named, the conversion of official files and the command line's help follow from
 the table.

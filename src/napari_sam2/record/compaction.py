@@ -1,4 +1,6 @@
-"""Compaction: when a journal's lines have outgrown what they led to, a snapshot takes their place.
+"""Compaction: a snapshot takes the place of a journal's lines.
+
+When they have outgrown what they led to.
 
 ``events.jsonl`` then begins with a snapshot: all objects, the last steps with what they replaced, and what was
 undone. So resuming costs what there is, not what was done. What was asked before is kept in ``earlier.jsonl``, without
@@ -105,7 +107,10 @@ class Compaction:
 
 
 def first_snapshot_size(path: Path) -> int:
-    """Bytes of the snapshot that a journal begins with; 0 when there is none."""
+    """Bytes of the snapshot that a journal begins with.
+
+    0 when there is none.
+    """
     if not path.is_file():
         return 0
     with path.open("rb") as file:

@@ -1,4 +1,7 @@
-"""Earlier sessions: what a folder of journals holds, so that any of them can be opened again."""
+"""Earlier sessions.
+
+What a folder of journals holds, so that any of them can be opened again.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class JournalNote:
-    """What a journal holds, for the question whether to go on with it.
+    """What a journal holds, in short.
+
+    For the question whether to go on with it.
 
     Attributes
     ----------
@@ -56,7 +61,9 @@ class JournalNote:
 
 
 def sessions_of(folder: Path, key: str = "") -> list[JournalNote]:
-    """Earlier sessions in a folder of journals, the newest first; those that are open now are left out.
+    """Earlier sessions in a folder of journals, the newest first.
+
+    Those that are open now are left out.
 
     Parameters
     ----------
@@ -73,7 +80,10 @@ def sessions_of(folder: Path, key: str = "") -> list[JournalNote]:
 
 
 def look_at(folder: Path) -> JournalNote | None:
-    """What a journal holds; None when there is nothing in it, it is damaged, or it is open now."""
+    """What a journal holds.
+
+    None when there is nothing in it, it is damaged, or it is open now.
+    """
     if not (folder / EVENTS).is_file() or is_owned(folder):
         return None
     try:

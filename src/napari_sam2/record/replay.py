@@ -1,4 +1,6 @@
-"""Replay: the actions of a journal done again by a model, and compared with what they gave then.
+"""Replay: the actions of a journal done again by a model.
+
+And compared with what they gave then.
 
 A journal keeps both what was asked (prompts, propagations, acceptances) and what came out. Asking again, in the same
 order, on the same image, with the same models and windows, must give the same result.

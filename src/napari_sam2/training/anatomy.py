@@ -1,4 +1,6 @@
-"""Real anatomy as pools: labelled images, label maps without an image, and what can be labelled for free.
+"""Real anatomy as pools.
+
+Labelled images, label maps without an image, and what can be labelled for free.
 
 A data folder holds one folder per item with ``image.nii.gz`` and/or ``labels.nii.gz`` (same grid), ``labels.json``
 (id to name) and ``case.json`` (with ``modality`` and ``spacing_mm``). A label map is stored as region numbers:

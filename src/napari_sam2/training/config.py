@@ -1,4 +1,7 @@
-"""The configuration of a training run, read from TOML; an unknown key is an error."""
+"""The configuration of a training run, read from TOML.
+
+An unknown key is an error.
+"""
 
 from __future__ import annotations
 

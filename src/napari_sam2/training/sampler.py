@@ -35,7 +35,9 @@ STRIDES = (1, 2, 3)
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How often each kind of clip is drawn; the rest are objects found in real images.
+    """How often each kind of clip is drawn.
+
+    The rest are objects found in real images.
 
     Attributes
     ----------
@@ -85,7 +87,10 @@ class ClipSampler:
         self.shares = shares or Shares()
 
     def draw(self, rng: np.random.Generator, count: int, ending: float = 0.0) -> Clip:
-        """One clip of ``count`` slices; with probability ``ending`` the object ends within it if it can."""
+        """One clip of ``count`` slices.
+
+        With probability ``ending`` the object ends within it if it can.
+        """
         ends = ending > 0 and rng.random() < ending
         chance = rng.random()
         pasted = chance > 1 - self.shares.pasted

@@ -104,7 +104,10 @@ def texture_volume(rng: np.random.Generator, texture: Texture, rounds: int) -> P
 
 
 def stored_intensities(texture: Texture) -> NDArray[np.int16]:
-    """Hounsfield units as they are; anything else scaled between its extremes to 0 to `IMAGE_LEVELS`."""
+    """Hounsfield units as they are.
+
+    Anything else scaled between its extremes to 0 to `IMAGE_LEVELS`.
+    """
     if texture.kind == "ct":
         return np.clip(np.rint(texture.voxels), -1024, 3071).astype(np.int16)
     low, high = np.percentile(texture.voxels, [0.05, 99.95])

@@ -1,4 +1,7 @@
-"""Withholding channels and memories from single samples, so that the network leans on none of them."""
+"""Withholding channels and memories from single samples.
+
+So that the network leans on none of them.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ DROP_TOKENS = 0.15
 
 
 def withhold(rng: np.random.Generator, channels: Tensor, tokens: list[Tokens]) -> tuple[Tensor, list[Tokens]]:
-    """Set channels of some samples to zero, and close some remembered slices to attention.
+    """Set channels of samples to zero, and close memories.
+
+    Some remembered slices are closed to attention.
 
     Parameters
     ----------

@@ -1,4 +1,6 @@
-"""The first Segment Anything behind the engine's protocol, on the weights of transformers' `SamModel`.
+"""The first Segment Anything behind the engine's protocol.
+
+On the weights of transformers' `SamModel`.
 
 SAM answers prompts on one image and has no memory. From slice to slice a mask is carried as a prompt: the
 logits of the nearest remembered slice, and the box around its mask. Kirillov et al., "Segment anything",
@@ -48,7 +50,10 @@ LEAST_IOU: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
-    """What is done to intensities in [0, 1] before the network sees them: ``(x - mean) / std`` by channel."""
+    """What is done to intensities before the network sees them.
+
+    They are in [0, 1]; ``(x - mean) / std`` by channel.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -106,7 +111,10 @@ class Sam1Model:
 
     @torch.inference_mode()
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
-        """Masks for requests; those with equally many points and boxes go through the decoder together."""
+        """Masks for requests.
+
+        Those with equally many points and boxes go through the decoder together.
+        """
         answers: dict[int, Decoded] = {}
         groups: dict[tuple[int, bool, bool], list[tuple[int, DecodeRequest, bool]]] = {}
         for number, request in enumerate(requests):

@@ -1,4 +1,7 @@
-"""Load a checkpoint of the first SAM in transformers' format from a folder."""
+"""Loading a checkpoint of the first SAM from a folder.
+
+It is in transformers' format.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,9 @@ def load_sam1(
 
 
 def read_normalisation(folder: Path) -> Normalisation:
-    """What a checkpoint's ``preprocessor_config.json`` says of intensities; SAM's own where there is none.
+    """What a checkpoint's ``preprocessor_config.json`` says of intensities.
+
+    SAM's own where there is none.
 
     Raises
     ------

@@ -1,4 +1,6 @@
-"""Memory attention: the features of a slice, conditioned on what is remembered of an object.
+"""Memory attention of SAM 2.
+
+The features of a slice, conditioned on what is remembered of an object.
 
 The weights are those of transformers' ``Sam2VideoMemoryAttention``, or of EdgeTAM's or SAM 3's, which are
 built alike; the numbers equal theirs, up to rounding. Three things are done differently:
@@ -62,7 +64,9 @@ class MemoryTokens:
 
 
 class Turn:
-    """Rotary encoding of tokens that lie on grids; their channels hold first and second members of pairs.
+    """Rotary encoding of tokens that lie on grids.
+
+    Their channels hold first and second members of pairs.
 
     Parameters
     ----------

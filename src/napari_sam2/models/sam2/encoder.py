@@ -114,7 +114,9 @@ class Encoder:
 
 
 class Neck:
-    """The feature pyramid of SAM 2 and EdgeTAM, with the mask decoder's projections of the finer maps.
+    """The feature pyramid of SAM 2 and EdgeTAM.
+
+    With the mask decoder's projections of the finer maps.
 
     Parameters
     ----------

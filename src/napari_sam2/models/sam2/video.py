@@ -1,4 +1,6 @@
-"""SAM 2's way from features to masks and memories, behind the engine's protocol.
+"""SAM 2's way from features to masks and memories.
+
+It stands behind the engine's protocol.
 
 Shared by all video models that are built like SAM 2. The modules and weights are those of transformers'
 classes; which slices serve as memory, and when, is the engine's business. What one step computes follows Ravi
@@ -55,7 +57,9 @@ WHOLE_SLICE: Final = ViewPolicy(zoom=False)
 
 
 class VideoModel(ABC):
-    """A video model built like SAM 2 that answers the engine; kinds differ in what the methods at the end make.
+    """A video model built like SAM 2 that answers the engine.
+
+    Kinds differ in what the methods at the end make.
 
     Parameters
     ----------
@@ -107,18 +111,27 @@ class VideoModel(ABC):
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> list[Features]:
-        """Features of views: two high-resolution maps for the mask decoder, and the top-level map."""
+        """Features of views.
+
+        Two high-resolution maps for the mask decoder, and the top-level map.
+        """
         fine, middle, top = self._precision.run(lambda: self._passes()[0](images), tuple)
         return [(fine[i], middle[i], top[i]) for i in range(len(images))]
 
     @torch.inference_mode()
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
-        """Masks for requests: all through memory attention at once, then by whether one mask or three are asked for."""
+        """Masks for requests.
+
+        All through memory attention at once, then by whether one mask or three are asked for.
+        """
         return self._precision.run(lambda: self._decode(requests), lambda found: [d.logits for d in found])
 
     @torch.inference_mode()
     def remember(self, requests: Sequence[RememberRequest]) -> list[Any]:
-        """Memories of slices: mask and features fused by the memory encoder, with the object pointer."""
+        """Memories of slices.
+
+        Mask and features fused by the memory encoder, with the object pointer.
+        """
         return self._precision.run(lambda: self._remember(requests), lambda found: [m.features for m in found])
 
     def _passes(self) -> tuple[Callable[[Tensor], tuple[Tensor, ...]], Attention]:

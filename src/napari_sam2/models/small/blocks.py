@@ -1,4 +1,7 @@
-"""The parts of the network: residual blocks, self-attention, and attention to remembered slices."""
+"""The parts of the small network.
+
+Residual blocks, self-attention, and attention to remembered slices.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,9 @@ TOKEN_STRIDE = 8
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """One remembered slice for each of B views, on the token grid (g = S / 8).
+    """One remembered slice for each of B views.
+
+    On the token grid (g = S / 8).
 
     Attributes
     ----------
@@ -67,7 +72,10 @@ class Block(nn.Module):
 
 
 class Residual(nn.Module):
-    """A block that begins as the identity, so that a trained network can be deepened."""
+    """A block that begins as the identity.
+
+    So a trained network can be deepened.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -85,7 +93,10 @@ class Residual(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """All places of a coarse grid attend to each other, then a small perceptron; begins as the identity."""
+    """Self-attention of a coarse grid, then a small perceptron.
+
+    It begins as the identity.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -135,7 +146,10 @@ class MemoryAttention(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, features: Tensor, memories: list[Tokens]) -> Tensor:
-        """What the slices remember for each token of (B, C, g, g), to be added to it."""
+        """What the slices remember, to be added to the tokens.
+
+        For each token of (B, C, g, g).
+        """
         count, width, grid, _ = features.shape
         here = _centres(grid, features.device).expand(count, -1, -1)
         query = self.query(torch.cat([self.norm(_flat(features)), _place(here)], 2))

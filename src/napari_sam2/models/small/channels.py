@@ -1,4 +1,6 @@
-"""What the small network looks at: a view turned into thirteen image-like channels, or sixteen.
+"""What the small network looks at.
+
+A view turned into thirteen image-like channels, or sixteen.
 
 A network of this size learns little from raw intensities alone. So each prompt and each remembered slice
 is also turned into a question that is easy to answer pixel by pixel: how much more common is this

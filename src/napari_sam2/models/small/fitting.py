@@ -1,4 +1,6 @@
-"""Fitting the small network to one object, from the slices that a person answered for.
+"""Fitting the small network to one object.
+
+From the slices that a person answered for.
 
 Online adaptation as in video object segmentation: the prompted slice is the only teacher. It is bent, moved, scaled,
 brightened and blurred by noise into a "slice just passed" and, once more, into a "current slice"; the network learns
@@ -57,7 +59,9 @@ class Lesson:
 
 
 class NetworkFit:
-    """The fit of a network to one object, step by step; the network given is left as it is.
+    """The fit of a network to one object, step by step.
+
+    The network given is left as it is.
 
     The same lessons, seed and number of steps give the same weights on one machine with one number of threads.
 

@@ -96,7 +96,10 @@ class SmallModel:
         return _SmallFit(self._weights, NetworkFit(self.net, seen, seed), self.device)
 
     def encode(self, images: Tensor) -> list[Features]:
-        """Keep the views in grey; the network itself needs the prompts, so it runs in `decode`."""
+        """Keep the views in grey.
+
+        The network itself needs the prompts, so it runs in `decode`.
+        """
         size = self.input_size
         if images.dim() != 4 or images.shape[1] not in (1, 3) or images.shape[-2:] != (size, size):
             message = f"views must have shape (B, 1 or 3, {size}, {size}), got {tuple(images.shape)}"
@@ -257,7 +260,10 @@ class _SmallFit:
 
 
 def load_small(path: Path, device: torch.device | None = None, sha256: str = "") -> SmallModel:
-    """A small model from a weight file, for example one trained with ``napari-sam2 train``."""
+    """A small model from a weight file.
+
+    For example one trained with ``napari-sam2 train``.
+    """
     return SmallModel(read_weights(path, sha256), device)
 
 

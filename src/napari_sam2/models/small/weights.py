@@ -1,4 +1,6 @@
-"""Weight files of the small model: one safetensors file, half precision, checked before use.
+"""Weight files of the small model.
+
+One safetensors file, half precision, checked before use.
 
 The file's own metadata holds the network's sizes, the view size it was trained for and how it is asked. A
 file is refused when its hash differs from the expected one, when it cannot be read, when its metadata hold
