@@ -1,4 +1,7 @@
-"""Prompts, masks and terms of a volume's session as JSON, and back, checked against the volume."""
+"""Prompts, masks and terms of a volume's session as JSON.
+
+And back, checked against the volume.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session can do with a whole object, or with one of its slices.
+"""What a session can do with whole objects and slices.
 
 No verb here asks the model.
 """
@@ -51,15 +51,24 @@ class ObjectVerbs:
         self.state.do(RemoveObject(object_id))
 
     def rename(self, object_id: int, name: str) -> None:
-        """Give an object a name of one's own; a code is found by it when results are written."""
+        """Give an object a name of one's own.
+
+        A code is found by it when results are written.
+        """
         self.describe(object_id, Term(name))
 
     def describe(self, object_id: int, term: Term) -> None:
-        """Give an object the name of a term, with its code, and with its colour where it has one."""
+        """Give an object the name and code of a term.
+
+        With its colour where it has one.
+        """
         self.state.do(Describe(object_id, term))
 
     def finish_object(self, object_id: int) -> None:
-        """Declare an object finished: its masks do not change and no other object takes its voxels."""
+        """Declare an object finished.
+
+        Its masks do not change and no other object takes its voxels.
+        """
         self.state.do(FinishObject(object_id))
 
     def reopen_object(self, object_id: int) -> None:
@@ -67,7 +76,10 @@ class ObjectVerbs:
         self.state.do(FinishObject(object_id, finished=False))
 
     def accept_slice(self, object_id: int, index: int) -> None:
-        """Accept a mask as it is: nothing overwrites it, and propagation starts from it."""
+        """Accept a mask as it is.
+
+        Nothing overwrites it, and propagation starts from it.
+        """
         self.state.do(AcceptSlice(object_id, index))
 
     def reopen_slice(self, object_id: int, index: int) -> None:

@@ -1,4 +1,6 @@
-"""A session: one volume, one model, several objects with their prompts, masks and scores.
+"""A session: one volume, one model, several objects.
+
+With their prompts, masks and scores.
 
 Every verb makes an action of `napari_sam2.session.actions`, which history, journal and replay share. A session is
 driven from one thread; what it returns is frozen.
@@ -132,7 +134,9 @@ class Session(SessionSettings, ObjectVerbs):
         return results
 
     def set_prompts(self, object_id: int, prompts: Iterable[Prompt]) -> list[SliceResult]:
-        """Set all prompts of an object, and answer the slices whose prompts have changed.
+        """Set all prompts of an object, and answer changed slices.
+
+        Slices whose prompts have changed are answered.
 
         A slice whose prompts only grew is corrected; one that was propagated to before becomes a
         prompted slice, with its mask as the starting point. A slice without prompts loses its mask.
@@ -160,7 +164,9 @@ class Session(SessionSettings, ObjectVerbs):
         return results
 
     def edit_mask(self, object_id: int, axis: int, index: int, mask: SliceMask) -> SliceResult:
-        """Take over a mask that a person painted; it counts as a prompt from then on.
+        """Take over a mask that a person painted.
+
+        It counts as a prompt from then on.
 
         Raises
         ------
@@ -172,7 +178,9 @@ class Session(SessionSettings, ObjectVerbs):
         return results[-1] if results else empty_result(object_id, axis, index)
 
     def use_tool(self, object_id: int, tool: HandTool, index: int | None = None) -> list[SliceResult]:
-        """Use a hand tool on an object, on one slice or on all; see `napari_sam2.core.hand_tools.tools`.
+        """Use a hand tool on one slice of an object, or all.
+
+        See `napari_sam2.core.hand_tools.tools`.
 
         Accepted slices stay as they are. A slice that was shaped alone counts as prompted from then on.
 
@@ -281,7 +289,10 @@ class Session(SessionSettings, ObjectVerbs):
         return total
 
     def label_map(self) -> NDArray[np.integer]:
-        """All objects as one (I, J, K) array in stored order; 0 is background."""
+        """All objects as one (I, J, K) array in stored order.
+
+        0 is background.
+        """
         masks = [obj.snapshot().masks for obj in self.state.store.objects.values()]
         return compose(self.volume, masks, self.overlap)
 
@@ -296,9 +307,15 @@ class Session(SessionSettings, ObjectVerbs):
         )
 
     def undo(self) -> str:
-        """Take back the last action; its name, or an empty string when there is none."""
+        """Take back the last action, and return its name.
+
+        An empty string when there is none.
+        """
         return self.state.undo()
 
     def redo(self) -> str:
-        """Do the last undone action again; its name, or an empty string when there is none."""
+        """Do the last undone action again, and return its name.
+
+        An empty string when there is none.
+        """
         return self.state.redo()

@@ -68,7 +68,10 @@ class SessionSettings:
 
     @property
     def model(self) -> AnyModel:
-        """The model. Setting it keeps all masks; the new model uses them as its starting point."""
+        """The model that answers.
+
+        Setting it keeps all masks; the new model uses them as its starting point.
+        """
         return self.state.model
 
     @model.setter

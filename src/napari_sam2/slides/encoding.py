@@ -1,4 +1,7 @@
-"""Prompts, objects and settings of a slide's session as JSON, and back, checked."""
+"""Prompts, objects and settings of a slide's session as JSON.
+
+And back, checked.
+"""
 
 from __future__ import annotations
 

@@ -24,7 +24,10 @@ __all__ = ["ObjectVerbs"]
 
 
 class ObjectVerbs(BaseWork["Session", SessionSnapshot]):
-    """The verbs of a scan's work that choose, name, finish, paint and remove objects."""
+    """The verbs of a scan's work for its objects.
+
+    They choose, name, finish, paint and remove.
+    """
 
     current: int
     prompts: ScanPromptLayers
@@ -36,7 +39,10 @@ class ObjectVerbs(BaseWork["Session", SessionSnapshot]):
         return self.object(self.current)
 
     def object(self, object_id: int) -> ObjectSnapshot:
-        """An object as it is now; an empty one when it has not begun."""
+        """An object as it is now.
+
+        An empty one when it has not begun.
+        """
         return self.snapshot.objects.get(object_id) or ObjectSnapshot(object_id)
 
     def name_of(self, object_id: int) -> str:
@@ -44,7 +50,10 @@ class ObjectVerbs(BaseWork["Session", SessionSnapshot]):
         return self.object(object_id).name or f"object {object_id}"
 
     def select(self, object_id: int) -> None:
-        """Give what is pointed at or drawn from now on to an object."""
+        """Choose the object that gets what is pointed at.
+
+        And what is drawn from now on.
+        """
         self.current = object_id
         self.prompts.use_object(object_id)
         self.result.layer.selected_label = object_id
@@ -63,7 +72,10 @@ class ObjectVerbs(BaseWork["Session", SessionSnapshot]):
         self.select(max(begun, default=0) + 1)
 
     def describe(self, object_id: int, term: Term) -> None:
-        """Give an object the name of a term with its code and colour, also before its first prompt."""
+        """Give an object the name of a term.
+
+        With its code and colour, also before its first prompt.
+        """
 
         def change(session: Session) -> None:
             if object_id not in session.objects:
@@ -73,7 +85,10 @@ class ObjectVerbs(BaseWork["Session", SessionSnapshot]):
         self.ask(change)
 
     def use_terms(self, terms: Mapping[int, Term]) -> None:
-        """Name objects by their id from now on, and those that have no name yet."""
+        """Name objects by their id from now on.
+
+        And those that have no name yet.
+        """
 
         def change(session: Session) -> None:
             session.terms = terms
@@ -111,7 +126,10 @@ class ObjectVerbs(BaseWork["Session", SessionSnapshot]):
         self.ask(lambda session: session.remove_object(object_id), done)
 
     def edit_masks(self, object_id: int, axis: int, masks: Mapping[int, SliceMask]) -> None:
-        """Take over painted masks by slice index; what may not be painted is put back."""
+        """Take over painted masks by slice index.
+
+        What may not be painted is put back.
+        """
 
         def change(session: Session) -> None:
             for index, mask in masks.items():

@@ -1,4 +1,7 @@
-"""What the work on a scan can do with runs: begin one, and limit it to a range."""
+"""What the work on a scan can do with runs.
+
+Begin one, and limit it to a range.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ __all__ = ["RunVerbs"]
 
 
 class RunVerbs(ObjectVerbs):
-    """The verbs of a scan's work that propagate, and that limit what runs may write."""
+    """The verbs of a scan's work that run.
+
+    They propagate, and limit what runs may write.
+    """
 
     shown: ShownVolume
     view: ScanView
@@ -25,7 +31,10 @@ class RunVerbs(ObjectVerbs):
     run: Propagation
 
     def propagate(self, direction: str) -> None:
-        """Carry the current object ``"both"`` ways, ``"forward"`` or ``"backward"``; stop when a run goes on."""
+        """Carry the current object, or stop a run.
+
+        ``"both"`` ways, ``"forward"`` or ``"backward"``; stop when a run goes on.
+        """
         obj = self.current_object
         if self.run.running:
             self.run.stop()
@@ -67,6 +76,9 @@ class RunVerbs(ObjectVerbs):
         return axis, None
 
     def axis_of(self, object_id: int) -> int:
-        """The voxel axis of an object's slices; the one on view when it has not begun."""
+        """The voxel axis of an object's slices.
+
+        The one on view when it has not begun.
+        """
         obj = self.object(object_id)
         return obj.axis if obj.slices or obj.prompts else self.view.axis()

@@ -1,4 +1,6 @@
-"""The work on one scan: its session behind the inference thread, its layers, and what they show.
+"""The work on one scan.
+
+Its session behind the inference thread, its layers, and what they show.
 
 The session itself is touched on the inference thread only. What is kept here is its latest snapshot;
 every request brings back a newer one.
@@ -127,7 +129,10 @@ class ScanWork(RunVerbs):
         return [note for note in (*self.shown.volume.source.notes, self.shown.note, self.autosave.note) if note]
 
     def enter(self) -> None:
-        """The scan is chosen: show it upright, in the plane in which it was left."""
+        """The scan is chosen.
+
+        Show it upright, in the plane in which it was left.
+        """
         self.view.turn_upright()
         self.select(self.current)
 
@@ -140,7 +145,10 @@ class ScanWork(RunVerbs):
         self.review.forget()
 
     def close(self) -> None:
-        """Let go of session, volume and model; the layers stay in the viewer."""
+        """Let go of session, volume and model.
+
+        The layers stay in the viewer.
+        """
         self.leave()
         super().close()
         self.prompts.close()
@@ -148,7 +156,10 @@ class ScanWork(RunVerbs):
         self.prompting.close()
 
     def holds(self, object_id: int, voxel: tuple[int, ...]) -> bool:
-        """Whether an object's mask holds a voxel (i, j, k), whoever is shown there."""
+        """Whether an object's mask holds a voxel (i, j, k).
+
+        Whatever object is shown there.
+        """
         obj = self.object(object_id)
         result = obj.slices.get(voxel[obj.axis])
         if result is None:
@@ -160,11 +171,17 @@ class ScanWork(RunVerbs):
     # -- prompts --------------------------------------------------------------------------------
 
     def add_prompt(self, prompt: Prompt, axis: int | None = None) -> None:
-        """Ask for the current object with one more prompt; `axis` is the slice axis of its first click."""
+        """Ask for the current object with one more prompt.
+
+        `axis` is the slice axis of its first click.
+        """
         self.prompting.send(PromptChange(self.current, added=(prompt,), replaces=True), axis)
 
     def on_answered(self, results: list[SliceResult]) -> None:
-        """Say what came out, and carry a correction to the slices around it."""
+        """Say what came out, and spread a correction.
+
+        To the slices around it.
+        """
         self.answered.emit(results)
         if not results:
             return
@@ -203,7 +220,10 @@ class ScanWork(RunVerbs):
     # -- settings and saving --------------------------------------------------------------------
 
     def use_layer(self, layer: Layer | None) -> None:
-        """Take a Points or Shapes layer of the user's own as prompts, and follow it."""
+        """Take a layer of the user's own as prompts.
+
+        A Points or Shapes layer, which is followed.
+        """
         self.prompting.use_layer(layer)
 
     def use_overlap(self, rule: str) -> None:
@@ -212,12 +232,18 @@ class ScanWork(RunVerbs):
             self.ask(lambda session: setattr(session, "overlap", rule), key="overlap")
 
     def use_window(self, window: Window) -> None:
-        """Let the model see intensities through another window, from the next answer on."""
+        """Let the model see intensities through another window.
+
+        From the next answer on.
+        """
         if window != self.snapshot.window:
             self.ask(lambda session: setattr(session, "window", window), key="window")
 
     def save(self, path: Path, **how: Any) -> None:
-        """Write the label map, unless its layer is shown elsewhere than it would be saved."""
+        """Write the label map.
+
+        Not while its layer is shown elsewhere than it would be saved.
+        """
         if lies_alike(self.result.layer, self.result.home, self.result.layer.data.shape):
             super().save(path, **how)
         else:
@@ -226,7 +252,10 @@ class ScanWork(RunVerbs):
             )
 
     def suggested_path(self) -> Path:
-        """Beside the file of the scan, under a name made from its own."""
+        """A path beside the file of the scan.
+
+        Under a name made from its own.
+        """
         source = file_behind(self.image)
         ending = ".ome.tif" if self.shown.is_film else ".nii.gz"
         folder = Path("~") if source is None else source.parent

@@ -1,4 +1,6 @@
-"""Every action of a volume's session: what it does, how it is written, and how it is read again.
+"""Every action of a volume's session.
+
+What it does, how it is written, and how it is read again.
 
 The names are those of journals since version 0.1.0. What was answered is in the changes of a journal's line; an
 action holds what was asked, and reads it from the changes where 0.1.0 wrote it only there.

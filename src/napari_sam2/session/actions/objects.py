@@ -109,7 +109,10 @@ class FinishObject(_OfObject):
 
     @classmethod
     def from_json(cls, line: Line, state: SessionState) -> Self:
-        """As it was written; from its change in a journal of version 0.1.0."""
+        """As it was written.
+
+        From its change in a journal of version 0.1.0.
+        """
         if "object" in line:
             return cls(id_of(line["object"]), flag_of(line["finished"]))
         (written,) = list_of(line["changes"], 1)
@@ -118,7 +121,7 @@ class FinishObject(_OfObject):
 
 @dataclass(frozen=True, slots=True)
 class Describe(Edit):
-    """An object gets the name of a term, with its code and colour.
+    """An object gets a term's name, code and colour.
 
     Attributes
     ----------
@@ -150,7 +153,10 @@ class Describe(Edit):
 
     @classmethod
     def from_json(cls, line: Line, state: SessionState) -> Self:
-        """As it was written; from its changes in a journal of version 0.1.0, which leave out what stayed."""
+        """As it was written.
+
+        From its changes in a journal of version 0.1.0, which leave out what stayed.
+        """
         if "object" in line:
             return cls(id_of(line["object"]), term_from_json(line))
         changes = list_of(line["changes"])

@@ -1,4 +1,7 @@
-"""Actions on prompts and masks of a scan: prompts are set, a hand tool is used."""
+"""Actions on prompts and masks of a scan.
+
+Prompts are set, a hand tool is used.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,9 @@ __all__ = ["SetPrompts", "UseTool"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SetPrompts(Edit):
-    """All prompts of an object are set, and the slices whose prompts have changed are answered.
+    """All prompts of an object are set.
+
+    The slices whose prompts have changed are answered.
 
     Attributes
     ----------

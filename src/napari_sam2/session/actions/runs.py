@@ -118,7 +118,10 @@ class Spread(Run):
         return replace(self, stopped_after=after)
 
     def as_json(self) -> dict[str, Any]:
-        """Object, slice, range, whether a fitted model answered, and whether it was stopped."""
+        """What was asked, and how it went.
+
+        Object, slice, range, whether a fitted model answered, and whether it was stopped.
+        """
         written = {"objects": [self.object_id], "joined": True, "slice": self.index, "range": _ends(self.slices)}
         return {**written, **({"fitted": True} if self.fitted else {}), **_stop_to_json(self.stopped_after)}
 

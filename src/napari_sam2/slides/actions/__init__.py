@@ -1,4 +1,6 @@
-"""Every action of a slide's session: what it does, how it is written, and how it is read again.
+"""Every action of a slide's session.
+
+What it does, how it is written, and how it is read again.
 
 The names are those of journals since version 0.1.0, which wrote outcomes only: where a line does not say what was
 asked, the action is `AsRecorded`.
@@ -41,7 +43,10 @@ __all__ = [
 
 
 def slide_action(name: str, line: Line) -> type[Action] | None:
-    """The action of a journal's line; None when there is none of that name."""
+    """The action of a journal's line.
+
+    None when there is none of that name.
+    """
     if name == "automatic" and "region" in line:
         # Version 0.1.0 had one name for a run's beginning and for what it found.
         return BeginAutomatic

@@ -41,7 +41,10 @@ class _ClassList(Action):
 
 
 class SetClasses(_ClassList, Edit):
-    """The list of classes is replaced; objects of a class whose colour has changed take the new one."""
+    """The list of classes is replaced.
+
+    Objects of a class whose colour has changed take the new one.
+    """
 
     name: ClassVar[str] = "class list"
     title: ClassVar[str] = "class colours"
@@ -54,7 +57,10 @@ class SetClasses(_ClassList, Edit):
 
 
 class Recolour(Edit):
-    """Objects take the colours of the list of classes: the second half of `SetClasses` in version 0.1.0."""
+    """Objects take the colours of the list of classes.
+
+    The second half of `SetClasses` in version 0.1.0.
+    """
 
     name = title = "class colours"
 

@@ -1,4 +1,7 @@
-"""Actions on one object of a slide, and what they read from a journal."""
+"""Actions on one object of a slide.
+
+And what they read from a journal.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,10 @@ class OfObject(Edit):
 
     @classmethod
     def from_json(cls, line: Line, state: SlideState) -> Self:
-        """As it was written; from its first change in a journal of version 0.1.0."""
+        """As it was written.
+
+        From its first change in a journal of version 0.1.0.
+        """
         return cls(id_of((line if "object" in line else line["changes"][0])["object"]))
 
 
@@ -82,7 +88,10 @@ class ChangeObject(Edit):
 
     @classmethod
     def from_json(cls, line: Line, state: SlideState) -> Self:
-        """From its change; all that a person can change in a journal of version 0.1.0."""
+        """From its change.
+
+        All that a person can change in a journal of version 0.1.0.
+        """
         outline = recorded_outline(line, line.get("object"))
         names = line.get("fields", ["name", "object_class", "colour", "finished"])
         allowed = {"name", "object_class", "colour", "finished", "kind", "measurements", "metadata", "foreign"}
@@ -92,14 +101,20 @@ class ChangeObject(Edit):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AsRecorded(Edit):
-    """An action of which a journal of version 0.1.0 says only what came out; it is taken over as it is."""
+    """An action that is taken over as it is.
+
+    A journal of version 0.1.0 says only what came out of it.
+    """
 
     name: ClassVar[str] = "as recorded"
     title: ClassVar[str] = "change"
 
 
 def recorded_outline(line: Line, object_id: Any) -> SlideObject:
-    """The outline of a line's object; of the first changed one in a journal of version 0.1.0."""
+    """The outline of a line's object.
+
+    Of the first changed one in a journal of version 0.1.0.
+    """
     for written in list_of(line["changes"]):
         if written["field"] == "object" and "value" in written and object_id in (None, written["object"]):
             return outline_from_json(written["value"], id_of(written["object"]))

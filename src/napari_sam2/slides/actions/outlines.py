@@ -40,19 +40,28 @@ class Draw(Edit):
         return state.store.place(step, measured(self.outline, state.slide.mpp), prompts)
 
     def as_json(self) -> dict[str, Any]:
-        """Which of the changed objects it is, and its outline before others cut it."""
+        """Which object it is, and its outline.
+
+        One of the changed objects; the outline is as it was before others cut it.
+        """
         return {"object": self.outline.object_id, "drawn": _geometry_to_json(self.outline.geometry)}
 
     @classmethod
     def from_json(cls, line: Line, state: SlideState) -> Self:
-        """From its change; the outline as it came to lie in a journal of version 0.1.0."""
+        """From its change.
+
+        The outline as it came to lie in a journal of version 0.1.0.
+        """
         outline = recorded_outline(line, line.get("object"))
         return cls(replace(outline, geometry=_geometry_from_json(line["drawn"])) if "drawn" in line else outline)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EditOutline(Edit):
-    """An outline is replaced by one drawn by hand; its prompts and score no longer hold."""
+    """An outline is replaced by one drawn by hand.
+
+    Its prompts and score no longer hold.
+    """
 
     asked_in: ClassVar[tuple[str, ...]] = ("object",)
     name: ClassVar[str] = "edit"
@@ -68,12 +77,18 @@ class EditOutline(Edit):
         return state.store.place(step, edited)
 
     def as_json(self) -> dict[str, Any]:
-        """Which of the changed objects it is, and its outline before others cut it."""
+        """Which object it is, and its outline.
+
+        One of the changed objects; the outline is as it was before others cut it.
+        """
         return {"object": self.object_id, "drawn": _geometry_to_json(self.geometry)}
 
     @classmethod
     def from_json(cls, line: Line, state: SlideState) -> Self:
-        """From its change; the outline as it came to lie in a journal of version 0.1.0."""
+        """From its change.
+
+        The outline as it came to lie in a journal of version 0.1.0.
+        """
         outline = recorded_outline(line, line.get("object"))
         return cls(outline.object_id, _geometry_from_json(line["drawn"]) if "drawn" in line else outline.geometry)
 

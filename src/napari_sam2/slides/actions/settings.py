@@ -46,7 +46,10 @@ class SetMpp(Setting):
 
 @dataclass(frozen=True, slots=True)
 class UseOverlap(Setting):
-    """Another rule says what happens where objects overlap, from the next change on."""
+    """Another rule says what happens where objects overlap.
+
+    From the next change on.
+    """
 
     name: ClassVar[str] = "overlap"
     title: ClassVar[str] = "overlap"

@@ -1,4 +1,6 @@
-"""A region segmented without prompts: points on a grid, tile by tile, written down as it goes.
+"""A region segmented without prompts.
+
+Points on a grid, tile by tile, written down as it goes.
 
 Each tile is answered on its own and its pieces are appended to a journal (JSON lines), so that a run can be
 cancelled, or killed, and goes on where it was; the result is the same. Joining the pieces is a second, cheap
@@ -66,7 +68,10 @@ class AutomaticRequest:
 
 
 def plan_of(engine: CropEngine, request: AutomaticRequest) -> Plan:
-    """The tiles of a request; `make_plan` says what may be wrong with it."""
+    """The tiles of a request.
+
+    `make_plan` says what may be wrong with it.
+    """
     slide = engine.slide
     tissue = find_tissue(slide) if request.tissue_only else None
     return make_plan(slide.shape, engine.model, request.region, request.object_size, tissue)
@@ -80,7 +85,9 @@ def run_tiles(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Answer all tiles of a plan that the journal does not hold yet.
+    """Answer all tiles that the journal does not hold yet.
+
+    They are those of a plan.
 
     Parameters
     ----------
@@ -117,7 +124,9 @@ def run_tiles(
 
 
 def tile_steps(engine: CropEngine, plan: Plan, journal: Path) -> Iterator[tuple[int, int]]:
-    """The same run in small steps: (tiles done, tiles in all) after every few points, so that others get a turn.
+    """The same run in small steps.
+
+    (tiles done, tiles in all) after every few points, so that others get a turn.
 
     It may be left at any step; tiles that were done are in the journal.
 
@@ -144,7 +153,10 @@ def tile_steps(engine: CropEngine, plan: Plan, journal: Path) -> Iterator[tuple[
 
 
 def joined_objects(engine: CropEngine, plan: Plan, journal: Path) -> Iterator[SlideObject]:
-    """Objects of a finished (or cancelled) run, one by one; as detections, which QuPath handles by the thousand."""
+    """Objects of a finished (or cancelled) run, one by one.
+
+    As detections, which QuPath handles by the thousand.
+    """
     diameter = plan.object_pixels * plan.scale
     smallest, largest = (math.pi / 4 * (f * diameter) ** 2 for f in (SMALLEST, LARGEST))
     for merged in merge_pieces(recorded_pieces(journal, plan), plan.scale):

@@ -23,7 +23,7 @@ __all__ = ["open_journal", "piece_to_json", "recorded_pieces", "signature_of"]
 
 
 def signature_of(engine: CropEngine, plan: Plan) -> dict[str, Any]:
-    """What must be the same for a run to be gone on with."""
+    """What must be the same for a run to go on."""
     import shapely
 
     card, slide = engine.model.card, engine.slide
@@ -37,7 +37,10 @@ def signature_of(engine: CropEngine, plan: Plan) -> dict[str, Any]:
 
 
 def open_journal(journal: Path, signature: dict[str, Any]) -> int:
-    """Make the journal or check it, drop a line that was not finished, and count the tiles it holds."""
+    """Make the journal or check it, and count its tiles.
+
+    A line that was not finished is dropped.
+    """
     if not journal.exists() or journal.stat().st_size == 0:
         journal.write_text(json.dumps(signature) + "\n", encoding="utf-8")
         return 0
@@ -59,7 +62,9 @@ def open_journal(journal: Path, signature: dict[str, Any]) -> int:
 
 
 def recorded_pieces(journal: Path, plan: Plan) -> Iterator[tuple[Tile, list[Piece]]]:
-    """Tiles that a journal holds, with their pieces, in the order of the plan.
+    """Tiles that a journal holds, with their pieces.
+
+    In the order of the plan.
 
     Raises
     ------

@@ -52,7 +52,10 @@ FEATURES: Final = 64 << 20
 
 
 def find_pieces(engine: CropEngine, plan: Plan, tile: Tile) -> Iterator[list[Piece]]:
-    """What a tile holds: nothing while points are asked about, one batch after the other, and all of it at the end."""
+    """Pieces of objects that a tile holds.
+
+    Nothing while points are asked about, one batch after the other, and all of it at the end.
+    """
     points = plan.points(tile)
     yield []
     if len(points) == 0:
