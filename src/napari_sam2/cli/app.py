@@ -67,13 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 done; 2 bad input or usage; 3 the machine lacks something; 1 a bug; 130 interrupted.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     _register()
     command = guard_commands(typer.main.get_command(app))
-    return exit_code_of(lambda: command.main(given, prog_name="napari-sam2", standalone_mode=False), given)
+    return exit_code_of(lambda: command.main(words, prog_name="napari-sam2", standalone_mode=False), words)
 
 
-def exit_code_of(work: Callable[[], object], given: Sequence[str]) -> int:
+def exit_code_of(work: Callable[[], object], words: Sequence[str]) -> int:
     """Run a command, and return its exit code.
 
     What it raises becomes a sentence; see `main`.
@@ -82,7 +82,7 @@ def exit_code_of(work: Callable[[], object], given: Sequence[str]) -> int:
     ----------
     work : callable
         The command; a whole number that it returns is the exit code.
-    given : sequence of str
+    words : sequence of str
         Its arguments; with ``--debug`` errors keep their traceback.
     """
     use_any_terminal()
@@ -94,7 +94,7 @@ def exit_code_of(work: Callable[[], object], given: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:
-        if "--debug" in given:
+        if "--debug" in words:
             raise
         sentence, code = explained(error)
         echo(f"napari-sam2: {sentence}", err=True)

@@ -100,7 +100,7 @@ def run(
         task=task, model=_model_path(model), device=device, quality=quality, window=window,
         direction=direction, export=export,
     )  # fmt: skip
-    with _Shown() as shown:
+    with _Shown() as progress:
         result = run_cohort(
             source,
             rows,
@@ -110,9 +110,9 @@ def run(
             shard=parse_shard(shard) if shard else (1, 1),
             retries=retries,
             overwrite=overwrite,
-            on_planned=shown.planned,
-            on_outcome=shown.outcome,
-            say=shown.say,
+            on_planned=progress.planned,
+            on_outcome=progress.outcome,
+            say=progress.say,
         )
     _tell(result, output, as_json)
     return EXIT_SOME_FAILED if result.failures else 0

@@ -43,8 +43,8 @@ def doctor() -> None:
     Names no file of yours.
     """
     table = Table("what", "found", show_header=False)
-    for what, found in _facts():
-        table.add_row(what, found)
+    for what, fact in _facts():
+        table.add_row(what, fact)
     out.print(table)
 
 

@@ -81,20 +81,20 @@ def bids(
     from napari_sam2.io.sidecar import Provenance
 
     scan = read_volume(reference)
-    found, own_names = read_named_labels(labels, scan)
+    label_map, own_names = read_named_labels(labels, scan)
     names = own_names or find_names(labels)
     provenance = Provenance(objects=[ObjectPrompts(i, (), name) for i, name in names.items()])
     for path in write_bids_derivative(
-        found, scan, root, provenance, subject=subject, description=description, overwrite=overwrite
+        label_map, scan, root, provenance, subject=subject, description=description, overwrite=overwrite
     ):
         echo(f"wrote {path}")
 
 
-def _names(given: list[str]) -> dict[int, str]:
-    found = {}
-    for text in given:
+def _names(own_names: list[str]) -> dict[int, str]:
+    names = {}
+    for text in own_names:
         number, _, name = text.partition("=")
         if not is_whole_number(number) or not name:
             raise UserInputError(f"--name {text[:60]}: give ID=NAME, for example 1=liver.")
-        found[int(number)] = name
-    return found
+        names[int(number)] = name
+    return names

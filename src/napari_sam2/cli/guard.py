@@ -86,10 +86,10 @@ def leaves(group: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 def _guarded(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(run)
     def guarded(**values: Any) -> Any:
-        made = [key for key in values if f"{name} {key}" in OUTPUTS and values[key] is not None]
-        if made:
-            inputs = [path for key, value in values.items() if key not in made for path in _paths(value)]
-            refuse_inputs_as_outputs(inputs, [path for key in made for path in OUTPUTS[f"{name} {key}"](values)])
+        outputs = [key for key in values if f"{name} {key}" in OUTPUTS and values[key] is not None]
+        if outputs:
+            inputs = [path for key, value in values.items() if key not in outputs for path in _paths(value)]
+            refuse_inputs_as_outputs(inputs, [path for key in outputs for path in OUTPUTS[f"{name} {key}"](values)])
         return run(**values)
 
     return guarded

@@ -51,14 +51,14 @@ def score_cases(
         raise UserInputError(f"--clicks-after {clicks_after}: choose box or range.")
     scores = []
     for case, subject in cases:
-        found = run_segfm(case, predictor, clicks=clicks, clicks_after=clicks_after, subject=subject)
-        scores.append(found)
-        steps = " ".join(f"{value:.3f}" for value in found.dice)
+        scored = run_segfm(case, predictor, clicks=clicks, clicks_after=clicks_after, subject=subject)
+        scores.append(scored)
+        steps = " ".join(f"{value:.3f}" for value in scored.dice)
         errors.print(
-            f"{case.name}, {case.label}: box {found.box_dice:.3f}, range {found.range_dice:.3f}, clicks {steps}"
+            f"{case.name}, {case.label}: box {scored.box_dice:.3f}, range {scored.range_dice:.3f}, clicks {steps}"
         )
-        if found.error:
-            errors.print(f"note: {found.error}")
+        if scored.error:
+            errors.print(f"note: {scored.error}")
     if not scores:
         raise UserInputError("There is no labelled structure to score.")
     if as_json is not None:

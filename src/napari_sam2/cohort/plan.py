@@ -101,8 +101,8 @@ def make_plan(
     with ThreadPoolExecutor(_READERS) as readers:
         jobs = list(readers.map(lambda job: _hashed(job, model), jobs))
         standings = dict(zip((job.case for job in jobs), readers.map(standing, jobs), strict=True))
-    wanted = {TODO, EDITED} if overwrite else {TODO}
-    todo = [job for job in jobs if standings[job.case] in wanted]
+    open_standings = {TODO, EDITED} if overwrite else {TODO}
+    todo = [job for job in jobs if standings[job.case] in open_standings]
     return Plan(
         tuple(replace(job, redo=overwrite) for job in todo),
         {case: state for case, state in standings.items() if case not in {job.case for job in todo}},

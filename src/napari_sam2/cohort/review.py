@@ -105,8 +105,8 @@ def decisions_of(folder: Path) -> list[dict[str, Any]]:
         content = json.loads((folder / REVIEW).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
-    found: list[dict[str, Any]] = content["decisions"]
-    return found
+    decisions: list[dict[str, Any]] = content["decisions"]
+    return decisions
 
 
 def decide(output: Path, item: ReviewItem, decision: str) -> None:

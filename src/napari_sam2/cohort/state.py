@@ -120,8 +120,8 @@ def _deciding(settings: CohortSettings) -> dict[str, str]:
 
 
 def _outputs_now(folder: Path, recorded: dict[str, str]) -> dict[str, tuple[str, str]]:
-    found = {}
+    hashes = {}
     for name, was in recorded.items():
         path = folder / name
-        found[name] = (was, sha256_of(path) if path.is_file() else "")
-    return found
+        hashes[name] = (was, sha256_of(path) if path.is_file() else "")
+    return hashes

@@ -44,8 +44,8 @@ class CaseSummary:
     @property
     def objects(self) -> list[dict[str, Any]]:
         """What is known of each object."""
-        found: list[dict[str, Any]] = self.status.get("objects", [])
-        return found
+        objects: list[dict[str, Any]] = self.status.get("objects", [])
+        return objects
 
     @property
     def doubt(self) -> float:

@@ -169,8 +169,8 @@ class UseModel(Setting):
     @classmethod
     def from_json(cls, line: Line, state: Any) -> Self:
         """What is known of it, without the model itself."""
-        known = {key: value for key, value in line.items() if isinstance(value, str) and key not in ("t", "event")}
-        return cls({"name": text_of(line["name"]), **{key: text_of(value) for key, value in known.items()}})
+        texts = {key: value for key, value in line.items() if isinstance(value, str) and key not in ("t", "event")}
+        return cls({"name": text_of(line["name"]), **{key: text_of(value) for key, value in texts.items()}})
 
 
 class Resumed(Setting):
@@ -220,17 +220,17 @@ class ActionState(Generic[RecordT]):
 
         Left early, it keeps what is there.
         """
-        step, given = Step(action), 0
+        step, n_given = Step(action), 0
         try:
             for result in action.do(self, step, should_stop):
-                given += 1
+                n_given += 1
                 yield result
         except GeneratorExit:
-            step.action = action.stopped(given)
+            step.action = action.stopped(n_given)
             raise
         finally:
             if should_stop():
-                step.action = action.stopped(given)
+                step.action = action.stopped(n_given)
             self.finish(step)
 
     def finish(self, step: Step) -> None:

@@ -183,7 +183,7 @@ class SlicePrompts:
             if prompt.slice_index(axis) != OTHER_PLANE:
                 by_slice.setdefault(prompt.slice_index(axis), []).append(prompt)
         sorted_slices = sorted(by_slice.items())
-        return {index: _on_plane(found, plane, volume) for index, found in sorted_slices}
+        return {index: _on_plane(on_slice, plane, volume) for index, on_slice in sorted_slices}
 
 
 def slice_axis_of(prompts: Iterable[Prompt]) -> int | None:
@@ -219,14 +219,14 @@ def check_prompts(objects: Sequence[ObjectPrompts], volume: Volume, axis: int | 
     faults: list[str] = []
     if not objects:
         faults.append("There is no prompt: give a box, a point or a mask.")
-    seen: set[int] = set()
+    ids: set[int] = set()
     for obj in objects:
         where = f"object {obj.object_id}"
         if not 1 <= obj.object_id <= LARGEST_ID:
             faults.append(f"{where}: the id must be 1 to {LARGEST_ID}.")
-        if obj.object_id in seen:
+        if obj.object_id in ids:
             faults.append(f"{where}: the id is used twice.")
-        seen.add(obj.object_id)
+        ids.add(obj.object_id)
         faults.extend(f"{where}: {fault}" for fault in _object_faults(obj, volume, axis))
     if faults:
         raise PromptError(faults)
@@ -237,8 +237,8 @@ def _object_faults(obj: ObjectPrompts, volume: Volume, axis: int | None) -> list
     own_axis = slice_axis_of(obj.prompts) if axis is None else axis
     for number, prompt in enumerate(obj.prompts, start=1):
         # Boxes on several planes are one box in 3-D, unless the caller insists on an axis.
-        wanted = axis if isinstance(prompt, Box) else own_axis
-        faults.extend(f"prompt {number}, {fault}" for fault in _prompt_faults(prompt, volume, wanted))
+        needed_axis = axis if isinstance(prompt, Box) else own_axis
+        faults.extend(f"prompt {number}, {fault}" for fault in _prompt_faults(prompt, volume, needed_axis))
     if not any(isinstance(p, Box | MaskPrompt) or p.positive for p in obj.prompts):
         faults.append("it has no positive prompt, so nothing says what to include.")
     return faults

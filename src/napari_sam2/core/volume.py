@@ -176,8 +176,8 @@ class Volume:
         """
         if name not in PLANE_NAMES:
             raise UserInputError(f"There is no plane {name!r}; choose axial, coronal or sagittal.")
-        wanted = PLANE_NAMES.index(name)
-        return closest_axes(self.affine)[0].index(wanted) if self.oriented else wanted
+        world_axis = PLANE_NAMES.index(name)
+        return closest_axes(self.affine)[0].index(world_axis) if self.oriented else world_axis
 
     def plane(self, axis: int | None = None) -> SlicePlane:
         """How slices across an axis are laid out for eye and model.

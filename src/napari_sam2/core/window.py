@@ -234,8 +234,8 @@ def _percentile_window(volume: Volume) -> Window:
     sample = _sample(volume)
     if sample.size == 0:
         raise UserInputError(f"{volume.source.name} has no finite voxel, so there is nothing to segment.")
-    shown, _ = without_padding(sample)
-    nonzero = shown[shown != 0]
+    values, _ = without_padding(sample)
+    nonzero = values[values != 0]
     if nonzero.size == 0 or sample.min() == sample.max():
         raise UserInputError(
             f"{volume.source.name} has no contrast: every voxel is {sample[0]:g}, so there is nothing to segment."

@@ -155,10 +155,10 @@ def _walk(image: NDArray[np.float32], inside: NDArray[np.bool_], outside: NDArra
     with warnings.catch_warnings():
         # The solver stops at a tolerance at which probabilities may leave [0, 1] by a little.
         warnings.simplefilter("ignore", UserWarning)
-        found = random_walker(smooth, seeds, beta=WALKER_BETA, mode="cg_j", tol=1e-3) == 1
+        walked = random_walker(smooth, seeds, beta=WALKER_BETA, mode="cg_j", tol=1e-3) == 1
     if factor == 1:
-        return np.asarray(found, bool)
-    grown = ndimage.zoom(found.astype(np.float32), np.array(image.shape) / found.shape, order=1) > 0.5
+        return np.asarray(walked, bool)
+    grown = ndimage.zoom(walked.astype(np.float32), np.array(image.shape) / walked.shape, order=1) > 0.5
     return np.asarray(grown[: image.shape[0], : image.shape[1]], bool)
 
 

@@ -82,8 +82,8 @@ def run_protocols(
     if "box-propagate" in protocols and box is not None:
         scores |= _propagation_scores(run, "box-propagate", box)
     if "mask-propagate" in protocols:
-        given = SlicePrompts(np.zeros((0, 2)), np.zeros(0, bool), mask=run.truth)
-        scores |= _propagation_scores(run, "mask-propagate", engine.predict(case.index, given))
+        prompts = SlicePrompts(np.zeros((0, 2)), np.zeros(0, bool), mask=run.truth)
+        scores |= _propagation_scores(run, "mask-propagate", engine.predict(case.index, prompts))
     return scores, masks
 
 
@@ -137,21 +137,21 @@ def _clicks(run: _Run) -> list[NDArray[np.bool_]]:
 
 def _propagated(run: _Run, anchor: Anchor) -> NDArray[np.bool_]:
     shape = run.engine.plane.shape
-    found = np.zeros((run.engine.plane.n_slices, *shape), bool)
-    found[anchor.index] = anchor.mask.full(shape)
+    masks = np.zeros((run.engine.plane.n_slices, *shape), bool)
+    masks[anchor.index] = anchor.mask.full(shape)
     for result in propagate(run.engine, {OBJECT_ID: [anchor]}):
-        found[result.index] = result.mask.full(shape)
-    return found
+        masks[result.index] = result.mask.full(shape)
+    return masks
 
 
 def _propagation_scores(run: _Run, protocol: str, anchor: Anchor) -> dict[str, float]:
     """Dice over the whole volume, and with the slices cleared on which the object really is not."""
     plane = run.engine.plane
     truth = np.stack([plane.take(run.case.truth, k) for k in range(plane.n_slices)])
-    found = _propagated(run, anchor)
+    masks = _propagated(run, anchor)
     present = np.asarray(truth.any((1, 2)), bool)
-    told = found & present[:, None, None]
-    return {protocol: dice(found, truth), f"{protocol}{END_TOLD}": dice(told, truth)}
+    within_extent = masks & present[:, None, None]
+    return {protocol: dice(masks, truth), f"{protocol}{END_TOLD}": dice(within_extent, truth)}
 
 
 def _full(run: _Run, anchor: Anchor) -> NDArray[np.bool_]:

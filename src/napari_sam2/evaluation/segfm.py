@@ -114,9 +114,9 @@ class SegfmScores:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SegfmScores:
         """From plain values."""
-        known: dict[str, Any] = {k: float("nan") if v is None else v for k, v in values.items()}
-        known |= {k: tuple(v) for k, v in known.items() if isinstance(v, list)}
-        return cls(**known)
+        numbers: dict[str, Any] = {k: float("nan") if v is None else v for k, v in values.items()}
+        numbers |= {k: tuple(v) for k, v in numbers.items() if isinstance(v, list)}
+        return cls(**numbers)
 
 
 @dataclass(eq=False)
@@ -164,9 +164,9 @@ def run_segfm(
     middle = box.slice_index(axis)
     order = ("range", "box") if clicks_after == "box" else ("box", "range")
     for name in order:
-        told = extent if name == "range" else None
+        told_extent = extent if name == "range" else None
         predictor.start(case.volume, case.window)
-        mask, seconds = clock.answer(partial(predictor.box, box, told))
+        mask, seconds = clock.answer(partial(predictor.box, box, told_extent))
         steps[name] = (*_scores(mask, case), seconds)
     slice_dice = dice(np.take(mask, middle, axis), np.take(truth, middle, axis))
     clicked: list[tuple[float, float, float]] = []

@@ -72,10 +72,10 @@ class AxesMap:
 
         The inverse of `to_voxel`.
         """
-        given = np.asarray(voxels, dtype=np.float64)
+        coordinates = np.asarray(voxels, dtype=np.float64)
         last = np.array(shape) - 1
-        points = np.empty_like(given)
-        points[..., self.axes] = np.where(self.flips, last - given, given)
+        points = np.empty_like(coordinates)
+        points[..., self.axes] = np.where(self.flips, last - coordinates, coordinates)
         return points
 
 
@@ -96,13 +96,13 @@ def find_axes_maps(array: NDArray[Any], voxels: NDArray[Any]) -> list[AxesMap]:
     """
     rng = np.random.default_rng(0)
     at = tuple(rng.integers(0, n, N_SAMPLES) for n in voxels.shape[:3])
-    wanted = voxels[at]
+    expected = voxels[at]
     maps = (AxesMap((p[0], p[1], p[2]), (f[0], f[1], f[2])) for p, f in product(_orders(), _flips()))
     return [
         m
         for m in maps
         if m.stored(array).shape == voxels.shape
-        and _equal(m.stored(array)[at], wanted)
+        and _equal(m.stored(array)[at], expected)
         and _equal_all(m, array, voxels)
     ]
 

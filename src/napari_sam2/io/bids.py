@@ -166,12 +166,12 @@ def _name(source: str, subject: str) -> BidsName:
     if not re.fullmatch("[a-zA-Z0-9]+", subject):
         raise UserInputError(f"The BIDS subject {subject!r} may hold letters and digits only.")
     try:
-        found = BidsName.parse(source)
+        parsed = BidsName.parse(source)
     except _UnknownEntityError:
         raise
     except UserInputError:
         return BidsName({"sub": subject}, "")
-    return BidsName({**found.entities, "sub": subject}, found.suffix)
+    return BidsName({**parsed.entities, "sub": subject}, parsed.suffix)
 
 
 def write_dataset_files(root: Path, *, links: Mapping[str, str] | None = None) -> list[Path]:

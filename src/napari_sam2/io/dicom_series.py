@@ -167,14 +167,14 @@ def find_series(path: str | os.PathLike[str]) -> list[Series]:
         return _find_series(place)
 
 
-def choose_series(found: list[Series], wanted: str | int | None, name: str) -> Series:
+def choose_series(all_series: list[Series], choice: str | int | None, name: str) -> Series:
     """Take the only series, or the wanted one.
 
     Parameters
     ----------
-    found : list of Series
+    all_series : list of Series
         From `find_series`.
-    wanted : str or int, optional
+    choice : str or int, optional
         Place in that list, counted from 1, or a SeriesInstanceUID.
     name : str
         Of the folder, for messages.
@@ -184,17 +184,17 @@ def choose_series(found: list[Series], wanted: str | int | None, name: str) -> S
     ImageFileError
         If nothing or something unknown is chosen from several; the message lists them.
     """
-    listing = "; ".join(f"{number}: {series}" for number, series in enumerate(found, start=1))
-    if wanted is None:
-        if len(found) == 1:
-            return found[0]
+    listing = "; ".join(f"{number}: {series}" for number, series in enumerate(all_series, start=1))
+    if choice is None:
+        if len(all_series) == 1:
+            return all_series[0]
         raise ImageFileError(
-            f"{name} holds {len(found)} series; choose one with --series N (series=N in Python): {listing}."
+            f"{name} holds {len(all_series)} series; choose one with --series N (series=N in Python): {listing}."
         )
-    for number, series in enumerate(found, start=1):
-        if str(wanted) in (str(number), series.uid):
+    for number, series in enumerate(all_series, start=1):
+        if str(choice) in (str(number), series.uid):
             return series
-    raise ImageFileError(f"{name} has no series {wanted}; it holds {listing}.")
+    raise ImageFileError(f"{name} has no series {choice}; it holds {listing}.")
 
 
 def read_tags(path: Path) -> Any:
@@ -250,14 +250,14 @@ def _find_series(place: Path) -> list[Series]:
     if not by_uid:
         raise ImageFileError(f"{place.name} holds no DICOM images; choose the folder with the series itself.")
     ordered = sorted(by_uid.items(), key=lambda item: (_number(item[1][0][1]), item[0]))
-    found = []
+    series = []
     for uid, datasets in ordered:
         first = datasets[0][1]
         modality = str(first.get("Modality", "") or "")
         single = without_copies(datasets)
         copies = len(datasets) - len(single)
-        found.append(Series(uid, modality, int(first.Rows), int(first.Columns), tuple(single), copies))
-    return found
+        series.append(Series(uid, modality, int(first.Rows), int(first.Columns), tuple(single), copies))
+    return series
 
 
 def without_copies(datasets: Sequence[tuple[Path, Any]]) -> list[tuple[Path, Any]]:
@@ -289,16 +289,16 @@ def without_copies(datasets: Sequence[tuple[Path, Any]]) -> list[tuple[Path, Any
 
 def _image_hash(path: Path, tags: Any) -> str:
     """A hash of what an image shows and where; two copies that were only compressed differently differ."""
-    told = hashlib.sha256()
+    digest = hashlib.sha256()
     for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns"):
-        told.update(repr(tags.get(keyword)).encode())
+        digest.update(repr(tags.get(keyword)).encode())
     for keyword in ("RescaleSlope", "RescaleIntercept"):
-        told.update(repr(tags.get(keyword)).encode())
+        digest.update(repr(tags.get(keyword)).encode())
     try:
-        told.update(bytes(read_dataset(path).get("PixelData") or b""))
+        digest.update(bytes(read_dataset(path).get("PixelData") or b""))
     except Exception as error:  # pydicom raises many kinds on damaged files
         raise ImageFileError(f"{path.name} is damaged and cannot be read; copy it again.") from error
-    return told.hexdigest()
+    return digest.hexdigest()
 
 
 def invalid_tags(path: Path, tags: Any = None) -> ImageFileError:

@@ -93,14 +93,14 @@ def _entries(record: Path) -> list[tuple[Path, Path, bool]]:
     if record.stat().st_size > LARGEST_RECORD:
         return []
     content = json.loads(record.read_text(encoding="utf-8"))
-    found = []
+    entries = []
     for entry in content["files"]:
         temporary, target = (os.fsdecode(bytes.fromhex(entry[key])) for key in ("temporary", "target"))
         plain = temporary.startswith(PREFIX) and all(Path(name).name == name for name in (temporary, target))
         waiting = record.parent / temporary
         if plain and waiting.is_file() and sha256_of(waiting) == entry["sha256"]:
-            found.append((waiting, record.parent / target, content["overwrite"] is True))
-    return found
+            entries.append((waiting, record.parent / target, content["overwrite"] is True))
+    return entries
 
 
 def _write_record(temporaries: Sequence[Path], targets: Sequence[Path], *, overwrite: bool) -> Path:

@@ -71,9 +71,9 @@ def write_label_film(
         metadata |= {"PhysicalSizeX": mpp.col, "PhysicalSizeXUnit": "µm"}
         metadata |= {"PhysicalSizeY": mpp.row, "PhysicalSizeYUnit": "µm"}
     rows = [
-        {"index": i, "name": name, "frames": int(found.any(axis=(1, 2)).sum()), "pixels": int(found.sum())}
+        {"index": i, "name": name, "frames": int(inside.any(axis=(1, 2)).sum()), "pixels": int(inside.sum())}
         for i, name in names.items()
-        for found in (labels == i,)
+        for inside in (labels == i,)
     ]
     with file_set((target, sidecar_paths(target)[1]), overwrite=overwrite) as (film, table):
         tifffile.imwrite(film, labels, ome=True, photometric="minisblack", compression="zlib", metadata=metadata)

@@ -287,8 +287,8 @@ def all_suffixes() -> tuple[str, ...]:
 
     So ``.seg.nrrd`` is found before ``.nrrd``.
     """
-    known = {suffix for row in FORMATS for suffix in (*row.suffixes, *row.also)}
-    return tuple(sorted({*known, *SLIDE_SUFFIXES}, key=lambda suffix: (-len(suffix), suffix)))
+    suffixes = {suffix for row in FORMATS for suffix in (*row.suffixes, *row.also)}
+    return tuple(sorted({*suffixes, *SLIDE_SUFFIXES}, key=lambda suffix: (-len(suffix), suffix)))
 
 
 def suffix_of(name: str, suffixes: Iterable[str]) -> str | None:

@@ -30,13 +30,13 @@ def refuse_inputs_as_outputs(inputs: Iterable[Path], outputs: Iterable[Path]) ->
     UserInputError
         Naming the file.
     """
-    given = [path for path in inputs if os.path.lexists(path)]
+    existing = [path for path in inputs if os.path.lexists(path)]
     for output in outputs:
-        if is_one_of(output, given):
+        if is_one_of(output, existing):
             raise UserInputError(f"{output.name} is one of the inputs and is never replaced; choose another output.")
         if not os.path.lexists(output):
             continue
-        for path in given:
+        for path in existing:
             if output.is_file() and path.is_dir() and _lies_in(output, path):
                 raise UserInputError(f"{output.name} lies in {path.name}, which is an input; choose another output.")
             if output.is_dir() and output.name.lower().endswith(REPLACED_FOLDERS) and _lies_in(path, output):

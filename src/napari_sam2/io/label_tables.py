@@ -96,11 +96,11 @@ def find_terms(labels_path: str | os.PathLike[str]) -> dict[int, Term]:
 
 
 def _itksnap_term(line: str) -> Term:
-    found = _ITKSNAP_LINE.fullmatch(line)
-    channels = [] if found is None else [int(found[n]) for n in (2, 3, 4)]
-    if found is None or max(channels) > 255:
+    match = _ITKSNAP_LINE.fullmatch(line)
+    channels = [] if match is None else [int(match[n]) for n in (2, 3, 4)]
+    if match is None or max(channels) > 255:
         raise UserInputError(f"the line {line.strip()[:60]!r} is not one of an ITK-SNAP label description.")
-    return Term(found[5], None, (channels[0], channels[1], channels[2]), int(found[1]))
+    return Term(match[5], None, (channels[0], channels[1], channels[2]), int(match[1]))
 
 
 def write_itksnap_labels(

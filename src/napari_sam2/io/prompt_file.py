@@ -201,10 +201,10 @@ class _Reading:
         if not isinstance(entries, list) or not entries:
             self._fault('"objects" must be a list with at least one object.')
             entries = []
-        found = [self._object(number, entry) for number, entry in enumerate(entries, start=1)]
+        read = [self._object(number, entry) for number, entry in enumerate(entries, start=1)]
         if self._faults:
             raise PromptError(self._faults)
-        return [obj for obj in found if obj is not None]
+        return [obj for obj in read if obj is not None]
 
     def _object(self, number: int, entry: Any) -> ObjectPrompts | None:
         where = f"object {number}"
@@ -301,10 +301,10 @@ class _Reading:
         i, j, k = value
         return i, j, k
 
-    def _unknown(self, where: str, entry: dict[str, Any], known: tuple[str, ...]) -> None:
+    def _unknown(self, where: str, entry: dict[str, Any], allowed: tuple[str, ...]) -> None:
         for key in entry:
-            if key not in known:
-                self._fault(f"{where}: the key {key!r} is not known; known are {', '.join(known)}.")
+            if key not in allowed:
+                self._fault(f"{where}: the key {key!r} is not known; known are {', '.join(allowed)}.")
 
     def _fault(self, sentence: str) -> None:
         self._faults.append(f"{self._file.name}: {sentence}")

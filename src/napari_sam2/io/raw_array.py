@@ -33,8 +33,8 @@ def check_sizes(sizes: list[int], name: str) -> None:
         If one is below 1, or there are too few or too many.
     """
     if not 2 <= len(sizes) <= 5 or min(sizes) < 1:
-        told = " x ".join(str(n) for n in sizes[:6]) or "of nothing"
-        raise ImageFileError(f"{name} is damaged: its header announces the size {told}; export it again.")
+        size_text = " x ".join(str(n) for n in sizes[:6]) or "of nothing"
+        raise ImageFileError(f"{name} is damaged: its header announces the size {size_text}; export it again.")
 
 
 def read_array(path: Path, start: int, sizes: list[int], dtype: np.dtype[Any], *, is_compressed: bool) -> NDArray[Any]:

@@ -153,7 +153,7 @@ def compare_labels(
     return {i: agreement(reference == i, predicted == i, volume.spacing, tolerance_mm) for i in ids}
 
 
-def agreement_rows(found: Mapping[int, Agreement], names: Mapping[int, str] | None = None) -> list[dict[str, Any]]:
+def agreement_rows(agreements: Mapping[int, Agreement], names: Mapping[int, str] | None = None) -> list[dict[str, Any]]:
     """Agreements as rows for a table.
 
     Units stand in the column names.
@@ -176,7 +176,7 @@ def agreement_rows(found: Mapping[int, Agreement], names: Mapping[int, str] | No
             "nsd": a.nsd,
             "nsd_tolerance_mm": a.tolerance_mm,
         }
-        for label_id, a in found.items()
+        for label_id, a in agreements.items()
     ]
 
 

@@ -71,14 +71,14 @@ def read_settings(folder: Path) -> dict[str, Any]:
     if path.stat().st_size > _MAX_CONFIG_BYTES:
         raise ModelError(f"{folder.name}/{CONFIG} is larger than any configuration; fetch or copy it again.")
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
+        settings = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as error:
         raise ModelError(f"{folder.name}/{CONFIG} is not valid JSON; fetch or copy it again.") from error
-    if not isinstance(given, dict):
+    if not isinstance(settings, dict):
         raise ModelError(f"{folder.name}/{CONFIG} holds no settings; fetch or copy it again.")
-    _refuse_untrusted(folder.name, given)
-    _refuse_sizes(f"{folder.name}/{CONFIG}", given)
-    return given
+    _refuse_untrusted(folder.name, settings)
+    _refuse_sizes(f"{folder.name}/{CONFIG}", settings)
+    return settings
 
 
 @contextlib.contextmanager
@@ -215,17 +215,17 @@ def card_of(folder: Path, known: ModelCard | None, kind: str, summary: str) -> M
     )
 
 
-def known_only(given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+def known_only(settings: Mapping[str, Any], accepted: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that shape the network.
 
     Older versions wrote many more, which mean nothing to it.
     """
     kept = {}
-    for key, value in given.items():
-        if key not in known:
+    for key, value in settings.items():
+        if key not in accepted:
             continue
-        nested = key.endswith("_config") and isinstance(value, dict) and isinstance(known[key], dict)
-        kept[key] = known_only(value, known[key]) if nested else value
+        nested = key.endswith("_config") and isinstance(value, dict) and isinstance(accepted[key], dict)
+        kept[key] = known_only(value, accepted[key]) if nested else value
     return kept
 
 

@@ -41,9 +41,9 @@ FILES: Final = (CONFIG, WEIGHTS)
 
 def models_folder() -> Path:
     """Where checkpoints are kept: ``NAPARI_SAM2_MODELS``, or the user's data folder."""
-    given = os.environ.get("NAPARI_SAM2_MODELS")
-    if given:
-        return Path(given)
+    chosen = os.environ.get("NAPARI_SAM2_MODELS")
+    if chosen:
+        return Path(chosen)
     from platformdirs import user_data_path
 
     return user_data_path("napari-sam2", appauthor=False) / "models"

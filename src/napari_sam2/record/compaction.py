@@ -82,13 +82,13 @@ class Compaction:
         folder = self._journal.folder
         raw = (folder / EVENTS).read_bytes().split(b"\n")[:-1]
         first = json.loads(raw[0])
-        known = first if first["event"] == SNAPSHOT else {"actions": 0, "earlier": 0}
-        lines = [json.loads(line) for line in (raw[1:] if known is first else raw)]
-        asked = b"".join(line_of(_as_asked(self._codec, line)) for line in lines)
+        head_of_earlier = first if first["event"] == SNAPSHOT else {"actions": 0, "earlier": 0}
+        lines = [json.loads(line) for line in (raw[1:] if head_of_earlier is first else raw)]
+        earlier_lines = b"".join(line_of(_as_asked(self._codec, line)) for line in lines)
         with (folder / EARLIER).open("ab", buffering=0) as file:
             # What a compaction that was killed had written already.
-            file.truncate(known["earlier"])
-            left = memoryview(asked)
+            file.truncate(head_of_earlier["earlier"])
+            left = memoryview(earlier_lines)
             while left:
                 left = left[file.write(left) :]
             os.fsync(file.fileno())
@@ -96,9 +96,9 @@ class Compaction:
         head = {
             "t": utc_now(),
             "event": SNAPSHOT,
-            "actions": known["actions"] + len(lines),
+            "actions": head_of_earlier["actions"] + len(lines),
             "held": len(state.store.objects),
-            "earlier": known["earlier"] + len(asked),
+            "earlier": head_of_earlier["earlier"] + len(earlier_lines),
             "model": described_model(state.model),
         }
         content = line_of({**head, **_state_to_json(self._codec, state)})

@@ -75,7 +75,7 @@ def sessions_of(folder: Path, key: str = "") -> list[JournalNote]:
     if not folder.is_dir():
         return []
     # The folder's name begins with the key; that of another image cannot cost time.
-    notes = [look_at(found) for found in folder.iterdir() if found.name.startswith(key)]
+    notes = [look_at(path) for path in folder.iterdir() if path.name.startswith(key)]
     return sorted((note for note in notes if note is not None and key in ("", note.key)), key=_newest_first)
 
 
@@ -158,16 +158,16 @@ def _count_objects(lines: Iterator[dict[str, Any]]) -> int:
             _apply(objects, done[-1], backwards=False)
         elif "changes" in line:
             changes = [(c["object"], "gone" not in c) for c in line["changes"] if c["field"] == "object"]
-            made = [(name, there) for name, there in changes if (name in objects) != there]
-            _apply(objects, made, backwards=False)
+            changed = [(name, there) for name, there in changes if (name in objects) != there]
+            _apply(objects, changed, backwards=False)
             if line.get("joined") and done:
-                done[-1] += made
+                done[-1] += changed
             else:
-                done.append(made)
+                done.append(changed)
             undone.clear()
     return len(objects)
 
 
-def _apply(objects: set[Any], made: list[tuple[Any, bool]], *, backwards: bool) -> None:
-    for name, there in reversed(made) if backwards else made:
+def _apply(objects: set[Any], changed: list[tuple[Any, bool]], *, backwards: bool) -> None:
+    for name, there in reversed(changed) if backwards else changed:
         (objects.add if there != backwards else objects.discard)(name)

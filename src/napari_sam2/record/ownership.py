@@ -69,7 +69,7 @@ def claim_fresh(folder: Path) -> tuple[Path, FileLock | None]:
     OSError
         If no folder can be made there.
     """
-    wanted = folder
+    plain_folder = folder
     for _ in range(ATTEMPTS):
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -77,18 +77,18 @@ def claim_fresh(folder: Path) -> tuple[Path, FileLock | None]:
         except (OSError, NotImplementedError):
             if _is_empty(folder):
                 return folder, None
-            folder = dated(wanted, _now())
+            folder = dated(plain_folder, _now())
             continue
         if lock is None:
-            folder = dated(wanted, _now())
+            folder = dated(plain_folder, _now())
         elif _is_empty(folder):
             return folder, lock
         elif is_session(folder):
             _move_aside(folder, lock)
         else:
             lock.release()
-            folder = dated(wanted, _now())
-    raise OSError(f"no free name beside {wanted.name}")
+            folder = dated(plain_folder, _now())
+    raise OSError(f"no free name beside {plain_folder.name}")
 
 
 def claim_known(folder: Path) -> FileLock | None:
@@ -133,9 +133,9 @@ def dated(folder: Path, when: datetime) -> Path:
     stem = folder.name.removesuffix(ending) + when.strftime("-%Y-%m-%d-%H%M%S")
     number = 1
     while True:
-        found = folder.with_name(f"{stem}{'' if number == 1 else f'-{number}'}{ending}")
-        if not os.path.lexists(found):
-            return found
+        path = folder.with_name(f"{stem}{'' if number == 1 else f'-{number}'}{ending}")
+        if not os.path.lexists(path):
+            return path
         number += 1
 
 

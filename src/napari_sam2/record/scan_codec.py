@@ -288,9 +288,9 @@ def volume_key(volume: Volume) -> str:
 
     Voxels, shape and place, hashed.
     """
-    told = hashlib.sha256(repr((volume.shape, np.round(volume.affine, 4).tolist())).encode())
+    digest = hashlib.sha256(repr((volume.shape, np.round(volume.affine, 4).tolist())).encode())
     if volume.source.sha256:
-        told.update(volume.source.sha256.encode())
+        digest.update(volume.source.sha256.encode())
     else:
-        told.update(np.ascontiguousarray(volume.voxels).tobytes())
-    return told.hexdigest()[:24]
+        digest.update(np.ascontiguousarray(volume.voxels).tobytes())
+    return digest.hexdigest()[:24]

@@ -66,14 +66,14 @@ def structures_for(
         What is known of them; a term of another name than the one in `names` is not meant.
     """
     names, terms = names or {}, terms or {}
-    found = []
+    structures = []
     for label_id in sorted({int(i) for i in label_ids} - {0}):
         term = terms.get(label_id)
         name = names.get(label_id) or (term.name if term else "") or f"object {label_id}"
         if term is None or term.name != name:
             term = Term(name)
-        found.append(Structure(label_id, name, term.colour or colour_of(label_id), term.code or find_code(name)))
-    return found
+        structures.append(Structure(label_id, name, term.colour or colour_of(label_id), term.code or find_code(name)))
+    return structures
 
 
 def colour_of(label_id: int) -> tuple[int, int, int]:

@@ -106,8 +106,8 @@ def find_term(name: str, terms: Iterable[Term]) -> Term | None:
 
     Nothing is guessed from parts of a name.
     """
-    wanted = _plain(name)
-    return next((term for term in terms if _plain(term.name) == wanted), None)
+    plain_name = _plain(name)
+    return next((term for term in terms if _plain(term.name) == plain_name), None)
 
 
 def find_code(name: str) -> Code | None:

@@ -98,8 +98,8 @@ def write_missing_pools(recipes: Sequence[PoolRecipe], root: Path) -> None:
         logger.info("making %s", path)
         if recipe.anatomy:
             folder, split = Path(os.path.expandvars(recipe.folder)), read_split(root / recipe.split)
-            found = list(anatomy_volumes(folder, split, recipe.anatomy, recipe.held_out, recipe.seed))
-            write_pool(path, found)
+            volumes = list(anatomy_volumes(folder, split, recipe.anatomy, recipe.held_out, recipe.seed))
+            write_pool(path, volumes)
         elif recipe.textures:
             write_texture_pool(path, root / recipe.textures, recipe.seed)
         else:

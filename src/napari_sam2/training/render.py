@@ -193,8 +193,8 @@ def _resemble(
     chance = rng.random()
     if chance >= TWINS or not own:
         return
-    gone = (mask[:1] > 0) & (mask[-1:] == 0)
-    beyond = index[-1:][gone]
+    ended = (mask[:1] > 0) & (mask[-1:] == 0)
+    beyond = index[-1:][ended]
     if chance < TWINS / 2 or not len(beyond):
         wide = (functional.max_pool2d(mask[:1][None], 15, 1, 7)[0] - mask[:1]) > 0
         beyond = index[:1][wide]

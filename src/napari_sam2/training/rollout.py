@@ -165,8 +165,8 @@ class Rollout:
 
     def _visible(self) -> Tensor:
         whole = torch.stack([clip.mask[k].sum() for clip, k in zip(self.clips, self.cursor, strict=True)])
-        shown = self.truth.flatten(1).sum(1) * (self.views[:, 2] / self.settings.size) ** 2
-        return torch.where(whole > 0, (shown / whole.clamp(min=1)).clamp(max=1), torch.ones_like(shown))
+        pixels = self.truth.flatten(1).sum(1) * (self.views[:, 2] / self.settings.size) ** 2
+        return torch.where(whole > 0, (pixels / whole.clamp(min=1)).clamp(max=1), torch.ones_like(pixels))
 
     def _refined(self, correct: list[bool]) -> list[bool]:
         if self.settings.refine <= 0:

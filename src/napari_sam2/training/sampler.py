@@ -209,8 +209,8 @@ def _ending_slices(
         if beyond < 1 or not len(usable):
             continue
         stride = int(rng.choice(STRIDES, p=(0.6, 0.25, 0.15)))
-        wanted = edge - way * stride * int(rng.integers(0, max(1, count - 2)))
-        start = int(usable[np.abs(usable - wanted).argmin()])
+        first_slice = edge - way * stride * int(rng.integers(0, max(1, count - 2)))
+        start = int(usable[np.abs(usable - first_slice).argmin()])
         return [min(max(first + start + way * stride * k, 0), depth - 1) for k in range(count)]
     return None
 

@@ -37,12 +37,12 @@ def begin_from(net: SmallNet, path: Path) -> list[str]:
     own = net.state_dict()
     left = []
     for name, value in own.items():
-        found = other.get(name)
-        if found is not None and found.shape == value.shape:
-            own[name] = found.clone()
-        elif found is not None and name == STEM and found.shape[1] < value.shape[1]:
+        weight = other.get(name)
+        if weight is not None and weight.shape == value.shape:
+            own[name] = weight.clone()
+        elif weight is not None and name == STEM and weight.shape[1] < value.shape[1]:
             own[name] = torch.zeros_like(value)
-            own[name][:, : found.shape[1]] = found
+            own[name][:, : weight.shape[1]] = weight
         else:
             left.append(name)
     net.load_state_dict(own)

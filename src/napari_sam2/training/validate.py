@@ -91,8 +91,8 @@ def _run(net: SmallNet, clips: list[Clip], protocol: Protocol, settings: Rollout
         rollout.receive(output)
         if step in protocol.scored:
             # As in use: an object that is judged absent has an empty mask.
-            shown = torch.where(output.presence[:, None, None] > 0, output.logits, torch.full_like(output.logits, -1))
-            scored.append(dice(shown, inputs.truth).numpy())
+            logits = torch.where(output.presence[:, None, None] > 0, output.logits, torch.full_like(output.logits, -1))
+            scored.append(dice(logits, inputs.truth).numpy())
         if step < len(protocol.corrections):
             rollout.go_on([protocol.corrections[step]] * len(clips))
     return np.concatenate(scored)

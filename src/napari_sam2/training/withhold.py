@@ -49,8 +49,8 @@ def withhold(rng: np.random.Generator, channels: Tensor, tokens: list[Tokens]) -
         dropped = torch.from_numpy(rng.random(count) < chance)
         for channel in together:
             kept[dropped, channel] = 0
-    shown = []
+    memories_left = []
     for t in tokens:
         opened = torch.from_numpy((rng.random(count) >= DROP_TOKENS).astype(np.float32))
-        shown.append(Tokens(t.features, t.mask, t.shift, t.present * opened))
-    return channels * kept[:, :, None, None], shown
+        memories_left.append(Tokens(t.features, t.mask, t.shift, t.present * opened))
+    return channels * kept[:, :, None, None], memories_left

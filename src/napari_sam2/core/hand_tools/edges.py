@@ -68,9 +68,9 @@ def snap_to_edge(
     with warnings.catch_warnings():
         # scikit-image advises pyamg, which brings nothing for a band of some thousand voxels.
         warnings.filterwarnings("ignore", category=UserWarning, module="skimage")
-        found = random_walker(picture, seeds, beta=EDGE_WEIGHT, mode="cg_j", tol=1e-4, spacing=np.asarray(spacing))
+        inside = random_walker(picture, seeds, beta=EDGE_WEIGHT, mode="cg_j", tol=1e-4, spacing=np.asarray(spacing))
     snapped = mask.copy()
-    snapped[window] = found == INSIDE
+    snapped[window] = inside == INSIDE
     return snapped
 
 

@@ -101,8 +101,8 @@ def scribbled(path: NDArray[np.float64], count: int = SCRIBBLE_CLICKS) -> NDArra
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(corners, axis=0), axis=1))])
     if length[-1] == 0:
         return np.zeros((0, corners.shape[1]))
-    wanted = np.linspace(0, length[-1], count + 2)[1:-1]
-    return np.stack([np.interp(wanted, length, along) for along in corners.T], axis=1)
+    places = np.linspace(0, length[-1], count + 2)[1:-1]
+    return np.stack([np.interp(places, length, along) for along in corners.T], axis=1)
 
 
 def _distance(at: NDArray[np.float64], begin: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -65,11 +65,11 @@ def read_normalisation(folder: Path) -> Normalisation:
     if not path.is_file():
         return Normalisation(IMAGE_MEAN, IMAGE_STD)
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-        if not given.get("do_normalize", True):
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        if not settings.get("do_normalize", True):
             return Normalisation((0.0,) * 3, (1.0,) * 3)
         mean, std = (
-            tuple(float(value) for value in given.get(key, default))
+            tuple(float(value) for value in settings.get(key, default))
             for key, default in (("image_mean", IMAGE_MEAN), ("image_std", IMAGE_STD))
         )
     except (ValueError, TypeError, AttributeError) as error:

@@ -148,8 +148,8 @@ class _Layer:
         tokens = tokens + attend_each(query, zip(key, self._value(x), strict=True), self._scale, self._dtype)
         query = turn(self._memory_query(self._norms[1](tokens)))
         remembered = ((self._keys(memory, turn_memory), memory.values()) for memory in memories)
-        seen = attend_each(query, remembered, self._scale, self._dtype)
-        tokens = tokens + self._memory_value(seen)
+        attended = attend_each(query, remembered, self._scale, self._dtype)
+        tokens = tokens + self._memory_value(attended)
         return tokens + feed_forward(self._norms[2](tokens), self._first, self._second, "relu")
 
     def _keys(self, memory: MemoryTokens, turn: Turn) -> Tensor:

@@ -54,9 +54,9 @@ class Precision:
         Its outcome is any of the `tensors`.
         """
         with self._autocast():
-            found = work()
-        if self.dtype == torch.float32 or all(bool(torch.isfinite(t).all()) for t in tensors(found)):
-            return found
+            outcome = work()
+        if self.dtype == torch.float32 or all(bool(torch.isfinite(t).all()) for t in tensors(outcome)):
+            return outcome
         _LOG.warning("Numbers are not finite in %s on %s; going on in float32.", self.dtype, self.device)
         self.dtype = torch.float32
         return work()

@@ -64,14 +64,14 @@ def as_points(batch: Sequence[DecodeRequest]) -> tuple[Tensor, Tensor]:
     longest = max(1, *(count_points(request) for request in batch))
     points = torch.zeros(len(batch), 1, longest, 2, device=device)
     labels = torch.full((len(batch), 1, longest), PADDING, dtype=torch.int32, device=device)
-    for row, given in enumerate(request.prompts for request in batch):
+    for row, prompts in enumerate(request.prompts for request in batch):
         count = count_points(batch[row])
-        if given is None or count == 0:
+        if prompts is None or count == 0:
             points[row, 0, :1], labels[row, 0, :1] = (part[0, 0] for part in no_points(1, device))
             continue
-        xy, kind = [given.points], [given.positive.to(torch.int32)]
-        if given.box is not None:
-            xy.insert(0, corner_pixels(given.box).view(2, 2))
+        xy, kind = [prompts.points], [prompts.positive.to(torch.int32)]
+        if prompts.box is not None:
+            xy.insert(0, corner_pixels(prompts.box).view(2, 2))
             kind.insert(0, torch.tensor([2, 3], dtype=torch.int32, device=device))
         points[row, 0, :count], labels[row, 0, :count] = torch.cat(xy), torch.cat(kind)
     return points, labels

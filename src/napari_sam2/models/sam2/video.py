@@ -148,8 +148,8 @@ class VideoModel(ABC):
         if masks:
             answers.update(zip(masks, self._use_masks([requests[n] for n in masks]), strict=True))
         if others:
-            found = self._decode_conditioned([requests[n] for n in others])
-            answers.update(zip(others, found, strict=True))
+            conditioned = self._decode_conditioned([requests[n] for n in others])
+            answers.update(zip(others, conditioned, strict=True))
         return [answers[n] for n in range(len(requests))]
 
     def _remember(self, requests: Sequence[RememberRequest]) -> list[Memory]:
@@ -181,8 +181,8 @@ class VideoModel(ABC):
         for multimask, numbers in groups.items():
             alike = [batch[n] for n in numbers]
             dense = dense_prompts(encoder, alike, encoder.mask_input_size[0])
-            found = self._run_decoder(top[numbers], alike, *as_points(alike), dense, multimask)
-            answers.update(zip(numbers, found, strict=True))
+            decoded = self._run_decoder(top[numbers], alike, *as_points(alike), dense, multimask)
+            answers.update(zip(numbers, decoded, strict=True))
         return [answers[n] for n in range(len(batch))]
 
     def _run_decoder(
@@ -222,16 +222,16 @@ class VideoModel(ABC):
     def _use_masks(self, batch: Sequence[DecodeRequest]) -> list[Decoded]:
         """Take given masks as the answer; the decoder is run only for the object pointer."""
         network = self.network
-        given = torch.stack([r.prompts.mask for r in batch if r.prompts is not None and r.prompts.mask is not None])
-        given = given[:, None]
+        masks = torch.stack([r.prompts.mask for r in batch if r.prompts is not None and r.prompts.mask is not None])
+        masks = masks[:, None]
         size = network.prompt_encoder.mask_input_size[0]
-        logits = resize(as_logits(given), size, antialias=True)
+        logits = resize(as_logits(masks), size, antialias=True)
         top = torch.stack([r.features[2] for r in batch])
         points, labels = no_points(len(batch), self.device)
-        dense = network.prompt_encoder.mask_embed(resize(network.mask_downsample(given), size, antialias=True))
+        dense = network.prompt_encoder.mask_embed(resize(network.mask_downsample(masks), size, antialias=True))
         pointed = self._run_decoder(top, batch, points, labels, dense, multimask=False)
         answers = []
-        for mask, low, answer in zip(given, logits, pointed, strict=True):
+        for mask, low, answer in zip(masks, logits, pointed, strict=True):
             present = bool((mask > 0).any())
             pointer = answer.state if present else network.no_object_pointer[0]
             answers.append(Decoded(low[0], MASK_SCALE * present + MASK_BIAS, 1.0, pointer))

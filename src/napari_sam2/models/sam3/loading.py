@@ -47,8 +47,8 @@ def load_sam3(
     own = settings.get("tracker_config", settings)
     if not isinstance(own, dict):
         raise ModelError(f"{folder.name} says nothing of its tracker; fetch or copy it again.")
-    known = known_only(own, Sam3TrackerVideoConfig().to_dict())
-    config = Sam3TrackerVideoConfig(**{**known, "image_size": own.get("image_size", 1008)})
+    accepted = known_only(own, Sam3TrackerVideoConfig().to_dict())
+    config = Sam3TrackerVideoConfig(**{**accepted, "image_size": own.get("image_size", 1008)})
     keep_rope(config, own)
     refuse_other_sizes("SAM 3", config.image_size, quality, input_size)
     network = read_network(folder, Sam3TrackerVideoModel, config)

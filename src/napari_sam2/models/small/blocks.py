@@ -118,8 +118,8 @@ class SelfAttention(nn.Module):
         place = _place(_centres(grid, x.device)).expand(count, -1, -1)
         mixed = self.mixed(torch.cat([self.norm(tokens), place.to(tokens.dtype)], 2))
         parts = mixed.view(count, grid * grid, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        found = functional.scaled_dot_product_attention(parts[0], parts[1], parts[2])
-        tokens = tokens + self.out(found.transpose(1, 2).reshape(count, grid * grid, width))
+        attended = functional.scaled_dot_product_attention(parts[0], parts[1], parts[2])
+        tokens = tokens + self.out(attended.transpose(1, 2).reshape(count, grid * grid, width))
         tokens = tokens + self.perceptron(self.second_norm(tokens))
         out: Tensor = tokens.transpose(1, 2).reshape(count, width, grid, grid)
         return out
@@ -159,8 +159,8 @@ class MemoryAttention(nn.Module):
             content = self.norm(_flat(memory.features))
             side = grid * TOKEN_STRIDE
             pixels = (here + 1) * side / 2 - 0.5
-            seen = (pixels - memory.shift[:, None, 1:]) / memory.shift[:, None, :1]
-            there = (2 * seen + 1) / side - 1
+            places = (pixels - memory.shift[:, None, 1:]) / memory.shift[:, None, :1]
+            there = (2 * places + 1) / side - 1
             inside = memory.mask.flatten(1)[:, :, None]
             role = torch.full_like(inside, float(index == 0))
             marks = torch.cat([inside, 1 - inside, role], 2)
@@ -169,13 +169,13 @@ class MemoryAttention(nn.Module):
             closed = torch.where(memory.present > 0, 0.0, -1e4)
             masks.append(closed[:, None].expand(-1, grid * grid))
         bias = torch.cat(masks, 1)[:, None, None, :]
-        found = functional.scaled_dot_product_attention(
+        attended = functional.scaled_dot_product_attention(
             self._split(query),
             self._split(torch.cat([k.to(query.dtype) for k in keys], 1)),
             self._split(torch.cat([v.to(query.dtype) for v in values], 1)),
             attn_mask=bias.to(query.dtype),
         )
-        joined = found.transpose(1, 2).reshape(count, grid * grid, width)
+        joined = attended.transpose(1, 2).reshape(count, grid * grid, width)
         result: Tensor = self.out(joined).transpose(1, 2).reshape(count, width, grid, grid)
         return result
 

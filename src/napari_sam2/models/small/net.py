@@ -82,8 +82,8 @@ class NetConfig:
         """
         if not isinstance(values, dict):
             raise ModelError(f"the network's sizes must be a table, got {values!r}")
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(values) - known)
+        names = {f.name for f in fields(cls)}
+        unknown = sorted(set(values) - names)
         if unknown:
             raise ModelError(f"the network's sizes hold {', '.join(unknown)}, which this version does not know")
         if not isinstance(values.get("late", False), bool):
