@@ -54,8 +54,7 @@ def serve(
     napari-sam2 serve --token-file ~/.napari-sam2-token --models bundled,facebook/sam2.1-hiera-tiny
     """
     from napari_sam2.server.holdings import Limits
-    from napari_sam2.server.run import Place
-    from napari_sam2.server.run import serve as serve_at
+    from napari_sam2.server.run import ModelServer, Place, keep_off_the_disk
 
     place = Place(host, port, tls_cert, tls_key, behind_proxy)
     place.check()
@@ -67,12 +66,13 @@ def serve(
     loaded = {name: ready_model(name, device, _quality_for(name, quality)) for name in names}
     _log_counts()
     described = ", ".join(f"{name} on {model.device}" for name, model in loaded.items())
-
-    def ready(url: str) -> None:
-        echo(f"serving {described} at {url}")
-        sys.stdout.flush()
-
-    serve_at(place, loaded, tokens, Limits(_bytes(memory)), ready, until_input_ends=from_input)
+    keep_off_the_disk()
+    server = ModelServer(place, loaded, tokens, Limits(_bytes(memory)))
+    if from_input:
+        server.stop_with_input()
+    echo(f"serving {described} at {server.url}")
+    sys.stdout.flush()
+    server.serve()
 
 
 def _log_counts() -> None:

@@ -65,7 +65,7 @@ class Limits:
 
 MOST_LEASES: Final = 64
 MOST_ENGINES: Final = 12
-MOST_ANCHORS: Final = 256
+MOST_ANCHORS: Final = 4096
 MOST_FITS: Final = 32
 """Of one lease (of one engine for fits); the least recently used ones go."""
 

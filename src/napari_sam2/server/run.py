@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.errors import EnvironmentLacksError, UserInputError
+from napari_sam2.server.holdings import Holdings
+from napari_sam2.server.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from napari_sam2.models.base import SegmentationModel
     from napari_sam2.server.holdings import Limits
 
-__all__ = ["Place", "serve"]
+__all__ = ["ModelServer", "Place", "keep_off_the_disk"]
 
 QUEUE: Final = 64
 """Connections that wait to be taken."""
@@ -71,16 +73,8 @@ class Place:
             )
 
 
-def serve(
-    place: Place,
-    models: Mapping[str, SegmentationModel],
-    tokens: Sequence[str],
-    limits: Limits,
-    ready: Callable[[str], None],
-    *,
-    until_input_ends: bool = False,
-) -> None:
-    """Serve until the process is told to end.
+class ModelServer:
+    """A server that listens, and can be told to end.
 
     Parameters
     ----------
@@ -92,58 +86,77 @@ def serve(
         Who may ask.
     limits : Limits
         How much is held.
-    ready : callable
-        Given the server's address once it listens.
-    until_input_ends : bool
-        End with the standard input, that is with the ssh that started this.
+
+    Attributes
+    ----------
+    url : str
+        Its address.
+    holdings : Holdings
+        What it holds.
+    turns : Turns
+        The model's thread.
 
     Raises
     ------
     EnvironmentLacksError
         If the port is taken, or the extra ``[server]`` is not installed.
     """
-    try:
-        import uvicorn
 
-        from napari_sam2.server.app import make_app
-        from napari_sam2.server.holdings import Holdings
-        from napari_sam2.server.turns import Turns
-    except ModuleNotFoundError as error:
-        raise EnvironmentLacksError(
-            f"{error.name} is missing; install it with: pip install 'napari-sam2[server]'"
-        ) from error
+    def __init__(
+        self, place: Place, models: Mapping[str, SegmentationModel], tokens: Sequence[str], limits: Limits
+    ) -> None:
+        try:
+            import uvicorn
 
-    _keep_off_the_disk()
-    sock = _listening(place)
-    turns = Turns()
-    settings = uvicorn.Config(
-        make_app(Holdings(models, limits), turns, tokens),
-        loop="asyncio",
-        http="h11",
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        log_level=logging.WARNING,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=MOST_CONNECTIONS,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        ssl_certfile=None if place.certificate is None else str(place.certificate),
-        ssl_keyfile=None if place.key is None else str(place.key),
-    )
-    server = uvicorn.Server(settings)
-    if until_input_ends:
-        threading.Thread(target=_end_with_input, args=(server,), name="napari-sam2 input", daemon=True).start()
-    scheme = "http" if place.certificate is None else "https"
-    host = f"[{place.host}]" if ":" in place.host else place.host
-    ready(f"{scheme}://{host}:{sock.getsockname()[1]}")
-    try:
-        server.run(sockets=[sock])
-    finally:
-        turns.close()
-        sock.close()
+            from napari_sam2.server.app import make_app
+        except ModuleNotFoundError as error:
+            raise EnvironmentLacksError(
+                f"{error.name} is missing; install it with: pip install 'napari-sam2[server]'"
+            ) from error
+        self._socket = _listening(place)
+        self.holdings, self.turns = Holdings(models, limits), Turns()
+        settings = uvicorn.Config(
+            make_app(self.holdings, self.turns, tokens),
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            log_level=logging.WARNING,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=MOST_CONNECTIONS,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            ssl_certfile=None if place.certificate is None else str(place.certificate),
+            ssl_keyfile=None if place.key is None else str(place.key),
+        )
+        self._server = uvicorn.Server(settings)
+        scheme = "http" if place.certificate is None else "https"
+        host = f"[{place.host}]" if ":" in place.host else place.host
+        self.url = f"{scheme}://{host}:{self._socket.getsockname()[1]}"
+
+    def serve(self) -> None:
+        """Serve until `stop`, or until the process is told to end."""
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self.turns.close()
+            self._socket.close()
+
+    def stop(self) -> None:
+        """End soon; from any thread."""
+        self._server.should_exit = True
+
+    def stop_with_input(self) -> None:
+        """End with the standard input, that is with the ssh that started this."""
+        threading.Thread(target=self._wait_for_end_of_input, name="napari-sam2 input", daemon=True).start()
+
+    def _wait_for_end_of_input(self) -> None:
+        while sys.stdin.readline():
+            pass
+        self.stop()
 
 
 def _listening(place: Place) -> socket.socket:
@@ -169,16 +182,10 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _keep_off_the_disk() -> None:
+def keep_off_the_disk() -> None:
     """Let a crash leave no image of the memory, and with it of scans."""
     if sys.platform != "win32":
         import resource
 
         _, most = resource.getrlimit(resource.RLIMIT_CORE)
         resource.setrlimit(resource.RLIMIT_CORE, (0, most))
-
-
-def _end_with_input(server: object) -> None:
-    while sys.stdin.readline():
-        pass
-    server.should_exit = True  # type: ignore[attr-defined]
