@@ -82,7 +82,7 @@ class ObjectFits(Generic[KeptT]):
         return None if kept is None or not kept.slices <= set(fixed) else kept.model
 
     def known(self, axis: int, object_id: int) -> KeptT | None:
-        """The model that knew an object, whatever has become of what taught it."""
+        """The model that knew an object, whether or not it still holds."""
         kept = self._kept.get((axis, object_id))
         return None if kept is None else kept.model
 
@@ -141,7 +141,10 @@ def lessons_of(anchors: Sequence[AnsweredT]) -> list[AnsweredT]:
 
 
 def fit_name(lessons: Sequence[Answered], plan: FitPlan) -> str:
-    """A name for the model that these lessons make: the same for the same slices, masks and plan."""
+    """A name for the model that these lessons make.
+
+    It is the same for the same slices, masks and plan.
+    """
     return hashlib.sha256(repr((plan.steps, plan.seed, _key(lessons))).encode()).hexdigest()
 
 

@@ -1,1 +1,1 @@
-"""The model on another machine: what a laptop needs, without a network library and without networks."""
+"""The model on another machine: what a laptop needs for it."""

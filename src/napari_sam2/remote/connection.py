@@ -1,4 +1,4 @@
-"""HTTP to one server: requests that may be repeated, and streams of frames.
+"""HTTP to one server: repeatable requests, and streams of frames.
 
 Python's own client is enough. It takes no notice of proxy settings, so that a proxy never catches what goes to this
 very machine or through a tunnel.
@@ -94,7 +94,7 @@ class Connection:
         self._open: http.client.HTTPConnection | None = None
 
     def ask(self, method: str, path: str, body: bytes = b"", seconds: float = ANSWER_SECONDS) -> bytes:
-        """The answer to a request, which the server may have done twice when this returns.
+        """The answer to a request, which may have been done twice.
 
         Raises
         ------
@@ -116,7 +116,7 @@ class Connection:
             return self._ask(method, path, body, seconds)
 
     def ask_alone(self, method: str, path: str, body: bytes = b"", seconds: float = ANSWER_SECONDS) -> bytes:
-        """The same over a connection of its own, beside a long request; see `ask`."""
+        """Like `ask`, over a connection of its own."""
         connection = self._connect(seconds)
         try:
             return self._exchange(connection, method, path, body)
@@ -148,7 +148,9 @@ class Connection:
         return answer
 
     def stream(self, path: str, body: bytes, should_stop: Callable[[], bool]) -> Iterator[Message]:
-        """The frames of a run, as they come; closing the iterator, or `should_stop`, ends the run on the server.
+        """The frames of a run, as they come.
+
+        Closing the iterator, or `should_stop`, ends the run on the server.
 
         Raises
         ------
@@ -300,7 +302,7 @@ def _reason(error: Exception) -> str:
 
 
 def wait_a_little(attempt: int, should_stop: Callable[[], bool]) -> None:
-    """Wait before another attempt: a quarter of a second at first, four seconds in the end."""
+    """Wait before another attempt, from 0.25 s to 4 s."""
     until = time.monotonic() + min(4.0, 0.25 * 2 ** min(attempt, 4))
     while time.monotonic() < until and not should_stop():
         time.sleep(0.05)

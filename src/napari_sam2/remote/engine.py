@@ -1,4 +1,4 @@
-"""An engine on another machine, with the verbs of the one on this machine.
+"""An engine on another machine, with the verbs of `Engine`.
 
 Prompts go, cropped masks with their scores come. What the server says it lacks (the volume, this engine, an anchor, a
 fit) is sent again, unasked; see `napari_sam2.remote.recipes`.
@@ -52,7 +52,7 @@ CLICK_PATIENCE: Final = 60.0
 
 
 class RemoteEngine:
-    """Lets a server answer prompts on the slices of one plane of a volume.
+    """Lets a server answer prompts on slices of one plane.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A lease: one client's place on a server, kept alive by a heartbeat, and patience with a server that is away.
+"""A lease: one client's place on a server, and its heartbeat.
 
 Everything that the server holds for a lease can be made again from what is here, so losing it costs time and nothing
 else: a restart, an eviction and a laptop that slept are all answered by sending again what is asked for.

@@ -59,7 +59,7 @@ class RemoteModel:
         self._sent: weakref.WeakKeyDictionary[Any, SentVolume] = weakref.WeakKeyDictionary()
 
     def engine(self, volume: Volume, window: Window, axis: int) -> RemoteEngine:
-        """An engine for slices of a volume across `axis`; the volume is sent when it is first asked."""
+        """An engine for slices across `axis`; the volume is sent when needed."""
         sent = self._sent.get(volume)
         if sent is None:
             sent = self._sent[volume] = SentVolume(volume, self.lease)

@@ -1,4 +1,6 @@
-"""Voxels in pieces: each compressed on its own, so that a cut upload goes on with the piece that was cut.
+"""Voxels in pieces, each compressed on its own.
+
+A cut upload goes on with the piece that was cut.
 
 A piece is 4 MB of the array in stored order, its bytes sorted by significance (most of the high bytes of a scan are
 alike) and deflated. Zlib is in every Python; blosc2 was four times as fast for the same size, and one more dependency.
@@ -82,7 +84,7 @@ class VoxelLayout:
 
 
 def voxels_for_wire(voxels: NDArray[Any]) -> NDArray[Any]:
-    """The same voxels, contiguous and little-endian; no copy where they are so already.
+    """The same voxels, contiguous and little-endian, copied only if need be.
 
     Raises
     ------
@@ -101,7 +103,10 @@ def layout_of(voxels: NDArray[Any]) -> VoxelLayout:
 
 
 def key_of(token: str, layout: VoxelLayout, voxels: memoryview) -> str:
-    """The name of voxels on a server: nobody without the token can ask whether a scan is known there."""
+    """The name of voxels on a server.
+
+    Nobody without the token can ask whether a scan is known there.
+    """
     mac = hmac.new(token.encode(), json.dumps(layout.as_json()).encode(), hashlib.sha256)
     mac.update(voxels)
     return mac.hexdigest()

@@ -1,4 +1,4 @@
-"""Recipes: how to make again what a server held, from what the client holds.
+"""Recipes: how to make again what a server held.
 
 An anchor on a server is the model's own answer, megabytes that never cross the wire. Here is what it was made from. A
 model answers the same question alike, so an anchor made again is the one that was lost.
@@ -90,7 +90,10 @@ class FitRecipe:
 
 
 def in_order(wanted: Iterable[Recipe]) -> Iterator[Recipe]:
-    """The recipes with all that they need, each after what it needs; without recursion, since clicks are many."""
+    """The recipes with all that they need, each after what it needs.
+
+    Without recursion, since clicks are many.
+    """
     done: set[int] = set()
     open_ones = list(wanted)
     while open_ones:

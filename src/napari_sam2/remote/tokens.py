@@ -58,7 +58,7 @@ def new_token() -> str:
 
 
 def write_token(path: Path) -> None:
-    """Make a token file that only its owner can read; nothing is replaced."""
+    """Make a token file for its owner's eyes; nothing is replaced."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(new_token() + "\n")

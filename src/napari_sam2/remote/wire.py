@@ -1,4 +1,4 @@
-"""What goes over the wire: messages of JSON and bytes, masks as packed bits, and the frames of a stream.
+"""What goes over the wire: messages, masks and frames.
 
 Both sides read with `unpacked` and the functions below it, which take nothing on trust: lengths are checked before
 anything is sliced, and sizes before anything is inflated. docs/remote.md is the page on the protocol.
@@ -136,12 +136,12 @@ def _refuse(constant: str) -> float:
 
 
 def frame(message: bytes) -> bytes:
-    """A message as one frame of a stream, with its length before it."""
+    """A message as a frame of a stream: its length before it."""
     return _LENGTH.pack(len(message)) + message
 
 
 def mask_to_wire(mask: SliceMask, blobs: list[bytes]) -> dict[str, Any]:
-    """A mask as its place and its bits, which are added to `blobs`."""
+    """A mask as its place, and its bits added to `blobs`."""
     blobs.append(zlib.compress(np.packbits(mask.crop).tobytes(), 1))
     return {"row": mask.row, "col": mask.col, "size": list(mask.crop.shape), "blob": len(blobs) - 1}
 
@@ -231,7 +231,7 @@ def prompts_to_wire(prompts: SlicePrompts, blobs: list[bytes]) -> dict[str, Any]
 
 
 def prompts_from_wire(written: Any, blobs: Sequence[bytes], shape: tuple[int, int]) -> SlicePrompts:
-    """The prompts again, all of them on a slice of `shape`; there is at least one."""
+    """The prompts again, at least one, on a slice of `shape`."""
     written = object_of(written, "prompts")
     points = [_point(point, shape) for point in list_of(written.get("points"), what="the points")]
     positive = [flag_of(flag) for flag in list_of(written.get("positive"), len(points), "the polarities")]

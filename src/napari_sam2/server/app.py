@@ -1,4 +1,4 @@
-"""The server's address space: what is asked where, who may ask, and how much is read before anybody looks."""
+"""What is asked where, by whom, and how much is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server holds for its clients: volumes, engines, anchors, fits; in memory only, and never more than allowed.
+"""What a server holds in memory: volumes, engines, anchors, fits.
 
 All of it can be made again by the client, so it may be dropped: first features, those of the engine that was not asked
 for longest, then volumes that nobody has used for a while.
@@ -175,7 +175,10 @@ class Holdings:
         self._leases: dict[str, Lease] = {}
 
     def lease(self, lease_id: str, token: str, *, uses: bool) -> Lease:
-        """The lease of an id, begun if need be; `uses` tells work from a mere heartbeat."""
+        """The lease of an id, begun if need be.
+
+        `uses` tells work from a mere heartbeat.
+        """
         with self._lock:
             now = self._clock()
             self._drop_lapsed(now)
@@ -343,7 +346,10 @@ class Holdings:
             }
 
     def shrink(self) -> None:
-        """Drop features, the longest unused first, until everything fits; at the model's thread only."""
+        """Drop features, the longest unused first, until everything fits.
+
+        At the model's thread only.
+        """
         with self._lock:
             self._shrink_features(0)
 

@@ -1,4 +1,4 @@
-"""What a server answers when it cannot: a status, a code for the client, a sentence for the person."""
+"""Refusals: a status, a code for the client, a sentence for people."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ def lacking(code: str, missing: Sequence[Any] = ()) -> Refusal:
 
 
 def refusal_for(error: BaseException) -> Refusal:
-    """The refusal that an exception comes to; what nobody foresaw is logged by its kind alone."""
+    """The refusal that an exception comes to.
+
+    What nobody foresaw is logged by its kind alone.
+    """
     if isinstance(error, Refusal):
         return error
     if isinstance(error, MemoryError) or _is_lack_of_memory(error):

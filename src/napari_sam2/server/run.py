@@ -1,4 +1,4 @@
-"""Starting a server: models, socket, encryption, and an end that leaves nothing behind."""
+"""Starting a server: place, socket, encryption, and its end."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class ModelServer:
         self._server.should_exit = True
 
     def stop_with_input(self) -> None:
-        """End with the standard input, that is with the ssh that started this."""
+        """End with the standard input: with the ssh that started this."""
         threading.Thread(target=self._wait_for_end_of_input, name="napari-sam2 input", daemon=True).start()
 
     def _wait_for_end_of_input(self) -> None:
@@ -183,7 +183,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def keep_off_the_disk() -> None:
-    """Let a crash leave no image of the memory, and with it of scans."""
+    """Let a crash leave no image of the memory."""
     if sys.platform != "win32":
         import resource
 

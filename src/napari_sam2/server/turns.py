@@ -1,4 +1,4 @@
-"""Turns at the model: one thread for all clients, clicks before slices, everybody in rotation.
+"""Turns at the model: clicks before slices, clients in rotation.
 
 A *click* is one piece of work with an answer. A *run* is advanced one result at a time, and only while no click waits
 and whoever reads it keeps up. Clients take turns, and so do the runs of one client.

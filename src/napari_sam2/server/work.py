@@ -1,4 +1,4 @@
-"""What is done at the model's thread: clicks, runs and fits, with what the server holds."""
+"""What is done at the model's thread: clicks, runs and fits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def predict(lease: Lease, held: HeldEngine, request: PredictRequest) -> bytes:
 
 
 def run_frames(lease: Lease, held: HeldEngine, request: RunRequest, should_stop: Callable[[], bool]) -> Iterator[bytes]:
-    """The frames of a run; empty ones for results that the client has already.
+    """The frames of a run; empty ones for results already known.
 
     Raises
     ------
