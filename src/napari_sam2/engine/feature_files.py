@@ -91,13 +91,13 @@ class DiskFeatures:
         if not path.is_file():
             return None
         try:
-            found = load_file(path)
+            tensors = load_file(path)
             os.utime(path)
         except (SafetensorError, OSError) as error:
             _LOG.warning("Features in %s cannot be read and are computed again: %s", path.name, error)
             self._remove(path)
             return None
-        return tuple(found[str(number)] for number in range(len(found)))
+        return tuple(tensors[str(number)] for number in range(len(tensors)))
 
     def save(self, index: int, view: View, features: Features) -> None:
         """Keep features of a view.

@@ -83,19 +83,19 @@ class FeatureCache:
 
         Those that are not kept are encoded.
         """
-        found: dict[tuple[int, View], Features] = {}
+        by_key: dict[tuple[int, View], Features] = {}
         for key in dict.fromkeys(wanted):
             kept = self._kept.get(key) or self._from_disk(key)
             if kept is not None:
-                found[key] = kept
-        missing = [key for key in dict.fromkeys(wanted) if key not in found]
+                by_key[key] = kept
+        missing = [key for key in dict.fromkeys(wanted) if key not in by_key]
         encoded = in_batches(missing, ENCODE_BATCH, self._encode, self.relieve, self._move_away)
-        found.update(zip(missing, encoded, strict=True))
+        by_key.update(zip(missing, encoded, strict=True))
         self.n_encoded += len(missing)
-        for key in found:
+        for key in by_key:
             if key in self._kept:
                 self._kept.move_to_end(key)
-        return [tuple(tensor.float() for tensor in found[key]) for key in wanted]
+        return [tuple(tensor.float() for tensor in by_key[key]) for key in wanted]
 
     def clear(self) -> None:
         """Forget everything in memory, for example because the window has changed."""

@@ -113,8 +113,8 @@ class Session(SessionSettings, ObjectVerbs):
         PromptError
             If the prompt cannot be meant; the session is unchanged.
         """
-        known = self.state.store.objects.get(object_id)
-        before = [] if known is None else known.prompts
+        record = self.state.store.objects.get(object_id)
+        before = [] if record is None else record.prompts
         return self.set_prompts(object_id, [*before, prompt])[-1]
 
     def set_objects(self, objects: Sequence[ObjectPrompts]) -> list[SliceResult]:
