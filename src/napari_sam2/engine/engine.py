@@ -99,7 +99,8 @@ class Engine:
     feature_budget : int
         Bytes of features kept in memory.
     feature_folder : Path, optional
-        Where features are kept on disk, to be found again by a later process; nowhere by default.
+        Where features are kept on disk, to be found again by a later process; nowhere by default, and never
+        for a model that computes nothing before the prompts.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class Engine:
         self._memories: WeakKeyDictionary[Anchor, Any] = WeakKeyDictionary()
 
     def _disk_features(self, folder: Path | None) -> DiskFeatures | None:
-        if folder is None:
+        if folder is None or not self.model.view_policy.encodes:
             return None
         return DiskFeatures(folder, signature_of(self.volume, self.window, self.plane.axis, self.model))
 

@@ -59,6 +59,7 @@ class Session(SessionSettings, ObjectVerbs):
         Who keeps a voxel that several objects claim, see `napari_sam2.core.labels.OVERLAP_RULES`.
     feature_folder : Path, optional
         Where the model's features are kept on disk, so that a later process encodes nothing; nowhere by default.
+        Results are the same with and without it.
     feature_budget : int, optional
         Bytes of features kept in memory, for each plane that is used; the engine's own choice by default.
     fit : FitPlan, optional

@@ -74,7 +74,9 @@ class SmallModel:
         self.net = weights.net.to(self.device)
         self.input_size = weights.input_size
         self.max_memories = 2
-        self.view_policy = ViewPolicy(zoom=True, factor=VIEW_FACTOR, follow_factor=FOLLOW_FACTOR, dips=True)
+        self.view_policy = ViewPolicy(
+            zoom=True, factor=VIEW_FACTOR, follow_factor=FOLLOW_FACTOR, dips=True, encodes=False
+        )
         self.card = ModelCard(
             name="bundled",
             kind="bundled",
