@@ -27,7 +27,7 @@ from napari_sam2.cli.options import (
     slice_range,
 )
 from napari_sam2.cli.printing import echo, note, out
-from napari_sam2.cli.progress import shown
+from napari_sam2.cli.progress import with_progress_bar
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.formats import label_suffixes
 from napari_sam2.models import DEFAULT_MODEL
@@ -117,7 +117,7 @@ def segment(
         feature_folder=feature_folder,
         overwrite=overwrite,
         say=note,
-        watch=shown,
+        watch=with_progress_bar,
     )
     for sentence in run.notes:
         note(sentence)

@@ -91,7 +91,7 @@ class Engine:
     volume : Volume
         The scan.
     model : SegmentationModel
-        Who answers.
+        The network or method that answers.
     window : Window
         How intensities become [0, 1].
     axis : int, optional

@@ -50,7 +50,7 @@ class Session(SessionSettings, ObjectVerbs):
     volume : Volume
         The scan.
     model : SegmentationModel
-        Who answers; see `napari_sam2.models.load_model`.
+        The network or method that answers; see `napari_sam2.models.load_model`.
     window : Window or str, optional
         How intensities become [0, 1]; chosen by `choose_window` when it is a string.
     axis : int, optional

@@ -57,7 +57,7 @@ class SlideSession:
     slide : Slide
         What is looked at.
     model : SegmentationModel
-        Who answers.
+        The network or method that answers.
     overlap : str
         See `napari_sam2.slides.objects.OVERLAP_RULES`.
     """

@@ -52,7 +52,7 @@ class SlideState(ActionState[SlideRecord]):
 
     @property
     def model(self) -> SegmentationModel:
-        """Who answers."""
+        """The network or method that answers."""
         return self.engine.model
 
     def use_model(self, model: SegmentationModel) -> None:

@@ -2,7 +2,7 @@
 
 Voxels are (i, j, k).
 
-This is the only module that converts. Everything goes through the layers' own transforms
+The only module that converts between layers of a scan and voxels; slides have `slide/view.py`. Everything goes through the layers' own transforms
 (`world_to_data`, `data_to_world`), so scale, negative scale, translation and units are napari's affair.
 """
 

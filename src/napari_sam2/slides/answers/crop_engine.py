@@ -113,7 +113,7 @@ class CropEngine:
     slide : Slide
         What is looked at.
     model : SegmentationModel
-        Who answers.
+        The network or method that answers.
     """
 
     def __init__(self, slide: Slide, model: SegmentationModel) -> None:
