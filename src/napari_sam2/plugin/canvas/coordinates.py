@@ -2,8 +2,9 @@
 
 Voxels are (i, j, k).
 
-The only module that converts between layers of a scan and voxels; slides have `slide/view.py`. Everything goes through the layers' own transforms
-(`world_to_data`, `data_to_world`), so scale, negative scale, translation and units are napari's affair.
+The only module that converts between layers of a scan and voxels; slides have `slide/view.py`. Everything goes
+through the layers' own transforms (`world_to_data`, `data_to_world`), so scale, negative scale, translation and units
+are napari's affair.
 """
 
 from __future__ import annotations
