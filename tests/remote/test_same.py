@@ -144,8 +144,7 @@ class Forgetful:
         self._holdings.engine = self._engine
 
 
-@pytest.mark.parametrize("what", ["everything", "anchors", "fits"])
-@pytest.mark.parametrize("name", ["bundled", "sam2"])
+@pytest.mark.parametrize(("name", "what"), [("bundled", "everything"), ("bundled", "fits"), ("sam2", "anchors")])
 def test_a_server_that_forgets_is_told_again_and_gives_the_same(models, server, name, what):
     with remote(server, name) as elsewhere, Forgetful(server, what):
         answered = worked(Session(VOLUME, elsewhere, fit=PLAN)).label_map()
