@@ -319,6 +319,14 @@ ACTIONS: Final = (
         "4_history",
         lambda work: work.resume(),
     ),
+    _anywhere(
+        "toggle_layer_lists",
+        "Layers",
+        "Shift+L",
+        "Show napari's lists of layers beside the picture, or hide them.",
+        "5_view",
+        lambda workspace: workspace.layer_lists.toggle(),
+    ),
     _scan("show_axial", "Axial", "8", "Show axial slices.", "5_view", lambda work: work.view.turn_to("axial")),
     _scan("show_coronal", "Coronal", "9", "Show coronal slices.", "5_view", lambda work: work.view.turn_to("coronal")),
     _scan(
