@@ -45,7 +45,7 @@ def test_the_picture_has_most_of_a_small_window_and_save_is_in_sight(small):
 
 
 def test_layer_lists_come_back_with_a_key(small):
-    viewer, panel, _ = small
+    viewer, _panel, _ = small
     docks = [d for d in viewer.window._qt_window.findChildren(QDockWidget) if d.objectName().startswith("layer ")]
     assert len(docks) == 2
     assert all(dock.isHidden() for dock in docks)
