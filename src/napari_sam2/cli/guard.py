@@ -33,6 +33,12 @@ def _objects(values: Mapping[str, Any]) -> list[Path]:
     return files_of_objects(values["output"])
 
 
+def _film(values: Mapping[str, Any]) -> list[Path]:
+    from napari_sam2.io.film import files_of_film
+
+    return files_of_film(values["output"])
+
+
 def _replayed(values: Mapping[str, Any]) -> list[Path]:
     """Of a scan or of a slide: what the session is of is known when it is read."""
     return [*_label_map(values), *_objects(values)]
@@ -54,6 +60,7 @@ OUTPUTS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[Path]]]] = {
     "export output": _exported,
     "bids root": _derivative,
     "slide output": _objects,
+    "film output": _film,
     "train output": lambda values: [values["output"]],
     "cohort run output": lambda values: [values["output"]],
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from napari_sam2.core.history import Step
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.guard import refuse_inputs_as_outputs
+from napari_sam2.io.resolution import parse_size
 from napari_sam2.models import DEFAULT_MODEL, load_model
 from napari_sam2.slides.actions import TakeObjects
 from napari_sam2.slides.answers.crop_engine import CropEngine
@@ -17,7 +18,6 @@ from napari_sam2.slides.answers.refine import refine
 from napari_sam2.slides.automatic.run import AutomaticRequest, joined_objects, plan_of, run_tiles
 from napari_sam2.slides.formats.sidecar import slide_sidecar_path, write_slide_sidecar
 from napari_sam2.slides.formats.write import check_slide_output, write_objects
-from napari_sam2.slides.image.resolution import parse_size
 from napari_sam2.slides.objects import SCORE, ObjectClass, Regions, SlideObject, measured
 from napari_sam2.slides.prompt_file import read_slide_prompts
 from napari_sam2.slides.reader import open_slide
