@@ -9,7 +9,8 @@ import torch
 from napari_sam2.core.prompts import SlicePrompts
 from napari_sam2.core.window import choose_window
 from napari_sam2.engine.engine import Engine
-from napari_sam2.engine.fit import FitPlan, ObjectFits, count_fitted_slices, propagate_fitted
+from napari_sam2.engine.fit import propagate_fitted
+from napari_sam2.engine.fit_plan import FitPlan, ObjectFits, count_fitted_slices
 from napari_sam2.engine.propagate import propagate
 from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.models.small.model import load_bundled, load_small

@@ -8,7 +8,8 @@ import pytest
 from napari_sam2.core.prompts import SlicePrompts
 from napari_sam2.core.window import choose_window
 from napari_sam2.engine.engine import Engine
-from napari_sam2.engine.propagate import count_slices, propagate
+from napari_sam2.engine.propagate import propagate
+from napari_sam2.engine.sweeps import count_slices
 from napari_sam2.models.classical import ClassicalModel
 from tests.phantoms import ball, box_on, dice
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from napari_sam2.engine.fit import FitPlan
+from napari_sam2.engine.fit_plan import FitPlan
 from napari_sam2.models.small.model import load_bundled
 from napari_sam2.record.journal import Journal, restore
 from napari_sam2.record.replay import replay

@@ -21,7 +21,7 @@ from napari_sam2.cli.options import (
     slice_range,
 )
 from napari_sam2.cli.printing import echo, note, out
-from napari_sam2.cli.progress import shown
+from napari_sam2.cli.progress import with_progress_bar
 from napari_sam2.errors import UserInputError
 from napari_sam2.models import DEFAULT_MODEL
 
@@ -57,7 +57,9 @@ def film(
     overwrite: Overwrite = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Follow objects through a film from a box or a few clicks on any frame.
+    """Follow objects through a film.
+
+    From a box or a few clicks on any frame.
 
     All --box, --point and --negative flags describe object 1; several objects come from a prompt file and keep their
     ids. Beside the labels lie how they were made (.json), a table of objects (.tsv), and their areas over time as a
@@ -80,7 +82,7 @@ def film(
         direction=direction,
         overwrite=overwrite,
         say=note,
-        watch=shown,
+        watch=with_progress_bar,
     )
     for sentence in run.notes:
         note(sentence)

@@ -24,7 +24,10 @@ def open_window(
     volume: VolumeIndex = None,
     series: Series = None,
 ) -> None:
-    """Open a scan, a slide, a picture or a film in napari with the SAM 2 panel."""
+    """Open a scan, a slide, a picture or a film in napari.
+
+    With the SAM 2 panel.
+    """
     layers = _frames(image) if labels is None and volume is None and series is None and image.is_file() else None
     if layers is None:
         layers = _slide(image) if labels is None and _is_slide(image) else _scan(image, labels, volume, series)
@@ -41,7 +44,9 @@ def open_window(
 
 
 def open_review(output: Path, by: str) -> None:
-    """Open napari on the doubtful slices of a cohort, and wait until it is closed.
+    """Open napari on the doubtful slices of a cohort.
+
+    Waits until it is closed.
 
     Raises
     ------

@@ -8,16 +8,16 @@ reached by two sweeps and reconciled; a sweep that leaves the outermost anchor e
 from __future__ import annotations
 
 import math
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
 
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores, iou
 from napari_sam2.engine.ending import Dip
+from napari_sam2.engine.sweeps import GONE, Sweep, plan_sweeps
 from napari_sam2.engine.view import OUTSIDE_LOGIT
 from napari_sam2.models.base import DecodeRequest, RememberRequest
 
@@ -30,85 +30,13 @@ if TYPE_CHECKING:
     from napari_sam2.engine.view import View
     from napari_sam2.models.base import Decoded, SegmentationModel
 
-__all__ = ["DIRECTIONS", "GONE", "count_slices", "propagate"]
-
-DIRECTIONS: Final = {"both": (1, -1), "forward": (1,), "backward": (-1,)}
-"""Names of directions, as steps along the slice axis."""
-
-PATIENCE: Final = 2
-"""A sweep ends after this many slices without the object; one lost slice alone may be noise."""
+__all__ = ["propagate"]
 
 MAX_BATCH: Final = 16
 """Sweeps answered in one forward pass."""
 
-GONE: Final = SliceScores(float("-inf"), 0.0)
-"""Scores of a slice that an object does not reach."""
-
 _WEAK_LOGIT: Final = OUTSIDE_LOGIT / 2
 """What a pass that does not see the object at all says about every voxel, when passes are reconciled."""
-
-
-@dataclass(eq=False)
-class _Sweep:
-    """One object, carried from one anchor in one direction.
-
-    ``end`` is the first slice not to be visited; ``bounded`` says that another anchor lies ahead, so that
-    the object's disappearance does not end the sweep; ``two_sided`` that a sweep comes the other way. ``dip`` watches
-    for a neighbour that is taken for the object; ``left`` says that the sweep has run into one.
-    """
-
-    object_id: int
-    anchors: Sequence[Anchor]
-    start: Anchor
-    direction: int
-    end: int
-    bounded: bool
-    two_sided: bool
-    max_memories: int
-    index: int = field(init=False)
-    mask: SliceMask = field(init=False)
-    view: View = field(init=False)
-    tracked: deque[tuple[int, View, Any]] = field(init=False)
-    absent: int = field(init=False, default=0)
-    dip: Dip | None = None
-    left: bool = field(init=False, default=False)
-
-    def __post_init__(self) -> None:
-        self.index = self.start.index + self.direction
-        self.mask = self.start.mask
-        self.view = self.start.view
-        self.tracked = deque(maxlen=max(1, self.max_memories))
-
-    @property
-    def done(self) -> bool:
-        lost = (self.absent >= PATIENCE or self.left) and not self.bounded
-        return lost or self.index == self.end
-
-    def next_view(self, engine: Engine) -> View:
-        """Where to look: around the mask just passed, or where it was last seen."""
-        if self.mask.bounds is not None:
-            self.view = engine.follow(self.view, self.mask.bounds)
-        return self.view
-
-    def accept(self, mask: SliceMask, memory: Any) -> float:
-        """Take the answer for the current slice, move on, and return its IoU with the slice before."""
-        agreement = iou(mask, self.mask)
-        self.absent = 0 if mask.n_voxels else self.absent + 1
-        self.tracked.appendleft((self.index, self.view, memory))
-        self.mask = mask
-        self.index += self.direction
-        return agreement
-
-
-def count_slices(
-    anchors: Mapping[int, Sequence[Anchor]],
-    n_slices: int,
-    slices: range | None = None,
-    direction: str = "both",
-) -> int:
-    """How many slice visits `propagate` makes at most; for progress."""
-    plan = [s for o, a in anchors.items() for s in _plan(o, a, n_slices, slices, direction, 1)]
-    return sum(abs(sweep.end - sweep.index) for sweep in plan)
 
 
 def propagate(
@@ -147,13 +75,15 @@ def propagate(
     """
     sweeps = [
         sweep
-        for object_id, found in sorted(anchors.items())
-        for sweep in _plan(object_id, found, engine.plane.n_slices, slices, direction, engine.model.max_memories)
+        for object_id, own_anchors in sorted(anchors.items())
+        for sweep in plan_sweeps(
+            object_id, own_anchors, engine.plane.n_slices, slices, direction, engine.model.max_memories
+        )
     ]
     if engine.model.view_policy.dips:
         for sweep in sweeps:
             sweep.dip = None if sweep.bounded else Dip()
-    wanted = range(engine.plane.n_slices) if slices is None else slices
+    writable = range(engine.plane.n_slices) if slices is None else slices
     first_pass: dict[tuple[int, int], _Pass] = {}
     own = models or {}
     while active := [sweep for sweep in sweeps if not sweep.done]:
@@ -162,12 +92,12 @@ def propagate(
                 return
             step = partial(_step, engine, own.get(batch[0].object_id), first_pass)
             results = engine.in_batches(batch, MAX_BATCH, step)
-            yield from (result for result in results if result.index in wanted)
+            yield from (result for result in results if result.index in writable)
 
 
-def _batches(active: Sequence[_Sweep], own: Mapping[int, SegmentationModel]) -> Iterator[list[_Sweep]]:
+def _batches(active: Sequence[Sweep], own: Mapping[int, SegmentationModel]) -> Iterator[list[Sweep]]:
     """Sweeps that one model answers together, at most `MAX_BATCH`."""
-    by_model: dict[int, list[_Sweep]] = {}
+    by_model: dict[int, list[Sweep]] = {}
     for sweep in active:
         by_model.setdefault(id(own.get(sweep.object_id)), []).append(sweep)
     for sweeps in by_model.values():
@@ -190,37 +120,11 @@ class _Pass:
         return self.view.to_slice(self.decoded.logits.to(engine.model.device), engine.plane.shape)
 
 
-def _plan(
-    object_id: int,
-    anchors: Sequence[Anchor],
-    n_slices: int,
-    slices: range | None,
-    direction: str,
-    max_memories: int,
-) -> list[_Sweep]:
-    """Sweeps of one object: outwards from the outermost anchors, and across every gap from both sides."""
-    ordered = sorted(anchors, key=lambda anchor: anchor.index)
-    wanted = range(n_slices) if slices is None else slices
-    sweeps = []
-    for step in DIRECTIONS[direction]:
-        border = min(n_slices, wanted.stop) if step > 0 else max(0, wanted.start) - 1
-        along = ordered if step > 0 else ordered[::-1]
-        for here, beyond in zip(along, [*along[1:], None], strict=True):
-            end = border
-            if beyond is not None and (beyond.index - border) * step < 0:
-                end = beyond.index
-            if (end - here.index) * step > 1:
-                between = beyond is not None
-                two_sided = between and direction == "both"
-                sweeps.append(_Sweep(object_id, ordered, here, step, end, between, two_sided, max_memories))
-    return sweeps
-
-
 def _step(
     engine: Engine,
     own: SegmentationModel | None,
     first_pass: dict[tuple[int, int], _Pass],
-    sweeps: Sequence[_Sweep],
+    sweeps: Sequence[Sweep],
 ) -> list[SliceResult]:
     """Advance every sweep by one slice, answered by a model of their `own` or by the engine's."""
 
@@ -264,7 +168,7 @@ def _step(
     return results
 
 
-def _retracted(engine: Engine, sweep: _Sweep, predicted_iou: float) -> list[SliceResult]:
+def _retracted(engine: Engine, sweep: Sweep, predicted_iou: float) -> list[SliceResult]:
     """Empty masks for the slices behind a dip, if the sweep has just been seen to have passed one."""
     behind = None if sweep.dip is None else sweep.dip.is_over(predicted_iou)
     if behind is None:

@@ -1,4 +1,7 @@
-"""Labels of a film: an OME-TIFF of frames, with how it was made, its objects, and their areas over time."""
+"""Labels of a film.
+
+An OME-TIFF of frames, with how it was made, its objects, and their areas over time.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,10 @@ def check_film_output(path: str | os.PathLike[str], volume: Volume, *, overwrite
 
 
 def files_of_film(output: Path) -> list[Path]:
-    """Everything that is written: labels, how they were made, objects, areas over time, and their curves."""
+    """Everything that is written.
+
+    Labels, how they were made, objects, areas over time, and their curves.
+    """
     stem = stem_of(output)
     return [output, *sidecar_paths(output), *(output.with_name(stem + end) for end in ("_areas.csv", "_areas.png"))]
 
@@ -68,7 +74,9 @@ def write_label_film(
     mpp: Mpp | None = None,
     overwrite: bool = False,
 ) -> dict[int, NDArray[np.int64]]:
-    """Write labels over time with all that belongs to them, all files or none.
+    """Write labels over time with all that belongs to them.
+
+    All files or none.
 
     Parameters
     ----------

@@ -1,4 +1,6 @@
-"""Films in: pictures over time from DICOM clips, NIfTI of one slice over time, TIFF stacks, GIF and videos.
+"""Films in: pictures over time.
+
+From DICOM clips, NIfTI of one slice over time, TIFF stacks, GIF and videos.
 
 A stack is a film when its file says so (an axis of time, a clip without places, a GIF) and never by a guess: a
 stack along z is a volume.
@@ -95,7 +97,7 @@ def read_film(path: str | os.PathLike[str]) -> Film | None:
 
 
 def read_film_volume(path: str | os.PathLike[str]) -> tuple[Film, Volume]:
-    """Read a film as what is segmented: a volume whose third axis is time.
+    """Read a film as a volume whose third axis is time.
 
     Raises
     ------
@@ -115,7 +117,10 @@ def read_film_volume(path: str | os.PathLike[str]) -> tuple[Film, Volume]:
 
 
 def film_volume(film: Film, file: Path) -> Volume:
-    """The volume of a film: voxels (columns, rows, frames[, 3]), spacing in mm where it is known, else 1."""
+    """The volume of a film.
+
+    Voxels are (columns, rows, frames[, 3]); spacing is in mm where it is known, else 1.
+    """
     row, col = film.spacing_mm or (1.0, 1.0)
     is_dicom = peek(file, 132)[128:] == b"DICM"  # whose names may tell a person's, see `Source.public_name`
     kind = "dicom" if is_dicom else "film"

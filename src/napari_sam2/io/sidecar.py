@@ -63,7 +63,9 @@ _COLUMNS: Final = {
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a label map was made. Plain values, so that anything can be the maker.
+    """How a label map was made.
+
+    Plain values, so that anything can be the maker.
 
     Attributes
     ----------
@@ -168,14 +170,17 @@ def sidecar_texts(
 
 
 def sidecar_paths(labels_path: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Where the sidecars of a label map lie: ``x.nii.gz`` has ``x.json`` and ``x.tsv``."""
+    """Where the sidecars of a label map lie.
+
+    ``x.nii.gz`` has ``x.json`` and ``x.tsv``.
+    """
     target = Path(labels_path)
     stem = stem_of(target)
     return target.with_name(stem + ".json"), target.with_name(stem + ".tsv")
 
 
 def facts_of(volume: Volume, provenance: Provenance) -> dict[str, Any]:
-    """What a sidecar says of source, model, prompts and choices, whatever was written."""
+    """What a sidecar says of source, model, prompts and choices."""
     source = volume.source
     return {
         "Description": "Label map made with napari-sam2 from prompts that a person gave.",
@@ -201,7 +206,10 @@ def as_json_text(facts: Mapping[str, Any]) -> str:
 
 
 def software_versions() -> dict[str, str]:
-    """Versions of Python, the platform and the packages that decide about a result."""
+    """Versions of everything that decides about a result.
+
+    Python, the platform and the packages.
+    """
     versions = {"napari-sam2": __version__, "python": platform.python_version(), "platform": platform.system()}
     for package in _PACKAGES:
         try:

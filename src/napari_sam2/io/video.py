@@ -1,4 +1,7 @@
-"""Videos in: AVI, MP4, MOV, Matroska and WebM as frames, through PyAV (FFmpeg)."""
+"""Videos in: their frames through PyAV (FFmpeg).
+
+AVI, MP4, MOV, Matroska and WebM.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,9 @@ LENGTH_SLACK: Final = 2
 
 
 def container_of(first: bytes) -> str | None:
-    """FFmpeg's name for a file that begins with these bytes; None when it is no video.
+    """FFmpeg's name for a file that begins with these bytes.
+
+    None when it is no video.
 
     Only these are ever given to FFmpeg: other kinds, such as playlists, name further files to be read.
     """

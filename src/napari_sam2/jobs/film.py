@@ -74,7 +74,9 @@ def segment_film(
     say: Callable[[str], None] = lambda note: None,
     watch: Callable[[Iterable[SliceResult], int], Iterable[SliceResult]] = lambda results, total: results,
 ) -> FilmRun:
-    """Follow objects through a film, and write their labels with all that belongs to them.
+    """Follow objects through a film, and write their labels.
+
+    With all that belongs to them.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Sizes of objects over the frames of a film: counted, and drawn as curves."""
+"""Sizes of objects over time: counted, and drawn as curves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a session can say of how its label map was made, and saving both together."""
+"""Saving a label map with how it was made.
+
+A session says both.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,9 @@ def save_session(
     overwrite: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a session's label map with its sidecars: ``.json`` (how) and ``.tsv`` (what).
+    """Write a session's label map with its sidecars.
+
+    ``.json`` (how) and ``.tsv`` (what).
 
     Parameters
     ----------
@@ -82,7 +87,10 @@ def save_with_counts(
     overwrite: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Saved:
-    """Write a session's label map as `save_session` does, and tell what is in it."""
+    """Write a session's label map, and tell what is in it.
+
+    As `save_session` writes it.
+    """
     labels, changed = session.label_map(), source_has_changed(session.volume)
     provenance = replace(provenance_of(session, settings), source_changed=changed)
     written, _, _ = write_label_set(labels, session.volume, path, provenance, overwrite=overwrite)
@@ -99,7 +107,7 @@ def save_film_session(
     overwrite: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> dict[int, NDArray[np.int64]]:
-    """Write the labels of a film, frame by frame, with all that belongs to them.
+    """Write the labels of a film with all that belongs to them.
 
     Parameters
     ----------

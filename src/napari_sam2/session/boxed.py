@@ -1,4 +1,7 @@
-"""Objects with boxes on several planes: carried along each of them, and voted."""
+"""Objects with boxes on several planes.
+
+Carried along each of them, and voted.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,7 @@ import numpy as np
 from napari_sam2.core.prompts import Box, SlicePrompts
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores
 from napari_sam2.engine.box3d import Extent, vote
-from napari_sam2.engine.fit import propagate_fitted
-from napari_sam2.engine.propagate import DIRECTIONS, propagate
+from napari_sam2.engine.sweeps import DIRECTIONS
 from napari_sam2.session.prompting import anchors_of
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam2.core.history import Step
-    from napari_sam2.engine.fit import FitPlan
+    from napari_sam2.engine.fit_plan import FitPlan
     from napari_sam2.session.objects import ObjectRecord
     from napari_sam2.session.state import SessionState
 
@@ -31,18 +33,24 @@ __all__ = ["bounded", "helper_boxes", "propagate_boxed"]
 
 
 def helper_boxes(obj: ObjectRecord) -> dict[int, Box]:
-    """The boxes on other planes than the object's own, by axis; the last one on each counts."""
+    """The boxes on other planes than the object's own, by axis.
+
+    The last one on each counts.
+    """
     boxes = [p for p in obj.prompts if isinstance(p, Box) and p.fixed_axes != (obj.axis,)]
     return {box.fixed_axes[0]: box for box in boxes}
 
 
 def bounded(obj: ObjectRecord, slices: range | None) -> range | None:
-    """The slices that a run may write: those asked for, within the boxes on other planes where there are any."""
+    """The slices that a run may write.
+
+    Those asked for, within the boxes on other planes where there are any.
+    """
     helpers = helper_boxes(obj)
     if not helpers:
         return slices
-    known = Extent.of(helpers.values()).along(obj.axis)
-    held = range(min([known.start, *obj.anchors]), max([known.stop, *(index + 1 for index in obj.anchors)]))
+    extent = Extent.of(helpers.values()).along(obj.axis)
+    held = range(min([extent.start, *obj.anchors]), max([extent.stop, *(index + 1 for index in obj.anchors)]))
     return held if slices is None else range(max(held.start, slices.start), min(held.stop, slices.stop))
 
 
@@ -55,32 +63,35 @@ def propagate_boxed(
     fit: FitPlan | None,
     should_stop: Callable[[], bool],
 ) -> Iterator[SliceResult]:
-    """Carry an object along its own plane first, to be seen, then along the others, and vote."""
+    """Carry an object along all its boxed planes, and vote.
+
+    Along its own plane first, to be seen.
+    """
     held = bounded(obj, None) or range(0)
-    wanted = bounded(obj, slices) or range(0)
+    writable = bounded(obj, slices) or range(0)
     own: dict[int, SliceResult] = {}
     last: SliceResult | None = None
     for result in _own_run(state, obj, held, fit, should_stop):
         own[result.index] = result
         last = replace(result, final=False)
-        if last.index in wanted and _put(state, step, obj, last):
+        if last.index in writable and _put(state, step, obj, last):
             yield last
     runs = {obj.axis: _volume(state, obj.axis, {i: r.mask for i, r in [*obj.results.items(), *own.items()]}, held)}
     boxed, trust = {obj.axis: _boxed_slice(obj)}, {obj.axis: _mean_iou(own.values())}
     extent = Extent.of(p for p in obj.prompts if isinstance(p, Box))
     for axis, box in helper_boxes(obj).items():
-        found: dict[int, SliceResult] = {}
+        results: dict[int, SliceResult] = {}
         for result in _helper_run(state, axis, box, extent, should_stop):
-            found[result.index] = result
+            results[result.index] = result
             if last is not None:
                 yield last
-        masks = {index: result.mask for index, result in found.items()}
+        masks = {index: result.mask for index, result in results.items()}
         runs[axis], boxed[axis] = _volume(state, axis, masks, extent.along(axis)), box.slice_index(axis)
-        trust[axis] = _mean_iou(r for r in found.values() if not r.prompted)
+        trust[axis] = _mean_iou(r for r in results.values() if not r.prompted)
     if should_stop():
         return
     voted, plane = vote(runs, boxed, trust, state.volume.spacing, extent), state.volume.plane(obj.axis)
-    for index in wanted:
+    for index in writable:
         passed = any((index - anchor) * sign > 0 for anchor in obj.anchors for sign in DIRECTIONS[direction])
         if not passed:
             continue
@@ -96,8 +107,8 @@ def _own_run(
 ) -> Iterator[SliceResult]:
     engine, anchors = state.engine(obj.axis), {obj.object_id: anchors_of(state, obj)}
     if fit is None:
-        return propagate(engine, anchors, slices=held, should_stop=should_stop)
-    return propagate_fitted(engine, anchors, state.fits, fit, slices=held, should_stop=should_stop)
+        return engine.propagate(anchors, slices=held, should_stop=should_stop)
+    return engine.propagate_fitted(anchors, state.fits, fit, slices=held, should_stop=should_stop)
 
 
 def _helper_run(
@@ -106,13 +117,13 @@ def _helper_run(
     engine, index = state.engine(axis), box.slice_index(axis)
     anchor = engine.predict(index, SlicePrompts.of([box], state.volume, axis)[index])
     yield SliceResult(0, axis, index, anchor.mask, anchor.scores, prompted=True)
-    yield from propagate(engine, {0: [anchor]}, slices=extent.along(axis), should_stop=should_stop)
+    yield from engine.propagate({0: [anchor]}, slices=extent.along(axis), should_stop=should_stop)
 
 
 def _mean_iou(results: Iterable[SliceResult]) -> float:
     """The mean predicted IoU of the slices that hold the object; hardly any trust without one."""
-    found = [result.scores.predicted_iou for result in results if result.mask.n_voxels]
-    return float(np.mean(found)) if found else LEAST_TRUST
+    estimates = [result.scores.predicted_iou for result in results if result.mask.n_voxels]
+    return float(np.mean(estimates)) if estimates else LEAST_TRUST
 
 
 def _boxed_slice(obj: ObjectRecord) -> int:

@@ -1,4 +1,7 @@
-"""Runs of a session through many slices: propagation, and the spreading of a correction."""
+"""Runs of a session through many slices.
+
+Propagation, and the spreading of a correction.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, iou
-from napari_sam2.engine.fit import propagate_fitted
-from napari_sam2.engine.propagate import GONE, propagate
+from napari_sam2.engine.sweeps import GONE
 from napari_sam2.errors import PromptError
 from napari_sam2.session.boxed import bounded, helper_boxes, propagate_boxed
 from napari_sam2.session.prompting import anchors_of
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from napari_sam2.core.history import Step
-    from napari_sam2.engine.fit import FitPlan
+    from napari_sam2.engine.fit_plan import FitPlan
     from napari_sam2.session.objects import ObjectRecord
     from napari_sam2.session.state import SessionState
 
@@ -57,7 +59,10 @@ def propagate_objects(
 
 
 def checked_objects(state: SessionState, object_ids: Iterable[int] | None) -> list[ObjectRecord]:
-    """The objects that a propagation carries, each with a prompt to start from."""
+    """The objects that a propagation carries.
+
+    Each with a prompt to start from.
+    """
     chosen = state.chosen(object_ids)
     unprompted = [f"object {o.object_id}: it has no prompt to start from." for o in chosen if not o.anchors]
     if unprompted or not chosen:
@@ -138,11 +143,9 @@ def _write(
         return
     anchors = {obj.object_id: anchors_of(state, obj)}
     engine = state.engine(obj.axis)
-    known = state.fits.model_for(obj.axis, obj.object_id, obj.anchors) if fitted else None
-    models = {} if known is None else {obj.object_id: known}
-    for result in propagate(
-        engine, anchors, slices=slices, direction=direction, should_stop=should_stop, models=models
-    ):
+    fitted_model = state.fits.model_for(obj.axis, obj.object_id, obj.anchors) if fitted else None
+    models = {} if fitted_model is None else {obj.object_id: fitted_model}
+    for result in engine.propagate(anchors, slices=slices, direction=direction, should_stop=should_stop, models=models):
         if state.store.objects.get(obj.object_id) is obj and not obj.is_fixed(result.index):
             state.store.put(step, obj, "results", result.index, result)
             yield result
@@ -162,10 +165,10 @@ def _propagate_along(
     anchors = {object_id: anchors_of(state, obj) for object_id, obj in along.items()}
     engine = state.engine(axis)
     if fit is None:
-        run = propagate(engine, anchors, slices=slices, direction=direction, should_stop=should_stop)
+        run = engine.propagate(anchors, slices=slices, direction=direction, should_stop=should_stop)
     else:
-        run = propagate_fitted(
-            engine, anchors, state.fits, fit, slices=slices, direction=direction, should_stop=should_stop
+        run = engine.propagate_fitted(
+            anchors, state.fits, fit, slices=slices, direction=direction, should_stop=should_stop
         )
     for result in run:
         obj = along[result.object_id]

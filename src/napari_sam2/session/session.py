@@ -1,4 +1,6 @@
-"""A session: one volume, one model, several objects with their prompts, masks and scores.
+"""A session: one volume, one model, several objects.
+
+With their prompts, masks and scores.
 
 Every verb makes an action of `napari_sam2.session.actions`, which history, journal and replay share. A session is
 driven from one thread; what it returns is frozen.
@@ -8,40 +10,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sam2.core.actions import UseModel
-from napari_sam2.core.labels import check_overlap, compose
+from napari_sam2.core.labels import compose
 from napari_sam2.core.prompts import ObjectPrompts, Prompt, check_prompts
 from napari_sam2.core.window import Window, choose_window
 from napari_sam2.engine.box3d import Extent
-from napari_sam2.engine.features import DEFAULT_BUDGET
-from napari_sam2.engine.fit import FIT, FitPlan, count_fitted_slices
-from napari_sam2.engine.propagate import count_slices
-from napari_sam2.models.base import described_model
-from napari_sam2.session.actions import (
-    AcceptSlice,
-    AddObject,
-    Describe,
-    FinishObject,
-    Propagate,
-    RemoveObject,
-    ReopenSlice,
-    SetPrompts,
-    Spread,
-    UseOverlap,
-    UseTool,
-    UseWindow,
-)
+from napari_sam2.engine.fit_plan import FIT, FitPlan, count_fitted_slices
+from napari_sam2.engine.sweeps import count_slices
+from napari_sam2.session.actions import Propagate, SetPrompts, Spread, UseTool
 from napari_sam2.session.boxed import bounded, helper_boxes
 from napari_sam2.session.correcting import is_corrected
-from napari_sam2.session.objects import SegmentedObject, SegmentedObjects
+from napari_sam2.session.object_verbs import ObjectVerbs
+from napari_sam2.session.objects import SegmentedObject
 from napari_sam2.session.prompting import anchors_of, empty_result, with_painted
 from napari_sam2.session.propagating import checked_objects
+from napari_sam2.session.settings import SessionSettings
 from napari_sam2.session.snapshot import SessionSnapshot
 from napari_sam2.session.state import SessionState
-from napari_sam2.terms.terminology import Term
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -50,13 +37,12 @@ if TYPE_CHECKING:
     from napari_sam2.core.hand_tools.tools import HandTool
     from napari_sam2.core.slice_masks import SliceMask, SliceResult
     from napari_sam2.core.volume import Volume
-    from napari_sam2.engine.engine import Engine
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
 
 __all__ = ["SegmentedObject", "Session"]
 
 
-class Session:
+class Session(SessionSettings, ObjectVerbs):
     """Prompts in, masks out, for one volume.
 
     Parameters
@@ -64,7 +50,7 @@ class Session:
     volume : Volume
         The scan.
     model : SegmentationModel
-        Who answers; see `napari_sam2.models.load_model`.
+        The network or method that answers; see `napari_sam2.models.load_model`.
     window : Window or str, optional
         How intensities become [0, 1]; chosen by `choose_window` when it is a string.
     axis : int, optional
@@ -73,8 +59,9 @@ class Session:
         Who keeps a voxel that several objects claim, see `napari_sam2.core.labels.OVERLAP_RULES`.
     feature_folder : Path, optional
         Where the model's features are kept on disk, so that a later process encodes nothing; nowhere by default.
-    feature_budget : int
-        Bytes of features kept in memory, for each plane that is used.
+        Results are the same with and without it.
+    feature_budget : int, optional
+        Bytes of features kept in memory, for each plane that is used; the engine's own choice by default.
     fit : FitPlan, optional
         How a model that can be fitted is fitted to each object before it is propagated; None leaves it out.
 
@@ -90,13 +77,13 @@ class Session:
     def __init__(
         self,
         volume: Volume,
-        model: SegmentationModel,
+        model: AnyModel,
         *,
         window: Window | str = "auto",
         axis: int | None = None,
         overlap: str = "smallest",
         feature_folder: Path | None = None,
-        feature_budget: int = DEFAULT_BUDGET,
+        feature_budget: int | None = None,
         fit: FitPlan | None = FIT,
     ) -> None:
         self.fit = fit
@@ -110,107 +97,6 @@ class Session:
             feature_budget,
         )
         """For the parts of this package that act on a session; scripts need the verbs below only."""
-
-    @property
-    def volume(self) -> Volume:
-        """The scan."""
-        return self.state.volume
-
-    @property
-    def objects(self) -> SegmentedObjects:
-        """All objects by id, in the order of their creation."""
-        return SegmentedObjects(self.state.store, self.rename)
-
-    @property
-    def axis(self) -> int:
-        """Slice axis for points of a new object."""
-        return self.state.axis
-
-    @axis.setter
-    def axis(self, axis: int) -> None:
-        self.state.axis = axis
-
-    @property
-    def terms(self) -> Mapping[int, Term]:
-        """Names that new objects get by their id when none is given."""
-        return self.state.terms
-
-    @terms.setter
-    def terms(self, terms: Mapping[int, Term]) -> None:
-        self.state.terms = terms
-
-    @property
-    def window(self) -> Window:
-        """How the model sees intensities; setting it forgets all features."""
-        return self.state.window
-
-    @window.setter
-    def window(self, window: Window) -> None:
-        if window != self.state.window:
-            self.state.do(UseWindow(window))
-
-    @property
-    def model(self) -> SegmentationModel:
-        """The model. Setting it keeps all masks; the new model uses them as its starting point."""
-        return self.state.model
-
-    @model.setter
-    def model(self, model: SegmentationModel) -> None:
-        if model is not self.state.model:
-            self.state.do(UseModel(described_model(model), model))
-
-    @property
-    def overlap(self) -> str:
-        """Who keeps a voxel that several objects claim, see `napari_sam2.core.labels.OVERLAP_RULES`."""
-        return self.state.overlap
-
-    @overlap.setter
-    def overlap(self, rule: str) -> None:
-        if check_overlap(rule) != self.state.overlap:
-            self.state.do(UseOverlap(rule))
-
-    def engine(self, axis: int) -> Engine:
-        """The engine for slices across `axis`."""
-        return self.state.engine(axis)
-
-    def add_object(self, object_id: int | None = None, name: str = "") -> SegmentedObject:
-        """Begin an object; its id is the next free one unless given."""
-        made = self.state.do(AddObject(object_id, name))
-        return self.objects[made.object_id]
-
-    def remove_object(self, object_id: int) -> None:
-        """Forget an object with its prompts and masks; undo brings it back.
-
-        Raises
-        ------
-        UserInputError
-            If there is no such object.
-        """
-        self.state.do(RemoveObject(object_id))
-
-    def rename(self, object_id: int, name: str) -> None:
-        """Give an object a name of one's own; a code is found by it when results are written."""
-        self.describe(object_id, Term(name))
-
-    def describe(self, object_id: int, term: Term) -> None:
-        """Give an object the name of a term, with its code, and with its colour where it has one."""
-        self.state.do(Describe(object_id, term))
-
-    def finish_object(self, object_id: int) -> None:
-        """Declare an object finished: its masks do not change and no other object takes its voxels."""
-        self.state.do(FinishObject(object_id))
-
-    def reopen_object(self, object_id: int) -> None:
-        """Let a finished object be changed again."""
-        self.state.do(FinishObject(object_id, finished=False))
-
-    def accept_slice(self, object_id: int, index: int) -> None:
-        """Accept a mask as it is: nothing overwrites it, and propagation starts from it."""
-        self.state.do(AcceptSlice(object_id, index))
-
-    def reopen_slice(self, object_id: int, index: int) -> None:
-        """Take back the acceptance of a slice."""
-        self.state.do(ReopenSlice(object_id, index))
 
     def add_prompt(self, object_id: int, prompt: Prompt) -> SliceResult:
         """Add one prompt and answer it.
@@ -228,8 +114,8 @@ class Session:
         PromptError
             If the prompt cannot be meant; the session is unchanged.
         """
-        known = self.state.store.objects.get(object_id)
-        before = [] if known is None else known.prompts
+        record = self.state.store.objects.get(object_id)
+        before = [] if record is None else record.prompts
         return self.set_prompts(object_id, [*before, prompt])[-1]
 
     def set_objects(self, objects: Sequence[ObjectPrompts]) -> list[SliceResult]:
@@ -249,7 +135,9 @@ class Session:
         return results
 
     def set_prompts(self, object_id: int, prompts: Iterable[Prompt]) -> list[SliceResult]:
-        """Set all prompts of an object, and answer the slices whose prompts have changed.
+        """Set all prompts of an object, and answer changed slices.
+
+        Slices whose prompts have changed are answered.
 
         A slice whose prompts only grew is corrected; one that was propagated to before becomes a
         prompted slice, with its mask as the starting point. A slice without prompts loses its mask.
@@ -277,7 +165,9 @@ class Session:
         return results
 
     def edit_mask(self, object_id: int, axis: int, index: int, mask: SliceMask) -> SliceResult:
-        """Take over a mask that a person painted; it counts as a prompt from then on.
+        """Take over a mask that a person painted.
+
+        It counts as a prompt from then on.
 
         Raises
         ------
@@ -289,7 +179,9 @@ class Session:
         return results[-1] if results else empty_result(object_id, axis, index)
 
     def use_tool(self, object_id: int, tool: HandTool, index: int | None = None) -> list[SliceResult]:
-        """Use a hand tool on an object, on one slice or on all; see `napari_sam2.core.hand_tools.tools`.
+        """Use a hand tool on one slice of an object, or all.
+
+        See `napari_sam2.core.hand_tools.tools`.
 
         Accepted slices stay as they are. A slice that was shaped alone counts as prompted from then on.
 
@@ -398,7 +290,10 @@ class Session:
         return total
 
     def label_map(self) -> NDArray[np.integer]:
-        """All objects as one (I, J, K) array in stored order; 0 is background."""
+        """All objects as one (I, J, K) array in stored order.
+
+        0 is background.
+        """
         masks = [obj.snapshot().masks for obj in self.state.store.objects.values()]
         return compose(self.volume, masks, self.overlap)
 
@@ -413,9 +308,15 @@ class Session:
         )
 
     def undo(self) -> str:
-        """Take back the last action; its name, or an empty string when there is none."""
+        """Take back the last action, and return its name.
+
+        An empty string when there is none.
+        """
         return self.state.undo()
 
     def redo(self) -> str:
-        """Do the last undone action again; its name, or an empty string when there is none."""
+        """Do the last undone action again, and return its name.
+
+        An empty string when there is none.
+        """
         return self.state.redo()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_sam2.core.actions import ActionState
 from napari_sam2.core.labels import check_overlap
-from napari_sam2.engine.engine import Engine
-from napari_sam2.engine.fit import ObjectFits
+from napari_sam2.engine.fit_plan import ObjectFits
+from napari_sam2.engine.verbs import ModelElsewhere
 from napari_sam2.errors import UserInputError
 from napari_sam2.session.objects import ObjectRecord, VolumeObjects
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.history import Step
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel, SliceEngine
     from napari_sam2.terms.terminology import Term
 
 __all__ = ["SessionState"]
@@ -38,12 +38,12 @@ class SessionState(ActionState[ObjectRecord]):
     def __init__(
         self,
         volume: Volume,
-        model: SegmentationModel,
+        model: AnyModel,
         window: Window,
         axis: int,
         overlap: str,
         feature_folder: Path | None,
-        feature_budget: int,
+        feature_budget: int | None,
     ) -> None:
         # A model's answers are large, and masks say enough to make them again.
         super().__init__(VolumeObjects(), fading=("anchors",))
@@ -54,9 +54,9 @@ class SessionState(ActionState[ObjectRecord]):
         self.overlap = check_overlap(overlap)
         self.terms: Mapping[int, Term] = {}
         self._feature_folder, self._feature_budget = feature_folder, feature_budget
-        self.fits = ObjectFits()
+        self.fits: ObjectFits[Any] = ObjectFits()
         """Models that were fitted to one object each; none of it is written into a journal."""
-        self._engines: dict[int, Engine] = {}
+        self._engines: dict[int, SliceEngine[Any, Any]] = {}
 
     def emptied(self) -> SessionState:
         """A state for the same volume and model, without objects and history."""
@@ -66,13 +66,21 @@ class SessionState(ActionState[ObjectRecord]):
         state.terms = self.terms
         return state
 
-    def engine(self, axis: int) -> Engine:
+    def engine(self, axis: int) -> SliceEngine[Any, Any]:
         """The engine for slices across `axis`."""
         if axis not in self._engines:
-            self._engines[axis] = Engine(
-                self.volume, self.model, self.window, axis, self._feature_budget, self._feature_folder
-            )
+            self._engines[axis] = self._new_engine(axis)
         return self._engines[axis]
+
+    def _new_engine(self, axis: int) -> SliceEngine[Any, Any]:
+        if isinstance(self.model, ModelElsewhere):
+            return self.model.engine(self.volume, self.window, axis)
+        # Networks are imported where they run: there are none on a machine that lets another one answer.
+        from napari_sam2.engine.engine import Engine
+        from napari_sam2.engine.features import DEFAULT_BUDGET
+
+        budget = DEFAULT_BUDGET if self._feature_budget is None else self._feature_budget
+        return Engine(self.volume, self.model, self.window, axis, budget, self._feature_folder)
 
     def use_window(self, window: Window) -> None:
         """Let the model see intensities through another window."""
@@ -80,7 +88,7 @@ class SessionState(ActionState[ObjectRecord]):
         self._engines.clear()
         self.fits.clear()
 
-    def use_model(self, model: SegmentationModel) -> None:
+    def use_model(self, model: AnyModel) -> None:
         """Let another model answer; masks stay, and it starts from them."""
         self.model = model
         self._engines.clear()

@@ -1,4 +1,6 @@
-"""The tri-planar check: an object carried along all three axes, where they agree, and what most of them say.
+"""The tri-planar check.
+
+An object carried along all three axes, where they agree, and what most of them say.
 
 The object's own axis is taken as it is. The other two start from what it holds: on each of them the three slices
 that part the object into quarters are prompted with the object's own section, as a mask. From there each axis is
@@ -88,7 +90,10 @@ class TriplanarCheck:
     dice: Mapping[tuple[int, int], float]
 
     def agreement(self) -> dict[int, float]:
-        """By slice across the object's axis: the voxels that all axes hold, over those that any holds (0 to 1)."""
+        """Agreement by slice across the object's axis.
+
+        The voxels that all axes hold, over those that any holds (0 to 1).
+        """
         others = tuple(a for a in range(3) if a != self.axis)
         held, agreed = (self.votes > 0).sum(axis=others), (self.votes == len(others) + 1).sum(axis=others)
         return {int(i): float(agreed[i] / held[i]) for i in np.flatnonzero(held)}
@@ -102,16 +107,18 @@ def check_object(session: Session, object_id: int) -> TriplanarCheck:
     UserInputError
         If there is no such object, it holds no mask, or the volume is a single slice.
     """
-    *_, found = check_steps(session, object_id)
-    if not isinstance(found, TriplanarCheck):
+    *_, last = check_steps(session, object_id)
+    if not isinstance(last, TriplanarCheck):
         raise TypeError("A check that nobody stops ends with its result.")
-    return found
+    return last
 
 
 def check_steps(
     session: Session, object_id: int, should_stop: Callable[[], bool] = lambda: False
 ) -> Iterator[Visited | TriplanarCheck]:
-    """The same, slice by slice; the last piece is the `TriplanarCheck`, unless it was stopped.
+    """The same, slice by slice.
+
+    The last piece is the `TriplanarCheck`, unless it was stopped.
 
     An object that was not propagated yet is carried along its own axis first, for the check only.
     """
@@ -119,7 +126,9 @@ def check_steps(
 
 
 def accept_consensus(session: Session, check: TriplanarCheck) -> int:
-    """Replace an object's masks by the consensus, as one action; how many slices have changed.
+    """Replace an object's masks by the consensus.
+
+    As one action; returns how many slices have changed.
 
     Slices that a person prompted or accepted stay. The scores of the others say how far the axes agree.
 
@@ -138,8 +147,6 @@ def steps_of_check(
     state: SessionState, object_id: int, should_stop: Callable[[], bool] = lambda: False
 ) -> Iterator[Visited | TriplanarCheck]:
     """See `check_steps`."""
-    from napari_sam2.engine.propagate import propagate
-
     obj = state.store.objects.get(object_id)
     if obj is None or not any(result.mask.n_voxels for result in obj.results.values()):
         raise UserInputError(f"Object {object_id} holds no mask yet: prompt it before it is checked.")
@@ -150,16 +157,16 @@ def steps_of_check(
     own = dict(masks)
     if all(result.prompted for result in obj.results.values()):
         anchors = {object_id: anchors_of(state, obj)}
-        for result in propagate(state.engine(obj.axis), anchors, should_stop=should_stop):
+        for result in state.engine(obj.axis).propagate(anchors, should_stop=should_stop):
             own[result.index] = result.mask
             yield Visited(obj.axis, result.index)
     along = {obj.axis: _volume_of(state.volume, obj.axis, own)}
     for axis in (a for a in range(3) if a != obj.axis):
-        found: dict[int, SliceMask] = {}
+        masks_there: dict[int, SliceMask] = {}
         for result in _along(state, axis, along[obj.axis], should_stop):
-            found[result.index] = result.mask
+            masks_there[result.index] = result.mask
             yield Visited(axis, result.index)
-        along[axis] = _volume_of(state.volume, axis, found)
+        along[axis] = _volume_of(state.volume, axis, masks_there)
     if not should_stop():
         yield _compare(state.volume, obj, masks, fixed, along)
 
@@ -188,8 +195,6 @@ def _along(
     state: SessionState, axis: int, own: NDArray[np.bool_], should_stop: Callable[[], bool]
 ) -> Iterator[SliceResult]:
     """Carry the object along another axis, from its own sections on the slices that quarter it."""
-    from napari_sam2.engine.propagate import propagate
-
     engine = state.engine(axis)
     areas = own.sum(axis=tuple(a for a in range(3) if a != axis))
     filled = np.cumsum(areas) / areas.sum()
@@ -199,7 +204,7 @@ def _along(
     anchors = [engine.predict(index, prompts) for index, prompts in prompted.items()]
     for anchor in anchors:
         yield SliceResult(0, axis, anchor.index, anchor.mask, anchor.scores, prompted=True)
-    yield from propagate(engine, {0: anchors}, should_stop=should_stop)
+    yield from engine.propagate({0: anchors}, should_stop=should_stop)
 
 
 def _compare(

@@ -1,4 +1,7 @@
-"""Views that are flat, as a program draws them: a little grain makes them a picture the network knows."""
+"""Flat views, as a program draws them.
+
+A little grain makes them a picture that the network knows.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ GRAIN: Final = 0.01
 
 
 def with_grain(view: Tensor) -> Tensor:
-    """A view (S, S) in [0, 1] as it is, or with a fixed grain when it is flat.
+    """A view (S, S) with a fixed grain when it is flat.
+
+    In [0, 1], and as it is otherwise.
 
     Histograms of two values say nothing about others, and every network here has learnt on pictures with noise.
     """

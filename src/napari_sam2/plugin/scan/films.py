@@ -1,4 +1,7 @@
-"""Films: stacks whose first axis is time. They are segmented as volumes are, but nothing in them is a millilitre."""
+"""Films: stacks whose first axis is time.
+
+They are segmented as volumes are, but volumes in mL make no sense.
+"""
 
 from __future__ import annotations
 
@@ -61,9 +64,9 @@ def film_layer(film: Film, volume: Volume, name: str) -> tuple[Any, dict[str, An
 
 
 def told_by_file(layer: Layer, volume: Volume) -> tuple[Volume, float | None]:
-    """A film's volume with source and pixel size of its file, and the time from frame to frame.
+    """A film's volume as its file tells it, and its frame time.
 
-    The volume as it is, and None, when the layer no longer shows what was read.
+    With source and pixel size. The volume as it is, and None, when the layer no longer shows what was read.
     """
     kept = layer.metadata.get(FILM_KEY)
     if not isinstance(kept, _FromFile) or tuple(layer.scale) != kept.scale or digest_of(volume.voxels) != kept.digest:
@@ -87,7 +90,10 @@ def is_film(layer: Layer) -> bool:
 
 
 def pixel_microns(layer: Layer) -> tuple[float, float] | None:
-    """Height and width of a pixel in microns, where the layer's units are lengths."""
+    """Height and width of a pixel in microns.
+
+    Where the layer's units are lengths.
+    """
     if not all(unit.is_compatible_with("um") for unit in layer.units[-2:]):
         return None
     row, col = (float((abs(s) * u).to("um").magnitude) for s, u in zip(layer.scale[-2:], layer.units[-2:], strict=True))
@@ -95,7 +101,9 @@ def pixel_microns(layer: Layer) -> tuple[float, float] | None:
 
 
 def save_film(session: Session, shown: ShownVolume, path: Path, *, overwrite: bool = False, **_: Any) -> str:
-    """Write the labels of a film, frame by frame, with a table of objects.
+    """Write the labels of a film, frame by frame.
+
+    With a table of objects.
 
     Returns
     -------

@@ -1,4 +1,6 @@
-"""From an image layer to a volume: whose voxels they are, and what proves it.
+"""From an image layer to a volume.
+
+Whose voxels they are, and what proves it.
 
 In this order, and never by a guess: what our own reader wrote into the layer; the file that another
 reader opened, when exactly one way of transposing and flipping makes its voxels those of the layer;
@@ -47,7 +49,9 @@ LARGEST_BYTES: Final = 8 << 30
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShownVolume:
-    """A layer's volume, how the layer shows it, and what that rests on.
+    """A layer's volume, and how the layer shows it.
+
+    And what that rests on.
 
     Attributes
     ----------
@@ -82,7 +86,9 @@ class ShownVolume:
 def geometry_metadata(
     volume: Volume, axes_map: AxesMap, voxels: NDArray[Any], placement: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a layer has to carry so that labels made on it find their way back to the file.
+    """What a layer carries to lead labels back to a file.
+
+    Labels that were made on it.
 
     Parameters
     ----------
@@ -161,28 +167,31 @@ def shown_volume(layer: Layer, leading: Sequence[int] = ()) -> ShownVolume:
 
 
 def file_behind(layer: Layer) -> Path | None:
-    """The file a layer was opened from, also when it is a copy of such a layer."""
-    seen = 0
+    """The file a layer was opened from.
+
+    Also when it is a copy of such a layer.
+    """
+    n_layers = 0
     current: Any = layer
-    while current is not None and seen < 10:
+    while current is not None and n_layers < 10:
         if current.source.path is not None:
             path = Path(current.source.path)
             return path if path.exists() else None
         parent = current.source.parent
         current = parent() if parent is not None else None
-        seen += 1
+        n_layers += 1
     return None
 
 
 def _spatial_array(layer: Layer, leading: Sequence[int]) -> NDArray[Any]:
-    data = layer.data[0] if layer.multiscale else layer.data
-    size = math.prod(data.shape[len(leading) :]) * np.dtype(data.dtype).itemsize
+    voxels = layer.data[0] if layer.multiscale else layer.data
+    size = math.prod(voxels.shape[len(leading) :]) * np.dtype(voxels.dtype).itemsize
     if size > LARGEST_BYTES:
         raise UserInputError(
             f"{layer.name} holds {size / 2**30:.0f} GiB at its finest level, too much to be read whole. Segment slides "
             "with 'napari-sam2 slide', or crop a region first."
         )
-    array = np.asarray(data[tuple(leading)] if len(leading) else data)
+    array = np.asarray(voxels[tuple(leading)] if len(leading) else voxels)
     if layer.ndim - len(leading) not in (2, 3):
         raise GeometryError(f"{layer.name} has {layer.ndim} axes; an image of 2 or 3 can be segmented.")
     if getattr(layer, "rgb", False):
@@ -193,7 +202,10 @@ def _spatial_array(layer: Layer, leading: Sequence[int]) -> NDArray[Any]:
 
 
 def is_own_grid(own: dict[str, Any], shape: tuple[int, ...]) -> bool:
-    """Whether an array of this shape, as a layer shows it, can lie on the grid that metadata describe."""
+    """Whether an array fits the grid that metadata describe.
+
+    An array of this shape, as a layer shows it.
+    """
     if len(shape) == 2:
         return tuple(own["shape"]) == (*shape, 1)
     return len(shape) == 3 and tuple(own["shape"]) == tuple(shape[axis] for axis in own["axes"])

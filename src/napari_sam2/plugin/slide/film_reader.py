@@ -1,4 +1,7 @@
-"""Films as napari layers, with time named as time; frames of an OME-TIFF are read when they are shown."""
+"""Films as napari layers, with time named as time.
+
+Frames of an OME-TIFF are read when they are shown.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 
 def film_layers(path: str | os.PathLike[str]) -> list[LayerData] | None:
-    """Layers of a file that holds several frames; None when it is no such file.
+    """Layers of a file that holds several frames.
+
+    None when it is no such file.
 
     Parameters
     ----------
@@ -56,7 +61,10 @@ def film_layers(path: str | os.PathLike[str]) -> list[LayerData] | None:
 
 
 def is_timed_tiff(file: Path) -> bool:
-    """Whether a TIFF names an axis of time, and no other beside rows, columns and colours."""
+    """Whether a TIFF is one picture over time.
+
+    It names an axis of time, and no other beside rows, columns and colours.
+    """
     import tifffile
 
     try:
