@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["VIDEO_SUFFIXES", "container_of", "read_video"]
-
-VIDEO_SUFFIXES: Final = (".avi", ".mp4", ".mov", ".m4v", ".mkv", ".webm")
+__all__ = ["container_of", "read_video"]
 
 _QUICKTIME: Final = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 """First atoms of MP4 and QuickTime files."""
