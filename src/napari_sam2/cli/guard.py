@@ -58,6 +58,7 @@ OUTPUTS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[Path]]]] = {
     "bids root": _derivative,
     "slide output": _objects,
     "train output": lambda values: [values["output"]],
+    "tune output": lambda values: [values["output"]],
     "cohort run output": lambda values: [values["output"]],
 }
 """What a parameter of a command makes it write. Every other path that a command is given is an input."""
