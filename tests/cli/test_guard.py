@@ -52,6 +52,9 @@ ENDINGS = {
     "export output": exported_suffixes(),
     "slide output": tuple(FORMATS),
 }
+BESIDE = {"segment feature_folder": {"output": "new.nii.gz"}}
+"""Other outputs that a command must be given; they are not there yet."""
+
 ALONE = {"measure": ("against", "earlier"), "evaluate": ("compare",), "slide": ("prompts", "auto")}
 """Parameters that exclude others: one of them at a time."""
 
@@ -132,6 +135,7 @@ def attacks(name: str, output: str, files: dict[str, Path], folder: Path):
                 for key, what in INPUTS[name].items()
                 if key not in left_out
             }
+            base |= {key: folder / file for key, file in BESIDE.get(f"{name} {output}", {}).items()}
             for ending in ENDINGS.get(f"{name} {output}", ("",)):
                 own = folder / f"in{ending}"
                 if files[kind].is_dir():

@@ -27,7 +27,7 @@ from napari_sam2.cli.options import (
     slice_range,
 )
 from napari_sam2.cli.printing import echo, note, out
-from napari_sam2.cli.progress import shown
+from napari_sam2.cli.progress import with_progress_bar
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.formats import label_suffixes
 from napari_sam2.models import DEFAULT_MODEL
@@ -76,6 +76,13 @@ def segment(
     check_planes: Annotated[
         bool, typer.Option("--check-planes", help="Carry every object along all three axes, and say where they differ.")
     ] = False,
+    feature_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--feature-folder",
+            help="Keep what a SAM 2 model computes of slices here, for later runs; as private as the scan.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Segment objects of a scan from a box or a few clicks.
@@ -107,9 +114,10 @@ def segment(
         series=series_choice(series),
         keep_session=keep_session,
         check_planes=check_planes,
+        feature_folder=feature_folder,
         overwrite=overwrite,
         say=note,
-        watch=shown,
+        watch=with_progress_bar,
     )
     for sentence in run.notes:
         note(sentence)

@@ -122,10 +122,10 @@ def objects_to_fit(
         return []
     return [
         object_id
-        for object_id, found in sorted(anchors.items())
-        if lessons_of(found)
-        and not fits.is_current(engine.plane.axis, object_id, found)
-        and count_slices({object_id: found}, engine.plane.n_slices, slices, direction) > NEAR
+        for object_id, own_anchors in sorted(anchors.items())
+        if lessons_of(own_anchors)
+        and not fits.is_current(engine.plane.axis, object_id, own_anchors)
+        and count_slices({object_id: own_anchors}, engine.plane.n_slices, slices, direction) > NEAR
     ]
 
 

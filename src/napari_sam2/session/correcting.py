@@ -114,19 +114,19 @@ class _ObjectScene:
     def image(self, window: Window) -> NDArray[np.float32]:
         """Grey values in [0, 1] inside a window."""
         slices = range(window[0].start, window[0].stop)
-        taken = np.stack([self._plane.take(self._volume.voxels, i)[window[1:]] for i in slices])
-        seen = self._window.apply(taken)
-        return seen.mean(axis=-1, dtype=np.float32) if seen.ndim > 3 else seen
+        stored = np.stack([self._plane.take(self._volume.voxels, i)[window[1:]] for i in slices])
+        windowed = self._window.apply(stored)
+        return windowed.mean(axis=-1, dtype=np.float32) if windowed.ndim > 3 else windowed
 
     def boxes(self) -> dict[int, tuple[slice, slice]]:
         """Rows and columns inside the last box of each boxed slice."""
-        found = {}
+        boxes = {}
         for prompt in self._obj.prompts:
             if isinstance(prompt, Box) and prompt.fixed_axes == (self._plane.axis,):
                 corners = self._plane.to_plane(np.array(prompt.corners)).astype(int)
                 (row0, col0), (row1, col1) = corners.min(axis=0), corners.max(axis=0)
-                found[prompt.slice_index(self._plane.axis)] = (slice(row0, row1 + 1), slice(col0, col1 + 1))
-        return found
+                boxes[prompt.slice_index(self._plane.axis)] = (slice(row0, row1 + 1), slice(col0, col1 + 1))
+        return boxes
 
 
 def _fixed_slices(obj: ObjectRecord, clicked: int) -> list[int]:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from napari_sam2.tuning.learner import CurvePoint, Learner, LearnerFactory
     from napari_sam2.tuning.verdict import Verdict
 
-__all__ = ["LONGEST", "Progress", "TuneResult", "TuneSettings", "tune"]
+__all__ = ["LONGEST", "RUN", "Progress", "TuneResult", "TuneSettings", "tune"]
 
 RUN: Final = "run"
 """Folder of what a run needs to go on; it is gone when the run is done."""

@@ -17,6 +17,7 @@ from napari_sam2.plugin.widgets.buttons import action_button, bind_shortcuts
 from napari_sam2.plugin.widgets.resume_box import ResumeBox
 from napari_sam2.plugin.widgets.scan_parts import ScanParts
 from napari_sam2.plugin.widgets.slide_parts import SlideParts
+from napari_sam2.plugin.widgets.tune_box import TuneBox
 from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class SegmentPanel(QScrollArea):
         self.resume = ResumeBox(self.controller.do)
         self.scans = ScanParts(self.controller, self)
         self.slides = SlideParts(self.controller, self)
+        self.tune = TuneBox(lambda: self.controller.models.name, self)
         self.remove = action_button("remove_object", self.controller.do)
         for box in (self.images, self.model, self.scans.window_choice):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -141,7 +143,15 @@ class SegmentPanel(QScrollArea):
         layout.addLayout(_row(action_button("use_layer", do), self.remove))
         layout.addWidget(scans.strip)
         layout.addLayout(_row(action_button("next_doubt", do), action_button("accept_slice", do)))
-        for widget in (scans.check_planes, scans.check, scans.planes, scans.more, self.slides.more, scans.saving):
+        for widget in (
+            scans.check_planes,
+            scans.check,
+            scans.planes,
+            scans.more,
+            self.slides.more,
+            scans.saving,
+            self.tune,
+        ):
             layout.addWidget(widget)
         hint = QLabel("\n".join(f"{gesture}: {meaning}" for gesture, meaning in GESTURES))
         hint.setWordWrap(True)
@@ -150,9 +160,8 @@ class SegmentPanel(QScrollArea):
 
     def _wire(self) -> None:
         self.images.activated.connect(lambda number: self.controller.use_image(self.images.itemData(number)))
-        for name in available_models():
-            self.model.addItem(name)
-        self._show_model()
+        self._list_models()
+        self.tune.tuned.connect(lambda _: self._list_models())
         self.model.activated.connect(self._on_model_chosen)
         self.resume.declined.connect(self._on_declined)
         self.resume.chosen.connect(self._on_session_chosen)
@@ -171,6 +180,12 @@ class SegmentPanel(QScrollArea):
                     self.images.setCurrentIndex(self.images.count() - 1)
         if current is None:
             self.images.setCurrentIndex(-1)
+
+    def _list_models(self) -> None:
+        self.model.clear()
+        for name in available_models():
+            self.model.addItem(name)
+        self._show_model()
 
     def _show_model(self) -> None:
         name = self.controller.models.name
