@@ -13,10 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["CHUNKS", "Plan", "read_plan", "seconds_of", "steps_for"]
+__all__ = ["CHUNKS", "LONGEST", "RUN", "Plan", "read_plan", "seconds_of", "steps_for"]
 
 CHUNKS: Final = 10
 """Parts of a run: after each there is a checkpoint and a point of the learning curve."""
+
+RUN: Final = "run"
+"""Folder of what a run needs to go on; it is gone when the run is done."""
+
+LONGEST: Final = 7 * 24 * 60
+"""Minutes."""
 
 FEWEST_STEPS: Final = CHUNKS
 WARM, TIMED = 2, 5

@@ -17,7 +17,7 @@ from napari_sam2.models.small.model import SmallModel
 from napari_sam2.tuning.cases import find_cases
 from napari_sam2.tuning.material import pool_volume
 from napari_sam2.tuning.output import REPORT, SPLIT, Tuned, write_output
-from napari_sam2.tuning.plan import Plan, read_plan, seconds_of, steps_for
+from napari_sam2.tuning.plan import LONGEST, RUN, Plan, read_plan, seconds_of, steps_for
 from napari_sam2.tuning.scoring import GUARD, ScoringStoppedError, score_guard, score_held_out
 from napari_sam2.tuning.small import SmallLearner
 from napari_sam2.tuning.split import make_split, read_split, split_to_json
@@ -38,14 +38,9 @@ if TYPE_CHECKING:
     from napari_sam2.tuning.learner import CurvePoint, Learner, LearnerFactory
     from napari_sam2.tuning.verdict import Verdict
 
-__all__ = ["LONGEST", "RUN", "Progress", "TuneResult", "TuneSettings", "tune"]
-
-RUN: Final = "run"
-"""Folder of what a run needs to go on; it is gone when the run is done."""
+__all__ = ["Progress", "TuneResult", "TuneSettings", "tune"]
 
 PLAN: Final = "plan.json"
-LONGEST: Final = 7 * 24 * 60
-"""Minutes."""
 
 
 @dataclass(frozen=True, slots=True)

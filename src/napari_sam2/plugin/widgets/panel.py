@@ -143,16 +143,9 @@ class SegmentPanel(QScrollArea):
         layout.addLayout(_row(action_button("use_layer", do), self.remove))
         layout.addWidget(scans.strip)
         layout.addLayout(_row(action_button("next_doubt", do), action_button("accept_slice", do)))
-        for widget in (
-            scans.check_planes,
-            scans.check,
-            scans.planes,
-            scans.more,
-            self.slides.more,
-            scans.saving,
-            self.tune,
-        ):
+        for widget in (scans.check_planes, scans.check, scans.planes, scans.more, self.slides.more, scans.saving):
             layout.addWidget(widget)
+        layout.addWidget(self.tune)
         hint = QLabel("\n".join(f"{gesture}: {meaning}" for gesture, meaning in GESTURES))
         hint.setWordWrap(True)
         layout.addWidget(hint)

@@ -30,7 +30,7 @@ from napari_sam2.plugin.widgets.folded_box import FoldedBox
 from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
 from napari_sam2.tuning.curve import draw_curve
 from napari_sam2.tuning.learner import CurvePoint
-from napari_sam2.tuning.tune import LONGEST, RUN
+from napari_sam2.tuning.plan import LONGEST, RUN
 from napari_sam2.tuning.worker import Request
 
 if TYPE_CHECKING:
@@ -74,9 +74,7 @@ class TuneBox(FoldedBox):
         self.minutes.setValue(15)
         self.minutes.setToolTip("How long it learns on a machine that does nothing else; scoring comes on top.")
         self.start, self.stop = QPushButton("Tune"), QPushButton("Stop")
-        self.start.setToolTip(
-            "Learn from these scans. Some subjects are held out; a model that is not better is not kept."
-        )
+        self.start.setToolTip("Learn from these scans; a model that is not better on held-out subjects is not kept.")
         self.stop.setToolTip("Stop; Tune goes on from here later.")
         self.bar, self.text, self.curve = QProgressBar(), WrappedLabel(), QLabel()
         self.curve.setAlignment(Qt.AlignmentFlag.AlignCenter)
