@@ -22,7 +22,7 @@ from napari_sam2.training.pool import read_pool
 from napari_sam2.training.rollout import Rollout, RolloutSettings
 from napari_sam2.training.sampler import ClipSampler, Shares
 from napari_sam2.training.start import begin_from
-from napari_sam2.training.validate import fixed_clips, validate
+from napari_sam2.training.validate import PROTOCOLS, fixed_clips, validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -98,6 +98,7 @@ class Trainer:
         slabs = [*(v for p in slab_pools for v in p[config.held_out :]), *synthetic]
         self.sampler = ClipSampler(slabs, real, config.shares, labelled, maps)
         self.validation: dict[str, list[Clip]] = {}
+        self.protocols = PROTOCOLS
         if config.held_out:
             kept = ClipSampler([v for p in slab_pools for v in p[: config.held_out]], [], Shares(1.0, 0.0))
             self.validation["synthetic"] = fixed_clips(kept, config.validation_clips)
@@ -207,7 +208,7 @@ class Trainer:
         }
         for name, clips in self.validation.items():
             scores = validate(
-                net, clips, stage.size, self.config.keep_channels or None, hidden=self.config.validate_hidden
+                net, clips, stage.size, self.config.keep_channels or None, self.config.validate_hidden, self.protocols
             )
             record |= {f"{name}/{key}": round(value, 4) for key, value in scores.items()}
         self.recent = self.recent[-300:]

@@ -10,7 +10,7 @@ from napari_sam2.training.checkpoint import averaged_weights, holds_checkpoint
 from napari_sam2.training.config import Stage, TrainConfig
 from napari_sam2.training.sampler import ClipSampler, Shares
 from napari_sam2.training.train import CURVE, Trainer
-from napari_sam2.training.validate import fixed_clips
+from napari_sam2.training.validate import PROTOCOLS, fixed_clips
 from napari_sam2.tuning.learner import CurvePoint
 from napari_sam2.tuning.material import rehearsal
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["SmallLearner"]
 
 REHEARSED: Final = 1 / 3
-"""Share of invented slabs among what is learned from (`research`: a third keeps what was there)."""
+"""Share of invented slabs among what is learned from."""
 
 RATE: Final = 5e-4
 """A quarter of the rate of the bundled network's own training."""
@@ -33,6 +33,8 @@ AVERAGED: Final = 0.99
 """Decay of the averaged weights: over about a hundred updates."""
 
 CURVE_CLIPS: Final = 12
+CARRIED: Final = "box-propagate"
+"""What the learning curve shows."""
 
 MANY: Final = 20
 """From more scans than this on, all weights learn."""
@@ -67,6 +69,7 @@ class SmallLearner:
             net.requires_grad_(False)
             for name in FIRST_PARTS:
                 net.get_submodule(name).requires_grad_(True)
+        self._trainer.protocols = tuple(p for p in PROTOCOLS if p.name == CARRIED)
         self._trainer.validation = {
             "own": fixed_clips(ClipSampler([], [], Shares(0.0, 0.0, 1.0), scans), CURVE_CLIPS),
             "rehearsed": fixed_clips(ClipSampler(slabs, [], Shares(1.0, 0.0)), CURVE_CLIPS),
@@ -95,8 +98,7 @@ class SmallLearner:
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
         ends = {row["rollout"]: row for row in rows if row["rollout"] % self._chunk == 0}
         return [
-            CurvePoint(step, row["own/box-propagate"], row["rehearsed/box-propagate"])
-            for step, row in sorted(ends.items())
+            CurvePoint(step, row[f"own/{CARRIED}"], row[f"rehearsed/{CARRIED}"]) for step, row in sorted(ends.items())
         ]
 
     def write(self, folder: Path) -> None:

@@ -18,7 +18,7 @@ from napari_sam2.tuning.cases import find_cases
 from napari_sam2.tuning.material import pool_volume
 from napari_sam2.tuning.output import REPORT, SPLIT, Tuned, write_output
 from napari_sam2.tuning.plan import LONGEST, RUN, Plan, read_plan, seconds_of, steps_for
-from napari_sam2.tuning.scoring import GUARD, ScoringStoppedError, score_guard, score_held_out
+from napari_sam2.tuning.scoring import ScoringStoppedError, count_scored, score_guard, score_held_out
 from napari_sam2.tuning.small import SmallLearner
 from napari_sam2.tuning.split import make_split, read_split, split_to_json
 from napari_sam2.tuning.verdict import judge
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from napari_sam2.tuning.learner import CurvePoint, Learner, LearnerFactory
     from napari_sam2.tuning.verdict import Verdict
 
-__all__ = ["Progress", "TuneResult", "TuneSettings", "tune"]
+__all__ = ["Progress", "TuneResult", "TuneSettings", "read_labelled", "tune"]
 
 PLAN: Final = "plan.json"
 
@@ -174,7 +174,7 @@ class _Run:
 
     def go(self) -> TuneResult:
         """Score, learn, score again, judge."""
-        material = [pool_volume(s.key, *_labelled(s)) for s in self._learned_from]
+        material = [pool_volume(s.key, *read_labelled(s)) for s in self._learned_from]
         if not any(volume.objects for volume in material):
             raise UserInputError("The scans to learn from hold no structure of 30 voxels or more; add larger ones.")
         plan = self._plan or self._begun(material)
@@ -236,7 +236,7 @@ class _Run:
 
     def _scored(self, when: str, model: SegmentationModel) -> tuple[list[SegfmScores], list[SegfmScores]]:
         """Scores of the held-out scans and of the guard; what was scored before the run was stopped is kept."""
-        total = sum(len(scan.names) for scan in self._held_out) + sum(len(ids) for ids in GUARD.values())
+        total = count_scored(self._held_out)
         done = 0
 
         def scored() -> None:
@@ -263,7 +263,8 @@ class _Run:
         return score_guard(model, on_scored=scored, should_stop=self._should_stop)
 
 
-def _labelled(scan: FinishedScan) -> tuple[Volume, NDArray[np.integer], list[int]]:
+def read_labelled(scan: FinishedScan) -> tuple[Volume, NDArray[np.integer], list[int]]:
+    """What `pool_volume` takes of a scan."""
     volume, labels, names = scan.read()
     return volume, labels, list(names)
 
