@@ -38,7 +38,7 @@ def tune(
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
 ) -> int:
-    """Tune a model on your finished scans, and keep it only if it is better.
+    """Tune a model on your finished scans, if that makes it better.
 
     Some subjects are held out, by a rule that is written down; the model is scored on them before and after. Exit code
     5 when it is not better: its weights are then in rejected/.

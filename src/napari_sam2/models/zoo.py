@@ -70,7 +70,7 @@ def is_here(name: str) -> bool:
 
 
 def own_models() -> list[str]:
-    """Names of checkpoints in `models_folder` that are no download: imported and tuned ones."""
+    """Names of imported and tuned checkpoints in `models_folder`."""
     fetched = {folder_of(name).name for name in ZOO}
     folder = models_folder()
     if not folder.is_dir():

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from napari_sam2.training.clip import Clip
     from napari_sam2.training.config import TrainConfig
     from napari_sam2.training.pool import PoolVolume
+    from napari_sam2.training.validate import Protocol
 
 __all__ = ["Trainer"]
 
@@ -98,7 +99,7 @@ class Trainer:
         slabs = [*(v for p in slab_pools for v in p[config.held_out :]), *synthetic]
         self.sampler = ClipSampler(slabs, real, config.shares, labelled, maps)
         self.validation: dict[str, list[Clip]] = {}
-        self.protocols = PROTOCOLS
+        self.protocols: Sequence[Protocol] = PROTOCOLS
         if config.held_out:
             kept = ClipSampler([v for p in slab_pools for v in p[: config.held_out]], [], Shares(1.0, 0.0))
             self.validation["synthetic"] = fixed_clips(kept, config.validation_clips)
@@ -139,7 +140,10 @@ class Trainer:
         self._save()
 
     def one_rollout(self) -> None:
-        """Draw a batch of clips and work through it, with an update for each decode."""
+        """Draw a batch of clips and work through it.
+
+        Each decode is followed by an update.
+        """
         stage = self.config.at(self.rollout)
         short = self.rng.random() < stage.short
         steps = SHORT if short else stage.steps

@@ -1,1 +1,4 @@
-"""Weights tuned on a user's own finished scans, and judged on scans that they have not seen."""
+"""Weights tuned on a user's own finished scans.
+
+They are judged on scans that they have not seen.
+"""

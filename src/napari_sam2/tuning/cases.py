@@ -1,6 +1,7 @@
-"""Finished scans to learn from: a manifest, a BIDS dataset, or folders of sessions.
+"""Finished scans to learn from.
 
-Each is read once before anything else happens, so that every fault is told at once and by its line.
+They come from a manifest, a BIDS dataset, or folders of sessions. Each is read once before anything else happens, so
+that every fault is told at once and by its line.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ class FinishedScan:
         return self.sha256[:12]
 
     def read(self) -> tuple[Volume, NDArray[np.integer], dict[int, str]]:
-        """The scan, its labels (I, J, K) and the names of those that count.
+        """The scan, its labels (I, J, K) and their names.
+
+        Only labels with a name count.
 
         Raises
         ------

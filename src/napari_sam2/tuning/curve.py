@@ -6,7 +6,7 @@ import io
 import math
 from typing import TYPE_CHECKING, Final
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_curve"]
 
-SIZE: Final = (640, 360)
-FRAME: Final = (56, 34, 620, 310)
+SIZE: Final = (420, 260)
+FRAME: Final = (38, 30, 408, 226)
 """Left, top, right and bottom of the axes, in pixels."""
 
 COLOURS: Final = {"own": (0, 90, 160), "rehearsed": (200, 110, 0)}
 TITLES: Final = {"own": "scans learned from", "rehearsed": "rehearsed"}
+TEXT: Final = 13
 INK: Final = (40, 40, 40)
 GRID: Final = (222, 222, 222)
 
@@ -37,6 +38,7 @@ def draw_curve(points: Sequence[CurvePoint], steps: int) -> bytes:
     """
     picture = Image.new("RGB", SIZE, "white")
     draw = ImageDraw.Draw(picture)
+    draw.font = ImageFont.load_default(TEXT)
     left, top, right, bottom = FRAME
     for tenth in range(0, 11, 2):
         y = bottom - (bottom - top) * tenth / 10
@@ -45,7 +47,7 @@ def draw_curve(points: Sequence[CurvePoint], steps: int) -> bytes:
     draw.line((left, top, left, bottom, right, bottom), fill=INK)
     draw.text((left, bottom + 8), "0", fill=INK, anchor="ma")
     draw.text((right, bottom + 8), f"{steps} steps", fill=INK, anchor="ra")
-    draw.text((left, 10), "Dice of carried slices, on clips that never change", fill=INK)
+    draw.text((left, 8), "Dice of carried slices, on clips that never change", fill=INK)
     for row, (name, colour) in enumerate(COLOURS.items()):
         values = [(point.step, getattr(point, name)) for point in points]
         places = [

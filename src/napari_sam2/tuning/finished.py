@@ -1,4 +1,7 @@
-"""What a person finished in a session: the only part of it that counts as truth."""
+"""What a person finished in a session.
+
+Nothing else of it counts as truth.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What learns, whichever network it is: the protocol between a run and a network."""
+"""The protocol between a run and the network that learns."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
-    from napari_sam2.models.base import SegmentationModel
-    from napari_sam2.training.pool import PoolVolume
-
-__all__ = ["CurvePoint", "Learner", "LearnerFactory"]
+__all__ = ["CurvePoint", "Learner"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +47,9 @@ class Learner(Protocol):
         ...
 
     def run(self, on_step: Callable[[int], None], should_stop: Callable[[], bool]) -> bool:
-        """Learn to the end of the plan, from the checkpoint where there is one.
+        """Learn to the end of the plan.
 
-        Whether the end was reached; a checkpoint is left where it was stopped.
+        From the checkpoint, where there is one. Whether the end was reached; a checkpoint is left where it was stopped.
         """
         ...
 
@@ -62,26 +59,4 @@ class Learner(Protocol):
 
     def write(self, folder: Path) -> None:
         """Write ``model.safetensors`` and its configuration into an existing folder."""
-        ...
-
-
-class LearnerFactory(Protocol):
-    """Makes a learner: for the measurement first, then for the run."""
-
-    def __call__(
-        self, parent: SegmentationModel, scans: Sequence[PoolVolume], folder: Path, steps: int, chunk: int, seed: int
-    ) -> Learner:
-        """A learner.
-
-        Parameters
-        ----------
-        parent : SegmentationModel
-            What to begin with; it is left as it is.
-        scans : sequence of PoolVolume
-            What to learn from.
-        folder : Path
-            Where checkpoints go.
-        steps, chunk, seed : int
-            As in `napari_sam2.tuning.plan.Plan`.
-        """
         ...

@@ -69,7 +69,10 @@ def pool_volume(name: str, volume: Volume, labels: NDArray[np.integer], ids: lis
 
 
 def rehearsal(count: int = REHEARSED) -> list[PoolVolume]:
-    """Invented slabs as in the recipe of the bundled network, always the same ones."""
+    """Invented slabs, always the same ones.
+
+    As in the recipe of the bundled network.
+    """
     return [make_slab(np.random.default_rng([SLAB_SEED, k]), *SLAB) for k in range(count)]
 
 

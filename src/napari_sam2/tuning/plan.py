@@ -1,4 +1,7 @@
-"""How long a run learns: a number of steps, measured once, written down, and kept when it is resumed."""
+"""How long a run learns.
+
+A number of steps, measured once, written down, and kept when the run is resumed.
+"""
 
 from __future__ import annotations
 
@@ -96,5 +99,8 @@ def seconds_of(step: Callable[[], None], threads: int) -> float:
 
 
 def steps_for(minutes: float, seconds: float) -> int:
-    """How many steps go into so many minutes; never fewer than a curve needs."""
+    """How many steps go into so many minutes.
+
+    Never fewer than a curve needs.
+    """
     return max(FEWEST_STEPS, int(60 * minutes / seconds))

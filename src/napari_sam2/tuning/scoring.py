@@ -1,4 +1,7 @@
-"""Scores before and after: a box carried through the volume, then three clicks, on scans that nobody learned from."""
+"""Scores before and after, on scans that nobody learned from.
+
+A box is carried through the volume, then three clicks follow.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Tuning of the bundled network, with the roll-outs that it was trained with."""
+"""Tuning of the bundled network.
+
+With the roll-outs that it was trained with.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,19 @@ FIRST_PARTS: Final = ("lateral", "decode", "mask", "scores")
 
 
 class SmallLearner:
-    """See `napari_sam2.tuning.learner.LearnerFactory` for the parameters."""
+    """The bundled network, or one tuned from it, as `napari_sam2.tuning.learner.Learner`.
+
+    Parameters
+    ----------
+    parent : SmallModel
+        What to begin with; it is left as it is.
+    scans : sequence of PoolVolume
+        What to learn from.
+    folder : Path
+        Where checkpoints go.
+    steps, chunk, seed : int
+        As in `napari_sam2.tuning.plan.Plan`.
+    """
 
     def __init__(
         self, parent: SmallModel, scans: Sequence[PoolVolume], folder: Path, steps: int, chunk: int, seed: int
@@ -76,11 +91,11 @@ class SmallLearner:
         }
 
     def step(self) -> None:
-        """One roll-out of a batch of clips, with an update for each of its decodes."""
+        """Work through one batch of clips."""
         self._trainer.one_rollout()
 
     def run(self, on_step: Callable[[int], None], should_stop: Callable[[], bool]) -> bool:
-        """Learn to the end of the plan, from the checkpoint where there is one."""
+        """Learn to the end of the plan, from the checkpoint if any."""
         if holds_checkpoint(self._folder):
             self._trainer.resume()
         trainer = self._trainer
@@ -93,7 +108,10 @@ class SmallLearner:
         return trainer.rollout >= trainer.config.rollouts
 
     def curve(self) -> list[CurvePoint]:
-        """The curve so far; points of parts that were done twice count once."""
+        """The curve so far.
+
+        Points of parts that were done twice count once.
+        """
         file = self._folder / CURVE
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
         ends = {row["rollout"]: row for row in rows if row["rollout"] % self._chunk == 0}

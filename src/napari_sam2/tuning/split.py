@@ -1,4 +1,7 @@
-"""Which subjects are held out: by a hash of who they are, written down, never drawn again."""
+"""Which subjects are held out.
+
+By a hash of who they are, written down, never drawn again.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A tuning from finished scans to a model, or to the report that says why there is none."""
+"""A tuning, from finished scans to a model.
+
+Or to the report that says why there is none.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from napari_sam2.models.base import SegmentationModel
     from napari_sam2.training.pool import PoolVolume
     from napari_sam2.tuning.cases import FinishedScan
-    from napari_sam2.tuning.learner import CurvePoint, Learner, LearnerFactory
+    from napari_sam2.tuning.learner import CurvePoint, Learner
     from napari_sam2.tuning.verdict import Verdict
 
 __all__ = ["Progress", "TuneResult", "TuneSettings", "read_labelled", "tune"]
@@ -113,7 +116,9 @@ def tune(
     on_progress: Callable[[Progress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TuneResult:
-    """Tune a model on finished scans, and keep it only if it is better.
+    """Tune a model on finished scans.
+
+    It is kept only if it is better.
 
     Parameters
     ----------
@@ -169,7 +174,6 @@ class _Run:
         self._learned_from = [scan for scan in self._scans if not split[scan.subject]]
         self._subjects = len(split)
         self._parent = load_model(settings.start, settings.device)
-        self._factory = _factory(self._parent)
         self._plan = self._resumed() if resume else None
 
     def go(self) -> TuneResult:
@@ -183,7 +187,7 @@ class _Run:
             before, guard_before = self._scored("before", self._parent)
         except ScoringStoppedError:
             return TuneResult(self._folder, None)
-        learner = self._factory(self._parent, material, self._work, plan.steps, plan.chunk, plan.seed)
+        learner = _learner(self._parent, material, self._work, plan.steps, plan.chunk, plan.seed)
 
         def learned(step: int) -> None:
             self._tell(Progress("learning", step, plan.steps, tuple(learner.curve()) if self._is_new(step) else ()))
@@ -214,7 +218,7 @@ class _Run:
         """Measure the rate, and write down split and plan before anything is learned."""
         settings, threads = self._settings, torch.get_num_threads()
         self._tell(Progress("measuring the rate", 0, 1))
-        probe: Learner = self._factory(self._parent, material, self._work, 1000, 1000, settings.seed)
+        probe: Learner = _learner(self._parent, material, self._work, 1000, 1000, settings.seed)
         steps = steps_for(settings.minutes, seconds_of(probe.step, threads))
         self._plan = Plan(steps, threads, settings.seed, settings.minutes, self._parent.card.sha256, self._inputs)
         self._work.mkdir(parents=True, exist_ok=True)
@@ -269,10 +273,12 @@ def read_labelled(scan: FinishedScan) -> tuple[Volume, NDArray[np.integer], list
     return volume, labels, list(names)
 
 
-def _factory(parent: SegmentationModel) -> LearnerFactory:
+def _learner(
+    parent: SegmentationModel, scans: Sequence[PoolVolume], folder: Path, steps: int, chunk: int, seed: int
+) -> Learner:
     """What tunes a model of this kind."""
     if isinstance(parent, SmallModel):
-        return SmallLearner
+        return SmallLearner(parent, scans, folder, steps, chunk, seed)
     raise UserInputError(f"{parent.card.name} cannot be tuned; begin from 'bundled' or a model of the SAM 2 family.")
 
 

@@ -1,4 +1,7 @@
-"""Whether tuned weights are better, on subjects that they have not seen, and nothing is lost."""
+"""Whether tuned weights are better.
+
+On subjects that they have not seen, with nothing lost.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +85,10 @@ class Verdict:
     guard: Change
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values for JSON: rounded, and None where there is no figure."""
+        """As plain values for JSON, rounded.
+
+        None stands where there is no figure.
+        """
         plain: dict[str, Any] = _plain(asdict(self))
         return plain
 

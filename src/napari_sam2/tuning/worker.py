@@ -1,7 +1,8 @@
-"""A tuning in a process of its own, which a window starts, listens to and stops.
+"""A tuning in a process of its own.
 
-The first line that it reads is the request; it stops, with a checkpoint, as soon as nothing more can be read, so that
-it does not outlive the window. What it writes is one JSON object a line.
+A window starts it, listens to it and stops it. The first line that it reads is the request; it stops, with a
+checkpoint, as soon as nothing more can be read, so that it does not outlive the window. What it writes is one JSON
+object a line.
 """
 
 from __future__ import annotations
@@ -47,7 +48,12 @@ def main(asked: TextIO, answers: TextIO) -> None:
     """Do what is asked: ``progress`` lines, then one with ``better``, ``stopped`` or ``error``."""
     request = Request(**json.loads(asked.readline()))
     stopped = threading.Event()
-    threading.Thread(target=lambda: (asked.read(), stopped.set()), daemon=True).start()
+
+    def listen() -> None:
+        asked.read()
+        stopped.set()
+
+    threading.Thread(target=listen, daemon=True).start()
 
     def tell(**content: Any) -> None:
         answers.write(json.dumps(content) + "\n")

@@ -1,6 +1,7 @@
-"""The page "Tune on finished scans": what from, how long, how far, and Stop.
+"""The page "Tune on finished scans".
 
-The tuning runs in a process of its own (`napari_sam2.tuning.worker`), so the window and its model go on as before.
+What from, how long, how far, and Stop. The tuning runs in a process of its own (`napari_sam2.tuning.worker`), so the
+window and its model go on as before.
 """
 
 from __future__ import annotations
@@ -111,7 +112,10 @@ class TuneBox(FoldedBox):
         return self._process is not None
 
     def begin(self) -> None:
-        """Start the tuning, or go on with one of that name that was stopped."""
+        """Start the tuning, or go on with a stopped one.
+
+        It is known by its name.
+        """
         name, manifest = self.name.text().strip(), self.manifest.text().strip()
         if not manifest:
             self.text.setText("Choose the table of your finished scans first.")
