@@ -23,7 +23,7 @@ RESEARCH_USE: Final = "For research use only, not for diagnosis or treatment."
 
 _COMMANDS: Final = (
     "demo", "segment", "measure", "evaluate", "replay", "export", "cohort", "slide", "train", "tune", "window",
-    "models", "doctor",
+    "serve", "models", "doctor",
 )  # fmt: skip
 """Modules of the commands, in the order of the help."""
 

@@ -17,12 +17,14 @@ from napari_sam2.cli.options import (
     Model,
     Overwrite,
     Quality,
+    Remote,
     Series,
+    TokenFile,
     VolumeIndex,
     WindowSpec,
+    chosen_model,
     print_methods,
     prompts_from_flags,
-    ready_model,
     series_choice,
     slice_range,
 )
@@ -68,6 +70,8 @@ def segment(
     series: Series = None,
     device: Device = "auto",
     quality: Quality = "auto",
+    remote: Remote = None,
+    token_file: TokenFile = None,
     overwrite: Overwrite = False,
     keep_session: Annotated[
         bool, typer.Option("--session", help="Keep a session beside the output, for 'napari-sam2 replay'.")
@@ -105,7 +109,7 @@ def segment(
         image,
         output,
         flagged if prompts is None else prompts,
-        model=lambda: ready_model(model, device, quality),
+        model=lambda: chosen_model(model, device, quality, remote, token_file),
         window=window,
         plane=plane,
         slices=slice_range(slices),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.prompts import ObjectPrompts
     from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.core.volume import Volume
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
 
     Prompts: TypeAlias = str | os.PathLike[str] | Sequence[ObjectPrompts]
 
@@ -73,7 +73,7 @@ def segment_scan(
     output: str | os.PathLike[str],
     prompts: Prompts,
     *,
-    model: str | Path | Callable[[], SegmentationModel] = DEFAULT_MODEL,
+    model: str | Path | Callable[[], AnyModel] = DEFAULT_MODEL,
     device: str = "auto",
     quality: str = "auto",
     window: str = "auto",
