@@ -45,6 +45,7 @@ LAYERS = (
     Layer(("record",), "journal, replay, results saved with provenance"),
     Layer(("finding",), "names as prompts: candidates and who proposes them"),
     Layer(("jobs", "evaluation", "training"), "whole runs without a window; scores; training"),
+    Layer(("tuning",), "a model tuned on finished scans, and judged"),
     Layer(("cohort",), "many scans: plan, workers, state, report"),
     Layer(("cli",), "command line", ()),
     Layer(("plugin",), "napari plugin", (), beside=True),
