@@ -193,7 +193,7 @@ class SegmentPanel(QWidget):
         inside = QVBoxLayout(parts)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.setSpacing(0)
-        for part in (self.objects, self.shaping, self.viewing, self.tune):
+        for part in (self.objects, scans.find, self.shaping, self.viewing, self.tune):
             inside.addWidget(part)
         inside.addStretch()
         self.scroll = QScrollArea()
