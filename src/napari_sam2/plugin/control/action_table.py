@@ -320,6 +320,14 @@ ACTIONS: Final = (
         "4_history",
         lambda work: work.resume(),
     ),
+    _anywhere(
+        "toggle_layer_lists",
+        "Layers",
+        "Shift+L",
+        "Show napari's lists of layers beside the picture, or hide them.",
+        "5_view",
+        lambda workspace: workspace.layer_lists.toggle(),
+    ),
     _scan(
         "save_prompts",
         "Save prompts",
