@@ -3,8 +3,8 @@
     python benchmarks/remote.py same|kill|delay|four|fuzz|thin [--trials N]
 
 same: label maps and scores against the model on this machine, and a local replay of the remote session.
-kill: SIGKILL of the server at random moments of a run, and its restart: what is lost, and whether the result differs.
-delay: a click's time over that of the same click here, without and with delay on the line; bytes of a 512 x 512 x 300 CT.
+kill: SIGKILL of the server at random moments of a run, and its restart: what is lost, what differs.
+delay: a click's time over that of the same click here, with delay on the line; bytes of a 512 x 512 x 300 CT.
 four: three clients run, a fourth one clicks: what a click waits beyond the step under way; what the server holds.
 fuzz: damaged requests: every answer, and whether anything of a scan is on the disk or in the log.
 thin: importing the client, and a session with it, where there is neither torch nor transformers.
@@ -28,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from tests.remote.serving import ServerProcess, remote, served
 
 from napari_sam2 import read_volume
 from napari_sam2._version import __version__
@@ -44,7 +45,6 @@ from napari_sam2.remote.model import connect
 from napari_sam2.remote.tokens import read_tokens
 from napari_sam2.sample_data import sample
 from napari_sam2.session.session import Session
-from tests.remote.serving import ServerProcess, remote, served
 
 SPLEEN = Box(((76, 32, 79), (93, 54, 79)))
 KIDNEY = Box(((27, 28, 93), (44, 45, 93)))
@@ -115,8 +115,8 @@ def same(_: int | None) -> None:
                 scores = all(repr(scores_of(there, i)) == repr(scores_of(here, i)) for i in here.objects)
                 again = replay(volume, model, place).identical
                 print(
-                    f"{name}, {n_objects} objects: label maps equal {equal} ({np.count_nonzero(here.label_map())} voxels), "
-                    f"scores equal {scores}, local replay identical {again}",
+                    f"{name}, {n_objects} objects: label maps equal {equal} ({np.count_nonzero(here.label_map())} "
+                    f"voxels), scores equal {scores}, local replay identical {again}",
                     flush=True,
                 )
 
@@ -358,10 +358,12 @@ def four(trials: int | None) -> None:
         elsewhere.close()
         server.close()
     print(
-        f"clicks {len(waits)}, three runs beside: waited {spread(waits)}, longest {max(waits):.1f} ms; {faults or 'no fault'}"
+        f"clicks {len(waits)}, three runs beside: waited {spread(waits)}, longest {max(waits):.1f} ms; "
+        f"{faults or 'no fault'}"
     )
     print(
-        f"step of a run: {spread(steps)} ms; waited beyond the step under way: {spread(beyond)}, most {max(beyond):.1f} ms"
+        f"step of a run: {spread(steps)} ms; waited beyond the step under way: {spread(beyond)}, "
+        f"most {max(beyond):.1f} ms"
     )
     print(
         f"held {max(held) / 1e6:.1f} of {limit / 1e6:.1f} MB allowed; process {min(resident) / 1e6:.0f} to "
@@ -394,19 +396,28 @@ def fuzz(trials: int | None) -> None:
         run = {"objects": [[1, [1]]], "slices": [0, 5], "direction": "both", "known": [], "plan": [2, 0], "skip": 0}
         wanted = {"lease": lease, "volume": key, "spacing": [1, 1, 1], "orientation": "RAS", "axis": 2,
                   "window": [0, 9], "model": {"name": "classical", "sha256": ""}}  # fmt: skip
+
+        def engine_bodies(engine):
+            return [
+                ("POST", f"/v1/engines/{engine}/predict", wire.packed(click)),
+                ("POST", f"/v1/engines/{engine}/propagate", wire.packed(run)),
+                ("POST", f"/v1/engines/{engine}/fit", wire.packed({"lessons": [], "plan": [1, 0]})),
+            ]
+
         bodies = [
             ("POST", "/v1/volumes", json.dumps({"key": key, "lease": lease, **layout.as_json()}).encode()),
             ("PUT", f"/v1/volumes/{key}/0", pieces.deflated(flat, 1)),
             ("POST", "/v1/engines", json.dumps(wanted).encode()),
-            ("POST", f"/v1/engines/{engine}/predict", wire.packed(click)),
-            ("POST", f"/v1/engines/{engine}/propagate", wire.packed(run)),
-            ("POST", f"/v1/engines/{engine}/fit", wire.packed({"lessons": [], "plan": [1, 0]})),
             ("POST", f"/v1/leases/{lease}", b'{"forget": [1, 2]}'),
             ("GET", "/v1/status", b""),
         ]
         rng, statuses, bad = random.Random(0), {}, []
         for number in range(n_requests):
-            method, path, body = rng.choice(bodies)
+            if number % 20 == 0:
+                # A damaged request may have ended the lease or the volume.
+                session.add_prompt(1, Point((8.0 + number % 5, 9.0, 20.0)))
+                engine = session.engine(2)._id
+            method, path, body = rng.choice(bodies + engine_bodies(engine))
             status, answer = one(server.port, *damaged(rng, method, path, body, headers))
             statuses[status] = statuses.get(status, 0) + 1
             if status >= 500 or (status >= 400 and not sentence_in(answer)):
@@ -420,10 +431,12 @@ def fuzz(trials: int | None) -> None:
         elsewhere.close()
         server.close()
     print(
-        f"{n_requests} requests: {dict(sorted(statuses.items()))}; alive {alive}; answers that are wrong {len(bad)} {bad[:3]}"
+        f"{n_requests} requests: {dict(sorted(statuses.items()))}; alive {alive}; "
+        f"answers that are wrong {len(bad)} {bad[:3]}"
     )
     print(
-        f"{len(written)} files written, with a voxel {leaks}; log of {len(log.splitlines())} lines names it: {'CANARY' in log}"
+        f"{len(written)} files written, with a voxel {leaks}; log of {len(log.splitlines())} lines "
+        f"names it: {'CANARY' in log}"
     )
     print(f"in the log: key {key in log}, token {token in log}")
 

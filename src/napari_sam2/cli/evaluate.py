@@ -32,8 +32,8 @@ from napari_sam2.models import DEFAULT_MODEL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from napari_sam2.evaluation.cases import Case
     from napari_sam2.engine.verbs import AnyModel
+    from napari_sam2.evaluation.cases import Case
 
 __all__ = ["evaluate"]
 

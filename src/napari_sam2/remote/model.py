@@ -41,10 +41,13 @@ class RemoteModel:
         The place on the server.
     described : dict
         The model, as the server's status has it.
+    offered : tuple of str
+        All models that the server has.
     """
 
-    def __init__(self, lease: Lease, described: dict[str, Any]) -> None:
+    def __init__(self, lease: Lease, described: dict[str, Any], offered: tuple[str, ...]) -> None:
         self.lease = lease
+        self.offered = offered
         self.name = text_of(described.get("name"), "the model's name")
         """What the server calls it."""
         card = object_of(described.get("card"), "the model's card")
@@ -93,7 +96,7 @@ def connect(
     token_file : Path
         Holds the token.
     name : str
-        Which of the server's models.
+        Which of the server's models; the first one when it is empty.
     patience : float
         Seconds for which a run waits for a server that is away.
     say : callable
@@ -122,6 +125,7 @@ def connect_with(
     connection = Connection(url, token)
     status = server_status(connection)
     models = {model.get("name"): model for model in list_of(status.get("models"), what="the models")}
+    name = name or str(next(iter(models), ""))
     if name not in models:
         known = ", ".join(str(known) for known in models)
         raise EnvironmentLacksError(f"The server {connection.name} has no model {name[:60]!r}; it has {known}.")
@@ -129,7 +133,7 @@ def connect_with(
         say(f"The server runs napari-sam2 {str(status.get('version'))[:40]}, this machine {__version__}.")
     lease = Lease(connection, token, patience)
     lease.say = say
-    model = RemoteModel(lease, models[name])
+    model = RemoteModel(lease, models[name], tuple(str(known) for known in models))
     weakref.finalize(model, lease.close)
     return model
 

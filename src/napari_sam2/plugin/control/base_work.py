@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Image
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.plugin.background.worker import Stream
     from napari_sam2.plugin.control.autosave import Autosave
     from napari_sam2.plugin.control.progress import Progress
@@ -142,7 +142,7 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         self.earlier = None
         self.changed.emit()
 
-    def use_model(self, load: Callable[[], SegmentationModel], done: Callable[[], None]) -> None:
+    def use_model(self, load: Callable[[], AnyModel], done: Callable[[], None]) -> None:
         """Let another model answer from now on; masks stay."""
         self.ask(lambda session: self._set_model(session, load()), lambda _: done())
 
@@ -213,7 +213,7 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         """Write the result on the inference thread; a sentence for the status line."""
         raise NotImplementedError
 
-    def _set_model(self, session: SessionT, model: SegmentationModel) -> None:
+    def _set_model(self, session: SessionT, model: AnyModel) -> None:
         """Let a session be answered by another model."""
         raise NotImplementedError
 

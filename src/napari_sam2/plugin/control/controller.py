@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.plugin.background.worker import InferenceThread
     from napari_sam2.plugin.control.progress import Progress
     from napari_sam2.plugin.control.work import Kind, Opened, Work
@@ -227,7 +227,7 @@ class Controller:
 
         workspace.thread.request(lambda: open_image(self.models.get()), done, failed, key=(id(self), "open"))
 
-    def _opener(self, image: Image) -> Callable[[SegmentationModel], Opened]:
+    def _opener(self, image: Image) -> Callable[[AnyModel], Opened]:
         """What opens an image on the inference thread: as a scan or as a slide, decided here alone."""
         preferences = self.workspace.preferences()
         if is_slide(image):

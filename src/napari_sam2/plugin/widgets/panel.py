@@ -30,6 +30,7 @@ from napari_sam2.plugin.widgets.folded_box import FoldedBox
 from napari_sam2.plugin.widgets.layer_docks import LayerDocks
 from napari_sam2.plugin.widgets.resume_box import ResumeBox
 from napari_sam2.plugin.widgets.scan_parts import ScanParts
+from napari_sam2.plugin.widgets.server_line import ServerLine
 from napari_sam2.plugin.widgets.slide_parts import SlideParts
 from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
 
@@ -74,7 +75,9 @@ class SegmentPanel(QWidget):
         self.images = QComboBox()
         self.images.setToolTip("The image to segment.")
         self.model = QComboBox()
-        self.model.setToolTip("The model that answers. Only models on this machine are listed.")
+        self.model.setToolTip("The model that answers. Only models on this machine, or on its server, are listed.")
+        self._here = available_models()
+        self.server = ServerLine()
         self.layers = action_button("toggle_layer_lists", self.controller.do)
         self.status = WrappedLabel()
         # Room for the longest common sentences, so that buttons below stay where they are.
@@ -174,6 +177,7 @@ class SegmentPanel(QWidget):
         self.viewing = FoldedBox("Image and view")
         self._form = form = QFormLayout()
         form.addRow("Model", self.model)
+        form.addRow("Runs on", self.server)
         form.addRow("Window", scans.window_choice)
         choices = QWidget()
         choices.setLayout(form)
@@ -212,10 +216,9 @@ class SegmentPanel(QWidget):
 
     def _wire(self) -> None:
         self.images.activated.connect(lambda number: self.controller.use_image(self.images.itemData(number)))
-        for name in available_models():
-            self.model.addItem(name)
         self._show_model()
         self.model.activated.connect(self._on_model_chosen)
+        self.server.chosen.connect(self.controller.use_model)
         self.resume.declined.connect(self._on_declined)
         self.resume.chosen.connect(self._on_session_chosen)
         self._objects_timer = QTimer(self)
@@ -239,10 +242,14 @@ class SegmentPanel(QWidget):
             self.images.setCurrentIndex(-1)
 
     def _show_model(self) -> None:
-        name = self.controller.models.name
-        if self.model.findText(name) < 0:
-            self.model.addItem(name)
-        self.model.setCurrentText(name)
+        models = self.controller.models
+        self.server.show_choice(models.choice)
+        offered = [*(models.offered if models.choice.server else self._here)]
+        names = offered if models.name in offered else [*offered, models.name]
+        if names != [self.model.itemText(place) for place in range(self.model.count())]:
+            self.model.clear()
+            self.model.addItems(names)
+        self.model.setCurrentText(models.name)
 
     def _on_model_chosen(self) -> None:
         self.controller.use_model(replace(self.controller.models.choice, name=self.model.currentText()))
@@ -306,6 +313,7 @@ class SegmentPanel(QWidget):
 
     def _show_status(self, sentence: str) -> None:
         self.status.setText(sentence)
+        self._show_model()
 
     @staticmethod
     def _warn(sentence: str) -> None:
