@@ -113,7 +113,8 @@ class ModelHolder:
     def _from_server(self, choice: ModelChoice) -> AnyModel:
         from napari_sam2.remote.model import connect
 
-        model = connect(choice.server, Path(choice.token_file).expanduser(), choice.name, say=self._tell)
+        token_file = Path(choice.token_file).expanduser() if choice.token_file else None
+        model = connect(choice.server, token_file, choice.name, say=self._tell)
         self.offered = model.offered
         device, _, _ = model.device.partition(",")
         self.description = f"Model {model.name} on {model.lease.connection.name} ({device})"
