@@ -20,7 +20,7 @@ from napari_sam2.record.save import save_with_counts
 from napari_sam2.session.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from napari_sam2.core.prompts import ObjectPrompts
     from napari_sam2.core.slice_masks import SliceResult
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Prompts: TypeAlias = str | os.PathLike[str] | Sequence[ObjectPrompts]
 
-__all__ = ["DIRECTIONS", "ScanRun", "files_of_label_map", "segment_scan", "session_folder"]
+__all__ = ["DIRECTIONS", "ScanRun", "doubts_of", "files_of_label_map", "segment_scan", "session_folder"]
 
 DIRECTIONS: Final = ("both", "forward", "backward", "none")
 
@@ -156,7 +156,7 @@ def segment_scan(
         journal.close()
     settings = {"direction": direction, "slices": [slices.start, slices.stop] if slices else None}
     saved = save_with_counts(session, target, overwrite=overwrite, settings=settings)
-    notes = _notes(session, saved.voxels)
+    notes = doubts_of(session, saved.voxels)
     if saved.source_changed:
         notes.insert(0, f"{scan.source.name} has changed on disk since it was opened; check that the labels fit.")
     planes = _agreement(session) if check_planes else {}
@@ -231,8 +231,18 @@ def _agreement(session: Session) -> dict[int, dict[str, Any]]:
     return planes
 
 
-def _notes(session: Session, voxels: dict[int, int]) -> list[str]:
-    """Notes on objects that are empty or have probably leaked."""
+def doubts_of(session: Session, voxels: Mapping[int, int], slice_name: str = "") -> list[str]:
+    """Sentences on objects that are empty or have probably leaked.
+
+    Parameters
+    ----------
+    session : Session
+        With its results.
+    voxels : mapping of int to int
+        By object id, as they were saved.
+    slice_name : str
+        What a slice is called, such as ``"frame"``; by its axis, as in ``"slice k"``, otherwise.
+    """
     notes = []
     empty = [str(object_id) for object_id in session.objects if not voxels.get(object_id)]
     if empty:
@@ -242,8 +252,8 @@ def _notes(session: Session, voxels: dict[int, int]) -> list[str]:
         shares = {i: r.mask.n_voxels / (plane.shape[0] * plane.shape[1]) for i, r in obj.results.items()}
         worst = max(shares, key=shares.__getitem__, default=None)
         if worst is not None and shares[worst] > LEAK_SHARE:
+            name = slice_name or f"slice {'ijk'[obj.axis]}"
             notes.append(
-                f"object {obj.object_id} fills {shares[worst]:.0%} of slice {'ijk'[obj.axis]} {worst}; "
-                "look whether it has leaked."
+                f"object {obj.object_id} fills {shares[worst]:.0%} of {name} {worst}; look whether it has leaked."
             )
     return notes

@@ -15,6 +15,7 @@ from napari_sam2.models.base import Decoded, ModelCard, ViewPolicy, ViewPrompts
 from napari_sam2.models.device_copy import copy_to
 from napari_sam2.models.small.channels import PromptBatch, RememberedBatch, build_channels
 from napari_sam2.models.small.fitting import Lesson, NetworkFit
+from napari_sam2.models.small.flat import with_grain
 from napari_sam2.models.small.net import TOKEN_STRIDE, NetOutput, Tokens
 from napari_sam2.models.small.weights import SmallWeights, read_weights
 
@@ -110,7 +111,7 @@ class SmallModel:
         if images.shape[1] == 3:
             weights = torch.tensor(LUMA, device=self.device)[:, None, None]
             images = (images * weights).sum(1, keepdim=True)
-        return [(view,) for view in images[:, 0].clamp(0, 1)]
+        return [(with_grain(view),) for view in images[:, 0].clamp(0, 1)]
 
     @torch.inference_mode()
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
