@@ -1,4 +1,4 @@
-"""A way to a server through the system's ssh, opened again when it breaks."""
+"""A way to a server through the system's ssh."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the model runs: this computer, or a server that is named in a small dialog."""
+"""Where the model runs: this computer, or a server."""
 
 from __future__ import annotations
 
