@@ -44,6 +44,7 @@ LAYERS = (
     Layer(("slides",), "one picture of any size: crops, outlines, its file formats"),
     Layer(("record",), "journal, replay, results saved with provenance"),
     Layer(("jobs", "evaluation", "training"), "whole runs without a window; scores; training"),
+    Layer(("tuning",), "a model tuned on finished scans, and judged"),
     Layer(("cohort",), "many scans: plan, workers, state, report"),
     Layer(("cli",), "command line", ()),
     Layer(("plugin",), "napari plugin", (), beside=True),

@@ -66,6 +66,7 @@ OUTPUTS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[Path]]]] = {
     "slide output": _objects,
     "film output": _film,
     "train output": lambda values: [values["output"]],
+    "tune output": lambda values: [values["output"]],
     "cohort run output": lambda values: [values["output"]],
 }
 """What a parameter of a command makes it write. Every other path that a command is given is an input."""

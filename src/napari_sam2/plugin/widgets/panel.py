@@ -32,6 +32,7 @@ from napari_sam2.plugin.widgets.resume_box import ResumeBox
 from napari_sam2.plugin.widgets.scan_parts import ScanParts
 from napari_sam2.plugin.widgets.server_line import ServerLine
 from napari_sam2.plugin.widgets.slide_parts import SlideParts
+from napari_sam2.plugin.widgets.tune_box import TuneBox
 from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ TABLE_DELAY_MS = 120
 
 
 class SegmentPanel(QWidget):
-    """The dock widget: image and state above, three folded parts, Save below.
+    """The dock widget: image and state above, four folded parts, Save below.
 
     Parameters
     ----------
@@ -87,6 +88,7 @@ class SegmentPanel(QWidget):
         self.resume = ResumeBox(self.controller.do)
         self.scans = ScanParts(self.controller, self)
         self.slides = SlideParts(self.controller, self)
+        self.tune = TuneBox(lambda: self.controller.models.name, self)
         self.remove = action_button("remove_object", self.controller.do)
         for box in (self.images, self.model, self.scans.window_choice):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -195,7 +197,7 @@ class SegmentPanel(QWidget):
         inside = QVBoxLayout(parts)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.setSpacing(0)
-        for part in (self.objects, self.shaping, self.viewing):
+        for part in (self.objects, self.shaping, self.viewing, self.tune):
             inside.addWidget(part)
         inside.addStretch()
         self.scroll = QScrollArea()
@@ -217,6 +219,7 @@ class SegmentPanel(QWidget):
     def _wire(self) -> None:
         self.images.activated.connect(lambda number: self.controller.use_image(self.images.itemData(number)))
         self._show_model()
+        self.tune.tuned.connect(lambda _: self._list_models())
         self.model.activated.connect(self._on_model_chosen)
         self.server.chosen.connect(self.controller.use_model)
         self.resume.declined.connect(self._on_declined)
@@ -240,6 +243,10 @@ class SegmentPanel(QWidget):
                     self.images.setCurrentIndex(self.images.count() - 1)
         if current is None:
             self.images.setCurrentIndex(-1)
+
+    def _list_models(self) -> None:
+        self._here = available_models()
+        self._show_model()
 
     def _show_model(self) -> None:
         models = self.controller.models
