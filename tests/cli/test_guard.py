@@ -36,6 +36,7 @@ INPUTS = {
     "slide": {"slide_file": "slide", "prompts": "slide_prompts", "auto": "region"},
     "film": {"clip": "clip", "prompts": "clip_prompts"},
     "train": {"config": "config"},
+    "tune": {"sources": "table", "split": "scores"},
     "open": {"image": "scan", "labels": "labels"},
     "cohort run": {
         "source": "table", "prompts": "folder", "tls_ca": "config", "tls_cert": "config", "tls_key": "config",
