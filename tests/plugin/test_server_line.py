@@ -19,7 +19,7 @@ from tests.remote.serving import TOKEN, served
 
 @pytest.fixture(scope="module")
 def server():
-    with served({"bundled": load_bundled(), "classical": ClassicalModel()}) as running:
+    with served({"classical": ClassicalModel(), "bundled": load_bundled()}) as running:
         yield running
 
 
@@ -68,9 +68,9 @@ def test_a_server_answers_clicks_and_runs_and_the_panel_says_so(window, server, 
     panel.viewing.expand(animate=False)
     pump(0.2)
     fill_in(panel, server.url, token_file)
-    wait_for(lambda: "Model bundled on" in panel.status.text())
+    wait_for(lambda: "Model classical on" in panel.status.text())
     assert panel.server.place.text() == server.url
-    assert [panel.model.itemText(n) for n in range(panel.model.count())] == ["bundled", "classical"]
+    assert [panel.model.itemText(n) for n in range(panel.model.count())] == ["classical", "bundled"]
     shot("connected", main)
     click(window.viewer, window.world(0, 0, 0))
     wait_for(lambda: window.object().slices)

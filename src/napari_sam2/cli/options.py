@@ -25,6 +25,8 @@ Number = TypeVar("Number", int, float)
 __all__ = [
     "Device",
     "Image",
+    "MemoryChoice",
+    "MemoryOption",
     "Methods",
     "Model",
     "Overwrite",
@@ -72,6 +74,13 @@ VolumeIndex = Annotated[
 Series = Annotated[
     str | None, typer.Option("--series", help="Which DICOM series of a folder, by its place in the list or its UID.")
 ]
+_MEMORY = typer.Option(
+    "--memory",
+    help="Finished scans: a manifest with labels or sessions, or a folder of label maps beside their scans.",
+    metavar="PROJECT",
+)
+MemoryOption = Annotated[Path, _MEMORY]
+MemoryChoice = Annotated[Path | None, _MEMORY]
 Methods = Annotated[bool, typer.Option("--methods", help="Print a methods paragraph for a paper after the result.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 
