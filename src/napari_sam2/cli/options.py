@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from napari_sam2.cli.printing import echo
+from napari_sam2.cli.printing import echo, note
 from napari_sam2.core.prompts import Box, ObjectPrompts, Point
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.formats import readable
@@ -18,19 +18,25 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.prompts import Prompt
     from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.remote.model import RemoteModel
 
 Number = TypeVar("Number", int, float)
 
 __all__ = [
     "Device",
     "Image",
+    "MemoryChoice",
+    "MemoryOption",
     "Methods",
     "Model",
     "Overwrite",
     "Quality",
+    "Remote",
     "Series",
+    "TokenFile",
     "VolumeIndex",
     "WindowSpec",
+    "chosen_model",
     "is_whole_number",
     "number_or_text",
     "print_methods",
@@ -52,6 +58,11 @@ Quality = Annotated[
     str,
     typer.Option("--quality", help="For SAM 2: fast, balanced or best; auto is best on a GPU, else balanced."),
 ]
+Remote = Annotated[
+    str | None,
+    typer.Option("--remote", help="Let a server answer: http://127.0.0.1:8765, https://host.", metavar="URL"),
+]
+TokenFile = Annotated[Path | None, typer.Option("--token-file", help="The file with the server's token.")]
 WindowSpec = Annotated[
     str, typer.Option("--window", help="auto, a CT preset such as CT-lung, or level/width such as 40/400.")
 ]
@@ -61,6 +72,13 @@ VolumeIndex = Annotated[
 Series = Annotated[
     str | None, typer.Option("--series", help="Which DICOM series of a folder, by its place in the list or its UID.")
 ]
+_MEMORY = typer.Option(
+    "--memory",
+    help="Finished scans: a manifest with labels or sessions, or a folder of label maps beside their scans.",
+    metavar="PROJECT",
+)
+MemoryOption = Annotated[Path, _MEMORY]
+MemoryChoice = Annotated[Path | None, _MEMORY]
 Methods = Annotated[bool, typer.Option("--methods", help="Print a methods paragraph for a paper after the result.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 
@@ -101,6 +119,29 @@ def ready_model(name: str, device: str, quality: str = "auto") -> SegmentationMo
 
     use_all_cpus()
     return load_model(name, device, quality=quality)
+
+
+def chosen_model(
+    name: str, device: str, quality: str, remote: str | None, token_file: Path | None
+) -> SegmentationModel | RemoteModel:
+    """A model on this machine, or on the server that ``--remote`` names.
+
+    Raises
+    ------
+    UserInputError
+        If options do not go together.
+    """
+    if remote is None:
+        if token_file is not None:
+            raise UserInputError("--token-file is for a server; give its address with --remote.")
+        return ready_model(name, device, quality)
+    if (device, quality) != ("auto", "auto"):
+        raise UserInputError("--device and --quality are the server's choice; leave them out with --remote.")
+    if token_file is None:
+        raise UserInputError("--remote needs the server's token; give the file that holds it with --token-file.")
+    from napari_sam2.remote.model import connect
+
+    return connect(remote, token_file, name, say=note)
 
 
 def print_methods(labels_path: Path) -> None:

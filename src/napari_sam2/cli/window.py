@@ -26,11 +26,13 @@ def open_window(
     volume: VolumeIndex = None,
     series: Series = None,
 ) -> None:
-    """Open a scan, a slide or a picture in napari.
+    """Open a scan, a slide, a picture or a film in napari.
 
     With the SAM 2 panel.
     """
-    layers = _slide(image) if labels is None and _is_slide(image) else _scan(image, labels, volume, series)
+    layers = _frames(image) if labels is None and volume is None and series is None and image.is_file() else None
+    if layers is None:
+        layers = _slide(image) if labels is None and _is_slide(image) else _scan(image, labels, volume, series)
     _require_qt()
     import napari
     from napari.layers import Layer
@@ -78,6 +80,12 @@ def open_review(output: Path, by: str) -> None:
 def _require_qt() -> None:
     if not any(importlib.util.find_spec(name) for name in ("PyQt6", "PySide6")):
         raise EnvironmentLacksError("There is no Qt here, which windows need; install 'napari-sam2[all]'.")
+
+
+def _frames(path: Path) -> list[LayerTuple] | None:
+    from napari_sam2.plugin.slide.film_reader import film_layers
+
+    return film_layers(path)
 
 
 def _is_slide(path: Path) -> bool:

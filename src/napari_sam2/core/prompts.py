@@ -141,11 +141,14 @@ class ObjectPrompts:
         In the order in which they were given.
     name : str
         For people; need not be unique.
+    origin : str
+        Who proposed the prompts and from what, where a person or a program did not give them itself.
     """
 
     object_id: int
     prompts: tuple[Prompt, ...]
     name: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

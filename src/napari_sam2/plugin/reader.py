@@ -45,7 +45,7 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerT
 
 
 def read(path: str | list[str]) -> list[LayerTuple]:
-    """Read a volume as one image layer.
+    """Read a volume, or a film, as one image layer.
 
     Raises
     ------
@@ -53,8 +53,12 @@ def read(path: str | list[str]) -> list[LayerTuple]:
         With a sentence that napari shows.
     """
     from napari_sam2.io import read_volume
+    from napari_sam2.plugin.slide.film_reader import film_layers
 
     file = Path(path[0] if isinstance(path, list) else path)
+    frames = film_layers(file) if file.is_file() else None
+    if frames is not None:
+        return frames
     volume = read_volume(file)
     for note in volume.source.notes:
         show_warning(f"{file.name}: {note}")

@@ -100,6 +100,6 @@ def describe(card: ModelCard, device: str) -> str:
 
 def available_models() -> list[str]:
     """Names of the models on this machine; nothing is fetched."""
-    from napari_sam2.models.zoo import BUILT_IN, ZOO, folder_of
+    from napari_sam2.models.zoo import BUILT_IN, ZOO, folder_of, own_models
 
-    return [*BUILT_IN, *(name for name in ZOO if folder_of(name).is_dir())]
+    return [*BUILT_IN, *(name for name in ZOO if folder_of(name).is_dir()), *own_models()]

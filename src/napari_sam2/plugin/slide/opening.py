@@ -13,9 +13,11 @@ import numpy as np
 
 from napari_sam2.core.pixel_size import Mpp
 from napari_sam2.errors import EnvironmentLacksError, NapariSam2Error, UserInputError
+from napari_sam2.io.photometric import colour_range, to_8_bits
 from napari_sam2.plugin.control.autosave import Autosave
 from napari_sam2.plugin.scan.volumes import METADATA_KEY, file_behind
 from napari_sam2.slides.image.channels import ChannelMix
+from napari_sam2.slides.image.kind import classify, survey_of, surveyed
 from napari_sam2.slides.image.pyramid import Slide
 
 if TYPE_CHECKING:
@@ -93,7 +95,9 @@ def open_slide_image(image: Image, model: SegmentationModel, preferences: Prefer
 
 
 def slide_of(image: Image) -> Slide:
-    """The slide that a layer shows; no pixels are read.
+    """The slide that a layer shows.
+
+    Of its pixels only a survey is read, to tell bright from dark backgrounds.
 
     Raises
     ------
@@ -104,7 +108,9 @@ def slide_of(image: Image) -> Slide:
     if own is not None:
         return own  # type: ignore[no-any-return]
     source = LayerSource(image)
-    return Slide(source, image.name, mpp=_mpp_of(image, source.level_shapes[0]), mix=shown_mix(image))
+    kind = classify(survey_of(source), is_rgb=bool(image.rgb), names=(), name=image.name)
+    mpp = _mpp_of(image, source.level_shapes[0])
+    return Slide(source, image.name, mpp=mpp, mix=shown_mix(image), is_dark=kind.is_dark)
 
 
 def shown_mix(image: Image) -> ChannelMix | None:
@@ -143,25 +149,24 @@ class LayerSource:
         self.level_shapes = tuple((int(level.shape[0]), int(level.shape[1])) for level in self._levels)
         self.n_channels = 3 if self._is_rgb else 1
         self.dtype = np.dtype(np.uint8) if self._is_rgb else np.dtype(first.dtype)
+        self._full_colour: float | None = None
 
     def read(self, level: int, row: int, col: int, rows: int, cols: int) -> NDArray[Any]:
         """See `napari_sam2.slides.image.pyramid.PixelSource`."""
         piece = np.asarray(self._levels[level][row : row + rows, col : col + cols])
         if not self._is_rgb:
             return piece.view(np.uint8)[..., np.newaxis] if piece.dtype == bool else piece[..., np.newaxis]
-        return _bytes(piece[..., :3])
+        colours = piece[..., :3]
+        if colours.dtype == np.uint8:
+            return colours
+        if self._full_colour is None:  # one for the whole picture, or its pieces would differ
+            top, left, height, width = surveyed(self.level_shapes[-1])
+            survey = self._levels[-1][top : top + height, left : left + width]
+            self._full_colour = colour_range(np.asarray(survey)[..., :3])
+        return to_8_bits(colours, self._full_colour)
 
     def close(self) -> None:
         """The layer owns its pixels."""
-
-
-def _bytes(rgb: NDArray[Any]) -> NDArray[np.uint8]:
-    """Colours as napari shows them: whole numbers use the whole range of their type, others 0 to 1."""
-    if rgb.dtype == np.uint8:
-        return rgb
-    full = float(np.iinfo(rgb.dtype).max) if np.issubdtype(rgb.dtype, np.integer) else 1.0
-    scaled: NDArray[np.uint8] = np.rint(np.clip(rgb.astype(np.float32) / full, 0, 1) * 255).astype(np.uint8)
-    return scaled
 
 
 def _mpp_of(image: Image, shape: tuple[int, int]) -> Mpp | None:

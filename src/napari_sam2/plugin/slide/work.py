@@ -280,15 +280,23 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
     def load(self, path: Path) -> None:
         """Take over the objects of a GeoJSON file, as one step."""
 
-        def read(session: SlideSession) -> int:
-            from napari_sam2.slides.formats.geojson import read_geojson
+        def read(session: SlideSession) -> tuple[int, tuple[str, ...]]:
+            from napari_sam2.slides.formats.geojson import read_objects
 
-            objects = [obj for obj in read_geojson(path) if obj.geometry.area > 0]
+            content = read_objects(path)
+            objects = [obj for obj in content.objects if obj.geometry.area > 0]
             if not objects:
                 raise UserInputError(f"{path.name} holds no outlines.")
-            return session.add_objects(objects)
+            notes = list(content.notes)
+            flat = len(content.objects) - len(objects)
+            if flat:
+                notes.append(f"{path.name}: {flat} object{' has' if flat == 1 else 's have'} no area, left out.")
+            return session.add_objects(objects), tuple(notes)
 
-        def done(count: int) -> None:
+        def done(read: tuple[int, tuple[str, ...]]) -> None:
+            count, notes = read
+            for note in notes:
+                self.workspace.warned.emit(note)
             self.told.emit(f"Loaded {count} object{'' if count == 1 else 's'} from {path.name}.")
 
         self.ask(read, done)

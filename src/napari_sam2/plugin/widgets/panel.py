@@ -32,6 +32,7 @@ from napari_sam2.plugin.widgets.layer_docks import LayerDocks
 from napari_sam2.plugin.widgets.opening_dialogs import ask_for_earlier, ask_for_labels
 from napari_sam2.plugin.widgets.scan_parts import ScanParts
 from napari_sam2.plugin.widgets.slide_parts import SlideParts
+from napari_sam2.plugin.widgets.tune_box import TuneBox
 from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ TABLE_DELAY_MS = 120
 
 
 class SegmentPanel(QWidget):
-    """The dock widget: image and state above, three folded parts, Save below.
+    """The dock widget: image and state above, four folded parts, Save below.
 
     Parameters
     ----------
@@ -85,6 +86,7 @@ class SegmentPanel(QWidget):
         self.resume = EarlierRow(self.controller.do)
         self.scans = ScanParts(self.controller, self)
         self.slides = SlideParts(self.controller, self)
+        self.tune = TuneBox(lambda: self.controller.models.name, self)
         self.remove = action_button("remove_object", self.controller.do)
         for box in (self.images, self.model, self.scans.window_choice):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -192,7 +194,7 @@ class SegmentPanel(QWidget):
         inside = QVBoxLayout(parts)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.setSpacing(0)
-        for part in (self.objects, self.shaping, self.viewing):
+        for part in (self.objects, self.shaping, self.viewing, self.tune):
             inside.addWidget(part)
         inside.addStretch()
         self.scroll = QScrollArea()
@@ -213,9 +215,8 @@ class SegmentPanel(QWidget):
 
     def _wire(self) -> None:
         self.images.activated.connect(lambda number: self.controller.use_image(self.images.itemData(number)))
-        for name in available_models():
-            self.model.addItem(name)
-        self._show_model()
+        self._list_models()
+        self.tune.tuned.connect(lambda _: self._list_models())
         self.model.activated.connect(self._on_model_chosen)
         self.resume.declined.connect(self._on_declined)
         self.resume.chosen.connect(self._on_session_chosen)
@@ -240,6 +241,12 @@ class SegmentPanel(QWidget):
                     self.images.setCurrentIndex(self.images.count() - 1)
         if current is None:
             self.images.setCurrentIndex(-1)
+
+    def _list_models(self) -> None:
+        self.model.clear()
+        for name in available_models():
+            self.model.addItem(name)
+        self._show_model()
 
     def _show_model(self) -> None:
         name = self.controller.models.name
