@@ -97,7 +97,10 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         return self.autosave.key
 
     def remember_image(self) -> None:
-        """Let the list of earlier work find the image again, and show how its work looks."""
+        """Let the list of earlier work find the image again.
+
+        And show how its work looks.
+        """
         path = self.image_path()
         if path is not None:
             self.autosave.images.remember(self.autosave.key, path, self.thumbnail())
@@ -107,7 +110,10 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         return file_behind(self.image)
 
     def thumbnail(self) -> NDArray[np.uint8] | None:
-        """A small picture (rows, columns, 3) of the work, where there is one."""
+        """A small picture (rows, columns, 3) of the work.
+
+        Where there is one.
+        """
         return None
 
     def close(self) -> None:

@@ -207,7 +207,10 @@ class Controller:
             self.work.describe(object_id, self.names.term(text))
 
     def open_labels(self, path: Path) -> None:
-        """Open saved labels as objects of the chosen scan; once it is open, when it is being opened."""
+        """Open saved labels as objects of the chosen scan.
+
+        Once it is open, when it is being opened.
+        """
         if isinstance(self.work, ScanWork):
             self.work.open_labels(path)
         elif self.work is not None:
