@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice, product
 from typing import TYPE_CHECKING, Final
 
@@ -98,6 +99,12 @@ class ProjectMemory:
     def __init__(self, exemplars: Exemplars, least_score: float = LEAST_SCORE) -> None:
         self._exemplars = exemplars
         self._least_score = least_score
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of everything that it is made of."""
+        hashes = [each for exemplar in self._exemplars.all for each in self._exemplars.hashes_of(exemplar)]
+        return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
     @property
     def files(self) -> list[Path]:
