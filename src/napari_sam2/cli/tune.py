@@ -53,8 +53,8 @@ def tune(
 
     use_all_cpus()
     settings = TuneSettings(start, minutes, seed, split, device)
-    with _Shown() as shown:
-        result = run(sources, output, settings, resume=resume, on_progress=shown.progress)
+    with _Progress() as bar:
+        result = run(sources, output, settings, resume=resume, on_progress=bar.progress)
     verdict = result.verdict
     if verdict is None:
         return 0
@@ -63,7 +63,7 @@ def tune(
     return 0 if verdict.better else EXIT_NOT_BETTER
 
 
-class _Shown:
+class _Progress:
     """Progress on stderr: one bar, renamed for each part of the run."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class _Shown:
         self._task = self._bar.add_task("reading scans")
         self._what = ""
 
-    def __enter__(self) -> _Shown:
+    def __enter__(self) -> _Progress:
         self._bar.start()
         return self
 

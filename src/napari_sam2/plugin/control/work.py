@@ -112,6 +112,13 @@ class Work(Protocol):
         """The long run of this kind of work."""
 
     @property
+    def journal_key(self) -> str:
+        """The image, as its journals are named."""
+
+    def remember_image(self) -> None:
+        """Let the list of earlier work find the image again."""
+
+    @property
     def closed(self) -> bool:
         """Whether it was closed."""
 

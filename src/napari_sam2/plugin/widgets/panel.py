@@ -25,10 +25,11 @@ from napari_sam2.plugin.control.models import available_models
 from napari_sam2.plugin.control.registry import controller_for
 from napari_sam2.plugin.widgets.activity_row import ActivityRow
 from napari_sam2.plugin.widgets.buttons import action_button, bind_shortcuts
+from napari_sam2.plugin.widgets.earlier_row import EarlierRow
 from napari_sam2.plugin.widgets.focus import leave_keys_to_the_picture
 from napari_sam2.plugin.widgets.folded_box import FoldedBox
 from napari_sam2.plugin.widgets.layer_docks import LayerDocks
-from napari_sam2.plugin.widgets.resume_box import ResumeBox
+from napari_sam2.plugin.widgets.opening_dialogs import ask_for_earlier, ask_for_labels
 from napari_sam2.plugin.widgets.scan_parts import ScanParts
 from napari_sam2.plugin.widgets.server_line import ServerLine
 from napari_sam2.plugin.widgets.slide_parts import SlideParts
@@ -85,7 +86,7 @@ class SegmentPanel(QWidget):
         self.status.setFixedHeight(STATUS_LINES * self.status.fontMetrics().lineSpacing() + 2)
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.activity = ActivityRow(self.controller.do, lambda: not self.controller.thread.idle)
-        self.resume = ResumeBox(self.controller.do)
+        self.resume = EarlierRow(self.controller.do)
         self.scans = ScanParts(self.controller, self)
         self.slides = SlideParts(self.controller, self)
         self.tune = TuneBox(lambda: self.controller.models.name, self)
@@ -224,6 +225,8 @@ class SegmentPanel(QWidget):
         self.server.chosen.connect(self.controller.use_model)
         self.resume.declined.connect(self._on_declined)
         self.resume.chosen.connect(self._on_session_chosen)
+        self.resume.labels_asked.connect(lambda: ask_for_labels(self, self.controller))
+        self.resume.earlier_asked.connect(lambda: ask_for_earlier(self, self.controller))
         self._objects_timer = QTimer(self)
         self._objects_timer.setSingleShot(True)
         self._objects_timer.setInterval(TABLE_DELAY_MS)
