@@ -17,7 +17,7 @@ from napari_sam2.training.shapes import make_slab
 from napari_sam2.training.textures import Texture, stored_intensities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -44,7 +44,7 @@ SLAB_SEED: Final = 20261122
 """Of the bundled network's own slabs."""
 
 
-def pool_volume(name: str, volume: Volume, labels: NDArray[np.integer], ids: list[int]) -> PoolVolume:
+def pool_volume(name: str, volume: Volume, labels: NDArray[np.integer], ids: Iterable[int]) -> PoolVolume:
     """A scan with its structures, slices first.
 
     Parameters
@@ -55,7 +55,7 @@ def pool_volume(name: str, volume: Volume, labels: NDArray[np.integer], ids: lis
         The scan.
     labels : (I, J, K) array of int
         On its grid.
-    ids : list of int
+    ids : iterable of int
         The structures to learn from.
     """
     axis = volume.default_slice_axis
