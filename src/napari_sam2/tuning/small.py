@@ -16,7 +16,7 @@ from napari_sam2.training.sampler import ClipSampler, Shares
 from napari_sam2.training.train import CURVE, Trainer
 from napari_sam2.training.validate import PROTOCOLS, fixed_clips
 from napari_sam2.tuning.learner import CurvePoint
-from napari_sam2.tuning.material import pool_volume, rehearsal
+from napari_sam2.tuning.material import MOST_VOXELS, pool_volume, rehearsal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,7 +76,7 @@ class SmallLearner:
             shares=Shares(synthetic=REHEARSED, pasted=0.0, labelled=1 - REHEARSED), net=weights.net.config,
             mirrored=weights.mirrored, validate_every=chunk, keep_every=chunk, validate_hidden=False,
         )  # fmt: skip
-        material = [pool_volume(scan.key, *scan.read()) for scan in scans]
+        material = [pool_volume(scan.key, *scan.read(), MOST_VOXELS // len(scans)) for scan in scans]
         if not any(volume.objects for volume in material):
             raise UserInputError("The scans to learn from hold no structure of 30 voxels or more; add larger ones.")
         slabs = rehearsal()
