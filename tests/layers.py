@@ -43,6 +43,7 @@ LAYERS = (
     Layer(("session",), "one volume: objects, prompts, masks, review"),
     Layer(("slides",), "one picture of any size: crops, outlines, its file formats"),
     Layer(("record",), "journal, replay, results saved with provenance"),
+    Layer(("finding",), "names as prompts: candidates and who proposes them"),
     Layer(("jobs", "evaluation", "training"), "whole runs without a window; scores; training"),
     Layer(("tuning",), "a model tuned on finished scans, and judged"),
     Layer(("cohort",), "many scans: plan, workers, state, report"),

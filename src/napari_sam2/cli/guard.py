@@ -57,6 +57,7 @@ def _derivative(values: Mapping[str, Any]) -> list[Path]:
 OUTPUTS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[Path]]]] = {
     "demo output": lambda values: [values["output"]],
     "segment output": _label_map,
+    "find output": lambda values: [values["output"]],
     "segment feature_folder": lambda values: [values["feature_folder"]],
     "replay output": _replayed,
     "measure csv": lambda values: [values["csv"]],

@@ -58,8 +58,8 @@ def tune(
 
     use_all_cpus()
     settings = TuneSettings(start, minutes, seed, split, device)
-    with _Shown() as shown, _asked_to_stop() as stopped:
-        result = run(sources, output, settings, resume=resume, on_progress=shown.progress, should_stop=stopped.is_set)
+    with _Progress() as bar, _asked_to_stop() as stopped:
+        result = run(sources, output, settings, resume=resume, on_progress=bar.progress, should_stop=stopped.is_set)
     verdict = result.verdict
     if verdict is None:
         echo(f"stopped; --resume goes on with {output.name}", err=True)
@@ -93,7 +93,7 @@ def _asked_to_stop() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-class _Shown:
+class _Progress:
     """Progress on stderr: one bar, renamed for each part of the run."""
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ class _Shown:
         self._task = self._bar.add_task("reading scans")
         self._what = ""
 
-    def __enter__(self) -> _Shown:
+    def __enter__(self) -> _Progress:
         self._bar.start()
         return self
 
