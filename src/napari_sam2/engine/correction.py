@@ -17,7 +17,7 @@ import numpy as np
 from safetensors.numpy import load_file
 from scipy import ndimage
 
-from napari_sam2.engine.correction_evidence import FEATURES, gather
+from napari_sam2.engine.correction_evidence import FEATURES, gather, on_voxels
 from napari_sam2.errors import ModelError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.engine.correction_evidence import Evidence, Scene, Window
 
-__all__ = ["Change", "correct"]
+__all__ = ["Change", "Perceptron", "correct"]
 
 WEIGHTS: Final = "correction-1.safetensors"
 """Beside this module; docs/corrections.md says what they were trained on."""
@@ -68,6 +68,7 @@ def correct(
     include: bool,
     kept: Sequence[tuple[int, int, int]] = (),
     fixed_slices: Sequence[int] = (),
+    perceptron: Perceptron | None = None,
 ) -> Change | None:
     """What a click changes.
 
@@ -83,6 +84,8 @@ def correct(
         Voxels that do not change, such as those of other clicks.
     fixed_slices : sequence of int
         Slices that do not change, such as accepted ones.
+    perceptron : Perceptron, optional
+        Who weighs the voxels; the one that ships by default.
 
     Returns
     -------
@@ -94,9 +97,9 @@ def correct(
         return None
     logits = np.full(evidence.open.shape, _NEVER)
     far = evidence.features[:, 0] > TRUSTED_REACH
-    logits[evidence.open] = np.where(far, _NEVER, _network()(evidence.features))
+    logits[evidence.open] = np.where(far, _NEVER, (perceptron or _shipped())(evidence.features))
     logits[evidence.side] = _ALREADY
-    wins = _on_voxels(logits, evidence) > LEAST_LOGIT
+    wins = on_voxels(logits, evidence.window, evidence.strides) > LEAST_LOGIT
     wins &= scene.mask(evidence.window) != include
     first = [w.start for w in evidence.window]
     for index in fixed_slices:
@@ -110,7 +113,7 @@ def correct(
     return Change(evidence.window, parts == parts[tuple(c - f for c, f in zip(click, first, strict=True))])
 
 
-class _Network:
+class Perceptron:
     """Three layers of a perceptron, in double precision so that a journal replays alike on any machine."""
 
     def __init__(self, weights: dict[str, NDArray[np.float32]]) -> None:
@@ -128,22 +131,8 @@ class _Network:
 
 
 @lru_cache(maxsize=1)
-def _network() -> _Network:
+def _shipped() -> Perceptron:
     weights = load_file(Path(__file__).parent / WEIGHTS)
     if weights["mu"].shape != (FEATURES,):
         raise ModelError(f"{WEIGHTS} belongs to another version of the program; install the package again.")
-    return _Network(weights)
-
-
-def _on_voxels(logits: NDArray[np.float64], evidence: Evidence) -> NDArray[np.float64]:
-    """Logits of the grid brought to the voxels of its window, linearly."""
-    for axis, (window, stride) in enumerate(zip(evidence.window, evidence.strides, strict=True)):
-        count = window.stop - window.start
-        if stride == 1:
-            continue
-        at = np.clip((np.arange(count) - (stride - 1) / 2) / stride, 0, logits.shape[axis] - 1)
-        below = np.floor(at).astype(np.intp)
-        above = np.minimum(below + 1, logits.shape[axis] - 1)
-        share = (at - below).reshape([-1 if a == axis else 1 for a in range(3)])
-        logits = np.take(logits, below, axis) * (1 - share) + np.take(logits, above, axis) * share
-    return logits
+    return Perceptron(weights)

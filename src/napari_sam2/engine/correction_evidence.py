@@ -18,7 +18,7 @@ from skimage.graph import MCP_Geometric
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FEATURES", "REACH", "Evidence", "Scene", "Window", "gather"]
+__all__ = ["FEATURES", "REACH", "Evidence", "Histograms", "Scene", "Window", "averaged", "depth_of", "gather", "on_voxels"]
 
 Window = tuple[slice, slice, slice]
 
@@ -104,7 +104,7 @@ def gather(scene: Scene, click: tuple[int, int, int], include: bool) -> Evidence
         None when the click says what the mask says already.
     """
     spacing = np.asarray(scene.spacing, dtype=np.float64)
-    depth = _depth(scene, click, include, spacing)
+    depth = depth_of(scene, click, include, spacing)
     if depth == 0:
         return None
     depth = max(depth, float(spacing.min()))
@@ -112,8 +112,8 @@ def gather(scene: Scene, click: tuple[int, int, int], include: bool) -> Evidence
     window = _window(scene.shape, click, np.maximum(np.ceil(reach / spacing), 1))
     strides = (_stride(reach, spacing[0]), _stride(reach, spacing[1]), _stride(reach, spacing[2]))
     object_mask = scene.mask(window)
-    side = _averaged((object_mask if include else ~object_mask).astype(np.float32), strides) > 0.5
-    grid = _Grid(_averaged(scene.image(window), strides), side, spacing, strides, depth)
+    side = averaged((object_mask if include else ~object_mask).astype(np.float32), strides) > 0.5
+    grid = _Grid(averaged(scene.image(window), strides), side, spacing, strides, depth)
     centre = [(c - w.start) // s for c, w, s in zip(click, window, strides, strict=True)]
     features, distance = grid.describe((centre[0], centre[1], centre[2]))
     open_voxels = ~side & (distance <= reach)
@@ -160,7 +160,7 @@ class _Grid:
         of_rest = float(image[rest].mean()) if rest.sum() > 8 else own
         sign = np.sign(of_side - of_rest) or 1.0
         around = (away <= max(0.8 * depth, 1.01 * step.min())) & ~side
-        sharp, blurred = _Histograms(image, image), _Histograms(smooth, image)
+        sharp, blurred = Histograms(image, image), Histograms(smooth, image)
         like_rest = sharp.log(rest), blurred.log(rest)
         like_side = sharp.log(known), blurred.log(known)
         like_click = sharp.log(around), blurred.log(around)
@@ -223,7 +223,7 @@ class _Grid:
         return (*balls, column)
 
 
-class _Histograms:
+class Histograms:
     """Intensities in bins over the bulk of an image's range."""
 
     def __init__(self, values: NDArray[np.float32], reference: NDArray[np.float32]) -> None:
@@ -241,7 +241,7 @@ class _Histograms:
         return log
 
 
-def _depth(scene: Scene, click: tuple[int, int, int], include: bool, spacing: NDArray[np.float64]) -> float:
+def depth_of(scene: Scene, click: tuple[int, int, int], include: bool, spacing: NDArray[np.float64]) -> float:
     """Millimetres from a click to the nearest voxel on its side; 0 when it lies there."""
     nearest = np.inf
     for steps in _SEARCH:
@@ -266,7 +266,7 @@ def _stride(reach: float, spacing: float) -> int:
     return int(max(1, round(reach / GRID_RADIUS / spacing)))
 
 
-def _averaged(values: NDArray[np.float32], strides: tuple[int, int, int]) -> NDArray[np.float32]:
+def averaged(values: NDArray[np.float32], strides: tuple[int, int, int]) -> NDArray[np.float32]:
     """Means over blocks; blocks at the end are filled with their last voxels."""
     if strides == (1, 1, 1):
         return values.copy()
@@ -276,3 +276,17 @@ def _averaged(values: NDArray[np.float32], strides: tuple[int, int, int]) -> NDA
     blocks = [size for pair in zip(counts, strides, strict=True) for size in pair]
     mean: NDArray[np.float32] = filled.reshape(blocks).mean(axis=(1, 3, 5))
     return mean
+
+
+def on_voxels(values: NDArray[np.float64], window: Window, strides: tuple[int, int, int]) -> NDArray[np.float64]:
+    """Values of a grid brought to the voxels of its window, linearly."""
+    for axis, (part, stride) in enumerate(zip(window, strides, strict=True)):
+        count = part.stop - part.start
+        if stride == 1:
+            continue
+        at = np.clip((np.arange(count) - (stride - 1) / 2) / stride, 0, values.shape[axis] - 1)
+        below = np.floor(at).astype(np.intp)
+        above = np.minimum(below + 1, values.shape[axis] - 1)
+        share = (at - below).reshape([-1 if a == axis else 1 for a in range(3)])
+        values = np.take(values, below, axis) * (1 - share) + np.take(values, above, axis) * share
+    return values
