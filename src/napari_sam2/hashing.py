@@ -14,7 +14,10 @@ _CHUNK: Final = 1 << 20
 
 
 def sha256_of(*paths: Path) -> str:
-    """Hex digest of the files' bytes, one after the other, as they are on disk."""
+    """SHA-256 of files, one after the other, as hex digits.
+
+    Of the bytes as they are on disk.
+    """
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:

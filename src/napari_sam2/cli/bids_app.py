@@ -21,16 +21,18 @@ EXIT_SOME_FAILED = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Segment the images of a BIDS dataset that have prompts, or report on all that were segmented.
+    """Segment the images of a BIDS dataset that have prompts.
+
+    Or report on all that were segmented.
 
     Returns
     -------
     int
         0 done; 1 some cases failed; 2 bad input; 3 the machine lacks something.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    choices = _parser().parse_args(given)
-    return exit_code_of(lambda: _participants(choices) if choices.level == "participant" else _group(choices), given)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    choices = _parser().parse_args(words)
+    return exit_code_of(lambda: _participants(choices) if choices.level == "participant" else _group(choices), words)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,14 +66,14 @@ def _participants(choices: argparse.Namespace) -> int:
     rows = find_cases(
         choices.bids_dir, choices.prompts, participants=choices.participant_label, sessions=choices.session_label
     )
-    wanted = {row.case for row in rows}
+    names = {row.case for row in rows}
     settings = CohortSettings(model=choices.model, window=choices.window, device=choices.device)
     result = run_cohort(
         choices.bids_dir,
         every,
         choices.output_dir / COHORT_FOLDER,
         settings,
-        only=wanted,
+        only=names,
         workers=Workers(count=choices.n_procs, alone=choices.n_procs == 1),
         say=lambda sentence: errors.print(f"note: {sentence}"),
     )

@@ -1,4 +1,7 @@
-"""``napari-sam2 evaluate``: how good a model is on a scan with known labels, with simulated prompts."""
+"""``napari-sam2 evaluate``: scores on scans with known labels.
+
+Prompts are simulated.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,9 @@ def evaluate(
     as_json: Annotated[Path | None, typer.Option("--json", help="Write all scores to this file.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Score a model, or any program, with simulated boxes and clicks against known labels.
+    """Score a model, or any program, against known labels.
+
+    With simulated boxes and clicks.
 
     Without a protocol: a tight box and clicks on the slice where the object is largest, each click deepest in the
     largest error; Dice of the largest component of each object. Protocol segfm: a tight box on the middle slice, with
@@ -83,11 +88,11 @@ def evaluate(
     if as_json is not None:
         check_folder(as_json)
         check_free(as_json, overwrite=overwrite)
-    wanted = _protocols(protocol or [])
-    if predictor is not None and wanted != ("segfm",):
+    protocols = _protocols(protocol or [])
+    if predictor is not None and protocols != ("segfm",):
         raise UserInputError("--predictor: a command is scored with --protocol segfm alone.")
-    cases = _cases(image, labels, ids, window, volume, root, whole=wanted == ("segfm",))
-    if wanted == ("segfm",):
+    cases = _cases(image, labels, ids, window, volume, root, whole=protocols == ("segfm",))
+    if protocols == ("segfm",):
         from napari_sam2.evaluation.command import CommandPredictor
         from napari_sam2.evaluation.predictors import SessionPredictor
 
@@ -95,7 +100,7 @@ def evaluate(
         about = {"predictor": judged.name, "window": window, "clicks": clicks, **_versions()}
         score_cases(cases, judged, clicks=clicks, clicks_after=clicks_after, as_json=as_json, about=about)
         return
-    _score_on_slices(cases, ready_model(model, device), wanted, blank, baselines, as_json)
+    _score_on_slices(cases, ready_model(model, device), protocols, blank, baselines, as_json)
 
 
 def _protocols(named: list[str]) -> tuple[str, ...]:
@@ -147,10 +152,10 @@ def _cases_of_one(
     from napari_sam2.io import read_labels, read_volume
 
     scan = read_volume(image, volume_index=volume)
-    known = read_labels(labels, scan)
+    truth = read_labels(labels, scan)
     chosen = choose_window(scan, window)
-    for label_id in _ids(ids, {int(i) for i in np.unique(known)} - {0}):
-        mask = known == label_id
+    for label_id in _ids(ids, {int(i) for i in np.unique(truth)} - {0}):
+        mask = truth == label_id
         case = make_case(scan.source.name, f"object {label_id}", scan, mask, chosen)
         yield (replace(case, truth=mask) if whole else case), scan.source.name
 

@@ -1,4 +1,7 @@
-"""One guard before every command: what it writes is nothing that it reads."""
+"""One guard before every command.
+
+What a command writes is nothing that it reads.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,10 @@ OUTPUTS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[Path]]]] = {
 
 
 def guard_commands(group: Any) -> Any:
-    """Put the guard before each command of a click group, those of groups in it included; returns the group."""
+    """Put the guard before each command of a click group.
+
+    Groups in it are included; returns the group.
+    """
     for name, command in leaves(group):
         command.callback = _guarded(name, command.callback)
     return group
@@ -80,10 +86,10 @@ def leaves(group: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 def _guarded(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(run)
     def guarded(**values: Any) -> Any:
-        made = [key for key in values if f"{name} {key}" in OUTPUTS and values[key] is not None]
-        if made:
-            inputs = [path for key, value in values.items() if key not in made for path in _paths(value)]
-            refuse_inputs_as_outputs(inputs, [path for key in made for path in OUTPUTS[f"{name} {key}"](values)])
+        outputs = [key for key in values if f"{name} {key}" in OUTPUTS and values[key] is not None]
+        if outputs:
+            inputs = [path for key, value in values.items() if key not in outputs for path in _paths(value)]
+            refuse_inputs_as_outputs(inputs, [path for key in outputs for path in OUTPUTS[f"{name} {key}"](values)])
         return run(**values)
 
     return guarded

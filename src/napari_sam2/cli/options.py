@@ -66,7 +66,9 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output
 
 
 def prompts_from_flags(boxes: Sequence[str], points: Sequence[str], negatives: Sequence[str]) -> list[ObjectPrompts]:
-    """Object 1 from ``--box``, ``--point`` and ``--negative``; an empty list when there are none.
+    """Object 1 from ``--box``, ``--point`` and ``--negative``.
+
+    An empty list when there are none.
 
     Raises
     ------
@@ -90,7 +92,10 @@ def prompts_from_flags(boxes: Sequence[str], points: Sequence[str], negatives: S
 
 
 def ready_model(name: str, device: str, quality: str = "auto") -> SegmentationModel:
-    """Load a model, with as many threads as this process may really use; see `napari_sam2.models.load_model`."""
+    """Load a model, with the threads this process may use.
+
+    See `napari_sam2.models.load_model`.
+    """
     from napari_sam2.models import load_model
     from napari_sam2.models.threads import use_all_cpus
 
@@ -99,29 +104,37 @@ def ready_model(name: str, device: str, quality: str = "auto") -> SegmentationMo
 
 
 def print_methods(labels_path: Path) -> None:
-    """The paragraph for a paper, made from the sidecar of a label map."""
+    """The paragraph for a paper, from a label map's sidecar."""
     from napari_sam2.io.methods import methods_paragraph
 
     echo(methods_paragraph(labels_path))
 
 
 def series_choice(text: str | None) -> str | int | None:
-    """A DICOM series by its place in the list (a number) or by its UID."""
+    """A DICOM series by its place or its UID.
+
+    Its place in the list is a number.
+    """
     return None if text is None else number_or_text(text)
 
 
 def number_or_text(text: str) -> int | str:
-    """A whole number where text is one of at most nine digits, else the text."""
+    """A whole number of at most nine digits, else the text."""
     return int(text) if is_whole_number(text) else text
 
 
 def is_whole_number(text: str) -> bool:
-    """Whether text is a number of at most nine of the digits 0 to 9; others, such as ², are digits to Python too."""
+    """Whether text is a number of at most nine digits.
+
+    Digits are 0 to 9; others, such as ², are digits to Python too.
+    """
     return re.fullmatch("[0-9]{1,9}", text) is not None
 
 
 def slice_range(text: str | None) -> range | None:
-    """Slices ``A:B`` as Python counts them: A, A + 1, ... B - 1; either side may be left out.
+    """Slices ``A:B`` as Python counts them.
+
+    A, A + 1, ... B - 1; either side may be left out.
 
     Raises
     ------

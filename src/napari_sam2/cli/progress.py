@@ -17,7 +17,10 @@ __all__ = ["shown"]
 
 
 def shown(results: Iterable[SliceResult], total: int) -> Iterator[SliceResult]:
-    """Pass results on, with a bar that knows how many slices may come at most."""
+    """Pass results on, with a bar.
+
+    The bar knows how many slices may come at most.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,4 +1,7 @@
-"""``napari-sam2 replay``: rebuild a result from its session, and say whether it is the same."""
+"""``napari-sam2 replay``: rebuild a result from its session.
+
+And say whether it is the same.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,9 @@ def replay(
     methods: Methods = False,
     overwrite: Overwrite = False,
 ) -> int:
-    """Do every action of a session again, headless; exit code 4 when the result is not identical.
+    """Do every action of a session again, headless.
+
+    Exit code 4 when the result is not identical.
 
     napari-sam2 replay liver.sam2session -o again.nii.gz
     """

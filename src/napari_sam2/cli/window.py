@@ -24,7 +24,10 @@ def open_window(
     volume: VolumeIndex = None,
     series: Series = None,
 ) -> None:
-    """Open a scan, a slide or a picture in napari with the SAM 2 panel."""
+    """Open a scan, a slide or a picture in napari.
+
+    With the SAM 2 panel.
+    """
     layers = _slide(image) if labels is None and _is_slide(image) else _scan(image, labels, volume, series)
     _require_qt()
     import napari
@@ -39,7 +42,9 @@ def open_window(
 
 
 def open_review(output: Path, by: str) -> None:
-    """Open napari on the doubtful slices of a cohort, and wait until it is closed.
+    """Open napari on the doubtful slices of a cohort.
+
+    Waits until it is closed.
 
     Raises
     ------

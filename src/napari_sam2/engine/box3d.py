@@ -1,4 +1,6 @@
-"""Boxes of one object on several planes: one box in 3-D, and a vote of the runs that start from them.
+"""Boxes of one object on several planes.
+
+One box in 3-D, and a vote of the runs that start from them.
 
 Each plane is carried on its own, within the extent of all boxes. Then voxels are voted. A plane's say grows with how
 well its run agrees with the answers on the boxed slices of the *other* planes, each of which a person pointed at, and

@@ -23,7 +23,10 @@ LOW: Final = 0.5
 
 
 class Dip:
-    """The predicted IoU along one run away from a prompted slice, smoothed over three slices."""
+    """The predicted IoU along one run, smoothed.
+
+    Away from a prompted slice, over three slices.
+    """
 
     def __init__(self) -> None:
         self._values: list[float] = []
@@ -33,7 +36,9 @@ class Dip:
         self._bottom: int | None = None
 
     def is_over(self, predicted_iou: float) -> int | None:
-        """Take in the next slice; once a dip has been passed, how many slices lie behind its bottom.
+        """Take in the next slice.
+
+        Once a dip has been passed, how many slices lie behind its bottom.
 
         The bottom itself still belongs to the object.
         """

@@ -58,7 +58,9 @@ FOLLOW_MARGIN: Final = 0.15
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Anchor:
-    """A prompted slice of one object, answered; other slices are compared with it.
+    """A prompted slice of one object, answered.
+
+    Other slices are compared with it.
 
     Attributes
     ----------
@@ -196,7 +198,9 @@ class Engine:
         return self.in_batches(requests, len(requests), self._ask)
 
     def in_batches(self, items: Sequence[A], size: int, work: Callable[[Sequence[A]], list[B]]) -> list[B]:
-        """`work` on items, by ever fewer, and on the CPU in the end, when memory runs out.
+        """`work` on items, by ever fewer when memory runs out.
+
+        And on the CPU in the end.
 
         `work` asks `model` anew each time, since another one may have taken its place, and leaves nothing
         behind when it fails.
@@ -210,7 +214,10 @@ class Engine:
         return self.model.remember(batch)
 
     def move_to_cpu(self) -> bool:
-        """Let the model go on on the CPU, with all that it remembers; False when it is there already."""
+        """Let the model go on on the CPU.
+
+        With all that it remembers; False when it is there already.
+        """
         there = on_cpu(self.model)
         if there is None:
             return False
@@ -221,19 +228,28 @@ class Engine:
         return True
 
     def beside(self, model: SegmentationModel) -> SegmentationModel:
-        """A model of this engine's kind on the device that the engine is on by now."""
+        """A model of this engine's kind on the engine's device.
+
+        The device that it is on by now.
+        """
         if model.device == self.model.device:
             return model
         return on_cpu(model) or model
 
     def mask_of(self, decoded: Decoded, view: View) -> SliceMask:
-        """The mask of an answer on its slice; empty when the object is not there."""
+        """The mask of an answer on its slice.
+
+        Empty when the object is not there.
+        """
         if decoded.object_score <= 0:
             return SliceMask.of(np.zeros(self.plane.shape, dtype=bool))
         return SliceMask.of((view.to_slice(decoded.logits, self.plane.shape) > 0).cpu().numpy())
 
     def memory_of(self, anchor: Anchor) -> Any:
-        """What other slices are compared with; computed when it is first needed, not on every click."""
+        """What other slices are compared with.
+
+        Computed when it is first needed, not on every click.
+        """
         if anchor not in self._memories:
             features = self.features.get([(anchor.index, anchor.view)])[0]
             request = RememberRequest(features, anchor.decoded, prompted=True)
@@ -241,14 +257,20 @@ class Engine:
         return self._memories[anchor]
 
     def view_around(self, bounds: Sequence[float] | None, factor: float) -> View:
-        """The view for an object with edges `bounds`, as the model's policy wants it."""
+        """The view for an object with edges `bounds`.
+
+        As the model's policy wants it.
+        """
         policy = self.model.view_policy
         if not policy.zoom or bounds is None:
             return whole_view(self.plane, self.model.input_size)
         return zoom_view(self.plane, bounds, factor, policy.min_side, self.model.input_size)
 
     def follow(self, view: View, bounds: Sequence[float]) -> View:
-        """The next view for an object with edges `bounds` that was seen in `view`."""
+        """The next view for an object that was seen before.
+
+        With edges `bounds`, in `view`.
+        """
         policy = self.model.view_policy
         fitting = self.view_around(bounds, policy.follow_factor)
         alike = 1 / policy.slack < fitting.rows / view.rows < policy.slack
@@ -258,7 +280,10 @@ class Engine:
         return view.image(self.slice_image(index))
 
     def slice_image(self, index: int) -> NDArray[np.float32]:
-        """Slice `index` as the model sees it: (rows, columns[, 3]) in [0, 1]."""
+        """Slice `index` as the model sees it.
+
+        (rows, columns[, 3]) in [0, 1].
+        """
         return self.window.apply(self.plane.take(self.volume.voxels, index))
 
     def _decode(
@@ -292,7 +317,10 @@ class Engine:
         anchors: Sequence[Anchor],
         tracked: Sequence[tuple[int, View, Any]],
     ) -> tuple[MemoryRef, ...]:
-        """Memories as seen from slice `index`: prompted slices nearest first, then tracked ones."""
+        """Memories as seen from slice `index`.
+
+        Prompted slices nearest first, then tracked ones.
+        """
         nearest = sorted((a for a in anchors if a.index != index), key=lambda a: abs(a.index - index))
         refs = [
             MemoryRef(self.memory_of(a), (a.index - index) * direction, True, view.shift_to(a.view))

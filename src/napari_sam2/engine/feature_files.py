@@ -58,7 +58,9 @@ def signature_of(volume: Volume, window: Window, axis: int, model: SegmentationM
 
 
 class DiskFeatures:
-    """Features of one volume, window, axis and model, in a folder shared with others.
+    """Features of one scan and model in a shared folder.
+
+    Of one volume, window, axis and model.
 
     Parameters
     ----------
@@ -78,7 +80,10 @@ class DiskFeatures:
         self._bytes = sum(file.stat().st_size for file in folder.rglob("*" + ENDING))
 
     def load(self, index: int, view: View) -> Features | None:
-        """Features kept of a view, or None; a damaged file counts as none and is removed."""
+        """Features kept of a view, or None.
+
+        A damaged file counts as none and is removed.
+        """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -95,7 +100,10 @@ class DiskFeatures:
         return tuple(found[str(number)] for number in range(len(found)))
 
     def save(self, index: int, view: View, features: Features) -> None:
-        """Keep features of a view; a full disk costs a warning and nothing else."""
+        """Keep features of a view.
+
+        A full disk costs a warning and nothing else.
+        """
         from safetensors.torch import save_file
 
         path = self._path(index, view)

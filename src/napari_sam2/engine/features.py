@@ -1,4 +1,7 @@
-"""Features of views, computed once and kept within a memory budget, and on disk beyond it."""
+"""Features of views, computed once.
+
+Kept within a memory budget, and on disk beyond it.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +79,10 @@ class FeatureCache:
         return self._bytes
 
     def get(self, wanted: Sequence[tuple[int, View]]) -> list[Features]:
-        """Features of (slice index, view) pairs, encoding those that are not kept; float32."""
+        """Features of (slice index, view) pairs, in float32.
+
+        Those that are not kept are encoded.
+        """
         found: dict[tuple[int, View], Features] = {}
         for key in dict.fromkeys(wanted):
             kept = self._kept.get(key) or self._from_disk(key)
@@ -97,7 +103,9 @@ class FeatureCache:
         self._bytes = 0
 
     def relieve(self) -> bool:
-        """Forget half of what is kept, and keep no more than that from now on: memory has run out.
+        """Forget half of what is kept.
+
+        No more than that is kept from now on: memory has run out.
 
         Returns
         -------
@@ -113,7 +121,10 @@ class FeatureCache:
         return self._bytes < before
 
     def move(self, model: SegmentationModel) -> None:
-        """Let another model, on another device, encode from now on; what is kept goes there."""
+        """Let another model, on another device, encode from now on.
+
+        What is kept goes there.
+        """
         self._model = model
         for key, features in self._kept.items():
             self._kept[key] = tuple(_to_device(tensor, model.device) for tensor in features)

@@ -1,4 +1,6 @@
-"""Runs with a model that was fitted to the object first, from the slices that a person answered for.
+"""Runs with a model that was fitted to the object first.
+
+From the slices that a person answered for.
 
 A model is general, the object at hand is one. Where a model can be fitted (`napari_sam2.models.base.FittableModel`), a
 run has two passes: the first with the model as it is, to be seen at once, while a fit goes on between its slices; the
@@ -98,7 +100,9 @@ def _learn(
 
 
 def learn(engine: Engine, lessons: Sequence[Answered], plan: FitPlan) -> Generator[None, None, SegmentationModel]:
-    """Fit the model to one object, a step at a time; the model that knows it is what the generator returns.
+    """Fit the model to one object, a step at a time.
+
+    The model that knows it is what the generator returns.
 
     Parameters
     ----------

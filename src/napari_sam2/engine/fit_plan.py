@@ -1,4 +1,6 @@
-"""Fits of a model to one object: the plan, what is known of each object, and when a new one is worth it.
+"""Fits of a model to one object.
+
+The plan, what is known of each object, and when a new one is worth it.
 
 Nothing here needs a network: what a fit leaves behind is a model where the engine runs, and how to make it again where
 the engine is on another machine.
@@ -25,7 +27,9 @@ KeptT = TypeVar("KeptT")
 
 @dataclass(frozen=True, slots=True)
 class FitPlan:
-    """How a model is fitted: the same plan and masks give the same model, which is what replay relies on.
+    """How a model is fitted.
+
+    The same plan and masks give the same model, which is what replay relies on.
 
     Attributes
     ----------
@@ -57,7 +61,10 @@ class _Kept(Generic[KeptT]):
 
 
 class ObjectFits(Generic[KeptT]):
-    """The models that know one object each, for as long as what they learned from stays."""
+    """The models that know one object each.
+
+    For as long as what they learned from stays.
+    """
 
     def __init__(self) -> None:
         self._kept: dict[tuple[int, int], _Kept[KeptT]] = {}
@@ -67,7 +74,10 @@ class ObjectFits(Generic[KeptT]):
         self._kept.clear()
 
     def model_for(self, axis: int, object_id: int, fixed: Iterable[int]) -> KeptT | None:
-        """The model that knows an object, if the slices that taught it are among those still `fixed` by a person."""
+        """The model that knows an object.
+
+        If the slices that taught it are among those still `fixed` by a person.
+        """
         kept = self._kept.get((axis, object_id))
         return None if kept is None or not kept.slices <= set(fixed) else kept.model
 
@@ -104,7 +114,10 @@ def objects_to_fit(
     slices: range | None,
     direction: str,
 ) -> list[int]:
-    """Objects whose model is still to be fitted, and for whom it is worth it."""
+    """Objects whose model is still to be fitted.
+
+    And for whom it is worth it.
+    """
     if not engine.can_fit:
         return []
     return [

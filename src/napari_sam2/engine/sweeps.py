@@ -51,7 +51,10 @@ def plan_sweeps(
     direction: str,
     max_memories: int,
 ) -> list[Sweep]:
-    """Sweeps of one object: outwards from the outermost anchors, and across every gap from both sides."""
+    """Sweeps of one object.
+
+    Outwards from the outermost anchors, and across every gap from both sides.
+    """
     ordered = sorted(anchors, key=lambda anchor: anchor.index)
     return [
         Sweep(
@@ -135,13 +138,19 @@ class Sweep:
         return lost or self.index == self.end
 
     def next_view(self, engine: Engine) -> View:
-        """Where to look: around the mask just passed, or where it was last seen."""
+        """Where to look.
+
+        Around the mask just passed, or where it was last seen.
+        """
         if self.mask.bounds is not None:
             self.view = engine.follow(self.view, self.mask.bounds)
         return self.view
 
     def accept(self, mask: SliceMask, memory: Any) -> float:
-        """Take the answer for the current slice, move on, and return its IoU with the slice before."""
+        """Take the answer for the current slice, and move on.
+
+        Returns its IoU with the slice before.
+        """
         agreement = iou(mask, self.mask)
         self.absent = 0 if mask.n_voxels else self.absent + 1
         self.tracked.appendleft((self.index, self.view, memory))

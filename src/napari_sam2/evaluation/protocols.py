@@ -82,26 +82,35 @@ def run_protocols(
     if "box-propagate" in protocols and box is not None:
         scores |= _propagation_scores(run, "box-propagate", box)
     if "mask-propagate" in protocols:
-        given = SlicePrompts(np.zeros((0, 2)), np.zeros(0, bool), mask=run.truth)
-        scores |= _propagation_scores(run, "mask-propagate", engine.predict(case.index, given))
+        prompts = SlicePrompts(np.zeros((0, 2)), np.zeros(0, bool), mask=run.truth)
+        scores |= _propagation_scores(run, "mask-propagate", engine.predict(case.index, prompts))
     return scores, masks
 
 
 def tight_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """First row and column, and the row and column after the last, of a mask."""
+    """The box around a mask.
+
+    First row and column, and the row and column after the last.
+    """
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
 def deepest_pixel(mask: NDArray[np.bool_]) -> tuple[int, int]:
-    """The pixel (row, column) farthest from the outside; beyond the slice counts as outside."""
+    """The pixel (row, column) farthest from the outside.
+
+    Beyond the slice counts as outside.
+    """
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     row, column = np.unravel_index(int(depth.argmax()), depth.shape)
     return int(row), int(column)
 
 
 def next_click(answer: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[tuple[int, int], bool] | None:
-    """The deepest pixel of the deeper error and whether it is to be included; None when there is no error."""
+    """The deepest pixel of the deeper error.
+
+    And whether it is to be included; None when there is no error.
+    """
     missed, extra = truth & ~answer, answer & ~truth
     if not (missed | extra).any():
         return None
@@ -128,21 +137,21 @@ def _clicks(run: _Run) -> list[NDArray[np.bool_]]:
 
 def _propagated(run: _Run, anchor: Anchor) -> NDArray[np.bool_]:
     shape = run.engine.plane.shape
-    found = np.zeros((run.engine.plane.n_slices, *shape), bool)
-    found[anchor.index] = anchor.mask.full(shape)
+    masks = np.zeros((run.engine.plane.n_slices, *shape), bool)
+    masks[anchor.index] = anchor.mask.full(shape)
     for result in propagate(run.engine, {OBJECT_ID: [anchor]}):
-        found[result.index] = result.mask.full(shape)
-    return found
+        masks[result.index] = result.mask.full(shape)
+    return masks
 
 
 def _propagation_scores(run: _Run, protocol: str, anchor: Anchor) -> dict[str, float]:
     """Dice over the whole volume, and with the slices cleared on which the object really is not."""
     plane = run.engine.plane
     truth = np.stack([plane.take(run.case.truth, k) for k in range(plane.n_slices)])
-    found = _propagated(run, anchor)
+    masks = _propagated(run, anchor)
     present = np.asarray(truth.any((1, 2)), bool)
-    told = found & present[:, None, None]
-    return {protocol: dice(found, truth), f"{protocol}{END_TOLD}": dice(told, truth)}
+    within_extent = masks & present[:, None, None]
+    return {protocol: dice(masks, truth), f"{protocol}{END_TOLD}": dice(within_extent, truth)}
 
 
 def _full(run: _Run, anchor: Anchor) -> NDArray[np.bool_]:

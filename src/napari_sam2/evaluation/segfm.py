@@ -1,4 +1,6 @@
-"""Protocol ``segfm``: a box, then five clicks anywhere in the volume, each carried through it.
+"""Protocol ``segfm``: a box, then five clicks.
+
+Clicks lie anywhere in the volume, and each is carried through it.
 
 It is the protocol of the CVPR 2025 challenge (see `napari_sam2.evaluation.challenge`), one object at a time, with
 tight boxes. The box is answered twice: as a slice's box alone, and with the object's slices told, which is what
@@ -93,7 +95,10 @@ class SegfmScores:
         return area_under_clicks(self.nsd)
 
     def clicks_to(self, goal: float) -> int | None:
-        """How many clicks made the Dice `goal`; 0 when the box did, None when all of them did not."""
+        """How many clicks made the Dice `goal`.
+
+        0 when the box did, None when all of them did not.
+        """
         reached = [n for n, value in enumerate((self.before_clicks, *self.dice)) if value >= goal]
         return reached[0] if reached else None
 
@@ -109,9 +114,9 @@ class SegfmScores:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SegfmScores:
         """From plain values."""
-        known: dict[str, Any] = {k: float("nan") if v is None else v for k, v in values.items()}
-        known |= {k: tuple(v) for k, v in known.items() if isinstance(v, list)}
-        return cls(**known)
+        numbers: dict[str, Any] = {k: float("nan") if v is None else v for k, v in values.items()}
+        numbers |= {k: tuple(v) for k, v in numbers.items() if isinstance(v, list)}
+        return cls(**numbers)
 
 
 @dataclass(eq=False)
@@ -159,9 +164,9 @@ def run_segfm(
     middle = box.slice_index(axis)
     order = ("range", "box") if clicks_after == "box" else ("box", "range")
     for name in order:
-        told = extent if name == "range" else None
+        told_extent = extent if name == "range" else None
         predictor.start(case.volume, case.window)
-        mask, seconds = clock.answer(partial(predictor.box, box, told))
+        mask, seconds = clock.answer(partial(predictor.box, box, told_extent))
         steps[name] = (*_scores(mask, case), seconds)
     slice_dice = dice(np.take(mask, middle, axis), np.take(truth, middle, axis))
     clicked: list[tuple[float, float, float]] = []

@@ -1,4 +1,7 @@
-"""Labels of a film: an OME-TIFF of frames, with a table of objects beside it."""
+"""Labels of a film.
+
+An OME-TIFF of frames, with a table of objects beside it.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,9 @@ def write_label_film(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write labels over time; read them back and compare before anything takes the target's name.
+    """Write labels over time.
+
+    They are read back and compared before anything takes the target's name.
 
     Parameters
     ----------
@@ -66,9 +71,9 @@ def write_label_film(
         metadata |= {"PhysicalSizeX": mpp.col, "PhysicalSizeXUnit": "µm"}
         metadata |= {"PhysicalSizeY": mpp.row, "PhysicalSizeYUnit": "µm"}
     rows = [
-        {"index": i, "name": name, "frames": int(found.any(axis=(1, 2)).sum()), "pixels": int(found.sum())}
+        {"index": i, "name": name, "frames": int(inside.any(axis=(1, 2)).sum()), "pixels": int(inside.sum())}
         for i, name in names.items()
-        for found in (labels == i,)
+        for inside in (labels == i,)
     ]
     with file_set((target, sidecar_paths(target)[1]), overwrite=overwrite) as (film, table):
         tifffile.imwrite(film, labels, ome=True, photometric="minisblack", compression="zlib", metadata=metadata)

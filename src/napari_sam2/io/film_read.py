@@ -1,4 +1,6 @@
-"""Films in: pictures over time from DICOM clips, NIfTI of one slice over time, TIFF stacks and GIF.
+"""Films in: pictures over time.
+
+From DICOM clips, NIfTI of one slice over time, TIFF stacks and GIF.
 
 A stack is a film when its file says so (an axis of time, a clip without places, a GIF) and never by a guess: a
 stack along z is a volume.
@@ -129,8 +131,8 @@ def _of_tiff(file: Path) -> Film | None:
         stack, rest = stack[:, 0], rest[1:]
     order = [rest.index("Y") + 1, rest.index("X") + 1, *([rest.index("S") + 1] if "S" in rest else [])]
     stack = np.transpose(stack, [0, *order])
-    shown = np.stack([samples.apply(f if f.ndim == 3 else f[..., np.newaxis]) for f in stack])
-    frames = shown[..., 0] if shown.shape[-1] == 1 else to_8_bits(shown)
+    pixels = np.stack([samples.apply(f if f.ndim == 3 else f[..., np.newaxis]) for f in stack])
+    frames = pixels[..., 0] if pixels.shape[-1] == 1 else to_8_bits(pixels)
     return Film(frames, None, float(seconds) if seconds else None, tuple(notes))
 
 

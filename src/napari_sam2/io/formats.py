@@ -259,7 +259,10 @@ def function(reference: str) -> Callable[..., Any]:
 
 
 def readable() -> str:
-    """What images can be opened, as people call them: ``"NIfTI, ... and TIFF"``."""
+    """What images can be opened, as people call them.
+
+    ``"NIfTI, ... and TIFF"``.
+    """
     *titles, last = [row.title for row in FORMATS if row.read]
     return f"{', '.join(titles)} and {last}"
 
@@ -280,13 +283,19 @@ def exported_suffixes() -> tuple[str, ...]:
 
 
 def all_suffixes() -> tuple[str, ...]:
-    """Every ending in the table, the longest first, so that ``.seg.nrrd`` is found before ``.nrrd``."""
-    known = {suffix for row in FORMATS for suffix in (*row.suffixes, *row.also)}
-    return tuple(sorted({*known, *SLIDE_SUFFIXES}, key=lambda suffix: (-len(suffix), suffix)))
+    """Every ending in the table, the longest first.
+
+    So ``.seg.nrrd`` is found before ``.nrrd``.
+    """
+    suffixes = {suffix for row in FORMATS for suffix in (*row.suffixes, *row.also)}
+    return tuple(sorted({*suffixes, *SLIDE_SUFFIXES}, key=lambda suffix: (-len(suffix), suffix)))
 
 
 def suffix_of(name: str, suffixes: Iterable[str]) -> str | None:
-    """The longest of some endings that a name has, whatever its case; None if it has none of them."""
+    """The longest of some endings that a name has, whatever its case.
+
+    None if it has none of them.
+    """
     fitting = [suffix for suffix in suffixes if name.lower().endswith(suffix)]
     return max(fitting, key=len, default=None)
 

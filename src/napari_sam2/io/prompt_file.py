@@ -1,4 +1,6 @@
-"""The prompt file: JSON that says what to segment, written by people and by programs.
+"""The prompt file: JSON that says what to segment.
+
+It is written by people and by programs.
 
 Everything wrong in a file is reported at once, by object and prompt number, so that it is corrected
 in one go. Coordinates may be voxels (i, j, k) or RAS+ millimetres; what comes out is voxels.
@@ -79,7 +81,9 @@ def check_prompt_file(path: str | os.PathLike[str]) -> None:
 
 
 def masks_named(path: str | os.PathLike[str]) -> list[Path]:
-    """The mask files that a prompt file names, for whoever must not write over them.
+    """The mask files that a prompt file names.
+
+    For whoever must not write over them.
 
     Raises
     ------
@@ -141,7 +145,9 @@ def _as_json(prompt: Prompt, object_id: int, volume: Volume, target: Path, overw
 
 
 def parse_json(file: Path) -> Any:
-    """The content of a prompt file; a key that is given twice is refused.
+    """The content of a prompt file.
+
+    A key that is given twice is refused.
 
     Raises
     ------
@@ -195,10 +201,10 @@ class _Reading:
         if not isinstance(entries, list) or not entries:
             self._fault('"objects" must be a list with at least one object.')
             entries = []
-        found = [self._object(number, entry) for number, entry in enumerate(entries, start=1)]
+        read = [self._object(number, entry) for number, entry in enumerate(entries, start=1)]
         if self._faults:
             raise PromptError(self._faults)
-        return [obj for obj in found if obj is not None]
+        return [obj for obj in read if obj is not None]
 
     def _object(self, number: int, entry: Any) -> ObjectPrompts | None:
         where = f"object {number}"
@@ -295,10 +301,10 @@ class _Reading:
         i, j, k = value
         return i, j, k
 
-    def _unknown(self, where: str, entry: dict[str, Any], known: tuple[str, ...]) -> None:
+    def _unknown(self, where: str, entry: dict[str, Any], allowed: tuple[str, ...]) -> None:
         for key in entry:
-            if key not in known:
-                self._fault(f"{where}: the key {key!r} is not known; known are {', '.join(known)}.")
+            if key not in allowed:
+                self._fault(f"{where}: the key {key!r} is not known; known are {', '.join(allowed)}.")
 
     def _fault(self, sentence: str) -> None:
         self._faults.append(f"{self._file.name}: {sentence}")

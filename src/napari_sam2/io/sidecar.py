@@ -54,7 +54,9 @@ _COLUMNS: Final = {
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a label map was made. Plain values, so that anything can be the maker.
+    """How a label map was made.
+
+    Plain values, so that anything can be the maker.
 
     Attributes
     ----------
@@ -155,14 +157,20 @@ def sidecar_texts(
 
 
 def sidecar_paths(labels_path: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Where the sidecars of a label map lie: ``x.nii.gz`` has ``x.json`` and ``x.tsv``."""
+    """Where the sidecars of a label map lie.
+
+    ``x.nii.gz`` has ``x.json`` and ``x.tsv``.
+    """
     target = Path(labels_path)
     stem = stem_of(target)
     return target.with_name(stem + ".json"), target.with_name(stem + ".tsv")
 
 
 def software_versions() -> dict[str, str]:
-    """Versions of Python, the platform and the packages that decide about a result."""
+    """Versions of everything that decides about a result.
+
+    Python, the platform and the packages.
+    """
     versions = {"napari-sam2": __version__, "python": platform.python_version(), "platform": platform.system()}
     for package in _PACKAGES:
         try:

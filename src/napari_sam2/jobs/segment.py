@@ -88,7 +88,9 @@ def segment_scan(
     say: Callable[[str], None] = lambda note: None,
     watch: Callable[[Iterable[SliceResult], int], Iterable[SliceResult]] = lambda results, total: results,
 ) -> ScanRun:
-    """Segment objects of a scan from prompts, and write the label map with its sidecars.
+    """Segment objects of a scan from prompts.
+
+    The label map is written with its sidecars.
 
     Parameters
     ----------
@@ -154,7 +156,10 @@ def segment_scan(
 
 
 def files_of_label_map(output: Path, *, keep_session: bool = False) -> list[Path]:
-    """Everything that a segmentation writes: label map, sidecars, and the session where it is kept."""
+    """Everything that a segmentation writes.
+
+    Label map, sidecars, and the session where it is kept.
+    """
     return [output, *sidecar_paths(output), *([session_folder(output)] if keep_session else [])]
 
 

@@ -251,8 +251,8 @@ def _earlier_mask(request: DecodeRequest) -> NDArray[np.bool_] | None:
         if logits.shape[-1] != VIEW_SIZE:
             logits = torch.nn.functional.interpolate(logits[None, None], (VIEW_SIZE, VIEW_SIZE), mode="bilinear")[0, 0]
         return (logits > 0).cpu().numpy()
-    given = None if request.prompts is None else request.prompts.mask
-    return None if given is None else (given > 0.5).cpu().numpy()
+    drawn = None if request.prompts is None else request.prompts.mask
+    return None if drawn is None else (drawn > 0.5).cpu().numpy()
 
 
 def _seed(prompts: ViewPrompts, earlier: NDArray[np.bool_] | None) -> NDArray[np.bool_]:

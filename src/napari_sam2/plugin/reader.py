@@ -1,4 +1,6 @@
-"""Reader: volumes in stored order, with what a label map needs to find its way back.
+"""Reader: volumes in stored order.
+
+With what a label map needs to find its way back.
 
 napari slices along array axes, so an oblique scan is shown straight, in its own grid; where it really
 lies is kept in the layer's metadata and comes back in every file that is saved.
@@ -32,7 +34,10 @@ __all__ = ["get_reader", "image_layer", "labels_layer"]
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerTuple]] | None:
-    """The reader for a path; None for a stack of several files, and for a slide, which another reader opens."""
+    """The reader for a path.
+
+    None for a stack of several files, and for a slide, which another reader opens.
+    """
     if isinstance(path, list) and len(path) != 1:
         return None
     file = path[0] if isinstance(path, list) else path

@@ -45,7 +45,10 @@ class Preferences:
 
 
 def read_preferences() -> Preferences:
-    """What is set now; the defaults where napari does not know the plugin."""
+    """The preferences as they are set now.
+
+    The defaults where napari does not know the plugin.
+    """
     settings = _settings()
     if settings is None:
         return Preferences()
@@ -61,7 +64,10 @@ def read_preferences() -> Preferences:
 
 
 def remember_names(path: Path | None) -> None:
-    """Offer this list of names in the next session too; None: the bundled one alone."""
+    """Offer this list of names in the next session too.
+
+    None means the bundled one alone.
+    """
     settings = _settings()
     if settings is not None:
         settings.annotation.names = "" if path is None else str(path)

@@ -1,4 +1,6 @@
-"""Replay: the actions of a journal done again by a model, and compared with what they gave then.
+"""Replay: the actions of a journal done again by a model.
+
+And compared with what they gave then.
 
 A journal keeps both what was asked (prompts, propagations, acceptances) and what came out. Asking again, in the same
 order, on the same image, with the same models and windows, must give the same result.
@@ -181,9 +183,9 @@ def _do_all(
                 continue
             action: Any = kind.from_json(line, state)
         if isinstance(action, UseModel):
-            told = _change_model(state, action, load)
-            if told:
-                yield told
+            reason = _change_model(state, action, load)
+            if reason:
+                yield reason
         elif isinstance(action, Run):
             _run_again(state, action, line)
         else:
@@ -245,14 +247,14 @@ def _run_again(state: ActionState[Any], action: Run, line: Mapping[str, Any]) ->
 
 def _differing_outlines(then: SlideSession, now: SlideSession) -> dict[str, float]:
     before, after = ({obj.object_id: obj for obj in session.objects} for session in (then, now))
-    found = {}
+    differing = {}
     for object_id in before.keys() | after.keys():
         one, two = before.get(object_id), after.get(object_id)
         if one is None or two is None:
-            found[object_id] = float((one or two).geometry.area)  # type: ignore[union-attr]
+            differing[object_id] = float((one or two).geometry.area)  # type: ignore[union-attr]
         elif one.geometry.wkb != two.geometry.wkb and not one.geometry.equals(two.geometry):
-            found[object_id] = float(one.geometry.symmetric_difference(two.geometry).area)
-    return found
+            differing[object_id] = float(one.geometry.symmetric_difference(two.geometry).area)
+    return differing
 
 
 def _differing(first: NDArray[np.integer], second: NDArray[np.integer], axis: int) -> dict[int, int]:

@@ -1,4 +1,7 @@
-"""What a session can say of how its label map was made, and saving both together."""
+"""Saving a label map with how it was made.
+
+A session says both.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,9 @@ def save_session(
     overwrite: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a session's label map with its sidecars: ``.json`` (how) and ``.tsv`` (what).
+    """Write a session's label map with its sidecars.
+
+    ``.json`` (how) and ``.tsv`` (what).
 
     Parameters
     ----------
@@ -78,7 +83,10 @@ def save_with_counts(
     overwrite: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Saved:
-    """Write a session's label map as `save_session` does, and tell what is in it."""
+    """Write a session's label map, and tell what is in it.
+
+    As `save_session` writes it.
+    """
     labels, changed = session.label_map(), source_has_changed(session.volume)
     provenance = replace(provenance_of(session, settings), source_changed=changed)
     written, _, _ = write_label_set(labels, session.volume, path, provenance, overwrite=overwrite)

@@ -1,4 +1,7 @@
-"""Objects with boxes on several planes: carried along each of them, and voted."""
+"""Objects with boxes on several planes.
+
+Carried along each of them, and voted.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +33,19 @@ __all__ = ["bounded", "helper_boxes", "propagate_boxed"]
 
 
 def helper_boxes(obj: ObjectRecord) -> dict[int, Box]:
-    """The boxes on other planes than the object's own, by axis; the last one on each counts."""
+    """The boxes on other planes than the object's own, by axis.
+
+    The last one on each counts.
+    """
     boxes = [p for p in obj.prompts if isinstance(p, Box) and p.fixed_axes != (obj.axis,)]
     return {box.fixed_axes[0]: box for box in boxes}
 
 
 def bounded(obj: ObjectRecord, slices: range | None) -> range | None:
-    """The slices that a run may write: those asked for, within the boxes on other planes where there are any."""
+    """The slices that a run may write.
+
+    Those asked for, within the boxes on other planes where there are any.
+    """
     helpers = helper_boxes(obj)
     if not helpers:
         return slices
@@ -54,7 +63,10 @@ def propagate_boxed(
     fit: FitPlan | None,
     should_stop: Callable[[], bool],
 ) -> Iterator[SliceResult]:
-    """Carry an object along its own plane first, to be seen, then along the others, and vote."""
+    """Carry an object along all its boxed planes, and vote.
+
+    Along its own plane first, to be seen.
+    """
     held = bounded(obj, None) or range(0)
     wanted = bounded(obj, slices) or range(0)
     own: dict[int, SliceResult] = {}

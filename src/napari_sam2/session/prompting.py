@@ -1,4 +1,7 @@
-"""Answers of a session: prompts of one object become masks on the slices they lie on."""
+"""Answers of a session.
+
+Prompts of one object become masks on the slices they lie on.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,10 @@ def answer_prompts(
 
 
 def with_painted(state: SessionState, object_id: int, axis: int, index: int, mask: SliceMask) -> list[Prompt]:
-    """The prompts of an object with a painted mask in place of all others on its slice; see `Session.edit_mask`."""
+    """An object's prompts with a painted mask among them.
+
+    In place of all others on its slice; see `Session.edit_mask`.
+    """
     obj = state.store.objects.get(object_id)
     prompts: list[Prompt] = [] if obj is None else list(obj.prompts)
     if obj is not None and obj.prompts and obj.axis != axis:

@@ -1,4 +1,7 @@
-"""Runs of a session through many slices: propagation, and the spreading of a correction."""
+"""Runs of a session through many slices.
+
+Propagation, and the spreading of a correction.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,10 @@ def propagate_objects(
 
 
 def checked_objects(state: SessionState, object_ids: Iterable[int] | None) -> list[ObjectRecord]:
-    """The objects that a propagation carries, each with a prompt to start from."""
+    """The objects that a propagation carries.
+
+    Each with a prompt to start from.
+    """
     chosen = state.chosen(object_ids)
     unprompted = [f"object {o.object_id}: it has no prompt to start from." for o in chosen if not o.anchors]
     if unprompted or not chosen:

@@ -1,4 +1,6 @@
-"""Review: how doubtful a slice is, and in which order a person should look.
+"""Review: how doubtful a slice is.
+
+And in which order a person should look.
 
 Doubt is a number from 0 (nothing to see) to 1 (look here first). It joins what the model says of itself
 with what neighbouring slices say of each other; weights and their evidence are in docs/review.md.
@@ -43,7 +45,9 @@ class DoubtfulSlice:
 
 
 def features_of(obj: ObjectSnapshot) -> dict[int, dict[str, float]]:
-    """Every kind of doubt about every slice of an object, 0 to 1 each; NaN where it does not apply.
+    """Every kind of doubt about every slice of an object.
+
+    0 to 1 each; NaN where it does not apply.
 
     ``predicted``: one minus the model's own estimate of the mask's IoU. ``neighbours``: one minus the IoU
     with the next slice, on the side where they agree less. ``direction``: one minus the IoU of both passes
@@ -69,7 +73,10 @@ def features_of(obj: ObjectSnapshot) -> dict[int, dict[str, float]]:
 
 
 def doubts_of(obj: ObjectSnapshot) -> dict[int, float]:
-    """How doubtful each slice of an object is; 0 where a person prompted or accepted it."""
+    """How doubtful each slice of an object is.
+
+    0 where a person prompted or accepted it.
+    """
     return {
         index: 0.0 if index in obj.accepted or obj.slices[index].prompted else _weighted(features)
         for index, features in features_of(obj).items()
@@ -77,7 +84,10 @@ def doubts_of(obj: ObjectSnapshot) -> dict[int, float]:
 
 
 def review_queue(objects: Iterable[ObjectSnapshot]) -> list[DoubtfulSlice]:
-    """All slices that a person has neither prompted nor accepted, the most doubtful first."""
+    """Slices to look at, the most doubtful first.
+
+    All that a person has neither prompted nor accepted.
+    """
     found = [
         DoubtfulSlice(obj.object_id, obj.axis, index, doubt)
         for obj in objects

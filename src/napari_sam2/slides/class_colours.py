@@ -1,4 +1,7 @@
-"""The colour of a class that no one has given one: QuPath's own for its own classes, else one made of the name."""
+"""The colour of a class that no one has given one.
+
+QuPath's own for its own classes, else one made of the name.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ QUPATH_COLOURS: Final = {
 
 
 def class_colour(name: str) -> tuple[int, int, int]:
-    """Red, green, blue (0 to 255) of a class: the same for a name in every run."""
+    """Red, green, blue (0 to 255) of a class.
+
+    The same for a name in every run.
+    """
     if name in QUPATH_COLOURS:
         return QUPATH_COLOURS[name]
     told = hashlib.sha256(name.encode("utf-8", errors="surrogatepass")).digest()

@@ -1,4 +1,7 @@
-"""Objects on a slide: frozen values, and the store that holds them with their prompts."""
+"""Objects on a slide.
+
+Frozen values, and the store that holds them with their prompts.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,10 @@ Colour = tuple[int, int, int]
 
 
 def new_id() -> str:
-    """An id for an object, also for one that is yet to begin."""
+    """An id for an object.
+
+    Also for one that is yet to begin.
+    """
     return str(uuid.uuid4())
 
 
@@ -128,12 +134,18 @@ class SlideObject:
 
     @property
     def score(self) -> float | None:
-        """The model's own estimate of its mask's IoU, when a model made it."""
+        """The model's own estimate of its mask's IoU.
+
+        When a model made it.
+        """
         return self.measurements.get(SCORE)
 
 
 def measured(obj: SlideObject, mpp: Mpp | None) -> SlideObject:
-    """The object with its area (and perimeter) as measurements, in microns when the pixel's size is known."""
+    """The object with its area (and perimeter) as measurements.
+
+    In microns when the pixel's size is known.
+    """
     geometry = obj.geometry
     found = {AREA_PIXELS: float(geometry.area)}
     if mpp is not None:
@@ -148,7 +160,9 @@ def measured(obj: SlideObject, mpp: Mpp | None) -> SlideObject:
 
 @dataclass(eq=False)
 class SlideRecord:
-    """What is kept of one object: its frozen outline with all that belongs to it, and its prompts.
+    """What is kept of one object.
+
+    Its frozen outline with all that belongs to it, and its prompts.
 
     Attributes
     ----------
@@ -171,7 +185,9 @@ class SlideRecord:
 
 
 class Regions(ObjectStore[SlideRecord]):
-    """All objects of a slide, in the order of their creation; every change is noted in a step.
+    """All objects of a slide, in the order of their creation.
+
+    Every change is noted in a step.
 
     Parameters
     ----------
@@ -216,7 +232,9 @@ class Regions(ObjectStore[SlideRecord]):
     def place(
         self, step: Step, obj: SlideObject, prompts: tuple[SlidePrompt, ...] = (), *, overlap: bool = True
     ) -> SlideObject:
-        """Add an object, or replace the one with its id, and apply the overlap rule.
+        """Add or replace an object, and apply the overlap rule.
+
+        One is replaced that has its id.
 
         Returns
         -------

@@ -1,4 +1,6 @@
-"""The prompt file for a slide: that of a volume, with [row, column] in level-0 pixels.
+"""The prompt file for a slide.
+
+That of a volume, with [row, column] in level-0 pixels.
 
 ::
 

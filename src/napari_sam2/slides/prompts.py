@@ -1,4 +1,7 @@
-"""Prompts on a slide: clicks and boxes in level-0 pixels, (row, column), integers at pixel centres."""
+"""Prompts on a slide.
+
+Clicks and boxes in level-0 pixels, (row, column), integers at pixel centres.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,10 @@ class SlidePoint:
 
 @dataclass(frozen=True, slots=True)
 class SlideBox:
-    """A rectangle between two opposite corner pixels, which belong to it; in any order."""
+    """A rectangle between two opposite corner pixels.
+
+    They belong to it, in any order.
+    """
 
     row0: float
     col0: float

@@ -30,7 +30,9 @@ KEPT_ANSWERS: Final = 32
 
 
 class SlideState(ActionState[SlideRecord]):
-    """What the verbs and actions of a session on a slide share; scripts use `SlideSession`.
+    """What the verbs and actions of a session on a slide share.
+
+    Scripts use `SlideSession`.
 
     Parameters
     ----------
@@ -64,7 +66,10 @@ class SlideState(ActionState[SlideRecord]):
         self.engine = CropEngine(self.slide, self.engine.model)
 
     def use_mpp(self, mpp: Mpp) -> None:
-        """Measure every object with another size of a pixel, in the past as well."""
+        """Measure every object with another size of a pixel.
+
+        In the past as well.
+        """
         self.slide.mpp = mpp
         made: dict[int, tuple[SlideObject, SlideObject]] = {}
 
@@ -106,7 +111,10 @@ class SlideState(ActionState[SlideRecord]):
         return placed
 
     def answer_of(self, obj: SlideObject) -> CropAnswer | None:
-        """The model's answer behind an outline, or one made from the outline; None when it is empty."""
+        """The model's answer behind an outline, or one made from the outline.
+
+        None when it is empty.
+        """
         # The geometry is kept with its answer, so that its identity is not given to another one.
         kept = self._answers.get(id(obj.geometry))
         return self.engine.answer_from(obj.geometry) if kept is None else kept[1]

@@ -1,4 +1,7 @@
-"""The training loop: roll-outs, one update per decode, averaged weights, resumable at any roll-out."""
+"""The training loop.
+
+Roll-outs, one update per decode, averaged weights, resumable at any roll-out.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +100,10 @@ class Trainer:
         self.rng.bit_generator.state = progress.generator
 
     def run(self, seconds: float | None = None) -> None:
-        """Train to the end of the configuration, or for so many seconds; always leaves a checkpoint."""
+        """Train to the end of the configuration, or for so many seconds.
+
+        Always leaves a checkpoint.
+        """
         started = time.monotonic()
         before, validated = self.seconds, -1
         while self.rollout < self.config.rollouts:

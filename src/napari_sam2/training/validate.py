@@ -1,4 +1,6 @@
-"""Fixed validation: the same clips every time, each protocol with and without the image.
+"""Fixed validation.
+
+The same clips every time, each protocol with and without the image.
 
 The difference between the two is what the network learnt from the image; a network that copies its
 prompt scores well with the image hidden too.
@@ -32,7 +34,10 @@ CLIP_SEED, PROMPT_SEED = 777, 778
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """What is done with each clip, and which of its steps are scored."""
+    """What is done with each clip.
+
+    And which of its steps are scored.
+    """
 
     name: str
     kind: str
@@ -59,7 +64,10 @@ def fixed_clips(sampler: ClipSampler, count: int) -> list[Clip]:
 def validate(
     net: SmallNet, clips: list[Clip], size: int, keep: tuple[int, ...] | None = None, hidden: bool = True
 ) -> dict[str, float]:
-    """Mean Dice of each protocol; with ``hidden``, ``<protocol>/blank`` is the same with the image hidden."""
+    """Mean Dice of each protocol.
+
+    With ``hidden``, ``<protocol>/blank`` is the same with the image hidden.
+    """
     scores: dict[str, float] = {}
     for protocol in PROTOCOLS:
         for blank in (False, True) if hidden else (False,):
@@ -83,8 +91,8 @@ def _run(net: SmallNet, clips: list[Clip], protocol: Protocol, settings: Rollout
         rollout.receive(output)
         if step in protocol.scored:
             # As in use: an object that is judged absent has an empty mask.
-            shown = torch.where(output.presence[:, None, None] > 0, output.logits, torch.full_like(output.logits, -1))
-            scored.append(dice(shown, inputs.truth).numpy())
+            logits = torch.where(output.presence[:, None, None] > 0, output.logits, torch.full_like(output.logits, -1))
+            scored.append(dice(logits, inputs.truth).numpy())
         if step < len(protocol.corrections):
             rollout.go_on([protocol.corrections[step]] * len(clips))
     return np.concatenate(scored)

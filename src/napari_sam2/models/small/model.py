@@ -92,11 +92,14 @@ class SmallModel:
 
     def fit(self, lessons: Sequence[tuple[Features, Tensor]], seed: int) -> _SmallFit:
         """Begin a fit to one object; see `napari_sam2.models.small.fitting`."""
-        seen = [Lesson(features[0], self._resized(mask)) for features, mask in lessons]
-        return _SmallFit(self._weights, NetworkFit(self.net, seen, seed), self.device)
+        passed = [Lesson(features[0], self._resized(mask)) for features, mask in lessons]
+        return _SmallFit(self._weights, NetworkFit(self.net, passed, seed), self.device)
 
     def encode(self, images: Tensor) -> list[Features]:
-        """Keep the views in grey; the network itself needs the prompts, so it runs in `decode`."""
+        """Keep the views in grey.
+
+        The network itself needs the prompts, so it runs in `decode`.
+        """
         size = self.input_size
         if images.dim() != 4 or images.shape[1] not in (1, 3) or images.shape[-2:] != (size, size):
             message = f"views must have shape (B, 1 or 3, {size}, {size}), got {tuple(images.shape)}"
@@ -159,13 +162,13 @@ class SmallModel:
 
     def _both_ways(self, channels: Tensor, memories: list[Tokens]) -> NetOutput:
         """The mean of the answers to the views and to their mirror images; features of the views themselves."""
-        seen = self.net(channels, memories)
+        output = self.net(channels, memories)
         mirrored = self.net(channels.flip(-1), [_mirrored(tokens, self.input_size) for tokens in memories])
         return NetOutput(
-            (seen.logits + mirrored.logits.flip(-1)) / 2,
-            (seen.iou + mirrored.iou) / 2,
-            (seen.presence + mirrored.presence) / 2,
-            seen.features,
+            (output.logits + mirrored.logits.flip(-1)) / 2,
+            (output.iou + mirrored.iou) / 2,
+            (output.presence + mirrored.presence) / 2,
+            output.features,
         )
 
     def _answer(
@@ -173,22 +176,22 @@ class SmallModel:
     ) -> Decoded:
         """What a person said stands: a mask given alone is the answer, and a boxed object is there."""
         if prompts is not None and prompts.mask is not None and not len(prompts.points) and prompts.box is None:
-            given = (self._resized(prompts.mask) - 0.5) * 2 * CERTAIN
-            return Decoded(given, CERTAIN, 1.0, state)
+            mask_logits = (self._resized(prompts.mask) - 0.5) * 2 * CERTAIN
+            return Decoded(mask_logits, CERTAIN, 1.0, state)
         if prompts is not None and prompts.box is not None:
             object_score = max(object_score, BOXED_SCORE)
         return Decoded(logits, object_score, predicted_iou, state)
 
     def _prompts(self, requests: Sequence[DecodeRequest]) -> PromptBatch:
         size, count = self.input_size, len(requests)
-        given = [r.prompts or ViewPrompts(torch.zeros(0, 2), torch.zeros(0, dtype=torch.bool)) for r in requests]
-        most = max([len(g.points) for g in given] + [1])
+        view_prompts = [r.prompts or ViewPrompts(torch.zeros(0, 2), torch.zeros(0, dtype=torch.bool)) for r in requests]
+        most = max([len(g.points) for g in view_prompts] + [1])
         points = torch.zeros(count, most, 2, device=self.device)
         labels = torch.full((count, most), -1, device=self.device)
         boxes, has_box = torch.zeros(count, 4, device=self.device), torch.zeros(count, device=self.device)
         prior = torch.zeros(count, size, size, device=self.device)
         has_prior = torch.zeros(count, device=self.device)
-        for k, (prompts, request) in enumerate(zip(given, requests, strict=True)):
+        for k, (prompts, request) in enumerate(zip(view_prompts, requests, strict=True)):
             if len(prompts.points):
                 points[k, : len(prompts.points)] = prompts.points.to(self.device)
                 labels[k, : len(prompts.points)] = prompts.positive.to(self.device).long()
@@ -257,7 +260,10 @@ class _SmallFit:
 
 
 def load_small(path: Path, device: torch.device | None = None, sha256: str = "") -> SmallModel:
-    """A small model from a weight file, for example one trained with ``napari-sam2 train``."""
+    """A small model from a weight file.
+
+    For example one trained with ``napari-sam2 train``.
+    """
     return SmallModel(read_weights(path, sha256), device)
 
 

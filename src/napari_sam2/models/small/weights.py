@@ -1,4 +1,6 @@
-"""Weight files of the small model: one safetensors file, half precision, checked before use.
+"""Weight files of the small model.
+
+One safetensors file, half precision, checked before use.
 
 The file's own metadata holds the network's sizes, the view size it was trained for and how it is asked. A
 file is refused when its hash differs from the expected one, when it cannot be read, when its metadata hold
@@ -96,9 +98,9 @@ def read_weights(path: Path, sha256: str = "") -> SmallWeights:
     if not path.is_file():
         message = f"the weight file {path.name} is not there; reinstall the package or give another path"
         raise ModelError(message)
-    found = sha256_of(path)
-    if sha256 and found != sha256:
-        message = f"{path.name} is not the expected file: its SHA-256 is {found}, expected {sha256}"
+    digest = sha256_of(path)
+    if sha256 and digest != sha256:
+        message = f"{path.name} is not the expected file: its SHA-256 is {digest}, expected {sha256}"
         raise ModelError(message)
     try:
         with safe_open(path, framework="pt") as stored:
@@ -112,7 +114,7 @@ def read_weights(path: Path, sha256: str = "") -> SmallWeights:
         raise ModelError(message)
     net, input_size, mirrored = _described(metadata, path.name)
     _load_strictly(net, tensors, path)
-    return SmallWeights(net.eval(), input_size, metadata["name"], found, mirrored)
+    return SmallWeights(net.eval(), input_size, metadata["name"], digest, mirrored)
 
 
 def _described(metadata: Mapping[str, str], name: str) -> tuple[SmallNet, int, str]:
@@ -135,12 +137,12 @@ def _described(metadata: Mapping[str, str], name: str) -> tuple[SmallNet, int, s
 
 
 def _load_strictly(net: SmallNet, tensors: dict[str, Tensor], path: Path) -> None:
-    wanted = net.state_dict()
-    faults = [f"missing {key}" for key in wanted if key not in tensors]
-    faults += [f"unexpected {key}" for key in tensors if key not in wanted]
+    expected = net.state_dict()
+    faults = [f"missing {key}" for key in expected if key not in tensors]
+    faults += [f"unexpected {key}" for key in tensors if key not in expected]
     faults += [
         f"{key} has shape {tuple(tensors[key].shape)}, expected {tuple(value.shape)}"
-        for key, value in wanted.items()
+        for key, value in expected.items()
         if key in tensors and tensors[key].shape != value.shape
     ]
     if faults:

@@ -1,4 +1,6 @@
-"""One inference thread per process: everything that touches a model or a session runs on it.
+"""One inference thread per process.
+
+Everything that touches a model or a session runs on it.
 
 Two lanes. *Requests* (a click, a window, a save) are answered in order, a newer one taking the place of
 an older one of the same kind that has not begun. A *stream* (a propagation) is advanced step by step
@@ -87,7 +89,10 @@ class Stream(Generic[T]):
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def stop(self) -> None:
-        """Ask the run to end after the step it is in; what came so far stays."""
+        """Ask the run to end after the step it is in.
+
+        What came so far stays.
+        """
         self.stopping.set()
 
     def take(self) -> list[T]:
@@ -150,7 +155,10 @@ class InferenceThread:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is running or waiting (answers may still lie in the queue)."""
+        """Whether nothing is running or waiting.
+
+        Answers may still lie in the queue.
+        """
         with self._changed:
             return not (self._requests or self._streams or self._busy)
 

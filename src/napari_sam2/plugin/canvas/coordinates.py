@@ -1,4 +1,6 @@
-"""Coordinates: between a napari layer and the voxels (i, j, k) of the file behind it.
+"""Coordinates between a napari layer and its file's voxels.
+
+Voxels are (i, j, k).
 
 This is the only module that converts. Everything goes through the layers' own transforms
 (`world_to_data`, `data_to_world`), so scale, negative scale, translation and units are napari's affair.
@@ -53,7 +55,10 @@ class LayerGrid:
         return min(self.ndim, 3)
 
     def stored(self, layer_array: NDArray[Any]) -> NDArray[Any]:
-        """A layer's spatial array (2-D or 3-D, plus channels) as an (i, j, k[, C]) view."""
+        """A layer's spatial array as an (i, j, k[, C]) view.
+
+        It is 2-D or 3-D, plus channels.
+        """
         if self.ndim == 2:
             layer_array = np.expand_dims(layer_array, 2)
         return self.axes_map.stored(layer_array)
@@ -64,7 +69,10 @@ class LayerGrid:
         return array[..., 0] if self.ndim == 2 else array
 
     def to_voxel(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Voxel coordinates (N, 3) of data coordinates (N, ndim) of the image layer."""
+        """Voxel coordinates (N, 3) of data coordinates (N, ndim).
+
+        Of the image layer.
+        """
         given = np.atleast_2d(np.asarray(points, dtype=np.float64))[:, -self.n_spatial :]
         if self.ndim == 2:
             given = np.concatenate([given, np.zeros((len(given), 1))], axis=1)
@@ -86,7 +94,10 @@ class LayerGrid:
         return bool(((point >= -0.5) & (point <= np.array(self.shape) - 0.5)).all())
 
     def slice_on_view(self, image: Layer, dims: Dims) -> tuple[int, int] | None:
-        """The voxel axis and slice index that the canvas shows, or None in 3-D view."""
+        """The voxel axis and slice index that the canvas shows.
+
+        None in 3-D view.
+        """
         if dims.ndisplay != 2:
             return None
         if self.ndim == 2:
@@ -99,7 +110,10 @@ class LayerGrid:
         return axis, min(max(index, 0), self.shape[axis] - 1)
 
     def viewer_axis_to_voxel(self, from_last: int) -> int | None:
-        """The voxel axis that a viewer axis, counted from the last one (1, 2, 3), shows."""
+        """The voxel axis that a viewer axis shows.
+
+        Counted from the last one (1, 2, 3).
+        """
         spatial = self.n_spatial - from_last
         return self.axes_map.axes.index(spatial) if 0 <= spatial < 3 else None
 
@@ -108,7 +122,10 @@ class LayerGrid:
         return viewer_ndim - self.n_spatial + self.axes_map.axes[axis]
 
     def world_of_slice(self, image: Layer, axis: int, index: int, viewer_ndim: int) -> tuple[int, float]:
-        """The viewer axis to move along, and the world position, that show slice `index` across `axis`."""
+        """Where the viewer must go to show a slice.
+
+        The viewer axis to move along, and the world position, that show slice `index` across `axis`.
+        """
         voxel = (np.array(self.shape) - 1) / 2
         voxel[axis] = index
         data = np.concatenate([self.leading, self.to_data(voxel)[0]])
@@ -118,7 +135,9 @@ class LayerGrid:
 
 
 def layer_to_layer(points: ArrayLike, source: Layer, target: Layer) -> NDArray[np.float64]:
-    """Data coordinates (N, target.ndim) in one layer of data coordinates (N, source.ndim) in another.
+    """Data coordinates of one layer in another.
+
+    (N, target.ndim) of (N, source.ndim).
 
     Raises
     ------

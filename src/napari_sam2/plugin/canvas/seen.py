@@ -22,7 +22,10 @@ OPAQUE: Final = 0.9
 
 
 def covering_image(viewer: ViewerModel, image: Image, world: Sequence[float]) -> Image | None:
-    """The image that hides another one at a world position; None when the other one is seen there."""
+    """The image that hides another one at a world position.
+
+    None when the other one is seen there.
+    """
     layers = list(viewer.layers)
     if image not in layers:
         return None

@@ -1,4 +1,7 @@
-"""All actions of the panel: the one table behind buttons, keys, tooltips, commands, menus and docs."""
+"""All actions of the panel.
+
+The one table behind buttons, keys, tooltips, commands, menus and docs.
+"""
 
 from __future__ import annotations
 
@@ -332,5 +335,8 @@ def action(name: str) -> Action:
 
 
 def key_help() -> list[tuple[str, str]]:
-    """Gestures and keys with what they do, for the help panel and the docs."""
+    """Gestures and keys with what they do.
+
+    For the help panel and the docs.
+    """
     return [*GESTURES, *((entry.key, entry.help) for entry in ACTIONS if entry.key)]

@@ -33,7 +33,10 @@ SnapshotT = TypeVar("SnapshotT")
 
 
 class NeedsReferenceError(GeometryError):
-    """Nothing proves where the labels lie; the user has to name the image file, or do without."""
+    """Nothing proves where the labels lie.
+
+    The user has to name the image file, or do without.
+    """
 
 
 class BaseWork(SessionOwner[SessionT, SnapshotT]):
@@ -76,14 +79,20 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         self._after_run: Callable[[], None] | None = None
 
     def show(self, snapshot: SnapshotT) -> None:
-        """Take over a newer snapshot; say when its journal could not be written."""
+        """Take over a newer snapshot.
+
+        Say when its journal could not be written.
+        """
         super().show(snapshot)
         warning = self.autosave.take_warning()
         if warning:
             self.failed.emit(warning)
 
     def close(self) -> None:
-        """Let go of session, voxels and model; the layers stay in the viewer."""
+        """Let go of session, voxels and model.
+
+        The layers stay in the viewer.
+        """
         self.closed = True
         self._after_run = None
         self.run.stop()
@@ -92,7 +101,10 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         self._session = None
 
     def is_seen_at(self, world: Sequence[float]) -> bool:
-        """Whether a place shows this image; when it shows another one, that is said."""
+        """Whether a place shows this image.
+
+        When it shows another one, that is said.
+        """
         if not lies_at(self.image, world):
             return False
         if not self.image.visible:
@@ -107,7 +119,10 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         return other is None
 
     def resume(self) -> None:
-        """Go on where the journal of an earlier session ended; what was done until now stays in its own."""
+        """Go on where the journal of an earlier session ended.
+
+        What was done until now stays in its own.
+        """
         note = self.earlier
         if not self.sessions:
             self.told.emit("There is no earlier work on this image to go on with.")
@@ -150,7 +165,9 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         self.ask(lambda session: session.state.redo(), lambda step: self._on_history("Done again", "do again", step))
 
     def save(self, path: Path, **how: Any) -> None:
-        """Write the result in the background; `how` as the kind of work takes it.
+        """Write the result in the background.
+
+        `how` as the kind of work takes it.
 
         An existing file is replaced when this work wrote it, or when Save is pressed twice with nothing changed
         in between. While a run goes on, its end is waited for.

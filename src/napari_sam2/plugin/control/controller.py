@@ -1,4 +1,6 @@
-"""The controller: joins viewer, workspace, model and works. One per viewer, whatever panels are open.
+"""The controller: joins viewer, workspace, model and works.
+
+One per viewer, whatever panels are open.
 
 It knows no Qt. Panels call its methods and listen to the workspace; so do commands and tests.
 """
@@ -77,7 +79,10 @@ class Controller:
 
     @property
     def kind(self) -> Kind:
-        """What the chosen image is segmented as, also while it is being opened."""
+        """What the chosen image is segmented as.
+
+        Also while it is being opened.
+        """
         if self.work is not None:
             return self.work.kind
         return "slide" if is_slide(self.workspace.image) else "scan"
@@ -95,11 +100,17 @@ class Controller:
 
     @property
     def has_panel(self) -> bool:
-        """Whether a panel is visible, so that what is said can be read."""
+        """Whether a panel is visible.
+
+        So that what is said can be read.
+        """
         return self._panels > 0
 
     def panel_shown(self) -> None:
-        """A panel has become visible: listen to the mouse, and take the active image when there is none."""
+        """A panel has become visible.
+
+        Listen to the mouse, and take the active image when there is none.
+        """
         self._panels += 1
         self.gestures.attach()
         if not self._greeted:
@@ -112,7 +123,10 @@ class Controller:
             self.use_image(self.suggested_image())
 
     def panel_hidden(self) -> None:
-        """A panel has gone; with the last one, the mouse belongs to napari alone again."""
+        """A panel has gone.
+
+        With the last one, the mouse belongs to napari alone again.
+        """
         self._panels = max(0, self._panels - 1)
         if self._panels == 0:
             self.gestures.detach()
@@ -161,14 +175,20 @@ class Controller:
             self._open(image)
 
     def use_model(self, choice: ModelChoice) -> None:
-        """Load another model in the background; masks stay, and it answers from then on."""
+        """Load another model in the background.
+
+        Masks stay, and it answers from then on.
+        """
         self.models.choose(choice)
         self._load_model()
         for work in self.workspace.works.values():
             work.use_model(self.models.get, self._say_ready)
 
     def load_names(self, path: Path) -> bool:
-        """Offer the names of a file; one that cannot be read is explained. Whether it was read."""
+        """Offer the names of a file; whether it was read.
+
+        One that cannot be read is explained.
+        """
         try:
             count = self.names.load(path)
         except UserInputError as error:
@@ -178,7 +198,10 @@ class Controller:
         return True
 
     def name_object(self, object_id: int, text: str) -> None:
-        """Give an object of a scan a name; one that is in the list brings its code and colour."""
+        """Give an object of a scan a name.
+
+        One that is in the list brings its code and colour.
+        """
         if isinstance(self.work, ScanWork):
             self.work.describe(object_id, self.names.term(text))
 
@@ -287,5 +310,8 @@ class Controller:
 
 
 def plain(thing: Any) -> Any:
-    """What a napari proxy stands for: layers and viewers are told apart by identity."""
+    """What a napari proxy stands for.
+
+    Layers and viewers are told apart by identity.
+    """
     return getattr(thing, "__wrapped__", thing)

@@ -1,4 +1,7 @@
-"""The model of a viewer: chosen by name, loaded in the background, kept by the inference thread."""
+"""The model of a viewer.
+
+Chosen by name, loaded in the background, kept by the inference thread.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a scan and a slide have in common for keys, buttons, mouse and panel."""
+"""What a scan and a slide have in common.
+
+For keys, buttons, mouse and panel.
+"""
 
 from __future__ import annotations
 
@@ -134,7 +137,10 @@ class Work(Protocol):
         """Another image is chosen."""
 
     def close(self) -> None:
-        """Let go of session, voxels and model; the layers stay in the viewer."""
+        """Let go of session, voxels and model.
+
+        The layers stay in the viewer.
+        """
 
     def resume(self) -> None:
         """Go on where an earlier session ended."""

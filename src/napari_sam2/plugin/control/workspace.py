@@ -1,4 +1,6 @@
-"""The workspace of a viewer: chosen image, open works, status line. It knows no helper and no Qt.
+"""The workspace of a viewer: chosen image, open works, status line.
+
+It knows no helper and no Qt.
 
 Whatever shows or changes something takes this model and listens to its signals.
 """
@@ -126,6 +128,9 @@ class Workspace:
         self.status_changed.emit(sentence)
 
     def fail(self, sentence: str) -> None:
-        """Say what did not work, on the status line and as a notification."""
+        """Say what did not work.
+
+        On the status line and as a notification.
+        """
         self.say(sentence.splitlines()[0])
         self.warned.emit(sentence)

@@ -1,4 +1,7 @@
-"""Films: stacks whose first axis is time. They are segmented as volumes are, but nothing in them is a millilitre."""
+"""Films: stacks whose first axis is time.
+
+They are segmented as volumes are, but volumes in mL make no sense.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ def is_film(layer: Layer) -> bool:
 
 
 def pixel_microns(layer: Layer) -> tuple[float, float] | None:
-    """Height and width of a pixel in microns, where the layer's units are lengths."""
+    """Height and width of a pixel in microns.
+
+    Where the layer's units are lengths.
+    """
     if not all(unit.is_compatible_with("um") for unit in layer.units[-2:]):
         return None
     row, col = (float((abs(s) * u).to("um").magnitude) for s, u in zip(layer.scale[-2:], layer.units[-2:], strict=True))
@@ -49,7 +55,9 @@ def pixel_microns(layer: Layer) -> tuple[float, float] | None:
 
 
 def save_film(session: Session, shown: ShownVolume, path: Path, *, overwrite: bool = False, **_: Any) -> str:
-    """Write the labels of a film, frame by frame, with a table of objects.
+    """Write the labels of a film, frame by frame.
+
+    With a table of objects.
 
     Returns
     -------

@@ -1,4 +1,7 @@
-"""Opening a scan: from an image layer to a session with its journal, on the inference thread."""
+"""Opening a scan: from an image layer to a session.
+
+With its journal, on the inference thread.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,10 @@ class OpenedScan:
     is_ct: bool
 
     def begin(self, workspace: Workspace) -> ScanWork:
-        """Begin the work and show it upright; the first scan of a window fills the canvas."""
+        """Begin the work and show it upright.
+
+        The first scan of a window fills the canvas.
+        """
         viewer, volume = workspace.viewer, self.shown.volume
         work = ScanWork(workspace, self.image, self.shown, self.session, self.autosave, is_ct=self.is_ct)
         is_first = not any(isinstance(other, ScanWork) for other in workspace.works.values())

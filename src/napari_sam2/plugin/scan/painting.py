@@ -1,4 +1,7 @@
-"""Brush strokes: what is painted on the label layer with napari's tools becomes masks of its objects."""
+"""Brush strokes as masks.
+
+What is painted on the label layer with napari's tools becomes masks of its objects.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Prompt layers of a scan: clicks (Points) and boxes (Shapes), shown and edited.
+"""Prompt layers of a scan.
+
+Clicks (Points) and boxes (Shapes), shown and edited.
 
 `show` puts in them what the session holds, `read` turns an edit of theirs into prompts. What becomes a mask
 (a lasso) or clicks (a scribble) does not stay in them.
@@ -109,7 +111,10 @@ class ScanPromptLayers:
             layer.events.mode.disconnect(self.let_go)
 
     def let_go(self, _event: Any = None) -> None:
-        """Forget that something was being drawn: napari does not tell when it is given up."""
+        """Forget that something was being drawn.
+
+        Napari does not tell when it is given up.
+        """
         self._in_hand = False
 
     def use_object(self, object_id: int) -> None:
@@ -118,7 +123,10 @@ class ScanPromptLayers:
         self.boxes.feature_defaults = {"object_id": object_id}
 
     def show_rubber_band(self, start: NDArray[np.float64], end: NDArray[np.float64], axis: int) -> None:
-        """Show the box from one voxel coordinate to another while it is being drawn across `axis`."""
+        """Show the box that is being drawn.
+
+        From one voxel coordinate to another, across `axis`.
+        """
         corners = self._rectangle(np.minimum(start, end), np.maximum(start, end), axis)
         with self._silently():
             if self._has_rubber_band:
@@ -134,7 +142,10 @@ class ScanPromptLayers:
             self._remove_boxes({len(self.boxes.data) - 1})
 
     def read(self) -> dict[int, list[Prompt]]:
-        """All prompts in the layers by object: boxes first, then clicks, each in order."""
+        """All prompts in the layers by object.
+
+        Boxes first, then clicks, each in order.
+        """
         by_object: dict[int, list[Prompt]] = {}
         for owner, prompt in (*self._boxes(), *self._points()):
             if prompt is not None:
@@ -142,7 +153,9 @@ class ScanPromptLayers:
         return by_object
 
     def show(self, prompts: Mapping[int, Sequence[Prompt]]) -> None:
-        """Show exactly these prompts, touching only what differs; masks are not shown here.
+        """Show exactly these prompts.
+
+        Only what differs is touched. Masks are not shown here.
 
         Nothing is done while a shape or point is in the user's hand.
         """
@@ -288,5 +301,5 @@ def _point_size(shown: ShownVolume) -> float:
 
 
 def layer_placement(image: Image, shown: ShownVolume) -> dict[str, Any]:
-    """What a layer needs to lie exactly on the volume of an image."""
+    """What puts a layer exactly on an image's volume."""
     return placement(image, shown.grid.n_spatial)

@@ -1,4 +1,7 @@
-"""Prompts of a scan on their way: sent as changes, shown at once, answered by the session."""
+"""Prompts of a scan on their way.
+
+Sent as changes, shown at once, answered by the session.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ __all__ = ["ScanPrompting"]
 
 
 class ScanPrompting:
-    """Sends prompts from the canvas, the prompt layers, and layers of the user's own.
+    """Sends prompts to the session.
+
+    From the canvas, the prompt layers, and layers of the user's own.
 
     No prompts are kept here but those whose answer has not come yet: the others are in the snapshot.
 
@@ -46,7 +51,9 @@ class ScanPrompting:
         self.own_layers.close()
 
     def send(self, change: PromptChange, axis: int | None = None) -> None:
-        """Ask for an object with some prompts taken out and others put in.
+        """Ask for an object with changed prompts.
+
+        Some are taken out and others put in.
 
         Parameters
         ----------
@@ -69,11 +76,17 @@ class ScanPrompting:
         self._work.ask(answer, self._work.on_answered, arrived=lambda: self._waiting.remove(change))
 
     def show(self) -> None:
-        """Show the prompts of the snapshot, with the changes that are on their way."""
+        """Show the prompts of the snapshot.
+
+        With the changes that are on their way.
+        """
         self._work.prompts.show(self._expected())
 
     def use_layer(self, layer: Layer | None) -> None:
-        """Take a Points or Shapes layer of the user's own as prompts, and follow it."""
+        """Take a layer of the user's own as prompts.
+
+        A Points or Shapes layer, which is followed.
+        """
         work = self._work
         if layer is None or layer in work.layers:
             work.told.emit("Select a Points or Shapes layer of your own, then use it as prompts.")

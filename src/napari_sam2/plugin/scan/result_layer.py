@@ -1,4 +1,7 @@
-"""The label layer that shows the masks of a session, painted slice by slice."""
+"""The label layer that shows a session's masks.
+
+It is painted slice by slice.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +88,10 @@ class ScanResultLayer:
         self.layer.colormap = _colours(self.hidden, self._own)
 
     def colour_of(self, object_id: int) -> Colour:
-        """Red, green, blue of an object in [0, 1]: that of its term, else one of the palette."""
+        """Red, green, blue of an object in [0, 1].
+
+        That of its term, else one of the palette.
+        """
         return _colour_of(object_id, self._own)
 
     def paint(
@@ -117,7 +123,10 @@ class ScanResultLayer:
 
 
 def changed_slices(before: SessionSnapshot | None, after: SessionSnapshot) -> set[tuple[int, int]]:
-    """The (axis, index) slices whose masks differ; all of an object whose rank or state changed."""
+    """The (axis, index) slices whose masks differ.
+
+    All of an object whose rank or state changed.
+    """
     old: dict[int, Any] = {} if before is None else dict(before.objects)
     slices: set[tuple[int, int]] = set()
     reordered = before is not None and _painted(before, after) != _painted(after, before)

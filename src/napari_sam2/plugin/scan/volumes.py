@@ -1,4 +1,6 @@
-"""From an image layer to a volume: whose voxels they are, and what proves it.
+"""From an image layer to a volume.
+
+Whose voxels they are, and what proves it.
 
 In this order, and never by a guess: what our own reader wrote into the layer; the file that another
 reader opened, when exactly one way of transposing and flipping makes its voxels those of the layer;
@@ -47,7 +49,9 @@ LARGEST_BYTES: Final = 8 << 30
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShownVolume:
-    """A layer's volume, how the layer shows it, and what that rests on.
+    """A layer's volume, and how the layer shows it.
+
+    And what that rests on.
 
     Attributes
     ----------
@@ -79,7 +83,9 @@ class ShownVolume:
 def geometry_metadata(
     volume: Volume, axes_map: AxesMap, voxels: NDArray[Any], placement: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a layer has to carry so that labels made on it find their way back to the file.
+    """What a layer carries to lead labels back to a file.
+
+    Labels that were made on it.
 
     Parameters
     ----------
@@ -150,7 +156,10 @@ def shown_volume(layer: Layer, leading: Sequence[int] = ()) -> ShownVolume:
 
 
 def file_behind(layer: Layer) -> Path | None:
-    """The file a layer was opened from, also when it is a copy of such a layer."""
+    """The file a layer was opened from.
+
+    Also when it is a copy of such a layer.
+    """
     seen = 0
     current: Any = layer
     while current is not None and seen < 10:
@@ -184,7 +193,10 @@ def _spatial_array(layer: Layer, leading: Sequence[int]) -> NDArray[Any]:
 
 
 def digest_of(voxels: NDArray[Any]) -> str:
-    """A short name of voxels (I, J, K[, 3]) by their values in stored order."""
+    """A short name of voxels (I, J, K[, 3]).
+
+    By their values in stored order.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for k in range(voxels.shape[2]):
         # Slice by slice: a scan in Fortran order, as NIfTI has it, is hashed without a copy.
@@ -193,7 +205,10 @@ def digest_of(voxels: NDArray[Any]) -> str:
 
 
 def is_own_grid(own: dict[str, Any], shape: tuple[int, ...]) -> bool:
-    """Whether an array of this shape, as a layer shows it, can lie on the grid that metadata describe."""
+    """Whether an array fits the grid that metadata describe.
+
+    An array of this shape, as a layer shows it.
+    """
     if len(shape) == 2:
         return tuple(own["shape"]) == (*shape, 1)
     return len(shape) == 3 and tuple(own["shape"]) == tuple(shape[axis] for axis in own["axes"])

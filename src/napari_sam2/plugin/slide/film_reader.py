@@ -1,4 +1,7 @@
-"""Films in OME-TIFF as napari layers: frames that are read when they are shown, with time named as time."""
+"""Films in OME-TIFF as napari layers.
+
+Frames that are read when they are shown, with time named as time.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 
 def film_layers(path: str | os.PathLike[str]) -> list[LayerData] | None:
-    """Layers of a file that holds several frames; None when it is no such file.
+    """Layers of a file that holds several frames.
+
+    None when it is no such file.
 
     Returns
     -------

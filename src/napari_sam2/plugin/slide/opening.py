@@ -1,4 +1,7 @@
-"""Opening a slide: from an image layer to a session, whose pixels are read piece by piece."""
+"""Opening a slide: from an image layer to a session.
+
+Its pixels are read piece by piece.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,9 @@ SLIDE_KEY: Final = "napari_sam2_slide"
 
 
 def is_slide(image: Image | None) -> bool:
-    """Whether a layer is segmented as a slide: a 2-D picture that carries no scan's geometry.
+    """Whether a layer is segmented as a slide.
+
+    A 2-D picture that carries no scan's geometry.
 
     A radiograph read from NIfTI or DICOM stays a volume of one slice, so that its labels keep its geometry.
     """
@@ -103,7 +108,10 @@ def slide_of(image: Image) -> Slide:
 
 
 def shown_mix(image: Image) -> ChannelMix | None:
-    """How grey values become what is seen: the layer's contrast limits; None for colours."""
+    """How grey values become what is seen.
+
+    By the layer's contrast limits; None for colours.
+    """
     if image.rgb:
         return None
     low, high = (float(limit) for limit in image.contrast_limits)
@@ -111,7 +119,9 @@ def shown_mix(image: Image) -> ChannelMix | None:
 
 
 class LayerSource:
-    """The pixels of a 2-D image layer, plain or lazy, as levels of a slide.
+    """The pixels of a 2-D image layer as levels of a slide.
+
+    Plain or lazy.
 
     Parameters
     ----------

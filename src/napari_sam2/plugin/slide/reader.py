@@ -48,7 +48,9 @@ def napari_get_slide_reader(path: str | list[str]) -> Callable[[str], list[Layer
 
 
 def read_slide_layers(path: str | os.PathLike[str]) -> list[LayerData]:
-    """Read a slide as one multiscale image layer, or a film as a stack of frames.
+    """Read a slide or a film as napari layers.
+
+    A slide is one multiscale image layer, a film a stack of frames.
 
     Raises
     ------
@@ -59,7 +61,9 @@ def read_slide_layers(path: str | os.PathLike[str]) -> list[LayerData]:
 
 
 def slide_layer(slide: Slide, path: Path | None = None) -> LayerData:
-    """The layer of an open slide; pixels are read when they are shown.
+    """The layer of an open slide.
+
+    Pixels are read when they are shown.
 
     Returns
     -------
@@ -112,7 +116,10 @@ def shapes_of(objects: Iterable[SlideObject]) -> tuple[list[NDArray[np.float64]]
 
 
 def polygon_of_shape(vertices: NDArray[np.floating]) -> Any:
-    """A polygon drawn in a Shapes layer, (N, 2) rows and columns, as a valid geometry in pixel corners."""
+    """A polygon drawn in a Shapes layer, as a valid geometry.
+
+    (N, 2) rows and columns become pixel corners.
+    """
     import shapely
 
     return shapely.make_valid(shapely.Polygon(np.asarray(vertices, dtype=float)[:, ::-1] + 0.5))

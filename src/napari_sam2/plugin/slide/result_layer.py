@@ -1,4 +1,6 @@
-"""The Shapes layer in which objects of a slide are seen, and edited with napari's own tools.
+"""The Shapes layer that shows objects of a slide.
+
+They are edited with napari's own tools.
 
 It holds what is in view only, the largest first: napari's cost of a change grows with the shapes in a layer,
 and a slide may have thousands. A part of an object is one shape, a hole another one, marked in the features.
@@ -103,7 +105,10 @@ class SlideResultLayer:
         self.layer.selected_data.events.items_changed.disconnect(self._on_selected)
 
     def show(self, objects: Sequence[SlideObject], current: str, view: ScreenView) -> None:
-        """Draw what of `objects` is in view, touching only what differs from what is drawn."""
+        """Draw what of `objects` is in view.
+
+        Only what differs from what is drawn is touched.
+        """
         if self._drawing:
             # Not under the person's hand; what is drawn comes back as an object and is shown then.
             return

@@ -1,4 +1,7 @@
-"""The work on one slide: its session behind the inference thread, its layers, and what they show."""
+"""The work on one slide.
+
+Its session behind the inference thread, its layers, and what they show.
+"""
 
 from __future__ import annotations
 
@@ -111,13 +114,19 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The objects that class and removal mean: the selected rows if the current one is among them, else it."""
+        """The objects that class and removal mean.
+
+        The selected rows if the current one is among them, else it.
+        """
         ids = self.selected if self.current in self.selected else (self.current,)
         return tuple(i for i in ids if self.snapshot.find(i) is not None)
 
     @property
     def is_begun(self) -> bool:
-        """Whether the current object has an outline, or a prompt whose answer is on its way."""
+        """Whether the current object has begun.
+
+        It has an outline, or a prompt whose answer is on its way.
+        """
         return self.current_object is not None or any(owner == self.current for owner, _ in self._waiting)
 
     def enter(self) -> None:
@@ -130,7 +139,10 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         self.review.forget()
 
     def close(self) -> None:
-        """Let go of session, slide and model; the layers stay in the viewer."""
+        """Let go of session, slide and model.
+
+        The layers stay in the viewer.
+        """
         super().close()
         self.result.close()
         if not self.image.rgb:
@@ -148,7 +160,10 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         self.changed.emit()
 
     def draw(self) -> None:
-        """Draw what is in view; to be called when the view has moved."""
+        """Draw what is in view.
+
+        To be called when the view has moved.
+        """
         view = self.view()
         if view is not None:
             self.result.show(self.snapshot.objects, self.current, view)
@@ -210,7 +225,10 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
             self.ask(lambda session: (session.finish_object if finished else session.reopen_object)(object_id))
 
     def finish_object(self) -> None:
-        """Declare the current object finished, or reopen it; an object on a slide has no slices to accept."""
+        """Declare the current object finished, or reopen it.
+
+        An object on a slide has no slices to accept.
+        """
         self.review.accept()
 
     def remove(self, object_id: str) -> None:
@@ -245,7 +263,10 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         )
 
     def use_layer(self, layer: Layer | None) -> None:
-        """Take the shapes of a Shapes layer of the user's own as objects: its selected ones, or all."""
+        """Take a layer's shapes as objects.
+
+        A Shapes layer of the user's own: its selected ones, or all.
+        """
         if not isinstance(layer, Shapes) or layer in self.layers or not len(layer.data):
             self.told.emit("Select a Shapes layer of your own with outlines in it, then use it.")
             return

@@ -1,4 +1,7 @@
-"""A part of the panel that is folded away until its headline is clicked."""
+"""A part of the panel that is folded away.
+
+A click on its headline opens it.
+"""
 
 from __future__ import annotations
 

@@ -98,7 +98,10 @@ class SegmentPanel(QScrollArea):
         self._show_objects()
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
-        """Let go of the viewer, so that a closed panel neither lives on nor gets clicks."""
+        """Let go of the viewer.
+
+        A closed panel neither lives on nor gets clicks.
+        """
         super().hideEvent(event)
         if not self._connected:
             return

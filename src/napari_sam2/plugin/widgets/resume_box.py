@@ -1,4 +1,7 @@
-"""The offer to go on with unfinished work; it waits in place and blocks nothing."""
+"""The offer to go on with unfinished work.
+
+It waits in place and blocks nothing.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,10 @@ class ResumeBox(QWidget):
         self.offer(None)
 
     def offer(self, note: JournalNote | None, sessions: Sequence[JournalNote] = ()) -> None:
-        """Offer to go on with an earlier session, or nothing; of several, another one can be chosen."""
+        """Offer to go on with an earlier session, or nothing.
+
+        Of several, another one can be chosen.
+        """
         self.setVisible(note is not None)
         self.list.setVisible(len(sessions) > 1)
         if note is None:

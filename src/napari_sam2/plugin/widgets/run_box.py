@@ -19,7 +19,9 @@ __all__ = ["RunBox"]
 
 
 class RunBox(QWidget):
-    """Buttons that become a progress bar with Stop while a run goes on.
+    """Buttons for runs, and a bar while one goes on.
+
+    They become a progress bar with Stop.
 
     Parameters
     ----------
@@ -60,7 +62,10 @@ class RunBox(QWidget):
         self.show_range(None)
 
     def show_range(self, ends: tuple[int, int] | None) -> None:
-        """Say to which slices runs are limited, with the way out beside it; None: to none."""
+        """Say to which slices runs are limited.
+
+        With the way out beside it; None: to none.
+        """
         self.range.setVisible(ends is not None)
         self.clear_range.setVisible(ends is not None)
         if ends is not None:

@@ -1,4 +1,7 @@
-"""The parts of the panel that are shown for a scan: table, runs, scores, planes, settings and saving."""
+"""The parts of the panel that are shown for a scan.
+
+Table, runs, scores, planes, settings and saving.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,9 @@ __all__ = ["ScanParts"]
 
 
 class ScanParts(QObject):
-    """Composes its parts, and wires their signals to the work on the chosen scan.
+    """Composes the parts for a scan.
+
+    It wires their signals to the work on the chosen scan.
 
     Parameters
     ----------
@@ -66,7 +71,10 @@ class ScanParts(QObject):
         return work if isinstance(work, ScanWork) else None
 
     def connect_viewer(self) -> None:
-        """Follow the slice on view and runs, as long as the panel is shown."""
+        """Follow the slice on view and runs.
+
+        As long as the panel is shown.
+        """
         workspace = self._controller.workspace
         workspace.viewer.dims.events.current_step.connect(self._on_slice)
         workspace.progressed.connect(self.run.show_progress)

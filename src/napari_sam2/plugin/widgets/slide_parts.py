@@ -1,4 +1,7 @@
-"""The parts of the panel that are shown for a slide: table and class above, refinement, runs and files below."""
+"""The parts of the panel that are shown for a slide.
+
+Table and class above, refinement, runs and files below.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,9 @@ _FILES = (
 
 
 class SlideParts(QObject):
-    """Composes its parts, and wires their signals to the work on the chosen slide.
+    """Composes the parts for a slide.
+
+    It wires their signals to the work on the chosen slide.
 
     Parameters
     ----------

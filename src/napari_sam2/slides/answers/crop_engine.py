@@ -1,4 +1,6 @@
-"""Prompts on a slide of any size, answered on a crop that suits the object.
+"""Prompts on a slide of any size, answered on a crop.
+
+The crop suits the object.
 
 To the engine a crop is a volume of one slice. What is decided here is where to look, and whether to look
 again: at a larger crop while the object reaches the border, at a closer one when it is small.
@@ -85,7 +87,10 @@ class CropAnswer:
 
     @property
     def bounds(self) -> Bounds | None:
-        """Edges of the object in level-0 pixel corners; None when it is empty."""
+        """Edges of the object in level-0 pixel corners.
+
+        None when it is empty.
+        """
         found = SliceMask.of(self.mask).bounds
         if found is None:
             return None
@@ -99,7 +104,9 @@ class CropAnswer:
 
 
 class CropEngine:
-    """Answers prompts anywhere on a slide; how large the slide is does not matter.
+    """Answers prompts anywhere on a slide.
+
+    How large the slide is does not matter.
 
     Parameters
     ----------
@@ -151,7 +158,9 @@ class CropEngine:
         return self._closer(self._grown(answer, prompts, known), prompts, known)
 
     def answer_from(self, geometry: Any) -> CropAnswer | None:
-        """What `answer` would have given for an outline (level-0 pixel corners), to be corrected; None if empty.
+        """What `answer` would have given for an outline.
+
+        In level-0 pixel corners, to be corrected; None if empty.
 
         Nothing is known of how the model saw it, so its scores are NaN.
         """
@@ -163,7 +172,10 @@ class CropEngine:
         return CropAnswer(crop, mask, SliceScores(math.nan, math.nan), crop.is_cut(mask, self.slide.shape))
 
     def engine_on(self, crop: Crop, feature_budget: int = FEATURE_BUDGET) -> Engine:
-        """The engine that sees one crop, with the features it has; new ones keep `feature_budget` bytes."""
+        """The engine that sees one crop, with the features it has.
+
+        New ones keep `feature_budget` bytes.
+        """
         if crop in self._engines:
             self._engines.move_to_end(crop)
             return self._engines[crop]

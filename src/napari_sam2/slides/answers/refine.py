@@ -1,4 +1,7 @@
-"""A large object's outline at twice the resolution, window by window along its border."""
+"""A large object's outline at twice the resolution.
+
+Window by window along its border.
+"""
 
 from __future__ import annotations
 

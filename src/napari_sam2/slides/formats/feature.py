@@ -1,4 +1,6 @@
-"""One GeoJSON feature as QuPath writes it, and the object it means, without loss in either direction.
+"""One GeoJSON feature of QuPath, and the object it means.
+
+Without loss in either direction.
 
 By QuPath's ``QuPathTypeAdapters`` and ``ROITypeAdapters``: an ``id`` that is a UUID; ``objectType``, ``name``,
 ``color`` ([r, g, b], or a packed integer before 0.4), ``classification`` (``name``, or ``names`` for derived
@@ -39,7 +41,10 @@ _OF_ANY_SHAPE: Final = ("plane",)
 
 
 def feature_of(obj: SlideObject) -> dict[str, Any]:
-    """The object as a GeoJSON feature in plain Python values, without NaN or infinity."""
+    """The object as a GeoJSON feature.
+
+    In plain Python values, without NaN or infinity.
+    """
     import shapely
 
     geometry = json.loads(shapely.to_geojson(obj.geometry)) if obj.geometry.is_empty else _mapping(obj.geometry)

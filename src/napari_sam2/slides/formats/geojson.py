@@ -1,4 +1,6 @@
-"""GeoJSON files as QuPath writes and reads them: a ``FeatureCollection``, or a plain array of features.
+"""GeoJSON files as QuPath writes and reads them.
+
+A ``FeatureCollection``, or a plain array of features.
 
 Nothing that was in a file vanishes in silence: a feature that cannot be used is skipped, counted and told, an id
 that two features share is replaced in the second, and an outline that crosses itself is made valid.
@@ -80,7 +82,9 @@ def write_geojson(objects: Iterable[SlideObject], path: str | os.PathLike[str], 
 
 
 def read_geojson(path: str | os.PathLike[str]) -> list[SlideObject]:
-    """Read the objects of a file; `read_objects` also says what was skipped or mended.
+    """Read the objects of a file.
+
+    `read_objects` also says what was skipped or mended.
 
     Raises
     ------

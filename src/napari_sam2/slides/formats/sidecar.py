@@ -1,4 +1,6 @@
-"""What lies beside the objects of a slide: ``NAME.json``, how they were made.
+"""What lies beside the objects of a slide.
+
+``NAME.json``: how they were made.
 
 As for label maps (`napari_sam2.io.sidecar`) it holds no path and nothing of the patient: the slide is named by its
 key, a hash of some pixels.

@@ -1,4 +1,7 @@
-"""Fluorescence channels as RGB, with one intensity window per channel for the whole slide."""
+"""Fluorescence channels as RGB.
+
+With one intensity window per channel for the whole slide.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What kind of picture a slide is: how its channels are coloured, and whether its background is bright or dark.
+"""What kind of picture a slide is.
+
+How its channels are coloured, and whether its background is bright or dark.
 
 The one place that decides it, first by what the file says (photometric tag, kind of samples, names of channels),
 then by the picture itself; a person may overrule both. Colours are never stretched channel by channel, which

@@ -1,4 +1,7 @@
-"""Which picture of a file with several is the scan: the one with the most pixels, unless a person says another."""
+"""Which picture of a file with several is the scan.
+
+The one with the most pixels, unless a person says another.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,9 @@ class PictureChoice:
 
 
 def choose_picture(pictures: list[PictureInFile], wanted: str | int | None, name: str) -> PictureChoice:
-    """Take the wanted picture, or the largest one and say what others there are.
+    """Take the wanted picture, or the largest one.
+
+    What others there are is said.
 
     Raises
     ------
@@ -105,7 +110,10 @@ def choose_picture(pictures: list[PictureInFile], wanted: str | int | None, name
 
 
 def images_of_ome(xml: str | None) -> list[ElementTree.Element]:
-    """The Image elements of OME-XML in their order; none if it cannot be trusted or read."""
+    """The Image elements of OME-XML in their order.
+
+    None if it cannot be trusted or read.
+    """
     if not xml or "<!DOCTYPE" in xml or "<!ENTITY" in xml:
         return []
     with contextlib.suppress(ElementTree.ParseError):
@@ -115,7 +123,10 @@ def images_of_ome(xml: str | None) -> list[ElementTree.Element]:
 
 
 def channel_names(xml: str | None, number: int) -> tuple[str, ...]:
-    """Names of the channels of one image in OME-XML, empty strings where it gives none."""
+    """Names of the channels of one image in OME-XML.
+
+    Empty strings where it gives none.
+    """
     images = images_of_ome(xml)
     if number >= len(images):
         return ()

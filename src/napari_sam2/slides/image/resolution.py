@@ -1,4 +1,7 @@
-"""Microns per pixel, from every place where a file may state it, and never invented."""
+"""Microns per pixel, as a file states them.
+
+From every place where it may state them, and never invented.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,9 @@ def parse_mpp(given: float | str) -> Mpp:
 
 
 def parse_size(given: str, mpp: Mpp | None, name: str) -> float:
-    """Level-0 pixels of a size such as ``"60um"`` or ``"240px"`` on the slide `name`.
+    """Level-0 pixels of a size such as ``"60um"`` or ``"240px"``.
+
+    On the slide `name`.
 
     Raises
     ------
@@ -97,7 +102,10 @@ def mpp_from_ome(xml: str, number: int = 0) -> Mpp | None:
 
 
 def mpp_from_imagej(tiff: Any, tags: Any) -> Mpp | None:
-    """Read the calibration of ImageJ and Fiji: pixels per unit in the resolution tags, the unit in the description."""
+    """Read the calibration of ImageJ and Fiji.
+
+    Pixels per unit in the resolution tags, the unit in the description.
+    """
     unit = str((tiff.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ").strip()
     microns = MICRONS.get(unit, MICRONS.get(_IMAGEJ_UNITS.get(unit.lower(), "")))
     if microns is None or "XResolution" not in tags or "YResolution" not in tags:
