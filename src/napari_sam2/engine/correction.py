@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam2.engine.correction_evidence import Evidence, Scene, Window
+    from napari_sam2.engine.correction_evidence import Scene, Window
 
 __all__ = ["Change", "Perceptron", "correct"]
 
@@ -68,7 +68,7 @@ def correct(
     scene: Scene,
     click: tuple[int, int, int],
     include: bool,
-    kept: Sequence[tuple[int, int, int]] = (),
+    earlier: Sequence[tuple[Voxel, bool]] = (),
     fixed_slices: Sequence[int] = (),
     perceptron: Perceptron | None = None,
 ) -> Change | None:
@@ -82,8 +82,8 @@ def correct(
         (slice, row, column).
     include : bool
         Whether the voxel belongs to the object.
-    kept : sequence of tuple of int
-        Voxels that do not change, such as those of other clicks.
+    earlier : sequence of (voxel, bool)
+        The clicks before this one, and whether they belong to the object; voxels that say otherwise stay.
     fixed_slices : sequence of int
         Slices that do not change, such as accepted ones.
     perceptron : Perceptron, optional
@@ -94,7 +94,7 @@ def correct(
     Change or None
         Connected with the click, which is part of it; None when the mask says already what the click says.
     """
-    evidence = gather(scene, click, include)
+    evidence = gather(scene, click, include, earlier)
     if evidence is None:
         return None
     logits = np.full(evidence.open.shape, _NEVER)
@@ -107,7 +107,7 @@ def correct(
     for index in fixed_slices:
         if 0 <= index - first[0] < wins.shape[0]:
             wins[index - first[0]] = False
-    for voxel in (*kept, click):
+    for voxel in (*(voxel for voxel, of in earlier if of is not include), click):
         at = tuple(v - f for v, f in zip(voxel, first, strict=True))
         if all(0 <= a < n for a, n in zip(at, wins.shape, strict=True)):
             wins[at] = voxel == click

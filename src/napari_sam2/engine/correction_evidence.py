@@ -18,25 +18,42 @@ from scipy import ndimage
 from skimage.graph import MCP_Geometric
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["FEATURES", "REACH", "Evidence", "Histograms", "Scene", "Window", "averaged", "depth_of", "gather", "on_voxels"]
+__all__ = [
+    "FEATURES",
+    "REACH",
+    "Evidence",
+    "Histograms",
+    "Scene",
+    "Voxel",
+    "Window",
+    "averaged",
+    "depth_of",
+    "gather",
+    "on_voxels",
+]
 
 Window = tuple[slice, slice, slice]
 
-REACH: Final = 4.0
+Voxel = tuple[int, int, int]
+"""Slice, row, column."""
+
+REACH: Final = 5.0
 """A correction reaches this many depths from its click; errors are seldom longer, and a further click may follow."""
 
 LEAST_REACH: Final = 5.0
 """Steps of the finest axis that every correction may reach, however shallow."""
 
-GRID_RADIUS: Final = 16
+GRID_RADIUS: Final = 18
 """Grid voxels from the click to the border: the finest that is answered at once on one core."""
 
 BINS: Final = 16
 """Of the histograms of intensities: coarse enough for the few voxels of a small object."""
 
-FEATURES: Final = 29
+FEATURES: Final = 31
 """Numbers that describe a voxel."""
 
 _SEARCH: Final = (8, 20, 50, 120, 1000)
@@ -88,7 +105,9 @@ class Evidence:
     features: NDArray[np.float32]
 
 
-def gather(scene: Scene, click: tuple[int, int, int], include: bool) -> Evidence | None:
+def gather(
+    scene: Scene, click: tuple[int, int, int], include: bool, earlier: Sequence[tuple[Voxel, bool]] = ()
+) -> Evidence | None:
     """Look around a click.
 
     Parameters
@@ -99,6 +118,8 @@ def gather(scene: Scene, click: tuple[int, int, int], include: bool) -> Evidence
         (slice, row, column).
     include : bool
         Whether it belongs to the object.
+    earlier : sequence of (voxel, bool)
+        The clicks before this one, and whether they belong to the object.
 
     Returns
     -------
@@ -117,7 +138,11 @@ def gather(scene: Scene, click: tuple[int, int, int], include: bool) -> Evidence
     side = averaged((object_mask if include else ~object_mask).astype(np.float32), strides) > 0.5
     grid = _Grid(averaged(scene.image(window), strides), side, spacing, strides, depth)
     centre = [(c - w.start) // s for c, w, s in zip(click, window, strides, strict=True)]
-    features, distance = grid.describe((centre[0], centre[1], centre[2]))
+    agreeing, opposing = (
+        [[(v - w.start) / s for v, w, s in zip(voxel, window, strides, strict=True)] for voxel, of in earlier if of is same]
+        for same in (include, not include)
+    )
+    features, distance = grid.describe((centre[0], centre[1], centre[2]), agreeing, opposing)
     open_voxels = ~side & (distance <= reach)
     return Evidence(window, strides, side, open_voxels, features[open_voxels])
 
@@ -136,7 +161,9 @@ class _Grid:
         self.image, self.side, self.step, self.depth = image, side, spacing * strides, depth
         self.finest, self.between_slices = float(spacing.min()), float(spacing[0])
 
-    def describe(self, centre: tuple[int, int, int]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    def describe(
+        self, centre: Voxel, agreeing: Sequence[Sequence[float]], opposing: Sequence[Sequence[float]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Features (..., FEATURES) of every grid voxel, and its distance from the click."""
         image, side, step, depth = self.image, self.side, self.step, self.depth
         side[centre] = False
@@ -199,6 +226,8 @@ class _Grid:
             self._ways(edges, np.argwhere(border)),
             slope,
             *self._shares(),
+            self._near(agreeing),
+            self._near(opposing),
             *(np.full(image.shape, number) for number in numbers),
         )
         return np.stack([np.broadcast_to(m, image.shape) for m in maps], axis=-1).astype(np.float32), away
@@ -216,6 +245,18 @@ class _Grid:
             return np.full(cost.shape, 10.0)
         costs: NDArray[np.float64] = MCP_Geometric(cost, sampling=tuple(self.step)).find_costs(seeds)[0]
         return np.minimum(costs / self.depth, _LONGEST_WAY)
+
+    def _near(self, clicks: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+        """How near the nearest of some earlier clicks is, 0 to 1."""
+        nearest = np.full(self.image.shape, np.inf)
+        for at in clicks:
+            offsets = np.meshgrid(
+                *[(np.arange(n) - c) * s for n, c, s in zip(self.image.shape, at, self.step, strict=True)],
+                indexing="ij", sparse=True,
+            )  # fmt: skip
+            nearest = np.minimum(nearest, np.sqrt(sum(offset**2 for offset in offsets)))
+        near: NDArray[np.float64] = np.exp(-nearest / self.depth)
+        return near
 
     def _shares(self) -> tuple[NDArray[np.float32], ...]:
         """How much of the surroundings lies on the click's side, at three sizes, and along the slices alone."""

@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import torch
-from safetensors.torch import load_file
 
 from napari_sam2.engine.correction import Change
 from napari_sam2.engine.correction_evidence import on_voxels
 from napari_sam2.engine.object_evidence import look_at
-from napari_sam2.engine.object_net import ObjectNet
 from napari_sam2.errors import ModelError
 
 if TYPE_CHECKING:
@@ -25,6 +22,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.engine.correction_evidence import Scene, Window
     from napari_sam2.engine.object_evidence import Click
+    from napari_sam2.engine.object_net import ObjectNet
 
 __all__ = ["cut_anew"]
 
@@ -62,6 +60,8 @@ def cut_anew(
     Change or None
         The voxels that change sides; None when there are none.
     """
+    import torch
+
     evidence = look_at(scene, bounds, clicks, trusted)
     with torch.inference_mode():
         logits = (net or _shipped())(torch.from_numpy(evidence.channels)[None])[0].numpy().astype(np.float64)
@@ -81,6 +81,11 @@ def cut_anew(
 
 @lru_cache(maxsize=1)
 def _shipped() -> ObjectNet:
+    # Here, so that a session whose engine is elsewhere begins without a network.
+    from safetensors.torch import load_file
+
+    from napari_sam2.engine.object_net import ObjectNet
+
     net = ObjectNet()
     try:
         net.load_state_dict(load_file(Path(__file__).parent / WEIGHTS))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.engine.correction_evidence import Scene, Window
 
-__all__ = ["CHANNELS", "CELLS", "Click", "ObjectEvidence", "look_at"]
+__all__ = ["CELLS", "CHANNELS", "Click", "ObjectEvidence", "look_at"]
 
 CHANNELS: Final = 20
 """Numbers that describe a cell."""

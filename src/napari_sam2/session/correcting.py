@@ -5,14 +5,17 @@ A click changes what is connected with it.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sam2.core.prompts import Box, MaskPrompt, Point
+from napari_sam2.core.prompts import MaskPrompt, Point
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores
 from napari_sam2.engine.correction import correct
+from napari_sam2.engine.correction_evidence import depth_of
+from napari_sam2.engine.object_correction import cut_anew
+from napari_sam2.engine.object_evidence import Click
+from napari_sam2.session.object_scene import ObjectScene
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
     from napari_sam2.core.history import Step
     from napari_sam2.core.prompts import Prompt
     from napari_sam2.engine.correction import Change
-    from napari_sam2.engine.correction_evidence import Window
     from napari_sam2.session.objects import ObjectRecord
     from napari_sam2.session.state import SessionState
 
@@ -65,68 +67,38 @@ def correct_object(state: SessionState, step: Step, obj: ObjectRecord, clicks: S
     earlier = [prompt for prompt in obj.prompts if isinstance(prompt, Point)]
     changed: dict[int, SliceResult] = {}
     for number, click in enumerate(clicks):
-        scene = _ObjectScene(state, obj)
+        scene = ObjectScene(state, obj)
         at = scene.voxel(click)
-        kept = [scene.voxel(other) for other in (*earlier, *clicks[:number]) if other.positive is not click.positive]
-        masks = _masks_after(scene, correct(scene, at, click.positive, kept, _fixed_slices(obj, at[0])))
-        boxed = scene.boxes()
-        if click.positive:
-            for index in boxed.keys() & masks.keys():
-                own = at if index == at[0] else None
-                masks[index] = _inside(masks[index], boxed[index], scene.full(index), own)
-        for index, mask in {at[0]: scene.full(at[0]), **masks}.items():
-            result = _result(obj, index, mask, prompted=index == at[0])
-            state.store.put(step, obj, "results", index, result)
-            if index == at[0] or index in obj.anchors:
-                state.store.put(step, obj, "anchors", index, None)
-            changed.pop(index, None)
-            changed[index] = result
-        last = changed.pop(at[0])
-        changed[at[0]] = last
+        depth = depth_of(scene, at, click.positive, np.asarray(scene.spacing))
+        before = [Click(scene.voxel(p), p.positive, 0.0) for p in (*earlier, *clicks[:number])]
+        given = [*before, Click(at, click.positive, depth)]
+        fixed = _fixed_slices(obj, at[0])
+        change = correct(scene, at, click.positive, [(c.voxel, c.include) for c in before], fixed)
+        _take_over(state, step, obj, scene, at, _within_boxes(scene, _masks_after(scene, change), given), changed)
+        bounds = scene.bounds()
+        if depth > 0 and bounds is not None:
+            change = cut_anew(scene, bounds, given, {*scene.boxes(), *fixed}, fixed)
+            _take_over(state, step, obj, scene, at, _within_boxes(scene, _masks_after(scene, change), given), changed)
+        changed[at[0]] = changed.pop(at[0])
     return list(changed.values())
 
 
-class _ObjectScene:
-    """An object and its scan, as `napari_sam2.engine.correction_evidence.Scene` wants them."""
-
-    def __init__(self, state: SessionState, obj: ObjectRecord) -> None:
-        self._volume, self._window, self._obj = state.volume, state.window, obj
-        self._plane = state.volume.plane(obj.axis)
-        self.shape = (self._plane.n_slices, *self._plane.shape)
-        self.spacing = (self._plane.slice_spacing, *self._plane.spacing)
-
-    def voxel(self, click: Point) -> tuple[int, int, int]:
-        """(slice, row, column) of the voxel that holds a click."""
-        row, col = np.floor(self._plane.to_plane(np.array(click.voxel)) + 0.5).astype(int)
-        height, width = self._plane.shape
-        index = min(max(math.floor(click.voxel[self._plane.axis] + 0.5), 0), self._plane.n_slices - 1)
-        return index, min(max(int(row), 0), height - 1), min(max(int(col), 0), width - 1)
-
-    def full(self, index: int) -> NDArray[np.bool_]:
-        """The object on a whole slice."""
-        result = self._obj.results.get(index)
-        return np.zeros(self._plane.shape, dtype=bool) if result is None else result.mask.full(self._plane.shape)
-
-    def mask(self, window: Window) -> NDArray[np.bool_]:
-        """The object inside a window."""
-        return np.stack([self.full(i)[window[1:]] for i in range(window[0].start, window[0].stop)])
-
-    def image(self, window: Window) -> NDArray[np.float32]:
-        """Grey values in [0, 1] inside a window."""
-        slices = range(window[0].start, window[0].stop)
-        taken = np.stack([self._plane.take(self._volume.voxels, i)[window[1:]] for i in slices])
-        seen = self._window.apply(taken)
-        return seen.mean(axis=-1, dtype=np.float32) if seen.ndim > 3 else seen
-
-    def boxes(self) -> dict[int, tuple[slice, slice]]:
-        """Rows and columns inside the last box of each boxed slice."""
-        found = {}
-        for prompt in self._obj.prompts:
-            if isinstance(prompt, Box) and prompt.fixed_axes == (self._plane.axis,):
-                corners = self._plane.to_plane(np.array(prompt.corners)).astype(int)
-                (row0, col0), (row1, col1) = corners.min(axis=0), corners.max(axis=0)
-                found[prompt.slice_index(self._plane.axis)] = (slice(row0, row1 + 1), slice(col0, col1 + 1))
-        return found
+def _take_over(
+    state: SessionState,
+    step: Step,
+    obj: ObjectRecord,
+    scene: ObjectScene,
+    at: tuple[int, int, int],
+    masks: dict[int, NDArray[np.bool_]],
+    changed: dict[int, SliceResult],
+) -> None:
+    """Keep new masks; the slice of the click at a voxel `at` counts as prompted from then on."""
+    for index, mask in {at[0]: scene.full(at[0]), **masks}.items():
+        result = _result(obj, index, mask, prompted=index == at[0])
+        state.store.put(step, obj, "results", index, result)
+        if index == at[0] or index in obj.anchors:
+            state.store.put(step, obj, "anchors", index, None)
+        changed[index] = result
 
 
 def _fixed_slices(obj: ObjectRecord, clicked: int) -> list[int]:
@@ -135,7 +107,7 @@ def _fixed_slices(obj: ObjectRecord, clicked: int) -> list[int]:
     return sorted((painted | set(obj.accepted)) - {clicked})
 
 
-def _masks_after(scene: _ObjectScene, change: Change | None) -> dict[int, NDArray[np.bool_]]:
+def _masks_after(scene: ObjectScene, change: Change | None) -> dict[int, NDArray[np.bool_]]:
     """Whole masks of the slices that a change concerns."""
     if change is None:
         return {}
@@ -147,18 +119,19 @@ def _masks_after(scene: _ObjectScene, change: Change | None) -> dict[int, NDArra
     return masks
 
 
-def _inside(
-    mask: NDArray[np.bool_],
-    box: tuple[slice, slice],
-    before: NDArray[np.bool_],
-    click: tuple[int, int, int] | None,
-) -> NDArray[np.bool_]:
-    """A mask that gained nothing outside its box but the click itself."""
-    allowed = before.copy()
-    allowed[box] = True
-    if click is not None:
-        allowed[click[1:]] = True
-    return mask & allowed
+def _within_boxes(
+    scene: ObjectScene, masks: dict[int, NDArray[np.bool_]], clicks: Sequence[Click]
+) -> dict[int, NDArray[np.bool_]]:
+    """Masks that have gained nothing outside the boxes of their slices but clicks themselves."""
+    boxed = scene.boxes()
+    for index in boxed.keys() & masks.keys():
+        allowed = scene.full(index)
+        allowed[boxed[index]] = True
+        for click in clicks:
+            if click.include and click.voxel[0] == index:
+                allowed[click.voxel[1:]] = True
+        masks[index] &= allowed
+    return masks
 
 
 def _result(obj: ObjectRecord, index: int, mask: NDArray[np.bool_], *, prompted: bool) -> SliceResult:

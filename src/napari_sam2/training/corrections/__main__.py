@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import argparse
 import logging
-import tomllib
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from napari_sam2.training.config import PoolRecipe
-from napari_sam2.training.corrections.object_net import NetRecipe, train_object_net
-from napari_sam2.training.corrections.perceptron import PerceptronRecipe, train_perceptron
+from napari_sam2.engine.correction import WEIGHTS as PERCEPTRON
+from napari_sam2.engine.object_correction import WEIGHTS as OBJECT
+from napari_sam2.training.corrections.object_net import train_object_net, weights_of
+from napari_sam2.training.corrections.perceptron import train_perceptron
+from napari_sam2.training.corrections.recipe import read_recipe
 from napari_sam2.training.pool import read_pool
 from napari_sam2.training.prepare import write_missing_pools
 
@@ -29,19 +29,14 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    values = tomllib.loads(options.config.read_text(encoding="utf-8"))
-    torch.set_num_threads(int(values.get("threads", 1)))
-    recipes = [PoolRecipe(**table) for table in values["prepare"]]
-    write_missing_pools(recipes, options.config.parent)
-    pools = {recipe.anatomy: read_pool(options.config.parent / recipe.pool) for recipe in recipes}
+    recipe = read_recipe(options.config)
+    root = options.config.parent
+    torch.set_num_threads(recipe.threads)
+    write_missing_pools(recipe.prepare, root)
+    pools = {table.anatomy: read_pool(root / table.pool) for table in recipe.prepare}
     options.out.mkdir(parents=True, exist_ok=True)
-    if "perceptron" in values:
-        weights = train_perceptron(pools, values["shares"], PerceptronRecipe(**values["perceptron"]))
-        save_file(weights, options.out / "perceptron.safetensors")
-    if "object" in values:
-        net = train_object_net(pools, values["shares"], NetRecipe(**values["object"]))
-        named = {name: np.ascontiguousarray(v.detach().numpy()) for name, v in net.state_dict().items()}
-        save_file(named, options.out / "object.safetensors")
+    save_file(train_perceptron(pools, recipe.shares, recipe.perceptron), options.out / PERCEPTRON)
+    save_file(weights_of(train_object_net(pools, recipe.shares, recipe.object)), options.out / OBJECT)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari_sam2.training.corrections.practice import Practice
     from napari_sam2.training.pool import PoolVolume
 
-__all__ = ["NetRecipe", "train_object_net"]
+__all__ = ["NetRecipe", "train_object_net", "weights_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -90,10 +90,8 @@ def train_object_net(
     for episode in range(recipe.episodes):
         practice = draw_practice(rng, pools, shares)
         practice.object, boxed = wrong_mask(rng, practice)
-        looks = 0
-        for overlap in _episode(rng, net, practice, boxed, recipe.clicks):
-            known[looks].append(overlap)
-            looks += 1
+        for looks, overlap in enumerate(_episode(rng, net, practice, boxed, recipe.clicks), start=1):
+            known[looks - 1].append(overlap)
             if looks % 3 == 0 or looks == recipe.clicks + 1:
                 torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
                 optimizer.step()
@@ -106,6 +104,11 @@ def train_object_net(
             logger.info("%d: %s", episode + 1, " ".join(f"{np.mean(v[-50:]):.3f}" for v in known if v))
             keep(mean)
     return mean
+
+
+def weights_of(net: ObjectNet) -> dict[str, NDArray[np.float32]]:
+    """The weights by their names in the weight file."""
+    return {name: np.ascontiguousarray(values.detach().numpy()) for name, values in net.state_dict().items()}
 
 
 def _episode(rng: np.random.Generator, net: ObjectNet, practice: Practice, boxed: int, clicks: int):  # type: ignore[no-untyped-def]

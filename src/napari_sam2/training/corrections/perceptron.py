@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sam2.engine.correction_evidence import Voxel
     from napari_sam2.training.corrections.practice import Practice
     from napari_sam2.training.pool import PoolVolume
 
@@ -95,23 +96,25 @@ def _practise(
     wanted: list[NDArray[np.float32]],
 ) -> None:
     """Click and learn; between clicks the mask is corrected by what is known, or drawn anew."""
+    earlier: list[tuple[Voxel, bool]] = []
     for _ in range(clicks):
         click = next_click(rng, practice)
         if click is None or not practice.object.any():
             return
-        evidence = gather(practice, click.voxel, click.include)
+        evidence = gather(practice, click.voxel, click.include, earlier)
         if evidence is None:
             return
         side = practice.truth == click.include
         share = averaged(side[evidence.window].astype(np.float32), evidence.strides)[evidence.open]
-        near = 1 / (0.3 + evidence.features[:, 0]) ** 1.5
+        near = 1 / (0.3 + evidence.features[:, 0]) ** 1.2
         taken = rng.choice(len(near), min(VOXELS, len(near)), replace=False, p=near / near.sum())
         features.append(evidence.features[taken])
         wanted.append(share[taken])
         if known is None:
             practice.object, _ = wrong_mask(rng, practice)
             continue
-        change = correct(practice, click.voxel, click.include, perceptron=known)
+        change = correct(practice, click.voxel, click.include, earlier, perceptron=known)
+        earlier.append((click.voxel, click.include))
         if change is not None:
             practice.object = practice.object.copy()
             practice.object[change.window] ^= change.voxels

@@ -60,9 +60,7 @@ def _ragged(
     return signed + noise * rng.uniform(0.1, 1) * most * size + rng.normal(0, 0.5) * most * size > 0
 
 
-def _lost_part(
-    rng: np.random.Generator, practice: Practice, mask: NDArray[np.bool_], boxed: int
-) -> NDArray[np.bool_]:
+def _lost_part(rng: np.random.Generator, practice: Practice, mask: NDArray[np.bool_], boxed: int) -> NDArray[np.bool_]:
     """What lies beyond a plane is lost."""
     places = np.argwhere(mask)
     if not len(places):
@@ -75,9 +73,7 @@ def _lost_part(
     return mask & (np.asarray(beyond) > 0)
 
 
-def _collapsed(
-    rng: np.random.Generator, practice: Practice, mask: NDArray[np.bool_], boxed: int
-) -> NDArray[np.bool_]:
+def _collapsed(rng: np.random.Generator, practice: Practice, mask: NDArray[np.bool_], boxed: int) -> NDArray[np.bool_]:
     """From some slice on, the section closes in on a part of it, as runs do."""
     result = mask.copy()
     step = np.array(practice.spacing[1:])
@@ -101,9 +97,7 @@ def _collapsed(
     return result
 
 
-def _over_run(
-    rng: np.random.Generator, practice: Practice, mask: NDArray[np.bool_], boxed: int
-) -> NDArray[np.bool_]:
+def _over_run(rng: np.random.Generator, practice: Practice, mask: NDArray[np.bool_], boxed: int) -> NDArray[np.bool_]:
     """The run goes on beyond the end, into what looks alike or straight on."""
     result = mask.copy()
     held = np.flatnonzero(mask.any(axis=(1, 2)))
@@ -113,7 +107,8 @@ def _over_run(
     for side, last in ((1, held[-1]), (-1, held[0])):
         if rng.random() < 0.4:
             continue
-        section = mask[last - side * int(rng.integers(0, 3)) if last != boxed else last].copy()
+        taken = last - side * int(rng.integers(0, 3))
+        section = mask[min(max(taken, held[0]), held[-1])].copy()
         reach = int(rng.integers(1, max(3, len(held))))
         for index in range(last + side, last + side * (reach + 1), side):
             if not 0 <= index < len(mask):
@@ -124,9 +119,7 @@ def _over_run(
     return result
 
 
-def _leak(
-    rng: np.random.Generator, practice: Practice, mask: NDArray[np.bool_], boxed: int
-) -> NDArray[np.bool_]:
+def _leak(rng: np.random.Generator, practice: Practice, mask: NDArray[np.bool_], boxed: int) -> NDArray[np.bool_]:
     """The mask runs into what looks alike, as far as a random reach."""
     if not mask.any() or mask.all():
         return mask
@@ -159,23 +152,17 @@ def _unlike_lost(
     return np.asarray(ndimage.binary_closing(kept), bool) & mask if rng.random() < 0.5 else kept
 
 
-def _holes(
-    rng: np.random.Generator, practice: Practice, mask: NDArray[np.bool_], boxed: int
-) -> NDArray[np.bool_]:
+def _holes(rng: np.random.Generator, practice: Practice, mask: NDArray[np.bool_], boxed: int) -> NDArray[np.bool_]:
     step = np.array(practice.spacing)
     return mask & (_noise(rng, mask.shape, rng.uniform(1.5, 6) * step.min() / step) < rng.uniform(0, 1.3))
 
 
-def _shifted(
-    rng: np.random.Generator, practice: Practice, mask: NDArray[np.bool_], boxed: int
-) -> NDArray[np.bool_]:
+def _shifted(rng: np.random.Generator, practice: Practice, mask: NDArray[np.bool_], boxed: int) -> NDArray[np.bool_]:
     moved = tuple(int(n) for n in rng.integers(-2, 3, 3))
     return np.roll(mask, (moved[0] // 2, moved[1], moved[2]), (0, 1, 2))
 
 
-def _neighbour(
-    rng: np.random.Generator, practice: Practice, mask: NDArray[np.bool_], boxed: int
-) -> NDArray[np.bool_]:
+def _neighbour(rng: np.random.Generator, practice: Practice, mask: NDArray[np.bool_], boxed: int) -> NDArray[np.bool_]:
     """A region beside the object, or a part of it, is taken for it."""
     if practice.others is None or not mask.any():
         return _leak(rng, practice, mask, boxed)
