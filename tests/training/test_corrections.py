@@ -10,7 +10,6 @@ import torch
 
 from napari_sam2.engine.correction import Perceptron, correct
 from napari_sam2.training.config import PoolRecipe
-from napari_sam2.training.corrections.object_net import NetRecipe, train_object_net
 from napari_sam2.training.corrections.perceptron import PerceptronRecipe, train_perceptron
 from napari_sam2.training.corrections.practice import draw_practice, next_click
 from napari_sam2.training.corrections.recipe import read_recipe
@@ -53,7 +52,6 @@ def test_a_click_lies_in_an_error_and_says_what_is_true(pools):
         click = next_click(rng, practice)
         assert click is not None
         assert practice.truth[click.voxel] == click.include != practice.object[click.voxel]
-        assert click.depth > 0
 
 
 def test_a_perceptron_of_a_few_clicks_corrects_a_ball_and_comes_out_the_same_again(pools):
@@ -70,12 +68,6 @@ def test_a_perceptron_of_a_few_clicks_corrects_a_ball_and_comes_out_the_same_aga
     change = correct(practice, click.voxel, click.include, perceptron=Perceptron(weights))
     practice.object[change.window] ^= change.voxels
     assert overlap(practice.object, practice.truth) > before
-
-
-def test_the_network_begins_with_the_mask_as_it_is_and_comes_out_the_same_again(pools):
-    recipe = NetRecipe(episodes=2, clicks=1)
-    one, other = (train_object_net(pools, SHARES, recipe).state_dict() for _ in range(2))
-    assert all(torch.equal(values, other[name]) for name, values in one.items())
 
 
 def test_the_recipe_names_pools_without_what_is_held_out():

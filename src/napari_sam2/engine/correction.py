@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam2.engine.correction_evidence import Scene, Window
+    from napari_sam2.engine.correction_evidence import Scene, Voxel, Window
 
 __all__ = ["Change", "Perceptron", "correct"]
 

@@ -26,12 +26,10 @@ __all__ = [
     "FEATURES",
     "REACH",
     "Evidence",
-    "Histograms",
     "Scene",
     "Voxel",
     "Window",
     "averaged",
-    "depth_of",
     "gather",
     "on_voxels",
 ]
@@ -127,7 +125,7 @@ def gather(
         None when the click says what the mask says already.
     """
     spacing = np.asarray(scene.spacing, dtype=np.float64)
-    depth = depth_of(scene, click, include, spacing)
+    depth = _depth(scene, click, include, spacing)
     if depth == 0:
         return None
     depth = max(depth, float(spacing.min()))
@@ -139,7 +137,11 @@ def gather(
     grid = _Grid(averaged(scene.image(window), strides), side, spacing, strides, depth)
     centre = [(c - w.start) // s for c, w, s in zip(click, window, strides, strict=True)]
     agreeing, opposing = (
-        [[(v - w.start) / s for v, w, s in zip(voxel, window, strides, strict=True)] for voxel, of in earlier if of is same]
+        [
+            [(v - w.start) / s for v, w, s in zip(voxel, window, strides, strict=True)]
+            for voxel, of in earlier
+            if of is same
+        ]
         for same in (include, not include)
     )
     features, distance = grid.describe((centre[0], centre[1], centre[2]), agreeing, opposing)
@@ -189,7 +191,7 @@ class _Grid:
         of_rest = float(image[rest].mean()) if rest.sum() > 8 else own
         sign = np.sign(of_side - of_rest) or 1.0
         around = (away <= max(0.8 * depth, 1.01 * step.min())) & ~side
-        sharp, blurred = Histograms(image, image), Histograms(smooth, image)
+        sharp, blurred = _Histograms(image, image), _Histograms(smooth, image)
         like_rest = sharp.log(rest), blurred.log(rest)
         like_side = sharp.log(known), blurred.log(known)
         like_click = sharp.log(around), blurred.log(around)
@@ -266,7 +268,7 @@ class _Grid:
         return (*balls, column)
 
 
-class Histograms:
+class _Histograms:
     """Intensities in bins over the bulk of an image's range."""
 
     def __init__(self, values: NDArray[np.float32], reference: NDArray[np.float32]) -> None:
@@ -284,7 +286,7 @@ class Histograms:
         return log
 
 
-def depth_of(scene: Scene, click: tuple[int, int, int], include: bool, spacing: NDArray[np.float64]) -> float:
+def _depth(scene: Scene, click: tuple[int, int, int], include: bool, spacing: NDArray[np.float64]) -> float:
     """Millimetres from a click to the nearest voxel on its side; 0 when it lies there."""
     nearest = np.inf
     for steps in _SEARCH:

@@ -12,9 +12,6 @@ import numpy as np
 from napari_sam2.core.prompts import MaskPrompt, Point
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores
 from napari_sam2.engine.correction import correct
-from napari_sam2.engine.correction_evidence import depth_of
-from napari_sam2.engine.object_correction import cut_anew
-from napari_sam2.engine.object_evidence import Click
 from napari_sam2.session.object_scene import ObjectScene
 
 if TYPE_CHECKING:
@@ -69,36 +66,17 @@ def correct_object(state: SessionState, step: Step, obj: ObjectRecord, clicks: S
     for number, click in enumerate(clicks):
         scene = ObjectScene(state, obj)
         at = scene.voxel(click)
-        depth = depth_of(scene, at, click.positive, np.asarray(scene.spacing))
-        before = [Click(scene.voxel(p), p.positive, 0.0) for p in (*earlier, *clicks[:number])]
-        given = [*before, Click(at, click.positive, depth)]
-        fixed = _fixed_slices(obj, at[0])
-        change = correct(scene, at, click.positive, [(c.voxel, c.include) for c in before], fixed)
-        _take_over(state, step, obj, scene, at, _within_boxes(scene, _masks_after(scene, change), given), changed)
-        bounds = scene.bounds()
-        if depth > 0 and bounds is not None:
-            change = cut_anew(scene, bounds, given, {*scene.boxes(), *fixed}, fixed)
-            _take_over(state, step, obj, scene, at, _within_boxes(scene, _masks_after(scene, change), given), changed)
+        before = [(scene.voxel(p), p.positive) for p in (*earlier, *clicks[:number])]
+        change = correct(scene, at, click.positive, before, _fixed_slices(obj, at[0]))
+        masks = _within_boxes(scene, _masks_after(scene, change), at)
+        for index, mask in {at[0]: scene.full(at[0]), **masks}.items():
+            result = _result(obj, index, mask, prompted=index == at[0])
+            state.store.put(step, obj, "results", index, result)
+            if index == at[0] or index in obj.anchors:
+                state.store.put(step, obj, "anchors", index, None)
+            changed[index] = result
         changed[at[0]] = changed.pop(at[0])
     return list(changed.values())
-
-
-def _take_over(
-    state: SessionState,
-    step: Step,
-    obj: ObjectRecord,
-    scene: ObjectScene,
-    at: tuple[int, int, int],
-    masks: dict[int, NDArray[np.bool_]],
-    changed: dict[int, SliceResult],
-) -> None:
-    """Keep new masks; the slice of the click at a voxel `at` counts as prompted from then on."""
-    for index, mask in {at[0]: scene.full(at[0]), **masks}.items():
-        result = _result(obj, index, mask, prompted=index == at[0])
-        state.store.put(step, obj, "results", index, result)
-        if index == at[0] or index in obj.anchors:
-            state.store.put(step, obj, "anchors", index, None)
-        changed[index] = result
 
 
 def _fixed_slices(obj: ObjectRecord, clicked: int) -> list[int]:
@@ -120,16 +98,15 @@ def _masks_after(scene: ObjectScene, change: Change | None) -> dict[int, NDArray
 
 
 def _within_boxes(
-    scene: ObjectScene, masks: dict[int, NDArray[np.bool_]], clicks: Sequence[Click]
+    scene: ObjectScene, masks: dict[int, NDArray[np.bool_]], click: tuple[int, int, int]
 ) -> dict[int, NDArray[np.bool_]]:
-    """Masks that have gained nothing outside the boxes of their slices but clicks themselves."""
+    """Masks that have gained nothing outside the boxes of their slices but the click itself."""
     boxed = scene.boxes()
     for index in boxed.keys() & masks.keys():
         allowed = scene.full(index)
         allowed[boxed[index]] = True
-        for click in clicks:
-            if click.include and click.voxel[0] == index:
-                allowed[click.voxel[1:]] = True
+        if click[0] == index:
+            allowed[click[1:]] = True
         masks[index] &= allowed
     return masks
 

@@ -60,15 +60,3 @@ class ObjectScene:
                 (row0, col0), (row1, col1) = corners.min(axis=0), corners.max(axis=0)
                 found[prompt.slice_index(self._plane.axis)] = (slice(row0, row1 + 1), slice(col0, col1 + 1))
         return found
-
-    def bounds(self) -> Window | None:
-        """The smallest window that holds the object; None when it is nowhere."""
-        masks = {index: result.mask for index, result in self._obj.results.items() if result.mask.n_voxels}
-        if not masks:
-            return None
-        low = [min(mask.row for mask in masks.values()), min(mask.col for mask in masks.values())]
-        high = [
-            max(mask.row + mask.crop.shape[0] for mask in masks.values()),
-            max(mask.col + mask.crop.shape[1] for mask in masks.values()),
-        ]
-        return slice(min(masks), max(masks) + 1), slice(low[0], high[0]), slice(low[1], high[1])

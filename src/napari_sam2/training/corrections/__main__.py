@@ -13,9 +13,7 @@ from pathlib import Path
 import torch
 from safetensors.numpy import save_file
 
-from napari_sam2.engine.correction import WEIGHTS as PERCEPTRON
-from napari_sam2.engine.object_correction import WEIGHTS as OBJECT
-from napari_sam2.training.corrections.object_net import train_object_net, weights_of
+from napari_sam2.engine.correction import WEIGHTS
 from napari_sam2.training.corrections.perceptron import train_perceptron
 from napari_sam2.training.corrections.recipe import read_recipe
 from napari_sam2.training.pool import read_pool
@@ -35,8 +33,7 @@ def main() -> None:
     write_missing_pools(recipe.prepare, root)
     pools = {table.anatomy: read_pool(root / table.pool) for table in recipe.prepare}
     options.out.mkdir(parents=True, exist_ok=True)
-    save_file(train_perceptron(pools, recipe.shares, recipe.perceptron), options.out / PERCEPTRON)
-    save_file(weights_of(train_object_net(pools, recipe.shares, recipe.object)), options.out / OBJECT)
+    save_file(train_perceptron(pools, recipe.shares, recipe.perceptron), options.out / WEIGHTS)
 
 
 if __name__ == "__main__":

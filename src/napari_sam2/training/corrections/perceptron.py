@@ -140,7 +140,7 @@ def _fitted(
         given = (normed[taken] + JITTER * torch.randn(BATCH, FEATURES)).clamp(-5, 5)
         loss = functional.binary_cross_entropy_with_logits(net(given)[:, 0], target[taken])
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
     layers = {f"net.{name}": values.detach().numpy().copy() for name, values in net.state_dict().items()}

@@ -6,27 +6,26 @@ each use, and supervoxels of scans without labels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
 from scipy import ndimage
 
-from napari_sam2.engine.correction_evidence import averaged, depth_of
-from napari_sam2.engine.object_evidence import Click
+from napari_sam2.engine.correction_evidence import averaged
 from napari_sam2.evaluation.challenge import error_click
 from napari_sam2.training.render import alter, render_regions, window_real
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from napari_sam2.engine.correction_evidence import Window
     from napari_sam2.training.pool import PoolObject, PoolVolume
 
-__all__ = ["Practice", "bounds_of", "draw_practice", "next_click"]
+__all__ = ["Click", "Practice", "draw_practice", "next_click"]
 
 SURROUNDINGS: Final = (0.45, 0.9)
 """What is cut out beyond an object's bounds, over its side along each axis."""
@@ -43,6 +42,22 @@ LEAST_VOXELS: Final = 80
 
 ELSEWHERE: Final = 0.25
 """Share of clicks that are not in the largest error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """A click.
+
+    Attributes
+    ----------
+    voxel : tuple of int
+        (slice, row, column).
+    include : bool
+        Whether it belongs to the object.
+    """
+
+    voxel: tuple[int, int, int]
+    include: bool
 
 
 @dataclass(eq=False)
@@ -67,11 +82,12 @@ class Practice:
     spacing: tuple[float, float, float]
     others: NDArray[np.int16] | None = None
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Slices, rows, columns."""
+    shape: tuple[int, int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Slices, rows, columns, as a scene has them."""
         slices, rows, columns = self.truth.shape
-        return slices, rows, columns
+        self.shape = (slices, rows, columns)
 
     def mask(self, window: Window) -> NDArray[np.bool_]:
         """The object inside a window, as it is thought to be."""
@@ -80,12 +96,6 @@ class Practice:
     def image(self, window: Window) -> NDArray[np.float32]:
         """Grey values inside a window."""
         return self.voxels[window].copy()
-
-
-def bounds_of(mask: NDArray[np.bool_]) -> Window:
-    """The smallest window that holds a mask, which is not empty."""
-    found = ndimage.find_objects(mask.astype(np.int8))[0]
-    return found[0], found[1], found[2]
 
 
 def draw_practice(
@@ -151,7 +161,7 @@ def _practice(rng: np.random.Generator, volume: PoolVolume, item: PoolObject) ->
     )
 
 
-def _turns(rng: np.random.Generator, isotropic: bool):  # type: ignore[no-untyped-def]
+def _turns(rng: np.random.Generator, isotropic: bool) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """A mirror image and, where voxels are cubes, another order of the axes."""
     order = [int(a) for a in rng.permutation(3)] if isotropic else [0, *([2, 1] if rng.random() < 0.5 else [1, 2])]
     flips = tuple(slice(None, None, -1 if rng.random() < 0.5 else 1) for _ in range(3))
@@ -173,5 +183,4 @@ def next_click(rng: np.random.Generator, practice: Practice) -> Click | None:
             deep = np.argwhere(depth >= rng.uniform(0.5, 1) * depth.max())
             i, j, k = deep[int(rng.integers(len(deep)))]
             voxel = (int(i), int(j), int(k))
-    include = bool(practice.truth[voxel])
-    return Click(voxel, include, depth_of(practice, voxel, include, np.asarray(practice.spacing)))
+    return Click(voxel, bool(practice.truth[voxel]))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from napari_sam2.errors import UserInputError
 from napari_sam2.training.config import PoolRecipe
-from napari_sam2.training.corrections.object_net import NetRecipe
 from napari_sam2.training.corrections.perceptron import PerceptronRecipe
 
 if TYPE_CHECKING:
@@ -29,14 +28,12 @@ class Recipe:
     shares : mapping of str to float
         How often each pool is drawn from.
     perceptron : PerceptronRecipe
-    object : NetRecipe
     threads : int
     """
 
     prepare: tuple[PoolRecipe, ...]
     shares: Mapping[str, float]
     perceptron: PerceptronRecipe
-    object: NetRecipe
     threads: int = 1
 
 
@@ -54,7 +51,6 @@ def read_recipe(path: Path) -> Recipe:
             tuple(PoolRecipe(**table) for table in values["prepare"]),
             dict(values["shares"]),
             PerceptronRecipe(**values["perceptron"]),
-            NetRecipe(**values["object"]),
             int(values.get("threads", 1)),
         )
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:

@@ -38,13 +38,14 @@ def wrong_mask(rng: np.random.Generator, practice: Practice) -> tuple[NDArray[np
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, ...], sigma: NDArray[np.float64]) -> NDArray[np.float64]:
-    noise = ndimage.gaussian_filter(rng.standard_normal(shape), sigma)
+    noise: NDArray[np.float64] = ndimage.gaussian_filter(rng.standard_normal(shape), sigma)
     return noise / max(float(noise.std()), 1e-9)
 
 
 def _signed(mask: NDArray[np.bool_], step: NDArray[np.float64]) -> NDArray[np.float64]:
-    signed: NDArray[np.float64] = ndimage.distance_transform_edt(mask, sampling=step)
-    return signed - ndimage.distance_transform_edt(~mask, sampling=step)
+    inside: NDArray[np.float64] = ndimage.distance_transform_edt(mask, sampling=step)
+    outside: NDArray[np.float64] = ndimage.distance_transform_edt(~mask, sampling=step)
+    return inside - outside
 
 
 def _ragged(
