@@ -25,7 +25,7 @@ VOLUME, INSIDE = ball(shape=(30, 28, 12), centre=(15, 14, 6), radii=(9, 7, 4), a
 CORNERS = [list(corner) for corner in box_on(INSIDE, 2, 6).corners]
 
 INPUTS = {
-    "segment": {"image": "scan", "prompts": "prompts"},
+    "segment": {"image": "scan", "prompts": "prompts", "token_file": "config"},
     "replay": {"session": "session", "image": "scan"},
     "measure": {"image": "scan", "labels": "labels", "against": "labels2", "earlier": ("scan2", "labels2")},
     "evaluate": {"image": "scan", "labels": "labels", "compare": ("scores", "scores"), "root": "folder"},
@@ -41,6 +41,7 @@ INPUTS = {
     "cohort report": {"output": "folder"},
     "cohort review": {"output": "folder"},
     "models import": {"checkpoint": "scores"},
+    "serve": {"token_file": "config", "tls_cert": "config", "tls_key": "config"},
 }  # fmt: skip
 """What every path of a command is in these tests; `auto` is text that may name a file."""
 
@@ -52,6 +53,9 @@ ENDINGS = {
     "export output": exported_suffixes(),
     "slide output": tuple(FORMATS),
 }
+BESIDE = {"segment feature_folder": {"output": "new.nii.gz"}}
+"""Other outputs that a command must be given; they are not there yet."""
+
 ALONE = {"measure": ("against", "earlier"), "evaluate": ("compare",), "slide": ("prompts", "auto")}
 """Parameters that exclude others: one of them at a time."""
 
@@ -132,6 +136,7 @@ def attacks(name: str, output: str, files: dict[str, Path], folder: Path):
                 for key, what in INPUTS[name].items()
                 if key not in left_out
             }
+            base |= {key: folder / file for key, file in BESIDE.get(f"{name} {output}", {}).items()}
             for ending in ENDINGS.get(f"{name} {output}", ("",)):
                 own = folder / f"in{ending}"
                 if files[kind].is_dir():

@@ -40,7 +40,7 @@ def demo(
 
     From one box each; the result is compared with the scan's labels.
     """
-    from napari_sam2.cli.progress import shown
+    from napari_sam2.cli.progress import with_progress_bar
     from napari_sam2.io import read_labels, read_volume, write_labels
     from napari_sam2.io.atomic import check_free
     from napari_sam2.measures.metrics import dice
@@ -64,7 +64,9 @@ def demo(
         started = time.perf_counter()
         first = session.add_prompt(object_id, box_around(truth_mask, axis, index))
         session.objects[object_id].name = name
-        visited = 1 + sum(1 for _ in shown(session.propagate([object_id]), session.count_slices([object_id])))
+        visited = 1 + sum(
+            1 for _ in with_progress_bar(session.propagate([object_id]), session.count_slices([object_id]))
+        )
         seconds = time.perf_counter() - started
         plane = volume.plane(axis)
         mask = np.zeros(volume.shape, dtype=bool)

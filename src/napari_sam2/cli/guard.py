@@ -51,6 +51,7 @@ def _derivative(values: Mapping[str, Any]) -> list[Path]:
 OUTPUTS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[Path]]]] = {
     "demo output": lambda values: [values["output"]],
     "segment output": _label_map,
+    "segment feature_folder": lambda values: [values["feature_folder"]],
     "replay output": _replayed,
     "measure csv": lambda values: [values["csv"]],
     "evaluate as_json": lambda values: [values["as_json"]],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from napari_sam2.cli.printing import echo
+from napari_sam2.cli.printing import echo, note
 from napari_sam2.core.prompts import Box, ObjectPrompts, Point
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.formats import readable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.prompts import Prompt
     from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.remote.model import RemoteModel
 
 Number = TypeVar("Number", int, float)
 
@@ -28,9 +29,12 @@ __all__ = [
     "Model",
     "Overwrite",
     "Quality",
+    "Remote",
     "Series",
+    "TokenFile",
     "VolumeIndex",
     "WindowSpec",
+    "chosen_model",
     "is_whole_number",
     "number_or_text",
     "print_methods",
@@ -52,6 +56,11 @@ Quality = Annotated[
     str,
     typer.Option("--quality", help="For SAM 2: fast, balanced or best; auto is best on a GPU, else balanced."),
 ]
+Remote = Annotated[
+    str | None,
+    typer.Option("--remote", help="Let a server answer: http://127.0.0.1:8765, https://host.", metavar="URL"),
+]
+TokenFile = Annotated[Path | None, typer.Option("--token-file", help="The file with the server's token.")]
 WindowSpec = Annotated[
     str, typer.Option("--window", help="auto, a CT preset such as CT-lung, or level/width such as 40/400.")
 ]
@@ -101,6 +110,29 @@ def ready_model(name: str, device: str, quality: str = "auto") -> SegmentationMo
 
     use_all_cpus()
     return load_model(name, device, quality=quality)
+
+
+def chosen_model(
+    name: str, device: str, quality: str, remote: str | None, token_file: Path | None
+) -> SegmentationModel | RemoteModel:
+    """A model on this machine, or on the server that ``--remote`` names.
+
+    Raises
+    ------
+    UserInputError
+        If options do not go together.
+    """
+    if remote is None:
+        if token_file is not None:
+            raise UserInputError("--token-file is for a server; give its address with --remote.")
+        return ready_model(name, device, quality)
+    if (device, quality) != ("auto", "auto"):
+        raise UserInputError("--device and --quality are the server's choice; leave them out with --remote.")
+    if token_file is None:
+        raise UserInputError("--remote needs the server's token; give the file that holds it with --token-file.")
+    from napari_sam2.remote.model import connect
+
+    return connect(remote, token_file, name, say=note)
 
 
 def print_methods(labels_path: Path) -> None:

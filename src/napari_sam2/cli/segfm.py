@@ -35,7 +35,7 @@ def score_cases(
     cases : iterable of (Case, str)
         With the person behind each.
     predictor : Predictor
-        Who answers.
+        What answers the prompts.
     clicks, clicks_after
         As in `napari_sam2.evaluation.segfm.run_segfm`.
     as_json : Path, optional

@@ -17,17 +17,19 @@ from napari_sam2.cli.options import (
     Model,
     Overwrite,
     Quality,
+    Remote,
     Series,
+    TokenFile,
     VolumeIndex,
     WindowSpec,
+    chosen_model,
     print_methods,
     prompts_from_flags,
-    ready_model,
     series_choice,
     slice_range,
 )
 from napari_sam2.cli.printing import echo, note, out
-from napari_sam2.cli.progress import shown
+from napari_sam2.cli.progress import with_progress_bar
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.formats import label_suffixes
 from napari_sam2.models import DEFAULT_MODEL
@@ -68,6 +70,8 @@ def segment(
     series: Series = None,
     device: Device = "auto",
     quality: Quality = "auto",
+    remote: Remote = None,
+    token_file: TokenFile = None,
     overwrite: Overwrite = False,
     keep_session: Annotated[
         bool, typer.Option("--session", help="Keep a session beside the output, for 'napari-sam2 replay'.")
@@ -76,6 +80,13 @@ def segment(
     check_planes: Annotated[
         bool, typer.Option("--check-planes", help="Carry every object along all three axes, and say where they differ.")
     ] = False,
+    feature_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--feature-folder",
+            help="Keep what a SAM 2 model computes of slices here, for later runs; as private as the scan.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Segment objects of a scan from a box or a few clicks.
@@ -98,7 +109,7 @@ def segment(
         image,
         output,
         flagged if prompts is None else prompts,
-        model=lambda: ready_model(model, device, quality),
+        model=lambda: chosen_model(model, device, quality, remote, token_file),
         window=window,
         plane=plane,
         slices=slice_range(slices),
@@ -107,9 +118,10 @@ def segment(
         series=series_choice(series),
         keep_session=keep_session,
         check_planes=check_planes,
+        feature_folder=feature_folder,
         overwrite=overwrite,
         say=note,
-        watch=shown,
+        watch=with_progress_bar,
     )
     for sentence in run.notes:
         note(sentence)

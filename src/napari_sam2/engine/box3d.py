@@ -57,8 +57,8 @@ class Extent:
     @classmethod
     def of(cls, boxes: Iterable[Box]) -> Extent:
         """Around all boxes; there must be one."""
-        known = list(boxes)
-        low, high = (np.array([getattr(box, end) for box in known]) for end in ("low", "high"))
+        all_boxes = list(boxes)
+        low, high = (np.array([getattr(box, end) for box in all_boxes]) for end in ("low", "high"))
         (a, b, c), (d, e, f) = low.min(axis=0).tolist(), high.max(axis=0).tolist()
         return cls((a, b, c), (d, e, f))
 
@@ -114,8 +114,8 @@ def _says(
     own = next(iter(runs))
     for axis, run in runs.items():
         others = [other for other in runs if other != axis]
-        found = [dice(np.take(run, boxed[o], o), np.take(runs[o], boxed[o], o)) for o in others]
-        agreement = float(np.mean(found)) if found else 1.0
+        overlaps = [dice(np.take(run, boxed[o], o), np.take(runs[o], boxed[o], o)) for o in others]
+        agreement = float(np.mean(overlaps)) if overlaps else 1.0
         says[axis] = agreement**SAY_POWER * trust[axis] * (OWN_SAY if axis == own else 1.0)
     total = sum(says.values())
     # Where nothing agrees with anything, the own plane decides.

@@ -45,10 +45,10 @@ class Dip:
         self._values.append(predicted_iou)
         # A slice is judged when the one after it is known.
         while self._judged < len(self._values) - 1:
-            found = self._judge(self._judged)
+            bottom = self._judge(self._judged)
             self._judged += 1
-            if found is not None:
-                return len(self._values) - 1 - found
+            if bottom is not None:
+                return len(self._values) - 1 - bottom
         return None
 
     def _judge(self, at: int) -> int | None:

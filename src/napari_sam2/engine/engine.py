@@ -91,7 +91,7 @@ class Engine:
     volume : Volume
         The scan.
     model : SegmentationModel
-        Who answers.
+        The network or method that answers.
     window : Window
         How intensities become [0, 1].
     axis : int, optional
@@ -99,7 +99,8 @@ class Engine:
     feature_budget : int
         Bytes of features kept in memory.
     feature_folder : Path, optional
-        Where features are kept on disk, to be found again by a later process; nowhere by default.
+        Where features are kept on disk, to be found again by a later process; nowhere by default, and never
+        for a model that computes nothing before the prompts.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class Engine:
         self._memories: WeakKeyDictionary[Anchor, Any] = WeakKeyDictionary()
 
     def _disk_features(self, folder: Path | None) -> DiskFeatures | None:
-        if folder is None:
+        if folder is None or not self.model.view_policy.encodes:
             return None
         return DiskFeatures(folder, signature_of(self.volume, self.window, self.plane.axis, self.model))
 
@@ -294,9 +295,9 @@ class Engine:
         others: Sequence[Anchor],
     ) -> tuple[View, Decoded]:
         if self.model.view_policy.zoom and previous is None and prompts.box is None and prompts.mask is None:
-            found = find_from_clicks(self, index, prompts)
-            if found is not None:
-                view, decoded, previous = found
+            searched = find_from_clicks(self, index, prompts)
+            if searched is not None:
+                view, decoded, previous = searched
                 if not others and self.follow(view, _bounds_of(prompts, previous)) == view:
                     return view, decoded
         view = self._view_for(prompts, previous)
@@ -363,9 +364,9 @@ def _bounds_of(prompts: SlicePrompts, mask: SliceMask | None) -> tuple[float, fl
     corners = [np.concatenate([prompts.points - 0.5, prompts.points + 0.5])] if len(prompts.points) else []
     if prompts.box is not None:
         corners.append(prompts.box.reshape(2, 2))
-    for known in (mask, None if prompts.mask is None else SliceMask.of(prompts.mask)):
-        if known is not None and known.bounds is not None:
-            corners.append(np.array(known.bounds).reshape(2, 2))
+    for mask_there in (mask, None if prompts.mask is None else SliceMask.of(prompts.mask)):
+        if mask_there is not None and mask_there.bounds is not None:
+            corners.append(np.array(mask_there.bounds).reshape(2, 2))
     every = np.concatenate(corners)
     (row0, col0), (row1, col1) = every.min(axis=0), every.max(axis=0)
     return float(row0), float(col0), float(row1), float(col1)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.engine.verbs import Answered, SliceEngine
 
-__all__ = ["FIT", "FitPlan", "ObjectFits", "count_fitted_slices", "lessons_of", "objects_to_fit"]
+__all__ = ["FIT", "FitPlan", "ObjectFits", "count_fitted_slices", "fit_name", "lessons_of", "objects_to_fit"]
 
 AnsweredT = TypeVar("AnsweredT", bound="Answered")
 KeptT = TypeVar("KeptT")
@@ -81,6 +81,11 @@ class ObjectFits(Generic[KeptT]):
         kept = self._kept.get((axis, object_id))
         return None if kept is None or not kept.slices <= set(fixed) else kept.model
 
+    def known(self, axis: int, object_id: int) -> KeptT | None:
+        """The model that knew an object, whether or not it still holds."""
+        kept = self._kept.get((axis, object_id))
+        return None if kept is None else kept.model
+
     def is_current(self, axis: int, object_id: int, anchors: Sequence[Answered]) -> bool:
         """Whether there is a model that was taught by just these masks."""
         kept = self._kept.get((axis, object_id))
@@ -122,10 +127,10 @@ def objects_to_fit(
         return []
     return [
         object_id
-        for object_id, found in sorted(anchors.items())
-        if lessons_of(found)
-        and not fits.is_current(engine.plane.axis, object_id, found)
-        and count_slices({object_id: found}, engine.plane.n_slices, slices, direction) > NEAR
+        for object_id, own_anchors in sorted(anchors.items())
+        if lessons_of(own_anchors)
+        and not fits.is_current(engine.plane.axis, object_id, own_anchors)
+        and count_slices({object_id: own_anchors}, engine.plane.n_slices, slices, direction) > NEAR
     ]
 
 
@@ -133,6 +138,14 @@ def lessons_of(anchors: Sequence[AnsweredT]) -> list[AnsweredT]:
     """The anchors that teach: those with a mask, the largest sections first."""
     filled = [anchor for anchor in anchors if anchor.mask.n_voxels]
     return sorted(filled, key=lambda anchor: (-anchor.mask.n_voxels, anchor.index))[:MOST_LESSONS]
+
+
+def fit_name(lessons: Sequence[Answered], plan: FitPlan) -> str:
+    """A name for the model that these lessons make.
+
+    It is the same for the same slices, masks and plan.
+    """
+    return hashlib.sha256(repr((plan.steps, plan.seed, _key(lessons))).encode()).hexdigest()
 
 
 def _key(lessons: Sequence[Answered]) -> tuple[str, ...]:

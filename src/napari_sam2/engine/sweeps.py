@@ -39,7 +39,7 @@ def count_slices(
     direction: str = "both",
 ) -> int:
     """How many slice visits `propagate` makes at most; for progress."""
-    legs = [leg for found in anchors.values() for leg in _legs(found, n_slices, slices, direction)]
+    legs = [leg for own_anchors in anchors.values() for leg in _legs(own_anchors, n_slices, slices, direction)]
     return sum(abs(leg.end - leg.start.index) - 1 for leg in legs)
 
 
@@ -88,9 +88,9 @@ def _legs(
     anchors: Sequence[AnsweredT], n_slices: int, slices: range | None, direction: str
 ) -> Iterator[_Leg[AnsweredT]]:
     ordered = sorted(anchors, key=lambda anchor: anchor.index)
-    wanted = range(n_slices) if slices is None else slices
+    writable = range(n_slices) if slices is None else slices
     for step in DIRECTIONS[direction]:
-        border = min(n_slices, wanted.stop) if step > 0 else max(0, wanted.start) - 1
+        border = min(n_slices, writable.stop) if step > 0 else max(0, writable.start) - 1
         along = ordered if step > 0 else ordered[::-1]
         for here, beyond in zip(along, [*along[1:], None], strict=True):
             end = border

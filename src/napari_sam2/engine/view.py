@@ -95,16 +95,16 @@ class View:
         x = (points[..., 1] - self.col) / self.cols * self.size - 0.5
         return np.stack([x, y], axis=-1)
 
-    def prompts(self, given: SlicePrompts, device: torch.device) -> ViewPrompts:
+    def prompts(self, slice_prompts: SlicePrompts, device: torch.device) -> ViewPrompts:
         """The prompts of a slice, in the coordinates of this view."""
         box = None
-        if given.box is not None:
-            corners = self.to_view(given.box.reshape(2, 2)).reshape(4)
+        if slice_prompts.box is not None:
+            corners = self.to_view(slice_prompts.box.reshape(2, 2)).reshape(4)
             box = torch.tensor(corners, dtype=torch.float32, device=device)
-        mask = None if given.mask is None else self.image(given.mask)[0].to(device)
+        mask = None if slice_prompts.mask is None else self.image(slice_prompts.mask)[0].to(device)
         return ViewPrompts(
-            points=torch.tensor(self.to_view(given.points), dtype=torch.float32, device=device),
-            positive=torch.tensor(given.positive, dtype=torch.bool, device=device),
+            points=torch.tensor(self.to_view(slice_prompts.points), dtype=torch.float32, device=device),
+            positive=torch.tensor(slice_prompts.positive, dtype=torch.bool, device=device),
             box=box,
             mask=mask,
         )

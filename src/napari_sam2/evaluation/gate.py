@@ -96,7 +96,7 @@ def table(scores: Sequence[CaseScores]) -> str:
 
 
 def _propagation_line(model: dict[str, float], classical: dict[str, float]) -> GateLine:
-    """Like against like: nobody knows where the object ends, and everybody does."""
+    """Compare twice: end slices unknown to all methods, then known to all."""
     texts, passed = [], True
     for title, suffix in (("nobody is told", ""), ("everybody is told", END_TOLD)):
         mine = model[f"box-propagate{suffix}"]

@@ -69,7 +69,7 @@ class SessionPredictor:
     Parameters
     ----------
     model : SegmentationModel
-        Who answers.
+        The network or method that answers.
     """
 
     def __init__(self, model: SegmentationModel) -> None:

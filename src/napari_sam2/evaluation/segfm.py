@@ -150,7 +150,7 @@ def run_segfm(
     case : Case
         The object; all of its truth counts.
     predictor : Predictor
-        Who answers.
+        What answers the prompts.
     clicks : int
         How many clicks follow.
     clicks_after : str

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.prompts import ObjectPrompts
     from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.core.volume import Volume
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
 
     Prompts: TypeAlias = str | os.PathLike[str] | Sequence[ObjectPrompts]
 
@@ -73,7 +73,7 @@ def segment_scan(
     output: str | os.PathLike[str],
     prompts: Prompts,
     *,
-    model: str | Path | Callable[[], SegmentationModel] = DEFAULT_MODEL,
+    model: str | Path | Callable[[], AnyModel] = DEFAULT_MODEL,
     device: str = "auto",
     quality: str = "auto",
     window: str = "auto",
@@ -84,6 +84,7 @@ def segment_scan(
     series: str | int | None = None,
     keep_session: bool = False,
     check_planes: bool = False,
+    feature_folder: Path | None = None,
     overwrite: bool = False,
     say: Callable[[str], None] = lambda note: None,
     watch: Callable[[Iterable[SliceResult], int], Iterable[SliceResult]] = lambda results, total: results,
@@ -112,6 +113,8 @@ def segment_scan(
         Keep a session beside the output.
     check_planes : bool
         Carry every object along all three axes, and say where they differ.
+    feature_folder : Path, optional
+        As in `Session`; it is made when it is not there.
     overwrite : bool
         Whether existing outputs may be replaced; an input never is.
     say : callable
@@ -133,9 +136,14 @@ def segment_scan(
     inputs = [Path(image), *([Path(prompts)] if isinstance(prompts, str | os.PathLike) else [])]
     refuse_inputs_as_outputs(inputs, files_of_label_map(target, keep_session=keep_session))
     check_label_set(target, scan, overwrite=overwrite)
+    if feature_folder is not None:
+        _make_feature_folder(feature_folder)
     objects = _objects(prompts, scan, target)
     loaded = load_model(model, device, quality=quality) if isinstance(model, str | Path) else model()
-    session = Session(scan, loaded, window=window, axis=None if plane is None else scan.axis_of_plane(plane))
+    if feature_folder is not None and not loaded.view_policy.encodes:
+        say(f"{loaded.card.name} computes nothing ahead of a prompt: nothing is kept in {feature_folder.name}.")
+    axis = None if plane is None else scan.axis_of_plane(plane)
+    session = Session(scan, loaded, window=window, axis=axis, feature_folder=feature_folder)
     journal = Journal(session, session_folder(target), warn=say) if keep_session else None
     started = time.perf_counter()
     session.set_objects(objects)
@@ -166,6 +174,16 @@ def files_of_label_map(output: Path, *, keep_session: bool = False) -> list[Path
 def session_folder(output: Path) -> Path:
     """``x.sam2session`` beside ``x.nii.gz``."""
     return output.with_name(stem_of(output) + ".sam2session")
+
+
+def _make_feature_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or "it cannot be made"
+        raise UserInputError(f"--feature-folder {folder.name}: {reason}; choose another folder.") from error
+    if not os.access(folder, os.W_OK):
+        raise UserInputError(f"--feature-folder {folder.name} is closed to writing; choose another folder.")
 
 
 def _objects(prompts: Prompts, scan: Volume, target: Path) -> Sequence[ObjectPrompts]:

@@ -96,6 +96,8 @@ class ViewPolicy:
     fit : bool
         Whether a view of the whole slice has no more pixels than its voxels can fill, see
         `napari_sam2.models.quality.fitted_size`. For models that can change their input size.
+    encodes : bool
+        Whether features cost more than reading them from a disk. False for a model whose features are the view.
     """
 
     zoom: bool
@@ -106,6 +108,7 @@ class ViewPolicy:
     dips: bool = False
     fit: bool = False
     quality: str = ""
+    encodes: bool = True
 
 
 @dataclass(frozen=True, slots=True)

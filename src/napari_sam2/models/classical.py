@@ -108,7 +108,7 @@ class ClassicalModel:
             license="Apache-2.0",
             summary="Histogram likelihood, no weights: good for objects that differ in brightness from what is around.",
         )
-        self.view_policy = ViewPolicy(zoom=True, factor=2.3, follow_factor=2.4)
+        self.view_policy = ViewPolicy(zoom=True, factor=2.3, follow_factor=2.4, encodes=False)
         self.input_size = VIEW_SIZE
         self.max_memories = 1
         self.device = torch.device("cpu")

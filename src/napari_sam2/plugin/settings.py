@@ -33,6 +33,8 @@ class Preferences:
         Where journals are kept; None for the user's state folder.
     feature_gib : float
         Memory for the features of one plane of a scan, in GiB.
+    features : Path, optional
+        Where features are kept on disk for the next time; None keeps none.
     """
 
     model: ModelChoice = field(default_factory=ModelChoice)
@@ -42,6 +44,7 @@ class Preferences:
     names: Path | None = None
     autosave: Path | None = None
     feature_gib: float = 1.0
+    features: Path | None = None
 
 
 def read_preferences() -> Preferences:
@@ -60,6 +63,7 @@ def read_preferences() -> Preferences:
         names=_path(settings.annotation.names),
         autosave=_path(settings.storage.autosave),
         feature_gib=settings.storage.feature_gib,
+        features=_path(settings.storage.features),
     )
 
 

@@ -49,9 +49,9 @@ def write(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     labels = np.asarray(data)
     shown = place_labels(labels, meta, () if viewer is None else viewer.layers)
     stored = shown.grid.stored(labels)
-    told = save_labels(stored, shown, Path(path), overwrite=True, without_geometry=True)
+    warning = save_labels(stored, shown, Path(path), overwrite=True, without_geometry=True)
     if shown.proven:
-        show_info(told)
+        show_info(warning)
     else:
         show_warning(f"{Path(path).name}: {UNPLACED_NOTE}. {shown.note}".strip())
     return [path]

@@ -106,7 +106,7 @@ def replay(
     volume : Volume
         The image that the journal belongs to.
     model : SegmentationModel
-        Who answers; another one than then is allowed, and named as a reason.
+        The network or method that answers; another one than then is allowed, and named as a reason.
     folder : Path
         The journal.
     load : callable, optional

@@ -5,14 +5,14 @@ A click changes what is connected with it.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sam2.core.prompts import MaskPrompt, Point
+from napari_sam2.core.prompts import Box, MaskPrompt, Point
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores
 from napari_sam2.engine.correction import correct
-from napari_sam2.session.object_scene import ObjectScene
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.history import Step
     from napari_sam2.core.prompts import Prompt
     from napari_sam2.engine.correction import Change
+    from napari_sam2.engine.correction_evidence import Window
     from napari_sam2.session.objects import ObjectRecord
     from napari_sam2.session.state import SessionState
 
@@ -64,7 +65,7 @@ def correct_object(state: SessionState, step: Step, obj: ObjectRecord, clicks: S
     earlier = [prompt for prompt in obj.prompts if isinstance(prompt, Point)]
     changed: dict[int, SliceResult] = {}
     for number, click in enumerate(clicks):
-        scene = ObjectScene(state, obj)
+        scene = _ObjectScene(state, obj)
         at = scene.voxel(click)
         before = [(scene.voxel(p), p.positive) for p in (*earlier, *clicks[:number])]
         change = correct(scene, at, click.positive, before, _fixed_slices(obj, at[0]))
@@ -79,13 +80,56 @@ def correct_object(state: SessionState, step: Step, obj: ObjectRecord, clicks: S
     return list(changed.values())
 
 
+class _ObjectScene:
+    """An object and its scan, as `napari_sam2.engine.correction_evidence.Scene` wants them."""
+
+    def __init__(self, state: SessionState, obj: ObjectRecord) -> None:
+        self._volume, self._window, self._obj = state.volume, state.window, obj
+        self._plane = state.volume.plane(obj.axis)
+        self.shape = (self._plane.n_slices, *self._plane.shape)
+        self.spacing = (self._plane.slice_spacing, *self._plane.spacing)
+
+    def voxel(self, click: Point) -> tuple[int, int, int]:
+        """(slice, row, column) of the voxel that holds a click."""
+        row, col = np.floor(self._plane.to_plane(np.array(click.voxel)) + 0.5).astype(int)
+        height, width = self._plane.shape
+        index = min(max(math.floor(click.voxel[self._plane.axis] + 0.5), 0), self._plane.n_slices - 1)
+        return index, min(max(int(row), 0), height - 1), min(max(int(col), 0), width - 1)
+
+    def full(self, index: int) -> NDArray[np.bool_]:
+        """The object on a whole slice."""
+        result = self._obj.results.get(index)
+        return np.zeros(self._plane.shape, dtype=bool) if result is None else result.mask.full(self._plane.shape)
+
+    def mask(self, window: Window) -> NDArray[np.bool_]:
+        """The object inside a window."""
+        return np.stack([self.full(i)[window[1:]] for i in range(window[0].start, window[0].stop)])
+
+    def image(self, window: Window) -> NDArray[np.float32]:
+        """Grey values in [0, 1] inside a window."""
+        slices = range(window[0].start, window[0].stop)
+        stored = np.stack([self._plane.take(self._volume.voxels, i)[window[1:]] for i in slices])
+        windowed = self._window.apply(stored)
+        return windowed.mean(axis=-1, dtype=np.float32) if windowed.ndim > 3 else windowed
+
+    def boxes(self) -> dict[int, tuple[slice, slice]]:
+        """Rows and columns inside the last box of each boxed slice."""
+        boxes = {}
+        for prompt in self._obj.prompts:
+            if isinstance(prompt, Box) and prompt.fixed_axes == (self._plane.axis,):
+                corners = self._plane.to_plane(np.array(prompt.corners)).astype(int)
+                (row0, col0), (row1, col1) = corners.min(axis=0), corners.max(axis=0)
+                boxes[prompt.slice_index(self._plane.axis)] = (slice(row0, row1 + 1), slice(col0, col1 + 1))
+        return boxes
+
+
 def _fixed_slices(obj: ObjectRecord, clicked: int) -> list[int]:
     """Slices that a person accepted or painted, but for the one with the click."""
     painted = {prompt.index for prompt in obj.prompts if isinstance(prompt, MaskPrompt)}
     return sorted((painted | set(obj.accepted)) - {clicked})
 
 
-def _masks_after(scene: ObjectScene, change: Change | None) -> dict[int, NDArray[np.bool_]]:
+def _masks_after(scene: _ObjectScene, change: Change | None) -> dict[int, NDArray[np.bool_]]:
     """Whole masks of the slices that a change concerns."""
     if change is None:
         return {}
@@ -98,7 +142,7 @@ def _masks_after(scene: ObjectScene, change: Change | None) -> dict[int, NDArray
 
 
 def _within_boxes(
-    scene: ObjectScene, masks: dict[int, NDArray[np.bool_]], click: tuple[int, int, int]
+    scene: _ObjectScene, masks: dict[int, NDArray[np.bool_]], click: tuple[int, int, int]
 ) -> dict[int, NDArray[np.bool_]]:
     """Masks that have gained nothing outside the boxes of their slices but the click itself."""
     boxed = scene.boxes()

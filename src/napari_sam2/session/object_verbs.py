@@ -37,8 +37,8 @@ class ObjectVerbs:
 
     def add_object(self, object_id: int | None = None, name: str = "") -> SegmentedObject:
         """Begin an object; its id is the next free one unless given."""
-        made = self.state.do(AddObject(object_id, name))
-        return self.objects[made.object_id]
+        record = self.state.do(AddObject(object_id, name))
+        return self.objects[record.object_id]
 
     def remove_object(self, object_id: int) -> None:
         """Forget an object with its prompts and masks; undo brings it back.

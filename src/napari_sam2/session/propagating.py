@@ -143,8 +143,8 @@ def _write(
         return
     anchors = {obj.object_id: anchors_of(state, obj)}
     engine = state.engine(obj.axis)
-    known = state.fits.model_for(obj.axis, obj.object_id, obj.anchors) if fitted else None
-    models = {} if known is None else {obj.object_id: known}
+    fitted_model = state.fits.model_for(obj.axis, obj.object_id, obj.anchors) if fitted else None
+    models = {} if fitted_model is None else {obj.object_id: fitted_model}
     for result in engine.propagate(anchors, slices=slices, direction=direction, should_stop=should_stop, models=models):
         if state.store.objects.get(obj.object_id) is obj and not obj.is_fixed(result.index):
             state.store.put(step, obj, "results", result.index, result)

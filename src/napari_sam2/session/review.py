@@ -59,17 +59,17 @@ def features_of(obj: ObjectSnapshot) -> dict[int, dict[str, float]]:
     full = [i for i, other in slices.items() if other.mask.n_voxels]
     extent = max(full) - min(full) + 1 if full else 1
     agreement = {i: iou(r.mask, slices[i + 1].mask) for i, r in slices.items() if i + 1 in slices}
-    found = {}
+    doubts = {}
     for index, result in slices.items():
         near = [agreement[i] for i in (index - 1, index) if i in agreement]
-        found[index] = {
+        doubts[index] = {
             "predicted": 1 - result.scores.predicted_iou,
             "neighbours": 1 - min(near) if near else math.nan,
             "direction": 1 - result.scores.direction_iou,
             "distance": min(1.0, _distance(index, fixed, extent) / extent),
             "presence": 2 / (1 + math.exp(min(abs(result.scores.object_score), 30.0))),
         }
-    return found
+    return doubts
 
 
 def doubts_of(obj: ObjectSnapshot) -> dict[int, float]:
@@ -88,20 +88,20 @@ def review_queue(objects: Iterable[ObjectSnapshot]) -> list[DoubtfulSlice]:
 
     All that a person has neither prompted nor accepted.
     """
-    found = [
+    entries = [
         DoubtfulSlice(obj.object_id, obj.axis, index, doubt)
         for obj in objects
         if not obj.finished
         for index, doubt in doubts_of(obj).items()
         if not obj.slices[index].prompted and index not in obj.accepted and _is_near(obj, index)
     ]
-    return sorted(found, key=lambda entry: (-entry.doubt, entry.object_id, entry.index))
+    return sorted(entries, key=lambda entry: (-entry.doubt, entry.object_id, entry.index))
 
 
 def _weighted(features: dict[str, float]) -> float:
-    known = {name: value for name, value in features.items() if not math.isnan(value)}
-    weight = sum(WEIGHTS[name] for name in known)
-    return sum(WEIGHTS[name] * value for name, value in known.items()) / weight if weight else 0.0
+    values = {name: value for name, value in features.items() if not math.isnan(value)}
+    weight = sum(WEIGHTS[name] for name in values)
+    return sum(WEIGHTS[name] * value for name, value in values.items()) / weight if weight else 0.0
 
 
 def _distance(index: int, fixed: list[int], extent: int) -> int:

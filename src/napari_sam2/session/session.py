@@ -50,7 +50,7 @@ class Session(SessionSettings, ObjectVerbs):
     volume : Volume
         The scan.
     model : SegmentationModel
-        Who answers; see `napari_sam2.models.load_model`.
+        The network or method that answers; see `napari_sam2.models.load_model`.
     window : Window or str, optional
         How intensities become [0, 1]; chosen by `choose_window` when it is a string.
     axis : int, optional
@@ -59,6 +59,7 @@ class Session(SessionSettings, ObjectVerbs):
         Who keeps a voxel that several objects claim, see `napari_sam2.core.labels.OVERLAP_RULES`.
     feature_folder : Path, optional
         Where the model's features are kept on disk, so that a later process encodes nothing; nowhere by default.
+        Results are the same with and without it.
     feature_budget : int, optional
         Bytes of features kept in memory, for each plane that is used; the engine's own choice by default.
     fit : FitPlan, optional
@@ -113,8 +114,8 @@ class Session(SessionSettings, ObjectVerbs):
         PromptError
             If the prompt cannot be meant; the session is unchanged.
         """
-        known = self.state.store.objects.get(object_id)
-        before = [] if known is None else known.prompts
+        record = self.state.store.objects.get(object_id)
+        before = [] if record is None else record.prompts
         return self.set_prompts(object_id, [*before, prompt])[-1]
 
     def set_objects(self, objects: Sequence[ObjectPrompts]) -> list[SliceResult]:

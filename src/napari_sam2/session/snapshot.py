@@ -80,8 +80,8 @@ class ObjectSnapshot:
 
         Over the slices that hold it; NaN without any.
         """
-        found = [r.scores.predicted_iou for r in self.slices.values() if r.mask.n_voxels]
-        return sum(found) / len(found) if found else math.nan
+        estimates = [r.scores.predicted_iou for r in self.slices.values() if r.mask.n_voxels]
+        return sum(estimates) / len(estimates) if estimates else math.nan
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -107,10 +107,10 @@ def check_object(session: Session, object_id: int) -> TriplanarCheck:
     UserInputError
         If there is no such object, it holds no mask, or the volume is a single slice.
     """
-    *_, found = check_steps(session, object_id)
-    if not isinstance(found, TriplanarCheck):
+    *_, last = check_steps(session, object_id)
+    if not isinstance(last, TriplanarCheck):
         raise TypeError("A check that nobody stops ends with its result.")
-    return found
+    return last
 
 
 def check_steps(
@@ -162,11 +162,11 @@ def steps_of_check(
             yield Visited(obj.axis, result.index)
     along = {obj.axis: _volume_of(state.volume, obj.axis, own)}
     for axis in (a for a in range(3) if a != obj.axis):
-        found: dict[int, SliceMask] = {}
+        masks_there: dict[int, SliceMask] = {}
         for result in _along(state, axis, along[obj.axis], should_stop):
-            found[result.index] = result.mask
+            masks_there[result.index] = result.mask
             yield Visited(axis, result.index)
-        along[axis] = _volume_of(state.volume, axis, found)
+        along[axis] = _volume_of(state.volume, axis, masks_there)
     if not should_stop():
         yield _compare(state.volume, obj, masks, fixed, along)
 

@@ -147,15 +147,15 @@ def measured(obj: SlideObject, mpp: Mpp | None) -> SlideObject:
     In microns when the pixel's size is known.
     """
     geometry = obj.geometry
-    found = {AREA_PIXELS: float(geometry.area)}
+    areas = {AREA_PIXELS: float(geometry.area)}
     if mpp is not None:
         import shapely
 
         microns = shapely.transform(geometry, lambda xy: xy * (mpp.col, mpp.row))
-        found = {AREA_MICRONS: float(microns.area), PERIMETER: float(microns.length)}
+        areas = {AREA_MICRONS: float(microns.area), PERIMETER: float(microns.length)}
     # An area in the other unit is of an outline, or of a pixel size, that no longer holds.
     kept = {name: value for name, value in obj.measurements.items() if name not in _SIZES}
-    return replace(obj, measurements={**kept, **found})
+    return replace(obj, measurements={**kept, **areas})
 
 
 @dataclass(eq=False)
@@ -246,20 +246,20 @@ class Regions(ObjectStore[SlideRecord]):
         UserInputError
             If the object with its id is finished.
         """
-        known = self.objects.get(obj.object_id)
-        if known is not None:
+        old_record = self.objects.get(obj.object_id)
+        if old_record is not None:
             self.refuse_finished(obj.object_id)
-        rank = self.next_rank if known is None else known.rank
+        rank = self.next_rank if old_record is None else old_record.rank
         cut, others = _without_overlap(obj, rank, self.objects.values(), self.overlap if overlap else "keep")
         for record, outline in others:
             self.set(step, record, "outline", outline)
-        if known is None:
+        if old_record is None:
             self.add(step, SlideRecord(cut))
-            known = self.objects[obj.object_id]
+            old_record = self.objects[obj.object_id]
         else:
-            self.set(step, known, "outline", cut)
-        if prompts != known.prompts:
-            self.set(step, known, "prompts", prompts)
+            self.set(step, old_record, "outline", cut)
+        if prompts != old_record.prompts:
+            self.set(step, old_record, "prompts", prompts)
         return cut
 
     def refuse_finished(self, object_id: str) -> None:

@@ -104,12 +104,12 @@ def check_requests(requests: Sequence[ObjectRequest], shape: tuple[int, int], wh
         With one sentence per fault.
     """
     faults = [] if requests else ["There is no prompt: give a box or a point."]
-    seen: set[int] = set()
+    ids: set[int] = set()
     for request in requests:
         name = f"object {request.object_id}"
-        if request.object_id in seen:
+        if request.object_id in ids:
             faults.append(f"{name}: the id is used twice.")
-        seen.add(request.object_id)
+        ids.add(request.object_id)
         faults += [
             f"{name}, prompt {n}: {fault}"
             for n, prompt in enumerate(request.prompts, start=1)

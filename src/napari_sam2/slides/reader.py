@@ -219,11 +219,11 @@ def _slide(
     told: tuple[str, ...],
 ) -> Slide:
     notes = list(told)
-    given = wish.mpp
-    if given is not None and stated is not None and abs(given.mean / stated.mean - 1) > 0.01:
+    mpp = wish.mpp
+    if mpp is not None and stated is not None and abs(mpp.mean / stated.mean - 1) > 0.01:
         notes.append(
             f"{file.name} states {stated.mean:.4g} microns per pixel ({stated.origin}); "
-            f"the given {given.mean:.4g} is used."
+            f"the given {mpp.mean:.4g} is used."
         )
     if max(source.level_shapes[-1]) > COARSEST_NEEDED:
         notes.append(f"{file.name} has no small level, so overviews are slow; convert it to a pyramid.")
@@ -237,7 +237,7 @@ def _slide(
         source.close()
         raise
     notes += kind.notes
-    return Slide(source, file.name, mpp=given or stated, mix=kind.mix, is_dark=kind.is_dark, notes=tuple(notes))
+    return Slide(source, file.name, mpp=mpp or stated, mix=kind.mix, is_dark=kind.is_dark, notes=tuple(notes))
 
 
 def _survey(source: PixelSource) -> Any:

@@ -57,7 +57,7 @@ class SlideSession:
     slide : Slide
         What is looked at.
     model : SegmentationModel
-        Who answers.
+        The network or method that answers.
     overlap : str
         See `napari_sam2.slides.objects.OVERLAP_RULES`.
     """
@@ -214,10 +214,10 @@ class SlideSession:
         UserInputError
             If one of them would replace a finished object.
         """
-        taken = tuple(objects)
-        found = label == TakeFound.name
-        count: int = self.state.do(TakeFound(taken) if found else TakeObjects(taken, label))
-        self._list_classes(obj.object_class for obj in taken)
+        fresh = tuple(objects)
+        automatic = label == TakeFound.name
+        count: int = self.state.do(TakeFound(fresh) if automatic else TakeObjects(fresh, label))
+        self._list_classes(obj.object_class for obj in fresh)
         return count
 
     def change(self, object_id: str, **fields: Any) -> SlideObject:

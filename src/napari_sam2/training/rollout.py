@@ -23,10 +23,10 @@ from napari_sam2.models.small.channels import (
 from napari_sam2.models.small.net import TOKEN_STRIDE, NetOutput, Tokens
 from napari_sam2.training.annotator import careless_mask, corrective_click, first_click, jittered_box, mask_box
 from napari_sam2.training.clip import Clip, cut, shift_between, to_frame, to_view
+from napari_sam2.training.dropout import withhold
 from napari_sam2.training.imperfect import imperfect_masks
-from napari_sam2.training.remembered import Remembered
+from napari_sam2.training.memory_batch import Remembered
 from napari_sam2.training.rollout_settings import RolloutSettings, StepInputs
-from napari_sam2.training.withhold import withhold
 
 __all__ = ["Rollout", "RolloutSettings", "StepInputs"]
 

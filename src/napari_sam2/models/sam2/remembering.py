@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.models.base import DecodeRequest, MemoryRef
 
-__all__ = ["Memory", "Recollection"]
+__all__ = ["Memory", "MemoryTokenBuilder"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +31,7 @@ class Memory:
     pointer: Tensor
 
 
-class Recollection:
+class MemoryTokenBuilder:
     """Chooses among the memories of a request, and places them in time.
 
     Parameters

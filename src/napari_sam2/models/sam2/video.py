@@ -34,7 +34,7 @@ from napari_sam2.models.sam2.prompting import (
     resize,
     sine_position,
 )
-from napari_sam2.models.sam2.remembering import Memory, Recollection
+from napari_sam2.models.sam2.remembering import Memory, MemoryTokenBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -91,7 +91,7 @@ class VideoModel(ABC):
         self._grid = (int(grid[0]), int(grid[1]))
         with torch.inference_mode():
             self._image_position = network.get_image_wide_positional_embeddings()
-            self._recollection = Recollection(network, self._memory_position())
+            self._token_builder = MemoryTokenBuilder(network, self._memory_position())
         pack_linear_modules(network)
         let_keys_be_ignored(network.mask_decoder)
         self._precision = Precision(self.device, half_of(self.device) if half else torch.float32)
@@ -250,7 +250,7 @@ class VideoModel(ABC):
         """Top-level features (B, C, h, w), conditioned on the memories where there are any."""
         top: Tensor = torch.stack([r.features[2] for r in batch])
         conditioned: Tensor = top + self.network.no_memory_embedding.view(1, -1, 1, 1)
-        remembered = {n: tokens for n, r in enumerate(batch) if (tokens := self._recollection.tokens(r)) is not None}
+        remembered = {n: tokens for n, r in enumerate(batch) if (tokens := self._token_builder.tokens(r)) is not None}
         if remembered:
             numbers = list(remembered)
             attended = self._passes()[1](top[numbers], list(remembered.values()))

@@ -74,7 +74,9 @@ class SmallModel:
         self.net = weights.net.to(self.device)
         self.input_size = weights.input_size
         self.max_memories = 2
-        self.view_policy = ViewPolicy(zoom=True, factor=VIEW_FACTOR, follow_factor=FOLLOW_FACTOR, dips=True)
+        self.view_policy = ViewPolicy(
+            zoom=True, factor=VIEW_FACTOR, follow_factor=FOLLOW_FACTOR, dips=True, encodes=False
+        )
         self.card = ModelCard(
             name="bundled",
             kind="bundled",
@@ -174,7 +176,7 @@ class SmallModel:
     def _answer(
         self, prompts: ViewPrompts | None, logits: Tensor, object_score: float, predicted_iou: float, state: _State
     ) -> Decoded:
-        """What a person said stands: a mask given alone is the answer, and a boxed object is there."""
+        """User input has priority: a lone mask is the answer, and a boxed object is there."""
         if prompts is not None and prompts.mask is not None and not len(prompts.points) and prompts.box is None:
             mask_logits = (self._resized(prompts.mask) - 0.5) * 2 * CERTAIN
             return Decoded(mask_logits, CERTAIN, 1.0, state)

@@ -2,8 +2,9 @@
 
 Voxels are (i, j, k).
 
-This is the only module that converts. Everything goes through the layers' own transforms
-(`world_to_data`, `data_to_world`), so scale, negative scale, translation and units are napari's affair.
+The only module that converts between layers of a scan and voxels; slides have `slide/view.py`. Everything goes
+through the layers' own transforms (`world_to_data`, `data_to_world`), so scale, negative scale, translation and units
+are napari's affair.
 """
 
 from __future__ import annotations
@@ -73,10 +74,10 @@ class LayerGrid:
 
         Of the image layer.
         """
-        given = np.atleast_2d(np.asarray(points, dtype=np.float64))[:, -self.n_spatial :]
+        positions = np.atleast_2d(np.asarray(points, dtype=np.float64))[:, -self.n_spatial :]
         if self.ndim == 2:
-            given = np.concatenate([given, np.zeros((len(given), 1))], axis=1)
-        return self.axes_map.to_voxel(given, self.shape)
+            positions = np.concatenate([positions, np.zeros((len(positions), 1))], axis=1)
+        return self.axes_map.to_voxel(positions, self.shape)
 
     def to_data(self, voxels: ArrayLike) -> NDArray[np.float64]:
         """Spatial data coordinates (N, n_spatial) of voxel coordinates (N, 3)."""
@@ -128,8 +129,8 @@ class LayerGrid:
         """
         voxel = (np.array(self.shape) - 1) / 2
         voxel[axis] = index
-        data = np.concatenate([self.leading, self.to_data(voxel)[0]])
-        world = image.data_to_world(data)
+        position = np.concatenate([self.leading, self.to_data(voxel)[0]])
+        world = image.data_to_world(position)
         viewer_axis = self.voxel_axis_to_viewer(axis, viewer_ndim)
         return viewer_axis, float(world[viewer_axis - viewer_ndim])
 
@@ -144,10 +145,10 @@ def layer_to_layer(points: ArrayLike, source: Layer, target: Layer) -> NDArray[n
     ValueError
         If the source has fewer axes than the target, so that the slice is not known.
     """
-    given = np.atleast_2d(np.asarray(points, dtype=np.float64))
+    positions = np.atleast_2d(np.asarray(points, dtype=np.float64))
     if source.ndim < target.ndim:
         raise ValueError(f"{source.name!r} has {source.ndim} axes, {target.name!r} has {target.ndim}.")
-    return np.array([target.world_to_data(source.data_to_world(point)[-target.ndim :]) for point in given])
+    return np.array([target.world_to_data(source.data_to_world(point)[-target.ndim :]) for point in positions])
 
 
 def _hidden_axis(dims: Dims) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.plugin.scan.hand_tools import use_tool
+from napari_sam2.plugin.scan.prompt_saving import save_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -318,6 +319,22 @@ ACTIONS: Final = (
         "Bring back the prompts, results and names of earlier work, with undo.",
         "4_history",
         lambda work: work.resume(),
+    ),
+    _anywhere(
+        "toggle_layer_lists",
+        "Layers",
+        "Shift+L",
+        "Show napari's lists of layers beside the picture, or hide them.",
+        "5_view",
+        lambda workspace: workspace.layer_lists.toggle(),
+    ),
+    _scan(
+        "save_prompts",
+        "Save prompts",
+        "",
+        "Save the prompts of all objects beside the scan; for the command line.",
+        "4_history",
+        save_prompts,
     ),
     _scan("show_axial", "Axial", "8", "Show axial slices.", "5_view", lambda work: work.view.turn_to("axial")),
     _scan("show_coronal", "Coronal", "9", "Show coronal slices.", "5_view", lambda work: work.view.turn_to("coronal")),

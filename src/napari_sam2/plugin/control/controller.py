@@ -289,29 +289,29 @@ class Controller:
                     layers.remove(layer)
 
     def _on_removed(self, event: Any) -> None:
-        gone: Layer = event.value
+        removed: Layer = event.value
         workspace = self.workspace
-        owner = workspace.owner_of(gone)
+        owner = workspace.owner_of(removed)
         if owner is not None:
             work = workspace.works.pop(owner)
             work.close()
             # Not from within napari's own removal.
             workspace.thread.queue.put(lambda: self._remove_dead(work))
-            if owner is workspace.image and gone is not owner:
+            if owner is workspace.image and removed is not owner:
                 workspace.image = None
                 workspace.image_changed.emit()
                 workspace.objects_changed.emit()
-                workspace.say(f"{gone.name} was removed, so this work is closed. Select the image to begin again.")
+                workspace.say(f"{removed.name} was removed, so this work is closed. Select the image to begin again.")
                 if self.has_panel and owner in workspace.viewer.layers:
                     # Opened anew, so that Resume is offered at once.
                     self.use_image(owner)
-        if gone is workspace.image:
+        if removed is workspace.image:
             self.use_image(self.suggested_image())
 
 
-def plain(thing: Any) -> Any:
+def plain(proxy: Any) -> Any:
     """What a napari proxy stands for.
 
     Layers and viewers are told apart by identity.
     """
-    return getattr(thing, "__wrapped__", thing)
+    return getattr(proxy, "__wrapped__", proxy)

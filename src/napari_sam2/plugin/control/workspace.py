@@ -62,6 +62,8 @@ class Workspace:
         The image that is being opened.
     preview : Switch
         The hover preview, of all works.
+    layer_lists : Switch
+        Whether napari's own lists of layers are shown beside the picture.
     """
 
     status_changed = Signal(str)
@@ -90,6 +92,7 @@ class Workspace:
         self.works: dict[Image, Work] = {}
         self.opening: Image | None = None
         self.preview = Switch(preferences().preview)
+        self.layer_lists = Switch(True)
         self.status = ""
 
     @property

@@ -89,7 +89,7 @@ def open_scan(
     terms : mapping of int to Term
         Names of objects by their id.
     preferences : Preferences
-        Window, overlap rule, memory and autosave folder.
+        Window, overlap rule, memory for features, and the folders of features and journals.
     """
     from napari_sam2.session.session import Session
 
@@ -101,6 +101,7 @@ def open_scan(
         window=preferences.ct_window if ct else AUTO,
         overlap=preferences.overlap,
         feature_budget=round(preferences.feature_gib * 2**30),
+        feature_folder=preferences.features,
     )
     session.terms = terms
     return OpenedScan(image, shown, session, Autosave(session, VOLUMES, preferences.autosave), ct)

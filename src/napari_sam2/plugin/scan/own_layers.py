@@ -70,7 +70,7 @@ class OwnLayers:
             layer.events.data.connect(self._on_data)
         self._default[layer] = object_id
         self._replace(layer, prompts)
-        return sum(len(given) for given in prompts.values())
+        return sum(len(of_object) for of_object in prompts.values())
 
     def close(self) -> None:
         """Stop following."""

@@ -161,10 +161,10 @@ class ScanPromptLayers:
         """
         if self._in_hand:
             return
-        wanted = Counter((owner, prompt_key(p)) for owner, given in prompts.items() for p in given)
+        wanted = Counter((owner, prompt_key(p)) for owner, of_object in prompts.items() for p in of_object)
         self._drop_clicks(_surplus(self._points(), wanted))
         self._remove_boxes(_surplus(self._boxes(), wanted))
-        missing = [(owner, p) for owner, given in prompts.items() for p in given if _take(wanted, owner, p)]
+        missing = [(owner, p) for owner, of_object in prompts.items() for p in of_object if _take(wanted, owner, p)]
         self._append([row for row in missing if not isinstance(row[1], MaskPrompt)])
 
     def _boxes(self) -> list[tuple[int, Box | None]]:
@@ -226,7 +226,7 @@ class ScanPromptLayers:
     def _take_out_drawings(self) -> None:
         """Turn lassos and scribbles into prompts, and drop boxes too small to be meant."""
         grid = self._shown.grid
-        gone: list[int] = []
+        rows: list[int] = []
         owners = self.boxes.features["object_id"].to_numpy()
         drawings: list[tuple[int, list[Prompt]]] = []
         for number, (vertices, kind, owner) in enumerate(
@@ -235,13 +235,13 @@ class ScanPromptLayers:
             voxels = grid.to_voxel(vertices)
             if kind in ("rectangle", "ellipse"):
                 if box_of(voxels, grid.shape) is None:
-                    gone.append(number)
+                    rows.append(number)
                 continue
-            gone.append(number)
+            rows.append(number)
             prompts = outline_of(voxels, kind, self._shown.volume)
             if prompts:
                 drawings.append((int(owner), prompts))
-        self._remove_boxes(set(gone))
+        self._remove_boxes(set(rows))
         for owner, prompts in drawings:
             self.drawn.emit(owner, prompts)
 
@@ -283,16 +283,16 @@ class ScanPromptLayers:
             self.clicks.symbol = [SYMBOLS.get(p, "disc") for p in self.clicks.features["polarity"]]
 
 
-def _surplus(rows: Sequence[tuple[int, Prompt | None]], wanted: Counter[tuple[int, Hashable]]) -> set[int]:
+def _surplus(rows: Sequence[tuple[int, Prompt | None]], expected: Counter[tuple[int, Hashable]]) -> set[int]:
     """Numbers of the rows that are not wanted; those that are get counted off."""
-    return {n for n, (owner, p) in enumerate(rows) if p is not None and not _take(wanted, owner, p)}
+    return {n for n, (owner, p) in enumerate(rows) if p is not None and not _take(expected, owner, p)}
 
 
-def _take(wanted: Counter[tuple[int, Hashable]], owner: int, prompt: Prompt) -> bool:
+def _take(expected: Counter[tuple[int, Hashable]], owner: int, prompt: Prompt) -> bool:
     """Count one prompt off; False when it is not wanted."""
     key = owner, prompt_key(prompt)
-    wanted[key] -= 1
-    return wanted[key] >= 0
+    expected[key] -= 1
+    return expected[key] >= 0
 
 
 def _point_size(shown: ShownVolume) -> float:

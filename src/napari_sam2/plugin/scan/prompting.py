@@ -67,8 +67,8 @@ class ScanPrompting:
         self.show()
 
         def answer(session: Session) -> list[SliceResult]:
-            known = session.objects.get(change.object_id)
-            before = [] if known is None else known.prompts
+            record = session.objects.get(change.object_id)
+            before = [] if record is None else record.prompts
             if axis is not None and not before:
                 session.axis = axis
             return session.set_prompts(change.object_id, change.applied(before))
@@ -105,10 +105,10 @@ class ScanPrompting:
         return prompts
 
     def _on_layers_edited(self) -> None:
-        seen: dict[int, list[Prompt]] = {
-            i: [p for p in given if not isinstance(p, MaskPrompt)] for i, given in self._expected().items()
+        on_layers: dict[int, list[Prompt]] = {
+            i: [p for p in of_object if not isinstance(p, MaskPrompt)] for i, of_object in self._expected().items()
         }
-        for change in changes_between(seen, self._work.prompts.read()):
+        for change in changes_between(on_layers, self._work.prompts.read()):
             self.send(change, self._work.view.axis())
 
     def _on_drawn(self, object_id: int, prompts: Sequence[Prompt]) -> None:

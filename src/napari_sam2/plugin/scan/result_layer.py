@@ -103,12 +103,12 @@ class ScanResultLayer:
         """
         volume, voxels = self._shown.volume, self._shown.grid.stored(self.layer.data)
         objects = [obj.masks for obj in snapshot.objects.values()]
-        seen = False
+        on_screen = False
         for axis, index in slices:
             labels = compose_slice(volume, objects, axis, index, snapshot.overlap)
             volume.plane(axis).take(voxels, index)[...] = labels
-            seen = seen or on_view is None or on_view[0] != axis or on_view[1] == index
-        if seen:
+            on_screen = on_screen or on_view is None or on_view[0] != axis or on_view[1] == index
+        if on_screen:
             self.layer.refresh(thumbnail=False, highlight=False, extent=False)
 
     def show(
@@ -141,8 +141,8 @@ def changed_slices(before: SessionSnapshot | None, after: SessionSnapshot) -> se
         for index in obj.slices.keys() | earlier.slices.keys():
             if obj.slices.get(index) is not earlier.slices.get(index):
                 slices.add((obj.axis, index))
-    for gone in old.values():
-        slices |= {(gone.axis, i) for i in gone.slices}
+    for removed in old.values():
+        slices |= {(removed.axis, i) for i in removed.slices}
     return slices
 
 

@@ -37,11 +37,11 @@ class ScanReview:
         """
         work = self._work
         entries = {(e.object_id, e.index): e for e in review_queue(work.snapshot.objects.values())}
-        found = self._queue.next(list(entries))
-        if found is None:
+        choice = self._queue.next(list(entries))
+        if choice is None:
             work.told.emit("Nothing is left to check: every slice is prompted or accepted.")
             return
-        entry, left = entries[found[0]], found[1]
+        entry, left = entries[choice[0]], choice[1]
         changes_object = entry.object_id != work.current
         work.select(entry.object_id)
         work.view.go_to(entry.axis, entry.index)

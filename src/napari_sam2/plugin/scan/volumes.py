@@ -160,27 +160,27 @@ def file_behind(layer: Layer) -> Path | None:
 
     Also when it is a copy of such a layer.
     """
-    seen = 0
+    n_layers = 0
     current: Any = layer
-    while current is not None and seen < 10:
+    while current is not None and n_layers < 10:
         if current.source.path is not None:
             path = Path(current.source.path)
             return path if path.exists() else None
         parent = current.source.parent
         current = parent() if parent is not None else None
-        seen += 1
+        n_layers += 1
     return None
 
 
 def _spatial_array(layer: Layer, leading: Sequence[int]) -> NDArray[Any]:
-    data = layer.data[0] if layer.multiscale else layer.data
-    size = math.prod(data.shape[len(leading) :]) * np.dtype(data.dtype).itemsize
+    voxels = layer.data[0] if layer.multiscale else layer.data
+    size = math.prod(voxels.shape[len(leading) :]) * np.dtype(voxels.dtype).itemsize
     if size > LARGEST_BYTES:
         raise UserInputError(
             f"{layer.name} holds {size / 2**30:.0f} GiB at its finest level, too much to be read whole. Segment slides "
             "with 'napari-sam2 slide', or crop a region first."
         )
-    array = np.asarray(data[tuple(leading)] if len(leading) else data)
+    array = np.asarray(voxels[tuple(leading)] if len(leading) else voxels)
     if layer.ndim - len(leading) not in (2, 3):
         raise GeometryError(f"{layer.name} has {layer.ndim} axes; an image of 2 or 3 can be segmented.")
     if getattr(layer, "rgb", False):

@@ -66,7 +66,7 @@ class SlideChoices:
         """
         self._work.ask(lambda session: session.set_overlap(rule))
 
-    def set_mpp(self, given: str) -> None:
+    def set_mpp(self, text: str) -> None:
         """State the microns per pixel of a slide whose file does not.
 
         Raises
@@ -74,7 +74,7 @@ class SlideChoices:
         UserInputError
             If it is not a size.
         """
-        mpp = parse_mpp(given)
+        mpp = parse_mpp(text)
         self._work.ask(
             lambda session: session.set_mpp(mpp),
             lambda _: self._work.told.emit(f"{mpp.mean:g} µm per pixel, as stated."),

@@ -37,11 +37,11 @@ class SlideReview:
         work = self._work
         scored = (obj for obj in work.snapshot.objects if obj.score is not None and not obj.finished)
         worst_first = {obj.object_id: obj for obj in sorted(scored, key=lambda obj: obj.score or 0.0)}
-        found = self._queue.next(list(worst_first))
-        if found is None:
+        choice = self._queue.next(list(worst_first))
+        if choice is None:
             work.told.emit("Nothing is left to check: every object is finished, or was drawn by hand.")
             return
-        obj, left = worst_first[found[0]], found[1]
+        obj, left = worst_first[choice[0]], choice[1]
         now = "Now " if obj.object_id != work.current else ""
         work.go_to_object(obj.object_id)
         work.told.emit(

@@ -74,11 +74,11 @@ class ClassBox(QWidget):
             self.names.clear()
             for name, colour in entries:
                 self.names.addItem(_swatch(colour), name, colour)
-        found = self.names.findText(current or NONE)
-        self.names.setCurrentIndex(found)
-        if found < 0:
+        row = self.names.findText(current or NONE)
+        self.names.setCurrentIndex(row)
+        if row < 0:
             self.names.setEditText(current)
-        listed = found > 0
+        listed = row > 0
         self.colour.setEnabled(listed)
         self.drop.setEnabled(listed)
         self.colour.setIcon(_swatch(self.names.currentData() if listed else None))

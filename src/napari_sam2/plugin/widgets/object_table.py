@@ -60,7 +60,6 @@ class ObjectTable(QTableWidget):
         header.setMinimumSectionSize(20)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
-        self.setMinimumHeight(110)
         self.names = NameEditor(self)
         self.setItemDelegateForColumn(_NAME, self.names)
         self.itemChanged.connect(self._on_item_changed)

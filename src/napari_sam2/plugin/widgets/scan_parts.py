@@ -77,7 +77,6 @@ class ScanParts(QObject):
         """
         workspace = self._controller.workspace
         workspace.viewer.dims.events.current_step.connect(self._on_slice)
-        workspace.progressed.connect(self.run.show_progress)
         self._controller.names.changed.connect(self._show_names)
         self._show_names()
 
@@ -85,7 +84,6 @@ class ScanParts(QObject):
         """Stop following."""
         workspace = self._controller.workspace
         workspace.viewer.dims.events.current_step.disconnect(self._on_slice)
-        workspace.progressed.disconnect(self.run.show_progress)
         self._controller.names.changed.disconnect(self._show_names)
         self.window_choice.listen_to(None)
 
@@ -94,7 +92,7 @@ class ScanParts(QObject):
         kind = self._controller.kind
         for widget in (self.table, self.more, self.saving, self.window_choice):
             widget.setVisible(visible)
-        for widget in (self.run, self.strip):
+        for widget in (self.run, self.run.directions, self.strip):
             widget.setVisible(visible and kind in action("propagate_both").on)
         for widget in (self.check_planes, self.planes):
             widget.setVisible(visible and kind in action("check_planes").on)

@@ -91,8 +91,8 @@ class ScoreStrip(QWidget):
         if event.buttons() & Qt.MouseButton.LeftButton:
             self._choose(event)
         doubt = self.content.doubts.get(index)
-        told = f"Slice {index}" if doubt is None else f"Slice {index}: doubt {doubt:.2f}"
-        QToolTip.showText(event.globalPosition().toPoint(), told, self)
+        tip = f"Slice {index}" if doubt is None else f"Slice {index}: doubt {doubt:.2f}"
+        QToolTip.showText(event.globalPosition().toPoint(), tip, self)
 
     def _choose(self, event: QMouseEvent) -> None:
         index = self._index_at(event)

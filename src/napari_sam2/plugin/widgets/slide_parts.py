@@ -116,8 +116,8 @@ class SlideParts(QObject):
 
     def set_visible(self, visible: bool) -> None:
         """Show or hide all of it."""
-        self.objects.setVisible(visible)
-        self.more.setVisible(visible)
+        for widget in (self.objects, self.more, self.saving):
+            widget.setVisible(visible)
 
     def show_current(self) -> None:
         """Show the work on the chosen slide as it is."""
@@ -155,7 +155,6 @@ class SlideParts(QObject):
         overlaps.addRow("Overlap", self.overlap)
         below.addLayout(overlaps)
         below.addWidget(self.automatic)
-        below.addWidget(self.saving)
         below.addWidget(self.load)
 
     def _wire(self) -> None:

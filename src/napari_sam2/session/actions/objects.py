@@ -193,10 +193,10 @@ class TakeConsensus(Edit):
         """See `accept_consensus`."""
         check = self.check
         if check is None:
-            *_, found = steps_of_check(state, self.object_id)
-            if not isinstance(found, TriplanarCheck):
+            *_, last = steps_of_check(state, self.object_id)
+            if not isinstance(last, TriplanarCheck):
                 raise TypeError("A check that nobody stops ends with its result.")
-            check = found
+            check = last
         return take_consensus(state, step, check)
 
     def as_json(self) -> dict[str, Any]:

@@ -79,8 +79,8 @@ class SetPrompts(Edit):
         """From the changes of prompts, which hold all that was asked."""
         changes = list_of(line["changes"])
         object_id = id_of(line["object"] if "object" in line else changes[0]["object"])
-        known = state.store.objects.get(object_id)
-        prompts: list[Prompt] = [] if known is None else list(known.prompts)
+        record = state.store.objects.get(object_id)
+        prompts: list[Prompt] = [] if record is None else list(record.prompts)
         axis = None if line.get("axis") is None else axis_of(line["axis"])
         term = None
         for written in changes:

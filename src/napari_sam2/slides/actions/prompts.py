@@ -55,30 +55,30 @@ class AddPrompt(Edit):
     def do(self, state: SlideState, step: Step) -> SlideObject:
         """See `SlideSession.add_prompt`."""
         record = state.store.objects.get(self.object_id)
-        known = None if record is None else record.outline
-        if known is not None:
+        outline = None if record is None else record.outline
+        if outline is not None:
             state.store.refuse_finished(self.object_id)
         starts_afresh = isinstance(self.prompt, SlideBox)
         before = () if record is None else record.prompts
-        if known is not None and not before and not starts_afresh and not known.geometry.is_empty:
+        if outline is not None and not before and not starts_afresh and not outline.geometry.is_empty:
             # An outline that no prompt gave: a place inside it says what is meant.
-            inside = known.geometry.representative_point()
+            inside = outline.geometry.representative_point()
             before = (SlidePoint(inside.y - 0.5, inside.x - 0.5),)
         prompts = (*(p for p in before if not (starts_afresh and isinstance(p, SlideBox))), self.prompt)
         check_requests([ObjectRequest(1, prompts)], state.slide.shape, state.slide.name)
-        previous = None if starts_afresh or known is None else state.answer_of(known)
+        previous = None if starts_afresh or outline is None else state.answer_of(outline)
         answer = state.engine.answer(prompts, previous=previous, field=self.field)
         if answer.bounds is None:
             raise UserInputError("Nothing was found there; draw a box around the object.")
-        if known is None:
+        if outline is None:
             name = self.called or f"object {len(state.store) + 1}"
-            known = SlideObject(answer.polygon(), object_id=self.object_id, name=name)
-        return state.put_answer(step, known, answer, prompts)
+            outline = SlideObject(answer.polygon(), object_id=self.object_id, name=name)
+        return state.put_answer(step, outline, answer, prompts)
 
     def as_json(self) -> dict[str, Any]:
         """All of it."""
-        asked = {"object": self.object_id, "add": prompt_to_json(self.prompt), "field": self.field}
-        return {**asked, "name": self.called} if self.called else asked
+        written = {"object": self.object_id, "add": prompt_to_json(self.prompt), "field": self.field}
+        return {**written, "name": self.called} if self.called else written
 
     @classmethod
     def from_json(cls, line: Line, state: SlideState) -> Self:

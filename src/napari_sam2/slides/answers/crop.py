@@ -81,8 +81,8 @@ class Crop:
         cols = (self.col + (np.arange(self.cols) + 0.5) * self.scale - origin.col) / origin.scale
         r, c = np.floor(rows).astype(int), np.floor(cols).astype(int)
         inside = ((r >= 0) & (r < origin.rows))[:, None] & ((c >= 0) & (c < origin.cols))
-        taken = mask[np.clip(r, 0, origin.rows - 1)][:, np.clip(c, 0, origin.cols - 1)]
-        return np.asarray(taken & inside)
+        carried = mask[np.clip(r, 0, origin.rows - 1)][:, np.clip(c, 0, origin.cols - 1)]
+        return np.asarray(carried & inside)
 
     def is_cut(self, mask: NDArray[np.bool_], shape: tuple[int, int]) -> bool:
         """Whether a mask reaches a border of the crop.
@@ -122,8 +122,8 @@ def crop_around(bounds: Bounds, shape: tuple[int, int], pixels: int, context: fl
         the slide where it would reach beyond, and as large as the slide at most.
     """
     row0, col0, row1, col1 = bounds
-    wanted = max(max(row1 - row0, col1 - col0) * context, pixels / 4)
-    side = 1 << math.ceil(math.log2(wanted))
+    wanted_side = max(max(row1 - row0, col1 - col0) * context, pixels / 4)
+    side = 1 << math.ceil(math.log2(wanted_side))
     whole = 1 << math.ceil(math.log2(max(shape)))
     side = min(side, whole)
     scale = max(1, side // pixels)

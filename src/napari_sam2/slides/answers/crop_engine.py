@@ -91,11 +91,11 @@ class CropAnswer:
 
         None when it is empty.
         """
-        found = SliceMask.of(self.mask).bounds
-        if found is None:
+        crop_bounds = SliceMask.of(self.mask).bounds
+        if crop_bounds is None:
             return None
         crop = self.crop
-        row0, col0, row1, col1 = ((edge + 0.5) * crop.scale for edge in found)
+        row0, col0, row1, col1 = ((edge + 0.5) * crop.scale for edge in crop_bounds)
         return crop.row + row0, crop.col + col0, crop.row + row1, crop.col + col1
 
     def polygon(self, tolerance: float = SIMPLIFY) -> Any:
@@ -113,7 +113,7 @@ class CropEngine:
     slide : Slide
         What is looked at.
     model : SegmentationModel
-        Who answers.
+        The network or method that answers.
     """
 
     def __init__(self, slide: Slide, model: SegmentationModel) -> None:
@@ -148,14 +148,14 @@ class CropEngine:
         CropAnswer
             On a crop that holds all prompts, and the whole object unless it `is_cut`.
         """
-        known = bounds_of(p.bounds for p in prompts)
-        if previous is not None and previous.anchor is not None and previous.crop.contains(known):
+        around = bounds_of(p.bounds for p in prompts)
+        if previous is not None and previous.anchor is not None and previous.crop.contains(around):
             answer = self._predict(previous.crop, prompts, previous.anchor)
         elif previous is not None and previous.bounds is not None:
-            answer = self._again(self._crop(bounds_of((known, previous.bounds))), prompts, previous)
+            answer = self._again(self._crop(bounds_of((around, previous.bounds))), prompts, previous)
         else:
-            answer = self._first(prompts, known, field)
-        return self._closer(self._grown(answer, prompts, known), prompts, known)
+            answer = self._first(prompts, around, field)
+        return self._closer(self._grown(answer, prompts, around), prompts, around)
 
     def answer_from(self, geometry: Any) -> CropAnswer | None:
         """What `answer` would have given for an outline.
@@ -215,8 +215,8 @@ class CropEngine:
         """A crop of `field` level-0 pixels around bare clicks, or larger when they lie farther apart."""
         row, col, half = (known[0] + known[2]) / 2, (known[1] + known[3]) / 2, field / 2
         around = (row - half, col - half, row + half, col + half)
-        seen = crop_around(around, self.slide.shape, self.pixels, context=1.0)
-        return seen if seen.contains(known) else self._crop(known)
+        crop = crop_around(around, self.slide.shape, self.pixels, context=1.0)
+        return crop if crop.contains(known) else self._crop(known)
 
     def _predict(self, crop: Crop, prompts: Sequence[SlidePrompt], previous: Anchor | SliceMask | None) -> CropAnswer:
         engine = self.engine_on(crop)

@@ -112,11 +112,11 @@ def run_tiles(
     UserInputError
         If the journal belongs to another run.
     """
-    told = -1
+    last_done = -1
     for done, total in tile_steps(engine, plan, journal):
-        if done == told:
+        if done == last_done:
             continue
-        told = done
+        last_done = done
         on_progress(done, total)
         if done < total and should_stop():
             return False
@@ -142,8 +142,8 @@ def tile_steps(engine: CropEngine, plan: Plan, journal: Path) -> Iterator[tuple[
             if count < done:
                 continue
             pieces: list[Piece] = []
-            for found in find_pieces(engine, plan, tile):
-                pieces += found
+            for batch in find_pieces(engine, plan, tile):
+                pieces += batch
                 yield count, total
             file.write(json.dumps({"tile": [tile.row, tile.col], "pieces": [piece_to_json(p) for p in pieces]}) + "\n")
             file.flush()

@@ -63,7 +63,7 @@ def find_pieces(engine: CropEngine, plan: Plan, tile: Tile) -> Iterator[list[Pie
     on_crop = engine.engine_on(tile.crop(plan.scale), FEATURES)
     origin = np.array(tile.seen[:2])
     largest = math.pi / 4 * (LARGEST * plan.object_pixels) ** 2
-    found: list[tuple[SliceMask, float]] = []
+    masks: list[tuple[SliceMask, float]] = []
     covered = np.zeros(on_crop.plane.shape, dtype=bool)
     waiting = [*(points - origin)]
     while waiting:
@@ -75,10 +75,10 @@ def find_pieces(engine: CropEngine, plan: Plan, tile: Tile) -> Iterator[list[Pie
         for point, (mask, score) in zip(batch, _ask(on_crop, batch, plan.object_pixels), strict=True):
             if score < MINIMUM_SCORE or not 0 < mask.n_voxels <= largest or covered[int(point[0]), int(point[1])]:
                 continue
-            found.append((mask, score))
+            masks.append((mask, score))
             covered |= mask.full(on_crop.plane.shape)
         yield []
-    pieces = [_piece(mask, score, tile, plan) for mask, score in _without_doubles(found, on_crop.plane.shape)]
+    pieces = [_piece(mask, score, tile, plan) for mask, score in _without_doubles(masks, on_crop.plane.shape)]
     yield [piece for piece in pieces if piece is not None]
 
 
@@ -91,11 +91,13 @@ def _ask(engine: Engine, points: list[NDArray[np.float64]], object_pixels: float
     views = [_view(engine, point, half) for point in points]
     with torch.inference_mode():
         requests = [
-            DecodeRequest(features, view.prompts(given, engine.model.device))
-            for features, view, given in zip(engine.features.get([(0, v) for v in views]), views, prompts, strict=True)
+            DecodeRequest(features, view.prompts(prompt, engine.model.device))
+            for features, view, prompt in zip(engine.features.get([(0, v) for v in views]), views, prompts, strict=True)
         ]
         decoded = engine.model.decode(requests)
-    return [_in_full(engine, given, view, answer) for given, view, answer in zip(prompts, views, decoded, strict=True)]
+    return [
+        _in_full(engine, prompt, view, answer) for prompt, view, answer in zip(prompts, views, decoded, strict=True)
+    ]
 
 
 def _view(engine: Engine, point: NDArray[np.float64], half: float) -> View:
@@ -105,13 +107,13 @@ def _view(engine: Engine, point: NDArray[np.float64], half: float) -> View:
     return engine.view_around(around, engine.model.view_policy.factor)
 
 
-def _in_full(engine: Engine, given: SlicePrompts, view: View, decoded: Decoded) -> tuple[SliceMask, float]:
+def _in_full(engine: Engine, prompts: SlicePrompts, view: View, decoded: Decoded) -> tuple[SliceMask, float]:
     """The mask of an answer; when it fills the view of a model that zooms, that of a larger view."""
     mask = engine.mask_of(decoded, view)
     bounds = mask.bounds
     if bounds is None or not engine.model.view_policy.zoom or view.contains(bounds, VIEW_MARGIN):
         return mask, _worth(decoded)
-    anchor = engine.predict(0, given, previous=mask)
+    anchor = engine.predict(0, prompts, previous=mask)
     return anchor.mask, _worth(anchor.decoded)
 
 
@@ -122,10 +124,12 @@ def _worth(decoded: Decoded) -> float:
     return decoded.predicted_iou if certain >= MINIMUM_STABILITY * max(possible, 1) else 0.0
 
 
-def _without_doubles(found: list[tuple[SliceMask, float]], shape: tuple[int, int]) -> list[tuple[SliceMask, float]]:
+def _without_doubles(
+    scored_masks: list[tuple[SliceMask, float]], shape: tuple[int, int]
+) -> list[tuple[SliceMask, float]]:
     """The best masks, none of which is one that was taken before."""
     kept: list[tuple[SliceMask, float]] = []
-    for mask, score in sorted(found, key=lambda entry: -entry[1]):
+    for mask, score in sorted(scored_masks, key=lambda entry: -entry[1]):
         if not any(same_object(mask, other, (0, 0, *shape)) for other, _ in kept):
             kept.append((mask, score))
     return kept

@@ -179,8 +179,8 @@ def make_plan(
     if inside.is_empty or inside.area == 0:
         raise UserInputError("The region does not lie on the slide; coordinates are level-0 pixels, x before y.")
     zoom = model.view_policy.zoom
-    wanted = OBJECT_PIXELS if zoom else min(OBJECT_PIXELS, model.input_size / OBJECTS_ACROSS)
-    scale = 1 << max(0, int(math.log2(object_size / wanted)))
+    object_pixels = OBJECT_PIXELS if zoom else min(OBJECT_PIXELS, model.input_size / OBJECTS_ACROSS)
+    scale = 1 << max(0, int(math.log2(object_size / object_pixels)))
     pixels = object_size / scale
     # An object may reach half a halo beyond the core before its neighbour is sure to ask about it.
     halo = 2 * math.ceil(pixels)

@@ -96,8 +96,8 @@ def classify(
         is_rgb = True
     if count == 3 and is_rgb:
         return _of_colours(survey, channel, polarity, name, notes)
-    known = tuple(n or f"channel {i}" for i, n in enumerate(names))
-    mix = choose_mix(survey, known, channel, name)
+    channel_names = tuple(n or f"channel {i}" for i, n in enumerate(names))
+    mix = choose_mix(survey, channel_names, channel, name)
     single = count == 1
     is_dark = polarity == "dark" or (polarity == "auto" and not (single and _is_bright(survey[..., 0])))
     if single and not is_dark and survey.dtype == np.uint8:

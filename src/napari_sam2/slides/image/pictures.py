@@ -53,8 +53,8 @@ class PictureInFile:
     @property
     def planes(self) -> dict[str, int]:
         """Axes of which one plane is read, with their length."""
-        found = zip(self.axes, self.shape, strict=True)
-        return {axis: int(n) for axis, n in found if axis not in "YXSC" and n > 1}
+        sizes = zip(self.axes, self.shape, strict=True)
+        return {axis: int(n) for axis, n in sizes if axis not in "YXSC" and n > 1}
 
     def __str__(self) -> str:
         rows, cols = self.size
@@ -92,21 +92,21 @@ def choose_picture(pictures: list[PictureInFile], wanted: str | int | None, name
         return PictureChoice(None)
     listing = "; ".join(str(p) for p in usable[:_SHOWN]) + ("; ..." if len(usable) > _SHOWN else "")
     if wanted is not None:
-        found = next((p for p in usable if str(wanted) in (str(p.number), p.name)), None)
-        if found is None:
+        picture = next((p for p in usable if str(wanted) in (str(p.number), p.name)), None)
+        if picture is None:
             raise UserInputError(f"{name} has no picture {str(wanted)[:40]!r}; it holds {listing}.")
     else:
-        found = max(usable, key=lambda p: math.prod(p.size))
+        picture = max(usable, key=lambda p: math.prod(p.size))
     notes = []
-    rivals = [p for p in usable if p is not found and math.prod(p.size) >= RIVAL * math.prod(found.size)]
+    rivals = [p for p in usable if p is not picture and math.prod(p.size) >= RIVAL * math.prod(picture.size)]
     if rivals and wanted is None:
         notes.append(
-            f"{name} holds several pictures ({listing}); {found.number} is read, choose another with --image N."
+            f"{name} holds several pictures ({listing}); {picture.number} is read, choose another with --image N."
         )
-    if found.planes:
-        told = " and ".join(f"{n} along {axis}" for axis, n in found.planes.items())
-        notes.append(f"{name} holds several planes ({told}); the first one is read.")
-    return PictureChoice(found.number, tuple(notes))
+    if picture.planes:
+        planes = " and ".join(f"{n} along {axis}" for axis, n in picture.planes.items())
+        notes.append(f"{name} holds several planes ({planes}); the first one is read.")
+    return PictureChoice(picture.number, tuple(notes))
 
 
 def images_of_ome(xml: str | None) -> list[ElementTree.Element]:

@@ -153,14 +153,14 @@ class Slide:
 
         From small pieces of the coarsest level as the file holds them, whatever channels are shown.
         """
-        told = hashlib.sha256(repr([(level.rows, level.cols) for level in self.levels]).encode())
+        digest = hashlib.sha256(repr([(level.rows, level.cols) for level in self.levels]).encode())
         last = len(self.levels) - 1
         rows, cols = self.levels[last].rows, self.levels[last].cols
         height, width = min(rows, KEY_SIDE), min(cols, KEY_SIDE)
         for row in np.linspace(0, rows - height, KEY_PIECES).astype(int).tolist():
             for col in np.linspace(0, cols - width, KEY_PIECES).astype(int).tolist():
-                told.update(np.ascontiguousarray(self._source.read(last, row, col, height, width)).tobytes())
-        return told.hexdigest()[:24]
+                digest.update(np.ascontiguousarray(self._source.read(last, row, col, height, width)).tobytes())
+        return digest.hexdigest()[:24]
 
     def read(self, level: int, row: int, col: int, rows: int, cols: int) -> NDArray[np.uint8]:
         """Read a piece of one level.

@@ -36,7 +36,7 @@ _PROPERTY_PAIRS: Final = (
 )
 
 
-def parse_mpp(given: float | str) -> Mpp:
+def parse_mpp(text: float | str) -> Mpp:
     """Read what a person states: one number, or ``"row,column"``.
 
     Raises
@@ -45,15 +45,15 @@ def parse_mpp(given: float | str) -> Mpp:
         If it is not a plausible size.
     """
     try:
-        numbers = [float(part) for part in str(given).split(",")]
+        numbers = [float(part) for part in str(text).split(",")]
     except ValueError:
         numbers = []
     if len(numbers) not in (1, 2) or not all(math.isfinite(n) and n > 0 for n in numbers):
-        raise UserInputError(f"Microns per pixel (--mpp) must be like 0.25, or row,column like 0.25,0.25; got {given}.")
+        raise UserInputError(f"Microns per pixel (--mpp) must be like 0.25, or row,column like 0.25,0.25; got {text}.")
     return Mpp(numbers[0], numbers[-1], "given")
 
 
-def parse_size(given: str, mpp: Mpp | None, name: str) -> float:
+def parse_size(text: str, mpp: Mpp | None, name: str) -> float:
     """Level-0 pixels of a size such as ``"60um"`` or ``"240px"``.
 
     On the slide `name`.
@@ -63,9 +63,9 @@ def parse_size(given: str, mpp: Mpp | None, name: str) -> float:
     UserInputError
         If it is none, or microns are given and neither the file nor a person has stated a pixel's size.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(px|um|µm|μm)\s*", given)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(px|um|µm|μm)\s*", text)
     if match is None:
-        raise UserInputError(f"The object size must be like 60um or 240px; got {given!r}.")
+        raise UserInputError(f"The object size must be like 60um or 240px; got {text!r}.")
     if match[2] == "px":
         return float(match[1])
     if mpp is None:
@@ -79,9 +79,9 @@ def parse_size(given: str, mpp: Mpp | None, name: str) -> float:
 def mpp_from_properties(properties: Mapping[str, Any]) -> Mpp | None:
     """Look through the properties of OpenSlide and tiffslide."""
     for x_name, y_name in _PROPERTY_PAIRS:
-        found = _plausible(_number(properties.get(y_name)), _number(properties.get(x_name)), x_name)
-        if found is not None:
-            return found
+        mpp = _plausible(_number(properties.get(y_name)), _number(properties.get(x_name)), x_name)
+        if mpp is not None:
+            return mpp
     return None
 
 
