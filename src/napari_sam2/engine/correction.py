@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Change", "Perceptron", "correct"]
 
-WEIGHTS: Final = "correction-1.safetensors"
+WEIGHTS: Final = "correction-2.safetensors"
 """Beside this module; docs/corrections.md says what they were trained on."""
 
 LEAST_LOGIT: Final = 0.7
@@ -40,6 +40,12 @@ click brings. 1.5 did a little less harm (5 of 120 clicks instead of 6) and gain
 
 TRUSTED_REACH: Final = 2.2
 """Depths from the click within which the network is believed: without the limit 6 of 120 clicks did harm, with it 3."""
+
+OBEYED: Final = 0.5
+"""Depths around the click within which the image hardly counts: a click that changes nothing would come again."""
+
+OBEYED_LOGIT: Final = 3.0
+"""What is added there."""
 
 _NEVER: Final = -10.0
 """Logit of what may not change."""
@@ -99,7 +105,9 @@ def correct(
         return None
     logits = np.full(evidence.open.shape, _NEVER)
     far = evidence.features[:, 0] > TRUSTED_REACH
-    logits[evidence.open] = np.where(far, _NEVER, (perceptron or _shipped())(evidence.features))
+    weighed = (perceptron or _shipped())(evidence.features)
+    weighed[evidence.features[:, 0] <= OBEYED] += OBEYED_LOGIT
+    logits[evidence.open] = np.where(far, _NEVER, weighed)
     logits[evidence.side] = _ALREADY
     wins = on_voxels(logits, evidence.window, evidence.strides) > LEAST_LOGIT
     wins &= scene.mask(evidence.window) != include
