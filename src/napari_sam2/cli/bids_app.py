@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from napari_sam2._version import __version__
 from napari_sam2.cli.app import RESEARCH_USE, exit_code_of
+from napari_sam2.cli.guard import paths_among
 from napari_sam2.cli.printing import errors
+from napari_sam2.io.guard import refuse_inputs_as_outputs
 from napari_sam2.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     choices = _parser().parse_args(words)
-    return exit_code_of(lambda: _participants(choices) if choices.level == "participant" else _group(choices), words)
+    return exit_code_of(lambda: _guarded(choices), words)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,6 +56,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show tracebacks of errors")
     parser.add_argument("-v", "--version", action="version", version=f"napari-sam2 {__version__}. {RESEARCH_USE}")
     return parser
+
+
+def _guarded(choices: argparse.Namespace) -> int:
+    """Run the level, unless the output is an input.
+
+    The guard of the other commands: a dataset, prompts or a model are never written to.
+    """
+    inputs = paths_among(value for name, value in vars(choices).items() if name != "output_dir")
+    refuse_inputs_as_outputs(inputs, [choices.output_dir])
+    return _participants(choices) if choices.level == "participant" else _group(choices)
 
 
 def _participants(choices: argparse.Namespace) -> int:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from napari_sam2.io.guard import refuse_inputs_as_outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-__all__ = ["OUTPUTS", "guard_commands", "leaves"]
+__all__ = ["OUTPUTS", "guard_commands", "leaves", "paths_among"]
 
 
 def _label_map(values: Mapping[str, Any]) -> list[Path]:
@@ -36,6 +36,12 @@ def _objects(values: Mapping[str, Any]) -> list[Path]:
     return files_of_objects(values["output"])
 
 
+def _film(values: Mapping[str, Any]) -> list[Path]:
+    from napari_sam2.io.film import files_of_film
+
+    return files_of_film(values["output"])
+
+
 def _replayed(values: Mapping[str, Any]) -> list[Path]:
     """Of a scan or of a slide: what the session is of is known when it is read."""
     return [*_label_map(values), *_objects(values)]
@@ -51,6 +57,7 @@ def _derivative(values: Mapping[str, Any]) -> list[Path]:
 OUTPUTS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[Path]]]] = {
     "demo output": lambda values: [values["output"]],
     "segment output": _label_map,
+    "find output": lambda values: [values["output"]],
     "segment feature_folder": lambda values: [values["feature_folder"]],
     "replay output": _replayed,
     "measure csv": lambda values: [values["csv"]],
@@ -58,7 +65,9 @@ OUTPUTS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[Path]]]] = {
     "export output": _exported,
     "bids root": _derivative,
     "slide output": _objects,
+    "film output": _film,
     "train output": lambda values: [values["output"]],
+    "tune output": lambda values: [values["output"]],
     "cohort run output": lambda values: [values["output"]],
 }
 """What a parameter of a command makes it write. Every other path that a command is given is an input."""
@@ -89,11 +98,19 @@ def _guarded(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(**values: Any) -> Any:
         outputs = [key for key in values if f"{name} {key}" in OUTPUTS and values[key] is not None]
         if outputs:
-            inputs = [path for key, value in values.items() if key not in outputs for path in _paths(value)]
+            inputs = paths_among(value for key, value in values.items() if key not in outputs)
             refuse_inputs_as_outputs(inputs, [path for key in outputs for path in OUTPUTS[f"{name} {key}"](values)])
         return run(**values)
 
     return guarded
+
+
+def paths_among(values: Iterable[Any]) -> list[Path]:
+    """Every path that arguments hold.
+
+    The inputs of a command, once its outputs are left out.
+    """
+    return [path for value in values for path in _paths(value)]
 
 
 def _paths(value: Any) -> Iterator[Path]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 __all__ = [
+    "FILM_SUFFIXES",
     "FORMATS",
     "SLIDE_SUFFIXES",
     "Format",
@@ -250,6 +251,9 @@ SLIDE_SUFFIXES: Final = (
 )  # fmt: skip
 """Whole-slide images, which `napari_sam2.slides` reads."""
 
+FILM_SUFFIXES: Final = (".gif", ".avi", ".mp4", ".mov", ".m4v", ".mkv", ".webm")
+"""Pictures over time, which `film_read` reads; other films have endings of volumes and slides."""
+
 
 def function(reference: str) -> Callable[..., Any]:
     """The function that ``module:function`` names, with its module imported only now."""
@@ -288,7 +292,7 @@ def all_suffixes() -> tuple[str, ...]:
     So ``.seg.nrrd`` is found before ``.nrrd``.
     """
     suffixes = {suffix for row in FORMATS for suffix in (*row.suffixes, *row.also)}
-    return tuple(sorted({*suffixes, *SLIDE_SUFFIXES}, key=lambda suffix: (-len(suffix), suffix)))
+    return tuple(sorted({*suffixes, *SLIDE_SUFFIXES, *FILM_SUFFIXES}, key=lambda suffix: (-len(suffix), suffix)))
 
 
 def suffix_of(name: str, suffixes: Iterable[str]) -> str | None:

@@ -109,9 +109,15 @@ def fresh_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
     try:
         yield scratch / "new"
-        if target.is_dir():
+        had_earlier = target.is_dir()
+        if had_earlier:
             target.replace(scratch / "old")
-        (scratch / "new").replace(target)
+        try:
+            (scratch / "new").replace(target)
+        except OSError:
+            if had_earlier:
+                (scratch / "old").replace(target)
+            raise
     except OSError as error:
         raise EnvironmentLacksError(f"{target.name} could not be written ({error.strerror or error}).") from error
     finally:

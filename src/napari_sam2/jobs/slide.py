@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 from napari_sam2.core.history import Step
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.guard import refuse_inputs_as_outputs
+from napari_sam2.io.resolution import parse_size
 from napari_sam2.models import DEFAULT_MODEL, load_model
 from napari_sam2.slides.actions import TakeObjects
 from napari_sam2.slides.answers.crop_engine import CropEngine
 from napari_sam2.slides.answers.refine import refine
 from napari_sam2.slides.automatic.run import AutomaticRequest, joined_objects, plan_of, run_tiles
-from napari_sam2.slides.formats.sidecar import slide_sidecar_path, write_slide_sidecar
+from napari_sam2.slides.formats.sidecar import slide_sidecar_path, slide_sidecar_text
 from napari_sam2.slides.formats.write import check_slide_output, write_objects
-from napari_sam2.slides.image.resolution import parse_size
 from napari_sam2.slides.objects import SCORE, ObjectClass, Regions, SlideObject, measured
 from napari_sam2.slides.prompt_file import read_slide_prompts
 from napari_sam2.slides.reader import open_slide
@@ -133,10 +133,10 @@ def segment_slide(
         objects, notes = _prompted(engine, requests, refine_steps, overlap, on_progress, should_stop)
         if objects is None:
             return SlideRun(target, 0, finished=False, notes=slide.notes)
-        count = write_objects(objects, target, slide, overwrite=overwrite)
         asked_for = {request.name or f"object {request.object_id}": request.prompts for request in requests}
         choices = {"overlap": overlap, "refine": refine_steps}
-        write_slide_sidecar(target, slide, loaded, asked_for, settings=choices, overwrite=overwrite)
+        facts = slide_sidecar_text(target, slide, loaded, asked_for, choices)
+        count = write_objects(objects, target, slide, facts, overwrite=overwrite)
         return SlideRun(target, count, finished=True, notes=(*slide.notes, *notes))
 
 
@@ -249,7 +249,7 @@ def _automatic(
         note = f"Stopped; {journal.name} holds what was done, and the same command goes on from there."
         return SlideRun(target, 0, finished=False, notes=(*slide.notes, note))
     objects = (measured(obj, slide.mpp) for obj in joined_objects(engine, plan, journal))
-    count = write_objects(objects, target, slide, overwrite=overwrite)
-    write_slide_sidecar(target, slide, engine.model, {}, settings={"automatic": request.as_json()}, overwrite=overwrite)
+    facts = slide_sidecar_text(target, slide, engine.model, {}, {"automatic": request.as_json()})
+    count = write_objects(objects, target, slide, facts, overwrite=overwrite)
     journal.unlink()
     return SlideRun(target, count, finished=True, notes=slide.notes)

@@ -183,9 +183,12 @@ class _Server:
         message = unpacked(await _body(request, MESSAGE_BODY))
         wanted = reading.predict_request(message, held.engine.plane)
 
+        arrived = time.perf_counter()
+
         def answered() -> bytes:
+            waited = time.perf_counter() - arrived
             self._holdings.shrink()
-            return predict(lease, held, wanted)
+            return predict(lease, held, wanted, waited, self._turns.last_step)
 
         self._holdings.begin_work(lease, held)
         try:

@@ -28,7 +28,7 @@ from napari_sam2.slides.actions import (
     TakeObjects,
     UseOverlap,
 )
-from napari_sam2.slides.formats.sidecar import write_slide_sidecar
+from napari_sam2.slides.formats.sidecar import slide_sidecar_text
 from napari_sam2.slides.formats.write import write_objects
 from napari_sam2.slides.objects import ObjectClass, SlideObject, check_overlap_rule, new_id
 from napari_sam2.slides.snapshot import SlideSnapshot
@@ -317,10 +317,8 @@ class SlideSession:
 
         The name decides the format, see `napari_sam2.slides.formats.write.FORMATS`.
         """
-        count = write_objects(self.objects, path, self.slide, overwrite=overwrite)
-        model, choices = self.state.model, {"overlap": self.overlap}
-        write_slide_sidecar(path, self.slide, model, self.prompts, settings=choices, overwrite=overwrite)
-        return count
+        facts = slide_sidecar_text(path, self.slide, self.state.model, self.prompts, {"overlap": self.overlap})
+        return write_objects(self.objects, path, self.slide, facts, overwrite=overwrite)
 
     def _list_classes(self, classes: Iterable[ObjectClass | None]) -> None:
         longer = self.state.list_classes(classes)

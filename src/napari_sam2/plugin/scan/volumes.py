@@ -9,7 +9,6 @@ else a volume without anatomical geometry, which can be segmented but asks for a
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,10 +18,12 @@ import numpy as np
 
 from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import GeometryError, NapariSam2Error, UserInputError
+from napari_sam2.hashing import digest_of
 from napari_sam2.io.axes_map import AxesMap, prove_axes_map
+from napari_sam2.io.photometric import to_8_bits
 from napari_sam2.plugin.canvas.coordinates import IN_PLANE_2D, LayerGrid
 from napari_sam2.plugin.canvas.placement import TRANSFORM
-from napari_sam2.plugin.scan.films import is_film, pixel_microns
+from napari_sam2.plugin.scan.films import is_film, pixel_microns, told_by_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = [
     "METADATA_KEY",
     "ShownVolume",
-    "digest_of",
     "file_behind",
     "geometry_metadata",
     "is_own_grid",
@@ -69,6 +69,8 @@ class ShownVolume:
         Whether voxels have a known size.
     pixel_microns : tuple of float, optional
         Of a film: height and width of a pixel, where they are known.
+    seconds : float, optional
+        Of a film: from one frame to the next, where it is known.
     """
 
     volume: Volume
@@ -78,6 +80,7 @@ class ShownVolume:
     is_film: bool = False
     is_sized: bool = True
     pixel_microns: tuple[float, float] | None = None
+    seconds: float | None = None
 
 
 def geometry_metadata(
@@ -145,7 +148,15 @@ def shown_volume(layer: Layer, leading: Sequence[int] = ()) -> ShownVolume:
     if is_film(layer):
         # A file behind it could prove where slices lie; moments lie nowhere.
         shown = _without_file(array, layer, ndim, leading, "")
-        return replace(shown, is_film=True, is_sized=False, pixel_microns=pixel_microns(layer))
+        volume, seconds = told_by_file(layer, shown.volume)
+        return replace(
+            shown,
+            volume=volume,
+            is_film=True,
+            is_sized=False,
+            pixel_microns=pixel_microns(layer),
+            seconds=seconds,
+        )
     path = file_behind(layer)
     if path is not None:
         try:
@@ -184,24 +195,10 @@ def _spatial_array(layer: Layer, leading: Sequence[int]) -> NDArray[Any]:
     if layer.ndim - len(leading) not in (2, 3):
         raise GeometryError(f"{layer.name} has {layer.ndim} axes; an image of 2 or 3 can be segmented.")
     if getattr(layer, "rgb", False):
-        array = array[..., :3]
-        if array.dtype != np.uint8:
-            array = np.clip(array.astype(np.float32) * (255 if array.max() <= 1 else 1), 0, 255).astype(np.uint8)
+        array = to_8_bits(array[..., :3])
     if np.iscomplexobj(array):
         raise UserInputError(f"{layer.name} holds complex numbers; show their magnitude as an image first.")
     return array.view(np.uint8) if array.dtype == bool else array
-
-
-def digest_of(voxels: NDArray[Any]) -> str:
-    """A short name of voxels (I, J, K[, 3]).
-
-    By their values in stored order.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    for k in range(voxels.shape[2]):
-        # Slice by slice: a scan in Fortran order, as NIfTI has it, is hashed without a copy.
-        digest.update(np.ascontiguousarray(voxels[:, :, k].T).data)
-    return digest.hexdigest()
 
 
 def is_own_grid(own: dict[str, Any], shape: tuple[int, ...]) -> bool:

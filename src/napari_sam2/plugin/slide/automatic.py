@@ -78,8 +78,8 @@ class AutomaticRun:
         """
         import shapely
 
+        from napari_sam2.io.resolution import parse_size
         from napari_sam2.slides.automatic.run import AutomaticRequest
-        from napari_sam2.slides.image.resolution import parse_size
 
         work = self._work
         view = work.view()

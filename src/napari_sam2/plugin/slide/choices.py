@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_sam2.slides.image.resolution import parse_mpp
+from napari_sam2.io.resolution import parse_mpp
 
 if TYPE_CHECKING:
     from napari_sam2.plugin.slide.work import SlideWork

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_sam2.plugin.slide.content import is_slide_file
-from napari_sam2.plugin.slide.film_reader import film_layers
+from napari_sam2.plugin.slide.film_reader import film_layers, is_timed_tiff
 from napari_sam2.slides.reader import open_slide
 
 if TYPE_CHECKING:
@@ -43,8 +43,13 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 
 def napari_get_slide_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
-    """npe2's reader hook: `read_slide_layers` for files that are slides, else None."""
-    return None if isinstance(path, list) or not is_slide_file(path) else read_slide_layers
+    """npe2's reader hook: `read_slide_layers`.
+
+    For files that are slides, or TIFFs over time; else None.
+    """
+    if isinstance(path, list):
+        return None
+    return read_slide_layers if is_slide_file(path) or is_timed_tiff(Path(path)) else None
 
 
 def read_slide_layers(path: str | os.PathLike[str]) -> list[LayerData]:

@@ -18,7 +18,7 @@ from napari_sam2.plugin.scan.volumes import file_behind
 from napari_sam2.plugin.slide.automatic import AutomaticRun
 from napari_sam2.plugin.slide.choices import SlideChoices
 from napari_sam2.plugin.slide.drawn_outlines import geometries_of
-from napari_sam2.plugin.slide.opening import SLIDE_KEY, shown_mix
+from napari_sam2.plugin.slide.opening import SLIDE_KEY, here, shown_mix
 from napari_sam2.plugin.slide.pointing import SlidePointer
 from napari_sam2.plugin.slide.prompt_layers import SlidePromptLayers
 from napari_sam2.plugin.slide.result_layer import SlideResultLayer
@@ -33,7 +33,7 @@ from napari_sam2.slides.snapshot import SlideSnapshot
 if TYPE_CHECKING:
     from napari.layers import Image, Layer
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.plugin.control.autosave import Autosave
     from napari_sam2.plugin.control.work import Kind
     from napari_sam2.plugin.control.workspace import Workspace
@@ -280,15 +280,23 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
     def load(self, path: Path) -> None:
         """Take over the objects of a GeoJSON file, as one step."""
 
-        def read(session: SlideSession) -> int:
-            from napari_sam2.slides.formats.geojson import read_geojson
+        def read(session: SlideSession) -> tuple[int, tuple[str, ...]]:
+            from napari_sam2.slides.formats.geojson import read_objects
 
-            objects = [obj for obj in read_geojson(path) if obj.geometry.area > 0]
+            content = read_objects(path)
+            objects = [obj for obj in content.objects if obj.geometry.area > 0]
             if not objects:
                 raise UserInputError(f"{path.name} holds no outlines.")
-            return session.add_objects(objects)
+            notes = list(content.notes)
+            flat = len(content.objects) - len(objects)
+            if flat:
+                notes.append(f"{path.name}: {flat} object{' has' if flat == 1 else 's have'} no area, left out.")
+            return session.add_objects(objects), tuple(notes)
 
-        def done(count: int) -> None:
+        def done(read: tuple[int, tuple[str, ...]]) -> None:
+            count, notes = read
+            for note in notes:
+                self.workspace.warned.emit(note)
             self.told.emit(f"Loaded {count} object{'' if count == 1 else 's'} from {path.name}.")
 
         self.ask(read, done)
@@ -303,8 +311,8 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         count = session.export(path, overwrite=overwrite)
         return f"Saved {path.name} with {count} object{'' if count == 1 else 's'}."
 
-    def _set_model(self, session: SlideSession, model: SegmentationModel) -> None:
-        session.use_model(model)
+    def _set_model(self, session: SlideSession, model: AnyModel) -> None:
+        session.use_model(here(model))
 
     def _on_answered(self, obj: SlideObject) -> None:
         self.answered.emit(obj)

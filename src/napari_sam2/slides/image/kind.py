@@ -21,7 +21,12 @@ from napari_sam2.slides.image.channels import ChannelMix, choose_mix
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["POLARITIES", "PictureKind", "classify"]
+    from napari_sam2.slides.image.pyramid import PixelSource
+
+__all__ = ["COARSEST_NEEDED", "POLARITIES", "PictureKind", "classify", "survey_of", "surveyed"]
+
+COARSEST_NEEDED: Final = 4096
+"""A coarsest level larger than this makes overviews slow, and is judged by its middle."""
 
 POLARITIES: Final = ("auto", "bright", "dark")
 """What a person may say of the background: brightfield on glass, or fluorescence on black."""
@@ -103,6 +108,24 @@ def classify(
     if single and not is_dark and survey.dtype == np.uint8:
         mix = ChannelMix(mix.names, mix.chosen, mix.colours, ((0.0, 255.0),))
     return PictureKind(mix, is_dark, notes)
+
+
+def survey_of(source: PixelSource) -> NDArray[Any]:
+    """What a slide is judged by, (rows, columns, C).
+
+    Its coarsest level, see `surveyed`.
+    """
+    last = len(source.level_shapes) - 1
+    return source.read(last, *surveyed(source.level_shapes[last]))
+
+
+def surveyed(shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The piece of a coarsest level that is looked at.
+
+    All of it, or its middle: first row and column, then size.
+    """
+    height, width = min(shape[0], COARSEST_NEEDED), min(shape[1], COARSEST_NEEDED)
+    return (shape[0] - height) // 2, (shape[1] - width) // 2, height, width
 
 
 def _of_colours(

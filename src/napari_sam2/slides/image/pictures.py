@@ -5,16 +5,14 @@ The one with the most pixels, unless a person says another.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import re
 from dataclasses import dataclass
 from typing import Final
-from xml.etree import ElementTree
 
 from napari_sam2.errors import UserInputError
+from napari_sam2.io.resolution import images_of_ome
 
-__all__ = ["PictureChoice", "PictureInFile", "channel_names", "choose_picture", "images_of_ome"]
+__all__ = ["PictureChoice", "PictureInFile", "channel_names", "choose_picture"]
 
 RIVAL: Final = 0.25
 """A picture with this part of the pixels of the largest one is no label or overview but another scan."""
@@ -107,19 +105,6 @@ def choose_picture(pictures: list[PictureInFile], wanted: str | int | None, name
         planes = " and ".join(f"{n} along {axis}" for axis, n in picture.planes.items())
         notes.append(f"{name} holds several planes ({planes}); the first one is read.")
     return PictureChoice(picture.number, tuple(notes))
-
-
-def images_of_ome(xml: str | None) -> list[ElementTree.Element]:
-    """The Image elements of OME-XML in their order.
-
-    None if it cannot be trusted or read.
-    """
-    if not xml or "<!DOCTYPE" in xml or "<!ENTITY" in xml:
-        return []
-    with contextlib.suppress(ElementTree.ParseError):
-        root = ElementTree.fromstring(xml)  # noqa: S314 - no document type, so no entities to expand
-        return [e for e in root.iter() if re.sub(r"^\{.*\}", "", e.tag) == "Image"]
-    return []
 
 
 def channel_names(xml: str | None, number: int) -> tuple[str, ...]:

@@ -5,18 +5,27 @@ From every place where it may state them, and never invented.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from typing import TYPE_CHECKING, Any, Final
+from xml.etree import ElementTree
 
 from napari_sam2.core.pixel_size import Mpp
 from napari_sam2.errors import UserInputError
-from napari_sam2.slides.image.pictures import images_of_ome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["mpp_from_imagej", "mpp_from_ome", "mpp_from_properties", "mpp_from_tiff_tags", "parse_mpp", "parse_size"]
+__all__ = [
+    "images_of_ome",
+    "mpp_from_imagej",
+    "mpp_from_ome",
+    "mpp_from_properties",
+    "mpp_from_tiff_tags",
+    "parse_mpp",
+    "parse_size",
+]
 
 PLAUSIBLE_MPP: Final = (0.01, 20.0)
 """Microns. Below is beyond light microscopy; above, the tag is a screen's or a printer's density
@@ -99,6 +108,19 @@ def mpp_from_ome(xml: str, number: int = 0) -> Mpp | None:
         size = _number(pixels.get(f"PhysicalSize{axis}"))
         sizes.append(None if unit is None or size is None else size * unit)
     return _plausible(sizes[0], sizes[1], "OME-XML PhysicalSize")
+
+
+def images_of_ome(xml: str | None) -> list[ElementTree.Element]:
+    """The Image elements of OME-XML in their order.
+
+    None if it cannot be trusted or read.
+    """
+    if not xml or "<!DOCTYPE" in xml or "<!ENTITY" in xml:
+        return []
+    with contextlib.suppress(ElementTree.ParseError):
+        root = ElementTree.fromstring(xml)  # noqa: S314 - no document type, so no entities to expand
+        return [e for e in root.iter() if re.sub(r"^\{.*\}", "", e.tag) == "Image"]
+    return []
 
 
 def mpp_from_imagej(tiff: Any, tags: Any) -> Mpp | None:
