@@ -124,7 +124,10 @@ def correct(
 
 
 class Perceptron:
-    """Three layers of a perceptron, in double precision so that a journal replays alike on any machine."""
+    """Three layers of a perceptron.
+
+    In double precision, so that a journal replays alike on any machine.
+    """
 
     def __init__(self, weights: dict[str, NDArray[np.float32]]) -> None:
         self._weights = {name: values.astype(np.float64) for name, values in weights.items()}

@@ -39,19 +39,19 @@ Window = tuple[slice, slice, slice]
 Voxel = tuple[int, int, int]
 """Slice, row, column."""
 
-REACH: Final = 5.0
+REACH: Final = 4.0
 """A correction reaches this many depths from its click; errors are seldom longer, and a further click may follow."""
 
-LEAST_REACH: Final = 5.0
+LEAST_REACH: Final = 4.0
 """Steps of the finest axis that every correction may reach, however shallow."""
 
-GRID_RADIUS: Final = 18
+GRID_RADIUS: Final = 16
 """Grid voxels from the click to the border: the finest that is answered at once on one core."""
 
 BINS: Final = 16
 """Of the histograms of intensities: coarse enough for the few voxels of a small object."""
 
-FEATURES: Final = 31
+FEATURES: Final = 30
 """Numbers that describe a voxel."""
 
 _SEARCH: Final = (8, 20, 50, 120, 1000)
@@ -136,15 +136,12 @@ def gather(
     side = averaged((object_mask if include else ~object_mask).astype(np.float32), strides) > 0.5
     grid = _Grid(averaged(scene.image(window), strides), side, spacing, strides, depth)
     centre = [(c - w.start) // s for c, w, s in zip(click, window, strides, strict=True)]
-    agreeing, opposing = (
-        [
-            [(v - w.start) / s for v, w, s in zip(voxel, window, strides, strict=True)]
-            for voxel, of in earlier
-            if of is same
-        ]
-        for same in (include, not include)
-    )
-    features, distance = grid.describe((centre[0], centre[1], centre[2]), agreeing, opposing)
+    opposing = [
+        [(v - w.start) / s for v, w, s in zip(voxel, window, strides, strict=True)]
+        for voxel, of in earlier
+        if of is not include
+    ]
+    features, distance = grid.describe((centre[0], centre[1], centre[2]), opposing)
     open_voxels = ~side & (distance <= reach)
     return Evidence(window, strides, side, open_voxels, features[open_voxels])
 
@@ -164,7 +161,7 @@ class _Grid:
         self.finest, self.between_slices = float(spacing.min()), float(spacing[0])
 
     def describe(
-        self, centre: Voxel, agreeing: Sequence[Sequence[float]], opposing: Sequence[Sequence[float]]
+        self, centre: Voxel, opposing: Sequence[Sequence[float]]
     ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Features (..., FEATURES) of every grid voxel, and its distance from the click."""
         image, side, step, depth = self.image, self.side, self.step, self.depth
@@ -228,7 +225,6 @@ class _Grid:
             self._ways(edges, np.argwhere(border)),
             slope,
             *self._shares(),
-            self._near(agreeing),
             self._near(opposing),
             *(np.full(image.shape, number) for number in numbers),
         )
@@ -312,7 +308,10 @@ def _stride(reach: float, spacing: float) -> int:
 
 
 def averaged(values: NDArray[np.float32], strides: tuple[int, int, int]) -> NDArray[np.float32]:
-    """Means over blocks; blocks at the end are filled with their last voxels."""
+    """Means over blocks.
+
+    Blocks at the end are filled with their last voxels.
+    """
     if strides == (1, 1, 1):
         return values.copy()
     counts = [-(-n // s) for n, s in zip(values.shape, strides, strict=True)]

@@ -148,7 +148,10 @@ def lessons_of(anchors: Sequence[AnsweredT]) -> list[AnsweredT]:
 
 
 def is_sure(results: Sequence[SliceResult]) -> bool:
-    """Whether a first pass is good enough by the model's own judgement of the slices that it filled."""
+    """Whether a first pass may stand.
+
+    By the model's own judgement of the slices that it filled.
+    """
     trust = [result.scores.predicted_iou for result in results if result.mask.n_voxels]
     return bool(trust) and sum(trust) / len(trust) >= SURE
 

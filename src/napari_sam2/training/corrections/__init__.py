@@ -1,1 +1,4 @@
-"""Training of what answers clicks on carried objects: simulated clicks on wrong masks of labelled scans."""
+"""Training of what answers clicks on carried objects.
+
+Simulated clicks on wrong masks of labelled scans.
+"""

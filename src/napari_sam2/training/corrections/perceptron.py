@@ -1,4 +1,6 @@
-"""Training of the perceptron of `napari_sam2.engine.correction`: which voxels around a click change sides.
+"""Training of the perceptron of `napari_sam2.engine.correction`.
+
+Which voxels around a click change sides.
 
 Two rounds: the first on clicks on wrong masks, the second on the masks that the first one's weights leave as well.
 """
@@ -106,7 +108,7 @@ def _practise(
             return
         side = practice.truth == click.include
         share = averaged(side[evidence.window].astype(np.float32), evidence.strides)[evidence.open]
-        near = 1 / (0.3 + evidence.features[:, 0]) ** 1.2
+        near = 1 / (0.3 + evidence.features[:, 0]) ** 1.5
         taken = rng.choice(len(near), min(VOXELS, len(near)), replace=False, p=near / near.sum())
         features.append(evidence.features[taken])
         wanted.append(share[taken])

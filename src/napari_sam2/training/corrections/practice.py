@@ -1,4 +1,6 @@
-"""Objects to practise corrections on: small volumes with an image, the truth, and lengths in no unit.
+"""Objects to practise corrections on.
+
+Small volumes with an image, the truth, and lengths in no unit.
 
 They are drawn from pools of `napari_sam2.training.pool`: labelled scans, label maps whose intensities are invented at
 each use, and supervoxels of scans without labels.
@@ -62,7 +64,9 @@ class Click:
 
 @dataclass(eq=False)
 class Practice:
-    """An object with its image and truth, a mask that is to be corrected, and what `Scene` asks for.
+    """An object whose mask is to be corrected.
+
+    With its image and truth, and with what `napari_sam2.engine.correction_evidence.Scene` asks for.
 
     Attributes
     ----------
@@ -101,7 +105,9 @@ class Practice:
 def draw_practice(
     rng: np.random.Generator, pools: Mapping[str, Sequence[PoolVolume]], shares: Mapping[str, float]
 ) -> Practice:
-    """Draw an object, with equal chances for the volumes of a pool and for the objects of a volume.
+    """Draw an object.
+
+    With equal chances for the volumes of a pool, and for the objects of a volume.
 
     Parameters
     ----------
@@ -169,7 +175,10 @@ def _turns(rng: np.random.Generator, isotropic: bool) -> Callable[[NDArray[Any]]
 
 
 def next_click(rng: np.random.Generator, practice: Practice) -> Click | None:
-    """In the deepest voxel of the largest error, or anywhere deep in one of the larger errors."""
+    """The next click.
+
+    In the deepest voxel of the largest error, or anywhere deep in one of the larger errors; None without an error.
+    """
     standard = error_click(practice.object, practice.truth)
     if standard is None:
         return None

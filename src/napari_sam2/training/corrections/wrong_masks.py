@@ -23,7 +23,10 @@ MOST_TRIES: Final = 20
 
 
 def wrong_mask(rng: np.random.Generator, practice: Practice) -> tuple[NDArray[np.bool_], int]:
-    """A mask gone wrong in one to three ways, and the slice on which it was boxed and is nearly right."""
+    """A mask gone wrong in one to three ways.
+
+    And the slice on which it was boxed and is nearly right.
+    """
     truth = practice.truth
     boxed = int(np.sort(np.nonzero(truth)[0])[truth.sum() // 2])
     for _ in range(MOST_TRIES):
