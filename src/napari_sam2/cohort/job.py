@@ -10,7 +10,7 @@ from napari_sam2.models import DEFAULT_MODEL
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["LABELS", "MEASUREMENTS", "OVERVIEW", "SCORES", "SESSION", "TASKS", "CaseJob", "CohortSettings"]
+__all__ = ["LABELS", "LOCK", "MEASUREMENTS", "OVERVIEW", "SCORES", "SESSION", "TASKS", "CaseJob", "CohortSettings"]
 
 TASKS: Final = {
     "segment": ("prompts",),
@@ -26,6 +26,8 @@ SESSION: Final = "labels.sam2session"
 MEASUREMENTS: Final = "measurements.csv"
 SCORES: Final = "scores.json"
 OVERVIEW: Final = "overview.jpg"
+LOCK: Final = ".lock"
+"""Held while a case is worked on; it stays, and so marks a folder as a case's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,8 @@ class CohortSettings:
         Of propagation: ``"both"``, ``"forward"``, ``"backward"`` or ``"none"``.
     export : str
         For the task ``"export"``: the ending of the files, see `napari_sam2.io.export.export_labels`.
+    limit : float
+        Minutes that a case may take before its worker is ended; 0 sets none.
     """
 
     task: str = "segment"
@@ -53,6 +57,7 @@ class CohortSettings:
     window: str = "auto"
     direction: str = "both"
     export: str = ""
+    limit: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

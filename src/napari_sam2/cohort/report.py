@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from napari_sam2._version import __version__
 from napari_sam2.cohort.job import OVERVIEW
+from napari_sam2.cohort.plan import REPORT, TABLE
 from napari_sam2.cohort.summary import summarise, table_rows
 from napari_sam2.io.atomic import write_text
 from napari_sam2.io.sidecar import INTENDED_USE
@@ -20,10 +21,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.cohort.summary import CaseSummary, CohortSummary
 
-__all__ = ["REPORT", "TABLE", "write_report"]
-
-REPORT: Final = "report.html"
-TABLE: Final = "cohort.csv"
+__all__ = ["write_report"]
 
 _STYLE: Final = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem; color: #1a1a1a; background: #fff; }

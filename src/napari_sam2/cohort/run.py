@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.cohort.cluster import default_workers, local_cluster, running_scheduler, slurm_cluster
-from napari_sam2.cohort.plan import make_plan
+from napari_sam2.cohort.plan import COHORT, make_plan
 from napari_sam2.cohort.schedule import run_here, run_on_cluster
 from napari_sam2.errors import EnvironmentLacksError, UserInputError
 from napari_sam2.hashing import sha256_of
@@ -141,6 +141,10 @@ def run_cohort(
                 on_outcome(outcome)
                 if outcome.get("stop"):
                     raise EnvironmentLacksError(f"Case {outcome['case']}: {outcome['error']} The run has ended there.")
+    if not (output / COHORT).is_file():
+        raise EnvironmentLacksError(
+            f"{output.name} was emptied while this run went on; run the same command again: it does what is missing."
+        )
     if plan.source_sha256 and (not source.is_file() or sha256_of(source) != plan.source_sha256):
         say(f"{source.name} has changed since this run began; run the same command again to take that in")
     return run
@@ -183,6 +187,6 @@ def parse_shard(text: str) -> tuple[int, int]:
         If it is anything else.
     """
     number, _, count = text.partition("/")
-    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+    if not (text.isascii() and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
         raise UserInputError(f"--shard {text}: give i/n, for example 1/4 for the first of four parts.")
     return int(number), int(count)

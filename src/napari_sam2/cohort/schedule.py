@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import threading
 import time
 from collections import deque
 from concurrent.futures import CancelledError, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.cohort.case import give_up, run_case
@@ -39,7 +41,7 @@ PATIENCE_SECONDS: Final = 120
 RESULT_SECONDS: Final = 30
 """How long a short result may take to come from its worker."""
 
-LOST: Final = "Its worker died while it worked on it, {tries} of {tries} times: a crash, or too little memory."
+LOST: Final = "Its worker died while it worked on it, {tries} of {tries} times: a crash, or too little memory{limit}."
 
 
 class _Queue:
@@ -63,7 +65,12 @@ class _Queue:
         if again and tries <= self._retries:
             self._todo.append(job)  # at the end: what struck this worker may have passed by then
             return None
-        return give_up(job, LOST.format(tries=tries), tries) if outcome is None else outcome
+        if outcome is not None:
+            return outcome
+        minutes = job.settings.limit
+        return give_up(
+            job, LOST.format(tries=tries, limit=f", or more than {minutes:g} minutes" if minutes else ""), tries
+        )
 
 
 def run_here(jobs: Sequence[CaseJob], *, retries: int = 1, threads: int = 0) -> Iterator[Outcome]:
@@ -109,7 +116,7 @@ def _fresh_process() -> ProcessPoolExecutor:
     EnvironmentLacksError
         If it does not start, which no case is to blame for.
     """
-    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_end_with_parent)
     try:
         pool.submit(int).result()
     except BrokenProcessPool as error:
@@ -117,6 +124,18 @@ def _fresh_process() -> ProcessPoolExecutor:
             "A further process could not start; in a script, put the call under 'if __name__ == \"__main__\":'."
         ) from error
     return pool
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, however it went: the pool alone would wait for ever."""
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def run_on_cluster(

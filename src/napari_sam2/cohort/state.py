@@ -7,14 +7,16 @@ were written.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2._version import __version__
 from napari_sam2.cohort.job import LABELS, SESSION
 from napari_sam2.hashing import sha256_of
-from napari_sam2.io.atomic import write_text
+from napari_sam2.io.atomic import as_utf8, write_text
 from napari_sam2.io.prompt_file import masks_named
+from napari_sam2.io.read import files_of_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from napari_sam2.cohort.job import CaseJob, CohortSettings
 
 __all__ = [
+    "DAMAGED",
     "DONE",
     "EDITED",
     "FAILED",
@@ -38,41 +41,55 @@ __all__ = [
 STATUS: Final = "status.json"
 REVIEW: Final = "review.json"
 """What a person has decided on single slices."""
-VERSION: Final = 1
+VERSION: Final = 2
 
-DONE, FAILED, TODO, EDITED = "done", "failed", "todo", "edited"
-"""Nothing to do; tried without success; to be done (again); changed by a person since, and therefore kept."""
+DONE, FAILED, TODO, EDITED, DAMAGED = "done", "failed", "todo", "edited", "damaged"
+"""Nothing to do; tried without success; to be done (again); changed by a person since, and therefore kept; and with a
+status that cannot be trusted, so that nobody can tell whether a person has changed the results."""
+
+_UNTRUSTED: Final = {
+    "state": DAMAGED,
+    "error": f"Its {STATUS} is damaged, so nobody can tell whether its results were edited. Remove that file, or "
+    "repeat the case with --overwrite.",
+}
 
 _BY_HAND: Final = (LABELS, f"{SESSION}/events.jsonl")
 """Outputs that a review changes."""
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """What is known of a case; empty when it was never finished or the file is damaged."""
+    """What is known of a case: empty when it was never finished, `DAMAGED` when the file is not as it was written."""
     try:
         status = json.loads((folder / STATUS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    return status if isinstance(status, dict) and status.get("version") == VERSION else {}
+    except (OSError, ValueError, RecursionError):
+        return _UNTRUSTED
+    if not isinstance(status, dict) or status.pop("sha256", "") != _checksum(status) or status["version"] != VERSION:
+        return _UNTRUSTED
+    return status
 
 
 def write_status(folder: Path, facts: dict[str, Any]) -> None:
     """Write what became of a case; the last thing that is written of it."""
     status = {"version": VERSION, "program": f"napari-sam2 {__version__}", **facts}
+    status["sha256"] = _checksum(status)
     write_text(folder / STATUS, json.dumps(status, indent=1, ensure_ascii=False) + "\n", overwrite=True)
 
 
 def standing(job: CaseJob) -> str:
-    """Where a case stands: `DONE`, `TODO`, or `EDITED`."""
+    """Where a case stands: `DONE`, `TODO`, `EDITED` or `DAMAGED`."""
     status = read_status(job.folder)
     state = result_standing(job.folder, status)
     return TODO if state == DONE and status.get("inputs") != wanted_inputs(job) else state
 
 
 def result_standing(folder: Path, status: dict[str, Any]) -> str:
-    """What a case's results say, whatever its inputs are now: `DONE`, `TODO`, or `EDITED`."""
+    """What a case's results say, whatever its inputs are now: as `standing`."""
+    if status.get("state") == DAMAGED:
+        return DAMAGED
     if status.get("state") != DONE:
-        return TODO
+        return EDITED if (folder / REVIEW).exists() else TODO
     outputs = _outputs_now(folder, status.get("outputs", {}))
     changed = {name for name, (was, now) in outputs.items() if was != now}
     if (folder / REVIEW).exists() or any(outputs[name][1] for name in changed.intersection(_BY_HAND)):
@@ -94,9 +111,9 @@ def hash_inputs(image: Path, prompts: Path | None, session: Path | None, labels:
 def _files(name: str, path: Path) -> list[Path]:
     if name == "session":
         return [path / "session.json", path / "events.jsonl"]
-    if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.is_file())
-    return [path, *masks_named(path)] if name == "prompts" else [path]
+    if name == "prompts":
+        return [path, *masks_named(path)]
+    return list(files_of_image(path))
 
 
 def _deciding(settings: CohortSettings) -> dict[str, str]:
@@ -111,3 +128,8 @@ def _outputs_now(folder: Path, recorded: dict[str, str]) -> dict[str, tuple[str,
         path = folder / name
         found[name] = (was, sha256_of(path) if path.is_file() else "")
     return found
+
+
+def _checksum(status: dict[str, Any]) -> str:
+    """Of everything that a status says, so that a damaged or altered one is told from one as it was written."""
+    return hashlib.sha256(as_utf8(json.dumps(status, sort_keys=True, ensure_ascii=False))).hexdigest()
