@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+import subprocess
+import sys
+import time
 import urllib.error
 import urllib.request
 
@@ -9,8 +13,10 @@ import distributed
 import psutil
 import pytest
 
-from napari_sam2.cohort.cluster import SlurmChoice, local_cluster, running_scheduler, slurm_jobs
+from napari_sam2.cohort.cluster import SlurmChoice, Tls, local_cluster, running_scheduler, slurm_jobs
+from napari_sam2.cohort.schedule import run_on_cluster
 from napari_sam2.errors import EnvironmentLacksError, UserInputError
+from tests.cohort.cases import job_of, write_case
 
 
 @pytest.mark.parametrize(
@@ -74,3 +80,49 @@ def test_nobody_at_the_address_is_a_sentence(monkeypatch):
         running_scheduler(f"tcp://127.0.0.1:{port}"),
     ):
         pass
+
+
+def keys_in(folder):
+    """A self-made authority, its certificate and key, as PEM files."""
+    folder.mkdir()
+    made = distributed.Security.temporary()
+    files = {"ca": made.tls_ca_file, "cert": made.tls_client_cert, "key": made.tls_client_key}
+    for name, text in files.items():
+        (folder / f"{name}.pem").write_text(text)
+    return Tls(*(folder / f"{name}.pem" for name in files))
+
+
+def test_a_case_is_done_over_tls_and_nobody_without_the_keys_is_let_in(tmp_path, monkeypatch):
+    ours, theirs = keys_in(tmp_path / "ours"), keys_in(tmp_path / "theirs")
+    file = tmp_path / "scheduler.json"
+    tls = ["--tls-ca-file", ours.authority, "--tls-cert", ours.certificate, "--tls-key", ours.key]
+    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--protocol", "tls", "--host", "127.0.0.1"]
+    dask += ["--port", "0", "--no-dashboard", "--scheduler-file", file, *tls]
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", file, "--nthreads", "1"]
+    worker += ["--no-nanny", "--no-dashboard", *tls]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with contextlib.ExitStack() as helpers:
+        for command in (dask, worker):
+            helper = helpers.enter_context(subprocess.Popen([str(word) for word in command], **quiet))
+            helpers.callback(helper.terminate)
+        while not file.exists():
+            time.sleep(0.05)
+        address = json.loads(file.read_text())["address"]
+        assert address.startswith("tls://")
+        job = job_of(tmp_path, write_case(tmp_path / "scans", "a"), "measure")
+        with running_scheduler(str(file), ours) as client:
+            assert [outcome["state"] for outcome in run_on_cluster(client, [job])] == ["done"]
+        real = distributed.Client
+        monkeypatch.setattr(distributed, "Client", lambda *a, **k: real(*a, **{**k, "timeout": "1s"}))
+        with pytest.raises(EnvironmentLacksError, match="authority"), running_scheduler(address, theirs):
+            pass
+        with pytest.raises(UserInputError, match="--tls-ca"), running_scheduler(address):
+            pass
+        with pytest.raises((OSError, TimeoutError)):
+            distributed.Client(address.replace("tls", "tcp"))
+    wrong = Tls(ours.authority, ours.certificate, theirs.key)
+    missing = Tls(ours.authority, ours.certificate, tmp_path / "none.pem")
+    text = Tls(file, ours.certificate, ours.key)
+    for keys in (wrong, missing, text):
+        with pytest.raises(UserInputError, match="cannot be used"), running_scheduler(address, keys):
+            pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -54,6 +55,16 @@ def assert_only_the_two_bad_ones_failed(jobs, outcomes):
 
 def test_without_a_scheduler_only_the_case_that_kills_its_process_is_blamed(jobs):
     assert_only_the_two_bad_ones_failed(jobs, told(run_here(jobs)))
+
+
+def test_a_case_that_hangs_is_ended_and_given_up_by_name(jobs, tmp_path):
+    hang = HOOK.replace("os.kill(os.getpid(), signal.SIGKILL)", "__import__('time').sleep(600)")
+    (tmp_path / "hook" / "sitecustomize.py").write_text(hang)
+    hanging = replace(jobs[1], settings=replace(jobs[1].settings, limit=0.02))
+    outcomes = told(run_here([hanging, jobs[0]], retries=0))
+    assert outcomes["a"]["state"] == "done"
+    assert "or more than 0.02 minutes" in outcomes["poison"]["error"]
+    assert read_status(hanging.folder)["state"] == "failed"
 
 
 def test_on_a_cluster_only_the_case_that_kills_its_worker_is_blamed(jobs, tmp_path):

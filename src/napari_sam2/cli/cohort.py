@@ -176,10 +176,11 @@ def _tell(result: CohortRun, output: Path, as_json: bool) -> None:
 def _cases(source: Path, task: str, prompts: Path | None) -> tuple[Any, str]:
     from napari_sam2.cohort.job import TASKS
     from napari_sam2.cohort.plan import task_of
-    from napari_sam2.io.bids_input import find_cases
     from napari_sam2.io.manifest import read_manifest
 
     if source.is_dir():
+        from napari_sam2.io.bids_input import find_cases
+
         if task not in ("auto", "segment"):
             raise UserInputError(
                 "Of a BIDS dataset, images are segmented from prompts; use a manifest for other tasks."

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock, Timeout
 
-from napari_sam2.cohort.job import LOCK, SESSION
+from napari_sam2.cohort.job import LOCK, NEEDS_MODEL, SESSION
 from napari_sam2.cohort.nameless import nameless
 from napari_sam2.cohort.state import (
     DAMAGED,
@@ -25,15 +25,16 @@ from napari_sam2.cohort.state import (
     EDITED,
     FAILED,
     TODO,
+    UNTRUSTED,
     hash_inputs,
-    read_status,
     standing,
     wanted_inputs,
     write_status,
 )
-from napari_sam2.cohort.tasks import NEEDS_MODEL, do_task
+from napari_sam2.cohort.tasks import do_task
 from napari_sam2.errors import EnvironmentLacksError, ModelError, UserInputError
 from napari_sam2.hashing import sha256_of
+from napari_sam2.io.atomic import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,9 +78,9 @@ def run_case(job: CaseJob, threads: int = 0) -> Outcome:
             if state == DONE or (state == EDITED and not job.redo):
                 return {"case": job.case, "state": state}
             if state == DAMAGED and not job.redo:
-                return {"case": job.case, "state": FAILED, "error": read_status(job.folder)["error"]}
+                return {"case": job.case, "state": FAILED, "error": UNTRUSTED}
             if state == TODO:
-                _clear_session(job)
+                _clear_remains(job)
             with _ended_after(job.settings.limit * 60):
                 return _run_locked(job, threads)
     except Timeout:
@@ -137,13 +138,16 @@ def _ended_after(seconds: float) -> Iterator[None]:
             faulthandler.cancel_dump_traceback_later()
 
 
-def _clear_session(job: CaseJob) -> None:
-    """Remove the session of a try that was killed, or of inputs that have changed; a person's is never in there."""
+def _clear_remains(job: CaseJob) -> None:
+    """Remove what a killed try left, and the session of inputs that have changed; a person's is never in there."""
     from napari_sam2.record.ownership import is_owned
 
     if is_owned(job.folder / SESSION):
         raise Timeout(str(job.folder / SESSION))
     shutil.rmtree(job.folder / SESSION, ignore_errors=True)
+    # Not after an hour, as elsewhere: whoever holds the lock knows that nobody else writes here.
+    for unfinished in job.folder.glob(f"{PREFIX}*.part*"):
+        unfinished.unlink(missing_ok=True)
 
 
 def _write_failure(job: CaseJob, outcome: Outcome) -> None:

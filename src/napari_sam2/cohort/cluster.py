@@ -10,6 +10,7 @@ import contextlib
 import ipaddress
 import json
 import logging
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,9 @@ __all__ = ["SlurmChoice", "Tls", "default_workers", "local_cluster", "running_sc
 
 THREADS_PER_WORKER: Final = 4
 """What one propagation makes good use of on a processor; more processors are better given to more cases."""
+
+RENEWAL_SECONDS: Final = 60
+"""How long a job of SLURM's that has ended may go without a successor."""
 
 _INSTALL: Final = "pip install 'napari-sam2[cohort]'"
 
@@ -134,27 +138,26 @@ def running_scheduler(where: str, tls: Tls | None = None) -> Iterator[Any]:
     Raises
     ------
     UserInputError
-        If it is on another host and does not speak TLS, or the file is not a scheduler's.
+        If it is on another host and does not speak TLS, the keys are missing or cannot be used, or the file is not a
+        scheduler's.
     EnvironmentLacksError
         If nobody answers there.
     """
     _, distributed = _distributed()
     address = _address(where)
     _check_address(address)
-    security = None
-    if tls is not None:
-        security = distributed.Security(
-            tls_ca_file=str(tls.authority),
-            tls_client_cert=str(tls.certificate),
-            tls_client_key=str(tls.key),
-            require_encryption=True,
-        )
+    if address.startswith("tls://") and tls is None:
+        raise UserInputError(f"{address} is encrypted; give --tls-ca, --tls-cert and --tls-key.")
+    security = _security(distributed, tls) if tls is not None else None
     try:
         client = distributed.Client(address, security=security, timeout="15s")
     except (OSError, TimeoutError) as error:
-        raise EnvironmentLacksError(
-            f"No scheduler answers at {address}; start one with 'dask scheduler --host 127.0.0.1'."
-        ) from error
+        remedy = (
+            "see that it runs and that its certificate is of the authority of --tls-ca"
+            if tls is not None
+            else "start one with 'dask scheduler --host 127.0.0.1'"
+        )
+        raise EnvironmentLacksError(f"No scheduler answers at {address}; {remedy}.") from error
     with _without_chatter(), client:
         yield client
 
@@ -184,11 +187,25 @@ def slurm_cluster(workers: int, choice: SlurmChoice, folder: Path) -> Iterator[A
     _, distributed = _distributed()
     cluster = slurm_jobs(choice, folder)
     try:
-        with _without_chatter(), cluster, distributed.Client(cluster) as client:
-            cluster.scale(jobs=workers)
+        with _without_chatter(), cluster, distributed.Client(cluster) as client, _renewed(cluster, workers):
             yield client
     except FileNotFoundError as error:
         raise EnvironmentLacksError("There is no sbatch on this machine; run this on a node that submits.") from error
+
+
+@contextlib.contextmanager
+def _renewed(cluster: Any, workers: int) -> Iterator[None]:
+    """Ask for jobs, and again for one in the place of each whose time has ended."""
+    from tornado.ioloop import PeriodicCallback
+
+    # `adapt` with as many at least as at most does nothing when a job ends: it counts what was asked for.
+    renewal = PeriodicCallback(lambda: cluster.scale(jobs=workers), RENEWAL_SECONDS * 1000)
+    cluster.scale(jobs=workers)
+    cluster.loop.add_callback(renewal.start)
+    try:
+        yield
+    finally:
+        cluster.loop.add_callback(renewal.stop)
 
 
 def slurm_jobs(choice: SlurmChoice, folder: Path) -> Any:
@@ -205,7 +222,8 @@ def slurm_jobs(choice: SlurmChoice, folder: Path) -> Any:
         memory=choice.memory,
         walltime=choice.walltime,
         job_extra_directives=list(choice.extra),
-        worker_extra_args=_lifetime(choice.walltime),
+        # SLURM holds the memory; dask would pause a worker at 80 % of it, and its case would never go on.
+        worker_extra_args=["--memory-limit", "0", *_lifetime(choice.walltime)],
         log_directory=str(folder),
         protocol="tls://",
         security=_own_keys(distributed),
@@ -234,6 +252,26 @@ def _lifetime(walltime: str) -> list[str]:
     parts = [int(part) for part in walltime.split(":")]
     seconds = sum(part * 60**place for place, part in enumerate(reversed(parts)))
     return ["--lifetime", f"{seconds * 15 // 16}s", "--lifetime-stagger", f"{max(1, seconds // 60)}s"]
+
+
+def _security(distributed: Any, tls: Tls) -> Any:
+    """Keys for dask, after a look at the files: dask itself would only find that nobody answers."""
+    try:
+        # Without Python's own list of authorities: only the given one is trusted.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(tls.authority)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(tls.certificate, tls.key)
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        raise UserInputError(
+            "The files of --tls-ca, --tls-cert and --tls-key cannot be used "
+            f"({getattr(error, 'reason', '') or getattr(error, 'strerror', '') or 'not PEM'}); give three PEM files, "
+            "of which the key is that of the certificate."
+        ) from error
+    return distributed.Security(
+        tls_ca_file=str(tls.authority),
+        tls_client_cert=str(tls.certificate),
+        tls_client_key=str(tls.key),
+        require_encryption=True,
+    )
 
 
 def _address(where: str) -> str:

@@ -10,7 +10,18 @@ from napari_sam2.models import DEFAULT_MODEL
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["LABELS", "LOCK", "MEASUREMENTS", "OVERVIEW", "SCORES", "SESSION", "TASKS", "CaseJob", "CohortSettings"]
+__all__ = [
+    "LABELS",
+    "LOCK",
+    "MEASUREMENTS",
+    "NEEDS_MODEL",
+    "OVERVIEW",
+    "SCORES",
+    "SESSION",
+    "TASKS",
+    "CaseJob",
+    "CohortSettings",
+]
 
 TASKS: Final = {
     "segment": ("prompts",),
@@ -20,6 +31,8 @@ TASKS: Final = {
     "export": ("labels",),
 }
 """What can be done with every case, and the columns of the manifest that it needs beside ``image``."""
+
+NEEDS_MODEL: Final = frozenset({"segment", "replay", "evaluate"})
 
 LABELS: Final = "labels.nii.gz"
 SESSION: Final = "labels.sam2session"

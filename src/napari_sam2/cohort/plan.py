@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_sam2.cohort.job import LOCK, TASKS, CaseJob, CohortSettings
+from napari_sam2.cohort.job import LOCK, NEEDS_MODEL, TASKS, CaseJob, CohortSettings
 from napari_sam2.cohort.state import DAMAGED, EDITED, STATUS, TODO, hash_inputs, standing
-from napari_sam2.cohort.tasks import NEEDS_MODEL
 from napari_sam2.errors import ManifestError, UserInputError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.atomic import write_text
@@ -100,7 +99,7 @@ def make_plan(
     with ThreadPoolExecutor(_READERS) as readers:
         jobs = list(readers.map(lambda job: _hashed(job, model), jobs))
         standings = dict(zip((job.case for job in jobs), readers.map(standing, jobs), strict=True))
-    wanted = {TODO, DAMAGED, EDITED} if overwrite else {TODO, DAMAGED}
+    wanted = {TODO, DAMAGED, EDITED} if overwrite else {TODO}
     todo = [job for job in jobs if standings[job.case] in wanted]
     return Plan(
         tuple(replace(job, redo=overwrite) for job in todo),

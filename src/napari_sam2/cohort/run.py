@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.cohort.cluster import default_workers, local_cluster, running_scheduler, slurm_cluster
 from napari_sam2.cohort.plan import COHORT, make_plan
-from napari_sam2.cohort.schedule import run_here, run_on_cluster
+from napari_sam2.cohort.state import DAMAGED, FAILED, UNTRUSTED
 from napari_sam2.errors import EnvironmentLacksError, UserInputError
 from napari_sam2.hashing import sha256_of
 
@@ -134,6 +134,10 @@ def run_cohort(
     states = Counter(plan.standings.values())
     edited = tuple(case for case, state in plan.standings.items() if state == "edited")
     run = CohortRun(len(plan.todo), states["done"], edited)
+    for case, state in plan.standings.items():
+        if state == DAMAGED:
+            run.outcomes.append({"case": case, "state": FAILED, "error": UNTRUSTED})
+            on_outcome(run.outcomes[-1])
     if plan.todo:
         with contextlib.closing(_outcomes(plan, output, workers, retries, say)) as outcomes:
             for outcome in outcomes:
@@ -153,12 +157,18 @@ def run_cohort(
 def _outcomes(
     plan: Plan, output: Path, workers: Workers, retries: int, say: Callable[[str], None]
 ) -> Generator[Outcome]:
+    # Only now, and for good reason: a start that finds all done is over before these are imported.
+    from napari_sam2.cohort.schedule import run_here, run_on_cluster
+
     _check_device(plan.todo[0].settings, workers)
     if workers.alone:
         yield from run_here(plan.todo, retries=retries)
         return
     with _client(len(plan.todo), output, workers) as client:
-        yield from run_on_cluster(client, plan.todo, retries=retries, say=say)
+        queued = f"no job has begun yet; see 'squeue', and the logs in {output.name}/{SLURM_FOLDER}; waiting goes on"
+        yield from run_on_cluster(
+            client, plan.todo, retries=retries, say=say, queued=queued if workers.slurm is not None else ""
+        )
 
 
 def _client(cases: int, output: Path, workers: Workers) -> contextlib.AbstractContextManager[Any]:

@@ -145,6 +145,7 @@ def run_on_cluster(
     retries: int = 1,
     say: Callable[[str], None] = lambda sentence: None,
     patience: float = PATIENCE_SECONDS,
+    queued: str = "",
 ) -> Iterator[Outcome]:
     """Do cases on the workers of a dask cluster.
 
@@ -158,6 +159,8 @@ def run_on_cluster(
         Told what a person should know, a sentence at a time.
     patience : float
         Seconds to wait for a worker when there is none.
+    queued : str
+        Where workers wait in a queue, which may take hours: what to say instead of giving up.
 
     Yields
     ------
@@ -169,10 +172,18 @@ def run_on_cluster(
     EnvironmentLacksError
         If the scheduler is gone, or no worker comes in time.
     """
-    floor = _Floor(client, _Queue(jobs, retries), patience)
+    floor = _Floor(client, _Queue(jobs, retries))
     try:
         while floor.has_work:
             floor.hand_out()
+            if floor.seconds_alone > patience:
+                if not queued:
+                    raise EnvironmentLacksError(
+                        f"There has been no worker for {patience:g} s; start some and run the same command again: what "
+                        "is done is kept."
+                    )
+                say(queued)
+                patience *= 10
             floor.pause()
             for job, outcome in floor.collect():
                 if outcome is None:
@@ -187,10 +198,9 @@ def run_on_cluster(
 class _Floor:
     """The workers of a cluster, and which case each of them has."""
 
-    def __init__(self, client: Any, queue: _Queue, patience: float) -> None:
+    def __init__(self, client: Any, queue: _Queue) -> None:
         self.queue = queue
         self._client = client
-        self._patience = patience
         self._busy: dict[Any, tuple[str, CaseJob]] = {}
         self._live: set[str] = set()
         self._alone_since: float | None = None
@@ -198,6 +208,11 @@ class _Floor:
     @property
     def has_work(self) -> bool:
         return bool(self.queue or self._busy)
+
+    @property
+    def seconds_alone(self) -> float:
+        """For how long there has been no worker."""
+        return 0.0 if self._alone_since is None else time.monotonic() - self._alone_since
 
     def hand_out(self) -> None:
         """Give every living worker that has no case the next one."""
@@ -210,11 +225,6 @@ class _Floor:
             self._alone_since = None
         elif self._alone_since is None:
             self._alone_since = time.monotonic()
-        elif time.monotonic() - self._alone_since > self._patience:
-            raise EnvironmentLacksError(
-                f"There has been no worker for {self._patience:g} s; start some and run the same command again: what "
-                "is done is kept."
-            )
 
     def pause(self) -> None:
         """Wait until a case is finished, but not for long: a worker may have gone or come."""

@@ -30,6 +30,7 @@ __all__ = [
     "FAILED",
     "STATUS",
     "TODO",
+    "UNTRUSTED",
     "hash_inputs",
     "read_status",
     "result_standing",
@@ -47,11 +48,10 @@ DONE, FAILED, TODO, EDITED, DAMAGED = "done", "failed", "todo", "edited", "damag
 """Nothing to do; tried without success; to be done (again); changed by a person since, and therefore kept; and with a
 status that cannot be trusted, so that nobody can tell whether a person has changed the results."""
 
-_UNTRUSTED: Final = {
-    "state": DAMAGED,
-    "error": f"Its {STATUS} is damaged, so nobody can tell whether its results were edited. Remove that file, or "
-    "repeat the case with --overwrite.",
-}
+UNTRUSTED: Final = (
+    f"Its {STATUS} is damaged or of another version, so nobody can tell whether its results were edited. Remove that "
+    "file, or repeat the case with --overwrite."
+)
 
 _BY_HAND: Final = (LABELS, f"{SESSION}/events.jsonl")
 """Outputs that a review changes."""
@@ -64,9 +64,9 @@ def read_status(folder: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, RecursionError):
-        return _UNTRUSTED
+        return {"state": DAMAGED, "error": UNTRUSTED}
     if not isinstance(status, dict) or status.pop("sha256", "") != _checksum(status) or status["version"] != VERSION:
-        return _UNTRUSTED
+        return {"state": DAMAGED, "error": UNTRUSTED}
     return status
 
 

@@ -34,9 +34,7 @@ if TYPE_CHECKING:
     from napari_sam2.session.review import DoubtfulSlice
     from napari_sam2.session.session import Session
 
-__all__ = ["NEEDS_MODEL", "do_task"]
-
-NEEDS_MODEL: Final = frozenset({"segment", "replay", "evaluate"})
+__all__ = ["do_task"]
 
 DOUBTFUL_KEPT: Final = 20
 """Doubtful slices of an object that a status names; further ones are found by opening the case."""
