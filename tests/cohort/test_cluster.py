@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -13,8 +14,9 @@ import distributed
 import psutil
 import pytest
 
-from napari_sam2.cohort.cluster import SlurmChoice, Tls, local_cluster, running_scheduler, slurm_jobs
+from napari_sam2.cohort.cluster import Tls, local_cluster, running_scheduler
 from napari_sam2.cohort.schedule import run_on_cluster
+from napari_sam2.cohort.slurm import SlurmChoice, slurm_cluster, slurm_jobs
 from napari_sam2.errors import EnvironmentLacksError, UserInputError
 from tests.cohort.cases import job_of, write_case
 
@@ -56,7 +58,7 @@ def test_what_is_started_here_listens_on_loopback_only_and_shows_nothing_of_the_
 
 def test_slurm_jobs_are_encrypted_and_retire_between_cases_before_their_time_ends(tmp_path):
     choice = SlurmChoice(2, "6GB", "02:00:00", ("--gres=gpu:1",))
-    cluster = slurm_jobs(choice, tmp_path / "slurm")
+    cluster = slurm_jobs(choice, tmp_path, tmp_path)
     try:
         script = cluster.job_script()
     finally:
@@ -67,6 +69,38 @@ def test_slurm_jobs_are_encrypted_and_retire_between_cases_before_their_time_end
     assert "tls://" in script
     assert "--tls-key" in script
     assert "--lifetime 6750s" in script
+    # The last one counts: a worker that dask pauses for its memory would never finish its case.
+    assert script.rindex("--memory-limit 0") > script.index("--memory-limit 5")
+
+
+SBATCH = """#!/bin/sh
+cp "$1" {folder}/job.sh
+setsid sh {folder}/job.sh > {folder}/job.log 2>&1 &
+echo $! > {folder}/pid
+echo Submitted batch job 1
+"""
+SCANCEL = "#!/bin/sh\nkill -- -$(cat {folder}/pid)\n"
+
+
+def test_the_script_that_slurm_would_run_brings_a_worker_that_does_a_case(tmp_path, monkeypatch):
+    # In the place of SLURM: sbatch starts the script on this machine, scancel ends it.
+    (tmp_path / "bin").mkdir()
+    for name, script in (("sbatch", SBATCH), ("scancel", SCANCEL)):
+        (tmp_path / "bin" / name).write_text(script.format(folder=tmp_path))
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "bin"), os.environ["PATH"]]))
+    job = job_of(tmp_path, write_case(tmp_path / "scans", "a"), "measure")
+    with slurm_cluster(1, SlurmChoice(1, "1GB", "00:30:00"), tmp_path / "slurm") as client:
+        assert [outcome["state"] for outcome in run_on_cluster(client, [job])] == ["done"]
+        keys = list((tmp_path / "slurm").glob("*/.dask-jobqueue.*"))
+        assert len(keys) == 3
+        assert all(key.stat().st_mode & 0o077 == 0 for key in keys)
+        worker = psutil.Process(int((tmp_path / "pid").read_text()))
+        # What is open without a key is on loopback, and says that it lives.
+        page = client.cluster.scheduler.http_server.port
+        assert {c.laddr.ip for c in psutil.Process().net_connections() if c.laddr.port == page} == {"127.0.0.1"}
+    assert psutil.wait_procs([worker], timeout=20)[1] == []
+    assert list((tmp_path / "slurm").iterdir()) == []
 
 
 def test_nobody_at_the_address_is_a_sentence(monkeypatch):

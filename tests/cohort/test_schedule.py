@@ -105,3 +105,20 @@ def test_without_any_worker_the_wait_has_an_end(tmp_path):
             time.sleep(0.05)
         with pytest.raises(EnvironmentLacksError, match="no worker for"):
             list(run_on_cluster(client, [job], patience=0.2))
+
+
+def test_where_jobs_wait_in_a_queue_the_run_waits_too_and_says_so(tmp_path):
+    job = job_of(tmp_path, write_case(tmp_path / "scans", "a"), "measure")
+    notes = []
+    with local_cluster(1) as client:
+        client.cluster.scale(0)
+        while client.scheduler_info(n_workers=-1)["workers"]:
+            time.sleep(0.05)
+
+        def say(note):
+            notes.append(note)
+            client.cluster.scale(1)  # the queue has moved
+
+        outcomes = run_on_cluster(client, [job], patience=0.2, queued="no job yet", say=say)
+        assert [outcome["state"] for outcome in outcomes] == ["done"]
+    assert notes[0] == "no job yet"

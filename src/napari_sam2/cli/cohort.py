@@ -17,9 +17,10 @@ from napari_sam2.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from napari_sam2.cohort.case import Outcome
-    from napari_sam2.cohort.cluster import SlurmChoice, Tls
+    from napari_sam2.cohort.cluster import Tls
     from napari_sam2.cohort.plan import Plan
     from napari_sam2.cohort.run import CohortRun
+    from napari_sam2.cohort.slurm import SlurmChoice
 
 __all__ = ["cohort"]
 
@@ -226,7 +227,7 @@ def _tls(authority: Path | None, certificate: Path | None, key: Path | None) -> 
 
 
 def _slurm(cores: int, memory: str, walltime: str, lines: list[str]) -> SlurmChoice:
-    from napari_sam2.cohort.cluster import SlurmChoice
+    from napari_sam2.cohort.slurm import SlurmChoice
 
     if not all(part.isdigit() for part in walltime.split(":")):
         raise UserInputError(f"--slurm-time {walltime}: give HH:MM:SS, for example 04:00:00.")

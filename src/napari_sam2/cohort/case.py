@@ -27,13 +27,13 @@ from napari_sam2.cohort.state import (
     TODO,
     UNTRUSTED,
     hash_inputs,
+    hash_output,
     standing,
     wanted_inputs,
     write_status,
 )
 from napari_sam2.cohort.tasks import do_task
 from napari_sam2.errors import EnvironmentLacksError, ModelError, UserInputError
-from napari_sam2.hashing import sha256_of
 from napari_sam2.io.atomic import PREFIX
 
 if TYPE_CHECKING:
@@ -71,22 +71,8 @@ def run_case(job: CaseJob, threads: int = 0) -> Outcome:
     Outcome
         Short; everything else is in the case's folder.
     """
-    try:
-        job.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(job.folder / LOCK, blocking=False):
-            state = standing(job)
-            if state == DONE or (state == EDITED and not job.redo):
-                return {"case": job.case, "state": state}
-            if state == DAMAGED and not job.redo:
-                return {"case": job.case, "state": FAILED, "error": UNTRUSTED}
-            if state == TODO:
-                _clear_remains(job)
-            with _ended_after(job.settings.limit * 60):
-                return _run_locked(job, threads)
-    except Timeout:
-        return {"case": job.case, "state": BUSY}
-    except OSError as error:
-        return _failure(job, error)
+    with _ended_after(job.settings.limit * 60):
+        return _run(job, threads)
 
 
 def give_up(job: CaseJob, sentence: str, tries: int) -> Outcome:
@@ -101,6 +87,24 @@ def give_up(job: CaseJob, sentence: str, tries: int) -> Outcome:
     return outcome
 
 
+def _run(job: CaseJob, threads: int) -> Outcome:
+    try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(job.folder / LOCK, blocking=False):
+            state = standing(job)
+            if state == DONE or (state == EDITED and not job.redo):
+                return {"case": job.case, "state": state}
+            if state == DAMAGED and not job.redo:
+                return {"case": job.case, "state": FAILED, "error": UNTRUSTED}
+            if state == TODO:
+                _clear_remains(job)
+            return _run_locked(job, threads)
+    except Timeout:
+        return {"case": job.case, "state": BUSY}
+    except OSError as error:
+        return _failure(job, error)
+
+
 def _run_locked(job: CaseJob, threads: int) -> Outcome:
     started = time.perf_counter()
     try:
@@ -108,7 +112,7 @@ def _run_locked(job: CaseJob, threads: int) -> Outcome:
             raise UserInputError("Its files have changed since the run began; start the same command again.")
         model = _ready_model(job, threads) if job.settings.task in NEEDS_MODEL else None
         facts = do_task(job, model)
-        outputs = {name: sha256_of(job.folder / name) for name in facts.pop("outputs")}
+        outputs = {name: hash_output(job.folder / name) for name in facts.pop("outputs")}
         seconds = time.perf_counter() - started
         write_status(job.folder, _head(job, DONE, seconds) | {"outputs": outputs} | facts)
     except Exception as error:  # whatever a case does, the others go on

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_sam2.cohort.cluster import default_workers, local_cluster, running_scheduler, slurm_cluster
+from napari_sam2.cohort.cluster import default_workers, local_cluster, running_scheduler
 from napari_sam2.cohort.plan import COHORT, make_plan
 from napari_sam2.cohort.state import DAMAGED, FAILED, UNTRUSTED
 from napari_sam2.errors import EnvironmentLacksError, UserInputError
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_sam2.cohort.case import Outcome
-    from napari_sam2.cohort.cluster import SlurmChoice, Tls
+    from napari_sam2.cohort.cluster import Tls
     from napari_sam2.cohort.job import CohortSettings
     from napari_sam2.cohort.plan import Plan
+    from napari_sam2.cohort.slurm import SlurmChoice
     from napari_sam2.io.manifest import ManifestRow
 
 __all__ = ["CohortRun", "Workers", "parse_shard", "run_cohort"]
@@ -175,6 +176,8 @@ def _client(cases: int, output: Path, workers: Workers) -> contextlib.AbstractCo
     if workers.scheduler:
         return running_scheduler(workers.scheduler, workers.tls)
     if workers.slurm is not None:
+        from napari_sam2.cohort.slurm import slurm_cluster
+
         return slurm_cluster(workers.count or 1, workers.slurm, output.resolve() / SLURM_FOLDER)
     return local_cluster(min(workers.count or default_workers(), cases))
 

@@ -32,6 +32,7 @@ __all__ = [
     "TODO",
     "UNTRUSTED",
     "hash_inputs",
+    "hash_output",
     "read_status",
     "result_standing",
     "standing",
@@ -53,8 +54,11 @@ UNTRUSTED: Final = (
     "file, or repeat the case with --overwrite."
 )
 
-_BY_HAND: Final = (LABELS, f"{SESSION}/events.jsonl")
+EVENTS: Final = f"{SESSION}/events.jsonl"
+_BY_HAND: Final = (LABELS, EVENTS)
 """Outputs that a review changes."""
+_LOOKED_AT: Final = b'"event":"resumed"'
+"""In the lines that a session gets whenever it is opened, whether anything is done in it or not."""
 
 
 def read_status(folder: Path) -> dict[str, Any]:
@@ -108,6 +112,18 @@ def hash_inputs(image: Path, prompts: Path | None, session: Path | None, labels:
     return {name: sha256_of(*_files(name, path)) for name, path in named.items() if path is not None}
 
 
+def hash_output(path: Path) -> str:
+    """SHA-256 of an output; of a session, of what was done in it: to look at a case does not change it."""
+    if not path.as_posix().endswith(EVENTS):
+        return sha256_of(path)
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for line in file:
+            if _LOOKED_AT not in line:
+                digest.update(line)
+    return digest.hexdigest()
+
+
 def _files(name: str, path: Path) -> list[Path]:
     if name == "session":
         return [path / "session.json", path / "events.jsonl"]
@@ -126,7 +142,7 @@ def _outputs_now(folder: Path, recorded: dict[str, str]) -> dict[str, tuple[str,
     found = {}
     for name, was in recorded.items():
         path = folder / name
-        found[name] = (was, sha256_of(path) if path.is_file() else "")
+        found[name] = (was, hash_output(path) if path.is_file() else "")
     return found
 
 
