@@ -92,9 +92,9 @@ def test_the_script_that_slurm_would_run_brings_a_worker_that_does_a_case(tmp_pa
     job = job_of(tmp_path, write_case(tmp_path / "scans", "a"), "measure")
     with slurm_cluster(1, SlurmChoice(1, "1GB", "00:30:00"), tmp_path / "slurm") as client:
         assert [outcome["state"] for outcome in run_on_cluster(client, [job])] == ["done"]
-        keys = list((tmp_path / "slurm").glob("*/.dask-jobqueue.*"))
-        assert len(keys) == 3
-        assert all(key.stat().st_mode & 0o077 == 0 for key in keys)
+        (keys,) = (tmp_path / "slurm").iterdir()
+        assert {file.name for file in keys.iterdir()} == {"ca.pem", "cert.pem", "key.pem"}
+        assert keys.stat().st_mode & 0o077 == 0
         worker = psutil.Process(int((tmp_path / "pid").read_text()))
         # What is open without a key is on loopback, and says that it lives.
         page = client.cluster.scheduler.http_server.port

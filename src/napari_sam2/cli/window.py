@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 from pathlib import Path
 from typing import Annotated, Any
@@ -60,9 +59,6 @@ def open_review(output: Path, by: str) -> None:
     viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
     review = CohortReview(controller_for(viewer), output, by)
     viewer.window.add_dock_widget(CohortBox(review), name="Review of the cohort", area="right")
-    # napari collects garbage whenever layers go; what a whole window is made of need not be looked through each time.
-    gc.collect()
-    gc.freeze()
     review.next()
     napari.run()
     review.close()

@@ -37,7 +37,8 @@ th[aria-sort=ascending] button::after { content: " \\25B2"; }
 th[aria-sort=descending] button::after { content: " \\25BC"; }
 td:first-child { white-space: nowrap; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
-img { height: 96px; background: #000; display: block; }
+td:nth-child(7) { min-width: 11rem; }
+img { max-height: 96px; max-width: 45vw; background: #000; display: block; }
 .failed { color: #b3261e; } .flag { display: inline-block; background: #fff3cd;
   border-radius: 4px; padding: 0 .35rem; margin: 1px; }
 """

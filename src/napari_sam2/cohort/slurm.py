@@ -19,6 +19,7 @@ from napari_sam2.cohort.cluster import (
     without_chatter,
 )
 from napari_sam2.errors import EnvironmentLacksError
+from napari_sam2.io.atomic import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +113,7 @@ def slurm_jobs(choice: SlurmChoice, folder: Path, keys: Path) -> Any:
     choice : SlurmChoice
         What each job gets.
     folder, keys : Path
-        For the logs of the jobs, and for their keys; both exist.
+        For the logs of the jobs, and for their keys, which nobody else may enter; both exist.
     """
     _, distributed = import_dask()
     try:
@@ -134,8 +135,7 @@ def slurm_jobs(choice: SlurmChoice, folder: Path, keys: Path) -> Any:
         job_script_prologue=[f"export DASK_DISTRIBUTED__WORKER__HTTP__ROUTES='{routes}'"],
         log_directory=str(folder),
         protocol="tls://",
-        security=own_keys(distributed),
-        shared_temp_directory=str(keys),
+        security=_written(own_keys(distributed), keys, distributed),
         scheduler_options=NO_DASHBOARD,
     )
 
@@ -145,3 +145,16 @@ def _lifetime(walltime: str) -> list[str]:
     parts = [int(part) for part in walltime.split(":")]
     seconds = sum(part * 60**place for place, part in enumerate(reversed(parts)))
     return ["--lifetime", f"{seconds * 15 // 16}s", "--lifetime-stagger", f"{max(1, seconds // 60)}s"]
+
+
+def _written(made: Any, folder: Path, distributed: Any) -> Any:
+    """Keys as files, for jobs to find; whoever may not enter the folder cannot read them."""
+    texts = {"ca.pem": made.tls_ca_file, "cert.pem": made.tls_worker_cert, "key.pem": made.tls_worker_key}
+    authority, certificate, key = (str(write_text(folder / name, text)) for name, text in texts.items())
+    roles = ("scheduler", "worker", "client")
+    return distributed.Security(
+        require_encryption=True,
+        tls_ca_file=authority,
+        **{f"tls_{role}_cert": certificate for role in roles},
+        **{f"tls_{role}_key": key for role in roles},
+    )

@@ -191,12 +191,11 @@ class CohortReview:
             )
         # Before the next case comes: hidden layers that went later now and then ended the process in OpenGL.
         if workspace.has_viewer:
-            layers = workspace.viewer.layers
-            # All at once: napari collects garbage after each removal, which takes longer than all the rest.
-            with layers.batched_update():
-                for layer in (work.image, *work.layers):
-                    if layer in layers:
-                        layers.remove(layer)
+            # One by one, though napari collects garbage for each, which is half of what the next case costs: removed at
+            # once, or with less to collect, a drawing by Mesa's software renderer ended the process every few cases.
+            for layer in (work.image, *work.layers):
+                if layer in workspace.viewer.layers:
+                    workspace.viewer.layers.remove(layer)
 
     def _read_ahead(self) -> None:
         """Read the next case's scan while this one is looked at; forget all others."""
