@@ -1,4 +1,6 @@
-"""The errors this package raises on purpose, each also the builtin that a caller would expect.
+"""The errors this package raises on purpose.
+
+Each is also the builtin that a caller would expect.
 
 Every message is one sentence (or a list of them) that says what came, and what to do about it.
 They become exit codes in the command line and notifications in napari; nothing else catches them.
@@ -24,11 +26,14 @@ class NapariSam2Error(Exception):
 
 
 class UserInputError(NapariSam2Error, ValueError):
-    """Something the user gave cannot be used as it is; the command line exits with 2."""
+    """Something the user gave cannot be used as it is.
+
+    The command line exits with 2.
+    """
 
 
 class ImageFileError(UserInputError):
-    """A file is missing, damaged, or not of a kind that can be read."""
+    """A file is missing, damaged, or no image that can be read."""
 
 
 class SeveralVolumesError(ImageFileError):
@@ -54,7 +59,9 @@ class PromptError(UserInputError):
 
 
 class ManifestError(UserInputError):
-    """One or more lines of a table of cases are wrong; the message lists all of them.
+    """One or more lines of a table of cases are wrong.
+
+    The message lists all of them.
 
     Parameters
     ----------
@@ -68,8 +75,14 @@ class ManifestError(UserInputError):
 
 
 class EnvironmentLacksError(NapariSam2Error, RuntimeError):
-    """The machine lacks something: a model on disk, a device, an optional package. Exit code 3."""
+    """The machine lacks something.
+
+    A model on disk, a device, an optional package. Exit code 3.
+    """
 
 
 class ModelError(NapariSam2Error, RuntimeError):
-    """A checkpoint is damaged, incomplete, untrusted or of an unknown kind. Exit code 3."""
+    """A checkpoint is damaged, incomplete, untrusted or of an unknown kind.
+
+    Exit code 3.
+    """

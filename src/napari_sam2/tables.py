@@ -1,4 +1,7 @@
-"""Rows as CSV or TSV text that a spreadsheet shows and never runs."""
+"""Rows as text that a spreadsheet shows and never runs.
+
+CSV or TSV.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,10 @@ def csv_text(rows: Sequence[Mapping[str, Any]], separator: str = ",") -> str:
 
 
 def safe_cell(text: str) -> str:
-    """Text for a cell: one line, no tabs, and never run as a formula."""
+    """Text for a cell.
+
+    One line, no tabs, and never run as a formula.
+    """
     flat = " ".join(text.split())
     return "'" + flat if text.startswith(_FORMULA_STARTS) or flat.startswith(_FORMULA_STARTS) else flat
 

@@ -49,6 +49,20 @@ def test_participants_one_by_one_then_the_group(dataset, tmp_path, capsys):
         ]
 
 
+@pytest.mark.parametrize("level", ["participant", "group"])
+def test_the_output_is_never_the_dataset_the_prompts_or_the_model(dataset, tmp_path, capsys, level):
+    prompts = dataset / "derivatives" / "prompts"
+    link = tmp_path / "link"
+    link.symlink_to(dataset)
+    (tmp_path / "model").mkdir()
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    for output in (dataset, link, dataset / ".." / dataset.name, prompts, tmp_path / "model"):
+        options = ["--prompts", str(prompts), "--model", str(tmp_path / "model")]
+        assert main([str(dataset), str(output), level, *options]) == 2
+        assert "is one of the inputs" in capsys.readouterr().err
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
 def test_a_participant_that_is_not_there_is_bad_input(dataset, tmp_path, capsys):
     assert main([str(dataset), str(tmp_path / "o"), "participant", "--participant-label", "09"]) == 2
     assert "no prompts for sub-09" in capsys.readouterr().err

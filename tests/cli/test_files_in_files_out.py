@@ -232,3 +232,27 @@ def test_boxes_on_two_planes_bound_the_object_from_flags_and_from_a_file(scan, t
     assert not first[:, :, high + 1 :].any()
     assert run("replay", tmp_path / "a.sam2session", "-o", tmp_path / "again.nii.gz") == 0
     assert "identical: every voxel" in capsys.readouterr().out
+
+
+def test_features_on_disk_are_found_again_and_change_no_voxel(scan, tmp_path):
+    folder, features = tmp_path / "sam", tmp_path / "features"
+    tiny_network().save_pretrained(folder)
+    arguments = ["--box", FLAG, "--model", folder, "--quality", "best", "--device", "cpu"]
+    assert run("segment", scan, "-o", tmp_path / "a.nii.gz", *arguments) == 0
+    assert run("segment", scan, "-o", tmp_path / "b.nii.gz", *arguments, "--feature-folder", features) == 0
+    written = {file: file.stat().st_ino for file in features.rglob("*.safetensors")}
+    assert len(written) >= 3
+    assert run("segment", scan, "-o", tmp_path / "c.nii.gz", *arguments, "--feature-folder", features) == 0
+    assert {file: file.stat().st_ino for file in features.rglob("*.safetensors")} == written
+    first, *others = ((tmp_path / f"{name}.nii.gz").read_bytes() for name in "abc")
+    assert others == [first, first]
+
+
+def test_a_feature_folder_that_cannot_be_used_is_refused_and_a_needless_one_is_said(scan, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    arguments = ["--box", FLAG, "--model", "classical"]
+    assert run("segment", scan, "-o", tmp_path / "o.nii.gz", *arguments, "--feature-folder", tmp_path / "file") == 2
+    assert "choose another folder" in capsys.readouterr().err
+    assert not (tmp_path / "o.nii.gz").exists()
+    assert run("segment", scan, "-o", tmp_path / "o.nii.gz", *arguments, "--feature-folder", tmp_path / "new") == 0
+    assert "nothing is kept in new" in capsys.readouterr().err

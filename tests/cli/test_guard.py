@@ -17,6 +17,7 @@ import typer
 from napari_sam2.cli import main
 from napari_sam2.cli.app import _register, app
 from napari_sam2.cli.guard import OUTPUTS, leaves
+from napari_sam2.io.film import FILM_ENDINGS
 from napari_sam2.io.formats import exported_suffixes, label_suffixes
 from napari_sam2.slides.formats.write import FORMATS
 from tests.phantoms import ball, box_on
@@ -25,14 +26,20 @@ VOLUME, INSIDE = ball(shape=(30, 28, 12), centre=(15, 14, 6), radii=(9, 7, 4), a
 CORNERS = [list(corner) for corner in box_on(INSIDE, 2, 6).corners]
 
 INPUTS = {
-    "segment": {"image": "scan", "prompts": "prompts"},
-    "replay": {"session": "session", "image": "scan"},
+    "segment": {"image": "scan", "prompts": "prompts", "token_file": "config", "memory": "table"},
+    "demo": {"token_file": "config"},
+    "find": {"image": "scan", "names": ("config",), "memory": "table"},
+    "replay": {"session": "session", "image": "scan", "token_file": "config"},
     "measure": {"image": "scan", "labels": "labels", "against": "labels2", "earlier": ("scan2", "labels2")},
-    "evaluate": {"image": "scan", "labels": "labels", "compare": ("scores", "scores"), "root": "folder"},
+    "evaluate": {
+        "image": "scan", "labels": "labels", "compare": ("scores", "scores"), "root": "folder", "token_file": "config",
+    },
     "export": {"labels": "labels", "reference": "scan"},
     "bids": {"labels": "labels", "reference": "scan"},
     "slide": {"slide_file": "slide", "prompts": "slide_prompts", "auto": "region"},
+    "film": {"clip": "clip", "prompts": "clip_prompts"},
     "train": {"config": "config"},
+    "tune": {"sources": "table", "split": "scores"},
     "open": {"image": "scan", "labels": "labels"},
     "cohort run": {
         "source": "table", "prompts": "folder", "tls_ca": "config", "tls_cert": "config", "tls_key": "config",
@@ -41,8 +48,9 @@ INPUTS = {
     "cohort report": {"output": "folder"},
     "cohort review": {"output": "folder"},
     "models import": {"checkpoint": "scores"},
+    "serve": {"token_file": "config", "tls_cert": "config", "tls_key": "config"},
 }  # fmt: skip
-"""What every path of a command is in these tests; `auto` is text that may name a file."""
+"""What every path of a command is in these tests; `auto` and `names` are text that may name a file."""
 
 ENDINGS = {
     "segment output": label_suffixes(),
@@ -51,7 +59,11 @@ ENDINGS = {
     "evaluate as_json": (".json",),
     "export output": exported_suffixes(),
     "slide output": tuple(FORMATS),
+    "film output": FILM_ENDINGS,
 }
+BESIDE = {"segment feature_folder": {"output": "new.nii.gz"}}
+"""Other outputs that a command must be given; they are not there yet."""
+
 ALONE = {"measure": ("against", "earlier"), "evaluate": ("compare",), "slide": ("prompts", "auto")}
 """Parameters that exclude others: one of them at a time."""
 
@@ -85,6 +97,13 @@ def files(tmp_path) -> dict[str, Path]:
     place["slide_prompts"].write_text(json.dumps({"version": 1, "objects": objects}))
     place["region"] = tmp_path / "region.geojson"
     place["region"].write_text(json.dumps({"type": "FeatureCollection", "features": []}))
+    place["clip"] = tmp_path / "clip.tif"
+    frames = np.random.default_rng(0).integers(0, 60, (3, 40, 40)).astype(np.uint8)
+    frames[:, 10:30, 10:30] += 100
+    tifffile.imwrite(place["clip"], frames, photometric="minisblack")
+    place["clip_prompts"] = tmp_path / "beat.json"
+    objects = [{"id": 1, "prompts": [{"box": [[9, 9, 1], [30, 30, 1]]}]}]
+    place["clip_prompts"].write_text(json.dumps({"version": 1, "objects": objects}))
     for name in ("scores", "config", "table"):
         place[name].write_text("{}")
     place["folder"] = tmp_path / "folder"
@@ -132,6 +151,7 @@ def attacks(name: str, output: str, files: dict[str, Path], folder: Path):
                 for key, what in INPUTS[name].items()
                 if key not in left_out
             }
+            base |= {key: folder / file for key, file in BESIDE.get(f"{name} {output}", {}).items()}
             for ending in ENDINGS.get(f"{name} {output}", ("",)):
                 own = folder / f"in{ending}"
                 if files[kind].is_dir():
@@ -173,6 +193,9 @@ def test_sidecars_never_replace_inputs(files, tmp_path, capsys):
     """The prompt file organs.json beside the output organs.nii.gz."""
     before = contents(tmp_path)
     for extra in ([], ["--overwrite"]):
+        assert main(["film", *map(str, (files["clip"], "-o", tmp_path / "beat.ome.tif", "--prompts"))
+                     , str(files["clip_prompts"]), *extra]) == 2  # fmt: skip
+        assert "beat.json is one of the inputs" in capsys.readouterr().err
         assert main(["segment", *map(str, (files["scan"], "-o", tmp_path / "organs.nii.gz", "--prompts"))
                      , str(files["prompts"]), *extra]) == 2  # fmt: skip
         assert "organs.json is one of the inputs" in capsys.readouterr().err
@@ -241,6 +264,7 @@ def test_commands_write_only_what_they_declare(files, tmp_path):
         "measure": {"image": scan, "labels": labels, "csv": out / "m.csv"},
         "export": {"labels": labels, "reference": scan, "output": out / "e.seg.nrrd", "consecutive": True},
         "slide": {"slide_file": files["slide"], "prompts": files["slide_prompts"], "output": out / "s.geojson"},
+        "film": {"clip": files["clip"], "prompts": files["clip_prompts"], "output": out / "f.ome.tif"},
     }
     for name, values in runs.items():
         command = commands()[name]

@@ -18,6 +18,7 @@ from napari_sam2.engine.features import FeatureCache
 from napari_sam2.engine.propagate import propagate
 from napari_sam2.engine.view import View
 from napari_sam2.errors import EnvironmentLacksError
+from napari_sam2.models import load_model
 from napari_sam2.models.base import ModelCard, ViewPolicy
 from tests.tiny_sam2 import tiny_model
 
@@ -105,9 +106,54 @@ def test_a_damaged_file_is_computed_again(tmp_path, caplog):
     file.write_bytes(file.read_bytes()[:20])
     again = cache(disk=DiskFeatures(tmp_path, "a" * 64))
     with caplog.at_level(logging.WARNING):
-        assert again.get(keys(1))[0][0][0, 0] == torch.tensor(1.1).half().float()
+        assert again.get(keys(1))[0][0][0, 0] == torch.tensor(1.1)
     assert again.n_encoded == 1
     assert "cannot be read" in caplog.text
+
+
+def test_a_flipped_bit_is_seen_and_computed_again(tmp_path, caplog):
+    expected = cache(disk=DiskFeatures(tmp_path, "a" * 64)).get(keys(1))[0][0]
+    (file,) = tmp_path.rglob("*.safetensors")
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+    again = cache(disk=DiskFeatures(tmp_path, "a" * 64))
+    assert torch.equal(again.get(keys(1))[0][0], expected)
+    assert again.n_encoded == 1
+    assert "checksum" in caplog.text
+
+
+@pytest.mark.parametrize("budget", [1 << 30, 5 * FEATURE_BYTES])
+def test_a_folder_changes_no_number(tmp_path, budget):
+    without = cache(budget).get(keys(3))[0][0]
+    computed = cache(budget, disk=DiskFeatures(tmp_path, "a" * 64)).get(keys(3))[0][0]
+    read = cache(budget, disk=DiskFeatures(tmp_path, "a" * 64)).get(keys(3))[0][0]
+    assert torch.equal(without, computed)
+    assert torch.equal(without, read)
+
+
+def test_weights_in_the_folder_are_neither_counted_nor_removed(tmp_path):
+    weights = [tmp_path / "model.safetensors", tmp_path / ("a" * 32) / "model.safetensors"]
+    weights[1].parent.mkdir()
+    for file in weights:
+        file.write_bytes(bytes(10_000))
+    features = cache(disk=DiskFeatures(tmp_path, "a" * 64, limit=900))
+    features.get(keys(*range(6)))
+    assert all(file.stat().st_size == 10_000 for file in weights)
+    assert 1 <= len(list(tmp_path.rglob("0*.safetensors"))) <= 2
+
+
+def test_a_folder_that_cannot_be_made_costs_a_warning_only(tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    assert len(cache(disk=DiskFeatures(tmp_path / "file" / "features", "a" * 64)).get(keys(1))) == 1
+    assert "cannot be kept on disk" in caplog.text
+
+
+def test_a_model_that_computes_nothing_ahead_keeps_nothing(tmp_path):
+    volume = Volume(np.zeros((8, 8, 3), np.float32), np.eye(4))
+    engine = Engine(volume, load_model("bundled"), Window(0, 1, "a"), 2, feature_folder=tmp_path)
+    engine.predict(1, SlicePrompts(np.array([[3.0, 3.0]]), np.array([True])))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_folder_stays_within_its_limit(tmp_path):

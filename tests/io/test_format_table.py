@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import napari_sam2
 from napari_sam2.errors import ImageFileError
-from napari_sam2.io.formats import FORMATS, all_suffixes, function, opened_suffixes
+from napari_sam2.io.formats import FILM_SUFFIXES, FORMATS, all_suffixes, function, opened_suffixes
 from napari_sam2.io.names import stem_of, without_suffix
 from napari_sam2.io.payload import check_inflated, inflated
 
@@ -55,7 +55,7 @@ def test_the_docs_hold_the_tables():
 def test_the_manifest_claims_what_the_table_offers():
     readers = yaml.safe_load(MANIFEST.read_text())["contributions"]["readers"]
     patterns = next(r["filename_patterns"] for r in readers if r["command"] == "napari-sam2.read")
-    assert sorted(patterns) == sorted("*" + suffix for suffix in opened_suffixes())
+    assert sorted(patterns) == sorted("*" + suffix for suffix in (*opened_suffixes(), *FILM_SUFFIXES))
 
 
 def test_a_new_format_is_one_module_and_one_row(tmp_path):

@@ -57,9 +57,17 @@ def test_everything_that_is_set_is_read(registered, tmp_path):
     registered.annotation.preview, registered.annotation.overlap = True, "last"
     registered.annotation.ct_window = "CT-lung"
     registered.storage.autosave, registered.storage.feature_gib = str(tmp_path), 0.5
+    registered.storage.features = str(tmp_path / "features")
     remember_names(tmp_path / "list.csv")
     assert read_preferences() == Preferences(
-        ModelChoice("classical", "cpu", "fast"), True, "last", "CT-lung", tmp_path / "list.csv", tmp_path, 0.5
+        ModelChoice("classical", "cpu", "fast"),
+        True,
+        "last",
+        "CT-lung",
+        tmp_path / "list.csv",
+        tmp_path,
+        0.5,
+        tmp_path / "features",
     )
     remember_names(None)
     assert read_preferences().names is None
@@ -84,6 +92,15 @@ def test_overlap_rule_and_memory_are_those_of_the_session(bench_with, ball_file)
         bench.box(LOW, HIGH)
         bench.controller.do("next_object")
     assert set(bench.labels().ravel()) == {0, 2}
+
+
+def test_features_go_to_the_chosen_folder_and_nowhere_without_one(bench_with, ball_file, tmp_path):
+    tiny_network().save_pretrained(tmp_path / "model")
+    for folder, many in ((None, False), (tmp_path / "features", True)):
+        bench = bench_with(model=ModelChoice(str(tmp_path / "model"), "cpu"), features=folder)
+        bench.open(ball_file)
+        bench.box(LOW, HIGH)
+        assert bool(list(tmp_path.rglob("features/*/*.safetensors"))) == many
 
 
 def test_a_ct_opens_in_the_chosen_window_and_other_scans_do_not(bench_with, ball_file):

@@ -1,4 +1,7 @@
-"""The command line. Thin: it translates arguments into a `Session` and shows what comes back."""
+"""The command line.
+
+It translates arguments into a `Session` and shows what comes back.
+"""
 
 from __future__ import annotations
 

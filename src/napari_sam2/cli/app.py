@@ -22,8 +22,8 @@ __all__ = ["RESEARCH_USE", "app", "exit_code_of", "explained", "main"]
 RESEARCH_USE: Final = "For research use only, not for diagnosis or treatment."
 
 _COMMANDS: Final = (
-    "demo", "segment", "measure", "evaluate", "replay", "export", "cohort", "slide", "train", "window", "models",
-    "doctor",
+    "demo", "segment", "find", "measure", "evaluate", "replay", "export", "cohort", "slide", "film", "train", "tune",
+    "window", "serve", "models", "doctor",
 )  # fmt: skip
 """Modules of the commands, in the order of the help."""
 
@@ -67,20 +67,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 done; 2 bad input or usage; 3 the machine lacks something; 1 a bug; 130 interrupted.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     _register()
     command = guard_commands(typer.main.get_command(app))
-    return exit_code_of(lambda: command.main(given, prog_name="napari-sam2", standalone_mode=False), given)
+    return exit_code_of(lambda: command.main(words, prog_name="napari-sam2", standalone_mode=False), words)
 
 
-def exit_code_of(work: Callable[[], object], given: Sequence[str]) -> int:
-    """Run a command, and turn what it raises into a sentence and an exit code, see `main`.
+def exit_code_of(work: Callable[[], object], words: Sequence[str]) -> int:
+    """Run a command, and return its exit code.
+
+    What it raises becomes a sentence; see `main`.
 
     Parameters
     ----------
     work : callable
         The command; a whole number that it returns is the exit code.
-    given : sequence of str
+    words : sequence of str
         Its arguments; with ``--debug`` errors keep their traceback.
     """
     use_any_terminal()
@@ -92,7 +94,7 @@ def exit_code_of(work: Callable[[], object], given: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:
-        if "--debug" in given:
+        if "--debug" in words:
             raise
         sentence, code = explained(error)
         echo(f"napari-sam2: {sentence}", err=True)
@@ -101,7 +103,7 @@ def exit_code_of(work: Callable[[], object], given: Sequence[str]) -> int:
 
 
 def explained(error: Exception) -> tuple[str, int]:
-    """What to tell a person of an error, and the exit code for it."""
+    """What to tell a person of an error, and its exit code."""
     if isinstance(error, UserInputError):
         return str(error), EXIT_INPUT
     if isinstance(error, EnvironmentLacksError | ModelError):

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from napari_sam2._version import __version__
 from napari_sam2.cli.app import RESEARCH_USE, exit_code_of
+from napari_sam2.cli.guard import paths_among
 from napari_sam2.cli.printing import errors
 from napari_sam2.errors import UserInputError
+from napari_sam2.io.guard import refuse_inputs_as_outputs
 from napari_sam2.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -22,16 +24,18 @@ EXIT_SOME_FAILED = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Segment the images of a BIDS dataset that have prompts, or report on all that were segmented.
+    """Segment the images of a BIDS dataset that have prompts.
+
+    Or report on all that were segmented.
 
     Returns
     -------
     int
         0 done; 1 some cases failed; 2 bad input; 3 the machine lacks something.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    choices = _parser().parse_args(given)
-    return exit_code_of(lambda: _participants(choices) if choices.level == "participant" else _group(choices), given)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    choices = _parser().parse_args(words)
+    return exit_code_of(lambda: _guarded(choices), words)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,6 +59,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _guarded(choices: argparse.Namespace) -> int:
+    """Run the level, unless the output is an input.
+
+    The guard of the other commands: a dataset, prompts or a model are never written to.
+    """
+    inputs = paths_among(value for name, value in vars(choices).items() if name != "output_dir")
+    refuse_inputs_as_outputs(inputs, [choices.output_dir])
+    return _participants(choices) if choices.level == "participant" else _group(choices)
+
+
 def _participants(choices: argparse.Namespace) -> int:
     from napari_sam2.cohort.derivatives import COHORT_FOLDER, check_output, file_derivatives
     from napari_sam2.cohort.job import CohortSettings
@@ -68,14 +82,14 @@ def _participants(choices: argparse.Namespace) -> int:
     rows = find_cases(
         choices.bids_dir, choices.prompts, participants=choices.participant_label, sessions=choices.session_label
     )
-    wanted = {row.case for row in rows}
+    names = {row.case for row in rows}
     settings = CohortSettings(model=choices.model, window=choices.window, device=choices.device)
     result = run_cohort(
         choices.bids_dir,
         every,
         choices.output_dir / COHORT_FOLDER,
         settings,
-        only=wanted,
+        only=names,
         workers=Workers(count=choices.n_procs, alone=choices.n_procs == 1),
         say=lambda sentence: errors.print(f"note: {sentence}"),
     )

@@ -77,7 +77,9 @@ def run(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Repeat also what was edited by hand.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what became of the run as JSON.")] = False,
 ) -> int:
-    """Do every case that is not done yet; exit code 1 when some failed.
+    """Do every case that is not done yet.
+
+    Exit code 1 when some failed.
 
     napari-sam2 cohort run manifest.csv -o results --workers 4
 
@@ -102,7 +104,7 @@ def run(
         task=task, model=_model_path(model), device=device, quality=quality, window=window,
         direction=direction, export=export, limit=limit,
     )  # fmt: skip
-    with _Shown() as shown:
+    with _Shown() as progress:
         result = run_cohort(
             source,
             rows,
@@ -112,9 +114,9 @@ def run(
             shard=parse_shard(shard) if shard else (1, 1),
             retries=retries,
             overwrite=overwrite,
-            on_planned=shown.planned,
-            on_outcome=shown.outcome,
-            say=shown.say,
+            on_planned=progress.planned,
+            on_outcome=progress.outcome,
+            say=progress.say,
         )
     _tell(result, output, as_json)
     return EXIT_SOME_FAILED if result.failures else 0
@@ -239,7 +241,9 @@ def status(
     output: Annotated[Path, typer.Argument(help="The folder of a cohort.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> int:
-    """Say how many cases are done, edited by hand, failed and open, and why some failed; exit code 1 if any did.
+    """Say how many cases are done, edited, failed and open.
+
+    Why some failed is said too; exit code 1 if any did.
 
     napari-sam2 cohort status results
     """
@@ -278,7 +282,9 @@ def review(
     only_list: Annotated[bool, typer.Option("--list", help="Print the queue and open no window.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, help="For --list: how many slices.")] = 20,
 ) -> None:
-    """Look at the most doubtful slices of all cases in napari, the worst first: accept, correct, flag, next.
+    """Look at the most doubtful slices of all cases in napari.
+
+    The worst first: accept, correct, flag, next.
 
     napari-sam2 cohort review results --by voxels
     """

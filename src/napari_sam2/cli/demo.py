@@ -1,4 +1,7 @@
-"""``napari-sam2 demo``: the main job on a bundled real scan, with known labels to compare with."""
+"""``napari-sam2 demo``: the main job on a bundled real scan.
+
+Its known labels are compared with.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import typer
 from rich.table import Table
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Device, Model, Overwrite, ready_model
+from napari_sam2.cli.options import Device, Model, Overwrite, Remote, TokenFile, chosen_model
 from napari_sam2.cli.printing import out
 from napari_sam2.models import DEFAULT_MODEL
 
@@ -31,10 +34,15 @@ def demo(
     sample: Annotated[str, typer.Option("--sample", help="ct_abdomen or mr_spine.")] = "ct_abdomen",
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
+    remote: Remote = None,
+    token_file: TokenFile = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Segment every structure of a bundled real scan from one box each, and compare with its labels."""
-    from napari_sam2.cli.progress import shown
+    """Segment every structure of a bundled real scan.
+
+    From one box each; the result is compared with the scan's labels.
+    """
+    from napari_sam2.cli.progress import with_progress_bar
     from napari_sam2.io import read_labels, read_volume, write_labels
     from napari_sam2.io.atomic import check_free
     from napari_sam2.measures.metrics import dice
@@ -48,24 +56,26 @@ def demo(
         check_free(file, overwrite=overwrite)
     volume = read_volume(image_path)
     truth = read_labels(labels_path, volume)
-    session = Session(volume, ready_model(model, device))
+    session = Session(volume, chosen_model(model, device, "auto", remote, token_file))
     axis = session.axis
     table = Table("structure", "Dice, whole volume", "Dice, prompted slice", "slices", "seconds")
     scores = []
     for object_id, name in names.items():
-        known = truth == object_id
-        index = largest_slice(known, axis)
+        truth_mask = truth == object_id
+        index = largest_slice(truth_mask, axis)
         started = time.perf_counter()
-        first = session.add_prompt(object_id, box_around(known, axis, index))
+        first = session.add_prompt(object_id, box_around(truth_mask, axis, index))
         session.objects[object_id].name = name
-        visited = 1 + sum(1 for _ in shown(session.propagate([object_id]), session.count_slices([object_id])))
+        visited = 1 + sum(
+            1 for _ in with_progress_bar(session.propagate([object_id]), session.count_slices([object_id]))
+        )
         seconds = time.perf_counter() - started
         plane = volume.plane(axis)
-        found = np.zeros(volume.shape, dtype=bool)
+        mask = np.zeros(volume.shape, dtype=bool)
         for result in session.objects[object_id].results.values():
-            plane.take(found, result.index)[:] = result.mask.full(plane.shape)
-        whole = dice(found, known)
-        on_slice = dice(first.mask.full(plane.shape), plane.take(known, index))
+            plane.take(mask, result.index)[:] = result.mask.full(plane.shape)
+        whole = dice(mask, truth_mask)
+        on_slice = dice(first.mask.full(plane.shape), plane.take(truth_mask, index))
         scores.append((whole, on_slice))
         table.add_row(name, f"{whole:.3f}", f"{on_slice:.3f}", str(visited), f"{seconds:.2f}")
     means = np.mean(scores, axis=0)
@@ -86,7 +96,10 @@ def demo(
 
 
 def largest_slice(mask: NDArray[np.bool_], axis: int) -> int:
-    """The slice across `axis` on which a mask (I, J, K) has most voxels."""
+    """The slice on which a mask has most voxels.
+
+    The mask is (I, J, K), slices lie across `axis`.
+    """
     return int(mask.sum(axis=tuple(a for a in range(3) if a != axis)).argmax())
 
 

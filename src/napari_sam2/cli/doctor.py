@@ -38,10 +38,13 @@ PACKAGES: Final = (
 
 @app.command()
 def doctor() -> None:
-    """Show versions, devices, Qt, models and disk space; names no file of yours."""
+    """Show versions, devices, Qt, models and disk space.
+
+    Names no file of yours.
+    """
     table = Table("what", "found", show_header=False)
-    for what, found in _facts():
-        table.add_row(what, found)
+    for what, fact in _facts():
+        table.add_row(what, fact)
     out.print(table)
 
 

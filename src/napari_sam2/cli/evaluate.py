@@ -1,4 +1,7 @@
-"""``napari-sam2 evaluate``: how good a model is on a scan with known labels, with simulated prompts."""
+"""``napari-sam2 evaluate``: scores on scans with known labels.
+
+Prompts are simulated.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Device, Model, Overwrite, VolumeIndex, WindowSpec, is_whole_number, ready_model
+from napari_sam2.cli.options import (
+    Device,
+    Model,
+    Overwrite,
+    Remote,
+    TokenFile,
+    VolumeIndex,
+    WindowSpec,
+    chosen_model,
+    is_whole_number,
+)
 from napari_sam2.cli.printing import errors, out
 from napari_sam2.cli.segfm import print_comparison, score_cases
 from napari_sam2.errors import UserInputError
@@ -19,8 +32,8 @@ from napari_sam2.models import DEFAULT_MODEL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.evaluation.cases import Case
-    from napari_sam2.models.base import SegmentationModel
 
 __all__ = ["evaluate"]
 
@@ -55,10 +68,14 @@ def evaluate(
     root: Annotated[Path | None, typer.Option("--root", help="Folder that the paths of a table start from.")] = None,
     volume: VolumeIndex = None,
     device: Device = "auto",
+    remote: Remote = None,
+    token_file: TokenFile = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write all scores to this file.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Score a model, or any program, with simulated boxes and clicks against known labels.
+    """Score a model, or any program, against known labels.
+
+    With simulated boxes and clicks.
 
     Without a protocol: a tight box and clicks on the slice where the object is largest, each click deepest in the
     largest error; Dice of the largest component of each object. Protocol segfm: a tight box on the middle slice, with
@@ -83,19 +100,23 @@ def evaluate(
     if as_json is not None:
         check_folder(as_json)
         check_free(as_json, overwrite=overwrite)
-    wanted = _protocols(protocol or [])
-    if predictor is not None and wanted != ("segfm",):
+    protocols = _protocols(protocol or [])
+    if predictor is not None and protocols != ("segfm",):
         raise UserInputError("--predictor: a command is scored with --protocol segfm alone.")
-    cases = _cases(image, labels, ids, window, volume, root, whole=wanted == ("segfm",))
-    if wanted == ("segfm",):
+
+    def ready() -> AnyModel:
+        return chosen_model(model, device, "auto", remote, token_file)
+
+    cases = _cases(image, labels, ids, window, volume, root, whole=protocols == ("segfm",))
+    if protocols == ("segfm",):
         from napari_sam2.evaluation.command import CommandPredictor
         from napari_sam2.evaluation.predictors import SessionPredictor
 
-        judged = SessionPredictor(ready_model(model, device)) if predictor is None else CommandPredictor(predictor)
+        judged = SessionPredictor(ready()) if predictor is None else CommandPredictor(predictor)
         about = {"predictor": judged.name, "window": window, "clicks": clicks, **_versions()}
         score_cases(cases, judged, clicks=clicks, clicks_after=clicks_after, as_json=as_json, about=about)
         return
-    _score_on_slices(cases, ready_model(model, device), wanted, blank, baselines, as_json)
+    _score_on_slices(cases, ready(), protocols, blank, baselines, as_json)
 
 
 def _protocols(named: list[str]) -> tuple[str, ...]:
@@ -147,17 +168,17 @@ def _cases_of_one(
     from napari_sam2.io import read_labels, read_volume
 
     scan = read_volume(image, volume_index=volume)
-    known = read_labels(labels, scan)
+    truth = read_labels(labels, scan)
     chosen = choose_window(scan, window)
-    for label_id in _ids(ids, {int(i) for i in np.unique(known)} - {0}):
-        mask = known == label_id
+    for label_id in _ids(ids, {int(i) for i in np.unique(truth)} - {0}):
+        mask = truth == label_id
         case = make_case(scan.source.name, f"object {label_id}", scan, mask, chosen)
         yield (replace(case, truth=mask) if whole else case), scan.source.name
 
 
 def _score_on_slices(
     cases: Iterable[tuple[Case, str]],
-    model: SegmentationModel,
+    model: AnyModel,
     protocols: tuple[str, ...],
     blank: bool,
     baselines: bool,

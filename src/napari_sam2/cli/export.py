@@ -32,7 +32,9 @@ def export(
     labelmap: Annotated[bool, typer.Option("--labelmap", help="DICOM SEG of type LABELMAP, not BINARY.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Convert a label map: .seg.nrrd for Slicer, .dcm for PACS, .ome.zarr, .ctbl and .txt for names and colours.
+    """Convert a label map.
+
+    .seg.nrrd for Slicer, .dcm for PACS, .ome.zarr, .ctbl and .txt for names and colours.
 
     napari-sam2 export liver.nii.gz --reference dicom-folder -o liver.dcm --name 1=liver
     """
@@ -65,7 +67,9 @@ def bids(
     description: Annotated[str, typer.Option("--description", help="The desc entity of the files.")] = "",
     overwrite: Overwrite = False,
 ) -> None:
-    """File a label map as a BIDS derivative: _dseg.nii.gz with .json, .tsv and dataset_description.json.
+    """File a label map as a BIDS derivative.
+
+    _dseg.nii.gz with .json, .tsv and dataset_description.json.
 
     napari-sam2 bids liver.nii.gz --reference sub-01_T1w.nii.gz --root derivatives/napari-sam2
     """
@@ -77,20 +81,20 @@ def bids(
     from napari_sam2.io.sidecar import Provenance
 
     scan = read_volume(reference)
-    found, own_names = read_named_labels(labels, scan)
+    label_map, own_names = read_named_labels(labels, scan)
     names = own_names or find_names(labels)
     provenance = Provenance(objects=[ObjectPrompts(i, (), name) for i, name in names.items()])
     for path in write_bids_derivative(
-        found, scan, root, provenance, subject=subject, description=description, overwrite=overwrite
+        label_map, scan, root, provenance, subject=subject, description=description, overwrite=overwrite
     ):
         echo(f"wrote {path}")
 
 
-def _names(given: list[str]) -> dict[int, str]:
-    found = {}
-    for text in given:
+def _names(own_names: list[str]) -> dict[int, str]:
+    names = {}
+    for text in own_names:
         number, _, name = text.partition("=")
         if not is_whole_number(number) or not name:
             raise UserInputError(f"--name {text[:60]}: give ID=NAME, for example 1=liver.")
-        found[int(number)] = name
-    return found
+        names[int(number)] = name
+    return names

@@ -1,4 +1,7 @@
-"""One guard before every command: what it writes is nothing that it reads."""
+"""One guard before every command.
+
+What a command writes is nothing that it reads.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from napari_sam2.io.guard import refuse_inputs_as_outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-__all__ = ["OUTPUTS", "guard_commands", "leaves"]
+__all__ = ["OUTPUTS", "guard_commands", "leaves", "paths_among"]
 
 
 def _label_map(values: Mapping[str, Any]) -> list[Path]:
@@ -33,6 +36,12 @@ def _objects(values: Mapping[str, Any]) -> list[Path]:
     return files_of_objects(values["output"])
 
 
+def _film(values: Mapping[str, Any]) -> list[Path]:
+    from napari_sam2.io.film import files_of_film
+
+    return files_of_film(values["output"])
+
+
 def _replayed(values: Mapping[str, Any]) -> list[Path]:
     """Of a scan or of a slide: what the session is of is known when it is read."""
     return [*_label_map(values), *_objects(values)]
@@ -48,20 +57,27 @@ def _derivative(values: Mapping[str, Any]) -> list[Path]:
 OUTPUTS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[Path]]]] = {
     "demo output": lambda values: [values["output"]],
     "segment output": _label_map,
+    "find output": lambda values: [values["output"]],
+    "segment feature_folder": lambda values: [values["feature_folder"]],
     "replay output": _replayed,
     "measure csv": lambda values: [values["csv"]],
     "evaluate as_json": lambda values: [values["as_json"]],
     "export output": _exported,
     "bids root": _derivative,
     "slide output": _objects,
+    "film output": _film,
     "train output": lambda values: [values["output"]],
+    "tune output": lambda values: [values["output"]],
     "cohort run output": lambda values: [values["output"]],
 }
 """What a parameter of a command makes it write. Every other path that a command is given is an input."""
 
 
 def guard_commands(group: Any) -> Any:
-    """Put the guard before each command of a click group, those of groups in it included; returns the group."""
+    """Put the guard before each command of a click group.
+
+    Groups in it are included; returns the group.
+    """
     for name, command in leaves(group):
         command.callback = _guarded(name, command.callback)
     return group
@@ -80,13 +96,21 @@ def leaves(group: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 def _guarded(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(run)
     def guarded(**values: Any) -> Any:
-        made = [key for key in values if f"{name} {key}" in OUTPUTS and values[key] is not None]
-        if made:
-            inputs = [path for key, value in values.items() if key not in made for path in _paths(value)]
-            refuse_inputs_as_outputs(inputs, [path for key in made for path in OUTPUTS[f"{name} {key}"](values)])
+        outputs = [key for key in values if f"{name} {key}" in OUTPUTS and values[key] is not None]
+        if outputs:
+            inputs = paths_among(value for key, value in values.items() if key not in outputs)
+            refuse_inputs_as_outputs(inputs, [path for key in outputs for path in OUTPUTS[f"{name} {key}"](values)])
         return run(**values)
 
     return guarded
+
+
+def paths_among(values: Iterable[Any]) -> list[Path]:
+    """Every path that arguments hold.
+
+    The inputs of a command, once its outputs are left out.
+    """
+    return [path for value in values for path in _paths(value)]
 
 
 def _paths(value: Any) -> Iterator[Path]:

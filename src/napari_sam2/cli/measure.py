@@ -1,4 +1,7 @@
-"""``napari-sam2 measure``: numbers about a label map, and its agreement with another one."""
+"""``napari-sam2 measure``: numbers about a label map.
+
+And its agreement with another one.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,9 @@ def measure(
     volume: VolumeIndex = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Measure every object: mL, long and short axis, intensities; compare with a reference or an earlier scan.
+    """Measure every object: mL, long and short axis, intensities.
+
+    Compare with a reference or an earlier scan.
 
     napari-sam2 measure ct.nii.gz liver.nii.gz --csv liver.csv
     """

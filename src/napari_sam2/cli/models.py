@@ -1,4 +1,7 @@
-"""``napari-sam2 models``: what can be used, what is here, and how to get the rest."""
+"""``napari-sam2 models``: what can be used, and what is here.
+
+And how to get the rest.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ app.add_typer(models, name="models")
 
 @models.command("list")
 def list_models() -> None:
-    """List the models that can be named, and whether they are on this machine."""
+    """List the models that can be named.
+
+    And whether they are on this machine.
+    """
     from napari_sam2.models import DEFAULT_MODEL, load_model
     from napari_sam2.models.registry import BUILT_IN
     from napari_sam2.models.zoo import ZOO, is_here, models_folder
@@ -43,7 +49,10 @@ def fetch(
     revision: Annotated[str, typer.Option("--revision", help="Branch, tag or commit on the hub.")] = "main",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Download a model from the Hugging Face hub, after showing its size and licence."""
+    """Download a model from the Hugging Face hub.
+
+    Its size and licence are shown first.
+    """
     from napari_sam2.errors import UserInputError
     from napari_sam2.models.zoo import ZOO, describe
     from napari_sam2.models.zoo import fetch as fetch_model
@@ -74,7 +83,10 @@ def import_model(
 
 @models.command()
 def verify(name: Annotated[str, typer.Argument(help="A name of 'models list'.")]) -> None:
-    """Compare a fetched model with the hashes that were pinned when it came."""
+    """Compare a fetched model with its pinned hashes.
+
+    Hashes were pinned when it came.
+    """
     from napari_sam2.models.zoo import verify as verify_model
 
     for file, digest in verify_model(name).items():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from napari_sam2.cli.printing import echo
+from napari_sam2.cli.printing import echo, note
 from napari_sam2.core.prompts import Box, ObjectPrompts, Point
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.formats import readable
@@ -18,19 +18,25 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.prompts import Prompt
     from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.remote.model import RemoteModel
 
 Number = TypeVar("Number", int, float)
 
 __all__ = [
     "Device",
     "Image",
+    "MemoryChoice",
+    "MemoryOption",
     "Methods",
     "Model",
     "Overwrite",
     "Quality",
+    "Remote",
     "Series",
+    "TokenFile",
     "VolumeIndex",
     "WindowSpec",
+    "chosen_model",
     "is_whole_number",
     "number_or_text",
     "print_methods",
@@ -52,6 +58,13 @@ Quality = Annotated[
     str,
     typer.Option("--quality", help="For SAM 2: fast, balanced or best; auto is best on a GPU, else balanced."),
 ]
+Remote = Annotated[
+    str | None,
+    typer.Option(
+        "--remote", help="Let a server answer: http://127.0.0.1:8765, https://host, ssh://me@host.", metavar="URL"
+    ),
+]
+TokenFile = Annotated[Path | None, typer.Option("--token-file", help="The file with the server's token.")]
 WindowSpec = Annotated[
     str, typer.Option("--window", help="auto, a CT preset such as CT-lung, or level/width such as 40/400.")
 ]
@@ -61,12 +74,21 @@ VolumeIndex = Annotated[
 Series = Annotated[
     str | None, typer.Option("--series", help="Which DICOM series of a folder, by its place in the list or its UID.")
 ]
+_MEMORY = typer.Option(
+    "--memory",
+    help="Finished scans: a manifest with labels or sessions, or a folder of label maps beside their scans.",
+    metavar="PROJECT",
+)
+MemoryOption = Annotated[Path, _MEMORY]
+MemoryChoice = Annotated[Path | None, _MEMORY]
 Methods = Annotated[bool, typer.Option("--methods", help="Print a methods paragraph for a paper after the result.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 
 
 def prompts_from_flags(boxes: Sequence[str], points: Sequence[str], negatives: Sequence[str]) -> list[ObjectPrompts]:
-    """Object 1 from ``--box``, ``--point`` and ``--negative``; an empty list when there are none.
+    """Object 1 from ``--box``, ``--point`` and ``--negative``.
+
+    An empty list when there are none.
 
     Raises
     ------
@@ -90,7 +112,10 @@ def prompts_from_flags(boxes: Sequence[str], points: Sequence[str], negatives: S
 
 
 def ready_model(name: str, device: str, quality: str = "auto") -> SegmentationModel:
-    """Load a model, with as many threads as this process may really use; see `napari_sam2.models.load_model`."""
+    """Load a model, with the threads this process may use.
+
+    See `napari_sam2.models.load_model`.
+    """
     from napari_sam2.models import load_model
     from napari_sam2.models.threads import use_all_cpus
 
@@ -98,30 +123,59 @@ def ready_model(name: str, device: str, quality: str = "auto") -> SegmentationMo
     return load_model(name, device, quality=quality)
 
 
+def chosen_model(
+    name: str, device: str, quality: str, remote: str | None, token_file: Path | None
+) -> SegmentationModel | RemoteModel:
+    """A model on this machine, or on the server that ``--remote`` names.
+
+    Raises
+    ------
+    UserInputError
+        If options do not go together.
+    """
+    if remote is None:
+        if token_file is not None:
+            raise UserInputError("--token-file is for a server; give its address with --remote.")
+        return ready_model(name, device, quality)
+    if (device, quality) != ("auto", "auto"):
+        raise UserInputError("--device and --quality are the server's choice; leave them out with --remote.")
+    from napari_sam2.remote.model import connect
+
+    return connect(remote, token_file, name, say=note)
+
+
 def print_methods(labels_path: Path) -> None:
-    """The paragraph for a paper, made from the sidecar of a label map."""
+    """The paragraph for a paper, from a label map's sidecar."""
     from napari_sam2.io.methods import methods_paragraph
 
     echo(methods_paragraph(labels_path))
 
 
 def series_choice(text: str | None) -> str | int | None:
-    """A DICOM series by its place in the list (a number) or by its UID."""
+    """A DICOM series by its place or its UID.
+
+    Its place in the list is a number.
+    """
     return None if text is None else number_or_text(text)
 
 
 def number_or_text(text: str) -> int | str:
-    """A whole number where text is one of at most nine digits, else the text."""
+    """A whole number of at most nine digits, else the text."""
     return int(text) if is_whole_number(text) else text
 
 
 def is_whole_number(text: str) -> bool:
-    """Whether text is a number of at most nine of the digits 0 to 9; others, such as ², are digits to Python too."""
+    """Whether text is a number of at most nine digits.
+
+    Digits are 0 to 9; others, such as ², are digits to Python too.
+    """
     return re.fullmatch("[0-9]{1,9}", text) is not None
 
 
 def slice_range(text: str | None) -> range | None:
-    """Slices ``A:B`` as Python counts them: A, A + 1, ... B - 1; either side may be left out.
+    """Slices ``A:B`` as Python counts them.
+
+    A, A + 1, ... B - 1; either side may be left out.
 
     Raises
     ------

@@ -1,4 +1,7 @@
-"""The one place that prints: whatever a name holds, it reaches the terminal as plain text."""
+"""The one place that prints.
+
+Whatever a name holds, it reaches the terminal as plain text.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,9 @@ _ESCAPED: Final = ("Cc", "Cf", "Cs")
 
 
 def plain(text: str) -> str:
-    r"""Text in which what a terminal would obey, or cannot show, is an escape such as ``\x1b``.
+    r"""Text with escapes for what a terminal would obey.
+
+    And for what it cannot show; such as ``\x1b``.
 
     Names of files and objects may come from anywhere.
     """
@@ -35,7 +40,10 @@ def _escape(character: str) -> str:
 
 
 class PlainConsole(Console):
-    """A rich console that takes no text for markup, and shows it as `plain` does, in tables as well."""
+    """A rich console that takes no text for markup.
+
+    It shows text as `plain` does, in tables as well.
+    """
 
     def __init__(self, **how: Any) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, soft_wrap=True, **how)
@@ -45,7 +53,10 @@ class PlainConsole(Console):
         return super().render_str(plain(text), **how)
 
     def on_broken_pipe(self) -> None:
-        """Go on in silence when nobody reads any more, as after ``| head``: what was saved stays saved."""
+        """Go on in silence when nobody reads any more.
+
+        As after ``| head``: what was saved stays saved.
+        """
         self.quiet = True
         _print_nowhere(sys.stderr if self.stderr else sys.stdout)
 
@@ -68,7 +79,9 @@ def echo(line: str, *, err: bool = False) -> None:
 
 
 def finish_printing() -> None:
-    """Bring what was printed to where it goes, now that an error can still be told.
+    """Bring what was printed to where it goes.
+
+    Now an error can still be told.
 
     Raises
     ------
@@ -98,7 +111,10 @@ def note(sentence: str) -> None:
 
 
 def use_any_terminal() -> None:
-    """Let a terminal that cannot show a character show its escape instead of ending the program."""
+    """Let a terminal show escapes instead of ending the program.
+
+    For characters that it cannot show.
+    """
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

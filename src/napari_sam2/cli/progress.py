@@ -13,11 +13,14 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.slice_masks import SliceResult
 
-__all__ = ["shown"]
+__all__ = ["with_progress_bar"]
 
 
-def shown(results: Iterable[SliceResult], total: int) -> Iterator[SliceResult]:
-    """Pass results on, with a bar that knows how many slices may come at most."""
+def with_progress_bar(results: Iterable[SliceResult], total: int) -> Iterator[SliceResult]:
+    """Pass results on, with a bar.
+
+    The bar knows how many slices may come at most.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""Runs of ``napari-sam2 evaluate --protocol segfm``, and of comparisons between two of them."""
+"""Runs of ``napari-sam2 evaluate --protocol segfm``, and their comparison."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ def score_cases(
     as_json: Path | None,
     about: dict[str, Any],
 ) -> None:
-    """Score every case, print the table, and keep all figures where they are wanted.
+    """Score every case, and print the table.
+
+    All figures are kept where they are wanted.
 
     Parameters
     ----------
     cases : iterable of (Case, str)
         With the person behind each.
     predictor : Predictor
-        Who answers.
+        What answers the prompts.
     clicks, clicks_after
         As in `napari_sam2.evaluation.segfm.run_segfm`.
     as_json : Path, optional
@@ -49,14 +51,14 @@ def score_cases(
         raise UserInputError(f"--clicks-after {clicks_after}: choose box or range.")
     scores = []
     for case, subject in cases:
-        found = run_segfm(case, predictor, clicks=clicks, clicks_after=clicks_after, subject=subject)
-        scores.append(found)
-        steps = " ".join(f"{value:.3f}" for value in found.dice)
+        scored = run_segfm(case, predictor, clicks=clicks, clicks_after=clicks_after, subject=subject)
+        scores.append(scored)
+        steps = " ".join(f"{value:.3f}" for value in scored.dice)
         errors.print(
-            f"{case.name}, {case.label}: box {found.box_dice:.3f}, range {found.range_dice:.3f}, clicks {steps}"
+            f"{case.name}, {case.label}: box {scored.box_dice:.3f}, range {scored.range_dice:.3f}, clicks {steps}"
         )
-        if found.error:
-            errors.print(f"note: {found.error}")
+        if scored.error:
+            errors.print(f"note: {scored.error}")
     if not scores:
         raise UserInputError("There is no labelled structure to score.")
     if as_json is not None:

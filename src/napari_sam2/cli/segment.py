@@ -13,26 +13,34 @@ from napari_sam2.cli.app import app
 from napari_sam2.cli.options import (
     Device,
     Image,
+    MemoryChoice,
     Methods,
     Model,
     Overwrite,
     Quality,
+    Remote,
     Series,
+    TokenFile,
     VolumeIndex,
     WindowSpec,
+    chosen_model,
     print_methods,
     prompts_from_flags,
-    ready_model,
     series_choice,
     slice_range,
 )
 from napari_sam2.cli.printing import echo, note, out
-from napari_sam2.cli.progress import shown
+from napari_sam2.cli.progress import with_progress_bar
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.formats import label_suffixes
 from napari_sam2.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_sam2.core.prompts import ObjectPrompts
+    from napari_sam2.core.volume import Volume
+    from napari_sam2.core.window import Window
     from napari_sam2.jobs.segment import ScanRun
 
 __all__ = ["segment"]
@@ -55,6 +63,11 @@ def segment(
     negative: Annotated[
         list[str] | None, typer.Option("--negative", help="Exclude this voxel.", metavar="i,j,k")
     ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option("--text", help="A structure by its name, placed by --memory and taken unseen.", metavar="NAME"),
+    ] = None,
+    memory: MemoryChoice = None,
     model: Model = DEFAULT_MODEL,
     plane: Annotated[
         str | None, typer.Option("--plane", help="axial, coronal or sagittal slices, when there are only points.")
@@ -68,6 +81,8 @@ def segment(
     series: Series = None,
     device: Device = "auto",
     quality: Quality = "auto",
+    remote: Remote = None,
+    token_file: TokenFile = None,
     overwrite: Overwrite = False,
     keep_session: Annotated[
         bool, typer.Option("--session", help="Keep a session beside the output, for 'napari-sam2 replay'.")
@@ -76,6 +91,13 @@ def segment(
     check_planes: Annotated[
         bool, typer.Option("--check-planes", help="Carry every object along all three axes, and say where they differ.")
     ] = False,
+    feature_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--feature-folder",
+            help="Keep what a SAM 2 model computes of slices here, for later runs; as private as the scan.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Segment objects of a scan from a box or a few clicks.
@@ -88,17 +110,24 @@ def segment(
     Boxes on two or three planes, and --slices, bound the object, and the planes are voted:
 
     napari-sam2 segment ct.nii.gz -o liver.nii.gz --box 40,30,60,90,80,60 --box 65,30,40,65,80,85
+
+    A name is placed from finished scans of the project (see 'napari-sam2 find'):
+
+    napari-sam2 segment ct.nii.gz -o liver.nii.gz --text liver --memory project.csv
     """
     from napari_sam2.jobs.segment import segment_scan
 
     flagged = prompts_from_flags(box or [], point or [], negative or [])
-    if prompts is not None and flagged:
-        raise UserInputError("Give either --prompts or --box, --point and --negative, not both.")
+    if (prompts is not None) + bool(flagged) + bool(text) > 1:
+        raise UserInputError("Give one of --prompts, --text, or --box, --point and --negative.")
+    if bool(text) != (memory is not None):
+        raise UserInputError("--text and --memory belong together: finished scans say where a name lies.")
+    asked = flagged if prompts is None else prompts
     run = segment_scan(
         image,
         output,
-        flagged if prompts is None else prompts,
-        model=lambda: ready_model(model, device, quality),
+        _named(text, memory, output, keep_session) if text and memory is not None else asked,
+        model=lambda: chosen_model(model, device, quality, remote, token_file),
         window=window,
         plane=plane,
         slices=slice_range(slices),
@@ -107,9 +136,10 @@ def segment(
         series=series_choice(series),
         keep_session=keep_session,
         check_planes=check_planes,
+        feature_folder=feature_folder,
         overwrite=overwrite,
         say=note,
-        watch=shown,
+        watch=with_progress_bar,
     )
     for sentence in run.notes:
         note(sentence)
@@ -119,6 +149,18 @@ def segment(
         _print_table(run)
     if methods:
         print_methods(run.output)
+
+
+def _named(
+    names: list[str], memory: Path, output: Path, keep_session: bool
+) -> Callable[[Volume, Window], list[ObjectPrompts]]:
+    from napari_sam2.finding.job import memory_of, prompts_from
+    from napari_sam2.io.guard import refuse_inputs_as_outputs
+    from napari_sam2.jobs.segment import files_of_label_map
+
+    proposer = memory_of(memory)
+    refuse_inputs_as_outputs(proposer.files, files_of_label_map(output, keep_session=keep_session))
+    return prompts_from(proposer, names, note)
 
 
 def _print_json(run: ScanRun) -> None:

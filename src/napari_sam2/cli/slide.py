@@ -56,7 +56,9 @@ def slide(
     device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:
-    """Segment objects on a slide of any size, from a prompt file or inside a region.
+    """Segment objects on a slide of any size.
+
+    From a prompt file or inside a region.
 
     napari-sam2 slide slide.svs --prompts glands.json -o glands.geojson
     """

@@ -1,4 +1,7 @@
-"""``napari-sam2 train``: the recipe of the bundled model, on your own data if you like."""
+"""``napari-sam2 train``: the recipe of the bundled model.
+
+On your own data if you like.
+"""
 
 from __future__ import annotations
 

@@ -20,12 +20,19 @@ LayerTuple = tuple[Any, dict[str, Any], str]
 @app.command("open")
 def open_window(
     image: Image,
-    labels: Annotated[Path | None, typer.Argument(help="A label map on the same grid.")] = None,
+    labels: Annotated[
+        Path | None, typer.Argument(help="Labels on the same grid, which are opened as objects to be corrected.")
+    ] = None,
     volume: VolumeIndex = None,
     series: Series = None,
 ) -> None:
-    """Open a scan, a slide or a picture in napari with the SAM 2 panel."""
-    layers = _slide(image) if labels is None and _is_slide(image) else _scan(image, labels, volume, series)
+    """Open a scan, a slide, a picture or a film in napari.
+
+    With the SAM 2 panel.
+    """
+    layers = _frames(image) if labels is None and volume is None and series is None and image.is_file() else None
+    if layers is None:
+        layers = _slide(image) if labels is None and _is_slide(image) else _scan(image, labels, volume, series)
     _require_qt()
     import napari
     from napari.layers import Layer
@@ -35,11 +42,17 @@ def open_window(
         viewer.add_layer(Layer.create(*layer))
     viewer.layers.selection.active = viewer.layers[0]
     viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
+    if labels is not None:
+        from napari_sam2.plugin.control.registry import controller_for
+
+        controller_for(viewer).open_labels(labels)
     napari.run()
 
 
 def open_review(output: Path, by: str) -> None:
-    """Open napari on the doubtful slices of a cohort, and wait until it is closed.
+    """Open napari on the doubtful slices of a cohort.
+
+    Waits until it is closed.
 
     Raises
     ------
@@ -69,6 +82,12 @@ def _require_qt() -> None:
         raise EnvironmentLacksError("There is no Qt here, which windows need; install 'napari-sam2[all]'.")
 
 
+def _frames(path: Path) -> list[LayerTuple] | None:
+    from napari_sam2.plugin.slide.film_reader import film_layers
+
+    return film_layers(path)
+
+
 def _is_slide(path: Path) -> bool:
     from napari_sam2.plugin.slide.content import is_slide_file
 
@@ -85,9 +104,10 @@ def _scan(image: Path, labels: Path | None, volume: int | None, series: str | No
     from napari_sam2.io import read_labels, read_volume
 
     # The one place where a front end uses another: this command is a way into the plugin.
-    from napari_sam2.plugin.reader import image_layer, labels_layer
+    from napari_sam2.plugin.reader import image_layer
 
     scan = read_volume(image, volume_index=volume, series=series_choice(series))
-    if labels is None:
-        return [image_layer(scan)]
-    return [image_layer(scan), labels_layer(read_labels(labels, scan), scan, labels.name)]
+    if labels is not None:
+        # What does not fit is refused here, before a window opens.
+        read_labels(labels, scan)
+    return [image_layer(scan)]

@@ -1,1 +1,4 @@
-"""Cohorts: many scans by the same rules, on one machine or on many, and what became of them."""
+"""Cohorts: many scans by the same rules.
+
+On one machine or on many, and what became of them.
+"""

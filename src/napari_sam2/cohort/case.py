@@ -1,4 +1,7 @@
-"""One case from its files to its folder, on whatever machine it was given to."""
+"""One case from its files to its folder.
+
+On whatever machine it was given to.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,9 @@ _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 
 
 def run_case(job: CaseJob, threads: int = 0) -> Outcome:
-    """Do what is to be done with a case, and write what became of it; never raises.
+    """Do what is to be done with a case.
+
+    What became of it is written; never raises.
 
     Parameters
     ----------
@@ -76,7 +81,10 @@ def run_case(job: CaseJob, threads: int = 0) -> Outcome:
 
 
 def give_up(job: CaseJob, sentence: str, tries: int) -> Outcome:
-    """Write down that a case took its worker with it, in the worker's place."""
+    """Note that a case took its worker with it.
+
+    In the worker's place.
+    """
     outcome = {"case": job.case, "state": FAILED, "error": sentence, "kind": "worker lost", "tries": tries}
     try:
         job.folder.mkdir(parents=True, exist_ok=True)

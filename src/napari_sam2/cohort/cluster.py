@@ -1,4 +1,6 @@
-"""Where the workers are: on this machine, or at a running scheduler; in the queue of SLURM: `cohort.slurm`.
+"""Where the workers are.
+
+On this machine, or at a running scheduler; in the queue of SLURM: `napari_sam2.cohort.slurm`.
 
 Who reaches a scheduler can run code on its workers. One that is started here listens on loopback, encrypted with keys
 of its own and without a dashboard; one on another host must speak TLS.
@@ -68,7 +70,9 @@ def default_workers() -> int:
 
 @contextlib.contextmanager
 def local_cluster(workers: int) -> Iterator[Any]:
-    """Start workers on this machine; they end with the block, or with this process.
+    """Start workers on this machine.
+
+    They end with the block, or with this process.
 
     Parameters
     ----------

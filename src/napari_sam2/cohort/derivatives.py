@@ -1,4 +1,7 @@
-"""Results of a BIDS dataset filed as BIDS derivatives, beside the folders of the cohort."""
+"""Results of a BIDS dataset filed as BIDS derivatives.
+
+Beside the folders of the cohort.
+"""
 
 from __future__ import annotations
 

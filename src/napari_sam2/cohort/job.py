@@ -1,4 +1,7 @@
-"""What one case of a cohort is to be done with: plain values that cross processes."""
+"""What is to be done with one case of a cohort.
+
+Plain values that cross processes.
+"""
 
 from __future__ import annotations
 

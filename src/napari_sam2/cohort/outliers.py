@@ -1,4 +1,6 @@
-"""What is unusual within a cohort: a reason to look, never a verdict.
+"""What is unusual within a cohort.
+
+A reason to look, never a verdict.
 
 Figures are compared within a group and structure by the modified z-score (Iglewicz and Hoaglin, "How to Detect and
 Handle Outliers", 1993): 0.6745 times the distance from the median over the median absolute deviation; beyond 3.5 is
@@ -65,16 +67,18 @@ def find_outliers(cases: Mapping[str, tuple[str, dict[str, Any]]]) -> dict[str, 
             images[group][case] = status["image"]
         for obj in status.get("objects", []):
             structures[group, str(obj["name"])][case] = obj
-    for (_, name), found in structures.items():
-        _flag_structure(name, found, flags)
+    for (_, name), by_name in structures.items():
+        _flag_structure(name, by_name, flags)
     _flag_sides(structures, flags)
-    for found in images.values():
-        _flag_images(found, flags)
+    for by_name in images.values():
+        _flag_images(by_name, flags)
     return dict(flags)
 
 
 def modified_z(values: Values) -> Values:
-    """The modified z-score of each value; empty with fewer than `ENOUGH` of them.
+    """The modified z-score of each value.
+
+    Empty with fewer than `ENOUGH` of them.
 
     Where more than half are equal, the mean absolute deviation takes the place of the median one (the same source).
     """
@@ -86,11 +90,11 @@ def modified_z(values: Values) -> Values:
     return {case: (value - middle) / scale if scale else 0.0 for case, value in values.items()}
 
 
-def _flag_structure(name: str, found: dict[str, dict[str, Any]], flags: dict[str, list[Flag]]) -> None:
-    for case, obj in found.items():
+def _flag_structure(name: str, values: dict[str, dict[str, Any]], flags: dict[str, list[Flag]]) -> None:
+    for case, obj in values.items():
         if not obj["voxels"]:
             flags[case].append(Flag("empty", f"{name}: nothing was found", obj["id"]))
-    filled = {case: obj for case, obj in found.items() if obj["voxels"]}
+    filled = {case: obj for case, obj in values.items() if obj["voxels"]}
     volumes = {case: math.log(obj["volume_ml"]) for case, obj in filled.items() if obj["volume_ml"] > 0}
     usual = math.exp(median(volumes.values())) if volumes else math.nan
     for case, z in _unusual(volumes):
@@ -131,23 +135,23 @@ def _flag_sides(structures: Mapping[tuple[str, str], dict[str, dict[str, Any]]],
             flags[case].append(Flag("sides", sentence, lefts[case]["id"]))
 
 
-def _flag_images(found: dict[str, dict[str, Any]], flags: dict[str, list[Flag]]) -> None:
+def _flag_images(images: dict[str, dict[str, Any]], flags: dict[str, list[Flag]]) -> None:
     for axis, letter in enumerate("ijk"):
-        spacings = {case: math.log(image["spacing_mm"][axis]) for case, image in found.items()}
+        spacings = {case: math.log(image["spacing_mm"][axis]) for case, image in images.items()}
         for case, _ in _unusual(spacings):
-            sentence = f"voxels of {found[case]['spacing_mm'][axis]:.3g} mm along {letter}"
+            sentence = f"voxels of {images[case]['spacing_mm'][axis]:.3g} mm along {letter}"
             flags[case].append(Flag("spacing", sentence))
-    kinds = Counter(str(image["window_name"]) for image in found.values())
+    kinds = Counter(str(image["window_name"]) for image in images.values())
     common = kinds.most_common(1)[0][0]
-    if len(found) >= ENOUGH and len(kinds) > 1:
+    if len(images) >= ENOUGH and len(kinds) > 1:
         # Chosen by two rules within one group, whatever part of it: the model has not seen them alike.
-        for case, image in found.items():
+        for case, image in images.items():
             if image["window_name"] != common:
                 flags[case].append(Flag("window", f"window {image['window_name']}, most have {common}"))
-        found = {case: image for case, image in found.items() if image["window_name"] == common}
-    ends = [{case: float(image["window"][place]) for case, image in found.items()} for place in (0, 1)]
+        images = {case: image for case, image in images.items() if image["window_name"] == common}
+    ends = [{case: float(image["window"][place]) for case, image in images.items()} for place in (0, 1)]
     for case in dict.fromkeys(case for values in ends for case, _ in _unusual(values)):
-        (low, high), usual = found[case]["window"], [median(values.values()) for values in ends]
+        (low, high), usual = images[case]["window"], [median(values.values()) for values in ends]
         sentence = f"window {low:.4g} to {high:.4g}, usual is {usual[0]:.4g} to {usual[1]:.4g}"
         flags[case].append(Flag("window", sentence))
 

@@ -1,4 +1,7 @@
-"""The picture of a case: where its largest object is largest, in three planes, and its most doubtful slices."""
+"""The picture of a case.
+
+Where its largest object is largest, in three planes, and its most doubtful slices.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a run has to do: cases from a manifest or a BIDS dataset, less those that are done and unchanged."""
+"""What a run has to do.
+
+Cases from a manifest or a BIDS dataset, less those that are done and unchanged.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,9 @@ def make_plan(
     only: Collection[str] | None = None,
     overwrite: bool = False,
 ) -> Plan:
-    """Find out what is to be done, and note the cohort in `output`.
+    """Find out what is to be done.
+
+    The cohort is noted in `output`.
 
     Parameters
     ----------
@@ -99,8 +104,8 @@ def make_plan(
     with ThreadPoolExecutor(_READERS) as readers:
         jobs = list(readers.map(lambda job: _hashed(job, model), jobs))
         standings = dict(zip((job.case for job in jobs), readers.map(standing, jobs), strict=True))
-    wanted = {TODO, DAMAGED, EDITED} if overwrite else {TODO}
-    todo = [job for job in jobs if standings[job.case] in wanted]
+    open_standings = {TODO, DAMAGED, EDITED} if overwrite else {TODO}
+    todo = [job for job in jobs if standings[job.case] in open_standings]
     return Plan(
         tuple(replace(job, redo=overwrite) for job in todo),
         {case: state for case, state in standings.items() if case not in {job.case for job in todo}},
@@ -109,13 +114,19 @@ def make_plan(
 
 
 def in_shard(case: str, shard: tuple[int, int]) -> bool:
-    """Whether a case belongs to a part; by its name, so that it stays there when the manifest grows."""
+    """Whether a case belongs to a part.
+
+    By its name, so that it stays there when the manifest grows.
+    """
     number, count = shard
     return int.from_bytes(hashlib.sha256(case.encode()).digest()[:8]) % count == number - 1
 
 
 def task_of(rows: Sequence[ManifestRow], task: str) -> str:
-    """The task that was asked for, or the first that the rows have everything for."""
+    """The task that was asked for.
+
+    Or the first that the rows have everything for.
+    """
     if task != "auto":
         return task
     first = next((name for name, columns in TASKS.items() if all(_has(row, columns) for row in rows)), None)
@@ -212,7 +223,9 @@ def _fault_of(row: ManifestRow, output: Path, own: set[Path]) -> str:
 
 
 def images_of(output: Path) -> dict[str, Path]:
-    """The scan of every case, by the manifest or dataset that the last run was made from.
+    """The scan of every case.
+
+    By the manifest or dataset that the last run was made from.
 
     Raises
     ------

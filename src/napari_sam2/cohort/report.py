@@ -1,4 +1,7 @@
-"""The report of a cohort: one page that opens in any browser without a network, and a CSV file beside it."""
+"""The report of a cohort.
+
+One page that opens in any browser without a network, and a CSV file beside it.
+"""
 
 from __future__ import annotations
 
@@ -136,9 +139,9 @@ def _outliers(summary: CohortSummary) -> str:
     kinds = Counter(flag.kind for case in summary.cases for flag in case.flags)
     if not kinds:
         return ""
-    told = ", ".join(f"{escape(kind)} {count}" for kind, count in kinds.most_common())
+    counts = ", ".join(f"{escape(kind)} {count}" for kind, count in kinds.most_common())
     return (
-        f"<h2>Unusual</h2><p>{told}.</p><p class=quiet>Compared within group and structure by the modified z-score, "
+        f"<h2>Unusual</h2><p>{counts}.</p><p class=quiet>Compared within group and structure by the modified z-score, "
         "beyond 3.5. A reason to look, never a verdict.</p>"
     )
 

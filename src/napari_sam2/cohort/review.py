@@ -1,4 +1,6 @@
-"""The review of a whole cohort: its most doubtful slices, whichever case they are in, and what was decided.
+"""The review of a whole cohort.
+
+Its most doubtful slices, whichever case they are in, and what was decided.
 
 Decisions are kept beside the case in ``review.json``; accepted masks and corrections are in the case's own session.
 """
@@ -57,7 +59,9 @@ class ReviewItem:
 
 
 def review_items(output: Path, by: str = "doubt") -> list[ReviewItem]:
-    """Slices that nobody has decided on, the most doubtful of the cohort first.
+    """Slices that nobody has decided on.
+
+    The most doubtful of the cohort first.
 
     Parameters
     ----------
@@ -107,8 +111,8 @@ def decisions_of(folder: Path) -> list[dict[str, Any]]:
     """
     try:
         content = json.loads((folder / REVIEW).read_text(encoding="utf-8"))
-        found: list[dict[str, Any]] = content["decisions"]
-        if not all(entry.keys() >= _DECISION for entry in found):
+        decisions: list[dict[str, Any]] = content["decisions"]
+        if not all(entry.keys() >= _DECISION for entry in decisions):
             raise KeyError(REVIEW)
     except FileNotFoundError:
         return []
@@ -116,11 +120,13 @@ def decisions_of(folder: Path) -> list[dict[str, Any]]:
         raise UserInputError(
             f"{folder.name}/{REVIEW} is damaged; remove it to review that case again, or bring an earlier copy back."
         ) from error
-    return found
+    return decisions
 
 
 def decide(output: Path, item: ReviewItem, decision: str) -> None:
-    """Keep that a slice was accepted or flagged; a later decision on the same slice replaces it.
+    """Keep that a slice was accepted or flagged.
+
+    A later decision on the same slice replaces it.
 
     Raises
     ------

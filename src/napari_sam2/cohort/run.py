@@ -1,4 +1,7 @@
-"""A whole run: plan it, find workers, and settle one case after the other."""
+"""A whole run of a cohort.
+
+Plan it, find workers, and settle one case after the other.
+"""
 
 from __future__ import annotations
 

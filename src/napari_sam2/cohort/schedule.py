@@ -1,4 +1,6 @@
-"""Who works on which case: one case at a time for every living worker, and blame where it belongs.
+"""Who works on which case.
+
+One case at a time for every living worker, and blame where it belongs.
 
 A window of tasks over a pool is not enough: when a worker dies, its successor's case is easily blamed for it.
 Here a case is pinned to one worker, so that a worker that dies has been working on exactly one case. A case that
@@ -74,7 +76,9 @@ class _Queue:
 
 
 def run_here(jobs: Sequence[CaseJob], *, retries: int = 1, threads: int = 0) -> Iterator[Outcome]:
-    """Do cases one after the other in one process of their own, without a scheduler.
+    """Do cases one after the other, without a scheduler.
+
+    In one process of their own.
 
     Parameters
     ----------

@@ -1,4 +1,6 @@
-"""The state of a cohort: one ``status.json`` per case, written last, and hashes that say whether it still holds.
+"""The state of a cohort.
+
+One ``status.json`` per case, written last, and hashes that say whether it still holds.
 
 There is no database. Whoever looks at the folder (another shard, another machine, the same command again) sees
 the same truth. A case is done when its status says so, its inputs are what they were, and its outputs are as they
@@ -62,7 +64,10 @@ _LOOKED_AT: Final = b'"event":"resumed"'
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """What is known of a case: empty when it was never finished, `DAMAGED` when the file is not as it was written."""
+    """What is known of a case.
+
+    Empty when it was never finished; its state is `DAMAGED` when the file is not as it was written.
+    """
     try:
         status = json.loads((folder / STATUS).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
@@ -75,7 +80,10 @@ def read_status(folder: Path) -> dict[str, Any]:
 
 
 def write_status(folder: Path, facts: dict[str, Any]) -> None:
-    """Write what became of a case; the last thing that is written of it."""
+    """Write what became of a case.
+
+    It is the last thing that is written of it.
+    """
     status = {"version": VERSION, "program": f"napari-sam2 {__version__}", **facts}
     status["sha256"] = _checksum(status)
     write_text(folder / STATUS, json.dumps(status, indent=1, ensure_ascii=False) + "\n", overwrite=True)
@@ -89,7 +97,10 @@ def standing(job: CaseJob) -> str:
 
 
 def result_standing(folder: Path, status: dict[str, Any]) -> str:
-    """What a case's results say, whatever its inputs are now: as `standing`."""
+    """What a case's results say, whatever its inputs are now.
+
+    `DONE`, `TODO`, `EDITED` or `DAMAGED`.
+    """
     if status.get("state") == DAMAGED:
         return DAMAGED
     if status.get("state") != DONE:
@@ -102,12 +113,15 @@ def result_standing(folder: Path, status: dict[str, Any]) -> str:
 
 
 def wanted_inputs(job: CaseJob) -> dict[str, Any]:
-    """Everything that decides about a result, as it is kept in a status."""
+    """Everything that decides about a result, for its status."""
     return {**job.inputs, "settings": _deciding(job.settings)}
 
 
 def hash_inputs(image: Path, prompts: Path | None, session: Path | None, labels: Path | None) -> dict[str, str]:
-    """SHA-256 of the files of a case, by what they are; a folder counts with all files in it."""
+    """SHA-256 of the files of a case, by what they are.
+
+    A folder counts with all files in it.
+    """
     named = {"image": image, "prompts": prompts, "session": session, "labels": labels}
     return {name: sha256_of(*_files(name, path)) for name, path in named.items() if path is not None}
 
@@ -139,11 +153,11 @@ def _deciding(settings: CohortSettings) -> dict[str, str]:
 
 
 def _outputs_now(folder: Path, recorded: dict[str, str]) -> dict[str, tuple[str, str]]:
-    found = {}
+    hashes = {}
     for name, was in recorded.items():
         path = folder / name
-        found[name] = (was, hash_output(path) if path.is_file() else "")
-    return found
+        hashes[name] = (was, hash_output(path) if path.is_file() else "")
+    return hashes
 
 
 def _checksum(status: dict[str, Any]) -> str:

@@ -1,4 +1,7 @@
-"""What became of a cohort, read from its statuses: one entry per case, one row per object."""
+"""What became of a cohort, read from its statuses.
+
+One entry per case, one row per object.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +44,8 @@ class CaseSummary:
     @property
     def objects(self) -> list[dict[str, Any]]:
         """What is known of each object."""
-        found: list[dict[str, Any]] = self.status.get("objects", [])
-        return found
+        objects: list[dict[str, Any]] = self.status.get("objects", [])
+        return objects
 
     @property
     def doubt(self) -> float:
@@ -99,7 +102,10 @@ def summarise(output: Path) -> CohortSummary:
 
 
 def table_rows(summary: CohortSummary) -> list[dict[str, Any]]:
-    """One row per object, and one for each case without objects, for a CSV file."""
+    """Rows of a cohort for a CSV file.
+
+    One per object, and one for each case without objects.
+    """
     rows = []
     for case in summary.cases:
         image = case.status.get("image", {})

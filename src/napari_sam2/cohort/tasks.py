@@ -115,9 +115,9 @@ def _saved(job: CaseJob, session: Session, settings: dict[str, Any]) -> dict[str
     names = {obj.object_id: obj.name for obj in session.objects.values() if obj.name}
     facts = _measured(job, volume, session.window, labels, names, queue)
     voxels = {(o.object_id, i): r.mask.n_voxels for o in session.objects.values() for i, r in o.results.items()}
-    known = {entry["id"]: entry for entry in facts["objects"]}
+    by_id = {entry["id"]: entry for entry in facts["objects"]}
     for obj in session.objects.values():
-        entry = known.get(obj.object_id)
+        entry = by_id.get(obj.object_id)
         if entry is None:
             entry = {"id": obj.object_id, "name": obj.name or f"object {obj.object_id}", "voxels": 0, "volume_ml": 0.0}
             facts["objects"].append(entry)
@@ -165,9 +165,9 @@ def _measured(
     queue: Sequence[DoubtfulSlice] = (),
 ) -> dict[str, Any]:
     """Measurements and overview of a label map, and facts about scan and objects."""
-    found = measure(labels, volume, names)
-    write_rows(measurement_rows(found, case=job.case), job.folder / MEASUREMENTS, overwrite=True)
-    draw_overview(volume, window, labels, found, queue, job.folder / OVERVIEW)
+    measured = measure(labels, volume, names)
+    write_rows(measurement_rows(measured, case=job.case), job.folder / MEASUREMENTS, overwrite=True)
+    draw_overview(volume, window, labels, measured, queue, job.folder / OVERVIEW)
     return {
         "outputs": [MEASUREMENTS, OVERVIEW],
         "image": {
@@ -177,7 +177,7 @@ def _measured(
             "window_name": window.name,
         },
         "notes": [nameless(job, note) for note in volume.source.notes],
-        "objects": [_object_facts(m) for m in found],
+        "objects": [_object_facts(m) for m in measured],
     }
 
 

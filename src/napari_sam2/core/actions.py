@@ -1,4 +1,6 @@
-"""What an action is, and who does it: the same for a volume's session and a slide's.
+"""What an action is, and who does it.
+
+The same for a volume's session and a slide's.
 
 Every verb of a session makes an action. The action does its work, and it is what history, journal and replay share:
 it names itself, writes itself and reads itself.
@@ -6,6 +8,7 @@ it names itself, writes itself and reads itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
@@ -13,14 +16,17 @@ from napari_sam2.core.checked import text_of
 from napari_sam2.core.history import History, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from napari_sam2.core.store import ObjectStore, Record
 
-__all__ = ["Action", "ActionState", "Edit", "Redo", "Resumed", "Run", "Setting", "Undo", "UseModel"]
+__all__ = ["Action", "ActionState", "Edit", "Line", "Redo", "Resumed", "Run", "Setting", "Undo", "UseModel"]
 
 StateT = TypeVar("StateT", bound="ActionState[Any]")
 RecordT = TypeVar("RecordT", bound="Record")
+
+Line = Mapping[str, Any]
+"""One line of a journal, read."""
 
 
 class Action:
@@ -51,12 +57,18 @@ class Action:
         return {}
 
     @classmethod
-    def from_json(cls, line: Mapping[str, Any], state: Any) -> Self:
-        """The action that a line of a journal holds; `state` is where the session was then."""
+    def from_json(cls, line: Line, state: Any) -> Self:
+        """The action that a line of a journal holds.
+
+        `state` is where the session was then.
+        """
         return cls()
 
     def settle(self, state: Any) -> None:
-        """What it does beside changing objects; all that is left to do when its changes are known."""
+        """What an action does beside changing objects.
+
+        It is all that is left to do when its changes are known.
+        """
 
 
 class Edit(Action):
@@ -68,19 +80,28 @@ class Edit(Action):
 
 
 class Run(Action):
-    """An edit that goes through many slices and may be stopped between two."""
+    """An edit that goes through many slices.
+
+    It may be stopped between two.
+    """
 
     def do(self, state: Any, step: Step, should_stop: Callable[[], bool]) -> Iterator[Any]:
-        """Do it, noting every change in the step; what is yielded is stored already."""
+        """Do it, noting every change in the step.
+
+        What is yielded is stored already.
+        """
         raise NotImplementedError
 
     def stopped(self, after: int) -> Self:
-        """The same action, when it was stopped before its end, after so many results."""
+        """The same action, stopped before its end after so many results."""
         return self
 
 
 class Setting(Action):
-    """An action that changes how the session works, but no object; undo does not take it back."""
+    """An action that changes how the session works, but no object.
+
+    Undo does not take it back.
+    """
 
     def do(self, state: Any) -> None:
         """Do it."""
@@ -125,14 +146,20 @@ class UseModel(Setting):
     model: Any = None
 
     def do(self, state: Any) -> None:
-        """Let it answer; without a model at hand the one before goes on."""
+        """Let the model answer.
+
+        Without a model at hand the one before goes on.
+        """
         if self.model is not None:
             state.use_model(self.model)
         else:
             self.settle(state)
 
     def settle(self, state: Any) -> None:
-        """Forget the earlier model's answers; the session keeps the model that it has."""
+        """Forget the earlier model's answers.
+
+        The session keeps the model that it has.
+        """
         state.use_model(state.model)
 
     def as_json(self) -> dict[str, Any]:
@@ -140,14 +167,17 @@ class UseModel(Setting):
         return dict(self.described)
 
     @classmethod
-    def from_json(cls, line: Mapping[str, Any], state: Any) -> Self:
+    def from_json(cls, line: Line, state: Any) -> Self:
         """What is known of it, without the model itself."""
-        known = {key: value for key, value in line.items() if isinstance(value, str) and key not in ("t", "event")}
-        return cls({"name": text_of(line["name"]), **{key: text_of(value) for key, value in known.items()}})
+        texts = {key: value for key, value in line.items() if isinstance(value, str) and key not in ("t", "event")}
+        return cls({"name": text_of(line["name"]), **{key: text_of(value) for key, value in texts.items()}})
 
 
 class Resumed(Setting):
-    """The session was closed, or its process killed, and is gone on with: a model's own answers are lost."""
+    """A session is gone on with after its end.
+
+    It was closed, or its process killed; a model's own answers are lost.
+    """
 
     name = title = "resumed"
 
@@ -186,36 +216,48 @@ class ActionState(Generic[RecordT]):
         return result
 
     def run(self, action: Run, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Any]:
-        """Do an action that goes through many slices; left early, it keeps what is there."""
-        step, given = Step(action), 0
+        """Do an action that goes through many slices.
+
+        Left early, it keeps what is there.
+        """
+        step, n_given = Step(action), 0
         try:
             for result in action.do(self, step, should_stop):
-                given += 1
+                n_given += 1
                 yield result
         except GeneratorExit:
-            step.action = action.stopped(given)
+            step.action = action.stopped(n_given)
             raise
         finally:
             if should_stop():
-                step.action = action.stopped(given)
+                step.action = action.stopped(n_given)
             self.finish(step)
 
     def finish(self, step: Step) -> None:
-        """Put a step on the history, and tell who listens; an empty one is forgotten."""
+        """Put a step on the history, and tell who listens.
+
+        An empty one is forgotten.
+        """
         if len(step):
             self.history.add(step)
         if len(step) or step.action.always:
             self._tell(step.action, step if len(step) else None)
 
     def undo(self) -> str:
-        """Take back the last action; its title, or an empty string when there is none."""
+        """Take back the last action, and return its title.
+
+        An empty string when there is none.
+        """
         title = self.history.next_undo
         if title:
             self.do(Undo())
         return title
 
     def redo(self) -> str:
-        """Do the last undone action again; its title, or an empty string when there is none."""
+        """Do the last undone action again, and return its title.
+
+        An empty string when there is none.
+        """
         title = self.history.next_redo
         if title:
             self.do(Redo())

@@ -1,4 +1,7 @@
-"""Values read from a file that anybody may have written: of the right kind and in range, or a `ValueError`."""
+"""Values read from files that anybody may have written, checked.
+
+They are of the right kind and in range, or a `ValueError` says so.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ def whole_of(value: Any, low: int, high: int, what: str = "a number") -> int:
 
 
 def number_of(value: Any, low: float = -math.inf, high: float = math.inf, what: str = "a number") -> float:
-    """A number from `low` to `high`; without limits also one that is not finite."""
+    """A number from `low` to `high`.
+
+    Without limits it may also be one that is not finite.
+    """
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ValueError(f"{what} must be a number, got {value!r:.40}")
     if not low <= value <= high and (math.isfinite(low) or math.isfinite(high)):

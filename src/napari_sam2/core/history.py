@@ -1,4 +1,6 @@
-"""History: what each action changed, so that it can be taken back and done again.
+"""The history of actions: what each one changed.
+
+So it can be taken back and done again.
 
 A `Step` keeps, for every value it replaced, the value before and after. Masks are frozen and shared, so
 a step costs what it changed, never a copy of the volume.
@@ -71,7 +73,10 @@ class Step:
     _changes: dict[tuple[ObjectId, str, int | None], Change] = field(default_factory=dict)
 
     def note(self, change: Change) -> None:
-        """Add a change; a value changed twice keeps what it was at first."""
+        """Add a change.
+
+        A value changed twice keeps what it was at first.
+        """
         key = (change.object_id, change.field, change.index)
         earlier = self._changes.get(key)
         before = change.before if earlier is None else earlier.before
@@ -83,7 +88,10 @@ class Step:
             self.note(change)
 
     def replace_values(self, field: str, replaced: Callable[[Any], Any]) -> None:
-        """Put other values in the place of those of a field; `MISSING` stays."""
+        """Put other values in the place of those of a field.
+
+        `MISSING` stays.
+        """
         for key, change in self._changes.items():
             if change.field == field:
                 before, after = (v if v is MISSING else replaced(v) for v in (change.before, change.after))
@@ -97,7 +105,7 @@ class Step:
 
 
 class History:
-    """Steps that can be undone, and undone steps that can be done again.
+    """Steps to undo, and undone steps to do again.
 
     Parameters
     ----------
@@ -121,7 +129,9 @@ class History:
         self._undone: list[Step] = []
 
     def add(self, step: Step) -> None:
-        """Put a finished step on top; what was undone before cannot come back.
+        """Put a finished step on top.
+
+        What was undone before cannot come back.
 
         A step whose action is ``joined`` becomes part of the one before: one undo takes back both.
         """
@@ -155,7 +165,7 @@ class History:
         self._done, self._undone = list(done), list(undone)
 
     def replace_values(self, field: str, replaced: Callable[[Any], Any]) -> None:
-        """Put other values in the place of those of a field, in the past as well."""
+        """Put other values in the place of a field's past ones."""
         for step in (*self._done, *self._undone):
             step.replace_values(field, replaced)
 
@@ -170,7 +180,10 @@ class History:
         return self._undone[-1].action.said if self._undone else ""
 
     def undo(self) -> Step | None:
-        """Take back the last step; what was changed again since by a running action stays."""
+        """Take back the last step.
+
+        What a running action has changed again since then stays.
+        """
         if not self._done:
             return None
         step = self._done.pop()

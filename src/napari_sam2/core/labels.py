@@ -1,4 +1,7 @@
-"""The label map: one integer per voxel, composed from the masks of all objects."""
+"""The label map of a volume.
+
+One integer per voxel, composed from the masks of all objects.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,10 @@ class ObjectMasks:
 
 
 def label_dtype(largest_id: int) -> type[np.uint8] | type[np.uint16] | type[np.int32]:
-    """The smallest integer type that every reader of label maps knows and that holds `largest_id`."""
+    """The smallest integer type that holds `largest_id`.
+
+    Every reader of label maps knows it.
+    """
     if largest_id < 2**8:
         return np.uint8
     return np.uint16 if largest_id < 2**16 else np.int32
@@ -95,7 +101,9 @@ def compose(volume: Volume, objects: Sequence[ObjectMasks], overlap: str = "smal
 
 
 def consecutive_ids(labels: NDArray[np.integer]) -> tuple[NDArray[np.integer], dict[int, int]]:
-    """Number the ids of a label map from 1 without gaps, as nnU-Net demands.
+    """Number the ids of a label map without gaps.
+
+    From 1, as nnU-Net demands.
 
     Returns
     -------
@@ -150,7 +158,9 @@ def compose_slice(
 
 
 def painting_order(objects: Sequence[ObjectMasks], overlap: str) -> list[ObjectMasks]:
-    """Objects as they are painted over each other: the one that keeps its voxels comes last.
+    """Objects as they are painted over each other.
+
+    The one that keeps its voxels comes last.
 
     Of objects of one size the one created first keeps them; finished objects come after all others.
     """

@@ -1,4 +1,6 @@
-"""Prompts: what a person points at, in voxel coordinates, one set per object.
+"""Prompts: what a person points at, in voxel coordinates.
+
+There is one set per object.
 
 A prompt lies on a slice: the plane with one index fixed. A box's two corners agree in exactly one
 index, which is its slice axis; a point may be used on any axis; a mask names its axis and slice.
@@ -16,7 +18,7 @@ import numpy as np
 from napari_sam2.errors import PromptError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -65,7 +67,9 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle on one slice; both corners belong to it, in any order.
+    """A rectangle on one slice.
+
+    Both corners belong to it, in any order.
 
     Attributes
     ----------
@@ -76,7 +80,10 @@ class Box:
     corners: tuple[tuple[int, int, int], tuple[int, int, int]]
 
     def slice_index(self, axis: int) -> int:
-        """The slice across `axis` that the box lies on; `OTHER_PLANE` when it lies across another axis."""
+        """The slice across `axis` that the box lies on.
+
+        `OTHER_PLANE` when it lies across another axis.
+        """
         return self.low[axis] if axis in self.fixed_axes else OTHER_PLANE
 
     @property
@@ -134,16 +141,21 @@ class ObjectPrompts:
         In the order in which they were given.
     name : str
         For people; need not be unique.
+    origin : str
+        Who proposed the prompts and from what, where a person or a program did not give them itself.
     """
 
     object_id: int
     prompts: tuple[Prompt, ...]
     name: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlicePrompts:
-    """The prompts of one object on one slice, in (row, column) of the slice's plane.
+    """The prompts of one object on one slice.
+
+    In (row, column) of the slice's plane.
 
     Attributes
     ----------
@@ -164,18 +176,24 @@ class SlicePrompts:
 
     @classmethod
     def of(cls, prompts: Iterable[Prompt], volume: Volume, axis: int) -> dict[int, SlicePrompts]:
-        """Sort checked prompts by the slice across `axis` that they lie on; boxes on other planes are left out."""
+        """Sort checked prompts by the slice across `axis` that they lie on.
+
+        Boxes on other planes are left out.
+        """
         plane = volume.plane(axis)
         by_slice: dict[int, list[Prompt]] = {}
         for prompt in prompts:
             if prompt.slice_index(axis) != OTHER_PLANE:
                 by_slice.setdefault(prompt.slice_index(axis), []).append(prompt)
         sorted_slices = sorted(by_slice.items())
-        return {index: _on_plane(found, plane, volume) for index, found in sorted_slices}
+        return {index: _on_plane(on_slice, plane, volume) for index, on_slice in sorted_slices}
 
 
 def slice_axis_of(prompts: Iterable[Prompt]) -> int | None:
-    """The axis that boxes and masks fix, or None when there are only points; the first one of them decides."""
+    """The axis that boxes and masks fix.
+
+    The first one of them decides; None when there are only points.
+    """
     for prompt in prompts:
         if isinstance(prompt, MaskPrompt):
             return prompt.axis
@@ -184,7 +202,9 @@ def slice_axis_of(prompts: Iterable[Prompt]) -> int | None:
     return None
 
 
-def check_prompts(objects: Sequence[ObjectPrompts], volume: Volume, axis: int | None = None) -> None:
+def check_prompts(
+    objects: Sequence[ObjectPrompts], volume: Volume, axis: int | None = None, begun: Collection[int] = ()
+) -> None:
     """Refuse prompts that cannot be meant, listing every fault.
 
     Parameters
@@ -195,6 +215,8 @@ def check_prompts(objects: Sequence[ObjectPrompts], volume: Volume, axis: int | 
         The volume they must lie in.
     axis : int, optional
         The slice axis that the caller insists on; boxes and masks on another one are faults.
+    begun : collection of int
+        Ids of objects that have masks already: excluding a place says enough there.
 
     Raises
     ------
@@ -204,15 +226,18 @@ def check_prompts(objects: Sequence[ObjectPrompts], volume: Volume, axis: int | 
     faults: list[str] = []
     if not objects:
         faults.append("There is no prompt: give a box, a point or a mask.")
-    seen: set[int] = set()
+    ids: set[int] = set()
     for obj in objects:
         where = f"object {obj.object_id}"
         if not 1 <= obj.object_id <= LARGEST_ID:
             faults.append(f"{where}: the id must be 1 to {LARGEST_ID}.")
-        if obj.object_id in seen:
+        if obj.object_id in ids:
             faults.append(f"{where}: the id is used twice.")
-        seen.add(obj.object_id)
+        ids.add(obj.object_id)
         faults.extend(f"{where}: {fault}" for fault in _object_faults(obj, volume, axis))
+        includes = any(isinstance(p, Box | MaskPrompt) or p.positive for p in obj.prompts)
+        if not includes and obj.object_id not in begun:
+            faults.append(f"{where}: it has no positive prompt, so nothing says what to include.")
     if faults:
         raise PromptError(faults)
 
@@ -222,10 +247,8 @@ def _object_faults(obj: ObjectPrompts, volume: Volume, axis: int | None) -> list
     own_axis = slice_axis_of(obj.prompts) if axis is None else axis
     for number, prompt in enumerate(obj.prompts, start=1):
         # Boxes on several planes are one box in 3-D, unless the caller insists on an axis.
-        wanted = axis if isinstance(prompt, Box) else own_axis
-        faults.extend(f"prompt {number}, {fault}" for fault in _prompt_faults(prompt, volume, wanted))
-    if not any(isinstance(p, Box | MaskPrompt) or p.positive for p in obj.prompts):
-        faults.append("it has no positive prompt, so nothing says what to include.")
+        needed_axis = axis if isinstance(prompt, Box) else own_axis
+        faults.extend(f"prompt {number}, {fault}" for fault in _prompt_faults(prompt, volume, needed_axis))
     return faults
 
 

@@ -1,4 +1,7 @@
-"""What the engine gives back: one mask with its scores, per slice and object."""
+"""What the engine gives back for a slice and an object.
+
+One mask with its scores.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ __all__ = ["SliceMask", "SliceResult", "SliceScores", "iou"]
 
 @dataclass(frozen=True, slots=True)
 class SliceScores:
-    """How far a mask can be trusted; NaN where a score does not apply.
+    """How far a mask can be trusted.
+
+    NaN where a score does not apply.
 
     Attributes
     ----------
@@ -117,7 +122,10 @@ class SliceResult:
 
 
 def iou(first: SliceMask, second: SliceMask) -> float:
-    """Intersection over union of two masks of one plane; 1 when both are empty."""
+    """Intersection over union of two masks of one plane.
+
+    1 when both are empty.
+    """
     total = first.n_voxels + second.n_voxels
     if total == 0:
         return 1.0

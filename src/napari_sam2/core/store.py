@@ -1,4 +1,7 @@
-"""The objects of a session, and the one way of changing them: every change is noted in a step."""
+"""The objects of a session, and the one way of changing them.
+
+Every change is noted in a step.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,10 @@ RecordT = TypeVar("RecordT", bound=Record)
 
 
 class ObjectStore(Generic[RecordT]):
-    """Objects by id, in the order of their creation; an undone removal puts an object back in its place."""
+    """Objects by id, in the order of their creation.
+
+    An undone removal puts an object back in its place.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[Any, RecordT] = {}

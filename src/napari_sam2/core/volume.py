@@ -1,4 +1,6 @@
-"""A volume: voxels in stored order, with the geometry that puts them in the patient.
+"""A volume: voxels in stored order, with their geometry.
+
+The geometry puts them in the patient.
 
 Voxel indices are (i, j, k) in the order in which the file stores them; integers are voxel centres.
 World is RAS+ millimetres: x grows to the patient's Right, y to Anterior, z to Superior.
@@ -68,7 +70,10 @@ class Source:
 
     @property
     def public_name(self) -> str:
-        """What results may call it: its name; for DICOM its hash, since folders are called after persons."""
+        """What results may call the source.
+
+        Its name; for DICOM its hash, since folders are called after persons.
+        """
         return f"sha256:{self.sha256}" if self.file_format == "dicom" else self.name
 
 
@@ -140,14 +145,19 @@ class Volume:
 
     @cached_property
     def axis_codes(self) -> tuple[str, str, str]:
-        """Where i, j, k grow to: one of R L A P S I each."""
+        """Directions in which i, j, k grow.
+
+        One of R L A P S I each.
+        """
         world, sign = closest_axes(self.affine)
         codes = [("LR", "PA", "IS")[w][s > 0] for w, s in zip(world, sign, strict=True)]
         return codes[0], codes[1], codes[2]
 
     @property
     def default_slice_axis(self) -> int:
-        """The axis to take slices across: the coarsest one, else the axial one.
+        """The axis to take slices across.
+
+        The coarsest one, else the axial one.
 
         Annotators draw on the plane that was acquired; with near-isotropic voxels that is axial.
         """
@@ -166,11 +176,14 @@ class Volume:
         """
         if name not in PLANE_NAMES:
             raise UserInputError(f"There is no plane {name!r}; choose axial, coronal or sagittal.")
-        wanted = PLANE_NAMES.index(name)
-        return closest_axes(self.affine)[0].index(wanted) if self.oriented else wanted
+        world_axis = PLANE_NAMES.index(name)
+        return closest_axes(self.affine)[0].index(world_axis) if self.oriented else world_axis
 
     def plane(self, axis: int | None = None) -> SlicePlane:
-        """How slices across `axis` (default: `default_slice_axis`) are laid out for eye and model."""
+        """How slices across an axis are laid out for eye and model.
+
+        The axis is `default_slice_axis` by default.
+        """
         axis = self.default_slice_axis if axis is None else axis
         if axis not in (0, 1, 2):
             raise GeometryError(f"The slice axis must be 0, 1 or 2; got {axis}.")
@@ -205,7 +218,10 @@ class Volume:
         return points @ self.affine[:3, :3].T + self.affine[:3, 3]
 
     def world_to_voxel(self, world: ArrayLike) -> NDArray[np.float64]:
-        """Voxel coordinates (..., 3), not rounded, of world coordinates (..., 3) in mm."""
+        """Voxel coordinates (..., 3) of world coordinates (..., 3) in mm.
+
+        They are not rounded.
+        """
         points = np.asarray(world, dtype=np.float64)
         return (points - self.affine[:3, 3]) @ np.linalg.inv(self.affine[:3, :3]).T
 
@@ -244,7 +260,10 @@ class SlicePlane:
     slice_spacing: float
 
     def take(self, array: NDArray[Any], index: int) -> NDArray[Any]:
-        """Slice `index` of an (I, J, K[, C]) array as a (rows, columns[, C]) view of it."""
+        """Slice `index` of an array (I, J, K[, C]), as a view.
+
+        The view is (rows, columns[, C]).
+        """
         plane: NDArray[Any] = np.moveaxis(array, (self.axis, self.row_axis, self.col_axis), (0, 1, 2))[index]
         return plane[:: -1 if self.flip_rows else 1, :: -1 if self.flip_cols else 1]
 
@@ -259,7 +278,10 @@ class SlicePlane:
         return np.stack([rows, cols], axis=-1)
 
     def to_voxel(self, plane_points: ArrayLike, index: int) -> NDArray[np.float64]:
-        """Voxel coordinates (..., 3) of (row, column) points (..., 2) on slice `index`."""
+        """Voxel coordinates (..., 3) of points (row, column) on a slice.
+
+        Points are (..., 2), the slice is `index`.
+        """
         points = np.asarray(plane_points, dtype=np.float64)
         rows, cols = points[..., 0], points[..., 1]
         voxels = np.empty((*points.shape[:-1], 3))
@@ -270,7 +292,7 @@ class SlicePlane:
 
 
 def closest_axes(affine: ArrayLike) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Pair each voxel axis with the world axis it runs along most closely.
+    """Pair voxel axes with the world axes they follow most closely.
 
     Parameters
     ----------

@@ -1,4 +1,6 @@
-"""Intensity window: one mapping from intensities to [0, 1] for a whole volume.
+"""The intensity window of a volume.
+
+One mapping from intensities to [0, 1] for all of it.
 
 It is never chosen per slice: SAM 2's memory compares slices, and the same tissue must look the same
 in all of them. What is chosen is shown, can be changed, and is recorded with the result.
@@ -73,7 +75,9 @@ _SAMPLE: Final = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A linear mapping of [low, high] to [0, 1]; anything outside is clipped.
+    """A linear mapping of [low, high] to [0, 1].
+
+    Anything outside is clipped.
 
     Attributes
     ----------
@@ -98,7 +102,10 @@ class Window:
         return self.high - self.low
 
     def apply(self, intensities: NDArray[Any]) -> NDArray[np.float32]:
-        """Map intensities of any shape to float32 in [0, 1]; NaN and -inf become 0, +inf 1."""
+        """Map intensities of any shape to float32 in [0, 1].
+
+        NaN and -inf become 0, +inf 1.
+        """
         scaled: NDArray[np.float32] = (np.asarray(intensities, dtype=np.float32) - np.float32(self.low)) * np.float32(
             1 / (self.high - self.low)
         )
@@ -135,7 +142,10 @@ def choose_window(volume: Volume, spec: str = "auto") -> Window:
 
 
 def is_ct(volume: Volume) -> bool:
-    """Whether intensities are Hounsfield units: the source says so, or the values are distributed like them."""
+    """Whether intensities are Hounsfield units.
+
+    The source says so, or the values are distributed like them.
+    """
     if volume.source.modality:
         return volume.source.modality == "CT"
     sample, padding = without_padding(_sample(volume))
@@ -159,7 +169,9 @@ def _is_like_ct(sample: NDArray[Any], padding: float | None) -> bool:
 
 
 def without_padding(sample: NDArray[Any]) -> tuple[NDArray[Any], float | None]:
-    """Leave out values that stand for nothing: a negative padding, or a sentinel far above everything else.
+    """Leave out values that stand for nothing.
+
+    A negative padding, or a sentinel far above everything else.
 
     Parameters
     ----------
@@ -222,8 +234,8 @@ def _percentile_window(volume: Volume) -> Window:
     sample = _sample(volume)
     if sample.size == 0:
         raise UserInputError(f"{volume.source.name} has no finite voxel, so there is nothing to segment.")
-    shown, _ = without_padding(sample)
-    nonzero = shown[shown != 0]
+    values, _ = without_padding(sample)
+    nonzero = values[values != 0]
     if nonzero.size == 0 or sample.min() == sample.max():
         raise UserInputError(
             f"{volume.source.name} has no contrast: every voxel is {sample[0]:g}, so there is nothing to segment."

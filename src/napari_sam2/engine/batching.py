@@ -1,4 +1,7 @@
-"""Running out of memory is answered with smaller batches, not with a lost session."""
+"""Smaller batches when memory runs out.
+
+The session is not lost.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ B = TypeVar("B")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory, of the machine or of its GPU, has run out."""
+    """Whether an error means that memory has run out.
+
+    That of the machine or of its GPU.
+    """
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     # PyTorch's CPU allocator and oneDNN raise a plain RuntimeError; MPS says "out of memory".
@@ -38,7 +44,9 @@ def in_batches(
     relieve: Callable[[], bool],
     move_away: Callable[[], bool] = lambda: False,
 ) -> list[B]:
-    """`work` on items, `size` at a time; when memory runs out, relieve it and go on with half as many.
+    """`work` on items, `size` at a time.
+
+    When memory runs out, relieve it and go on with half as many.
 
     Parameters
     ----------

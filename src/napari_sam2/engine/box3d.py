@@ -1,4 +1,6 @@
-"""Boxes of one object on several planes: one box in 3-D, and a vote of the runs that start from them.
+"""Boxes of one object on several planes.
+
+One box in 3-D, and a vote of the runs that start from them.
 
 Each plane is carried on its own, within the extent of all boxes. Then voxels are voted. A plane's say grows with how
 well its run agrees with the answers on the boxed slices of the *other* planes, each of which a person pointed at, and
@@ -55,8 +57,8 @@ class Extent:
     @classmethod
     def of(cls, boxes: Iterable[Box]) -> Extent:
         """Around all boxes; there must be one."""
-        known = list(boxes)
-        low, high = (np.array([getattr(box, end) for box in known]) for end in ("low", "high"))
+        all_boxes = list(boxes)
+        low, high = (np.array([getattr(box, end) for box in all_boxes]) for end in ("low", "high"))
         (a, b, c), (d, e, f) = low.min(axis=0).tolist(), high.max(axis=0).tolist()
         return cls((a, b, c), (d, e, f))
 
@@ -112,8 +114,8 @@ def _says(
     own = next(iter(runs))
     for axis, run in runs.items():
         others = [other for other in runs if other != axis]
-        found = [dice(np.take(run, boxed[o], o), np.take(runs[o], boxed[o], o)) for o in others]
-        agreement = float(np.mean(found)) if found else 1.0
+        overlaps = [dice(np.take(run, boxed[o], o), np.take(runs[o], boxed[o], o)) for o in others]
+        agreement = float(np.mean(overlaps)) if overlaps else 1.0
         says[axis] = agreement**SAY_POWER * trust[axis] * (OWN_SAY if axis == own else 1.0)
     total = sum(says.values())
     # Where nothing agrees with anything, the own plane decides.

@@ -1,4 +1,7 @@
-"""Where to look when nothing is known of an object but clicks on it: from coarse to fine."""
+"""Finding an object from clicks alone.
+
+From coarse to fine, when nothing else is known of it.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ LARGEST_CLICK_FRACTION: Final = 0.5
 
 
 def find_from_clicks(engine: Engine, index: int, prompts: SlicePrompts) -> tuple[View, Decoded, SliceMask] | None:
-    """From coarse to fine: the best answer over views of several sizes around bare clicks.
+    """The best answer to bare clicks, from coarse to fine.
+
+    Over views of several sizes.
 
     Nothing is known of the object's size, so the model is asked at several, and its own predicted
     IoU decides among the masks that hold every positive click and do not fill their view.

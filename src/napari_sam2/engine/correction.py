@@ -1,4 +1,6 @@
-"""Corrections: what a click changes around it, in three dimensions, at the resolution of the error.
+"""Corrections: what a click changes around it.
+
+In three dimensions, at the resolution of the error.
 
 A small network weighs what is known of every voxel near the click (`correction_evidence`); what it gives to the
 click's side and is connected with the click changes sides, and nothing else does. The network sees no polarity: an

@@ -1,4 +1,6 @@
-"""What is known of the voxels around a click: distances, ways through the image, likelihoods, shape.
+"""What is known of the voxels around a click.
+
+Distances, ways through the image, likelihoods, shape.
 
 A correction is looked at on a grid of its own, as fine as the error is small: the click's *depth*, its distance
 from the part of the volume that it agrees with, sets the side of the grid and is the unit of every length.

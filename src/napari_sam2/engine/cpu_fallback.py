@@ -1,4 +1,7 @@
-"""The last answer to a lack of memory on a GPU: the model goes on on the CPU, and what was answered stays."""
+"""GPU out of memory: continue on the CPU.
+
+What was answered stays.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ T = TypeVar("T")
 
 
 def on_cpu(model: SegmentationModel) -> SegmentationModel | None:
-    """The same model on the CPU, taking requests from before; None when it is there already, or cannot go."""
+    """The same model on the CPU, taking requests from before.
+
+    None when it is there already, or cannot go.
+    """
     if not isinstance(model, MovableModel):
         return None
     there = model.on_cpu()
@@ -42,7 +48,9 @@ def on_cpu(model: SegmentationModel) -> SegmentationModel | None:
 
 
 class OnCpu:
-    """A model on the CPU whose requests may hold tensors of the device that it has left.
+    """A model on the CPU that takes requests from a GPU.
+
+    Requests may hold tensors of the device that it has left.
 
     Parameters
     ----------
@@ -75,7 +83,10 @@ class OnCpu:
 
 
 def moved(value: T, device: torch.device) -> T:
-    """The same with every tensor in it, at any depth of tuples, lists and dataclasses, on a device."""
+    """The same with every tensor in it on a device.
+
+    At any depth of tuples, lists and dataclasses.
+    """
     if isinstance(value, torch.Tensor):
         return cast("T", value.to(device))
     if isinstance(value, (tuple, list)):

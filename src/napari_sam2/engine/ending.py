@@ -23,7 +23,10 @@ LOW: Final = 0.5
 
 
 class Dip:
-    """The predicted IoU along one run away from a prompted slice, smoothed over three slices."""
+    """The predicted IoU along one run, smoothed.
+
+    Away from a prompted slice, over three slices.
+    """
 
     def __init__(self) -> None:
         self._values: list[float] = []
@@ -33,17 +36,19 @@ class Dip:
         self._bottom: int | None = None
 
     def is_over(self, predicted_iou: float) -> int | None:
-        """Take in the next slice; once a dip has been passed, how many slices lie behind its bottom.
+        """Take in the next slice.
+
+        Once a dip has been passed, how many slices lie behind its bottom.
 
         The bottom itself still belongs to the object.
         """
         self._values.append(predicted_iou)
         # A slice is judged when the one after it is known.
         while self._judged < len(self._values) - 1:
-            found = self._judge(self._judged)
+            bottom = self._judge(self._judged)
             self._judged += 1
-            if found is not None:
-                return len(self._values) - 1 - found
+            if bottom is not None:
+                return len(self._values) - 1 - bottom
         return None
 
     def _judge(self, at: int) -> int | None:

@@ -58,7 +58,9 @@ FOLLOW_MARGIN: Final = 0.15
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Anchor:
-    """A prompted slice of one object, answered; other slices are compared with it.
+    """A prompted slice of one object, answered.
+
+    Other slices are compared with it.
 
     Attributes
     ----------
@@ -89,7 +91,7 @@ class Engine:
     volume : Volume
         The scan.
     model : SegmentationModel
-        Who answers.
+        The network or method that answers.
     window : Window
         How intensities become [0, 1].
     axis : int, optional
@@ -97,7 +99,8 @@ class Engine:
     feature_budget : int
         Bytes of features kept in memory.
     feature_folder : Path, optional
-        Where features are kept on disk, to be found again by a later process; nowhere by default.
+        Where features are kept on disk, to be found again by a later process; nowhere by default, and never
+        for a model that computes nothing before the prompts.
     """
 
     def __init__(
@@ -124,7 +127,7 @@ class Engine:
         self._memories: WeakKeyDictionary[Anchor, Any] = WeakKeyDictionary()
 
     def _disk_features(self, folder: Path | None) -> DiskFeatures | None:
-        if folder is None:
+        if folder is None or not self.model.view_policy.encodes:
             return None
         return DiskFeatures(folder, signature_of(self.volume, self.window, self.plane.axis, self.model))
 
@@ -196,7 +199,9 @@ class Engine:
         return self.in_batches(requests, len(requests), self._ask)
 
     def in_batches(self, items: Sequence[A], size: int, work: Callable[[Sequence[A]], list[B]]) -> list[B]:
-        """`work` on items, by ever fewer, and on the CPU in the end, when memory runs out.
+        """`work` on items, by ever fewer when memory runs out.
+
+        And on the CPU in the end.
 
         `work` asks `model` anew each time, since another one may have taken its place, and leaves nothing
         behind when it fails.
@@ -210,7 +215,10 @@ class Engine:
         return self.model.remember(batch)
 
     def move_to_cpu(self) -> bool:
-        """Let the model go on on the CPU, with all that it remembers; False when it is there already."""
+        """Let the model go on on the CPU.
+
+        With all that it remembers; False when it is there already.
+        """
         there = on_cpu(self.model)
         if there is None:
             return False
@@ -221,19 +229,28 @@ class Engine:
         return True
 
     def beside(self, model: SegmentationModel) -> SegmentationModel:
-        """A model of this engine's kind on the device that the engine is on by now."""
+        """A model of this engine's kind on the engine's device.
+
+        The device that it is on by now.
+        """
         if model.device == self.model.device:
             return model
         return on_cpu(model) or model
 
     def mask_of(self, decoded: Decoded, view: View) -> SliceMask:
-        """The mask of an answer on its slice; empty when the object is not there."""
+        """The mask of an answer on its slice.
+
+        Empty when the object is not there.
+        """
         if decoded.object_score <= 0:
             return SliceMask.of(np.zeros(self.plane.shape, dtype=bool))
         return SliceMask.of((view.to_slice(decoded.logits, self.plane.shape) > 0).cpu().numpy())
 
     def memory_of(self, anchor: Anchor) -> Any:
-        """What other slices are compared with; computed when it is first needed, not on every click."""
+        """What other slices are compared with.
+
+        Computed when it is first needed, not on every click.
+        """
         if anchor not in self._memories:
             features = self.features.get([(anchor.index, anchor.view)])[0]
             request = RememberRequest(features, anchor.decoded, prompted=True)
@@ -241,14 +258,20 @@ class Engine:
         return self._memories[anchor]
 
     def view_around(self, bounds: Sequence[float] | None, factor: float) -> View:
-        """The view for an object with edges `bounds`, as the model's policy wants it."""
+        """The view for an object with edges `bounds`.
+
+        As the model's policy wants it.
+        """
         policy = self.model.view_policy
         if not policy.zoom or bounds is None:
             return whole_view(self.plane, self.model.input_size)
         return zoom_view(self.plane, bounds, factor, policy.min_side, self.model.input_size)
 
     def follow(self, view: View, bounds: Sequence[float]) -> View:
-        """The next view for an object with edges `bounds` that was seen in `view`."""
+        """The next view for an object that was seen before.
+
+        With edges `bounds`, in `view`.
+        """
         policy = self.model.view_policy
         fitting = self.view_around(bounds, policy.follow_factor)
         alike = 1 / policy.slack < fitting.rows / view.rows < policy.slack
@@ -258,7 +281,10 @@ class Engine:
         return view.image(self.slice_image(index))
 
     def slice_image(self, index: int) -> NDArray[np.float32]:
-        """Slice `index` as the model sees it: (rows, columns[, 3]) in [0, 1]."""
+        """Slice `index` as the model sees it.
+
+        (rows, columns[, 3]) in [0, 1].
+        """
         return self.window.apply(self.plane.take(self.volume.voxels, index))
 
     def _decode(
@@ -269,9 +295,9 @@ class Engine:
         others: Sequence[Anchor],
     ) -> tuple[View, Decoded]:
         if self.model.view_policy.zoom and previous is None and prompts.box is None and prompts.mask is None:
-            found = find_from_clicks(self, index, prompts)
-            if found is not None:
-                view, decoded, previous = found
+            searched = find_from_clicks(self, index, prompts)
+            if searched is not None:
+                view, decoded, previous = searched
                 if not others and self.follow(view, _bounds_of(prompts, previous)) == view:
                     return view, decoded
         view = self._view_for(prompts, previous)
@@ -292,7 +318,10 @@ class Engine:
         anchors: Sequence[Anchor],
         tracked: Sequence[tuple[int, View, Any]],
     ) -> tuple[MemoryRef, ...]:
-        """Memories as seen from slice `index`: prompted slices nearest first, then tracked ones."""
+        """Memories as seen from slice `index`.
+
+        Prompted slices nearest first, then tracked ones.
+        """
         nearest = sorted((a for a in anchors if a.index != index), key=lambda a: abs(a.index - index))
         refs = [
             MemoryRef(self.memory_of(a), (a.index - index) * direction, True, view.shift_to(a.view))
@@ -335,9 +364,9 @@ def _bounds_of(prompts: SlicePrompts, mask: SliceMask | None) -> tuple[float, fl
     corners = [np.concatenate([prompts.points - 0.5, prompts.points + 0.5])] if len(prompts.points) else []
     if prompts.box is not None:
         corners.append(prompts.box.reshape(2, 2))
-    for known in (mask, None if prompts.mask is None else SliceMask.of(prompts.mask)):
-        if known is not None and known.bounds is not None:
-            corners.append(np.array(known.bounds).reshape(2, 2))
+    for mask_there in (mask, None if prompts.mask is None else SliceMask.of(prompts.mask)):
+        if mask_there is not None and mask_there.bounds is not None:
+            corners.append(np.array(mask_there.bounds).reshape(2, 2))
     every = np.concatenate(corners)
     (row0, col0), (row1, col1) = every.min(axis=0), every.max(axis=0)
     return float(row0), float(col0), float(row1), float(col1)

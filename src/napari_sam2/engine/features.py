@@ -1,4 +1,7 @@
-"""Features of views, computed once and kept within a memory budget, and on disk beyond it."""
+"""Features of views, computed once.
+
+Kept within a memory budget, and on disk beyond it.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +34,8 @@ class FeatureCache:
     """Encodes views on demand and keeps the most recently used features.
 
     Features are kept as the model computes them while those of a whole volume fit the budget, and in half
-    precision (float16) otherwise or with a disk. It is decided once, with the first view, so that a view
-    has the same features whenever it is asked for.
+    precision (float16) otherwise. It is decided once, with the first view, so that a view has the same features
+    whenever it is asked for, and wherever they come from: the disk holds what the model computed.
 
     Parameters
     ----------
@@ -76,20 +79,23 @@ class FeatureCache:
         return self._bytes
 
     def get(self, wanted: Sequence[tuple[int, View]]) -> list[Features]:
-        """Features of (slice index, view) pairs, encoding those that are not kept; float32."""
-        found: dict[tuple[int, View], Features] = {}
+        """Features of (slice index, view) pairs, in float32.
+
+        Those that are not kept are encoded.
+        """
+        by_key: dict[tuple[int, View], Features] = {}
         for key in dict.fromkeys(wanted):
             kept = self._kept.get(key) or self._from_disk(key)
             if kept is not None:
-                found[key] = kept
-        missing = [key for key in dict.fromkeys(wanted) if key not in found]
+                by_key[key] = kept
+        missing = [key for key in dict.fromkeys(wanted) if key not in by_key]
         encoded = in_batches(missing, ENCODE_BATCH, self._encode, self.relieve, self._move_away)
-        found.update(zip(missing, encoded, strict=True))
+        by_key.update(zip(missing, encoded, strict=True))
         self.n_encoded += len(missing)
-        for key in found:
+        for key in by_key:
             if key in self._kept:
                 self._kept.move_to_end(key)
-        return [tuple(tensor.float() for tensor in found[key]) for key in wanted]
+        return [tuple(tensor.float() for tensor in by_key[key]) for key in wanted]
 
     def clear(self) -> None:
         """Forget everything in memory, for example because the window has changed."""
@@ -97,7 +103,9 @@ class FeatureCache:
         self._bytes = 0
 
     def relieve(self) -> bool:
-        """Forget half of what is kept, and keep no more than that from now on: memory has run out.
+        """Forget half of what is kept.
+
+        No more than that is kept from now on: memory has run out.
 
         Returns
         -------
@@ -113,30 +121,34 @@ class FeatureCache:
         return self._bytes < before
 
     def move(self, model: SegmentationModel) -> None:
-        """Let another model, on another device, encode from now on; what is kept goes there."""
+        """Let another model, on another device, encode from now on.
+
+        What is kept goes there.
+        """
         self._model = model
         for key, features in self._kept.items():
             self._kept[key] = tuple(_to_device(tensor, model.device) for tensor in features)
 
     def _encode(self, batch: Sequence[tuple[int, View]]) -> list[Features]:
         images = torch.stack([self._read(index, view) for index, view in batch])
-        encoded = [self._rounded(f) for f in self._model.encode(_to_device(images, self._model.device))]
-        for (index, view), features in zip(batch, encoded, strict=True):
+        computed = self._model.encode(_to_device(images, self._model.device))
+        encoded = [self._rounded(features) for features in computed]
+        for (index, view), exact, features in zip(batch, computed, encoded, strict=True):
             self._keep((index, view), features)
             if self._disk is not None:
-                self._disk.save(index, view, features)
+                self._disk.save(index, view, exact)
         return encoded
 
     def _rounded(self, features: Features) -> Features:
         if self._narrow is None:
-            self._narrow = self._disk is not None or self._n_slices * _nbytes(features) > self._budget
+            self._narrow = self._n_slices * _nbytes(features) > self._budget
         return tuple(tensor.to(torch.float16) for tensor in features) if self._narrow else features
 
     def _from_disk(self, key: tuple[int, View]) -> Features | None:
         stored = None if self._disk is None else self._disk.load(*key)
         if stored is None:
             return None
-        features = tuple(_to_device(tensor, self._model.device) for tensor in stored)
+        features = self._rounded(tuple(_to_device(tensor, self._model.device) for tensor in stored))
         self._keep(key, features)
         return features
 

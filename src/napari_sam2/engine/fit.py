@@ -1,4 +1,6 @@
-"""Runs with a model that was fitted to the object first, from the slices that a person answered for.
+"""Runs with a model that was fitted to the object first.
+
+From the slices that a person answered for.
 
 A model is general, the object at hand is one. Where a model can be fitted (`napari_sam2.models.base.FittableModel`), a
 run has two passes: the first with the model as it is, to be seen at once, while a fit goes on between its slices; the
@@ -57,8 +59,10 @@ def propagate_fitted(
         yield from _first_pass(engine, anchors, new, learning, slices, direction, should_stop)
         if should_stop():
             return
-    known = {o: fits.model_for(engine.plane.axis, o, [a.index for a in found]) for o, found in anchors.items()}
-    models = {o: model for o, model in known.items() if model is not None}
+    fitted_models = {
+        o: fits.model_for(engine.plane.axis, o, [a.index for a in own_anchors]) for o, own_anchors in anchors.items()
+    }
+    models = {o: model for o, model in fitted_models.items() if model is not None}
     yield from propagate(engine, anchors, slices=slices, direction=direction, should_stop=should_stop, models=models)
 
 
@@ -72,8 +76,8 @@ def _first_pass(
     should_stop: Callable[[], bool],
 ) -> Iterator[SliceResult]:
     last: SliceResult | None = None
-    shown = {object_id: anchors[object_id] for object_id in new}
-    for result in propagate(engine, shown, slices=slices, direction=direction, should_stop=should_stop):
+    first_anchors = {object_id: anchors[object_id] for object_id in new}
+    for result in propagate(engine, first_anchors, slices=slices, direction=direction, should_stop=should_stop):
         last = replace(result, final=False)
         yield last
         next(learning, None)
@@ -98,7 +102,9 @@ def _learn(
 
 
 def learn(engine: Engine, lessons: Sequence[Answered], plan: FitPlan) -> Generator[None, None, SegmentationModel]:
-    """Fit the model to one object, a step at a time; the model that knows it is what the generator returns.
+    """Fit the model to one object, a step at a time.
+
+    The model that knows it is what the generator returns.
 
     Parameters
     ----------

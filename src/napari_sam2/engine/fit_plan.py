@@ -1,4 +1,6 @@
-"""Fits of a model to one object: the plan, what is known of each object, and when a new one is worth it.
+"""Fits of a model to one object.
+
+The plan, what is known of each object, and when a new one is worth it.
 
 Nothing here needs a network: what a fit leaves behind is a model where the engine runs, and how to make it again where
 the engine is on another machine.
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.engine.verbs import Answered, SliceEngine
 
-__all__ = ["FIT", "FitPlan", "ObjectFits", "count_fitted_slices", "lessons_of", "objects_to_fit"]
+__all__ = ["FIT", "FitPlan", "ObjectFits", "count_fitted_slices", "fit_name", "lessons_of", "objects_to_fit"]
 
 AnsweredT = TypeVar("AnsweredT", bound="Answered")
 KeptT = TypeVar("KeptT")
@@ -25,7 +27,9 @@ KeptT = TypeVar("KeptT")
 
 @dataclass(frozen=True, slots=True)
 class FitPlan:
-    """How a model is fitted: the same plan and masks give the same model, which is what replay relies on.
+    """How a model is fitted.
+
+    The same plan and masks give the same model, which is what replay relies on.
 
     Attributes
     ----------
@@ -57,7 +61,10 @@ class _Kept(Generic[KeptT]):
 
 
 class ObjectFits(Generic[KeptT]):
-    """The models that know one object each, for as long as what they learned from stays."""
+    """The models that know one object each.
+
+    For as long as what they learned from stays.
+    """
 
     def __init__(self) -> None:
         self._kept: dict[tuple[int, int], _Kept[KeptT]] = {}
@@ -67,9 +74,17 @@ class ObjectFits(Generic[KeptT]):
         self._kept.clear()
 
     def model_for(self, axis: int, object_id: int, fixed: Iterable[int]) -> KeptT | None:
-        """The model that knows an object, if the slices that taught it are among those still `fixed` by a person."""
+        """The model that knows an object.
+
+        If the slices that taught it are among those still `fixed` by a person.
+        """
         kept = self._kept.get((axis, object_id))
         return None if kept is None or not kept.slices <= set(fixed) else kept.model
+
+    def known(self, axis: int, object_id: int) -> KeptT | None:
+        """The model that knew an object, whether or not it still holds."""
+        kept = self._kept.get((axis, object_id))
+        return None if kept is None else kept.model
 
     def is_current(self, axis: int, object_id: int, anchors: Sequence[Answered]) -> bool:
         """Whether there is a model that was taught by just these masks."""
@@ -104,15 +119,18 @@ def objects_to_fit(
     slices: range | None,
     direction: str,
 ) -> list[int]:
-    """Objects whose model is still to be fitted, and for whom it is worth it."""
+    """Objects whose model is still to be fitted.
+
+    And for whom it is worth it.
+    """
     if not engine.can_fit:
         return []
     return [
         object_id
-        for object_id, found in sorted(anchors.items())
-        if lessons_of(found)
-        and not fits.is_current(engine.plane.axis, object_id, found)
-        and count_slices({object_id: found}, engine.plane.n_slices, slices, direction) > NEAR
+        for object_id, own_anchors in sorted(anchors.items())
+        if lessons_of(own_anchors)
+        and not fits.is_current(engine.plane.axis, object_id, own_anchors)
+        and count_slices({object_id: own_anchors}, engine.plane.n_slices, slices, direction) > NEAR
     ]
 
 
@@ -120,6 +138,14 @@ def lessons_of(anchors: Sequence[AnsweredT]) -> list[AnsweredT]:
     """The anchors that teach: those with a mask, the largest sections first."""
     filled = [anchor for anchor in anchors if anchor.mask.n_voxels]
     return sorted(filled, key=lambda anchor: (-anchor.mask.n_voxels, anchor.index))[:MOST_LESSONS]
+
+
+def fit_name(lessons: Sequence[Answered], plan: FitPlan) -> str:
+    """A name for the model that these lessons make.
+
+    It is the same for the same slices, masks and plan.
+    """
+    return hashlib.sha256(repr((plan.steps, plan.seed, _key(lessons))).encode()).hexdigest()
 
 
 def _key(lessons: Sequence[Answered]) -> tuple[str, ...]:

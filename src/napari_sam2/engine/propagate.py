@@ -75,13 +75,15 @@ def propagate(
     """
     sweeps = [
         sweep
-        for object_id, found in sorted(anchors.items())
-        for sweep in plan_sweeps(object_id, found, engine.plane.n_slices, slices, direction, engine.model.max_memories)
+        for object_id, own_anchors in sorted(anchors.items())
+        for sweep in plan_sweeps(
+            object_id, own_anchors, engine.plane.n_slices, slices, direction, engine.model.max_memories
+        )
     ]
     if engine.model.view_policy.dips:
         for sweep in sweeps:
             sweep.dip = None if sweep.bounded else Dip()
-    wanted = range(engine.plane.n_slices) if slices is None else slices
+    writable = range(engine.plane.n_slices) if slices is None else slices
     first_pass: dict[tuple[int, int], _Pass] = {}
     own = models or {}
     while active := [sweep for sweep in sweeps if not sweep.done]:
@@ -90,7 +92,7 @@ def propagate(
                 return
             step = partial(_step, engine, own.get(batch[0].object_id), first_pass)
             results = engine.in_batches(batch, MAX_BATCH, step)
-            yield from (result for result in results if result.index in wanted)
+            yield from (result for result in results if result.index in writable)
 
 
 def _batches(active: Sequence[Sweep], own: Mapping[int, SegmentationModel]) -> Iterator[list[Sweep]]:

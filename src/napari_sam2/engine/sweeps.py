@@ -39,7 +39,7 @@ def count_slices(
     direction: str = "both",
 ) -> int:
     """How many slice visits `propagate` makes at most; for progress."""
-    legs = [leg for found in anchors.values() for leg in _legs(found, n_slices, slices, direction)]
+    legs = [leg for own_anchors in anchors.values() for leg in _legs(own_anchors, n_slices, slices, direction)]
     return sum(abs(leg.end - leg.start.index) - 1 for leg in legs)
 
 
@@ -51,7 +51,10 @@ def plan_sweeps(
     direction: str,
     max_memories: int,
 ) -> list[Sweep]:
-    """Sweeps of one object: outwards from the outermost anchors, and across every gap from both sides."""
+    """Sweeps of one object.
+
+    Outwards from the outermost anchors, and across every gap from both sides.
+    """
     ordered = sorted(anchors, key=lambda anchor: anchor.index)
     return [
         Sweep(
@@ -85,9 +88,9 @@ def _legs(
     anchors: Sequence[AnsweredT], n_slices: int, slices: range | None, direction: str
 ) -> Iterator[_Leg[AnsweredT]]:
     ordered = sorted(anchors, key=lambda anchor: anchor.index)
-    wanted = range(n_slices) if slices is None else slices
+    writable = range(n_slices) if slices is None else slices
     for step in DIRECTIONS[direction]:
-        border = min(n_slices, wanted.stop) if step > 0 else max(0, wanted.start) - 1
+        border = min(n_slices, writable.stop) if step > 0 else max(0, writable.start) - 1
         along = ordered if step > 0 else ordered[::-1]
         for here, beyond in zip(along, [*along[1:], None], strict=True):
             end = border
@@ -135,13 +138,19 @@ class Sweep:
         return lost or self.index == self.end
 
     def next_view(self, engine: Engine) -> View:
-        """Where to look: around the mask just passed, or where it was last seen."""
+        """Where to look.
+
+        Around the mask just passed, or where it was last seen.
+        """
         if self.mask.bounds is not None:
             self.view = engine.follow(self.view, self.mask.bounds)
         return self.view
 
     def accept(self, mask: SliceMask, memory: Any) -> float:
-        """Take the answer for the current slice, move on, and return its IoU with the slice before."""
+        """Take the answer for the current slice, and move on.
+
+        Returns its IoU with the slice before.
+        """
         agreement = iou(mask, self.mask)
         self.absent = 0 if mask.n_voxels else self.absent + 1
         self.tracked.appendleft((self.index, self.view, memory))

@@ -24,7 +24,10 @@ KeptT = TypeVar("KeptT")
 
 
 class Answered(Protocol):
-    """A prompted slice of one object, answered; what else it holds is its engine's own business."""
+    """A prompted slice of one object, answered.
+
+    What else it holds is its engine's own business.
+    """
 
     @property
     def index(self) -> int:
@@ -100,7 +103,10 @@ class SliceEngine(Protocol[AnsweredT, KeptT]):
 
 @runtime_checkable
 class ModelElsewhere(Protocol):
-    """A model that answers on another machine, and is asked through engines of its own."""
+    """A model that answers on another machine.
+
+    It is asked through engines of its own.
+    """
 
     card: ModelCard
     view_policy: ViewPolicy

@@ -1,4 +1,6 @@
-"""A view: the square of a slice that a model looks at, and the way there and back.
+"""A view: the square of a slice that a model looks at.
+
+And the way there and back.
 
 A slice keeps its proportions: the square is a square in millimetres, so a voxel is never squeezed, and
 what lies outside the slice is black. Coordinates: (row, column) in the slice with integers at voxel
@@ -71,7 +73,9 @@ class View:
         return down @ planes @ across.T
 
     def to_slice(self, logits: Tensor, shape: tuple[int, int]) -> Tensor:
-        """Bring mask logits (h, w) over the view back to the slice, (rows, columns); bilinear.
+        """Bring mask logits (h, w) back to the slice.
+
+        (rows, columns); bilinear.
 
         Voxels outside the view get `OUTSIDE_LOGIT`.
         """
@@ -82,35 +86,44 @@ class View:
         return down @ logits.float() @ across.T + (1 - inside) * OUTSIDE_LOGIT
 
     def to_view(self, plane_points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(x, y) in the view of (row, column) points (..., 2) in the slice."""
+        """Points of the slice in the view.
+
+        (x, y) of (row, column) points (..., 2).
+        """
         points = np.asarray(plane_points, dtype=np.float64)
         y = (points[..., 0] - self.row) / self.rows * self.size - 0.5
         x = (points[..., 1] - self.col) / self.cols * self.size - 0.5
         return np.stack([x, y], axis=-1)
 
-    def prompts(self, given: SlicePrompts, device: torch.device) -> ViewPrompts:
+    def prompts(self, slice_prompts: SlicePrompts, device: torch.device) -> ViewPrompts:
         """The prompts of a slice, in the coordinates of this view."""
         box = None
-        if given.box is not None:
-            corners = self.to_view(given.box.reshape(2, 2)).reshape(4)
+        if slice_prompts.box is not None:
+            corners = self.to_view(slice_prompts.box.reshape(2, 2)).reshape(4)
             box = torch.tensor(corners, dtype=torch.float32, device=device)
-        mask = None if given.mask is None else self.image(given.mask)[0].to(device)
+        mask = None if slice_prompts.mask is None else self.image(slice_prompts.mask)[0].to(device)
         return ViewPrompts(
-            points=torch.tensor(self.to_view(given.points), dtype=torch.float32, device=device),
-            positive=torch.tensor(given.positive, dtype=torch.bool, device=device),
+            points=torch.tensor(self.to_view(slice_prompts.points), dtype=torch.float32, device=device),
+            positive=torch.tensor(slice_prompts.positive, dtype=torch.bool, device=device),
             box=box,
             mask=mask,
         )
 
     def shift_to(self, other: View) -> ViewShift:
-        """Where this view's pixels lie in `other`, a view of another slice of the same plane."""
+        """Where this view's pixels lie in another view.
+
+        `other` is of another slice of the same plane.
+        """
         scale = self.cols / self.size / (other.cols / other.size)
         dx = (self.col - other.col) / other.cols * other.size + (scale - 1) / 2
         dy = (self.row - other.row) / other.rows * other.size + (scale - 1) / 2
         return ViewShift(scale, dx, dy)
 
     def contains(self, bounds: Sequence[float], margin: float = 0.0) -> bool:
-        """Whether edges (row0, column0, row1, column1) lie inside, `margin` x the side away from the border."""
+        """Whether edges lie inside, away from the border.
+
+        (row0, column0, row1, column1), by `margin` x the side.
+        """
         row0, col0, row1, col1 = bounds
         return (
             row0 >= self.row + margin * self.rows

@@ -1,1 +1,4 @@
-"""Measuring a model against labels, against classical methods, and against itself with the image hidden."""
+"""Measuring a model against labels.
+
+And against classical methods, and against itself with the image hidden.
+"""

@@ -54,7 +54,10 @@ def ellipse_in_box(shape: tuple[int, int], box: Box) -> NDArray[np.bool_]:
 
 
 def otsu_in_box(image: NDArray[np.float32], box: Box) -> NDArray[np.bool_]:
-    """Otsu's threshold of the box's pixels; the side on which the middle of the box lies."""
+    """Otsu's threshold of the box's pixels.
+
+    The side on which the middle of the box lies.
+    """
     smooth = ndimage.gaussian_filter(image, 1.0)
     part = smooth[box[0] : box[2], box[1] : box[3]]
     if part.size < 4 or float(np.ptp(part)) < 1e-6:
@@ -93,7 +96,10 @@ def walk_from_clicks(
 
 
 def copy_through(first: NDArray[np.bool_], start: int, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The prompted slice's mask on every slice where the object is ``present``, (slices,) bool."""
+    """The prompted slice's mask on every slice of the object.
+
+    Where it is ``present``, (slices,) bool.
+    """
     result = np.zeros((len(present), *first.shape), bool)
     result[present] = first
     result[start] = first
@@ -101,7 +107,10 @@ def copy_through(first: NDArray[np.bool_], start: int, present: NDArray[np.bool_
 
 
 def walk_through(image: NDArray[np.float32], first: NDArray[np.bool_], start: int) -> NDArray[np.bool_]:
-    """Random walker slice by slice, seeded by the eroded mask of the slice before."""
+    """Random walker slice by slice.
+
+    Seeded by the eroded mask of the slice before.
+    """
     result = np.zeros(image.shape, bool)
     result[start] = first
     for order in (range(start + 1, len(image)), range(start - 1, -1, -1)):
@@ -146,10 +155,10 @@ def _walk(image: NDArray[np.float32], inside: NDArray[np.bool_], outside: NDArra
     with warnings.catch_warnings():
         # The solver stops at a tolerance at which probabilities may leave [0, 1] by a little.
         warnings.simplefilter("ignore", UserWarning)
-        found = random_walker(smooth, seeds, beta=WALKER_BETA, mode="cg_j", tol=1e-3) == 1
+        walked = random_walker(smooth, seeds, beta=WALKER_BETA, mode="cg_j", tol=1e-3) == 1
     if factor == 1:
-        return np.asarray(found, bool)
-    grown = ndimage.zoom(found.astype(np.float32), np.array(image.shape) / found.shape, order=1) > 0.5
+        return np.asarray(walked, bool)
+    grown = ndimage.zoom(walked.astype(np.float32), np.array(image.shape) / walked.shape, order=1) > 0.5
     return np.asarray(grown[: image.shape[0], : image.shape[1]], bool)
 
 

@@ -1,4 +1,7 @@
-"""A case: one labelled object of one volume, and the slice on which it is prompted."""
+"""A case of an evaluation.
+
+One labelled object of one volume, and the slice on which it is prompted.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,9 @@ class Case:
 
 
 def make_case(name: str, label: str, volume: Volume, mask: NDArray[np.bool_], window: Window | None = None) -> Case:
-    """A case from a volume and a labelled structure on the same grid.
+    """A case from a volume and a labelled structure.
+
+    Both lie on the same grid.
 
     Raises
     ------
@@ -74,14 +79,20 @@ def make_case(name: str, label: str, volume: Volume, mask: NDArray[np.bool_], wi
 
 
 def blanked(case: Case) -> Case:
-    """The same case with nothing to see: a constant image. What is left is what the prompt alone gives."""
+    """The same case with a constant image.
+
+    What is left is what the prompt alone gives.
+    """
     voxels = np.full(case.volume.shape, BLANK, np.float32)
     hidden = Volume(voxels, case.volume.affine, case.volume.oriented, case.volume.source)
     return replace(case, volume=hidden, window=Window(0.0, 1.0, "blank"))
 
 
 def slice_stack(case: Case) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Grey image in [0, 1] and truth as (slices, rows, columns), laid out as the model sees them."""
+    """Grey image in [0, 1] and truth, as the model sees them.
+
+    Both are (slices, rows, columns).
+    """
     plane = case.volume.plane(case.axis)
     images = [case.window.apply(plane.take(case.volume.voxels, k)) for k in range(plane.n_slices)]
     if case.volume.is_rgb:

@@ -1,4 +1,6 @@
-"""The prompts and areas of the CVPR 2025 challenge for interactive 3-D segmentation, as its scripts compute them.
+"""Prompts and areas of the CVPR 2025 challenge.
+
+For interactive 3-D segmentation, as its scripts compute them.
 
 Source: ``get_boxes.py`` and ``CVPR25_iter_eval.py`` of github.com/JunMa11/CVPR-MedSegFMCompetition, read in
 November 2025. Its boxes are loosened by up to 5 pixels in 256; here they are tight.
@@ -47,7 +49,10 @@ def middle_box(truth: NDArray[np.bool_], axis: int) -> Box:
 
 
 def extent_of(truth: NDArray[np.bool_], axis: int) -> range:
-    """The slices across `axis` from the first to the last that holds the object."""
+    """The slices from the first to the last with the object.
+
+    Across `axis`.
+    """
     held = np.flatnonzero(truth.any(axis=tuple(a for a in range(truth.ndim) if a != axis)))
     return range(int(held[0]), int(held[-1]) + 1)
 
@@ -78,7 +83,10 @@ def error_click(answer: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Point | 
 
 
 def area_under_clicks(values: Sequence[float]) -> float:
-    """Area under the scores after each click, by trapezoids: at most 4 for five clicks; the box is not in it."""
+    """Area under the scores after each click, by trapezoids.
+
+    At most 4 for five clicks; the box is not in it.
+    """
     return float(np.trapezoid(np.asarray(values, float)))
 
 

@@ -1,4 +1,6 @@
-"""Third-party predictors: any command that reads and writes the files of the CVPR 2025 challenge.
+"""Third-party predictors.
+
+Any command that reads and writes the files of the CVPR 2025 challenge.
 
 The command is run once per step in a folder of its own that holds ``inputs/case.npz``, and must write
 ``outputs/case.npz``. Arrays are in (z, y, x), where z numbers the slices:
@@ -117,8 +119,8 @@ class CommandPredictor:
             folder = Path(place)
             (folder / "inputs").mkdir()
             (folder / "outputs").mkdir()
-            given: dict[str, Any] = {k: _listed(v) if isinstance(v, list) else v for k, v in self._inputs.items()}
-            np.savez_compressed(folder / "inputs" / "case.npz", **given)
+            inputs: dict[str, Any] = {k: _listed(v) if isinstance(v, list) else v for k, v in self._inputs.items()}
+            np.savez_compressed(folder / "inputs" / "case.npz", **inputs)
             self._call(folder)
             self._mask = _answer_in(folder / "outputs" / "case.npz", before.shape)
 
@@ -145,11 +147,11 @@ def _listed(values: list[Any]) -> NDArray[np.object_]:
 def _answer_in(file: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     try:
         with np.load(file, allow_pickle=False) as stored:
-            found = stored["segs"]
+            masks = stored["segs"]
     except FileNotFoundError as error:
         raise PredictorFailedError("The predictor wrote no outputs/case.npz.") from error
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise PredictorFailedError("The predictor's outputs/case.npz holds no readable array 'segs'.") from error
-    if found.shape != shape:
-        raise PredictorFailedError(f"The predictor's 'segs' have shape {found.shape}; wanted is {shape}.")
-    return np.asarray(found == 1)
+    if masks.shape != shape:
+        raise PredictorFailedError(f"The predictor's 'segs' have shape {masks.shape}; wanted is {shape}.")
+    return np.asarray(masks == 1)

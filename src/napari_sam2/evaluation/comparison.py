@@ -1,4 +1,7 @@
-"""Scores of protocol ``segfm`` summed up, printed, and compared with those of another run."""
+"""Scores of protocol ``segfm`` summed up and printed.
+
+And compared with those of another run.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-__all__ = ["compare", "read_scores", "segfm_table", "summary", "to_json"]
+__all__ = ["bootstrap_interval", "compare", "read_scores", "segfm_table", "summary", "to_json"]
 
 DRAWS: Final = 2000
 """Bootstrap samples of subjects; the seed is fixed."""
@@ -71,7 +74,9 @@ def segfm_table(scores: Sequence[SegfmScores]) -> str:
 
 
 def compare(first: Sequence[SegfmScores], second: Sequence[SegfmScores]) -> str:
-    """Paired differences, second minus first, as Markdown; 90 % intervals by bootstrap over subjects.
+    """Paired differences, second minus first, as Markdown.
+
+    90 % intervals by bootstrap over subjects.
 
     Raises
     ------
@@ -87,12 +92,14 @@ def compare(first: Sequence[SegfmScores], second: Sequence[SegfmScores]) -> str:
     lines = [f"{len(common)} structures in both.", "", _row(heads), "|---" * len(heads) + "|"]
     for name, pick in (_figures(clicks) | ({"DSC_AUC": _dsc_auc, "NSD_AUC": _nsd_auc} if clicks else {})).items():
         pairs = np.array([[pick(before[key]), pick(after[key])] for key in common])
-        known = ~np.isnan(pairs).any(1)
-        if not known.any():
+        both_scored = ~np.isnan(pairs).any(1)
+        if not both_scored.any():
             continue
-        change = (pairs[:, 1] - pairs[:, 0])[known]
-        low, high = _interval(change, [before[key].subject for key, ok in zip(common, known, strict=True) if ok])
-        means = pairs[known].mean(0)
+        change = (pairs[:, 1] - pairs[:, 0])[both_scored]
+        low, high = bootstrap_interval(
+            change, [before[key].subject for key, ok in zip(common, both_scored, strict=True) if ok]
+        )
+        means = pairs[both_scored].mean(0)
         counts = [str(int((change > 0).sum())), str(int((change < -HARMFUL[1]).sum()))]
         figures = [*(f"{m:.3f}" for m in means), f"{change.mean():+.3f}", f"{low:+.3f} to {high:+.3f}"]
         lines.append(_row([name, *figures, *counts]))
@@ -158,8 +165,18 @@ def _nsd_auc(scores: SegfmScores) -> float:
     return scores.nsd_auc
 
 
-def _interval(change: np.ndarray, subjects: Sequence[str]) -> tuple[float, float]:
-    """Percentiles of the mean over resampled subjects: several structures of one person are not independent."""
+def bootstrap_interval(change: np.ndarray, subjects: Sequence[str]) -> tuple[float, float]:
+    """The 90 % interval of a mean change, by resampling subjects.
+
+    Several structures of one person are not independent.
+
+    Parameters
+    ----------
+    change : (N,) array
+        One value for each structure of each scan.
+    subjects : sequence of str
+        The person behind each.
+    """
     names = sorted(set(subjects))
     groups = [change[[s == name for s in subjects]] for name in names]
     sums, counts = np.array([g.sum() for g in groups]), np.array([len(g) for g in groups])
@@ -169,13 +186,13 @@ def _interval(change: np.ndarray, subjects: Sequence[str]) -> tuple[float, float
 
 
 def _mean(values: Sequence[float]) -> float:
-    known = [v for v in values if not np.isnan(v)]
-    return float(np.mean(known)) if known else float("nan")
+    numbers = [v for v in values if not np.isnan(v)]
+    return float(np.mean(numbers)) if numbers else float("nan")
 
 
 def _median(values: Sequence[float]) -> float:
-    known = [v for v in values if not np.isnan(v)]
-    return float(np.median(known)) if known else float("nan")
+    numbers = [v for v in values if not np.isnan(v)]
+    return float(np.median(numbers)) if numbers else float("nan")
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -1,4 +1,7 @@
-"""Folders of labelled scans: BIDS derivatives, nnU-Net, the challenge's npz files, or a table of one's own."""
+"""Folders of labelled scans.
+
+BIDS derivatives, nnU-Net, the challenge's npz files, or a table of one's own.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,7 @@ class LabelledScan:
     largest_part: bool = False
 
     def read(self) -> tuple[Volume, NDArray[np.integer], dict[int, str]]:
-        """Volume, label map (I, J, K) and the names of the labels that count."""
+        """Volume, label map (I, J, K) and names that count."""
         if self.image.suffix == ".npz":
             volume, labels = _read_npz(self.image)
             names: dict[int, str] = {}
@@ -73,8 +76,8 @@ class LabelledScan:
         missing = [i for i in self.ids if i not in present]
         if missing:
             raise UserInputError(f"{self.case}: the labels hold no id {missing[0]}; correct the column 'ids'.")
-        wanted = self.ids or present
-        return volume, labels, {i: self.names.get(i) or names.get(i) or f"object {i}" for i in wanted}
+        ids = self.ids or present
+        return volume, labels, {i: self.names.get(i) or names.get(i) or f"object {i}" for i in ids}
 
 
 def find_scans(place: Path, root: Path | None = None) -> list[LabelledScan]:
@@ -100,16 +103,19 @@ def find_scans(place: Path, root: Path | None = None) -> list[LabelledScan]:
     if not place.is_dir():
         raise UserInputError(f"{place.name}: give a folder of labelled scans, or a table that ends in .csv.")
     for find in (_from_nnunet, _from_npz, _from_bids):
-        found = find(place)
-        if found:
-            return found
+        scans = find(place)
+        if scans:
+            return scans
     raise UserInputError(
         f"{place.name} holds no labelled scans: neither imagesTr and labelsTr, nor .npz files, nor *_dseg.nii.gz."
     )
 
 
 def cases_of(scan: LabelledScan, window: str = "auto") -> Iterator[Case]:
-    """One case for every label of a scan that counts; the whole label is the truth, unless the scan says otherwise."""
+    """One case for every label of a scan that counts.
+
+    The whole label is the truth, unless the scan says otherwise.
+    """
     from napari_sam2.core.window import choose_window
 
     volume, labels, names = scan.read()
@@ -130,7 +136,7 @@ def _from_table(table: Path, root: Path) -> list[LabelledScan]:
         raise ImageFileError(f"{table.name} cannot be read as a CSV table in UTF-8.") from error
     faults: list[str] = []
     scans: list[LabelledScan] = []
-    seen: set[str] = set()
+    names_so_far: set[str] = set()
     unknown = sorted({str(key) for row in rows for key in row} - set(COLUMNS))
     if unknown:
         faults.append(f"{table.name}: there is no column {unknown[0]!r}; known are {', '.join(COLUMNS)}.")
@@ -138,8 +144,8 @@ def _from_table(table: Path, root: Path) -> list[LabelledScan]:
         faults.append(f"{table.name} holds no scan.")
     for number, row in enumerate(rows, start=2):
         cells = {key: (row.get(key) or "").strip() for key in COLUMNS}
-        faults += [f"{table.name}, line {number}: {fault}" for fault in _row_faults(cells, root, seen)]
-        seen.add(cells["case"])
+        faults += [f"{table.name}, line {number}: {fault}" for fault in _row_faults(cells, root, names_so_far)]
+        names_so_far.add(cells["case"])
         if not faults:
             ids = tuple(int(part) for part in cells["ids"].split(";") if part.strip())
             names = [part.strip() for part in cells["names"].split(";")] if cells["names"] else []
@@ -183,22 +189,22 @@ def _from_nnunet(folder: Path) -> list[LabelledScan]:
     ending = ".nii.gz"
     names: dict[int, str] = {}
     if about.is_file():
-        told = json.loads(about.read_text(encoding="utf-8"))
-        ending = told.get("file_ending", ending)
+        description = json.loads(about.read_text(encoding="utf-8"))
+        ending = description.get("file_ending", ending)
         # Version 2 maps name to id (or to several, for regions); version 1 maps id to name.
-        for key, value in told.get("labels", {}).items():
+        for key, value in description.get("labels", {}).items():
             if isinstance(value, int):
                 names[value] = str(key)
             elif str(key).isdigit():
                 names[int(key)] = str(value)
-    found = []
-    for known in sorted(labels.glob(f"*{ending}")):
-        case = known.name.removesuffix(ending)
+    scans = []
+    for label_file in sorted(labels.glob(f"*{ending}")):
+        case = label_file.name.removesuffix(ending)
         image = images / f"{case}_0000{ending}"
-        image = image if image.exists() else images / known.name
+        image = image if image.exists() else images / label_file.name
         if image.exists():
-            found.append(LabelledScan(case, image, known, names=names, subject=case))
-    return found
+            scans.append(LabelledScan(case, image, label_file, names=names, subject=case))
+    return scans
 
 
 def _from_npz(folder: Path) -> list[LabelledScan]:
@@ -210,19 +216,19 @@ def _from_bids(folder: Path) -> list[LabelledScan]:
     for image in sorted(folder.rglob("sub-*.nii.gz")):
         if not image.name.endswith(("_dseg.nii.gz", "_probseg.nii.gz", "_mask.nii.gz")):
             images.setdefault(image.name.removesuffix(".nii.gz"), []).append(image)
-    found = []
+    scans = []
     for labels in sorted(folder.rglob("sub-*_dseg.nii.gz")):
-        known = BidsName.parse(labels.name).entities
-        wanted = {k: v for k, v in known.items() if k not in ("desc", "space")}
+        entities = BidsName.parse(labels.name).entities
+        image_entities = {k: v for k, v in entities.items() if k not in ("desc", "space")}
         fitting = [
             files[0]
             for name, files in images.items()
-            if {k: v for k, v in BidsName.parse(name).entities.items() if k != "desc"} == wanted
+            if {k: v for k, v in BidsName.parse(name).entities.items() if k != "desc"} == image_entities
         ]
         if len(fitting) == 1:
             case = labels.name.removesuffix("_dseg.nii.gz")
-            found.append(LabelledScan(case, fitting[0], labels, subject=f"sub-{known['sub']}"))
-    return found
+            scans.append(LabelledScan(case, fitting[0], labels, subject=f"sub-{entities['sub']}"))
+    return scans
 
 
 def _read_npz(file: Path) -> tuple[Volume, NDArray[np.integer]]:

@@ -1,4 +1,7 @@
-"""Scores of a model, of classical methods, and of the model with the image hidden, on labelled volumes."""
+"""Scores on labelled volumes.
+
+Of a model, of classical methods, and of the model with the image hidden.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam2.core.volume import Volume
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
 
 __all__ = ["CaseScores", "evaluate", "evaluate_case", "evaluate_volume"]
 
@@ -57,7 +60,7 @@ class CaseScores:
 
 def evaluate(
     cases: Iterable[Case],
-    model: SegmentationModel,
+    model: AnyModel,
     *,
     protocols: Sequence[str] = PROTOCOLS,
     blank: bool = True,
@@ -71,7 +74,7 @@ def evaluate_volume(
     volume: Volume,
     labels: NDArray[np.integer],
     names: Mapping[int, str],
-    model: SegmentationModel,
+    model: AnyModel,
     *,
     protocols: Sequence[str] = PROTOCOLS,
     blank: bool = True,
@@ -96,7 +99,7 @@ def evaluate_volume(
 
 def evaluate_case(
     case: Case,
-    model: SegmentationModel,
+    model: AnyModel,
     *,
     protocols: Sequence[str] = PROTOCOLS,
     blank: bool = True,
@@ -115,10 +118,10 @@ def evaluate_case(
     baselines : bool
         Also by classical methods with the same prompts.
     """
-    wanted = tuple(protocols)
-    scores, masks = run_protocols(case, model, wanted)
-    hidden = run_protocols(blanked(case), model, wanted)[0] if blank else {}
-    classical = _baselines(case, masks, wanted) if baselines else {}
+    names = tuple(protocols)
+    scores, masks = run_protocols(case, model, names)
+    hidden = run_protocols(blanked(case), model, names)[0] if blank else {}
+    classical = _baselines(case, masks, names) if baselines else {}
     logger.info("%s, %s: %s", case.name, case.label, {k: round(v, 3) for k, v in scores.items()})
     return CaseScores(case.name, case.label, scores, hidden, classical)
 

@@ -1,4 +1,4 @@
-"""The gate: whether a model is good enough to be what everybody gets by default.
+"""The acceptance test of a new default model.
 
 Four lines, each on means over volumes (so that one volume with many labels does not decide alone).
 """
@@ -70,14 +70,17 @@ def gate(scores: Sequence[CaseScores]) -> list[GateLine]:
 
 
 def table(scores: Sequence[CaseScores]) -> str:
-    """Scores as Markdown: one row per object, one per volume mean, then the comparisons."""
+    """Scores as Markdown.
+
+    One row per object, one per volume mean, then the comparisons.
+    """
     protocols = [p for p in GATE_PROTOCOLS if any(p in s.model for s in scores)]
     lines = ["| volume | object | " + " | ".join(protocols) + " |", "|---" * (len(protocols) + 2) + "|"]
     for s in scores:
         lines.append(_row([s.name, s.label], [_pair(s, p) for p in protocols]))
-    for name, found in _grouped(scores).items():
-        means, hidden = _mean([s.model for s in found]), _mean([s.blank for s in found])
-        lines.append(_row([f"**{name}**", f"mean of {len(found)}"], [_cell(means, hidden, p) for p in protocols]))
+    for name, group in _grouped(scores).items():
+        means, hidden = _mean([s.model for s in group]), _mean([s.blank for s in group])
+        lines.append(_row([f"**{name}**", f"mean of {len(group)}"], [_cell(means, hidden, p) for p in protocols]))
     model, hidden = (_mean_over_volumes(scores, part) for part in (lambda s: s.model, lambda s: s.blank))
     lines.append(_row(["**mean over volumes**", ""], [_cell(model, hidden, p) for p in protocols]))
     lines += [
@@ -93,13 +96,13 @@ def table(scores: Sequence[CaseScores]) -> str:
 
 
 def _propagation_line(model: dict[str, float], classical: dict[str, float]) -> GateLine:
-    """Like against like: nobody knows where the object ends, and everybody does."""
+    """Compare twice: end slices unknown to all methods, then known to all."""
     texts, passed = [], True
-    for known, told in (("nobody is told", ""), ("everybody is told", END_TOLD)):
-        mine = model[f"box-propagate{told}"]
-        copied, walked = (classical[f"box-propagate: {method}{told}"] for method in ("copy", "walker"))
+    for title, suffix in (("nobody is told", ""), ("everybody is told", END_TOLD)):
+        mine = model[f"box-propagate{suffix}"]
+        copied, walked = (classical[f"box-propagate: {method}{suffix}"] for method in ("copy", "walker"))
         texts.append(
-            f"{mine:.3f} against copy {copied:.3f} and walker {walked:.3f} where {known} where the object ends"
+            f"{mine:.3f} against copy {copied:.3f} and walker {walked:.3f} where {title} where the object ends"
         )
         passed &= mine >= max(copied, walked) + PROPAGATION_MARGIN
     return GateLine(f"box propagated beats both by {PROPAGATION_MARGIN:g}: " + "; ".join(texts), passed)
@@ -115,7 +118,7 @@ def _grouped(scores: Iterable[CaseScores]) -> dict[str, list[CaseScores]]:
 def _mean_over_volumes(
     scores: Iterable[CaseScores], part: Callable[[CaseScores], dict[str, float]]
 ) -> dict[str, float]:
-    return _mean([_mean([part(s) for s in found]) for found in _grouped(scores).values()])
+    return _mean([_mean([part(s) for s in group]) for group in _grouped(scores).values()])
 
 
 def _mean(values: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -1,4 +1,7 @@
-"""Whoever answers prompts in a benchmark: this program's own session, or anything behind the same four verbs."""
+"""What answers prompts in a benchmark.
+
+This program's own session, or anything behind the same four verbs.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,15 @@ if TYPE_CHECKING:
     from napari_sam2.core.prompts import Box, Point
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
 
 __all__ = ["Predictor", "SessionPredictor"]
 
 
 class Predictor(Protocol):
-    """One object at a time: a box first, then clicks; after each, `mask` is asked for.
+    """One object at a time: a box first, then clicks.
+
+    After each, `mask` is asked for.
 
     Attributes
     ----------
@@ -35,7 +40,10 @@ class Predictor(Protocol):
         ...
 
     def box(self, box: Box, extent: range | None) -> None:
-        """Take a box on one slice, and the object's slices across the box's axis where they are told."""
+        """Take a box on one slice.
+
+        And the object's slices across the box's axis where they are told.
+        """
         ...
 
     def point(self, point: Point) -> None:
@@ -54,15 +62,17 @@ class Predictor(Protocol):
 
 
 class SessionPredictor:
-    """The product's own way: every prompt goes to a session and is carried as the panel carries it.
+    """The product's own way.
+
+    Every prompt goes to a session and is carried as the panel carries it.
 
     Parameters
     ----------
     model : SegmentationModel
-        Who answers.
+        The network or method that answers.
     """
 
-    def __init__(self, model: SegmentationModel) -> None:
+    def __init__(self, model: AnyModel) -> None:
         self.name = model.card.name
         self._model = model
         self._session: Session | None = None
@@ -77,11 +87,17 @@ class SessionPredictor:
         return self._session
 
     def start(self, volume: Volume, window: Window) -> None:
-        """Begin a session; the next object of the same scan gets a session of its own."""
+        """Begin a session.
+
+        The next object of the same scan gets a session of its own.
+        """
         self._session = Session(volume, self._model, window=window)
 
     def box(self, box: Box, extent: range | None) -> None:
-        """Answer the box and carry it through the volume, or through the slices that are told."""
+        """Answer the box and carry it through the volume.
+
+        Or through the slices that are told.
+        """
         self._extent = extent
         self.session.add_prompt(self._object, box)
         for _ in self.session.propagate([self._object], slices=extent):

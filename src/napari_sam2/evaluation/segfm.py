@@ -1,4 +1,6 @@
-"""Protocol ``segfm``: a box, then five clicks anywhere in the volume, each carried through it.
+"""Protocol ``segfm``: a box, then five clicks.
+
+Clicks lie anywhere in the volume, and each is carried through it.
 
 It is the protocol of the CVPR 2025 challenge (see `napari_sam2.evaluation.challenge`), one object at a time, with
 tight boxes. The box is answered twice: as a slice's box alone, and with the object's slices told, which is what
@@ -20,7 +22,7 @@ from napari_sam2.evaluation.command import PredictorFailedError
 from napari_sam2.measures.metrics import agreement, dice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,6 +38,8 @@ CLICK_GOALS: Final = (0.80, 0.85, 0.90)
 
 HARMFUL: Final = (0.005, 0.02)
 """A click that lowers the volume's Dice by more than this has done harm."""
+
+_NOT_ASKED: Final = (float("nan"),) * 3
 
 LOST_DICE: Final = 0.2
 """Surface Dice counts as 0 where the Dice is no more than this: the organisers' rule."""
@@ -93,7 +97,10 @@ class SegfmScores:
         return area_under_clicks(self.nsd)
 
     def clicks_to(self, goal: float) -> int | None:
-        """How many clicks made the Dice `goal`; 0 when the box did, None when all of them did not."""
+        """How many clicks made the Dice `goal`.
+
+        0 when the box did, None when all of them did not.
+        """
         reached = [n for n, value in enumerate((self.before_clicks, *self.dice)) if value >= goal]
         return reached[0] if reached else None
 
@@ -109,9 +116,9 @@ class SegfmScores:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SegfmScores:
         """From plain values."""
-        known: dict[str, Any] = {k: float("nan") if v is None else v for k, v in values.items()}
-        known |= {k: tuple(v) for k, v in known.items() if isinstance(v, list)}
-        return cls(**known)
+        numbers: dict[str, Any] = {k: float("nan") if v is None else v for k, v in values.items()}
+        numbers |= {k: tuple(v) for k, v in numbers.items() if isinstance(v, list)}
+        return cls(**numbers)
 
 
 @dataclass(eq=False)
@@ -136,7 +143,13 @@ class _Clock:
 
 
 def run_segfm(
-    case: Case, predictor: Predictor, *, clicks: int = CLICKS, clicks_after: str = "box", subject: str = ""
+    case: Case,
+    predictor: Predictor,
+    *,
+    clicks: int = CLICKS,
+    clicks_after: str = "box",
+    boxes: Sequence[str] = ("box", "range"),
+    subject: str = "",
 ) -> SegfmScores:
     """Score a predictor on one object.
 
@@ -145,11 +158,13 @@ def run_segfm(
     case : Case
         The object; all of its truth counts.
     predictor : Predictor
-        Who answers.
+        What answers the prompts.
     clicks : int
         How many clicks follow.
     clicks_after : str
         ``"box"`` or ``"range"``: the box that the clicks follow. The challenge tells the range.
+    boxes : sequence of str
+        Which of the two are asked; `clicks_after` always is.
     subject : str
         The person, for comparisons; the case's name by default.
     """
@@ -158,10 +173,10 @@ def run_segfm(
     clock, steps = _Clock(predictor, case), {}
     middle = box.slice_index(axis)
     order = ("range", "box") if clicks_after == "box" else ("box", "range")
-    for name in order:
-        told = extent if name == "range" else None
+    for name in (each for each in order if each in (*boxes, clicks_after)):
+        told_extent = extent if name == "range" else None
         predictor.start(case.volume, case.window)
-        mask, seconds = clock.answer(partial(predictor.box, box, told))
+        mask, seconds = clock.answer(partial(predictor.box, box, told_extent))
         steps[name] = (*_scores(mask, case), seconds)
     slice_dice = dice(np.take(mask, middle, axis), np.take(truth, middle, axis))
     clicked: list[tuple[float, float, float]] = []
@@ -178,8 +193,8 @@ def run_segfm(
         subject or case.name,
         int(truth.sum()),
         slice_dice,
-        *steps["box"],
-        *steps["range"],
+        *steps.get("box", _NOT_ASKED),
+        *steps.get("range", _NOT_ASKED),
         dice=tuple(step[0] for step in clicked),
         nsd=tuple(step[1] for step in clicked),
         seconds=tuple(step[2] for step in clicked),

@@ -1,4 +1,6 @@
-"""Files in, files out. One module per format; these functions choose among them.
+"""Files in, files out.
+
+One module per format; these functions choose among them.
 
 `read_volume` and `read_labels` decide by content, since names are often wrong. `write_labels` decides
 by the name it is given. Nothing here changes an existing file except by replacing it as a whole.

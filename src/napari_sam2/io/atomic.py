@@ -1,4 +1,4 @@
-"""Writing a file so that it is either complete or was never there.
+"""Writing a file completely or not at all.
 
 Bytes go to a temporary file in the target's folder, are flushed to the disk, read back and compared,
 and only then take the target's name. A full disk, a crash or a kill leaves an earlier file as it was.
@@ -97,12 +97,18 @@ def write_bytes(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = False) -> Path:
-    """Write `text` as UTF-8, with its line ends as they are, like `write_bytes`; see `as_utf8`."""
+    """Write `text` as UTF-8, with its line ends as they are.
+
+    Like `write_bytes`; see `as_utf8`.
+    """
     return write_bytes(path, as_utf8(text), overwrite=overwrite)
 
 
 def as_utf8(text: str) -> bytes:
-    r"""Text as UTF-8; bytes of a file's name that are no text become ``\udcXX``, which JSON reads back."""
+    r"""Text as UTF-8.
+
+    Bytes of a file's name that are no text become ``\udcXX``, which JSON reads back.
+    """
     return text.encode("utf-8", "backslashreplace")
 
 

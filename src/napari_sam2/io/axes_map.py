@@ -43,27 +43,39 @@ class AxesMap:
     flips: tuple[bool, bool, bool] = (False, False, False)
 
     def stored(self, array: NDArray[Any]) -> NDArray[Any]:
-        """The array's first three axes as (i, j, k), a view of it; further axes stay."""
+        """The array's first three axes as (i, j, k), as a view.
+
+        Further axes stay.
+        """
         steps = tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)
         return np.moveaxis(array, self.axes, (0, 1, 2))[steps]
 
     def shown(self, voxels: NDArray[Any]) -> NDArray[Any]:
-        """An (i, j, k) array in the array's own order, a view of it; the inverse of `stored`."""
+        """An (i, j, k) array in the array's own order.
+
+        A view; the inverse of `stored`.
+        """
         steps = tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)
         return np.moveaxis(voxels[steps], (0, 1, 2), self.axes)
 
     def to_voxel(self, points: ArrayLike, shape: tuple[int, int, int]) -> NDArray[np.float64]:
-        """Voxel coordinates (..., 3) of array coordinates (..., 3); `shape` is the volume's (I, J, K)."""
+        """Voxel coordinates (..., 3) of array coordinates (..., 3).
+
+        `shape` is the volume's (I, J, K).
+        """
         voxels = np.asarray(points, dtype=np.float64)[..., self.axes]
         last = np.array(shape) - 1
         return np.where(self.flips, last - voxels, voxels)
 
     def to_array(self, voxels: ArrayLike, shape: tuple[int, int, int]) -> NDArray[np.float64]:
-        """Array coordinates (..., 3) of voxel coordinates (..., 3); the inverse of `to_voxel`."""
-        given = np.asarray(voxels, dtype=np.float64)
+        """Array coordinates (..., 3) of voxel coordinates (..., 3).
+
+        The inverse of `to_voxel`.
+        """
+        coordinates = np.asarray(voxels, dtype=np.float64)
         last = np.array(shape) - 1
-        points = np.empty_like(given)
-        points[..., self.axes] = np.where(self.flips, last - given, given)
+        points = np.empty_like(coordinates)
+        points[..., self.axes] = np.where(self.flips, last - coordinates, coordinates)
         return points
 
 
@@ -84,13 +96,13 @@ def find_axes_maps(array: NDArray[Any], voxels: NDArray[Any]) -> list[AxesMap]:
     """
     rng = np.random.default_rng(0)
     at = tuple(rng.integers(0, n, N_SAMPLES) for n in voxels.shape[:3])
-    wanted = voxels[at]
+    expected = voxels[at]
     maps = (AxesMap((p[0], p[1], p[2]), (f[0], f[1], f[2])) for p, f in product(_orders(), _flips()))
     return [
         m
         for m in maps
         if m.stored(array).shape == voxels.shape
-        and _equal(m.stored(array)[at], wanted)
+        and _equal(m.stored(array)[at], expected)
         and _equal_all(m, array, voxels)
     ]
 

@@ -86,7 +86,10 @@ class BidsName:
         return cls(entities, suffix)
 
     def derivative(self, description: str) -> Path:
-        """Path of the label map, relative to the derivative's root and without its ending."""
+        """Path of the label map in a derivative, without its ending.
+
+        It is relative to the derivative's root.
+        """
         entities = {k: self.entities[k] for k in _ENTITY_ORDER if k in self.entities} | {"desc": description}
         name = "_".join([*(f"{key}-{value}" for key, value in entities.items()), "dseg"])
         folder = Path(f"sub-{entities['sub']}")
@@ -145,7 +148,10 @@ def write_bids_derivative(
 def files_of_derivative(
     source_name: str, root: str | os.PathLike[str], *, subject: str = "", description: str = ""
 ) -> list[Path]:
-    """Label map and sidecars of a derivative; parameters and errors as in `write_bids_derivative`."""
+    """Label map and sidecars of a derivative.
+
+    Parameters and errors as in `write_bids_derivative`.
+    """
     name = _name(source_name, subject)
     description = description or re.sub("[^a-zA-Z0-9]", "", name.suffix) or "manual"
     if not re.fullmatch("[a-zA-Z0-9]+", description):
@@ -162,16 +168,18 @@ def _name(source: str, subject: str) -> BidsName:
     if not re.fullmatch("[a-zA-Z0-9]+", subject):
         raise UserInputError(f"The BIDS subject {subject!r} may hold letters and digits only.")
     try:
-        found = BidsName.parse(source)
+        parsed = BidsName.parse(source)
     except _UnknownEntityError:
         raise
     except UserInputError:
         return BidsName({"sub": subject}, "")
-    return BidsName({**found.entities, "sub": subject}, found.suffix)
+    return BidsName({**parsed.entities, "sub": subject}, parsed.suffix)
 
 
 def write_dataset_files(root: Path, *, links: Mapping[str, str] | None = None) -> list[Path]:
-    """Make the root's description and README if they are missing; they are never changed.
+    """Make the root's description and README if they are missing.
+
+    They are never changed.
 
     Parameters
     ----------

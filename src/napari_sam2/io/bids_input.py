@@ -1,4 +1,6 @@
-"""Cases of a BIDS dataset: images that have a prompt file in a folder laid out like the dataset.
+"""Cases of a BIDS dataset.
+
+Images that have a prompt file in a folder laid out like the dataset.
 
 ``derivatives/prompts/sub-01/anat/sub-01_T1w.json`` belongs to ``sub-01/anat/sub-01_T1w.nii.gz``. What no prompts are
 given for is not segmented.
@@ -64,16 +66,16 @@ def find_cases(
             f"There is no prompt file such as {PROMPTS.as_posix()}/sub-01/anat/sub-01_T1w.json; make some, or say with "
             "--prompts where they are."
         )
-    wanted = {"sub": _labels(participants, "sub-"), "ses": _labels(sessions, "ses-")}
+    chosen_labels = {"sub": _labels(participants, "sub-"), "ses": _labels(sessions, "ses-")}
     faults: list[str] = []
     rows: list[ManifestRow] = []
-    seen: dict[str, set[str]] = {"sub": set(), "ses": set()}
+    labels_there: dict[str, set[str]] = {"sub": set(), "ses": set()}
     for file in files:
         try:
             entities = BidsName.parse(file.name).entities
-            for key, labels in seen.items():
+            for key, labels in labels_there.items():
                 labels.add(entities.get(key, ""))
-            if any(labels and entities.get(key, "") not in labels for key, labels in wanted.items()):
+            if any(labels and entities.get(key, "") not in labels for key, labels in chosen_labels.items()):
                 continue
             image = _image_of(dataset, file.relative_to(folder))
             check_image(image)
@@ -82,8 +84,8 @@ def find_cases(
             faults += str(error).splitlines()
             continue
         rows.append(ManifestRow(len(rows) + 1, file.stem, image, prompts=file, subject=entities["sub"]))
-    for key, labels in wanted.items():
-        faults += [f"There are no prompts for {key}-{label}." for label in sorted(labels - seen[key])]
+    for key, labels in chosen_labels.items():
+        faults += [f"There are no prompts for {key}-{label}." for label in sorted(labels - labels_there[key])]
     if faults:
         raise ManifestError(faults)
     return tuple(rows)
@@ -97,5 +99,5 @@ def _image_of(dataset: Path, prompts: Path) -> Path:
     raise UserInputError(f"{prompts.as_posix()}: the dataset has no such image, {prompts.stem}.nii.gz.")
 
 
-def _labels(given: Sequence[str], prefix: str) -> set[str]:
-    return {label.removeprefix(prefix) for label in given}
+def _labels(names: Sequence[str], prefix: str) -> set[str]:
+    return {label.removeprefix(prefix) for label in names}

@@ -1,4 +1,6 @@
-"""DICOM images in: a series of files, or one multi-frame file, as a volume in real values.
+"""DICOM images in.
+
+A series of files, or one multi-frame file, as a volume in real values.
 
 pydicom reads the tags of all files first; pixels are decoded one slice at a time, after the geometry
 was accepted and the memory is known to suffice.
@@ -78,30 +80,32 @@ def read_dicom(
     chosen = choose_series(find_series(place), series, place.name)
     with quiet():
         planes = [s for file, tags in chosen.datasets for s in _planes(file, tags)]
-        found = stack(planes, volume_index, place.name)
+        stacked = stack(planes, volume_index, place.name)
         photometric, is_burned_in = _pixel_facts(chosen.datasets)
-    notes = [*found.notes, *_notes(photometric, is_burned_in, place.name)]
+    notes = [*stacked.notes, *_notes(photometric, is_burned_in, place.name)]
     if chosen.copies:
         notes.append(f"{chosen.copies} files are copies of others and were left out.")
-    voxels = _voxels(found, place.name, is_colour=photometric <= set(_COLOUR))
-    files = sorted({s.path for s in found.slices})
+    voxels = _voxels(stacked, place.name, is_colour=photometric <= set(_COLOUR))
+    files = sorted({s.path for s in stacked.slices})
     source = Source(
         name=place.name,
         path=place.absolute(),
         sha256=sha256_of(*files),
         file_format="dicom",
         modality=chosen.modality,
-        header=DicomSource(found.slices),
+        header=DicomSource(stacked.slices),
         notes=tuple(notes),
         files=tuple(files),
     )
-    return Volume(voxels, found.affine, found.oriented, source)
+    return Volume(voxels, stacked.affine, stacked.oriented, source)
 
 
 def read_frames(
     path: Path,
 ) -> tuple[NDArray[Any], tuple[float, float] | None, float | None, tuple[str, ...]] | None:
-    """The frames of a clip: one file whose images have an order in time but no place in the patient.
+    """The frames of a clip.
+
+    One file whose images have an order in time but no place in the patient.
 
     Returns
     -------
@@ -164,16 +168,16 @@ def _notes(photometric: set[str], is_burned_in: bool, name: str) -> list[str]:
     return notes
 
 
-def _voxels(found: Stack, name: str, *, is_colour: bool) -> NDArray[Any]:
-    rows, columns = found.slices[0].shape
-    rescales = {(s.slope, s.intercept) for s in found.slices}
+def _voxels(stacked: Stack, name: str, *, is_colour: bool) -> NDArray[Any]:
+    rows, columns = stacked.slices[0].shape
+    rescales = {(s.slope, s.intercept) for s in stacked.slices}
     exact = all(slope == 1.0 and inter == int(inter) and abs(inter) < 2**30 for slope, inter in rescales)
     dtype = np.uint8 if is_colour else np.int32 if exact else np.float32
-    shape = (columns, rows, len(found.slices), 3) if is_colour else (columns, rows, len(found.slices))
+    shape = (columns, rows, len(stacked.slices), 3) if is_colour else (columns, rows, len(stacked.slices))
     check_total_memory(name, math.prod(shape) * np.dtype(dtype).itemsize)
     voxels = np.zeros(shape, dtype, order="F" if not is_colour else "C")
     opened: tuple[Path, Any] | None = None
-    for k, plane in enumerate(found.slices):
+    for k, plane in enumerate(stacked.slices):
         if opened is None or opened[0] != plane.path:
             opened = (plane.path, _open(plane.path))
         pixels = _decode(opened[1], plane, is_colour)

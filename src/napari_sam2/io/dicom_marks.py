@@ -1,4 +1,7 @@
-"""What tells DICOM images at one place apart: echo, time point, b-value, acquisition and their like."""
+"""What tells DICOM images at one place apart.
+
+Echo, time point, b-value, acquisition and their like.
+"""
 
 from __future__ import annotations
 
@@ -76,27 +79,30 @@ _PRIVATE_B_VALUES: Final = ((0x0019, 0x0C, "SIEMENS MR HEADER"), (0x2001, 0x03, 
 
 
 def marks_of(tags: Any, groups: Sequence[Any]) -> Marks:
-    """The marks of an image, or of a frame with its functional groups."""
-    found: list[tuple[str, Any]] = []
+    """The marks of an image, or of one frame.
+
+    A frame has its functional groups.
+    """
+    marks: list[tuple[str, Any]] = []
     for mark in MARKS:
         value = _value(tags, groups, mark.keyword, mark.inside)
         if value is None and mark.keyword == "DiffusionBValue":
             value = _private_b_value(tags)
         if value is not None:
-            found.append((mark.keyword, value))
-    return tuple(found)
+            marks.append((mark.keyword, value))
+    return tuple(marks)
 
 
 def moments_of(tags: Any, groups: Sequence[Any]) -> Moments:
     """The clock times of an image or frame that are numbers."""
-    found: list[tuple[str, float]] = []
+    moments: list[tuple[str, float]] = []
     for keyword, inside in _CLOCKS:
         value = _value(tags, groups, keyword, inside)
         try:
-            found.append((keyword, float(value)))
+            moments.append((keyword, float(value)))
         except (TypeError, ValueError):
             continue
-    return tuple(found)
+    return tuple(moments)
 
 
 def _value(tags: Any, groups: Sequence[Any], keyword: str, inside: Sequence[tuple[str, str]]) -> Any:
@@ -110,10 +116,10 @@ def _value(tags: Any, groups: Sequence[Any], keyword: str, inside: Sequence[tupl
 
 
 def _items(group: Any, sequence: str) -> list[Any]:
-    found = list(group.get(sequence) or [])
+    items = list(group.get(sequence) or [])
     for outer in group.get("MRDiffusionSequence") or []:  # directions lie one level deeper
-        found += list(outer.get(sequence) or [])
-    return found
+        items += list(outer.get(sequence) or [])
+    return items
 
 
 def _plain(value: Any) -> Any:

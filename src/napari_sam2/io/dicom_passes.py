@@ -1,4 +1,6 @@
-"""Parting a series that holds several volumes: by what the images say of themselves, else not at all.
+"""Parting a DICOM series that holds several volumes.
+
+By what the images say of themselves, else not at all.
 
 Two echoes, b-values, time points or acquisitions may share one series. Taking one image per place by file
 order mixes them, so each volume must be told apart by a tag, or by one order that holds at every place.
@@ -57,7 +59,7 @@ class Pass:
 
 
 def part(slices: Sequence[Slice], normal: NDArray[np.float64], name: str) -> list[Pass]:
-    """Part the slices of a series into volumes with one slice at each place.
+    """Part a series into volumes with one slice per place.
 
     Parameters
     ----------

@@ -143,7 +143,9 @@ def write_dicom_seg(
 
 
 def segment_labels(structures: Sequence[Structure]) -> dict[int, str]:
-    """Names by label id as DICOM can hold them: no backslash, which parts values, and at most 64 characters.
+    """Names by label id as DICOM can hold them.
+
+    No backslash, which parts values, and at most 64 characters.
 
     Control characters, line ends among them, become spaces (PS3.5 6.2, value representation LO).
     """

@@ -1,4 +1,7 @@
-"""DICOM SEG in, by highdicom: onto the grid of an image, whatever frames were left out."""
+"""DICOM SEG in, by highdicom, on the grid of an image.
+
+Whatever frames were left out.
+"""
 
 from __future__ import annotations
 
@@ -57,11 +60,11 @@ def read_dicom_seg(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArra
             raise ImageFileError(f"{file.name} cannot be read as a DICOM SEG; export it again.") from error
         _check_frame_of_reference(seg, volume, file.name)
         try:
-            found = seg.get_volume(combine_segments=True)
+            combined = seg.get_volume(combine_segments=True)
         except Exception as error:  # highdicom raises many kinds on damaged files
             raise _fractional(file.name) if is_fractional else _explained(error, file.name, volume) from error
-    affine = affine_from_lps(found.affine[:3, :3], found.affine[:3, 3])
-    labels = onto_grid(np.asarray(found.array), affine, volume, file.name)
+    affine = affine_from_lps(combined.affine[:3, :3], combined.affine[:3, 3])
+    labels = onto_grid(np.asarray(combined.array), affine, volume, file.name)
     return labels.astype(label_dtype(max(names, default=0))), names
 
 

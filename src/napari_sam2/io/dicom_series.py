@@ -1,4 +1,7 @@
-"""Finding DICOM images in a folder and telling their series apart, by their tags alone."""
+"""Finding DICOM images in a folder, and telling series apart.
+
+By their tags alone.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +104,9 @@ def require_pydicom() -> Any:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back what pydicom and highdicom warn and log about odd values: they quote them.
+    """Hold back what pydicom and highdicom warn and log about odd values.
+
+    They quote them.
 
     Values are converted when they are looked at, so everything that touches a dataset belongs inside.
     """
@@ -123,7 +128,9 @@ def is_dicom(path: Path) -> bool:
 
 
 def begins_dicom(first: bytes) -> bool:
-    """Whether these first bytes of a file, 132 or more, are those of DICOM.
+    """Whether the first bytes of a file are those of DICOM.
+
+    It takes 132 of them, or more.
 
     Without the preamble, as old archives and network dumps have it, a file begins with its first element: one
     of the groups 0002 or 0008 in little endian, with a value representation or a short length.
@@ -139,7 +146,9 @@ def begins_dicom(first: bytes) -> bool:
 
 
 def find_series(path: str | os.PathLike[str]) -> list[Series]:
-    """List the image series of a folder and the folders in it, or of one file.
+    """List the image series of a folder, or of one file.
+
+    Folders inside it are searched too.
 
     A DICOMDIR is passed over and not followed: it may point anywhere on the disk.
 
@@ -158,14 +167,14 @@ def find_series(path: str | os.PathLike[str]) -> list[Series]:
         return _find_series(place)
 
 
-def choose_series(found: list[Series], wanted: str | int | None, name: str) -> Series:
+def choose_series(all_series: list[Series], choice: str | int | None, name: str) -> Series:
     """Take the only series, or the wanted one.
 
     Parameters
     ----------
-    found : list of Series
+    all_series : list of Series
         From `find_series`.
-    wanted : str or int, optional
+    choice : str or int, optional
         Place in that list, counted from 1, or a SeriesInstanceUID.
     name : str
         Of the folder, for messages.
@@ -175,21 +184,23 @@ def choose_series(found: list[Series], wanted: str | int | None, name: str) -> S
     ImageFileError
         If nothing or something unknown is chosen from several; the message lists them.
     """
-    listing = "; ".join(f"{number}: {series}" for number, series in enumerate(found, start=1))
-    if wanted is None:
-        if len(found) == 1:
-            return found[0]
+    listing = "; ".join(f"{number}: {series}" for number, series in enumerate(all_series, start=1))
+    if choice is None:
+        if len(all_series) == 1:
+            return all_series[0]
         raise ImageFileError(
-            f"{name} holds {len(found)} series; choose one with --series N (series=N in Python): {listing}."
+            f"{name} holds {len(all_series)} series; choose one with --series N (series=N in Python): {listing}."
         )
-    for number, series in enumerate(found, start=1):
-        if str(wanted) in (str(number), series.uid):
+    for number, series in enumerate(all_series, start=1):
+        if str(choice) in (str(number), series.uid):
             return series
-    raise ImageFileError(f"{name} has no series {wanted}; it holds {listing}.")
+    raise ImageFileError(f"{name} has no series {choice}; it holds {listing}.")
 
 
 def read_tags(path: Path) -> Any:
-    """The tags of a DICOM file without its pixels, or None if it is something else.
+    """The tags of a DICOM file without its pixels.
+
+    None if it is something else.
 
     Raises
     ------
@@ -207,7 +218,9 @@ def read_tags(path: Path) -> Any:
 
 
 def read_dataset(path: Path, *, stop_before_pixels: bool = False) -> Any:
-    """A DICOM file as pydicom reads it, also without preamble or file meta information.
+    """A DICOM file as pydicom reads it.
+
+    Also without preamble or file meta information.
 
     Without the latter it is uncompressed, and its own bytes say how (PS3.10 7.1 has no default).
     """
@@ -237,18 +250,20 @@ def _find_series(place: Path) -> list[Series]:
     if not by_uid:
         raise ImageFileError(f"{place.name} holds no DICOM images; choose the folder with the series itself.")
     ordered = sorted(by_uid.items(), key=lambda item: (_number(item[1][0][1]), item[0]))
-    found = []
+    series = []
     for uid, datasets in ordered:
         first = datasets[0][1]
         modality = str(first.get("Modality", "") or "")
         single = without_copies(datasets)
         copies = len(datasets) - len(single)
-        found.append(Series(uid, modality, int(first.Rows), int(first.Columns), tuple(single), copies))
-    return found
+        series.append(Series(uid, modality, int(first.Rows), int(first.Columns), tuple(single), copies))
+    return series
 
 
 def without_copies(datasets: Sequence[tuple[Path, Any]]) -> list[tuple[Path, Any]]:
-    """Leave out files that hold an image again: SOPInstanceUID is unique to one.
+    """Leave out files that hold an image again.
+
+    SOPInstanceUID is unique to one.
 
     Raises
     ------
@@ -274,20 +289,23 @@ def without_copies(datasets: Sequence[tuple[Path, Any]]) -> list[tuple[Path, Any
 
 def _image_hash(path: Path, tags: Any) -> str:
     """A hash of what an image shows and where; two copies that were only compressed differently differ."""
-    told = hashlib.sha256()
+    digest = hashlib.sha256()
     for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns"):
-        told.update(repr(tags.get(keyword)).encode())
+        digest.update(repr(tags.get(keyword)).encode())
     for keyword in ("RescaleSlope", "RescaleIntercept"):
-        told.update(repr(tags.get(keyword)).encode())
+        digest.update(repr(tags.get(keyword)).encode())
     try:
-        told.update(bytes(read_dataset(path).get("PixelData") or b""))
+        digest.update(bytes(read_dataset(path).get("PixelData") or b""))
     except Exception as error:  # pydicom raises many kinds on damaged files
         raise ImageFileError(f"{path.name} is damaged and cannot be read; copy it again.") from error
-    return told.hexdigest()
+    return digest.hexdigest()
 
 
 def invalid_tags(path: Path, tags: Any = None) -> ImageFileError:
-    """The error for values that are none: names the tag; what pydicom says of its value may quote the patient."""
+    """The error for values that are none, naming the tag.
+
+    What pydicom says of its value may quote the patient.
+    """
     keyword = next((k for k in _CONVERTED if tags is not None and not _converts(tags, k)), None)
     which = "tags that are" if keyword is None else f"a value of {keyword} that is"
     return ImageFileError(f"{path.name} has {which} not valid DICOM; copy or export it again.")

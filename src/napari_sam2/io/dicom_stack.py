@@ -1,4 +1,6 @@
-"""Putting DICOM slices in order, and refusing stacks that are not one regular grid.
+"""Putting DICOM slices in order.
+
+Stacks that are not one regular grid are refused.
 
 Nothing is resampled or filled in: a missing, doubled or differently turned slice is named and the
 series refused; several volumes in one series are parted by `dicom_passes`. A tilted gantry gives a sheared
@@ -108,19 +110,22 @@ class Stack:
 
 
 def slices_of(path: Path, tags: Any) -> list[Slice]:
-    """The planes of one file: itself, or its frames if it is multi-frame."""
+    """The planes of one file.
+
+    Itself, or its frames if it is multi-frame.
+    """
     shape = (int(tags.Rows), int(tags.Columns))
     count = int(tags.get("NumberOfFrames") or 1)
     shared = _first(tags, "SharedFunctionalGroupsSequence")
     per_frame = tags.get("PerFrameFunctionalGroupsSequence") or []
     number = _int(tags.get("InstanceNumber"))
     acquisition = _int(tags.get("AcquisitionNumber"))
-    found = []
+    planes = []
     for frame in range(count):
         own = per_frame[frame] if frame < len(per_frame) else None
         groups = [g for g in (own, shared) if g is not None]
         value = _first_in(groups, "PixelValueTransformationSequence") or tags
-        found.append(
+        planes.append(
             Slice(
                 path=path,
                 frame=frame,
@@ -138,7 +143,7 @@ def slices_of(path: Path, tags: Any) -> list[Slice]:
                 at_detector=_in_patient(groups, tags) is None and _at_detector(tags) is not None,
             )
         )
-    return found
+    return planes
 
 
 def stack(slices: Sequence[Slice], volume_index: int | None, name: str) -> Stack:
@@ -272,7 +277,7 @@ def _first(tags: Any, sequence: str) -> Any:
 
 
 def _first_in(groups: Sequence[Any], sequence: str) -> Any:
-    return next((found for g in groups if (found := _first(g, sequence)) is not None), None)
+    return next((item for g in groups if (item := _first(g, sequence)) is not None), None)
 
 
 def _floats(tags: Any, name: str, count: int) -> tuple[float, ...] | None:
@@ -297,11 +302,11 @@ def _at_detector(tags: Any) -> tuple[float, ...] | None:
 
 def _of_ultrasound(tags: Any) -> tuple[float, ...] | None:
     """Millimetres per pixel where all regions of an ultrasound image agree (PS3.3 C.8.5.5); units 3 are cm."""
-    found = set()
+    regions = set()
     for region in tags.get("SequenceOfUltrasoundRegions") or []:
         if region.get("PhysicalUnitsXDirection") == _CENTIMETRES == region.get("PhysicalUnitsYDirection"):
-            found.add((abs(float(region.PhysicalDeltaY)) * 10, abs(float(region.PhysicalDeltaX)) * 10))
-    one = next(iter(found)) if len(found) == 1 else None
+            regions.add((abs(float(region.PhysicalDeltaY)) * 10, abs(float(region.PhysicalDeltaX)) * 10))
+    one = next(iter(regions)) if len(regions) == 1 else None
     return one if one is not None and min(one) > 0 else None
 
 

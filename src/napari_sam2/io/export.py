@@ -146,7 +146,10 @@ def _notes(row: Format, structures: list[Structure], volume: Volume) -> tuple[st
 
 
 def files_of_export(output: str | os.PathLike[str], *, consecutive: bool = False) -> list[Path]:
-    """Everything that an export writes: the file, and the mapping where ids are numbered anew."""
+    """Everything that an export writes.
+
+    The file, and the mapping where ids are numbered anew.
+    """
     target = Path(output)
     return [target, *([_mapping_path(target)] if consecutive else [])]
 
@@ -161,7 +164,10 @@ def notices_before(output: str | os.PathLike[str]) -> tuple[str, ...]:
 
 
 def find_names(labels_path: str | os.PathLike[str]) -> dict[int, str]:
-    """Names by id from the ``.tsv`` beside a label map; empty if there is none that can be read."""
+    """Names by id from the ``.tsv`` beside a label map.
+
+    Empty if there is none that can be read.
+    """
     return {label_id: term.name for label_id, term in find_terms(labels_path).items()}
 
 

@@ -1,4 +1,6 @@
-"""Several files that belong together: all of them take their names, or none does.
+"""Writing several files that belong together.
+
+All of them take their names, or none does.
 
 Every file is written beside its target first. Then a small record of what is about to happen is put on the disk, and
 from there on the set is certain: a process that is killed while files take their names leaves the record, and the
@@ -29,7 +31,9 @@ LARGEST_RECORD: Final = 1 << 16
 
 @contextlib.contextmanager
 def file_set(targets: Sequence[Path], *, overwrite: bool = False) -> Iterator[list[Path]]:
-    """Give the block one temporary file per target; afterwards all targets are replaced together.
+    """Give the block one temporary file per target.
+
+    Afterwards all targets are replaced together.
 
     Parameters
     ----------
@@ -89,14 +93,14 @@ def _entries(record: Path) -> list[tuple[Path, Path, bool]]:
     if record.stat().st_size > LARGEST_RECORD:
         return []
     content = json.loads(record.read_text(encoding="utf-8"))
-    found = []
+    entries = []
     for entry in content["files"]:
         temporary, target = (os.fsdecode(bytes.fromhex(entry[key])) for key in ("temporary", "target"))
         plain = temporary.startswith(PREFIX) and all(Path(name).name == name for name in (temporary, target))
         waiting = record.parent / temporary
         if plain and waiting.is_file() and sha256_of(waiting) == entry["sha256"]:
-            found.append((waiting, record.parent / target, content["overwrite"] is True))
-    return found
+            entries.append((waiting, record.parent / target, content["overwrite"] is True))
+    return entries
 
 
 def _write_record(temporaries: Sequence[Path], targets: Sequence[Path], *, overwrite: bool) -> Path:

@@ -1,4 +1,6 @@
-"""Films in: pictures over time from DICOM clips, NIfTI of one slice over time, TIFF stacks and GIF.
+"""Films in: pictures over time.
+
+From DICOM clips, NIfTI of one slice over time, TIFF stacks, GIF and videos.
 
 A stack is a film when its file says so (an axis of time, a clip without places, a GIF) and never by a guess: a
 stack along z is a volume.
@@ -12,9 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_sam2.core.pixel_size import Mpp
+from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import ImageFileError, NapariSam2Error
+from napari_sam2.hashing import sha256_of
 from napari_sam2.io.payload import check_claim, check_memory, check_total_memory, existing_file, peek, read_range
 from napari_sam2.io.photometric import samples_of, to_8_bits
+from napari_sam2.io.resolution import mpp_from_imagej, mpp_from_ome
+from napari_sam2.io.video import container_of, read_video
 
 if TYPE_CHECKING:
     import os
@@ -22,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Film", "read_film"]
+__all__ = ["Film", "film_volume", "read_film", "read_film_volume"]
 
 _TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _GIF: Final = (b"GIF87a", b"GIF89a")
@@ -49,6 +56,11 @@ class Film:
     seconds: float | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def mpp(self) -> Mpp | None:
+        """Microns per pixel, where the file states a spacing."""
+        return None if self.spacing_mm is None else Mpp(1000 * self.spacing_mm[0], 1000 * self.spacing_mm[1], "file")
+
 
 def read_film(path: str | os.PathLike[str]) -> Film | None:
     """Read a film; None when the file is none.
@@ -57,7 +69,8 @@ def read_film(path: str | os.PathLike[str]) -> Film | None:
     ----------
     path : path-like
         Multi-frame DICOM whose frames have no places in the patient (ultrasound, angiography, secondary capture);
-        NIfTI of x, y, 1, t; TIFF with an axis of time, or of pages of one size without a meaning of their own; GIF.
+        NIfTI of x, y, 1, t; TIFF with an axis of time, or of pages of one size without a meaning of their own; GIF;
+        AVI, MP4, MOV, Matroska and WebM.
 
     Raises
     ------
@@ -68,6 +81,10 @@ def read_film(path: str | os.PathLike[str]) -> Film | None:
     """
     file = existing_file(path)
     first = peek(file, 540)
+    container = container_of(first)
+    if container is not None:
+        frames, seconds, notes = read_video(file, container)
+        return Film(frames, None, seconds, notes) if len(frames) > 1 else None
     if first.startswith(_GIF):
         return _of_gif(file)
     if first[344:347] in (b"n+1", b"ni1") or first[4:7] in (b"n+2", b"ni2"):
@@ -77,6 +94,39 @@ def read_film(path: str | os.PathLike[str]) -> Film | None:
     if first[128:132] == b"DICM" or (begins_dicom(first) and not first.startswith(_TIFF)):
         return _of_dicom(file)
     return _of_tiff(file) if first.startswith(_TIFF) else None
+
+
+def read_film_volume(path: str | os.PathLike[str]) -> tuple[Film, Volume]:
+    """Read a film as a volume whose third axis is time.
+
+    Raises
+    ------
+    ImageFileError
+        If the file is damaged, or no film.
+    EnvironmentLacksError
+        If a decoder is missing.
+    """
+    file = existing_file(path)
+    film = read_film(file)
+    if film is None:
+        raise ImageFileError(
+            f"{file.name} is no film: it holds one picture, or slices at places; use 'napari-sam2 segment' for scans "
+            "and 'napari-sam2 slide' for pictures."
+        )
+    return film, film_volume(film, file)
+
+
+def film_volume(film: Film, file: Path) -> Volume:
+    """The volume of a film.
+
+    Voxels are (columns, rows, frames[, 3]); spacing is in mm where it is known, else 1.
+    """
+    row, col = film.spacing_mm or (1.0, 1.0)
+    is_dicom = peek(file, 132)[128:] == b"DICM"  # whose names may tell a person's, see `Source.public_name`
+    kind = "dicom" if is_dicom else "film"
+    source = Source(file.name, file.absolute(), sha256_of(file), kind, notes=film.notes, files=(file,))
+    voxels = np.moveaxis(film.frames, (2, 1, 0), (0, 1, 2))
+    return Volume(voxels, np.diag([col, row, 1.0, 1.0]), oriented=False, source=source)
 
 
 def _of_dicom(file: Path) -> Film | None:
@@ -119,6 +169,7 @@ def _of_tiff(file: Path) -> Film | None:
             stack = np.moveaxis(series.asarray(), axis, 0)
             rest = series.axes[:axis] + series.axes[axis + 1 :]
             seconds = (tiff.imagej_metadata or {}).get("finterval")
+            mpp = mpp_from_ome(tiff.ome_metadata or "") if tiff.is_ome else mpp_from_imagej(tiff, series.keyframe.tags)
     except NapariSam2Error:
         raise
     except Exception as error:  # tifffile and its codecs raise many kinds on damaged files
@@ -129,9 +180,10 @@ def _of_tiff(file: Path) -> Film | None:
         stack, rest = stack[:, 0], rest[1:]
     order = [rest.index("Y") + 1, rest.index("X") + 1, *([rest.index("S") + 1] if "S" in rest else [])]
     stack = np.transpose(stack, [0, *order])
-    shown = np.stack([samples.apply(f if f.ndim == 3 else f[..., np.newaxis]) for f in stack])
-    frames = shown[..., 0] if shown.shape[-1] == 1 else to_8_bits(shown)
-    return Film(frames, None, float(seconds) if seconds else None, tuple(notes))
+    pixels = np.stack([samples.apply(f if f.ndim == 3 else f[..., np.newaxis]) for f in stack])
+    frames = pixels[..., 0] if pixels.shape[-1] == 1 else to_8_bits(pixels)
+    spacing = None if mpp is None else (mpp.row / 1000, mpp.col / 1000)
+    return Film(frames, spacing, float(seconds) if seconds else None, tuple(notes))
 
 
 def _time_axis(axes: str, shape: tuple[int, ...]) -> int | None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 __all__ = [
+    "FILM_SUFFIXES",
     "FORMATS",
     "SLIDE_SUFFIXES",
     "Format",
@@ -256,6 +257,9 @@ SLIDE_SUFFIXES: Final = (
 )  # fmt: skip
 """Whole-slide images, which `napari_sam2.slides` reads."""
 
+FILM_SUFFIXES: Final = (".gif", ".avi", ".mp4", ".mov", ".m4v", ".mkv", ".webm")
+"""Pictures over time, which `film_read` reads; other films have endings of volumes and slides."""
+
 
 def function(reference: str) -> Callable[..., Any]:
     """The function that ``module:function`` names, with its module imported only now."""
@@ -265,7 +269,10 @@ def function(reference: str) -> Callable[..., Any]:
 
 
 def readable() -> str:
-    """What images can be opened, as people call them: ``"NIfTI, ... and TIFF"``."""
+    """What images can be opened, as people call them.
+
+    ``"NIfTI, ... and TIFF"``.
+    """
     *titles, last = [row.title for row in FORMATS if row.read]
     return f"{', '.join(titles)} and {last}"
 
@@ -286,13 +293,19 @@ def exported_suffixes() -> tuple[str, ...]:
 
 
 def all_suffixes() -> tuple[str, ...]:
-    """Every ending in the table, the longest first, so that ``.seg.nrrd`` is found before ``.nrrd``."""
-    known = {suffix for row in FORMATS for suffix in (*row.suffixes, *row.also)}
-    return tuple(sorted({*known, *SLIDE_SUFFIXES}, key=lambda suffix: (-len(suffix), suffix)))
+    """Every ending in the table, the longest first.
+
+    So ``.seg.nrrd`` is found before ``.nrrd``.
+    """
+    suffixes = {suffix for row in FORMATS for suffix in (*row.suffixes, *row.also)}
+    return tuple(sorted({*suffixes, *SLIDE_SUFFIXES, *FILM_SUFFIXES}, key=lambda suffix: (-len(suffix), suffix)))
 
 
 def suffix_of(name: str, suffixes: Iterable[str]) -> str | None:
-    """The longest of some endings that a name has, whatever its case; None if it has none of them."""
+    """The longest of some endings that a name has, whatever its case.
+
+    None if it has none of them.
+    """
     fitting = [suffix for suffix in suffixes if name.lower().endswith(suffix)]
     return max(fitting, key=len, default=None)
 

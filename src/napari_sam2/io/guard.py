@@ -1,4 +1,7 @@
-"""The guard between what is read and what is written: no input is ever an output."""
+"""The guard between what is read and what is written.
+
+No input is ever an output.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ __all__ = ["is_one_of", "refuse_inputs_as_outputs"]
 
 
 def refuse_inputs_as_outputs(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
-    """Refuse outputs that are inputs under any name, or that would take inputs away with them.
+    """Refuse outputs that are inputs under any name.
+
+    Or that would take inputs away with them.
 
     Links, spellings such as ``a/../b`` and, where the disk ignores it, letter case are seen through. Of a folder
     that is an input (a DICOM series, a session), every file is one.
@@ -25,13 +30,13 @@ def refuse_inputs_as_outputs(inputs: Iterable[Path], outputs: Iterable[Path]) ->
     UserInputError
         Naming the file.
     """
-    given = [path for path in inputs if os.path.lexists(path)]
+    existing = [path for path in inputs if os.path.lexists(path)]
     for output in outputs:
-        if is_one_of(output, given):
+        if is_one_of(output, existing):
             raise UserInputError(f"{output.name} is one of the inputs and is never replaced; choose another output.")
         if not os.path.lexists(output):
             continue
-        for path in given:
+        for path in existing:
             if output.is_file() and path.is_dir() and _lies_in(output, path):
                 raise UserInputError(f"{output.name} lies in {path.name}, which is an input; choose another output.")
             if output.is_dir() and output.name.lower().endswith(REPLACED_FOLDERS) and _lies_in(path, output):
@@ -45,7 +50,10 @@ REPLACED_FOLDERS = (".ome.zarr",)
 
 
 def is_one_of(path: Path, others: Iterable[Path]) -> bool:
-    """Whether a path is the same file or folder as one of others, by the disk's own identity."""
+    """Whether a path is the same file as one of others.
+
+    Or the same folder, by the disk's own identity.
+    """
     for other in others:
         try:
             if path.samefile(other):

@@ -1,4 +1,7 @@
-"""A label map with its sidecars, written together: all three files, or none."""
+"""A label map with its sidecars, written together.
+
+All three files, or none.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Names and colours in files of their own: those of ITK-SNAP and 3D Slicer, and tables."""
+"""Names and colours of labels in files of their own.
+
+Those of ITK-SNAP and 3D Slicer, and tables.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,9 @@ _ITKSNAP_HEADER = """\
 
 
 def read_terms(path: str | os.PathLike[str]) -> list[Term]:
-    """Read a list of names from a table (CSV or TSV) or an ITK-SNAP label description; content decides.
+    """Read a list of names from a table or label description.
+
+    A table is CSV or TSV, a description ITK-SNAP's; content decides.
 
     Raises
     ------
@@ -77,7 +82,10 @@ def read_terms(path: str | os.PathLike[str]) -> list[Term]:
 
 
 def find_terms(labels_path: str | os.PathLike[str]) -> dict[int, Term]:
-    """Names, codes and colours by id from the ``.tsv`` beside a label map; empty if none can be read."""
+    """Names, codes and colours by id from a label map's table.
+
+    The ``.tsv`` beside it; empty if none can be read.
+    """
     table = sidecar_paths(labels_path)[1]
     if not table.is_file():
         return {}
@@ -88,11 +96,11 @@ def find_terms(labels_path: str | os.PathLike[str]) -> dict[int, Term]:
 
 
 def _itksnap_term(line: str) -> Term:
-    found = _ITKSNAP_LINE.fullmatch(line)
-    channels = [] if found is None else [int(found[n]) for n in (2, 3, 4)]
-    if found is None or max(channels) > 255:
+    match = _ITKSNAP_LINE.fullmatch(line)
+    channels = [] if match is None else [int(match[n]) for n in (2, 3, 4)]
+    if match is None or max(channels) > 255:
         raise UserInputError(f"the line {line.strip()[:60]!r} is not one of an ITK-SNAP label description.")
-    return Term(found[5], None, (channels[0], channels[1], channels[2]), int(found[1]))
+    return Term(match[5], None, (channels[0], channels[1], channels[2]), int(match[1]))
 
 
 def write_itksnap_labels(
@@ -116,7 +124,9 @@ def write_itksnap_labels(
 def write_slicer_colours(
     structures: Sequence[Structure], path: str | os.PathLike[str], *, overwrite: bool = False
 ) -> Path:
-    """Write 3D Slicer's colour table (``.ctbl``), which gives a NIfTI label map its names there.
+    """Write 3D Slicer's colour table (``.ctbl``).
+
+    It gives a NIfTI label map its names there.
 
     Raises
     ------

@@ -1,4 +1,7 @@
-"""Label maps in and out: whole numbers on the grid of their image."""
+"""Label maps in and out.
+
+Whole numbers on the grid of their image.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +80,9 @@ def read_labels(path: str | os.PathLike[str], volume: Volume) -> NDArray[Any]:
 
 
 def read_named_labels(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArray[Any], dict[int, str]]:
-    """Read a label map like `read_labels`, and the names that the file itself holds.
+    """Read a label map like `read_labels`, with its own names.
+
+    Those that the file itself holds.
 
     Returns
     -------
@@ -101,16 +106,16 @@ def read_named_labels(path: str | os.PathLike[str], volume: Volume) -> tuple[NDA
 
 def _read_plain(path: Path, volume: Volume) -> NDArray[Any]:
     try:
-        found = read_volume(path)
+        label_volume = read_volume(path)
     except SeveralVolumesError as error:
         raise ImageFileError(
             f"{path.name} holds several volumes, so it is no label map but one mask or probability per class "
             "(one-hot); save the number of the class of each voxel as one volume of whole numbers."
         ) from error
-    name = found.source.name
-    if found.is_rgb:
+    name = label_volume.source.name
+    if label_volume.is_rgb:
         raise ImageFileError(f"{name} is a colour image, not a label map.")
-    values = _on_the_grid(found, volume)
+    values = _on_the_grid(label_volume, volume)
     if values.dtype.kind == "f":
         whole = np.rint(values)
         if not np.isfinite(values).all() or np.abs(values - whole).max() > ROUNDING:
@@ -126,23 +131,25 @@ def _read_plain(path: Path, volume: Volume) -> NDArray[Any]:
     return values.astype(label_dtype(high), copy=False)
 
 
-def _on_the_grid(found: Volume, volume: Volume) -> NDArray[Any]:
+def _on_the_grid(label_volume: Volume, volume: Volume) -> NDArray[Any]:
     """Voxels of a label map in the order of its image, turned if another program stored them otherwise."""
     try:
-        check_labels_fit(found, volume)
+        check_labels_fit(label_volume, volume)
     except GeometryError:
-        if not (found.oriented and volume.oriented) or not _covers(found, volume):
+        if not (label_volume.oriented and volume.oriented) or not _covers(label_volume, volume):
             raise
-        turned = onto_grid(found.voxels, found.affine, volume, found.source.name)
-        logger.warning("%s is stored in another order than %s; it was turned.", found.source.name, volume.source.name)
+        turned = onto_grid(label_volume.voxels, label_volume.affine, volume, label_volume.source.name)
+        logger.warning(
+            "%s is stored in another order than %s; it was turned.", label_volume.source.name, volume.source.name
+        )
         return turned
-    return found.voxels
+    return label_volume.voxels
 
 
-def _covers(found: Volume, volume: Volume) -> bool:
+def _covers(label_volume: Volume, volume: Volume) -> bool:
     """Whether two grids fill the same block of space, whatever the order of their axes."""
     blocks = []
-    for grid in (found, volume):
+    for grid in (label_volume, volume):
         ends = np.array([[-0.5] * 3, [n - 0.5 for n in grid.shape]])
         corners = np.array(np.meshgrid(*ends.T)).reshape(3, -1).T
         blocks.append(grid.voxel_to_world(corners))
@@ -208,7 +215,9 @@ def checked_labels(labels: NDArray[Any], volume: Volume) -> NDArray[Any]:
 
 
 def check_output(path: str | os.PathLike[str], volume: Volume, *, overwrite: bool = False) -> Path:
-    """Refuse an output that could not be written, before any time is spent on making it.
+    """Refuse an output that could not be written.
+
+    This comes before any time is spent on making it.
 
     Raises
     ------
@@ -235,7 +244,9 @@ def check_output(path: str | os.PathLike[str], volume: Volume, *, overwrite: boo
 
 
 def source_has_changed(volume: Volume) -> bool:
-    """Whether the image's file is no longer the one that was read, by its hash.
+    """Whether the image's file has changed since it was read.
+
+    By its hash.
 
     Labels drawn on the old content would then lie beside the new one: say so before saving. A source
     without a file, or whose file is gone, has not changed: nothing contradicts it.

@@ -1,4 +1,6 @@
-"""Labels whose array is a turned, flipped or cropped part of the image's grid, put back onto it.
+"""Labels on a turned, flipped or cropped part of the grid.
+
+They are put back onto the grid of the image.
 
 DICOM SEG leaves out empty frames and 3D Slicer crops to the drawn part; voxels still coincide.
 """

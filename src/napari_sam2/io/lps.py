@@ -1,4 +1,7 @@
-"""Between LPS+ (DICOM, ITK, NRRD) and RAS+ (NIfTI, this program). The one place that converts."""
+"""Converting between LPS+ and RAS+.
+
+LPS+ is of DICOM, ITK and NRRD, RAS+ of NIfTI and this program; nothing else converts.
+"""
 
 from __future__ import annotations
 

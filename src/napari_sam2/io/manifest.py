@@ -1,4 +1,6 @@
-"""The manifest: a table of cases, one scan and what belongs to it per line.
+"""The manifest: a table of cases.
+
+Each line names one scan and what belongs to it.
 
 CSV with a header. ``case`` and ``image`` are always needed; ``prompts`` (a prompt file), ``session`` (a folder
 to replay) and ``labels`` (known labels) as the command asks; ``subject``, ``group`` and ``name`` are optional;
@@ -137,9 +139,9 @@ class _Table:
             self._fault(line, f"the column {column!r} is there twice.")
         for names in (("case",), ("image",), *self._needs):
             if not set(names) & set(columns):
-                wanted = " or ".join(repr(name) for name in names)
-                known = ", ".join(columns) or "nothing"
-                self._fault(line, f"there is no column {wanted}; the header has {known}.")
+                needed = " or ".join(repr(name) for name in names)
+                present = ", ".join(columns) or "nothing"
+                self._fault(line, f"there is no column {needed}; the header has {present}.")
 
     def _row(self, line: int, columns: list[str], cells: list[str]) -> ManifestRow | None:
         if len(cells) != len(columns):

@@ -1,4 +1,4 @@
-"""Measurements and agreement of label maps on disk, as rows for a table."""
+"""Measurements and agreement of label maps on disk, as rows."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def measure_file(
     ImageFileError, GeometryError, EnvironmentLacksError
         If a file cannot be read, or they do not fit.
     """
-    found, case = _measured(image, labels_path, series=series, volume_index=volume_index)
-    return measurement_rows(found, case=case)
+    measured, case = _measured(image, labels_path, series=series, volume_index=volume_index)
+    return measurement_rows(measured, case=case)
 
 
 def growth_file(
@@ -76,7 +76,9 @@ def agreement_file(
     series: str | int | None = None,
     volume_index: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Compare a label map with a reference on the same image, id by id.
+    """Compare a label map with a reference, id by id.
+
+    Both lie on the same image.
 
     Raises
     ------
@@ -88,13 +90,13 @@ def agreement_file(
     volume = read_volume(image, series=series, volume_index=volume_index)
     labels, names = read_named_labels(labels_path, volume)
     reference, reference_names = read_named_labels(reference_path, volume)
-    known = {
+    all_names = {
         **find_names(labels_path),
         **names,
         **find_names(reference_path),
         **reference_names,
     }
-    return agreement_rows(compare_labels(reference, labels, volume, tolerance_mm), known)
+    return agreement_rows(compare_labels(reference, labels, volume, tolerance_mm), all_names)
 
 
 def write_rows(rows: Sequence[dict[str, Any]], path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:

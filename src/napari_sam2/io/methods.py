@@ -1,4 +1,7 @@
-"""A paragraph for the methods section of a paper, from the sidecar of a label map."""
+"""A paragraph for the methods section of a paper.
+
+It is made from the sidecar of a label map.
+"""
 
 from __future__ import annotations
 

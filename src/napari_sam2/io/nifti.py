@@ -146,7 +146,9 @@ class FilmLayout:
 
 
 def film_layout(path: Path) -> FilmLayout | None:
-    """The frames of a file of one slice over time; None when it is no such file.
+    """The frames of a file of one slice over time.
+
+    None when it is no such file.
 
     Raises
     ------

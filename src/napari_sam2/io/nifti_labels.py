@@ -34,7 +34,9 @@ _GZIP_LEVEL: Final = 6
 
 
 def write_nifti_labels(labels: NDArray[Any], volume: Volume, path: Path, *, overwrite: bool) -> None:
-    """Write checked labels (I, J, K) to ``.nii`` or ``.nii.gz`` and read them back.
+    """Write checked labels (I, J, K) as NIfTI, and read back.
+
+    The ending is ``.nii`` or ``.nii.gz``.
 
     Raises
     ------
@@ -46,7 +48,9 @@ def write_nifti_labels(labels: NDArray[Any], volume: Volume, path: Path, *, over
 
 
 def fill_nifti_labels(labels: NDArray[Any], volume: Volume, path: Path) -> None:
-    """Put checked labels (I, J, K) into a temporary file, gzipped if its name says so, and read them back.
+    """Put checked labels (I, J, K) into a temporary file.
+
+    It is gzipped if its name says so, and read back.
 
     Raises
     ------
@@ -63,7 +67,10 @@ def fill_nifti_labels(labels: NDArray[Any], volume: Volume, path: Path) -> None:
 
 
 def nifti_bytes(labels: NDArray[Any], volume: Volume) -> bytes:
-    """Build the uncompressed file: header, four bytes that say "no extension", voxels in Fortran order."""
+    """Build the uncompressed file.
+
+    Header, four bytes that say "no extension", voxels in Fortran order.
+    """
     import nibabel
 
     grid = volume.source.header if isinstance(volume.source.header, GridHeader) else None

@@ -86,17 +86,17 @@ def read_nrrd(path: str | os.PathLike[str], *, volume_index: int | None = None) 
     ImageFileError
         If the file is damaged, or does not hold exactly one 3-D volume.
     """
-    found = read_nrrd_array(path)
-    file = found.files[0]
-    if found.is_colour:
+    array = read_nrrd_array(path)
+    file = array.files[0]
+    if array.is_colour:
         if volume_index not in (None, 0):
             raise ImageFileError(f"{file.name} has no volume {volume_index}: it holds one volume, 0.")
-        voxels = found.voxels
+        voxels = array.voxels
     else:
-        voxels = choose_volume(np.moveaxis(found.voxels, -1, 0), volume_index, file.name)
-    notes = () if found.oriented else ("The header states no orientation: left and right are unknown.",)
-    source = Source(file.name, file.absolute(), sha256_of(*found.files), "nrrd", notes=notes, files=found.files)
-    return Volume(voxels, found.affine, found.oriented, source)
+        voxels = choose_volume(np.moveaxis(array.voxels, -1, 0), volume_index, file.name)
+    notes = () if array.oriented else ("The header states no orientation: left and right are unknown.",)
+    source = Source(file.name, file.absolute(), sha256_of(*array.files), "nrrd", notes=notes, files=array.files)
+    return Volume(voxels, array.affine, array.oriented, source)
 
 
 def read_nrrd_array(path: str | os.PathLike[str]) -> NrrdArray:
@@ -251,8 +251,8 @@ def _geometry(header: dict[str, str], spatial: list[int], name: str) -> tuple[ND
     directions, origin = np.eye(3), np.zeros(3)
     vectors = _vectors(header.get("space directions", ""))
     if vectors:
-        given = [vectors[axis] for axis in spatial]
-        for column, vector in enumerate(given):
+        columns = [vectors[axis] for axis in spatial]
+        for column, vector in enumerate(columns):
             # ITK gives a fourth component, of time, to each axis of a series.
             if vector is None or not len(spatial) <= len(vector) <= 4 or not np.isfinite(vector).all():
                 raise GeometryError(f"{name} is damaged: its space directions are no vectors; export it again.")
@@ -286,16 +286,16 @@ def _per_axis(header: dict[str, str], key: str, spatial: list[int]) -> list[floa
 
 def _vectors(text: str) -> list[NDArray[np.float64] | None]:
     """Vectors as ``(1,0,0) none (0,1,0)``; a vector that is none of numbers is empty."""
-    found: list[NDArray[np.float64] | None] = []
+    vectors: list[NDArray[np.float64] | None] = []
     for part in re.findall(r"none|\([^)]*\)", text):
         if part == "none":
-            found.append(None)
+            vectors.append(None)
             continue
         try:
-            found.append(np.array([float(word) for word in part.strip("()").split(",")]))
+            vectors.append(np.array([float(word) for word in part.strip("()").split(",")]))
         except ValueError:
-            found.append(np.zeros(0))
-    return found
+            vectors.append(np.zeros(0))
+    return vectors
 
 
 def _is_colour(header: dict[str, str], others: list[int]) -> bool:

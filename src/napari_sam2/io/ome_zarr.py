@@ -1,4 +1,6 @@
-"""OME-Zarr labels: a label map as a chunked array that grows with the image (OME-NGFF 0.5, Zarr 3).
+"""OME-Zarr labels: a label map as a chunked array.
+
+It grows with the image (OME-NGFF 0.5, Zarr 3).
 
 OME-NGFF 0.5 places an array by a scale and a translation only. Axis directions and obliqueness do not fit
 into that, so the full affine stands beside it, under ``napari_sam2``; `read_ome_zarr` goes by the affine.
@@ -48,7 +50,9 @@ def write_ome_zarr(
     *,
     overwrite: bool = False,
 ) -> Path:
-    """Write labels as ``<path>/labels/segmentation``, axes (z, y, x) = (k, j, i) of the stored order.
+    """Write labels as OME-Zarr, ``<path>/labels/segmentation``.
+
+    Axes (z, y, x) are (k, j, i) of the stored order.
 
     Parameters
     ----------
@@ -86,7 +90,9 @@ def write_ome_zarr(
 
 @contextlib.contextmanager
 def fresh_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give the block a folder to write; afterwards it becomes `target`, in place of an earlier one.
+    """Give the block a folder to write.
+
+    Afterwards it becomes `target`, in place of an earlier one.
 
     Raises
     ------
@@ -103,9 +109,15 @@ def fresh_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
     try:
         yield scratch / "new"
-        if target.is_dir():
+        had_earlier = target.is_dir()
+        if had_earlier:
             target.replace(scratch / "old")
-        (scratch / "new").replace(target)
+        try:
+            (scratch / "new").replace(target)
+        except OSError:
+            if had_earlier:
+                (scratch / "old").replace(target)
+            raise
     except OSError as error:
         raise EnvironmentLacksError(f"{target.name} could not be written ({error.strerror or error}).") from error
     finally:
@@ -113,7 +125,9 @@ def fresh_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def labels_group(folder: Path, attributes: dict[str, Any]) -> Any:
-    """Make an OME-Zarr that holds labels only; the zarr group into which their levels go.
+    """Make an OME-Zarr that holds labels only.
+
+    Returns the zarr group into which their levels go.
 
     The root is an image whose levels are those of the labels: without one, readers that begin at the root find
     nothing, and NGFF 0.5 wants labels to belong to an image.

@@ -1,4 +1,6 @@
-"""Reading the bytes of a possibly compressed file, with every size known before memory is taken.
+"""Reading the bytes of a possibly compressed file.
+
+Every size is known before memory is taken.
 
 A header is only a claim: it may ask for more than the file can hold, or for more than the machine has.
 """
@@ -84,7 +86,9 @@ def peek(path: Path, count: int) -> bytes:
 
 
 def check_memory(path: Path, needed: int) -> None:
-    """Refuse what the file cannot hold or the machine cannot take, before allocating it.
+    """Refuse what a file cannot hold or a machine take.
+
+    This comes before allocating it.
 
     Parameters
     ----------
@@ -114,7 +118,9 @@ def check_memory(path: Path, needed: int) -> None:
 
 
 def check_claim(path: Path, claimed: int) -> None:
-    """Refuse a picture whose tags announce more than its file can hold by any usual compression.
+    """Refuse a picture that announces more than its file holds.
+
+    By any usual compression.
 
     Parameters
     ----------
@@ -221,7 +227,10 @@ def inflated(path: Path, start: int, count: int) -> Iterator[bytes]:
 
 
 def check_inflated(path: Path, start: int, count: int) -> None:
-    """Refuse a compressed stream that does not hold exactly `count` bytes; as `inflated`."""
+    """Refuse a compressed stream of other than `count` bytes.
+
+    As `inflated`.
+    """
     for _ in inflated(path, start, count):
         pass
 

@@ -1,4 +1,6 @@
-"""What the samples of a picture mean: grey or colour, which way round, by palette or inks, of how many bits.
+"""What the samples of a picture mean.
+
+Grey or colour, which way round, by palette or inks, of how many bits.
 
 The one place that decides it, for flat pictures and slides alike, by the tags of TIFF 6.0 (section 8) and its
 supplements. What cannot be turned into grey or RGB with certainty is refused by name.
@@ -69,7 +71,9 @@ class Samples:
         return self.kind in ("grey", "rgb") and not self.inverted and not self.has_alpha and self.bits != 1
 
     def apply(self, stored: NDArray[Any]) -> NDArray[Any]:
-        """Grey (rows, columns, 1) or RGB (rows, columns, 3) of stored samples (rows, columns, S).
+        """Grey or RGB pixels of stored samples.
+
+        Grey (rows, columns, 1) or RGB (rows, columns, 3) of (rows, columns, S).
 
         Palettes and inks become uint8; others keep their type. Transparent places become white.
         """
@@ -151,7 +155,9 @@ def over_white(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
 
 
 def colour_range(sample: NDArray[Any]) -> float:
-    """The value of full colour, by type and by what is there: a 12-bit camera writes into 16 bits.
+    """The value of full colour, by type and content.
+
+    A 12-bit camera writes into 16 bits.
 
     Parameters
     ----------
@@ -170,7 +176,9 @@ def colour_range(sample: NDArray[Any]) -> float:
 
 
 def to_8_bits(colours: NDArray[Any], full: float | None = None) -> NDArray[np.uint8]:
-    """Colours of any type as uint8, scaled as one: never channel by channel, which would change hues.
+    """Colours of any type as uint8, scaled as one.
+
+    Never channel by channel, which would change hues.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""Flat pictures in: PNG, JPEG and TIFF as a volume of one slice, (rows, columns, 1[, 3])."""
+"""Flat pictures in.
+
+PNG, JPEG and TIFF as a volume of one slice, (rows, columns, 1[, 3]).
+"""
 
 from __future__ import annotations
 
@@ -109,7 +112,9 @@ def _check_size(name: str, rows: int, columns: int) -> None:
 
 
 def channels_last(stored: NDArray[Any], axes: str, name: str) -> NDArray[Any]:
-    """Pixels of a TIFF page as (rows, columns, samples), whether samples are stored together or apart.
+    """Pixels of a TIFF page as (rows, columns, samples).
+
+    Samples may be stored together or apart.
 
     Raises
     ------

@@ -1,4 +1,6 @@
-"""The prompt file: JSON that says what to segment, written by people and by programs.
+"""The prompt file: JSON that says what to segment.
+
+It is written by people and by programs.
 
 Everything wrong in a file is reported at once, by object and prompt number, so that it is corrected
 in one go. Coordinates may be voxels (i, j, k) or RAS+ millimetres; what comes out is voxels.
@@ -32,7 +34,7 @@ _ANY_SLICE: Final = 2**31 - 1
 """The last slice of an image that is not known."""
 
 _TOP_KEYS: Final = ("version", "space", "objects")
-_OBJECT_KEYS: Final = ("id", "name", "prompts")
+_OBJECT_KEYS: Final = ("id", "name", "origin", "prompts")
 _KINDS: Final = {"point": ("point", "positive"), "box": ("box",), "mask": ("mask", "axis", "slice")}
 
 
@@ -79,7 +81,9 @@ def check_prompt_file(path: str | os.PathLike[str]) -> None:
 
 
 def masks_named(path: str | os.PathLike[str]) -> list[Path]:
-    """The mask files that a prompt file names, for whoever must not write over them.
+    """The mask files that a prompt file names.
+
+    For whoever must not write over them.
 
     Raises
     ------
@@ -118,6 +122,8 @@ def write_prompt_file(
         entry: dict[str, Any] = {"id": obj.object_id, "prompts": prompts}
         if obj.name:
             entry["name"] = obj.name
+        if obj.origin:
+            entry["origin"] = obj.origin
         written.append(entry)
     text = json.dumps({"version": VERSION, "space": "voxel", "objects": written}, indent=1, ensure_ascii=False)
     return write_text(target, text + "\n", overwrite=overwrite)
@@ -141,7 +147,9 @@ def _as_json(prompt: Prompt, object_id: int, volume: Volume, target: Path, overw
 
 
 def parse_json(file: Path) -> Any:
-    """The content of a prompt file; a key that is given twice is refused.
+    """The content of a prompt file.
+
+    A key that is given twice is refused.
 
     Raises
     ------
@@ -195,10 +203,10 @@ class _Reading:
         if not isinstance(entries, list) or not entries:
             self._fault('"objects" must be a list with at least one object.')
             entries = []
-        found = [self._object(number, entry) for number, entry in enumerate(entries, start=1)]
+        read = [self._object(number, entry) for number, entry in enumerate(entries, start=1)]
         if self._faults:
             raise PromptError(self._faults)
-        return [obj for obj in found if obj is not None]
+        return [obj for obj in read if obj is not None]
 
     def _object(self, number: int, entry: Any) -> ObjectPrompts | None:
         where = f"object {number}"
@@ -206,19 +214,23 @@ class _Reading:
             self._fault(f'{where}: it must be like {{"id": 1, "prompts": [...]}}; got {_show(entry)}.')
             return None
         self._unknown(where, entry, _OBJECT_KEYS)
-        object_id, name = entry.get("id"), entry.get("name", "")
+        object_id = entry.get("id")
         if not isinstance(object_id, int) or isinstance(object_id, bool):
             self._fault(f'{where}: "id" must be a whole number; got {_show(object_id)}.')
             object_id = number
-        if not isinstance(name, str):
-            self._fault(f'{where}: "name" must be text; got {_show(name)}.')
-            name = ""
+        name, origin = (self._text(where, key, entry.get(key, "")) for key in ("name", "origin"))
         entries = entry.get("prompts")
         if not isinstance(entries, list) or not entries:
             self._fault(f'{where}: "prompts" must be a list with at least one prompt.')
             return None
         prompts = [self._prompt(f"{where}, prompt {n}", e) for n, e in enumerate(entries, start=1)]
-        return ObjectPrompts(object_id, tuple(p for p in prompts if p is not None), name)
+        return ObjectPrompts(object_id, tuple(p for p in prompts if p is not None), name, origin)
+
+    def _text(self, where: str, key: str, value: Any) -> str:
+        if isinstance(value, str):
+            return value
+        self._fault(f'{where}: "{key}" must be text; got {_show(value)}.')
+        return ""
 
     def _prompt(self, where: str, entry: Any) -> Prompt | None:
         kinds = [kind for kind in _KINDS if isinstance(entry, dict) and kind in entry]
@@ -295,10 +307,10 @@ class _Reading:
         i, j, k = value
         return i, j, k
 
-    def _unknown(self, where: str, entry: dict[str, Any], known: tuple[str, ...]) -> None:
+    def _unknown(self, where: str, entry: dict[str, Any], allowed: tuple[str, ...]) -> None:
         for key in entry:
-            if key not in known:
-                self._fault(f"{where}: the key {key!r} is not known; known are {', '.join(known)}.")
+            if key not in allowed:
+                self._fault(f"{where}: the key {key!r} is not known; known are {', '.join(allowed)}.")
 
     def _fault(self, sentence: str) -> None:
         self._faults.append(f"{self._file.name}: {sentence}")

@@ -1,4 +1,6 @@
-"""Voxels of files whose text header states sizes, type and compression: NRRD and MetaImage.
+"""Voxels of files with a text header, as NRRD and MetaImage.
+
+The header states sizes, type and compression.
 
 Both are decoded here. ITK reads a file that ends early, or states another compressed size than it has, as zeros
 without a word, and a long line in a header ends its process.
@@ -31,8 +33,8 @@ def check_sizes(sizes: list[int], name: str) -> None:
         If one is below 1, or there are too few or too many.
     """
     if not 2 <= len(sizes) <= 5 or min(sizes) < 1:
-        told = " x ".join(str(n) for n in sizes[:6]) or "of nothing"
-        raise ImageFileError(f"{name} is damaged: its header announces the size {told}; export it again.")
+        size_text = " x ".join(str(n) for n in sizes[:6]) or "of nothing"
+        raise ImageFileError(f"{name} is damaged: its header announces the size {size_text}; export it again.")
 
 
 def read_array(path: Path, start: int, sizes: list[int], dtype: np.dtype[Any], *, is_compressed: bool) -> NDArray[Any]:

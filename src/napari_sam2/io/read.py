@@ -60,7 +60,9 @@ def read_volume(
 
 
 def check_image(path: str | os.PathLike[str]) -> None:
-    """Refuse what cannot be an image: missing, empty, or of an unknown kind. Its content is not read.
+    """Refuse what cannot be an image.
+
+    Missing, empty, or of an unknown kind. Its content is not read.
 
     Raises
     ------

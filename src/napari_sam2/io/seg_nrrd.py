@@ -1,4 +1,6 @@
-"""Segmentations of 3D Slicer (``.seg.nrrd``): labels with names, colours and terminology in one file.
+"""Segmentations of 3D Slicer (``.seg.nrrd``).
+
+Labels with names, colours and terminology in one file.
 
 The key/value pairs are those of Slicer's vtkMRMLSegmentationStorageNode.
 """
@@ -49,7 +51,9 @@ def write_seg_nrrd(
     *,
     overwrite: bool = False,
 ) -> Path:
-    """Write labels as a Slicer segmentation on the whole grid of the image.
+    """Write labels as a Slicer segmentation.
+
+    It covers the whole grid of the image.
 
     Parameters
     ----------
@@ -89,7 +93,9 @@ def is_seg_nrrd(path: Path) -> bool:
 
 
 def read_seg_nrrd(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArray[Any], dict[int, str]]:
-    """Read a Slicer segmentation onto the grid of an image; Slicer may have cropped it, or spread it over layers.
+    """Read a Slicer segmentation onto the grid of an image.
+
+    Slicer may have cropped it, or spread it over layers.
 
     Returns
     -------
@@ -106,26 +112,26 @@ def read_seg_nrrd(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArray
         If it lies on another grid.
     """
     file = Path(path)
-    found = read_nrrd_array(file)
-    segments = _segments(found.header)
-    array = found.voxels[..., 0]
-    if found.voxels.shape[3] > 1:
-        array, segments = _merged(found.voxels, segments, file.name)
-    labels = onto_grid(array, found.affine, volume, file.name)
+    stored = read_nrrd_array(file)
+    segments = _segments(stored.header)
+    array = stored.voxels[..., 0]
+    if stored.voxels.shape[3] > 1:
+        array, segments = _merged(stored.voxels, segments, file.name)
+    labels = onto_grid(array, stored.affine, volume, file.name)
     names = {value: name for _, value, name in segments}
     return labels.astype(label_dtype(int(labels.max())), copy=False), names
 
 
 def _segments(header: dict[str, str]) -> list[tuple[int, int, str]]:
     """Layer, label value and name of each segment."""
-    found, number = [], 0
+    segments, number = [], 0
     while f"Segment{number}_LabelValue" in header:
         value, layer = (header.get(f"Segment{number}_{key}", "0").strip() for key in ("LabelValue", "Layer"))
         if value.isdecimal() and layer.isdecimal() and int(value) <= LARGEST_ID:
             name = header.get(f"Segment{number}_Name", f"object {value}")
-            found.append((int(layer), int(value), _unescaped(name)))
+            segments.append((int(layer), int(value), _unescaped(name)))
         number += 1
-    return found
+    return segments
 
 
 def _merged(
@@ -136,15 +142,15 @@ def _merged(
     if len(set(values)) == len(values):
         numbered = segments
     else:
-        numbered = [(layer, number, given) for number, (layer, _, given) in enumerate(segments, start=1)]
+        numbered = [(layer, number, segment) for number, (layer, _, segment) in enumerate(segments, start=1)]
     merged = np.zeros(layers.shape[:3], label_dtype(max((n for _, n, _ in numbered), default=0)))
-    for (layer, value, given), (_, number, _) in zip(segments, numbered, strict=True):
+    for (layer, value, segment), (_, number, _) in zip(segments, numbered, strict=True):
         if layer >= layers.shape[3]:
-            raise ImageFileError(f"{name} is damaged: {given} lies in layer {layer}, which is not there.")
+            raise ImageFileError(f"{name} is damaged: {segment} lies in layer {layer}, which is not there.")
         mask = layers[..., layer] == value
         if merged[mask].any():
             raise ImageFileError(
-                f"{name} has segments that overlap ({given} and another one), which one label map cannot hold; in "
+                f"{name} has segments that overlap ({segment} and another one), which one label map cannot hold; in "
                 "Slicer, export them to a labelmap first."
             )
         merged[mask] = number
@@ -200,11 +206,11 @@ def _segment(structure: Structure, array: NDArray[Any]) -> list[tuple[str, str]]
 
 def _extent(mask: NDArray[np.bool_]) -> list[int]:
     """First and last index along each axis; 0 -1 means empty, as VTK has it."""
-    found: list[int] = []
+    extent: list[int] = []
     for axis in range(3):
         used = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        found += [int(used[0]), int(used[-1])] if used.size else [0, -1]
-    return found
+        extent += [int(used[0]), int(used[-1])] if used.size else [0, -1]
+    return extent
 
 
 def _vector(values: NDArray[np.float64]) -> str:

@@ -35,7 +35,16 @@ if TYPE_CHECKING:
     from napari_sam2.core.window import Window
     from napari_sam2.terms.terminology import Term
 
-__all__ = ["INTENDED_USE", "Provenance", "sidecar_paths", "sidecar_texts", "software_versions", "write_sidecars"]
+__all__ = [
+    "INTENDED_USE",
+    "Provenance",
+    "as_json_text",
+    "facts_of",
+    "sidecar_paths",
+    "sidecar_texts",
+    "software_versions",
+    "write_sidecars",
+]
 
 INTENDED_USE: Final = "Research only. Not for diagnosis or treatment."
 
@@ -54,7 +63,9 @@ _COLUMNS: Final = {
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a label map was made. Plain values, so that anything can be the maker.
+    """How a label map was made.
+
+    Plain values, so that anything can be the maker.
 
     Attributes
     ----------
@@ -150,36 +161,26 @@ def sidecar_texts(
     ids, counts = np.unique(labels, return_counts=True)
     voxels = dict(zip(ids.tolist(), counts.tolist(), strict=True))
     structures = structures_for([*ids.tolist(), *names], names, provenance.terms)
-    facts = _facts(name, sha256, volume, provenance, structures, voxels)
-    return json.dumps(facts, indent=1, ensure_ascii=False) + "\n", _table(structures, voxels, volume)
+    facts = {
+        **facts_of(volume, provenance),
+        "Outputs": [_output(name, sha256, volume, structures, voxels)],
+        **_COLUMNS,
+    }
+    return as_json_text(facts), _table(structures, voxels, volume)
 
 
 def sidecar_paths(labels_path: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Where the sidecars of a label map lie: ``x.nii.gz`` has ``x.json`` and ``x.tsv``."""
+    """Where the sidecars of a label map lie.
+
+    ``x.nii.gz`` has ``x.json`` and ``x.tsv``.
+    """
     target = Path(labels_path)
     stem = stem_of(target)
     return target.with_name(stem + ".json"), target.with_name(stem + ".tsv")
 
 
-def software_versions() -> dict[str, str]:
-    """Versions of Python, the platform and the packages that decide about a result."""
-    versions = {"napari-sam2": __version__, "python": platform.python_version(), "platform": platform.system()}
-    for package in _PACKAGES:
-        try:
-            versions[package.lower()] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions
-
-
-def _facts(
-    name: str,
-    sha256: str,
-    volume: Volume,
-    provenance: Provenance,
-    structures: list[Structure],
-    voxels: Mapping[int, int],
-) -> dict[str, Any]:
+def facts_of(volume: Volume, provenance: Provenance) -> dict[str, Any]:
+    """What a sidecar says of source, model, prompts and choices."""
     source = volume.source
     return {
         "Description": "Label map made with napari-sam2 from prompts that a person gave.",
@@ -196,23 +197,44 @@ def _facts(
         "Propagation": dict(provenance.settings),
         "EditedByHand": provenance.edited,
         "Environment": {**software_versions(), "device": provenance.device},
-        "Outputs": [
-            {
-                "File": name,
-                "sha256": sha256,
-                "Empty": not any(count for label_id, count in voxels.items() if label_id),
-                "Labels": {
-                    str(s.label_id): {
-                        "Name": s.name,
-                        **({"Code": str(s.code)} if s.code else {}),
-                        "Voxels": voxels.get(s.label_id, 0),
-                        "VolumeML": _round(voxels.get(s.label_id, 0) * volume.voxel_volume_ml),
-                    }
-                    for s in structures
-                },
+    }
+
+
+def as_json_text(facts: Mapping[str, Any]) -> str:
+    """A sidecar's text."""
+    return json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of everything that decides about a result.
+
+    Python, the platform and the packages.
+    """
+    versions = {"napari-sam2": __version__, "python": platform.python_version(), "platform": platform.system()}
+    for package in _PACKAGES:
+        try:
+            versions[package.lower()] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _output(
+    name: str, sha256: str, volume: Volume, structures: list[Structure], voxels: Mapping[int, int]
+) -> dict[str, Any]:
+    return {
+        "File": name,
+        "sha256": sha256,
+        "Empty": not any(count for label_id, count in voxels.items() if label_id),
+        "Labels": {
+            str(s.label_id): {
+                "Name": s.name,
+                **({"Code": str(s.code)} if s.code else {}),
+                "Voxels": voxels.get(s.label_id, 0),
+                "VolumeML": _round(voxels.get(s.label_id, 0) * volume.voxel_volume_ml),
             }
-        ],
-        **_COLUMNS,
+            for s in structures
+        },
     }
 
 

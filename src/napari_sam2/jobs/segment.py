@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from napari_sam2.core.window import choose_window
 from napari_sam2.errors import UserInputError
 from napari_sam2.io import read_volume
 from napari_sam2.io.guard import refuse_inputs_as_outputs
@@ -20,16 +21,18 @@ from napari_sam2.record.save import save_with_counts
 from napari_sam2.session.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from napari_sam2.core.prompts import ObjectPrompts
     from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.core.volume import Volume
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.core.window import Window
+    from napari_sam2.engine.verbs import AnyModel
 
     Prompts: TypeAlias = str | os.PathLike[str] | Sequence[ObjectPrompts]
+    PromptSource: TypeAlias = Callable[[Volume, Window], Sequence[ObjectPrompts]]
 
-__all__ = ["DIRECTIONS", "ScanRun", "files_of_label_map", "segment_scan", "session_folder"]
+__all__ = ["DIRECTIONS", "ScanRun", "doubts_of", "files_of_label_map", "segment_scan", "session_folder"]
 
 DIRECTIONS: Final = ("both", "forward", "backward", "none")
 
@@ -71,9 +74,9 @@ class ScanRun:
 def segment_scan(
     image: str | os.PathLike[str],
     output: str | os.PathLike[str],
-    prompts: Prompts,
+    prompts: Prompts | PromptSource,
     *,
-    model: str | Path | Callable[[], SegmentationModel] = DEFAULT_MODEL,
+    model: str | Path | Callable[[], AnyModel] = DEFAULT_MODEL,
     device: str = "auto",
     quality: str = "auto",
     window: str = "auto",
@@ -84,11 +87,14 @@ def segment_scan(
     series: str | int | None = None,
     keep_session: bool = False,
     check_planes: bool = False,
+    feature_folder: Path | None = None,
     overwrite: bool = False,
     say: Callable[[str], None] = lambda note: None,
     watch: Callable[[Iterable[SliceResult], int], Iterable[SliceResult]] = lambda results, total: results,
 ) -> ScanRun:
-    """Segment objects of a scan from prompts, and write the label map with its sidecars.
+    """Segment objects of a scan from prompts.
+
+    The label map is written with its sidecars.
 
     Parameters
     ----------
@@ -96,8 +102,9 @@ def segment_scan(
         As in `napari_sam2.io.read_volume`.
     output : path-like
         The label map, ``.nii.gz`` or ``.nii``; ``.json`` and ``.tsv`` are written beside it.
-    prompts : path-like or sequence of ObjectPrompts
-        A prompt file, or what it would hold.
+    prompts : path-like, sequence of ObjectPrompts or callable
+        A prompt file, or what it would hold; or what gives that for a scan and its window, such as
+        `napari_sam2.finding.job.prompts_from`.
     model, device, quality
         As in `napari_sam2.models.load_model`; or what gives a model, asked once everything else is in order.
     window, plane
@@ -110,6 +117,8 @@ def segment_scan(
         Keep a session beside the output.
     check_planes : bool
         Carry every object along all three axes, and say where they differ.
+    feature_folder : Path, optional
+        As in `Session`; it is made when it is not there.
     overwrite : bool
         Whether existing outputs may be replaced; an input never is.
     say : callable
@@ -131,9 +140,14 @@ def segment_scan(
     inputs = [Path(image), *([Path(prompts)] if isinstance(prompts, str | os.PathLike) else [])]
     refuse_inputs_as_outputs(inputs, files_of_label_map(target, keep_session=keep_session))
     check_label_set(target, scan, overwrite=overwrite)
-    objects = _objects(prompts, scan, target)
+    if feature_folder is not None:
+        _make_feature_folder(feature_folder)
+    objects = _objects(prompts, scan, window, target)
     loaded = load_model(model, device, quality=quality) if isinstance(model, str | Path) else model()
-    session = Session(scan, loaded, window=window, axis=None if plane is None else scan.axis_of_plane(plane))
+    if feature_folder is not None and not loaded.view_policy.encodes:
+        say(f"{loaded.card.name} computes nothing ahead of a prompt: nothing is kept in {feature_folder.name}.")
+    axis = None if plane is None else scan.axis_of_plane(plane)
+    session = Session(scan, loaded, window=window, axis=axis, feature_folder=feature_folder)
     journal = Journal(session, session_folder(target), warn=say) if keep_session else None
     started = time.perf_counter()
     session.set_objects(objects)
@@ -146,7 +160,7 @@ def segment_scan(
         journal.close()
     settings = {"direction": direction, "slices": [slices.start, slices.stop] if slices else None}
     saved = save_with_counts(session, target, overwrite=overwrite, settings=settings)
-    notes = _notes(session, saved.voxels)
+    notes = doubts_of(session, saved.voxels)
     if saved.source_changed:
         notes.insert(0, f"{scan.source.name} has changed on disk since it was opened; check that the labels fit.")
     planes = _agreement(session) if check_planes else {}
@@ -154,7 +168,10 @@ def segment_scan(
 
 
 def files_of_label_map(output: Path, *, keep_session: bool = False) -> list[Path]:
-    """Everything that a segmentation writes: label map, sidecars, and the session where it is kept."""
+    """Everything that a segmentation writes.
+
+    Label map, sidecars, and the session where it is kept.
+    """
     return [output, *sidecar_paths(output), *([session_folder(output)] if keep_session else [])]
 
 
@@ -163,7 +180,19 @@ def session_folder(output: Path) -> Path:
     return output.with_name(stem_of(output) + ".sam2session")
 
 
-def _objects(prompts: Prompts, scan: Volume, target: Path) -> Sequence[ObjectPrompts]:
+def _make_feature_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or "it cannot be made"
+        raise UserInputError(f"--feature-folder {folder.name}: {reason}; choose another folder.") from error
+    if not os.access(folder, os.W_OK):
+        raise UserInputError(f"--feature-folder {folder.name} is closed to writing; choose another folder.")
+
+
+def _objects(prompts: Prompts | PromptSource, scan: Volume, window: str, target: Path) -> Sequence[ObjectPrompts]:
+    if callable(prompts):
+        return prompts(scan, choose_window(scan, window))
     if not isinstance(prompts, str | os.PathLike):
         return prompts
     from napari_sam2.io.prompt_file import masks_named, read_prompt_file
@@ -208,8 +237,18 @@ def _agreement(session: Session) -> dict[int, dict[str, Any]]:
     return planes
 
 
-def _notes(session: Session, voxels: dict[int, int]) -> list[str]:
-    """Notes on objects that are empty or have probably leaked."""
+def doubts_of(session: Session, voxels: Mapping[int, int], slice_name: str = "") -> list[str]:
+    """Sentences on objects that are empty or have probably leaked.
+
+    Parameters
+    ----------
+    session : Session
+        With its results.
+    voxels : mapping of int to int
+        By object id, as they were saved.
+    slice_name : str
+        What a slice is called, such as ``"frame"``; by its axis, as in ``"slice k"``, otherwise.
+    """
     notes = []
     empty = [str(object_id) for object_id in session.objects if not voxels.get(object_id)]
     if empty:
@@ -219,8 +258,8 @@ def _notes(session: Session, voxels: dict[int, int]) -> list[str]:
         shares = {i: r.mask.n_voxels / (plane.shape[0] * plane.shape[1]) for i, r in obj.results.items()}
         worst = max(shares, key=shares.__getitem__, default=None)
         if worst is not None and shares[worst] > LEAK_SHARE:
+            name = slice_name or f"slice {'ijk'[obj.axis]}"
             notes.append(
-                f"object {obj.object_id} fills {shares[worst]:.0%} of slice {'ijk'[obj.axis]} {worst}; "
-                "look whether it has leaked."
+                f"object {obj.object_id} fills {shares[worst]:.0%} of {name} {worst}; look whether it has leaked."
             )
     return notes

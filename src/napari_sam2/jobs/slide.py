@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 from napari_sam2.core.history import Step
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.guard import refuse_inputs_as_outputs
+from napari_sam2.io.resolution import parse_size
 from napari_sam2.models import DEFAULT_MODEL, load_model
 from napari_sam2.slides.actions import TakeObjects
 from napari_sam2.slides.answers.crop_engine import CropEngine
 from napari_sam2.slides.answers.refine import refine
 from napari_sam2.slides.automatic.run import AutomaticRequest, joined_objects, plan_of, run_tiles
-from napari_sam2.slides.formats.sidecar import slide_sidecar_path, write_slide_sidecar
+from napari_sam2.slides.formats.sidecar import slide_sidecar_path, slide_sidecar_text
 from napari_sam2.slides.formats.write import check_slide_output, write_objects
-from napari_sam2.slides.image.resolution import parse_size
 from napari_sam2.slides.objects import SCORE, ObjectClass, Regions, SlideObject, measured
 from napari_sam2.slides.prompt_file import read_slide_prompts
 from napari_sam2.slides.reader import open_slide
@@ -122,26 +122,29 @@ def segment_slide(
     with open_slide(slide_path, mpp=mpp, channel=channel, polarity=polarity, image=image) as slide:
         requests = [] if prompts is None else read_slide_prompts(prompts, slide.shape, slide.name)
         # The region is read before the model is loaded, so that its faults are told at once.
-        asked = None
+        automatic = None
         if auto is not None:
             size = parse_size(object_size, slide.mpp, slide.name)
-            asked = AutomaticRequest(*parse_region(auto, slide), size)
+            automatic = AutomaticRequest(*parse_region(auto, slide), size)
         loaded = load_model(model, device) if isinstance(model, str | Path) else model
         engine = CropEngine(slide, loaded)
-        if asked is not None:
-            return _automatic(engine, asked, target, overwrite, on_progress, should_stop)
+        if automatic is not None:
+            return _automatic(engine, automatic, target, overwrite, on_progress, should_stop)
         objects, notes = _prompted(engine, requests, refine_steps, overlap, on_progress, should_stop)
         if objects is None:
             return SlideRun(target, 0, finished=False, notes=slide.notes)
-        count = write_objects(objects, target, slide, overwrite=overwrite)
         asked_for = {request.name or f"object {request.object_id}": request.prompts for request in requests}
         choices = {"overlap": overlap, "refine": refine_steps}
-        write_slide_sidecar(target, slide, loaded, asked_for, settings=choices, overwrite=overwrite)
+        facts = slide_sidecar_text(target, slide, loaded, asked_for, choices)
+        count = write_objects(objects, target, slide, facts, overwrite=overwrite)
         return SlideRun(target, count, finished=True, notes=(*slide.notes, *notes))
 
 
 def files_of_objects(output: Path) -> list[Path]:
-    """Everything that is written: objects, how they were made, and what an automatic run has done so far."""
+    """Everything that is written.
+
+    Objects, how they were made, and what an automatic run has done so far.
+    """
     return [output, slide_sidecar_path(output), _journal_of(output)]
 
 
@@ -149,12 +152,14 @@ def _journal_of(output: Path) -> Path:
     return output.with_name(output.name + ".tiles.jsonl")
 
 
-def parse_region(given: str, slide: Slide) -> tuple[Any, bool]:
-    """The region of an automatic run, and whether only tissue counts in it.
+def parse_region(text: str, slide: Slide) -> tuple[Any, bool]:
+    """The region of an automatic run.
+
+    It says too whether only tissue counts in it.
 
     Parameters
     ----------
-    given : str
+    text : str
         ``"tissue"``, four numbers ``row0,column0,row1,column1``, or the name of a GeoJSON file.
     slide : Slide
         The slide it lies on.
@@ -174,21 +179,21 @@ def parse_region(given: str, slide: Slide) -> tuple[Any, bool]:
     import shapely
 
     rows, cols = slide.shape
-    if given == "tissue":
+    if text == "tissue":
         return shapely.box(0, 0, cols, rows), True
-    if re.fullmatch(rf"\s*{_NUMBER}(\s*,\s*{_NUMBER}){{3}}\s*", given):
-        row0, col0, row1, col1 = (float(part) for part in given.split(","))
+    if re.fullmatch(rf"\s*{_NUMBER}(\s*,\s*{_NUMBER}){{3}}\s*", text):
+        row0, col0, row1, col1 = (float(part) for part in text.split(","))
         return shapely.box(min(col0, col1), min(row0, row1), max(col0, col1), max(row0, row1)), False
-    if not Path(given).exists():
+    if not Path(text).exists():
         raise UserInputError(
-            f"There is no region {given!r}; give tissue, row0,column0,row1,column1 in pixels of the full slide, or a "
+            f"There is no region {text!r}; give tissue, row0,column0,row1,column1 in pixels of the full slide, or a "
             "GeoJSON file."
         )
     from napari_sam2.slides.formats.geojson import read_geojson
 
-    areas = [o.geometry for o in read_geojson(given) if o.geometry.area > 0]
+    areas = [o.geometry for o in read_geojson(text) if o.geometry.area > 0]
     if not areas:
-        raise UserInputError(f"{Path(given).name} holds no area to segment in; draw a region and export it again.")
+        raise UserInputError(f"{Path(text).name} holds no area to segment in; draw a region and export it again.")
     return shapely.union_all([shapely.make_valid(area) for area in areas]), False
 
 
@@ -244,7 +249,7 @@ def _automatic(
         note = f"Stopped; {journal.name} holds what was done, and the same command goes on from there."
         return SlideRun(target, 0, finished=False, notes=(*slide.notes, note))
     objects = (measured(obj, slide.mpp) for obj in joined_objects(engine, plan, journal))
-    count = write_objects(objects, target, slide, overwrite=overwrite)
-    write_slide_sidecar(target, slide, engine.model, {}, settings={"automatic": request.as_json()}, overwrite=overwrite)
+    facts = slide_sidecar_text(target, slide, engine.model, {}, {"automatic": request.as_json()})
+    count = write_objects(objects, target, slide, facts, overwrite=overwrite)
     journal.unlink()
     return SlideRun(target, count, finished=True, notes=slide.notes)

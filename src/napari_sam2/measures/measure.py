@@ -1,4 +1,6 @@
-"""Measurements of labelled objects, in the units a report uses: mL, mm, HU.
+"""Measurements of labelled objects, in the units of a report.
+
+mL, mm, HU.
 
 Everything comes from the affine, so oblique and sheared grids measure right. Surfaces are those of a
 marching-cubes mesh over voxels, about 5 to 15 % above the area of a smooth body.
@@ -102,7 +104,9 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How one object changed between two scans; NaN where it is missing from one of them.
+    """How one object changed between two scans.
+
+    NaN where it is missing from one of them.
 
     Attributes
     ----------
@@ -155,7 +159,10 @@ def measure(labels: NDArray[Any], volume: Volume, names: Mapping[int, str] | Non
 
 
 def growth(before: Sequence[Measurement], after: Sequence[Measurement]) -> list[Growth]:
-    """Compare two scans, object by object. Their grids may differ: each was measured on its own."""
+    """Compare two scans, object by object.
+
+    Their grids may differ; each was measured on its own.
+    """
     earlier, later = ({m.label_id: m for m in scan} for scan in (before, after))
     changes = []
     for label_id in sorted(earlier.keys() | later.keys()):
@@ -170,7 +177,10 @@ def growth(before: Sequence[Measurement], after: Sequence[Measurement]) -> list[
 
 
 def measurement_rows(measurements: Sequence[Measurement], case: str = "") -> list[dict[str, Any]]:
-    """Flatten measurements to rows for a table, with units in the column names."""
+    """Measurements as rows for a table.
+
+    Units stand in the column names.
+    """
     rows = []
     for m in measurements:
         unit = f"_{m.intensity.unit.lower()}" if m.intensity.unit else ""
@@ -190,7 +200,10 @@ def measurement_rows(measurements: Sequence[Measurement], case: str = "") -> lis
 
 
 def growth_rows(changes: Sequence[Growth]) -> list[dict[str, Any]]:
-    """Flatten changes to rows for a table, with units in the column names."""
+    """Changes as rows for a table.
+
+    Units stand in the column names.
+    """
     return [
         {
             "id": g.label_id,

@@ -1,4 +1,6 @@
-"""Agreement of two masks: overlap, volume and surface distances, each with its definition.
+"""Agreement of two masks.
+
+Overlap, volume and surface distances, each with its definition.
 
 Surfaces are the voxels of a mask that have a face in common with something outside of it (as MONAI
 takes them), and distances run between their centres. Conventions for empty masks: both empty is full
@@ -138,7 +140,9 @@ def compare_labels(
     volume: Volume,
     tolerance_mm: float = DEFAULT_TOLERANCE_MM,
 ) -> dict[int, Agreement]:
-    """Compare two label maps, id by id; ids that are in one of them only count too.
+    """Compare two label maps, id by id.
+
+    Ids that are in one of them only count too.
 
     Raises
     ------
@@ -149,8 +153,11 @@ def compare_labels(
     return {i: agreement(reference == i, predicted == i, volume.spacing, tolerance_mm) for i in ids}
 
 
-def agreement_rows(found: Mapping[int, Agreement], names: Mapping[int, str] | None = None) -> list[dict[str, Any]]:
-    """Flatten agreements to rows for a table, with units in the column names."""
+def agreement_rows(agreements: Mapping[int, Agreement], names: Mapping[int, str] | None = None) -> list[dict[str, Any]]:
+    """Agreements as rows for a table.
+
+    Units stand in the column names.
+    """
     names = names or {}
     return [
         {
@@ -169,12 +176,15 @@ def agreement_rows(found: Mapping[int, Agreement], names: Mapping[int, str] | No
             "nsd": a.nsd,
             "nsd_tolerance_mm": a.tolerance_mm,
         }
-        for label_id, a in found.items()
+        for label_id, a in agreements.items()
     ]
 
 
 def dice(one: NDArray[np.bool_], two: NDArray[np.bool_]) -> float:
-    """Dice overlap of two masks of one shape; 1 if both are empty."""
+    """Dice overlap of two masks of one shape.
+
+    1 if both are empty.
+    """
     total = int(one.sum()) + int(two.sum())
     return 1.0 if total == 0 else 2.0 * int((one & two).sum()) / total
 

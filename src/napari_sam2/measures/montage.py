@@ -1,4 +1,7 @@
-"""A picture of slices with contours, to see at a glance what was segmented."""
+"""A picture of slices with contours.
+
+It shows at a glance what was segmented.
+"""
 
 from __future__ import annotations
 

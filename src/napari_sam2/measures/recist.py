@@ -1,4 +1,7 @@
-"""Long and short axis of an object as RECIST has them, in its axial slices."""
+"""Long and short axis of an object after RECIST.
+
+They lie in its axial slices.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ __all__ = ["recist_axes"]
 
 
 def recist_axes(crop: NDArray[np.bool_], start: NDArray[Any], volume: Volume) -> tuple[float, float, int]:
-    """Find the longest diameter of a connected region in any axial slice, and the one across it.
+    """The longest axial diameter of a region, and the one across.
+
+    The region is connected.
 
     Parameters
     ----------

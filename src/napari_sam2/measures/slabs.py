@@ -1,4 +1,7 @@
-"""Figures about one large mask, slab by slab: memory stays near that of the mask itself."""
+"""Figures about one large mask, slab by slab.
+
+Memory stays near that of the mask itself.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,20 @@ SLAB_VOXELS: Final = 1 << 22
 
 
 def centre_of(mask: NDArray[np.bool_]) -> tuple[int, NDArray[np.float64]]:
-    """How many voxels a mask (A, B, C) has, and their mean place in voxels."""
+    """Number and mean place of a mask's voxels.
+
+    The mask is (A, B, C), the place in voxels.
+    """
     counts = [np.count_nonzero(mask, axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
     total = int(counts[0].sum())
     return total, np.array([float(np.arange(len(n)) @ n) / total for n in counts])
 
 
 def count_components(mask: NDArray[np.bool_]) -> int:
-    """Pieces of a mask (A, B, C) that do not touch, not even by a corner."""
+    """Number of pieces of a mask (A, B, C).
+
+    Pieces do not touch, not even by a corner.
+    """
     from scipy import ndimage, sparse
     from scipy.sparse.csgraph import connected_components
 
@@ -48,7 +57,10 @@ def count_components(mask: NDArray[np.bool_]) -> int:
 
 
 def surface_area(mask: NDArray[np.bool_], steps: NDArray[np.float64]) -> float:
-    """Area of the marching-cubes mesh of a mask (A, B, C); column v of `steps` (3, 3) is one voxel along axis v, mm."""
+    """Area of the marching-cubes mesh of a mask (A, B, C).
+
+    Column v of `steps` (3, 3) is one voxel along axis v, mm.
+    """
     from skimage.measure import marching_cubes, mesh_surface_area
 
     area = 0.0

@@ -22,7 +22,9 @@ DEFAULT_MODEL: Final = "bundled"
 def load_model(
     name: str | Path = DEFAULT_MODEL, device: str = "auto", *, quality: str = "auto", input_size: int | None = None
 ) -> SegmentationModel:
-    """Load a model by name or from a folder; never from the network.
+    """Load a model by name or from a folder.
+
+    Never from the network.
 
     Parameters
     ----------
@@ -64,7 +66,9 @@ def load_model(
 
 
 def resolve_device(device: str = "auto") -> torch.device:
-    """The torch device for a name; ``"auto"`` takes CUDA, then MPS, then the CPU.
+    """The torch device for a name.
+
+    ``"auto"`` takes CUDA, then MPS, then the CPU.
 
     Raises
     ------

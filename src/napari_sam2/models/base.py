@@ -96,6 +96,8 @@ class ViewPolicy:
     fit : bool
         Whether a view of the whole slice has no more pixels than its voxels can fill, see
         `napari_sam2.models.quality.fitted_size`. For models that can change their input size.
+    encodes : bool
+        Whether features cost more than reading them from a disk. False for a model whose features are the view.
     """
 
     zoom: bool
@@ -106,6 +108,7 @@ class ViewPolicy:
     dips: bool = False
     fit: bool = False
     quality: str = ""
+    encodes: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,10 @@ class ViewPrompts:
 
 @dataclass(frozen=True, slots=True)
 class ViewShift:
-    """Where pixel (x, y) of one view lies in another: ``(scale * x + dx, scale * y + dy)``."""
+    """Where pixel (x, y) of one view lies in another.
+
+    At ``(scale * x + dx, scale * y + dy)``.
+    """
 
     scale: float = 1.0
     dx: float = 0.0
@@ -163,7 +169,7 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class MemoryRef:
-    """One remembered slice of an object, as seen from the slice that is being decoded.
+    """One remembered slice, as seen from the slice being decoded.
 
     Attributes
     ----------
@@ -202,7 +208,10 @@ class DecodeRequest:
 
 @dataclass(frozen=True, slots=True)
 class RememberRequest:
-    """A decoded slice to be turned into a memory. ``prompted`` as in `MemoryRef`."""
+    """A decoded slice to be turned into a memory.
+
+    ``prompted`` as in `MemoryRef`.
+    """
 
     features: Features
     decoded: Decoded
@@ -219,14 +228,20 @@ class ResizableModel(Protocol):
 
 
 class ModelFit(Protocol):
-    """A fit of a model to one object, under way; the model itself stays as it is."""
+    """A fit of a model to one object, under way.
+
+    The model itself stays as it is.
+    """
 
     def step(self) -> None:
         """Learn a little more; about a tenth of a second."""
         ...
 
     def model(self) -> SegmentationModel:
-        """The model that knows the object, as far as it has learned; it sees, and remembers, as the first one does."""
+        """The model that knows the object, as far as it has learned.
+
+        It sees, and remembers, as the first one does.
+        """
         ...
 
 
@@ -249,13 +264,19 @@ class FittableModel(Protocol):
 
 @runtime_checkable
 class MovableModel(Protocol):
-    """A model that can go on on the CPU when its device has no memory left."""
+    """A model that can go on on the CPU.
+
+    For when its device has no memory left.
+    """
 
     device: torch.device
     card: ModelCard
 
     def on_cpu(self) -> SegmentationModel:
-        """The same weights on the CPU; itself when it is there already. This model stays as it is."""
+        """The same weights on the CPU.
+
+        Itself when it is there already; this model stays as it is.
+        """
         ...
 
 
@@ -287,7 +308,9 @@ class SegmentationModel(Protocol):
     device: torch.device
 
     def encode(self, images: Tensor) -> list[Features]:
-        """Features of views; the expensive step, done once per view and kept by the engine.
+        """Features of views.
+
+        The expensive step, done once per view and kept by the engine.
 
         Parameters
         ----------
@@ -317,6 +340,9 @@ def viewing_of(model: DescribedModel) -> dict[str, str]:
 
 
 def described_model(model: DescribedModel) -> dict[str, str]:
-    """What a journal says of a model: which one it is, and how it looks at slices."""
+    """What a journal says of a model.
+
+    Which one it is, and how it looks at slices.
+    """
     card = model.card
     return {"name": card.name, "revision": card.revision, "sha256": card.sha256, **viewing_of(model)}

@@ -1,4 +1,6 @@
-"""Read a checkpoint in transformers' format from a folder, and refuse anything doubtful.
+"""Reading a checkpoint in transformers' format from a folder.
+
+Anything doubtful is refused.
 
 Only safetensors is read, so nothing in a checkpoint can run code. transformers alone would fill missing
 weights with random numbers and go on; here a missing or unexpected key is an error.
@@ -48,7 +50,10 @@ _MOST_LAYERS: Final = 512
 
 
 def files_of(folder: Path) -> list[str]:
-    """Names of a checkpoint's files: settings and weights, and how images are prepared where that is said."""
+    """Names of a checkpoint's files.
+
+    Settings and weights, and how images are prepared where that is said.
+    """
     return [CONFIG, WEIGHTS, *([PREPARATION] if (folder / PREPARATION).is_file() else [])]
 
 
@@ -66,14 +71,14 @@ def read_settings(folder: Path) -> dict[str, Any]:
     if path.stat().st_size > _MAX_CONFIG_BYTES:
         raise ModelError(f"{folder.name}/{CONFIG} is larger than any configuration; fetch or copy it again.")
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
+        settings = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as error:
         raise ModelError(f"{folder.name}/{CONFIG} is not valid JSON; fetch or copy it again.") from error
-    if not isinstance(given, dict):
+    if not isinstance(settings, dict):
         raise ModelError(f"{folder.name}/{CONFIG} holds no settings; fetch or copy it again.")
-    _refuse_untrusted(folder.name, given)
-    _refuse_sizes(f"{folder.name}/{CONFIG}", given)
-    return given
+    _refuse_untrusted(folder.name, settings)
+    _refuse_sizes(f"{folder.name}/{CONFIG}", settings)
+    return settings
 
 
 @contextlib.contextmanager
@@ -142,7 +147,9 @@ def _refuse_sizes(name: str, described: Any) -> None:
 
 
 def read_network(folder: Path, network: type[Any], config: Any) -> Any:
-    """The network of a checkpoint with its weights, in eval mode and float32 on the CPU.
+    """The network of a checkpoint with its weights.
+
+    In eval mode and float32 on the CPU.
 
     Parameters
     ----------
@@ -199,20 +206,26 @@ def find_faults(missing: Any, surplus: Any, misshapen: Any) -> str:
 
 
 def card_of(folder: Path, known: ModelCard | None, kind: str, summary: str) -> ModelCard:
-    """The card of a checkpoint with its hash; made from the folder where nothing is known of it."""
+    """The card of a checkpoint with its hash.
+
+    Made from the folder where nothing is known of it.
+    """
     return replace(
         known or ModelCard(folder.name, kind, summary=summary), kind=kind, sha256=sha256_of(folder / WEIGHTS)
     )
 
 
-def known_only(given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that shape the network; older versions wrote many more, which mean nothing to it."""
+def known_only(settings: Mapping[str, Any], accepted: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that shape the network.
+
+    Older versions wrote many more, which mean nothing to it.
+    """
     kept = {}
-    for key, value in given.items():
-        if key not in known:
+    for key, value in settings.items():
+        if key not in accepted:
             continue
-        nested = key.endswith("_config") and isinstance(value, dict) and isinstance(known[key], dict)
-        kept[key] = known_only(value, known[key]) if nested else value
+        nested = key.endswith("_config") and isinstance(value, dict) and isinstance(accepted[key], dict)
+        kept[key] = known_only(value, accepted[key]) if nested else value
     return kept
 
 

@@ -108,7 +108,7 @@ class ClassicalModel:
             license="Apache-2.0",
             summary="Histogram likelihood, no weights: good for objects that differ in brightness from what is around.",
         )
-        self.view_policy = ViewPolicy(zoom=True, factor=2.3, follow_factor=2.4)
+        self.view_policy = ViewPolicy(zoom=True, factor=2.3, follow_factor=2.4, encodes=False)
         self.input_size = VIEW_SIZE
         self.max_memories = 1
         self.device = torch.device("cpu")
@@ -251,8 +251,8 @@ def _earlier_mask(request: DecodeRequest) -> NDArray[np.bool_] | None:
         if logits.shape[-1] != VIEW_SIZE:
             logits = torch.nn.functional.interpolate(logits[None, None], (VIEW_SIZE, VIEW_SIZE), mode="bilinear")[0, 0]
         return (logits > 0).cpu().numpy()
-    given = None if request.prompts is None else request.prompts.mask
-    return None if given is None else (given > 0.5).cpu().numpy()
+    drawn = None if request.prompts is None else request.prompts.mask
+    return None if drawn is None else (drawn > 0.5).cpu().numpy()
 
 
 def _seed(prompts: ViewPrompts, earlier: NDArray[np.bool_] | None) -> NDArray[np.bool_]:

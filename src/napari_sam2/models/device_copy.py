@@ -1,4 +1,7 @@
-"""Networks copied to another device, without room for a copy on the first."""
+"""Networks copied to another device.
+
+No room for a copy is needed on the first.
+"""
 
 from __future__ import annotations
 

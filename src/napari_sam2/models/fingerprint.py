@@ -1,4 +1,7 @@
-"""Which model a name stands for, by the hash of its files, without loading it."""
+"""Which model a name stands for, by its files' hash.
+
+The model is not loaded.
+"""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     import torch
 
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path.name} holds more than weights and could run code when it is opened; it was not opened. "
@@ -95,18 +95,18 @@ def _read(path: Path) -> dict[str, Tensor]:
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError) as error:
         raise ModelError(f"{path.name} cannot be read as a checkpoint ({type(error).__name__}).") from error
-    inner = found.get("model", found) if isinstance(found, dict) else None
+    inner = content.get("model", content) if isinstance(content, dict) else None
     if not isinstance(inner, dict) or not inner or not all(isinstance(v, torch.Tensor) for v in inner.values()):
         raise ModelError(f"{path.name} holds no weights of SAM, neither at its top nor under 'model'.")
     return {name: tensor.detach().float() if tensor.is_floating_point() else tensor for name, tensor in inner.items()}
 
 
-def _refuse_misfit(file: str, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    shared = expected.keys() & found.keys()
+def _refuse_misfit(file: str, expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    shared = expected.keys() & weights.keys()
     faults = find_faults(
-        expected.keys() - found.keys(),
-        found.keys() - expected.keys(),
-        [name for name in shared if expected[name].shape != found[name].shape],
+        expected.keys() - weights.keys(),
+        weights.keys() - expected.keys(),
+        [name for name in shared if expected[name].shape != weights[name].shape],
     )
     if faults:
         raise ModelError(f"{file} does not fit any of {', '.join(convertible())}: it {faults}; it is not used.")

@@ -90,7 +90,9 @@ QUALITIES: Final = {
 
 
 def choose_quality(name: str, device: torch.device) -> Quality:
-    """The setting of a name; ``"auto"`` is ``best`` on a CUDA device and ``balanced`` elsewhere.
+    """The setting of a name.
+
+    ``"auto"`` is ``best`` on a CUDA device and ``balanced`` elsewhere.
 
     Raises
     ------
@@ -105,7 +107,9 @@ def choose_quality(name: str, device: torch.device) -> Quality:
 
 
 def refuse_other_sizes(family: str, own_size: int, quality: str, input_size: int | None) -> None:
-    """Refuse what a model cannot do that looks at whole slices at one size only.
+    """Refuse other sizes for a model that has one.
+
+    Such a model looks at whole slices at one size only.
 
     Parameters
     ----------

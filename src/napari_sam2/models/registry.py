@@ -1,4 +1,6 @@
-"""All model families. A new family is its folder and one row here.
+"""All model families.
+
+A new family is its folder and one row here.
 
 Loading, the models that can be named, the conversion of official files and the command line's help follow from
 the table.
@@ -58,8 +60,8 @@ def family_of_weights(names: Iterable[str]) -> Family:
 
     A family further down the table is told from those above it by what it has besides.
     """
-    known = list(names)
-    fitting = [f for f in FAMILIES if f.mark and any(name.startswith(f.mark) for name in known)]
+    keys = list(names)
+    fitting = [f for f in FAMILIES if f.mark and any(name.startswith(f.mark) for name in keys)]
     return fitting[-1] if fitting else SAM2
 
 
@@ -97,8 +99,8 @@ def load_folder(
     kind = settings.get("model_type")
     family = next((family for family in FAMILIES if kind in family.model_types), None)
     if family is None:
-        known = ", ".join(f"{family.title} ({kind!r})" for family in FAMILIES for kind in family.model_types)
-        raise ModelError(f"{folder.name} is a checkpoint of type {kind!r}; what can be used: {known}.")
+        families = ", ".join(f"{family.title} ({kind!r})" for family in FAMILIES for kind in family.model_types)
+        raise ModelError(f"{folder.name} is a checkpoint of type {kind!r}; what can be used: {families}.")
     with refusing(f"{folder.name}/{CONFIG}", folder):
         model: SegmentationModel = function(family.load)(
             folder, settings, device, card, quality=quality, input_size=input_size

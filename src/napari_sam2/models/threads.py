@@ -13,7 +13,10 @@ CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
 def usable_cpus(limit: Path = CGROUP_LIMIT) -> int:
-    """Processors that this process may use: by affinity, and by the quota of its container; at least 1."""
+    """Processors that this process may use.
+
+    By affinity, and by the quota of its container; at least 1.
+    """
     # Where there is no affinity (macOS), every processor counts.
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     try:

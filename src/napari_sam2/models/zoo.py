@@ -32,6 +32,7 @@ __all__ = [
     "import_checkpoint",
     "is_here",
     "models_folder",
+    "own_models",
     "verify",
 ]
 
@@ -41,25 +42,41 @@ FILES: Final = (CONFIG, WEIGHTS)
 
 def models_folder() -> Path:
     """Where checkpoints are kept: ``NAPARI_SAM2_MODELS``, or the user's data folder."""
-    given = os.environ.get("NAPARI_SAM2_MODELS")
-    if given:
-        return Path(given)
+    chosen = os.environ.get("NAPARI_SAM2_MODELS")
+    if chosen:
+        return Path(chosen)
     from platformdirs import user_data_path
 
     return user_data_path("napari-sam2", appauthor=False) / "models"
 
 
 def folder_of(name: str) -> Path:
-    """The folder in which a checkpoint of the zoo lies once it has been fetched."""
+    """The folder of a checkpoint of the zoo.
+
+    It lies there once it has been fetched.
+    """
     return models_folder() / name.replace("/", "--")
 
 
 def is_here(name: str) -> bool:
-    """Whether a checkpoint of the zoo is on this machine, in a folder that may be read."""
+    """Whether a checkpoint of the zoo is on this machine.
+
+    In a folder that may be read.
+    """
     try:
         return all((folder_of(name) / file).is_file() for file in FILES)
     except OSError:
         return False
+
+
+def own_models() -> list[str]:
+    """Names of imported and tuned checkpoints in `models_folder`."""
+    fetched = {folder_of(name).name for name in ZOO}
+    folder = models_folder()
+    if not folder.is_dir():
+        return []
+    names = sorted(path.name for path in folder.iterdir() if path.name not in fetched)
+    return [name for name in names if is_here(name)]
 
 
 def find(name: str) -> tuple[Path, ModelCard]:
@@ -85,7 +102,9 @@ def find(name: str) -> tuple[Path, ModelCard]:
 
 
 def fetch(name: str, *, revision: str = "main", report: Callable[[str], None] = lambda _: None) -> Path:
-    """Download a checkpoint of the zoo; a broken download is resumed by calling again.
+    """Download a checkpoint of the zoo.
+
+    A broken download is resumed by calling again.
 
     Parameters
     ----------
@@ -171,7 +190,9 @@ def _convert_fetched(entry: Entry, folder: Path, commit: str) -> Path:
 
 
 def verify(name: str) -> dict[str, str]:
-    """Compare a checkpoint's files with the hashes that were pinned when it came.
+    """Compare a checkpoint's files with their pinned hashes.
+
+    Hashes were pinned when it came.
 
     Returns
     -------
@@ -198,7 +219,9 @@ def verify(name: str) -> dict[str, str]:
 
 
 def describe(name: str) -> str:
-    """What a person should know before `fetch`: size, licence and its terms, in one sentence each.
+    """What a person should know before `fetch`.
+
+    Size, licence and its terms, in one sentence each.
 
     Raises
     ------
@@ -210,7 +233,9 @@ def describe(name: str) -> str:
 
 
 def import_checkpoint(path: Path, name: str = "", *, input_size: int | None = None) -> Path:
-    """Convert an official ``.pt`` checkpoint; it can be loaded by `name` or folder afterwards.
+    """Convert an official ``.pt`` checkpoint.
+
+    It can be loaded by `name` or folder afterwards.
 
     Parameters
     ----------

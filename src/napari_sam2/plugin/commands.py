@@ -1,4 +1,7 @@
-"""Commands for palette and menus: one for every row of the action table."""
+"""Commands for palette and menus.
+
+One for every row of the action table.
+"""
 
 from __future__ import annotations
 

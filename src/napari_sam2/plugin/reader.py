@@ -1,4 +1,6 @@
-"""Reader: volumes in stored order, with what a label map needs to find its way back.
+"""Reader: volumes in stored order.
+
+With what a label map needs to find its way back.
 
 napari slices along array axes, so an oblique scan is shown straight, in its own grid; where it really
 lies is kept in the layer's metadata and comes back in every file that is saved.
@@ -28,11 +30,14 @@ if TYPE_CHECKING:
 
     LayerTuple = tuple[Any, dict[str, Any], str]
 
-__all__ = ["get_reader", "image_layer", "labels_layer"]
+__all__ = ["get_reader", "image_layer"]
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerTuple]] | None:
-    """The reader for a path; None for a stack of several files, and for a slide, which another reader opens."""
+    """The reader for a path.
+
+    None for a stack of several files, and for a slide, which another reader opens.
+    """
     if isinstance(path, list) and len(path) != 1:
         return None
     file = path[0] if isinstance(path, list) else path
@@ -40,7 +45,7 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerT
 
 
 def read(path: str | list[str]) -> list[LayerTuple]:
-    """Read a volume as one image layer.
+    """Read a volume, or a film, as one image layer.
 
     Raises
     ------
@@ -48,8 +53,12 @@ def read(path: str | list[str]) -> list[LayerTuple]:
         With a sentence that napari shows.
     """
     from napari_sam2.io import read_volume
+    from napari_sam2.plugin.slide.film_reader import film_layers
 
     file = Path(path[0] if isinstance(path, list) else path)
+    frames = film_layers(file) if file.is_file() else None
+    if frames is not None:
+        return frames
     volume = read_volume(file)
     for note in volume.source.notes:
         show_warning(f"{file.name}: {note}")
@@ -71,12 +80,6 @@ def image_layer(volume: Volume) -> LayerTuple:
         return array, arguments, "image"
     # No colour map: grey is the default, and napari would hand it on to a Labels layer opened from the same file.
     return array, {**arguments, "contrast_limits": (window.low, window.high)}, "image"
-
-
-def labels_layer(labels: np.ndarray[Any, Any], volume: Volume, name: str) -> LayerTuple:
-    """An (I, J, K) label map as napari's (array, arguments, ``"labels"``)."""
-    array, placement = _shown(volume, labels)
-    return array, {**placement, "name": name}, "labels"
 
 
 def _shown(volume: Volume, voxels: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:

@@ -1,4 +1,7 @@
-"""Sample data for File > Open Sample: small real scans that come with the package."""
+"""Sample data for File > Open Sample.
+
+Small real scans that come with the package.
+"""
 
 from __future__ import annotations
 

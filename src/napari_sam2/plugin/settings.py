@@ -33,6 +33,8 @@ class Preferences:
         Where journals are kept; None for the user's state folder.
     feature_gib : float
         Memory for the features of one plane of a scan, in GiB.
+    features : Path, optional
+        Where features are kept on disk for the next time; None keeps none.
     """
 
     model: ModelChoice = field(default_factory=ModelChoice)
@@ -42,26 +44,40 @@ class Preferences:
     names: Path | None = None
     autosave: Path | None = None
     feature_gib: float = 1.0
+    features: Path | None = None
 
 
 def read_preferences() -> Preferences:
-    """What is set now; the defaults where napari does not know the plugin."""
+    """The preferences as they are set now.
+
+    The defaults where napari does not know the plugin.
+    """
     settings = _settings()
     if settings is None:
         return Preferences()
     return Preferences(
-        model=ModelChoice(settings.model.name, settings.model.device, settings.model.quality),
+        model=ModelChoice(
+            settings.model.name,
+            settings.model.device,
+            settings.model.quality,
+            settings.model.server.strip(),
+            settings.model.token_file.strip(),
+        ),
         preview=settings.annotation.preview,
         overlap=settings.annotation.overlap,
         ct_window=settings.annotation.ct_window,
         names=_path(settings.annotation.names),
         autosave=_path(settings.storage.autosave),
         feature_gib=settings.storage.feature_gib,
+        features=_path(settings.storage.features),
     )
 
 
 def remember_names(path: Path | None) -> None:
-    """Offer this list of names in the next session too; None: the bundled one alone."""
+    """Offer this list of names in the next session too.
+
+    None means the bundled one alone.
+    """
     settings = _settings()
     if settings is not None:
         settings.annotation.names = "" if path is None else str(path)

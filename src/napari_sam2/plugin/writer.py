@@ -1,4 +1,6 @@
-"""Writer: a Labels layer as NIfTI on the grid of its image, or a question; never a guess.
+"""Writer: a Labels layer as NIfTI on its image's grid.
+
+Or a question; never a guess.
 
 Where the labels lie comes from, in this order: what our reader or panel left in the layer; the image
 layers in the viewer with the same shape and place; a file that the person names. Labels of an image
@@ -32,7 +34,9 @@ __all__ = ["place_labels", "write"]
 
 
 def write(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write a Labels layer; napari calls this from Save, after asking about an existing file.
+    """Write a Labels layer.
+
+    Napari calls this from Save, after asking about an existing file.
 
     Raises
     ------
@@ -45,16 +49,18 @@ def write(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     labels = np.asarray(data)
     shown = place_labels(labels, meta, () if viewer is None else viewer.layers)
     stored = shown.grid.stored(labels)
-    told = save_labels(stored, shown, Path(path), overwrite=True, without_geometry=True)
+    warning = save_labels(stored, shown, Path(path), overwrite=True, without_geometry=True)
     if shown.proven:
-        show_info(told)
+        show_info(warning)
     else:
         show_warning(f"{Path(path).name}: {UNPLACED_NOTE}. {shown.note}".strip())
     return [path]
 
 
 def place_labels(labels: NDArray[Any], meta: dict[str, Any], layers: Iterable[Layer]) -> ShownVolume:
-    """The volume that labels lie on, without its voxels when only its geometry is known.
+    """The volume that labels lie on.
+
+    Without its voxels when only its geometry is known.
 
     Parameters
     ----------

@@ -1,1 +1,4 @@
-"""The record of what was done: journal, replay, and results saved with their provenance."""
+"""The record of what was done.
+
+Journal, replay, and results saved with their provenance.
+"""

@@ -1,4 +1,7 @@
-"""What a journal must know of a kind of session: one codec for volumes, one for slides."""
+"""What a journal must know of a kind of session.
+
+One codec for volumes, one for slides.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,10 @@ class Codec(Protocol):
         ...
 
     def seen_now(self) -> list[Action]:
-        """How the model sees the image now, as actions to be noted when a session is gone on with."""
+        """How the model sees the image now, as actions.
+
+        They are noted when a session is gone on with.
+        """
         ...
 
     def checked_id(self, value: Any) -> Any:
@@ -67,11 +73,17 @@ class Codec(Protocol):
         ...
 
     def action_of(self, name: str, line: Mapping[str, Any]) -> type[Action] | None:
-        """The action of a journal's line; None when there is none of that name."""
+        """The action of a journal's line.
+
+        None when there is none of that name.
+        """
         ...
 
     def change_to_json(self, change: Change) -> Json:
-        """What a change put in place; what it replaced is known from the lines before."""
+        """What a change put in place.
+
+        What it replaced is known from the lines before.
+        """
         ...
 
     def change_from_json(self, written: Mapping[str, Any], state: ActionState[Any]) -> Change:

@@ -1,4 +1,6 @@
-"""Compaction: when a journal's lines have outgrown what they led to, a snapshot takes their place.
+"""Compaction: a snapshot takes the place of a journal's lines.
+
+When they have outgrown what they led to.
 
 ``events.jsonl`` then begins with a snapshot: all objects, the last steps with what they replaced, and what was
 undone. So resuming costs what there is, not what was done. What was asked before is kept in ``earlier.jsonl``, without
@@ -80,13 +82,13 @@ class Compaction:
         folder = self._journal.folder
         raw = (folder / EVENTS).read_bytes().split(b"\n")[:-1]
         first = json.loads(raw[0])
-        known = first if first["event"] == SNAPSHOT else {"actions": 0, "earlier": 0}
-        lines = [json.loads(line) for line in (raw[1:] if known is first else raw)]
-        asked = b"".join(line_of(_as_asked(self._codec, line)) for line in lines)
+        head_of_earlier = first if first["event"] == SNAPSHOT else {"actions": 0, "earlier": 0}
+        lines = [json.loads(line) for line in (raw[1:] if head_of_earlier is first else raw)]
+        earlier_lines = b"".join(line_of(_as_asked(self._codec, line)) for line in lines)
         with (folder / EARLIER).open("ab", buffering=0) as file:
             # What a compaction that was killed had written already.
-            file.truncate(known["earlier"])
-            left = memoryview(asked)
+            file.truncate(head_of_earlier["earlier"])
+            left = memoryview(earlier_lines)
             while left:
                 left = left[file.write(left) :]
             os.fsync(file.fileno())
@@ -94,9 +96,9 @@ class Compaction:
         head = {
             "t": utc_now(),
             "event": SNAPSHOT,
-            "actions": known["actions"] + len(lines),
+            "actions": head_of_earlier["actions"] + len(lines),
             "held": len(state.store.objects),
-            "earlier": known["earlier"] + len(asked),
+            "earlier": head_of_earlier["earlier"] + len(earlier_lines),
             "model": described_model(state.model),
         }
         content = line_of({**head, **_state_to_json(self._codec, state)})
@@ -105,7 +107,10 @@ class Compaction:
 
 
 def first_snapshot_size(path: Path) -> int:
-    """Bytes of the snapshot that a journal begins with; 0 when there is none."""
+    """Bytes of the snapshot that a journal begins with.
+
+    0 when there is none.
+    """
     if not path.is_file():
         return 0
     with path.open("rb") as file:

@@ -1,4 +1,6 @@
-"""The journal of a session: every action, on the disk before the next one begins.
+"""The journal of a session.
+
+Every action, on the disk before the next one begins.
 
 A folder holds ``session.json`` (what was segmented, with which model and how it looked) and ``events.jsonl``: one line
 per action, with what was asked and what came out, each with a UTC time. A crash loses at most the action in flight, and
@@ -91,7 +93,9 @@ class Journal(JournalFolder):
     def resume(
         cls, session: Session | SlideSession, folder: Path, warn: Callable[[str], None] | None = None
     ) -> Journal:
-        """Bring a session to where a journal ended, and go on writing it.
+        """Bring a session to where its journal ended.
+
+        The journal is then written on.
 
         What the session held is replaced; it is unchanged when this fails.
 
@@ -127,7 +131,9 @@ class Journal(JournalFolder):
 
 
 def restore(session: Session | SlideSession, folder: Path) -> None:
-    """Bring a session to where a journal ended, without asking the model; it is unchanged when this fails.
+    """Bring a session to where a journal ended.
+
+    The model is not asked. The session is unchanged when this fails.
 
     Raises
     ------
@@ -149,7 +155,10 @@ def codec_of(session: Session | SlideSession) -> Codec:
 
 
 def take_over(codec: Codec, state: ActionState[Any], line: Mapping[str, Any]) -> Action:
-    """Put in place what came out of an action, without asking the model; the action."""
+    """Put in place what came out of an action.
+
+    The model is not asked; returns the action.
+    """
     kind = codec.action_of(line["event"], line)
     if kind is None:
         raise ValueError(f"the action {line['event'][:40]!r} is not known; a newer version may have written it")

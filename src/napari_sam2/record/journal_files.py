@@ -1,4 +1,6 @@
-"""The two files of a journal, read with care: a head, and one JSON object per line.
+"""The two files of a journal, read with care.
+
+A head, and one JSON object per line.
 
 ``session.json`` says what was segmented and by whom; ``events.jsonl`` holds one line per action with a UTC time.
 A line is on the disk before the next action begins, so only the last one can be torn: that one is left out. Anything

@@ -1,4 +1,6 @@
-"""The writer of a journal's folder: one line per action, on the disk before the next action begins.
+"""The writer of a journal's folder.
+
+One line per action, on the disk before the next action begins.
 
 A disk that is full, or a share that is gone, never stops the work: the lines wait, and are written at the next action
 or at the end. A half-written line is cut back before anything follows it.
@@ -82,7 +84,10 @@ class JournalFolder:
             check_free(folder)
 
     def write(self, event: str, **details: Any) -> None:
-        """Append one line, and wait until it is on the disk; one that cannot be written waits."""
+        """Append one line, and wait until it is on the disk.
+
+        One that cannot be written waits.
+        """
         self._waiting.append(line_of({"t": utc_now(), "event": event, **details}))
         self._flush()
 
@@ -98,7 +103,9 @@ class JournalFolder:
             self._lock = None
 
     def copy_to(self, folder: Path) -> None:
-        """Put a copy of what is written so far beside a result, for an earlier copy of the same session.
+        """Put a copy of the journal beside a result.
+
+        It takes the place of an earlier copy of the same session.
 
         Another session of that name is kept under its date.
 
@@ -172,7 +179,10 @@ def utc_now() -> str:
 
 
 def whole_lines(path: Path) -> int:
-    """Bytes up to the end of the last whole line; what a killed process left behind it is cut off."""
+    """Bytes up to the end of the last whole line.
+
+    What a killed process left behind it is cut off.
+    """
     if not path.is_file():
         return 0
     content = path.read_bytes()
@@ -183,7 +193,10 @@ def whole_lines(path: Path) -> int:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Replace a file as a whole: a reader, or a kill, meets the old content or the new one."""
+    """Replace a file as a whole.
+
+    A reader, or a kill, meets the old content or the new one.
+    """
     fresh = path.with_name(path.name + ".part")
     with fresh.open("wb") as file:
         file.write(content)

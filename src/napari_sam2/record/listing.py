@@ -1,4 +1,7 @@
-"""Earlier sessions: what a folder of journals holds, so that any of them can be opened again."""
+"""Earlier sessions.
+
+What a folder of journals holds, so that any of them can be opened again.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class JournalNote:
-    """What a journal holds, for the question whether to go on with it.
+    """What a journal holds, in short.
+
+    For the question whether to go on with it.
 
     Attributes
     ----------
@@ -56,7 +61,9 @@ class JournalNote:
 
 
 def sessions_of(folder: Path, key: str = "") -> list[JournalNote]:
-    """Earlier sessions in a folder of journals, the newest first; those that are open now are left out.
+    """Earlier sessions in a folder of journals, the newest first.
+
+    Those that are open now are left out.
 
     Parameters
     ----------
@@ -68,12 +75,15 @@ def sessions_of(folder: Path, key: str = "") -> list[JournalNote]:
     if not folder.is_dir():
         return []
     # The folder's name begins with the key; that of another image cannot cost time.
-    notes = [look_at(found) for found in folder.iterdir() if found.name.startswith(key)]
+    notes = [look_at(path) for path in folder.iterdir() if path.name.startswith(key)]
     return sorted((note for note in notes if note is not None and key in ("", note.key)), key=_newest_first)
 
 
 def look_at(folder: Path) -> JournalNote | None:
-    """What a journal holds; None when there is nothing in it, it is damaged, or it is open now."""
+    """What a journal holds.
+
+    None when there is nothing in it, it is damaged, or it is open now.
+    """
     if not (folder / EVENTS).is_file() or is_owned(folder):
         return None
     try:
@@ -148,16 +158,16 @@ def _count_objects(lines: Iterator[dict[str, Any]]) -> int:
             _apply(objects, done[-1], backwards=False)
         elif "changes" in line:
             changes = [(c["object"], "gone" not in c) for c in line["changes"] if c["field"] == "object"]
-            made = [(name, there) for name, there in changes if (name in objects) != there]
-            _apply(objects, made, backwards=False)
+            changed = [(name, there) for name, there in changes if (name in objects) != there]
+            _apply(objects, changed, backwards=False)
             if line.get("joined") and done:
-                done[-1] += made
+                done[-1] += changed
             else:
-                done.append(made)
+                done.append(changed)
             undone.clear()
     return len(objects)
 
 
-def _apply(objects: set[Any], made: list[tuple[Any, bool]], *, backwards: bool) -> None:
-    for name, there in reversed(made) if backwards else made:
+def _apply(objects: set[Any], changed: list[tuple[Any, bool]], *, backwards: bool) -> None:
+    for name, there in reversed(changed) if backwards else changed:
         (objects.add if there != backwards else objects.discard)(name)

@@ -1,4 +1,6 @@
-"""Who writes a journal: a lock on its folder, which the system lets go of when its process ends or is killed.
+"""Who writes a journal.
+
+A lock on its folder, which the system lets go of when its process ends or is killed.
 
 A session that begins gets a folder of its own: earlier ones are moved to a name with their date, never deleted, and a
 folder that is locked, or holds something else, is left alone.
@@ -31,7 +33,10 @@ logger = logging.getLogger(__name__)
 
 
 def is_owned(folder: Path) -> bool:
-    """Whether a session that is open now, in any process, writes this journal."""
+    """Whether an open session writes this journal.
+
+    In this process or any other.
+    """
     path = folder / LOCK
     if not path.is_file():
         return False
@@ -48,7 +53,9 @@ def is_owned(folder: Path) -> bool:
 
 
 def claim_fresh(folder: Path) -> tuple[Path, FileLock | None]:
-    """An empty folder for a new session, locked; an earlier session of that name is kept under its date.
+    """An empty folder for a new session, locked.
+
+    An earlier session of that name is kept under its date.
 
     Returns
     -------
@@ -62,7 +69,7 @@ def claim_fresh(folder: Path) -> tuple[Path, FileLock | None]:
     OSError
         If no folder can be made there.
     """
-    wanted = folder
+    plain_folder = folder
     for _ in range(ATTEMPTS):
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -70,22 +77,24 @@ def claim_fresh(folder: Path) -> tuple[Path, FileLock | None]:
         except (OSError, NotImplementedError):
             if _is_empty(folder):
                 return folder, None
-            folder = dated(wanted, _now())
+            folder = dated(plain_folder, _now())
             continue
         if lock is None:
-            folder = dated(wanted, _now())
+            folder = dated(plain_folder, _now())
         elif _is_empty(folder):
             return folder, lock
         elif is_session(folder):
             _move_aside(folder, lock)
         else:
             lock.release()
-            folder = dated(wanted, _now())
-    raise OSError(f"no free name beside {wanted.name}")
+            folder = dated(plain_folder, _now())
+    raise OSError(f"no free name beside {plain_folder.name}")
 
 
 def claim_known(folder: Path) -> FileLock | None:
-    """The lock of a session that is gone on with; None on a disk without locks.
+    """The lock of a session that is gone on with.
+
+    None on a disk without locks.
 
     Raises
     ------
@@ -116,14 +125,17 @@ def check_free(folder: Path) -> None:
 
 
 def dated(folder: Path, when: datetime) -> Path:
-    """A name beside a session's that nothing has yet: with the date, before the ending."""
+    """A name beside a session's that nothing has yet.
+
+    With the date, before the ending.
+    """
     ending = ".sam2session" if folder.name.endswith(".sam2session") else ""
     stem = folder.name.removesuffix(ending) + when.strftime("-%Y-%m-%d-%H%M%S")
     number = 1
     while True:
-        found = folder.with_name(f"{stem}{'' if number == 1 else f'-{number}'}{ending}")
-        if not os.path.lexists(found):
-            return found
+        path = folder.with_name(f"{stem}{'' if number == 1 else f'-{number}'}{ending}")
+        if not os.path.lexists(path):
+            return path
         number += 1
 
 
@@ -162,7 +174,10 @@ def _move_aside(folder: Path, lock: FileLock) -> None:
 
 
 def begun(folder: Path) -> datetime:
-    """When the session began, by its head; by its file when that cannot be read."""
+    """When the session began, by its head.
+
+    By its file when that cannot be read.
+    """
     try:
         written = read_head(folder).get("begun")
         if isinstance(written, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]{8}Z", written):

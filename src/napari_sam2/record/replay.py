@@ -1,4 +1,6 @@
-"""Replay: the actions of a journal done again by a model, and compared with what they gave then.
+"""Replay: the actions of a journal done again by a model.
+
+And compared with what they gave then.
 
 A journal keeps both what was asked (prompts, propagations, acceptances) and what came out. Asking again, in the same
 order, on the same image, with the same models and windows, must give the same result.
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.actions import ActionState
     from napari_sam2.core.volume import Volume
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
+    from napari_sam2.models.base import DescribedModel, SegmentationModel
     from napari_sam2.record.codec import Codec
     from napari_sam2.slides.image.pyramid import Slide
     from napari_sam2.slides.session import SlideSession
@@ -93,9 +96,9 @@ class SlideReplay:
 
 def replay(
     volume: Volume,
-    model: SegmentationModel,
+    model: AnyModel,
     folder: Path,
-    load: Callable[[Mapping[str, Any]], SegmentationModel] | None = None,
+    load: Callable[[Mapping[str, Any]], AnyModel] | None = None,
 ) -> Replay:
     """Do the actions of a journal again.
 
@@ -103,8 +106,8 @@ def replay(
     ----------
     volume : Volume
         The image that the journal belongs to.
-    model : SegmentationModel
-        Who answers; another one than then is allowed, and named as a reason.
+    model : AnyModel
+        The network or method that answers; another one than then is allowed, and named as a reason.
     folder : Path
         The journal.
     load : callable, optional
@@ -156,7 +159,7 @@ def replay_slide(
     return SlideReplay(now, then, _differing_outlines(then, now), tuple(reasons))
 
 
-def _empty(volume: Volume, model: SegmentationModel, head: Mapping[str, Any], folder: Path) -> Session:
+def _empty(volume: Volume, model: AnyModel, head: Mapping[str, Any], folder: Path) -> Session:
     session = Session(volume, model)
     codec_of(session).check_head(head)
     return Session(volume, model, window=window_from_json(head["window"]), axis=head["axis"], overlap=head["overlap"])
@@ -166,7 +169,7 @@ def _do_all(
     codec: Codec,
     state: ActionState[Any],
     folder: Path,
-    load: Callable[[Mapping[str, Any]], SegmentationModel] | None,
+    load: Callable[[Mapping[str, Any]], AnyModel] | None,
 ) -> Iterator[str]:
     """Do every action again; reasons for which the result may differ."""
     as_recorded = 0
@@ -181,9 +184,9 @@ def _do_all(
                 continue
             action: Any = kind.from_json(line, state)
         if isinstance(action, UseModel):
-            told = _change_model(state, action, load)
-            if told:
-                yield told
+            reason = _change_model(state, action, load)
+            if reason:
+                yield reason
         elif isinstance(action, Run):
             _run_again(state, action, line)
         else:
@@ -210,7 +213,7 @@ def _all_lines(folder: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
 
 
 def _change_model(
-    state: ActionState[Any], action: UseModel, load: Callable[[Mapping[str, Any]], SegmentationModel] | None
+    state: ActionState[Any], action: UseModel, load: Callable[[Mapping[str, Any]], AnyModel] | None
 ) -> str:
     """Let another model answer, as it was then; a sentence when it cannot."""
     name = action.described["name"]
@@ -245,14 +248,14 @@ def _run_again(state: ActionState[Any], action: Run, line: Mapping[str, Any]) ->
 
 def _differing_outlines(then: SlideSession, now: SlideSession) -> dict[str, float]:
     before, after = ({obj.object_id: obj for obj in session.objects} for session in (then, now))
-    found = {}
+    differing = {}
     for object_id in before.keys() | after.keys():
         one, two = before.get(object_id), after.get(object_id)
         if one is None or two is None:
-            found[object_id] = float((one or two).geometry.area)  # type: ignore[union-attr]
+            differing[object_id] = float((one or two).geometry.area)  # type: ignore[union-attr]
         elif one.geometry.wkb != two.geometry.wkb and not one.geometry.equals(two.geometry):
-            found[object_id] = float(one.geometry.symmetric_difference(two.geometry).area)
-    return found
+            differing[object_id] = float(one.geometry.symmetric_difference(two.geometry).area)
+    return differing
 
 
 def _differing(first: NDArray[np.integer], second: NDArray[np.integer], axis: int) -> dict[int, int]:
@@ -261,7 +264,7 @@ def _differing(first: NDArray[np.integer], second: NDArray[np.integer], axis: in
     return {int(index): int(counts[index]) for index in np.flatnonzero(counts)}
 
 
-def _reasons(head: Mapping[str, Any], model: SegmentationModel) -> Iterator[str]:
+def _reasons(head: Mapping[str, Any], model: DescribedModel) -> Iterator[str]:
     was = {"name": "", "revision": "", "sha256": "", **head["model"]}
     if (was["name"], was["revision"], was["sha256"]) != (model.card.name, model.card.revision, model.card.sha256):
         before, after = (f"{n} ({(h or r)[:12]})" for n, h, r in (

@@ -1,4 +1,7 @@
-"""What a session can say of how its label map was made, and saving both together."""
+"""Saving a label map with how it was made.
+
+A session says both.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam2.core.prompts import MaskPrompt, ObjectPrompts
+from napari_sam2.io.film import write_label_film
 from napari_sam2.io.label_set import write_label_set
 from napari_sam2.io.labels import source_has_changed
 from napari_sam2.io.sidecar import Provenance
@@ -19,9 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from napari_sam2.core.pixel_size import Mpp
     from napari_sam2.session.session import Session
 
-__all__ = ["Saved", "provenance_of", "save_session", "save_with_counts"]
+__all__ = ["Saved", "provenance_of", "save_film_session", "save_session", "save_with_counts"]
 
 
 def save_session(
@@ -31,7 +38,9 @@ def save_session(
     overwrite: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a session's label map with its sidecars: ``.json`` (how) and ``.tsv`` (what).
+    """Write a session's label map with its sidecars.
+
+    ``.json`` (how) and ``.tsv`` (what).
 
     Parameters
     ----------
@@ -78,12 +87,45 @@ def save_with_counts(
     overwrite: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Saved:
-    """Write a session's label map as `save_session` does, and tell what is in it."""
+    """Write a session's label map, and tell what is in it.
+
+    As `save_session` writes it.
+    """
     labels, changed = session.label_map(), source_has_changed(session.volume)
     provenance = replace(provenance_of(session, settings), source_changed=changed)
     written, _, _ = write_label_set(labels, session.volume, path, provenance, overwrite=overwrite)
     ids, counts = np.unique(labels, return_counts=True)
     return Saved(written, dict(zip(ids.tolist(), counts.tolist(), strict=True)), changed)
+
+
+def save_film_session(
+    session: Session,
+    path: str | os.PathLike[str],
+    *,
+    seconds: float | None = None,
+    mpp: Mpp | None = None,
+    overwrite: bool = False,
+    settings: Mapping[str, Any] | None = None,
+) -> dict[int, NDArray[np.int64]]:
+    """Write the labels of a film with all that belongs to them.
+
+    Parameters
+    ----------
+    session : Session
+        Of a volume (columns, rows, frames).
+    path, seconds, mpp, overwrite
+        As in `napari_sam2.io.film.write_label_film`.
+    settings : mapping, optional
+        Further choices to be recorded, such as the direction.
+
+    Returns
+    -------
+    dict of int to (T,) array
+        Pixels by object id.
+    """
+    frames = np.ascontiguousarray(np.transpose(session.label_map(), (2, 1, 0)))
+    provenance = provenance_of(session, settings)
+    return write_label_film(frames, session.volume, path, provenance, seconds=seconds, mpp=mpp, overwrite=overwrite)
 
 
 def provenance_of(session: Session, settings: Mapping[str, Any] | None = None) -> Provenance:

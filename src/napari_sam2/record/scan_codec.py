@@ -1,4 +1,4 @@
-"""How the session of a volume is written into a journal, and read again."""
+"""A volume's session in a journal: how it is written and read."""
 
 from __future__ import annotations
 
@@ -121,7 +121,10 @@ class ScanCodec:
         return SCAN_ACTIONS.get(name)
 
     def change_to_json(self, change: Change) -> Json:
-        """What a change put in place; what it replaced is known from the lines before."""
+        """What a change put in place.
+
+        What it replaced is known from the lines before.
+        """
         written: Json = {"object": change.object_id, "field": change.field}
         if change.index is not None:
             written["slice"] = change.index
@@ -173,7 +176,10 @@ class ScanCodec:
         return Change(object_id, field, index, before, after)
 
     def check_step(self, step: Step, state: ActionState[Any]) -> None:
-        """Refuse slices of another axis than the object's, and slices outside the volume."""
+        """Refuse slices of another axis, or outside the volume.
+
+        The axis is the object's.
+        """
         whole = {change.object_id for change in step if change.field == "axis"}
         for change in step:
             record = state.store.objects.get(change.object_id)
@@ -278,10 +284,13 @@ class ScanCodec:
 
 
 def volume_key(volume: Volume) -> str:
-    """A short name of a volume that says nothing about the patient: voxels, shape and place, hashed."""
-    told = hashlib.sha256(repr((volume.shape, np.round(volume.affine, 4).tolist())).encode())
+    """A short name of a volume that says nothing about the patient.
+
+    Voxels, shape and place, hashed.
+    """
+    digest = hashlib.sha256(repr((volume.shape, np.round(volume.affine, 4).tolist())).encode())
     if volume.source.sha256:
-        told.update(volume.source.sha256.encode())
+        digest.update(volume.source.sha256.encode())
     else:
-        told.update(np.ascontiguousarray(volume.voxels).tobytes())
-    return told.hexdigest()[:24]
+        digest.update(np.ascontiguousarray(volume.voxels).tobytes())
+    return digest.hexdigest()[:24]

@@ -1,4 +1,7 @@
-"""How the session of a slide is written into a journal, and read again: objects are GeoJSON features."""
+"""A slide's session in a journal: how it is written and read.
+
+Objects are GeoJSON features.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +93,10 @@ class SlideCodec:
         self._session.state = state
 
     def seen_now(self) -> list[Action]:
-        """The channels as they are shown, which a session that is gone on with does not change."""
+        """The channels as they are shown.
+
+        A session that is gone on with does not change them.
+        """
         mix = self._session.slide.mix
         return [] if mix is None else [ShowChannels(mix)]
 
@@ -103,7 +109,10 @@ class SlideCodec:
         return slide_action(name, line)
 
     def change_to_json(self, change: Change) -> Json:
-        """What a change put in place; what it replaced is known from the lines before."""
+        """What a change put in place.
+
+        What it replaced is known from the lines before.
+        """
         if change.field == "prompts":
             return {"object": change.object_id, "field": "prompts", "value": prompts_to_json(change.after)}
         written: Json = {"object": change.object_id, "field": "object"}
@@ -131,7 +140,10 @@ class SlideCodec:
         """Any outline can be."""
 
     def settings_to_json(self) -> Json:
-        """Size of a pixel, channels, classes, overlap rule, and an automatic run that is not done."""
+        """What a slide's session works with.
+
+        Size of a pixel, channels, classes, overlap rule, and an automatic run that is not done.
+        """
         session = self._session
         unfinished = session.unfinished
         return {

@@ -1,4 +1,7 @@
-"""Small real scans with known labels, shipped with the package. Sources and licences are in README.md."""
+"""Small real scans with known labels.
+
+They are shipped with the package; sources and licences are in README.md.
+"""
 
 from __future__ import annotations
 

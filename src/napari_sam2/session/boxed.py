@@ -1,4 +1,7 @@
-"""Objects with boxes on several planes: carried along each of them, and voted."""
+"""Objects with boxes on several planes.
+
+Carried along each of them, and voted.
+"""
 
 from __future__ import annotations
 
@@ -30,18 +33,24 @@ __all__ = ["bounded", "helper_boxes", "propagate_boxed"]
 
 
 def helper_boxes(obj: ObjectRecord) -> dict[int, Box]:
-    """The boxes on other planes than the object's own, by axis; the last one on each counts."""
+    """The boxes on other planes than the object's own, by axis.
+
+    The last one on each counts.
+    """
     boxes = [p for p in obj.prompts if isinstance(p, Box) and p.fixed_axes != (obj.axis,)]
     return {box.fixed_axes[0]: box for box in boxes}
 
 
 def bounded(obj: ObjectRecord, slices: range | None) -> range | None:
-    """The slices that a run may write: those asked for, within the boxes on other planes where there are any."""
+    """The slices that a run may write.
+
+    Those asked for, within the boxes on other planes where there are any.
+    """
     helpers = helper_boxes(obj)
     if not helpers:
         return slices
-    known = Extent.of(helpers.values()).along(obj.axis)
-    held = range(min([known.start, *obj.anchors]), max([known.stop, *(index + 1 for index in obj.anchors)]))
+    extent = Extent.of(helpers.values()).along(obj.axis)
+    held = range(min([extent.start, *obj.anchors]), max([extent.stop, *(index + 1 for index in obj.anchors)]))
     return held if slices is None else range(max(held.start, slices.start), min(held.stop, slices.stop))
 
 
@@ -54,32 +63,35 @@ def propagate_boxed(
     fit: FitPlan | None,
     should_stop: Callable[[], bool],
 ) -> Iterator[SliceResult]:
-    """Carry an object along its own plane first, to be seen, then along the others, and vote."""
+    """Carry an object along all its boxed planes, and vote.
+
+    Along its own plane first, to be seen.
+    """
     held = bounded(obj, None) or range(0)
-    wanted = bounded(obj, slices) or range(0)
+    writable = bounded(obj, slices) or range(0)
     own: dict[int, SliceResult] = {}
     last: SliceResult | None = None
     for result in _own_run(state, obj, held, fit, should_stop):
         own[result.index] = result
         last = replace(result, final=False)
-        if last.index in wanted and _put(state, step, obj, last):
+        if last.index in writable and _put(state, step, obj, last):
             yield last
     runs = {obj.axis: _volume(state, obj.axis, {i: r.mask for i, r in [*obj.results.items(), *own.items()]}, held)}
     boxed, trust = {obj.axis: _boxed_slice(obj)}, {obj.axis: _mean_iou(own.values())}
     extent = Extent.of(p for p in obj.prompts if isinstance(p, Box))
     for axis, box in helper_boxes(obj).items():
-        found: dict[int, SliceResult] = {}
+        results: dict[int, SliceResult] = {}
         for result in _helper_run(state, axis, box, extent, should_stop):
-            found[result.index] = result
+            results[result.index] = result
             if last is not None:
                 yield last
-        masks = {index: result.mask for index, result in found.items()}
+        masks = {index: result.mask for index, result in results.items()}
         runs[axis], boxed[axis] = _volume(state, axis, masks, extent.along(axis)), box.slice_index(axis)
-        trust[axis] = _mean_iou(r for r in found.values() if not r.prompted)
+        trust[axis] = _mean_iou(r for r in results.values() if not r.prompted)
     if should_stop():
         return
     voted, plane = vote(runs, boxed, trust, state.volume.spacing, extent), state.volume.plane(obj.axis)
-    for index in wanted:
+    for index in writable:
         passed = any((index - anchor) * sign > 0 for anchor in obj.anchors for sign in DIRECTIONS[direction])
         if not passed:
             continue
@@ -110,8 +122,8 @@ def _helper_run(
 
 def _mean_iou(results: Iterable[SliceResult]) -> float:
     """The mean predicted IoU of the slices that hold the object; hardly any trust without one."""
-    found = [result.scores.predicted_iou for result in results if result.mask.n_voxels]
-    return float(np.mean(found)) if found else LEAST_TRUST
+    estimates = [result.scores.predicted_iou for result in results if result.mask.n_voxels]
+    return float(np.mean(estimates)) if estimates else LEAST_TRUST
 
 
 def _boxed_slice(obj: ObjectRecord) -> int:

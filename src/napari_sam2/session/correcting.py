@@ -1,4 +1,7 @@
-"""Corrections of an object that was carried through slices: a click changes what is connected with it."""
+"""Corrections of an object that was carried through slices.
+
+A click changes what is connected with it.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +35,19 @@ def is_carried(obj: ObjectRecord) -> bool:
 
 
 def is_corrected(obj: ObjectRecord, index: int) -> bool:
-    """Whether the last prompt is a click on a slice that changed the slices beside it when it was answered."""
+    """Whether the last prompt has changed the slices beside it.
+
+    Such a prompt is a click, on the slice.
+    """
     last = obj.prompts[-1] if obj.prompts else None
     return isinstance(last, Point) and last.slice_index(obj.axis) == index and is_carried(obj)
 
 
 def new_clicks(before: Sequence[Prompt], after: Sequence[Prompt]) -> list[Point]:
-    """The clicks that were added; empty when anything else has changed as well."""
+    """The clicks that were added.
+
+    Empty when anything else has changed as well.
+    """
     if len(after) <= len(before) or any(a is not b and a != b for a, b in zip(before, after, strict=False)):
         return []
     added = after[len(before) :]
@@ -46,7 +55,9 @@ def new_clicks(before: Sequence[Prompt], after: Sequence[Prompt]) -> list[Point]
 
 
 def correct_object(state: SessionState, step: Step, obj: ObjectRecord, clicks: Sequence[Point]) -> list[SliceResult]:
-    """Let new clicks change an object around them, one after the other; the slice of the last one comes last.
+    """Let new clicks change an object around them.
+
+    One after the other; the slice of the last one comes last.
 
     A clicked slice counts as prompted from then on, with its mask as the answer. The slices beside it keep
     their scores and stay open to a later propagation.
@@ -103,19 +114,19 @@ class _ObjectScene:
     def image(self, window: Window) -> NDArray[np.float32]:
         """Grey values in [0, 1] inside a window."""
         slices = range(window[0].start, window[0].stop)
-        taken = np.stack([self._plane.take(self._volume.voxels, i)[window[1:]] for i in slices])
-        seen = self._window.apply(taken)
-        return seen.mean(axis=-1, dtype=np.float32) if seen.ndim > 3 else seen
+        stored = np.stack([self._plane.take(self._volume.voxels, i)[window[1:]] for i in slices])
+        windowed = self._window.apply(stored)
+        return windowed.mean(axis=-1, dtype=np.float32) if windowed.ndim > 3 else windowed
 
     def boxes(self) -> dict[int, tuple[slice, slice]]:
         """Rows and columns inside the last box of each boxed slice."""
-        found = {}
+        boxes = {}
         for prompt in self._obj.prompts:
             if isinstance(prompt, Box) and prompt.fixed_axes == (self._plane.axis,):
                 corners = self._plane.to_plane(np.array(prompt.corners)).astype(int)
                 (row0, col0), (row1, col1) = corners.min(axis=0), corners.max(axis=0)
-                found[prompt.slice_index(self._plane.axis)] = (slice(row0, row1 + 1), slice(col0, col1 + 1))
-        return found
+                boxes[prompt.slice_index(self._plane.axis)] = (slice(row0, row1 + 1), slice(col0, col1 + 1))
+        return boxes
 
 
 def _fixed_slices(obj: ObjectRecord, clicked: int) -> list[int]:

@@ -1,10 +1,13 @@
-"""Prompts, masks and terms of a volume's session as JSON, and back, checked against the volume."""
+"""Prompts, masks and terms of a volume's session as JSON.
+
+And back, checked against the volume.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.core.checked import (
     bits_of,
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.volume import Volume
 
 __all__ = [
+    "LONGEST_AXIS",
     "axis_of",
     "code_from_json",
     "code_to_json",
@@ -43,6 +47,8 @@ __all__ = [
 ]
 
 Json = dict[str, Any]
+
+LONGEST_AXIS: Final = 1 << 20
 
 N_SCORES = 4
 

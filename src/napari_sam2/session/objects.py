@@ -1,4 +1,7 @@
-"""The objects of a volume's session: what is kept of each, and what a script is handed."""
+"""The objects of a volume's session.
+
+What is kept of each, and what a script is handed.
+"""
 
 from __future__ import annotations
 
@@ -94,13 +97,18 @@ class VolumeObjects(ObjectStore[ObjectRecord]):
         self.set(step, obj, "prompts", [])
 
     def forget_answers(self) -> None:
-        """Forget how a model saw prompted slices; their masks stay and stand for them."""
+        """Forget how a model saw prompted slices.
+
+        Their masks stay and stand for them.
+        """
         for obj in self.objects.values():
             obj.anchors = dict.fromkeys(obj.anchors)
 
 
 class SegmentedObject:
-    """One object of a session, as it is now; all but its name is changed through the session's verbs.
+    """One object of a session, as it is now.
+
+    All but its name is changed through the session's verbs.
 
     Parameters
     ----------
@@ -160,7 +168,10 @@ class SegmentedObject:
 
     @property
     def anchors(self) -> Mapping[int, Anchor | None]:
-        """Prompted and accepted slices, answered; None where the answer is to be made from the mask."""
+        """Prompted and accepted slices, answered.
+
+        None where the answer is to be made from the mask.
+        """
         return MappingProxyType(self._record.anchors)
 
     @property
@@ -183,7 +194,10 @@ class SegmentedObject:
 
 
 class SegmentedObjects(Mapping[int, SegmentedObject]):
-    """All objects of a session by id, in the order of their creation; not to be changed."""
+    """All objects of a session by id.
+
+    In the order of their creation; not to be changed.
+    """
 
     def __init__(self, store: VolumeObjects, rename: Callable[[int, str], None]) -> None:
         self._store = store

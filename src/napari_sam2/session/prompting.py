@@ -1,4 +1,7 @@
-"""Answers of a session: prompts of one object become masks on the slices they lie on."""
+"""Answers of a session.
+
+Prompts of one object become masks on the slices they lie on.
+"""
 
 from __future__ import annotations
 
@@ -36,38 +39,46 @@ def answer_prompts(
     state: SessionState, step: Step, object_id: int, prompts: Iterable[Prompt], *, around: bool
 ) -> list[SliceResult]:
     """See `Session.set_prompts`, and `napari_sam2.session.actions.SetPrompts` for `around`."""
-    wanted = list(prompts)
-    if wanted:
-        check_prompts([ObjectPrompts(object_id, tuple(wanted))], state.volume)
-    known = state.store.objects.get(object_id)
-    if known is not None:
-        _check_free(known, wanted)
-    obj = known or state.new_object(step, object_id)
-    axis = slice_axis_of(wanted)
-    axis = (obj.axis if obj.prompts else state.axis) if axis is None else axis
+    new_prompts = list(prompts)
+    record = state.store.objects.get(object_id)
+    if new_prompts:
+        begun = [object_id] if record is not None and is_carried(record) else []
+        check_prompts([ObjectPrompts(object_id, tuple(new_prompts))], state.volume, begun=begun)
+    if record is not None:
+        _check_free(record, new_prompts)
+    obj = record or state.new_object(step, object_id)
+    if obj.results and not obj.prompts:
+        # Opened labels: their masks stay where they are, whatever plane is prompted.
+        axis = obj.axis
+    else:
+        named = slice_axis_of(new_prompts)
+        axis = (obj.axis if obj.prompts else state.axis) if named is None else named
     if axis != obj.axis:
         state.store.clear(step, obj)
         state.store.set(step, obj, "axis", axis)
-    clicks = new_clicks(obj.prompts, wanted)
+    clicks = new_clicks(obj.prompts, new_prompts)
     if around and clicks and is_carried(obj):
         results = correct_object(state, step, obj, clicks)
-        state.store.set(step, obj, "prompts", wanted)
+        state.store.set(step, obj, "prompts", new_prompts)
         return results
-    before, after = _by_slice(obj.prompts, axis), _by_slice(wanted, axis)
+    before, after = _by_slice(obj.prompts, axis), _by_slice(new_prompts, axis)
     for index in before.keys() - after.keys():
         state.store.drop(step, obj, "anchors", index)
         state.store.drop(step, obj, "results", index)
-    on_slices = SlicePrompts.of(wanted, state.volume, axis)
-    changed = [index for index, given in after.items() if given != before.get(index)]
+    on_slices = SlicePrompts.of(new_prompts, state.volume, axis)
+    changed = [index for index, of_slice in after.items() if of_slice != before.get(index)]
     results = [_answer(state, step, obj, i, on_slices[i], before.get(i, []), after[i]) for i in changed]
-    results += [_shown(state, obj, p) for p in wanted if _is_helper(p, axis) and p not in obj.prompts]
-    if wanted != obj.prompts:
-        state.store.set(step, obj, "prompts", wanted)
+    results += [_shown(state, obj, p) for p in new_prompts if _is_helper(p, axis) and p not in obj.prompts]
+    if new_prompts != obj.prompts:
+        state.store.set(step, obj, "prompts", new_prompts)
     return results
 
 
 def with_painted(state: SessionState, object_id: int, axis: int, index: int, mask: SliceMask) -> list[Prompt]:
-    """The prompts of an object with a painted mask in place of all others on its slice; see `Session.edit_mask`."""
+    """An object's prompts with a painted mask among them.
+
+    In place of all others on its slice; see `Session.edit_mask`.
+    """
     obj = state.store.objects.get(object_id)
     prompts: list[Prompt] = [] if obj is None else list(obj.prompts)
     if obj is not None and obj.prompts and obj.axis != axis:
@@ -91,8 +102,8 @@ def empty_result(object_id: int, axis: int, index: int) -> SliceResult:
 
 def anchors_of(state: SessionState, obj: ObjectRecord) -> list[Anchor]:
     """Prompted and accepted slices of an object as the engine knows them."""
-    found = [_anchor(state, obj, index) for index in obj.anchors]
-    return [anchor for anchor in found if anchor is not None]
+    anchors = [_anchor(state, obj, index) for index in obj.anchors]
+    return [anchor for anchor in anchors if anchor is not None]
 
 
 def _anchor(state: SessionState, obj: ObjectRecord, index: int) -> Anchor | None:

@@ -1,4 +1,7 @@
-"""Runs of a session through many slices: propagation, and the spreading of a correction."""
+"""Runs of a session through many slices.
+
+Propagation, and the spreading of a correction.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,10 @@ def propagate_objects(
 
 
 def checked_objects(state: SessionState, object_ids: Iterable[int] | None) -> list[ObjectRecord]:
-    """The objects that a propagation carries, each with a prompt to start from."""
+    """The objects that a propagation carries.
+
+    Each with a prompt to start from.
+    """
     chosen = state.chosen(object_ids)
     unprompted = [f"object {o.object_id}: it has no prompt to start from." for o in chosen if not o.anchors]
     if unprompted or not chosen:
@@ -137,8 +143,8 @@ def _write(
         return
     anchors = {obj.object_id: anchors_of(state, obj)}
     engine = state.engine(obj.axis)
-    known = state.fits.model_for(obj.axis, obj.object_id, obj.anchors) if fitted else None
-    models = {} if known is None else {obj.object_id: known}
+    fitted_model = state.fits.model_for(obj.axis, obj.object_id, obj.anchors) if fitted else None
+    models = {} if fitted_model is None else {obj.object_id: fitted_model}
     for result in engine.propagate(anchors, slices=slices, direction=direction, should_stop=should_stop, models=models):
         if state.store.objects.get(obj.object_id) is obj and not obj.is_fixed(result.index):
             state.store.put(step, obj, "results", result.index, result)

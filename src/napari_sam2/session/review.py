@@ -1,4 +1,6 @@
-"""Review: how doubtful a slice is, and in which order a person should look.
+"""Review: how doubtful a slice is.
+
+And in which order a person should look.
 
 Doubt is a number from 0 (nothing to see) to 1 (look here first). It joins what the model says of itself
 with what neighbouring slices say of each other; weights and their evidence are in docs/review.md.
@@ -43,7 +45,9 @@ class DoubtfulSlice:
 
 
 def features_of(obj: ObjectSnapshot) -> dict[int, dict[str, float]]:
-    """Every kind of doubt about every slice of an object, 0 to 1 each; NaN where it does not apply.
+    """Every kind of doubt about every slice of an object.
+
+    0 to 1 each; NaN where it does not apply.
 
     ``predicted``: one minus the model's own estimate of the mask's IoU. ``neighbours``: one minus the IoU
     with the next slice, on the side where they agree less. ``direction``: one minus the IoU of both passes
@@ -55,21 +59,24 @@ def features_of(obj: ObjectSnapshot) -> dict[int, dict[str, float]]:
     full = [i for i, other in slices.items() if other.mask.n_voxels]
     extent = max(full) - min(full) + 1 if full else 1
     agreement = {i: iou(r.mask, slices[i + 1].mask) for i, r in slices.items() if i + 1 in slices}
-    found = {}
+    doubts = {}
     for index, result in slices.items():
         near = [agreement[i] for i in (index - 1, index) if i in agreement]
-        found[index] = {
+        doubts[index] = {
             "predicted": 1 - result.scores.predicted_iou,
             "neighbours": 1 - min(near) if near else math.nan,
             "direction": 1 - result.scores.direction_iou,
             "distance": min(1.0, _distance(index, fixed, extent) / extent),
             "presence": 2 / (1 + math.exp(min(abs(result.scores.object_score), 30.0))),
         }
-    return found
+    return doubts
 
 
 def doubts_of(obj: ObjectSnapshot) -> dict[int, float]:
-    """How doubtful each slice of an object is; 0 where a person prompted or accepted it."""
+    """How doubtful each slice of an object is.
+
+    0 where a person prompted or accepted it.
+    """
     return {
         index: 0.0 if index in obj.accepted or obj.slices[index].prompted else _weighted(features)
         for index, features in features_of(obj).items()
@@ -77,21 +84,24 @@ def doubts_of(obj: ObjectSnapshot) -> dict[int, float]:
 
 
 def review_queue(objects: Iterable[ObjectSnapshot]) -> list[DoubtfulSlice]:
-    """All slices that a person has neither prompted nor accepted, the most doubtful first."""
-    found = [
+    """Slices to look at, the most doubtful first.
+
+    All that a person has neither prompted nor accepted.
+    """
+    entries = [
         DoubtfulSlice(obj.object_id, obj.axis, index, doubt)
         for obj in objects
         if not obj.finished
         for index, doubt in doubts_of(obj).items()
         if not obj.slices[index].prompted and index not in obj.accepted and _is_near(obj, index)
     ]
-    return sorted(found, key=lambda entry: (-entry.doubt, entry.object_id, entry.index))
+    return sorted(entries, key=lambda entry: (-entry.doubt, entry.object_id, entry.index))
 
 
 def _weighted(features: dict[str, float]) -> float:
-    known = {name: value for name, value in features.items() if not math.isnan(value)}
-    weight = sum(WEIGHTS[name] for name in known)
-    return sum(WEIGHTS[name] * value for name, value in known.items()) / weight if weight else 0.0
+    values = {name: value for name, value in features.items() if not math.isnan(value)}
+    weight = sum(WEIGHTS[name] for name in values)
+    return sum(WEIGHTS[name] * value for name, value in values.items()) / weight if weight else 0.0
 
 
 def _distance(index: int, fixed: list[int], extent: int) -> int:

@@ -1,4 +1,6 @@
-"""A session: one volume, one model, several objects with their prompts, masks and scores.
+"""A session: one volume, one model, several objects.
+
+With their prompts, masks and scores.
 
 Every verb makes an action of `napari_sam2.session.actions`, which history, journal and replay share. A session is
 driven from one thread; what it returns is frozen.
@@ -6,41 +8,27 @@ driven from one thread; what it returns is frozen.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from napari_sam2.core.actions import UseModel
-from napari_sam2.core.labels import check_overlap, compose
+from napari_sam2.core.labels import compose
 from napari_sam2.core.prompts import ObjectPrompts, Prompt, check_prompts
 from napari_sam2.core.window import Window, choose_window
 from napari_sam2.engine.box3d import Extent
 from napari_sam2.engine.fit_plan import FIT, FitPlan, count_fitted_slices
 from napari_sam2.engine.sweeps import count_slices
-from napari_sam2.models.base import described_model
-from napari_sam2.session.actions import (
-    AcceptSlice,
-    AddObject,
-    Describe,
-    FinishObject,
-    Propagate,
-    RemoveObject,
-    ReopenSlice,
-    SetPrompts,
-    Spread,
-    UseOverlap,
-    UseTool,
-    UseWindow,
-)
+from napari_sam2.session.actions import Propagate, SetPrompts, Spread, UseTool
 from napari_sam2.session.boxed import bounded, helper_boxes
 from napari_sam2.session.correcting import is_corrected
-from napari_sam2.session.objects import SegmentedObject, SegmentedObjects
+from napari_sam2.session.object_verbs import ObjectVerbs
+from napari_sam2.session.objects import SegmentedObject
 from napari_sam2.session.prompting import anchors_of, empty_result, with_painted
 from napari_sam2.session.propagating import checked_objects
+from napari_sam2.session.settings import SessionSettings
 from napari_sam2.session.snapshot import SessionSnapshot
 from napari_sam2.session.state import SessionState
-from napari_sam2.terms.terminology import Term
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -49,12 +37,12 @@ if TYPE_CHECKING:
     from napari_sam2.core.hand_tools.tools import HandTool
     from napari_sam2.core.slice_masks import SliceMask, SliceResult
     from napari_sam2.core.volume import Volume
-    from napari_sam2.engine.verbs import AnyModel, SliceEngine
+    from napari_sam2.engine.verbs import AnyModel
 
 __all__ = ["SegmentedObject", "Session"]
 
 
-class Session:
+class Session(SessionSettings, ObjectVerbs):
     """Prompts in, masks out, for one volume.
 
     Parameters
@@ -62,7 +50,7 @@ class Session:
     volume : Volume
         The scan.
     model : SegmentationModel
-        Who answers; see `napari_sam2.models.load_model`.
+        The network or method that answers; see `napari_sam2.models.load_model`.
     window : Window or str, optional
         How intensities become [0, 1]; chosen by `choose_window` when it is a string.
     axis : int, optional
@@ -71,6 +59,7 @@ class Session:
         Who keeps a voxel that several objects claim, see `napari_sam2.core.labels.OVERLAP_RULES`.
     feature_folder : Path, optional
         Where the model's features are kept on disk, so that a later process encodes nothing; nowhere by default.
+        Results are the same with and without it.
     feature_budget : int, optional
         Bytes of features kept in memory, for each plane that is used; the engine's own choice by default.
     fit : FitPlan, optional
@@ -109,107 +98,6 @@ class Session:
         )
         """For the parts of this package that act on a session; scripts need the verbs below only."""
 
-    @property
-    def volume(self) -> Volume:
-        """The scan."""
-        return self.state.volume
-
-    @property
-    def objects(self) -> SegmentedObjects:
-        """All objects by id, in the order of their creation."""
-        return SegmentedObjects(self.state.store, self.rename)
-
-    @property
-    def axis(self) -> int:
-        """Slice axis for points of a new object."""
-        return self.state.axis
-
-    @axis.setter
-    def axis(self, axis: int) -> None:
-        self.state.axis = axis
-
-    @property
-    def terms(self) -> Mapping[int, Term]:
-        """Names that new objects get by their id when none is given."""
-        return self.state.terms
-
-    @terms.setter
-    def terms(self, terms: Mapping[int, Term]) -> None:
-        self.state.terms = terms
-
-    @property
-    def window(self) -> Window:
-        """How the model sees intensities; setting it forgets all features."""
-        return self.state.window
-
-    @window.setter
-    def window(self, window: Window) -> None:
-        if window != self.state.window:
-            self.state.do(UseWindow(window))
-
-    @property
-    def model(self) -> AnyModel:
-        """The model. Setting it keeps all masks; the new model uses them as its starting point."""
-        return self.state.model
-
-    @model.setter
-    def model(self, model: AnyModel) -> None:
-        if model is not self.state.model:
-            self.state.do(UseModel(described_model(model), model))
-
-    @property
-    def overlap(self) -> str:
-        """Who keeps a voxel that several objects claim, see `napari_sam2.core.labels.OVERLAP_RULES`."""
-        return self.state.overlap
-
-    @overlap.setter
-    def overlap(self, rule: str) -> None:
-        if check_overlap(rule) != self.state.overlap:
-            self.state.do(UseOverlap(rule))
-
-    def engine(self, axis: int) -> SliceEngine[Any, Any]:
-        """The engine for slices across `axis`."""
-        return self.state.engine(axis)
-
-    def add_object(self, object_id: int | None = None, name: str = "") -> SegmentedObject:
-        """Begin an object; its id is the next free one unless given."""
-        made = self.state.do(AddObject(object_id, name))
-        return self.objects[made.object_id]
-
-    def remove_object(self, object_id: int) -> None:
-        """Forget an object with its prompts and masks; undo brings it back.
-
-        Raises
-        ------
-        UserInputError
-            If there is no such object.
-        """
-        self.state.do(RemoveObject(object_id))
-
-    def rename(self, object_id: int, name: str) -> None:
-        """Give an object a name of one's own; a code is found by it when results are written."""
-        self.describe(object_id, Term(name))
-
-    def describe(self, object_id: int, term: Term) -> None:
-        """Give an object the name of a term, with its code, and with its colour where it has one."""
-        self.state.do(Describe(object_id, term))
-
-    def finish_object(self, object_id: int) -> None:
-        """Declare an object finished: its masks do not change and no other object takes its voxels."""
-        self.state.do(FinishObject(object_id))
-
-    def reopen_object(self, object_id: int) -> None:
-        """Let a finished object be changed again."""
-        self.state.do(FinishObject(object_id, finished=False))
-
-    def accept_slice(self, object_id: int, index: int) -> None:
-        """Accept a mask as it is: nothing overwrites it, and propagation starts from it."""
-        self.state.do(AcceptSlice(object_id, index))
-
-    def reopen_slice(self, object_id: int, index: int) -> None:
-        """Take back the acceptance of a slice."""
-        self.state.do(ReopenSlice(object_id, index))
-
     def add_prompt(self, object_id: int, prompt: Prompt) -> SliceResult:
         """Add one prompt and answer it.
 
@@ -226,8 +114,8 @@ class Session:
         PromptError
             If the prompt cannot be meant; the session is unchanged.
         """
-        known = self.state.store.objects.get(object_id)
-        before = [] if known is None else known.prompts
+        record = self.state.store.objects.get(object_id)
+        before = [] if record is None else record.prompts
         return self.set_prompts(object_id, [*before, prompt])[-1]
 
     def set_objects(self, objects: Sequence[ObjectPrompts]) -> list[SliceResult]:
@@ -241,13 +129,15 @@ class Session:
         check_prompts(objects, self.volume)
         results = []
         for obj in objects:
-            results += self.set_prompts(obj.object_id, obj.prompts)
+            results += self.set_prompts(obj.object_id, obj.prompts, origin=obj.origin)
             if obj.name:
                 self.rename(obj.object_id, obj.name)
         return results
 
-    def set_prompts(self, object_id: int, prompts: Iterable[Prompt]) -> list[SliceResult]:
-        """Set all prompts of an object, and answer the slices whose prompts have changed.
+    def set_prompts(self, object_id: int, prompts: Iterable[Prompt], *, origin: str = "") -> list[SliceResult]:
+        """Set all prompts of an object, and answer changed slices.
+
+        Slices whose prompts have changed are answered.
 
         A slice whose prompts only grew is corrected; one that was propagated to before becomes a
         prompted slice, with its mask as the starting point. A slice without prompts loses its mask.
@@ -258,6 +148,8 @@ class Session:
             The object; it is created when it does not exist.
         prompts : iterable of Prompt
             All of its prompts, in the order in which they were given.
+        origin : str
+            Who proposed them and from what, for the journal; empty for a person's own.
 
         Returns
         -------
@@ -271,11 +163,13 @@ class Session:
         UserInputError
             If it would change a finished object or an accepted slice; the session is unchanged.
         """
-        results: list[SliceResult] = self.state.do(SetPrompts(object_id, tuple(prompts), self.axis))
+        results: list[SliceResult] = self.state.do(SetPrompts(object_id, tuple(prompts), self.axis, origin=origin))
         return results
 
     def edit_mask(self, object_id: int, axis: int, index: int, mask: SliceMask) -> SliceResult:
-        """Take over a mask that a person painted; it counts as a prompt from then on.
+        """Take over a mask that a person painted.
+
+        It counts as a prompt from then on.
 
         Raises
         ------
@@ -287,7 +181,9 @@ class Session:
         return results[-1] if results else empty_result(object_id, axis, index)
 
     def use_tool(self, object_id: int, tool: HandTool, index: int | None = None) -> list[SliceResult]:
-        """Use a hand tool on an object, on one slice or on all; see `napari_sam2.core.hand_tools.tools`.
+        """Use a hand tool on one slice of an object, or all.
+
+        See `napari_sam2.core.hand_tools.tools`.
 
         Accepted slices stay as they are. A slice that was shaped alone counts as prompted from then on.
 
@@ -396,7 +292,10 @@ class Session:
         return total
 
     def label_map(self) -> NDArray[np.integer]:
-        """All objects as one (I, J, K) array in stored order; 0 is background."""
+        """All objects as one (I, J, K) array in stored order.
+
+        0 is background.
+        """
         masks = [obj.snapshot().masks for obj in self.state.store.objects.values()]
         return compose(self.volume, masks, self.overlap)
 
@@ -411,9 +310,15 @@ class Session:
         )
 
     def undo(self) -> str:
-        """Take back the last action; its name, or an empty string when there is none."""
+        """Take back the last action, and return its name.
+
+        An empty string when there is none.
+        """
         return self.state.undo()
 
     def redo(self) -> str:
-        """Do the last undone action again; its name, or an empty string when there is none."""
+        """Do the last undone action again, and return its name.
+
+        An empty string when there is none.
+        """
         return self.state.redo()

@@ -1,4 +1,7 @@
-"""Hand tools on an object of a session: its masks on one slice, or on all."""
+"""Hand tools on an object of a session.
+
+Its masks on one slice, or on all.
+"""
 
 from __future__ import annotations
 

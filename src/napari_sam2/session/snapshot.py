@@ -1,4 +1,7 @@
-"""Snapshots: what a session holds at one moment, frozen, for whoever shows it on another thread."""
+"""What a session holds at one moment, frozen.
+
+For whoever shows it on another thread.
+"""
 
 from __future__ import annotations
 
@@ -73,9 +76,12 @@ class ObjectSnapshot:
 
     @property
     def mean_iou(self) -> float:
-        """Mean of the model's own estimates over the slices that hold the object; NaN without any."""
-        found = [r.scores.predicted_iou for r in self.slices.values() if r.mask.n_voxels]
-        return sum(found) / len(found) if found else math.nan
+        """Mean of the model's own estimates for an object.
+
+        Over the slices that hold it; NaN without any.
+        """
+        estimates = [r.scores.predicted_iou for r in self.slices.values() if r.mask.n_voxels]
+        return sum(estimates) / len(estimates) if estimates else math.nan
 
 
 @dataclass(frozen=True, slots=True, eq=False)

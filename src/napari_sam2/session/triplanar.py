@@ -1,4 +1,6 @@
-"""The tri-planar check: an object carried along all three axes, where they agree, and what most of them say.
+"""The tri-planar check.
+
+An object carried along all three axes, where they agree, and what most of them say.
 
 The object's own axis is taken as it is. The other two start from what it holds: on each of them the three slices
 that part the object into quarters are prompted with the object's own section, as a mask. From there each axis is
@@ -88,7 +90,10 @@ class TriplanarCheck:
     dice: Mapping[tuple[int, int], float]
 
     def agreement(self) -> dict[int, float]:
-        """By slice across the object's axis: the voxels that all axes hold, over those that any holds (0 to 1)."""
+        """Agreement by slice across the object's axis.
+
+        The voxels that all axes hold, over those that any holds (0 to 1).
+        """
         others = tuple(a for a in range(3) if a != self.axis)
         held, agreed = (self.votes > 0).sum(axis=others), (self.votes == len(others) + 1).sum(axis=others)
         return {int(i): float(agreed[i] / held[i]) for i in np.flatnonzero(held)}
@@ -102,16 +107,18 @@ def check_object(session: Session, object_id: int) -> TriplanarCheck:
     UserInputError
         If there is no such object, it holds no mask, or the volume is a single slice.
     """
-    *_, found = check_steps(session, object_id)
-    if not isinstance(found, TriplanarCheck):
+    *_, last = check_steps(session, object_id)
+    if not isinstance(last, TriplanarCheck):
         raise TypeError("A check that nobody stops ends with its result.")
-    return found
+    return last
 
 
 def check_steps(
     session: Session, object_id: int, should_stop: Callable[[], bool] = lambda: False
 ) -> Iterator[Visited | TriplanarCheck]:
-    """The same, slice by slice; the last piece is the `TriplanarCheck`, unless it was stopped.
+    """The same, slice by slice.
+
+    The last piece is the `TriplanarCheck`, unless it was stopped.
 
     An object that was not propagated yet is carried along its own axis first, for the check only.
     """
@@ -119,7 +126,9 @@ def check_steps(
 
 
 def accept_consensus(session: Session, check: TriplanarCheck) -> int:
-    """Replace an object's masks by the consensus, as one action; how many slices have changed.
+    """Replace an object's masks by the consensus.
+
+    As one action; returns how many slices have changed.
 
     Slices that a person prompted or accepted stay. The scores of the others say how far the axes agree.
 
@@ -153,11 +162,11 @@ def steps_of_check(
             yield Visited(obj.axis, result.index)
     along = {obj.axis: _volume_of(state.volume, obj.axis, own)}
     for axis in (a for a in range(3) if a != obj.axis):
-        found: dict[int, SliceMask] = {}
+        masks_there: dict[int, SliceMask] = {}
         for result in _along(state, axis, along[obj.axis], should_stop):
-            found[result.index] = result.mask
+            masks_there[result.index] = result.mask
             yield Visited(axis, result.index)
-        along[axis] = _volume_of(state.volume, axis, found)
+        along[axis] = _volume_of(state.volume, axis, masks_there)
     if not should_stop():
         yield _compare(state.volume, obj, masks, fixed, along)
 

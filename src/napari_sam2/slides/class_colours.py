@@ -1,4 +1,7 @@
-"""The colour of a class that no one has given one: QuPath's own for its own classes, else one made of the name."""
+"""The colour of a class that no one has given one.
+
+QuPath's own for its own classes, else one made of the name.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,13 @@ QUPATH_COLOURS: Final = {
 
 
 def class_colour(name: str) -> tuple[int, int, int]:
-    """Red, green, blue (0 to 255) of a class: the same for a name in every run."""
+    """Red, green, blue (0 to 255) of a class.
+
+    The same for a name in every run.
+    """
     if name in QUPATH_COLOURS:
         return QUPATH_COLOURS[name]
-    told = hashlib.sha256(name.encode("utf-8", errors="surrogatepass")).digest()
+    digest = hashlib.sha256(name.encode("utf-8", errors="surrogatepass")).digest()
     # Strong and neither dark nor pale, to be seen on white glass and on black.
-    red, green, blue = colorsys.hsv_to_rgb(told[0] / 256, 0.65 + told[1] / 256 * 0.35, 0.7 + told[2] / 256 * 0.25)
+    red, green, blue = colorsys.hsv_to_rgb(digest[0] / 256, 0.65 + digest[1] / 256 * 0.35, 0.7 + digest[2] / 256 * 0.25)
     return round(red * 255), round(green * 255), round(blue * 255)

@@ -1,4 +1,7 @@
-"""Prompts, objects and settings of a slide's session as JSON, and back, checked."""
+"""Prompts, objects and settings of a slide's session as JSON.
+
+And back, checked.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from napari_sam2.slides.prompts import SlidePrompt
 
 __all__ = [
+    "LARGEST",
     "class_from_json",
     "class_to_json",
     "id_of",

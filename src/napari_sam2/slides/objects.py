@@ -1,4 +1,7 @@
-"""Objects on a slide: frozen values, and the store that holds them with their prompts."""
+"""Objects on a slide.
+
+Frozen values, and the store that holds them with their prompts.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,10 @@ Colour = tuple[int, int, int]
 
 
 def new_id() -> str:
-    """An id for an object, also for one that is yet to begin."""
+    """An id for an object.
+
+    Also for one that is yet to begin.
+    """
     return str(uuid.uuid4())
 
 
@@ -128,27 +134,35 @@ class SlideObject:
 
     @property
     def score(self) -> float | None:
-        """The model's own estimate of its mask's IoU, when a model made it."""
+        """The model's own estimate of its mask's IoU.
+
+        When a model made it.
+        """
         return self.measurements.get(SCORE)
 
 
 def measured(obj: SlideObject, mpp: Mpp | None) -> SlideObject:
-    """The object with its area (and perimeter) as measurements, in microns when the pixel's size is known."""
+    """The object with its area (and perimeter) as measurements.
+
+    In microns when the pixel's size is known.
+    """
     geometry = obj.geometry
-    found = {AREA_PIXELS: float(geometry.area)}
+    areas = {AREA_PIXELS: float(geometry.area)}
     if mpp is not None:
         import shapely
 
         microns = shapely.transform(geometry, lambda xy: xy * (mpp.col, mpp.row))
-        found = {AREA_MICRONS: float(microns.area), PERIMETER: float(microns.length)}
+        areas = {AREA_MICRONS: float(microns.area), PERIMETER: float(microns.length)}
     # An area in the other unit is of an outline, or of a pixel size, that no longer holds.
     kept = {name: value for name, value in obj.measurements.items() if name not in _SIZES}
-    return replace(obj, measurements={**kept, **found})
+    return replace(obj, measurements={**kept, **areas})
 
 
 @dataclass(eq=False)
 class SlideRecord:
-    """What is kept of one object: its frozen outline with all that belongs to it, and its prompts.
+    """What is kept of one object.
+
+    Its frozen outline with all that belongs to it, and its prompts.
 
     Attributes
     ----------
@@ -171,7 +185,9 @@ class SlideRecord:
 
 
 class Regions(ObjectStore[SlideRecord]):
-    """All objects of a slide, in the order of their creation; every change is noted in a step.
+    """All objects of a slide, in the order of their creation.
+
+    Every change is noted in a step.
 
     Parameters
     ----------
@@ -216,7 +232,9 @@ class Regions(ObjectStore[SlideRecord]):
     def place(
         self, step: Step, obj: SlideObject, prompts: tuple[SlidePrompt, ...] = (), *, overlap: bool = True
     ) -> SlideObject:
-        """Add an object, or replace the one with its id, and apply the overlap rule.
+        """Add or replace an object, and apply the overlap rule.
+
+        One is replaced that has its id.
 
         Returns
         -------
@@ -228,20 +246,20 @@ class Regions(ObjectStore[SlideRecord]):
         UserInputError
             If the object with its id is finished.
         """
-        known = self.objects.get(obj.object_id)
-        if known is not None:
+        old_record = self.objects.get(obj.object_id)
+        if old_record is not None:
             self.refuse_finished(obj.object_id)
-        rank = self.next_rank if known is None else known.rank
+        rank = self.next_rank if old_record is None else old_record.rank
         cut, others = _without_overlap(obj, rank, self.objects.values(), self.overlap if overlap else "keep")
         for record, outline in others:
             self.set(step, record, "outline", outline)
-        if known is None:
+        if old_record is None:
             self.add(step, SlideRecord(cut))
-            known = self.objects[obj.object_id]
+            old_record = self.objects[obj.object_id]
         else:
-            self.set(step, known, "outline", cut)
-        if prompts != known.prompts:
-            self.set(step, known, "prompts", prompts)
+            self.set(step, old_record, "outline", cut)
+        if prompts != old_record.prompts:
+            self.set(step, old_record, "prompts", prompts)
         return cut
 
     def refuse_finished(self, object_id: str) -> None:

@@ -59,7 +59,10 @@ def mask_to_polygon(
 
 
 def simplified(outline: Any, tolerance: float) -> Any:
-    """Straighten outlines by at most `tolerance`, keeping holes, validity and parts as they are."""
+    """Straighten outlines by at most `tolerance`.
+
+    Holes, validity and parts stay as they are.
+    """
     import shapely
 
     simple = shapely.simplify(outline, tolerance, preserve_topology=True)
@@ -96,7 +99,10 @@ def polygon_to_mask(
 
 
 def areas_of(geometry: Any) -> Any:
-    """The polygons of a geometry with an area, as one Polygon or MultiPolygon; empty when there are none."""
+    """The polygons of a geometry with an area.
+
+    As one Polygon or MultiPolygon; empty when there are none.
+    """
     import shapely
 
     parts = [p for p in shapely.get_parts(shapely.get_parts(geometry)) if p.geom_type == "Polygon" and p.area > 0]

@@ -1,4 +1,6 @@
-"""The prompt file for a slide: that of a volume, with [row, column] in level-0 pixels.
+"""The prompt file for a slide.
+
+That of a volume, with [row, column] in level-0 pixels.
 
 ::
 
@@ -73,10 +75,10 @@ def parse_slide_prompts(content: Any, name: str) -> list[ObjectRequest]:
     if not isinstance(entries, list) or not entries:
         faults.append('"objects" must be a list with at least one object.')
         entries = []
-    found = [_object(f"object {n}", n, entry, faults) for n, entry in enumerate(entries, start=1)]
+    requests = [_object(f"object {n}", n, entry, faults) for n, entry in enumerate(entries, start=1)]
     if faults:
         raise PromptError([f"{name}: {fault}" for fault in faults])
-    return found
+    return requests
 
 
 def _object(where: str, number: int, entry: Any, faults: list[str]) -> ObjectRequest:
@@ -95,10 +97,10 @@ def _object(where: str, number: int, entry: Any, faults: list[str]) -> ObjectReq
     if not isinstance(prompts, list) or not prompts:
         faults.append(f'{where}: "prompts" must be a list with at least one prompt.')
         prompts = []
-    found = [_prompt(f"{where}, prompt {n}", prompt, faults) for n, prompt in enumerate(prompts, start=1)]
+    parsed = [_prompt(f"{where}, prompt {n}", prompt, faults) for n, prompt in enumerate(prompts, start=1)]
     return ObjectRequest(
         object_id,
-        tuple(prompt for prompt in found if prompt is not None),
+        tuple(prompt for prompt in parsed if prompt is not None),
         str(entry.get("name", "")),
         str(entry.get("class", "")),
     )
@@ -133,8 +135,10 @@ def _place(where: str, what: str, value: Any, faults: list[str]) -> tuple[float,
     return value[0], value[1]
 
 
-def _unknown(where: str, entry: dict[str, Any], known: tuple[str, ...], faults: list[str]) -> None:
-    faults += [f"{where}: the key {k!r} is not known; known are {', '.join(known)}." for k in entry if k not in known]
+def _unknown(where: str, entry: dict[str, Any], allowed: tuple[str, ...], faults: list[str]) -> None:
+    faults += [
+        f"{where}: the key {k!r} is not known; known are {', '.join(allowed)}." for k in entry if k not in allowed
+    ]
 
 
 def _show(value: Any) -> str:

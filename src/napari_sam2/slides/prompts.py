@@ -1,4 +1,7 @@
-"""Prompts on a slide: clicks and boxes in level-0 pixels, (row, column), integers at pixel centres."""
+"""Prompts on a slide.
+
+Clicks and boxes in level-0 pixels, (row, column), integers at pixel centres.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,10 @@ class SlidePoint:
 
 @dataclass(frozen=True, slots=True)
 class SlideBox:
-    """A rectangle between two opposite corner pixels, which belong to it; in any order."""
+    """A rectangle between two opposite corner pixels.
+
+    They belong to it, in any order.
+    """
 
     row0: float
     col0: float
@@ -98,12 +104,12 @@ def check_requests(requests: Sequence[ObjectRequest], shape: tuple[int, int], wh
         With one sentence per fault.
     """
     faults = [] if requests else ["There is no prompt: give a box or a point."]
-    seen: set[int] = set()
+    ids: set[int] = set()
     for request in requests:
         name = f"object {request.object_id}"
-        if request.object_id in seen:
+        if request.object_id in ids:
             faults.append(f"{name}: the id is used twice.")
-        seen.add(request.object_id)
+        ids.add(request.object_id)
         faults += [
             f"{name}, prompt {n}: {fault}"
             for n, prompt in enumerate(request.prompts, start=1)

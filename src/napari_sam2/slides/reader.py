@@ -16,16 +16,16 @@ import numpy as np
 from napari_sam2.errors import EnvironmentLacksError, ImageFileError, NapariSam2Error
 from napari_sam2.io.payload import check_claim, existing_file
 from napari_sam2.io.photometric import samples_of
-from napari_sam2.slides.image.kind import classify
-from napari_sam2.slides.image.pictures import PictureChoice, PictureInFile, channel_names, choose_picture
-from napari_sam2.slides.image.pyramid import Slide
-from napari_sam2.slides.image.resolution import (
+from napari_sam2.io.resolution import (
     mpp_from_imagej,
     mpp_from_ome,
     mpp_from_properties,
     mpp_from_tiff_tags,
     parse_mpp,
 )
+from napari_sam2.slides.image.kind import COARSEST_NEEDED, classify, survey_of
+from napari_sam2.slides.image.pictures import PictureChoice, PictureInFile, channel_names, choose_picture
+from napari_sam2.slides.image.pyramid import Slide
 from napari_sam2.slides.image.sources import (
     ArraySource,
     ConvertedSource,
@@ -45,9 +45,6 @@ __all__ = ["open_slide"]
 
 FLAT_LIMIT: Final = 1 << 28
 """Pixels of a level without tiles that may have to be decoded at once: 16k x 16k."""
-
-COARSEST_NEEDED: Final = 4096
-"""A coarsest level larger than this makes overviews slow, which the person should know."""
 
 _TIFF_MAGIC: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _VENDORS: Final = ("svs", "scn", "bif", "ndpi", "philips")
@@ -130,11 +127,14 @@ def _refuse_vsi(file: Path) -> None:
 
 def _open_tiff(file: Path, wish: _Wish) -> Slide:
     tifffile = _need("tifffile")
+    tiff = None
     try:
         tiff = tifffile.TiffFile(file)
         pictures = [PictureInFile(s.name, s.levels[0].shape, s.axes, i) for i, s in enumerate(tiff.series)]
         first_page = tiff.pages[0]
     except Exception as error:  # tifffile raises many kinds on damaged files
+        if tiff is not None:
+            tiff.close()
         raise ImageFileError(
             f"{file.name} is damaged: its directory cannot be read; copy or export it again."
         ) from error
@@ -219,16 +219,16 @@ def _slide(
     told: tuple[str, ...],
 ) -> Slide:
     notes = list(told)
-    given = wish.mpp
-    if given is not None and stated is not None and abs(given.mean / stated.mean - 1) > 0.01:
+    mpp = wish.mpp
+    if mpp is not None and stated is not None and abs(mpp.mean / stated.mean - 1) > 0.01:
         notes.append(
             f"{file.name} states {stated.mean:.4g} microns per pixel ({stated.origin}); "
-            f"the given {given.mean:.4g} is used."
+            f"the given {mpp.mean:.4g} is used."
         )
     if max(source.level_shapes[-1]) > COARSEST_NEEDED:
         notes.append(f"{file.name} has no small level, so overviews are slow; convert it to a pyramid.")
     try:
-        survey = _survey(source)
+        survey = survey_of(source)
         padded = tuple(names[i] if i < len(names) else "" for i in range(survey.shape[2]))
         kind = classify(
             survey, is_rgb=is_rgb, names=padded, channel=wish.channel, polarity=wish.polarity, name=file.name
@@ -237,15 +237,7 @@ def _slide(
         source.close()
         raise
     notes += kind.notes
-    return Slide(source, file.name, mpp=given or stated, mix=kind.mix, is_dark=kind.is_dark, notes=tuple(notes))
-
-
-def _survey(source: PixelSource) -> Any:
-    last = len(source.level_shapes) - 1
-    rows, cols = source.level_shapes[last]
-    # A slide without small levels is judged by its centre.
-    height, width = min(rows, COARSEST_NEEDED), min(cols, COARSEST_NEEDED)
-    return source.read(last, (rows - height) // 2, (cols - width) // 2, height, width)
+    return Slide(source, file.name, mpp=mpp or stated, mix=kind.mix, is_dark=kind.is_dark, notes=tuple(notes))
 
 
 def _need(module: str) -> Any:

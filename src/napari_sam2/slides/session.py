@@ -28,7 +28,7 @@ from napari_sam2.slides.actions import (
     TakeObjects,
     UseOverlap,
 )
-from napari_sam2.slides.formats.sidecar import write_slide_sidecar
+from napari_sam2.slides.formats.sidecar import slide_sidecar_text
 from napari_sam2.slides.formats.write import write_objects
 from napari_sam2.slides.objects import ObjectClass, SlideObject, check_overlap_rule, new_id
 from napari_sam2.slides.snapshot import SlideSnapshot
@@ -57,7 +57,7 @@ class SlideSession:
     slide : Slide
         What is looked at.
     model : SegmentationModel
-        Who answers.
+        The network or method that answers.
     overlap : str
         See `napari_sam2.slides.objects.OVERLAP_RULES`.
     """
@@ -111,7 +111,10 @@ class SlideSession:
         return self.state.store.find(object_id)
 
     def prompts_of(self, object_id: str) -> tuple[SlidePrompt, ...]:
-        """The prompts of an object; none when it was drawn, imported or edited by hand."""
+        """The prompts of an object.
+
+        None when it was drawn, imported or edited by hand.
+        """
         record = self.state.store.objects.get(object_id)
         return () if record is None else record.prompts
 
@@ -162,7 +165,10 @@ class SlideSession:
         return placed
 
     def preview(self, prompt: SlidePoint, field: float) -> Any:
-        """The outline that a click would give, without keeping it; empty when there is none."""
+        """The outline that a click would give, without keeping it.
+
+        Empty when there is none.
+        """
         return self.engine.answer([prompt], field=field).polygon()
 
     def refine(self, object_id: str, should_stop: Callable[[], bool] = lambda: False) -> SlideObject:
@@ -191,22 +197,27 @@ class SlideSession:
         return drawn
 
     def edit(self, object_id: str, geometry: Any) -> SlideObject:
-        """Replace an outline by one drawn by hand; its prompts and score no longer hold."""
+        """Replace an outline by one drawn by hand.
+
+        Its prompts and score no longer hold.
+        """
         edited: SlideObject = self.state.do(EditOutline(object_id, geometry))
         return edited
 
     def add_objects(self, objects: Iterable[SlideObject], label: str = "import") -> int:
-        """Take over objects that were made elsewhere, as one step; one with a known id replaces that object.
+        """Take over objects that were made elsewhere, as one step.
+
+        One with a known id replaces that object.
 
         Raises
         ------
         UserInputError
             If one of them would replace a finished object.
         """
-        taken = tuple(objects)
-        found = label == TakeFound.name
-        count: int = self.state.do(TakeFound(taken) if found else TakeObjects(taken, label))
-        self._list_classes(obj.object_class for obj in taken)
+        fresh = tuple(objects)
+        automatic = label == TakeFound.name
+        count: int = self.state.do(TakeFound(fresh) if automatic else TakeObjects(fresh, label))
+        self._list_classes(obj.object_class for obj in fresh)
         return count
 
     def change(self, object_id: str, **fields: Any) -> SlideObject:
@@ -229,7 +240,10 @@ class SlideSession:
         return self.change(object_id, finished=False)
 
     def set_class(self, object_id: str, name: str, colour: tuple[int, int, int] | None = None) -> SlideObject:
-        """Say what an object is: a class of the list, or a new one, which is then in the list."""
+        """Say what an object is.
+
+        A class of the list, or a new one, which is then in the list.
+        """
         listed = next((c for c in self.classes if c.name == name), None)
         chosen = listed if listed is not None and colour in (None, listed.colour) else ObjectClass(name, colour)
         changed = self.change(object_id, object_class=chosen if name else None)
@@ -237,20 +251,31 @@ class SlideSession:
         return changed
 
     def set_classes(self, classes: Sequence[ObjectClass]) -> None:
-        """Replace the list of classes; objects of a class whose colour has changed take the new one."""
+        """Replace the list of classes.
+
+        Objects of a class whose colour has changed take the new one.
+        """
         self.state.do(SetClasses(tuple(classes)))
 
     def set_mpp(self, mpp: Mpp) -> None:
-        """Take what a person states as the size of a pixel, and measure all objects anew."""
+        """Take what a person states as the size of a pixel.
+
+        All objects are measured anew.
+        """
         self.state.do(SetMpp(mpp))
 
     def show_channels(self, mix: ChannelMix | None) -> None:
-        """Let the model see intensities in another way, from the next answer on."""
+        """Let the model see intensities in another way.
+
+        From the next answer on.
+        """
         if mix != self.slide.mix:
             self.state.do(ShowChannels(mix))
 
     def set_overlap(self, rule: str) -> None:
-        """Choose what happens where objects overlap, from the next change on; see `OVERLAP_RULES`.
+        """Choose what happens where objects overlap.
+
+        From the next change on; see `OVERLAP_RULES`.
 
         Raises
         ------
@@ -264,7 +289,10 @@ class SlideSession:
         self.state.do(RemoveObject(object_id))
 
     def undo(self) -> bool:
-        """Take the last change back, with its prompts; False when there is none."""
+        """Take the last change back, with its prompts.
+
+        False when there is none.
+        """
         return bool(self.state.undo())
 
     def redo(self) -> bool:
@@ -272,7 +300,10 @@ class SlideSession:
         return bool(self.state.redo())
 
     def begin_automatic(self, request: AutomaticRequest) -> None:
-        """Note that an automatic run has begun, so that it can be gone on with."""
+        """Note that an automatic run has begun.
+
+        So that it can be gone on with.
+        """
         self.state.do(BeginAutomatic(request))
 
     def end_automatic(self) -> None:
@@ -280,14 +311,14 @@ class SlideSession:
         self.state.do(EndAutomatic())
 
     def export(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
-        """Write the objects and, beside them, how they were made; how many there are.
+        """Write the objects and, beside them, how they were made.
+
+        Returns how many there are.
 
         The name decides the format, see `napari_sam2.slides.formats.write.FORMATS`.
         """
-        count = write_objects(self.objects, path, self.slide, overwrite=overwrite)
-        model, choices = self.state.model, {"overlap": self.overlap}
-        write_slide_sidecar(path, self.slide, model, self.prompts, settings=choices, overwrite=overwrite)
-        return count
+        facts = slide_sidecar_text(path, self.slide, self.state.model, self.prompts, {"overlap": self.overlap})
+        return write_objects(self.objects, path, self.slide, facts, overwrite=overwrite)
 
     def _list_classes(self, classes: Iterable[ObjectClass | None]) -> None:
         longer = self.state.list_classes(classes)

@@ -1,4 +1,7 @@
-"""What a session on a slide is at one moment, frozen: what panels and tables look at."""
+"""A slide's session at one moment, frozen.
+
+What panels and tables look at.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,9 @@ CLASSES: Final = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlideSnapshot:
-    """A session as it is at one moment; safe to hand to another thread.
+    """A session as it is at one moment.
+
+    Safe to hand to another thread.
 
     Attributes
     ----------

@@ -30,7 +30,9 @@ KEPT_ANSWERS: Final = 32
 
 
 class SlideState(ActionState[SlideRecord]):
-    """What the verbs and actions of a session on a slide share; scripts use `SlideSession`.
+    """What the verbs and actions of a session on a slide share.
+
+    Scripts use `SlideSession`.
 
     Parameters
     ----------
@@ -50,7 +52,7 @@ class SlideState(ActionState[SlideRecord]):
 
     @property
     def model(self) -> SegmentationModel:
-        """Who answers."""
+        """The network or method that answers."""
         return self.engine.model
 
     def use_model(self, model: SegmentationModel) -> None:
@@ -64,13 +66,16 @@ class SlideState(ActionState[SlideRecord]):
         self.engine = CropEngine(self.slide, self.engine.model)
 
     def use_mpp(self, mpp: Mpp) -> None:
-        """Measure every object with another size of a pixel, in the past as well."""
+        """Measure every object with another size of a pixel.
+
+        In the past as well.
+        """
         self.slide.mpp = mpp
-        made: dict[int, tuple[SlideObject, SlideObject]] = {}
+        measured_objects: dict[int, tuple[SlideObject, SlideObject]] = {}
 
         def remeasured(obj: SlideObject) -> SlideObject:
             # The old object is kept with the new one, so that its identity is not given to another.
-            return made.setdefault(id(obj), (obj, measured(obj, mpp)))[1]
+            return measured_objects.setdefault(id(obj), (obj, measured(obj, mpp)))[1]
 
         records = {id(record): record for record in self.store.objects.values()}
         for step in (*self.history.done, *self.history.undone):
@@ -93,20 +98,23 @@ class SlideState(ActionState[SlideRecord]):
     ) -> SlideObject:
         """Give an object the outline of an answer."""
         iou = answer.scores.predicted_iou
-        made = replace(
+        outline = replace(
             obj,
             geometry=answer.polygon(),
             measurements=obj.measurements if math.isnan(iou) else {**obj.measurements, SCORE: iou},
             metadata={**obj.metadata, "model": self.engine.model.card.name},
         )
-        placed = self.store.place(step, measured(made, self.slide.mpp), prompts)
+        placed = self.store.place(step, measured(outline, self.slide.mpp), prompts)
         self._answers[id(placed.geometry)] = (placed.geometry, answer)
         while len(self._answers) > KEPT_ANSWERS:
             self._answers.popitem(last=False)
         return placed
 
     def answer_of(self, obj: SlideObject) -> CropAnswer | None:
-        """The model's answer behind an outline, or one made from the outline; None when it is empty."""
+        """The model's answer behind an outline, or one made from the outline.
+
+        None when it is empty.
+        """
         # The geometry is kept with its answer, so that its identity is not given to another one.
         kept = self._answers.get(id(obj.geometry))
         return self.engine.answer_from(obj.geometry) if kept is None else kept[1]

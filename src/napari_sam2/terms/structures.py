@@ -1,4 +1,7 @@
-"""What the ids of a label map stand for: name, colour and, where known, a SNOMED CT code."""
+"""What the ids of a label map stand for.
+
+Name, colour and, where known, a SNOMED CT code.
+"""
 
 from __future__ import annotations
 
@@ -63,18 +66,21 @@ def structures_for(
         What is known of them; a term of another name than the one in `names` is not meant.
     """
     names, terms = names or {}, terms or {}
-    found = []
+    structures = []
     for label_id in sorted({int(i) for i in label_ids} - {0}):
         term = terms.get(label_id)
         name = names.get(label_id) or (term.name if term else "") or f"object {label_id}"
         if term is None or term.name != name:
             term = Term(name)
-        found.append(Structure(label_id, name, term.colour or colour_of(label_id), term.code or find_code(name)))
-    return found
+        structures.append(Structure(label_id, name, term.colour or colour_of(label_id), term.code or find_code(name)))
+    return structures
 
 
 def colour_of(label_id: int) -> tuple[int, int, int]:
-    """A colour (red, green, blue) for an id: hues advance by the golden ratio, so any run of ids is spread out."""
+    """A colour (red, green, blue) for an id.
+
+    Hues advance by the golden ratio, so any run of ids is spread out.
+    """
     hue = (label_id * _GOLDEN_RATIO) % 1.0
     saturation = 0.55 + 0.1 * (label_id % 4)
     red, green, blue = colorsys.hsv_to_rgb(hue, saturation, 0.95)

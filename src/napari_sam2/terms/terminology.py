@@ -92,7 +92,9 @@ class Term:
 
 @cache
 def bundled_terms() -> tuple[Term, ...]:
-    """Common anatomical names and findings; codes and meanings as in the dictionary of DICOM PS3.16.
+    """Common anatomical names and findings.
+
+    Codes and meanings as in the dictionary of DICOM PS3.16.
 
     A side ("left kidney") stays in the name alone: the code is that of the organ.
     """
@@ -100,9 +102,12 @@ def bundled_terms() -> tuple[Term, ...]:
 
 
 def find_term(name: str, terms: Iterable[Term]) -> Term | None:
-    """The first term of this name, whatever its case; nothing is guessed from parts of a name."""
-    wanted = _plain(name)
-    return next((term for term in terms if _plain(term.name) == wanted), None)
+    """The first term of this name, whatever its case.
+
+    Nothing is guessed from parts of a name.
+    """
+    plain_name = _plain(name)
+    return next((term for term in terms if _plain(term.name) == plain_name), None)
 
 
 def find_code(name: str) -> Code | None:
@@ -111,7 +116,9 @@ def find_code(name: str) -> Code | None:
 
 
 def terms_from_table(text: str) -> list[Term]:
-    """Read a list from a table with a header line, separated by commas, semicolons or tabs.
+    """Read a list from a table with a header line.
+
+    Commas, semicolons or tabs separate the columns.
 
     Columns: ``name``; optional ``index``, ``color`` (``#rrggbb``) or ``red``, ``green``, ``blue``, ``code``
     (``10200004`` or ``SCT:10200004``), ``scheme``, ``meaning``, ``category``. Others are left alone; index 0 is

@@ -1,4 +1,6 @@
-"""Milestones of a run: keep its checkpoint in compact form, or write its averaged weights.
+"""Milestones of a run.
+
+Keep its checkpoint in compact form, or write its averaged weights.
 
 ``python -m napari_sam2.training compact RUN TARGET``, ``python -m napari_sam2.training export RUN CONFIG WEIGHTS``.
 """

@@ -1,4 +1,6 @@
-"""Real anatomy as pools: labelled images, label maps without an image, and what can be labelled for free.
+"""Real anatomy as pools.
+
+Labelled images, label maps without an image, and what can be labelled for free.
 
 A data folder holds one folder per item with ``image.nii.gz`` and/or ``labels.nii.gz`` (same grid), ``labels.json``
 (id to name) and ``case.json`` (with ``modality`` and ``spacing_mm``). A label map is stored as region numbers:
@@ -97,16 +99,16 @@ class Item:
 
 def read_items(folder: Path) -> list[Item]:
     """All items of a data folder, by name."""
-    found = []
+    items = []
     for path in sorted(folder.glob("*/case.json")):
         case = json.loads(path.read_text(encoding="utf-8"))
         image, labels = path.with_name("image.nii.gz"), path.with_name("labels.nii.gz")
         zooms = nib.load(image if image.is_file() else labels).header.get_zooms()[:3]
         spacing = (float(zooms[0]), float(zooms[1]), float(zooms[2]))
-        found.append(Item(path.parent.name, path.parent, case["modality"], spacing, image.is_file(), labels.is_file()))
-    if not found:
+        items.append(Item(path.parent.name, path.parent, case["modality"], spacing, image.is_file(), labels.is_file()))
+    if not items:
         raise UserInputError(f"{folder} holds no items (folders with a case.json); is the data folder right?")
-    return found
+    return items
 
 
 def anatomy_volumes(folder: Path, split: Split, part: str, held_out: bool, seed: int) -> Iterator[PoolVolume]:
@@ -215,12 +217,12 @@ def _unions(rng: np.random.Generator, labels: NDArray[np.int16]) -> Iterator[Poo
 
 def _touching(labels: NDArray[np.int16]) -> dict[int, set[int]]:
     """Labels that share a face, each with its neighbours."""
-    found: dict[int, set[int]] = {}
+    neighbours: dict[int, set[int]] = {}
     for axis in range(3):
         low = np.take(labels, range(labels.shape[axis] - 1), axis).ravel()
         high = np.take(labels, range(1, labels.shape[axis]), axis).ravel()
         differ = (low != high) & (low > 0) & (high > 0)
         for one, two in np.unique(np.stack([low[differ], high[differ]]), axis=1).T:
-            found.setdefault(int(one), set()).add(int(two))
-            found.setdefault(int(two), set()).add(int(one))
-    return found
+            neighbours.setdefault(int(one), set()).add(int(two))
+            neighbours.setdefault(int(two), set()).add(int(one))
+    return neighbours

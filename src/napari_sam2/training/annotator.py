@@ -23,7 +23,10 @@ BOX_JITTER_SHARES = (0.35, 0.4, 0.25)
 
 
 def mask_box(mask: NDArray[np.bool_]) -> NDArray[np.float32] | None:
-    """Outer edges x0, y0, x1, y1 of a mask, (rows, columns); None if it is empty."""
+    """Outer edges x0, y0, x1, y1 of a mask, (rows, columns).
+
+    None if it is empty.
+    """
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
         return None
@@ -31,7 +34,10 @@ def mask_box(mask: NDArray[np.bool_]) -> NDArray[np.float32] | None:
 
 
 def jittered_box(rng: np.random.Generator, mask: NDArray[np.bool_]) -> NDArray[np.float32] | None:
-    """A box as a person draws it: each edge off by up to a few per cent of the side."""
+    """A box as a person draws it.
+
+    Each edge off by up to a few per cent of the side.
+    """
     box = mask_box(mask)
     if box is None:
         return None
@@ -44,7 +50,10 @@ def jittered_box(rng: np.random.Generator, mask: NDArray[np.bool_]) -> NDArray[n
 
 
 def first_click(rng: np.random.Generator, mask: NDArray[np.bool_]) -> tuple[float, float] | None:
-    """A pixel (x, y) of the object: its deepest one half of the time, else any that is not on the rim."""
+    """A pixel (x, y) of the object.
+
+    Its deepest one half of the time, else any that is not on the rim.
+    """
     if not mask.any():
         return None
     depth = _depth(mask)
@@ -58,7 +67,9 @@ def first_click(rng: np.random.Generator, mask: NDArray[np.bool_]) -> tuple[floa
 def corrective_click(
     rng: np.random.Generator, predicted: NDArray[np.bool_], truth: NDArray[np.bool_], random_share: float = 0.3
 ) -> tuple[float, float, int] | None:
-    """The click that a person would add next: x, y and 1 to include or 0 to exclude.
+    """The click that a person would add next.
+
+    x, y and 1 to include or 0 to exclude.
 
     It lies deepest inside the larger error, or, with probability ``random_share``, anywhere in it.
     """
@@ -77,7 +88,10 @@ def corrective_click(
 
 
 def careless_mask(rng: np.random.Generator, masks: Tensor, amount: float) -> Tensor:
-    """Masks, (B, S, S), shifted, scaled, grown or shrunk a little, each in its own way."""
+    """Masks shifted, scaled, grown or shrunk a little.
+
+    (B, S, S), each in its own way.
+    """
     count, side = masks.shape[0], masks.shape[-1]
     scale = np.exp(rng.normal(0, 0.06 * amount, (count, 1)))
     offset = rng.normal(0, 0.025 * amount * side, (count, 2)) + (1 - scale) * (side - 1) / 2

@@ -1,4 +1,6 @@
-"""Checkpoints of a run: tensors as safetensors, everything else as JSON. Nothing is pickled.
+"""Checkpoints of a run: tensors as safetensors, everything else as JSON.
+
+Nothing is pickled.
 
 The full checkpoint continues a run bit by bit. The compact one is for a repository: weights and averaged weights
 in half precision, Adam's second moments in bfloat16, first moments left out (they are made up within ten updates).
@@ -55,7 +57,10 @@ class Progress:
 def save_checkpoint(
     folder: Path, net: nn.Module, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer, progress: Progress
 ) -> None:
-    """Write a checkpoint so that a crash half-way leaves the old one usable."""
+    """Write a checkpoint.
+
+    A crash half-way leaves the old one usable.
+    """
     tensors = {f"net.{k}": v.detach().contiguous() for k, v in net.state_dict().items()}
     tensors |= {f"ema.{k}": v.contiguous() for k, v in ema.items()}
     names = {id(p): n for n, p in net.named_parameters()}
@@ -106,7 +111,10 @@ def holds_checkpoint(folder: Path) -> bool:
 
 
 def averaged_weights(folder: Path) -> tuple[dict[str, Tensor], Progress]:
-    """The averaged weights of a checkpoint, full or compact, and how far it has come."""
+    """The averaged weights of a checkpoint, and its progress.
+
+    Full or compact.
+    """
     tensors, progress = _stored(folder)
     return _part(tensors, "ema."), progress
 

@@ -1,4 +1,6 @@
-"""Clips: a few consecutive slices of one object, cut from the pool, and square views of them.
+"""Clips: a few consecutive slices of one object.
+
+Cut from the pool, with square views of them.
 
 A clip keeps the resolution of its volume. Views are cut from it at the network's input size, and may
 follow the object. All places are given in the clip's own frame: (x, y) in pixels of the source, turned by
@@ -83,17 +85,26 @@ def cut(clips: list[Clip], slices: list[int], views: Tensor, size: int) -> tuple
 
 
 def shift_between(current: Tensor, other: Tensor, size: int) -> Tensor:
-    """Scale, dx, dy from a pixel of the current views to the other views, (B, 3)."""
+    """Shift from pixels of the current views to others.
+
+    Scale, dx, dy, (B, 3).
+    """
     scale = current[:, 2:] / other[:, 2:]
     offset = size * (current[:, :2] - other[:, :2]) / other[:, 2:]
     return torch.cat([scale, offset + 0.5 * (scale - size * scale + size - 1)], 1)
 
 
 def to_view(points: Tensor, views: Tensor, size: int) -> Tensor:
-    """Places in the clip's frame, (B, N, 2), as pixels of the views, (B, 3)."""
+    """Places in the clip's frame as pixels of the views.
+
+    Places are (B, N, 2), views (B, 3).
+    """
     return ((points - views[:, None, :2]) / views[:, None, 2:] + 0.5) * size - 0.5
 
 
 def to_frame(pixels: Tensor, views: Tensor, size: int) -> Tensor:
-    """Pixels of the views, (B, N, 2), as places in the clip's frame."""
+    """Pixels of the views as places in the clip's frame.
+
+    Pixels are (B, N, 2).
+    """
     return views[:, None, :2] + ((pixels + 0.5) / size - 0.5) * views[:, None, 2:]

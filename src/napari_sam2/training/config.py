@@ -1,4 +1,7 @@
-"""The configuration of a training run, read from TOML; an unknown key is an error."""
+"""The configuration of a training run, read from TOML.
+
+An unknown key is an error.
+"""
 
 from __future__ import annotations
 
@@ -231,10 +234,10 @@ def read_config(path: Path) -> TrainConfig:
 
 
 def _build(kind: type[Any], values: dict[str, Any], where: str) -> Any:
-    known = {f.name for f in dataclasses.fields(kind)}
-    unknown = sorted(set(values) - known)
+    names = {f.name for f in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - names)
     if unknown:
-        message = f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+        message = f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(names))}"
         raise UserInputError(message)
     frozen = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
     try:

@@ -1,4 +1,6 @@
-"""Memories as they are when things go wrong: eroded, leaked, shifted, half lost.
+"""Memories as they are when things go wrong.
+
+Eroded, leaked, shifted, half lost.
 
 A network that only ever remembers good masks never learns to find a lost lobe again or to give up a leak.
 """
@@ -30,7 +32,10 @@ LEAK = (0.25, 0.7)
 
 
 def imperfect_masks(rng: np.random.Generator, masks: Tensor) -> Tensor:
-    """Each mask of (B, S, S) gone wrong in one way; an empty mask stays empty."""
+    """Each mask of (B, S, S) gone wrong in one way.
+
+    An empty mask stays empty.
+    """
     changed = []
     for mask in masks:
         area = float((mask > 0.5).sum())

@@ -1,4 +1,4 @@
-"""What the network is asked to be good at."""
+"""Training losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A pool of volumes with objects, on disk as one compressed array file per pool.
+"""A pool of volumes with objects.
+
+On disk as one compressed array file per pool.
 
 Two kinds of volume share one form: slabs of region numbers, whose intensities are invented at each use,
 and real images, whose intensities are kept. An object is a bounding box and the bits inside it.
@@ -96,7 +98,10 @@ class PoolVolume:
 
 
 def write_pool(path: Path, volumes: Sequence[PoolVolume]) -> None:
-    """Write a pool; plain arrays and one JSON text, nothing that could run code when read."""
+    """Write a pool.
+
+    Plain arrays and one JSON text, nothing that could run code when read.
+    """
     arrays: dict[str, NDArray[np.generic]] = {}
     headers = []
     for index, volume in enumerate(volumes):

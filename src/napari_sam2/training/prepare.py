@@ -1,4 +1,7 @@
-"""Writing the pools that a run draws from: synthetic slabs by number, real textures from a list of files."""
+"""Writing the pools that a run draws from.
+
+Synthetic slabs by number, real textures from a list of files.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +75,10 @@ class TextureSource:
 
 
 def read_sources(path: Path) -> list[TextureSource]:
-    """Read a list of textures: a TOML file with ``[[textures]]`` tables, keys as in `TextureSource`."""
+    """Read a list of textures.
+
+    A TOML file with ``[[textures]]`` tables, keys as in `TextureSource`.
+    """
     tables: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8")).get("textures", [])
     try:
         return [TextureSource(**{**table, "crop": tuple(table.get("crop", ()))}) for table in tables]
@@ -81,7 +87,10 @@ def read_sources(path: Path) -> list[TextureSource]:
 
 
 def write_missing_pools(recipes: Sequence[PoolRecipe], root: Path) -> None:
-    """Make the pool files that are not there; a pool of thousands of slabs takes minutes."""
+    """Make the pool files that are not there.
+
+    A pool of thousands of slabs takes minutes.
+    """
     for recipe in recipes:
         path = root / recipe.pool
         if path.exists():
@@ -89,8 +98,8 @@ def write_missing_pools(recipes: Sequence[PoolRecipe], root: Path) -> None:
         logger.info("making %s", path)
         if recipe.anatomy:
             folder, split = Path(os.path.expandvars(recipe.folder)), read_split(root / recipe.split)
-            found = list(anatomy_volumes(folder, split, recipe.anatomy, recipe.held_out, recipe.seed))
-            write_pool(path, found)
+            volumes = list(anatomy_volumes(folder, split, recipe.anatomy, recipe.held_out, recipe.seed))
+            write_pool(path, volumes)
         elif recipe.textures:
             write_texture_pool(path, root / recipe.textures, recipe.seed)
         else:
@@ -98,12 +107,18 @@ def write_missing_pools(recipes: Sequence[PoolRecipe], root: Path) -> None:
 
 
 def write_synthetic_pool(path: Path, seed: int, count: int, size: int = 160, depth: int = 14) -> None:
-    """Write slabs 0 to ``count``; slab k depends on the seed and k alone."""
+    """Write slabs 0 to ``count``.
+
+    Slab k depends on the seed and k alone.
+    """
     write_pool(path, [make_slab(np.random.default_rng([seed, k]), size, depth) for k in range(count)])
 
 
 def write_texture_pool(path: Path, sources: Path, seed: int) -> None:
-    """Write the textures of a list; each depends on the seed and its place in the list."""
+    """Write the textures of a list.
+
+    Each depends on the seed and its place in the list.
+    """
     volumes = []
     for k, source in enumerate(read_sources(sources)):
         texture = Texture(source.name, source.kind, _voxels(source, sources.parent), source.isotropic)

@@ -69,7 +69,10 @@ def render_regions(
 
 
 def window_real(rng: np.random.Generator, voxels: NDArray[np.int16], kind: str) -> Tensor:
-    """Window stored intensities of a real image to [0, 1]; ``kind`` as in `PoolVolume`."""
+    """Window stored intensities of a real image to [0, 1].
+
+    ``kind`` as in `PoolVolume`.
+    """
     values = torch.from_numpy(voxels.astype(np.float32))
     if kind == "ct":
         level, width = CT_WINDOWS[int(rng.choice(len(CT_WINDOWS), p=CT_WINDOW_SHARES))]
@@ -80,7 +83,10 @@ def window_real(rng: np.random.Generator, voxels: NDArray[np.int16], kind: str) 
 
 
 def alter(rng: np.random.Generator, image: Tensor) -> Tensor:
-    """Change contrast, bias field, sharpness and noise of a clip, (T, h, w), all slices alike."""
+    """Change contrast, bias field, sharpness and noise of a clip.
+
+    (T, h, w), all slices alike.
+    """
     image = image ** float(np.exp(rng.uniform(-0.35, 0.35)))
     if rng.random() < 0.12:
         image = 1 - image
@@ -104,7 +110,9 @@ def alter(rng: np.random.Generator, image: Tensor) -> Tensor:
 def paste_blob(
     rng: np.random.Generator, image: Tensor, at: tuple[float, float], radius: float
 ) -> tuple[Tensor, Tensor]:
-    """Blend a soft-edged blob into a clip, like a lesion; it moves, shrinks and may end.
+    """Blend a soft-edged blob into a clip, like a lesion.
+
+    It moves, shrinks and may end.
 
     Parameters
     ----------
@@ -185,8 +193,8 @@ def _resemble(
     chance = rng.random()
     if chance >= TWINS or not own:
         return
-    gone = (mask[:1] > 0) & (mask[-1:] == 0)
-    beyond = index[-1:][gone]
+    ended = (mask[:1] > 0) & (mask[-1:] == 0)
+    beyond = index[-1:][ended]
     if chance < TWINS / 2 or not len(beyond):
         wide = (functional.max_pool2d(mask[:1][None], 15, 1, 7)[0] - mask[:1]) > 0
         beyond = index[:1][wide]

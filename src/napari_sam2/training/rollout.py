@@ -1,4 +1,6 @@
-"""A batch of clips worked through as in use: prompt, correct, go on to the next slice, with own memories.
+"""A batch of clips worked through as in use.
+
+Prompt, correct, go on to the next slice, with own memories.
 
 A roll-out holds what an engine would hold: the current view of each clip, the prompts given on the
 current slice, the last answer, and two remembered slices, the prompted one and the one just passed. The
@@ -21,10 +23,10 @@ from napari_sam2.models.small.channels import (
 from napari_sam2.models.small.net import TOKEN_STRIDE, NetOutput, Tokens
 from napari_sam2.training.annotator import careless_mask, corrective_click, first_click, jittered_box, mask_box
 from napari_sam2.training.clip import Clip, cut, shift_between, to_frame, to_view
+from napari_sam2.training.dropout import withhold
 from napari_sam2.training.imperfect import imperfect_masks
-from napari_sam2.training.remembered import Remembered
+from napari_sam2.training.memory_batch import Remembered
 from napari_sam2.training.rollout_settings import RolloutSettings, StepInputs
-from napari_sam2.training.withhold import withhold
 
 __all__ = ["Rollout", "RolloutSettings", "StepInputs"]
 
@@ -123,7 +125,9 @@ class Rollout:
         self.features = output.features.detach().float()
 
     def go_on(self, correct: list[bool], last: bool = False) -> None:
-        """Correct the current slice with a click where ``correct`` is True, else go to the next slice.
+        """Correct the current slice, or go to the next one.
+
+        It is corrected with a click where ``correct`` is True.
 
         A clip at its last slice is corrected in any case. ``last`` says that one more step follows: only then
         may a correction be seen close up, since nobody follows an object from there.
@@ -161,8 +165,8 @@ class Rollout:
 
     def _visible(self) -> Tensor:
         whole = torch.stack([clip.mask[k].sum() for clip, k in zip(self.clips, self.cursor, strict=True)])
-        shown = self.truth.flatten(1).sum(1) * (self.views[:, 2] / self.settings.size) ** 2
-        return torch.where(whole > 0, (shown / whole.clamp(min=1)).clamp(max=1), torch.ones_like(shown))
+        pixels = self.truth.flatten(1).sum(1) * (self.views[:, 2] / self.settings.size) ** 2
+        return torch.where(whole > 0, (pixels / whole.clamp(min=1)).clamp(max=1), torch.ones_like(pixels))
 
     def _refined(self, correct: list[bool]) -> list[bool]:
         if self.settings.refine <= 0:

@@ -1,4 +1,7 @@
-"""How a roll-out is made, and what it hands to the network at each step."""
+"""How a roll-out is made.
+
+And what it hands to the network at each step.
+"""
 
 from __future__ import annotations
 

@@ -35,7 +35,9 @@ STRIDES = (1, 2, 3)
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How often each kind of clip is drawn; the rest are objects found in real images.
+    """How often each kind of clip is drawn.
+
+    The rest are objects found in real images.
 
     Attributes
     ----------
@@ -85,7 +87,10 @@ class ClipSampler:
         self.shares = shares or Shares()
 
     def draw(self, rng: np.random.Generator, count: int, ending: float = 0.0) -> Clip:
-        """One clip of ``count`` slices; with probability ``ending`` the object ends within it if it can."""
+        """One clip of ``count`` slices.
+
+        With probability ``ending`` the object ends within it if it can.
+        """
         ends = ending > 0 and rng.random() < ending
         chance = rng.random()
         pasted = chance > 1 - self.shares.pasted
@@ -204,8 +209,8 @@ def _ending_slices(
         if beyond < 1 or not len(usable):
             continue
         stride = int(rng.choice(STRIDES, p=(0.6, 0.25, 0.15)))
-        wanted = edge - way * stride * int(rng.integers(0, max(1, count - 2)))
-        start = int(usable[np.abs(usable - wanted).argmin()])
+        first_slice = edge - way * stride * int(rng.integers(0, max(1, count - 2)))
+        start = int(usable[np.abs(usable - first_slice).argmin()])
         return [min(max(first + start + way * stride * k, 0), depth - 1) for k in range(count)]
     return None
 

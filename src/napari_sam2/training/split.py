@@ -1,4 +1,7 @@
-"""Which items of a training set are held out: by subject, by hash, written down before anything is trained."""
+"""Which items of a training set are held out.
+
+By subject, by hash, written down before anything is trained.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,10 @@ class Split:
         return item in self.held_out
 
     def by_rule(self, items: Iterable[str]) -> set[str]:
-        """The items that the hash of their subject holds out; should equal what is written."""
+        """The items that the hash of their subject holds out.
+
+        They should equal what is written.
+        """
         return {item for item in items if _fraction(self.salt, self.subjects.get(item, item)) < self.share}
 
 

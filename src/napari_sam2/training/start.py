@@ -1,4 +1,7 @@
-"""Beginning a run from the weights of another, perhaps smaller, network of the same kind, and blending with them."""
+"""Beginning a run from another network's weights.
+
+It is of the same kind, perhaps smaller; weights may be blended with its own.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ STEM = "stem.0.weight"
 
 
 def begin_from(net: SmallNet, path: Path) -> list[str]:
-    """Take over weights whose name and shape fit; returns the names of those that did not.
+    """Take over weights whose name and shape fit.
+
+    Returns the names of those that did not.
 
     Input channels that the other network did not have begin with zero weights, and blocks that deepen a network
     begin as the identity, so a deepened network answers at first exactly as the other one did.
@@ -32,12 +37,12 @@ def begin_from(net: SmallNet, path: Path) -> list[str]:
     own = net.state_dict()
     left = []
     for name, value in own.items():
-        found = other.get(name)
-        if found is not None and found.shape == value.shape:
-            own[name] = found.clone()
-        elif found is not None and name == STEM and found.shape[1] < value.shape[1]:
+        weight = other.get(name)
+        if weight is not None and weight.shape == value.shape:
+            own[name] = weight.clone()
+        elif weight is not None and name == STEM and weight.shape[1] < value.shape[1]:
             own[name] = torch.zeros_like(value)
-            own[name][:, : found.shape[1]] = found
+            own[name][:, : weight.shape[1]] = weight
         else:
             left.append(name)
     net.load_state_dict(own)
@@ -45,7 +50,9 @@ def begin_from(net: SmallNet, path: Path) -> list[str]:
 
 
 def blended(net: SmallNet, path: Path, trained: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-    """A point on the line from the weights that a run began with to those that it reached.
+    """A point between the first weights and those reached.
+
+    On the line from the weights that a run began with.
 
     Between the two, what the first network could is kept and most of what was learnt is had (Wortsman et al.,
     Robust fine-tuning of zero-shot models, CVPR 2022). Blocks that the first network did not have began as the

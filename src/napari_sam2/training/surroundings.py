@@ -1,4 +1,7 @@
-"""Invented tissue around what a label map labels, so that organs do not float in air."""
+"""Invented tissue around what a label map labels.
+
+So that organs do not float in air.
+"""
 
 from __future__ import annotations
 

@@ -92,19 +92,22 @@ def texture_volume(rng: np.random.Generator, texture: Texture, rounds: int) -> P
     fine = 0.7 if texture.isotropic else (0, 0.7, 0.7)
     gradient = ndimage.gaussian_gradient_magnitude(scaled, fine).astype(np.float32)
     judged = _Scaled(scaled, gradient, texture.isotropic)
-    found: list[PoolObject] = []
+    objects: list[PoolObject] = []
     for _ in range(rounds):
         sigma = float(rng.uniform(0.4, 1.4))
         smooth = ndimage.gaussian_filter(scaled, sigma if texture.isotropic else (0, sigma, sigma))
         for labels in (_bands(rng, smooth, texture.isotropic), _basins(rng, smooth, texture.isotropic)):
-            found.extend(_visible_objects(labels, judged))
-    if len(found) > MAX_OBJECTS:
-        found = [found[int(i)] for i in np.sort(rng.permutation(len(found))[:MAX_OBJECTS])]
-    return PoolVolume(texture.name, texture.kind, voxels, texture.isotropic, found)
+            objects.extend(_visible_objects(labels, judged))
+    if len(objects) > MAX_OBJECTS:
+        objects = [objects[int(i)] for i in np.sort(rng.permutation(len(objects))[:MAX_OBJECTS])]
+    return PoolVolume(texture.name, texture.kind, voxels, texture.isotropic, objects)
 
 
 def stored_intensities(texture: Texture) -> NDArray[np.int16]:
-    """Hounsfield units as they are; anything else scaled between its extremes to 0 to `IMAGE_LEVELS`."""
+    """Hounsfield units as they are.
+
+    Anything else scaled between its extremes to 0 to `IMAGE_LEVELS`.
+    """
     if texture.kind == "ct":
         return np.clip(np.rint(texture.voxels), -1024, 3071).astype(np.int16)
     low, high = np.percentile(texture.voxels, [0.05, 99.95])

@@ -1,4 +1,6 @@
-"""Fixed validation: the same clips every time, each protocol with and without the image.
+"""Fixed validation.
+
+The same clips every time, each protocol with and without the image.
 
 The difference between the two is what the network learnt from the image; a network that copies its
 prompt scores well with the image hidden too.
@@ -16,6 +18,8 @@ from napari_sam2.training.losses import dice
 from napari_sam2.training.rollout import Rollout, RolloutSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_sam2.models.small.net import SmallNet
     from napari_sam2.training.clip import Clip
     from napari_sam2.training.sampler import ClipSampler
@@ -32,7 +36,10 @@ CLIP_SEED, PROMPT_SEED = 777, 778
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """What is done with each clip, and which of its steps are scored."""
+    """What is done with each clip.
+
+    And which of its steps are scored.
+    """
 
     name: str
     kind: str
@@ -57,11 +64,19 @@ def fixed_clips(sampler: ClipSampler, count: int) -> list[Clip]:
 
 @torch.inference_mode()
 def validate(
-    net: SmallNet, clips: list[Clip], size: int, keep: tuple[int, ...] | None = None, hidden: bool = True
+    net: SmallNet,
+    clips: list[Clip],
+    size: int,
+    keep: tuple[int, ...] | None = None,
+    hidden: bool = True,
+    protocols: Sequence[Protocol] = PROTOCOLS,
 ) -> dict[str, float]:
-    """Mean Dice of each protocol; with ``hidden``, ``<protocol>/blank`` is the same with the image hidden."""
+    """Mean Dice of each of the protocols.
+
+    With ``hidden``, ``<protocol>/blank`` is the same with the image hidden.
+    """
     scores: dict[str, float] = {}
-    for protocol in PROTOCOLS:
+    for protocol in protocols:
         for blank in (False, True) if hidden else (False,):
             settings = RolloutSettings(
                 size, teacher=0.0, drop=False, blank=blank, keep=keep, channels=net.config.channels
@@ -83,8 +98,8 @@ def _run(net: SmallNet, clips: list[Clip], protocol: Protocol, settings: Rollout
         rollout.receive(output)
         if step in protocol.scored:
             # As in use: an object that is judged absent has an empty mask.
-            shown = torch.where(output.presence[:, None, None] > 0, output.logits, torch.full_like(output.logits, -1))
-            scored.append(dice(shown, inputs.truth).numpy())
+            logits = torch.where(output.presence[:, None, None] > 0, output.logits, torch.full_like(output.logits, -1))
+            scored.append(dice(logits, inputs.truth).numpy())
         if step < len(protocol.corrections):
             rollout.go_on([protocol.corrections[step]] * len(clips))
     return np.concatenate(scored)

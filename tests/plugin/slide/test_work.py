@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import shapely
@@ -9,7 +11,7 @@ from napari.layers import Image
 
 from napari_sam2.core.pixel_size import Mpp
 from napari_sam2.plugin.control.controller import Controller
-from napari_sam2.plugin.scan.volumes import METADATA_KEY
+from napari_sam2.plugin.scan.volumes import METADATA_KEY, shown_volume
 from napari_sam2.plugin.slide.opening import is_slide, slide_of
 from napari_sam2.plugin.slide.view import view_of
 from napari_sam2.slides.automatic.run import AutomaticRequest
@@ -242,6 +244,20 @@ def test_objects_are_saved_for_qupath_and_loaded_again(desk, tmp_path):
     assert [o.class_name for o in desk.work.snapshot.objects] == ["Tumor"]
 
 
+def test_what_was_skipped_or_mended_in_a_loaded_file_is_said(desk, tmp_path):
+    ring = [[0, 0], [50, 0], [50, 50], [0, 50], [0, 0]]
+    kinds = [{"type": "Polygon", "coordinates": [ring]}, {"type": "Point", "coordinates": [3, 4]}, None]
+    features = [{"type": "Feature", "id": "x", "properties": {}, "geometry": geometry} for geometry in kinds]
+    path = tmp_path / "in.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    desk.controller.work.load(path)
+    desk.bench.settle()
+    assert len(desk.work.snapshot.objects) == 1
+    told = " ".join(desk.bench.warnings)
+    assert "feature 3" in told
+    assert "1 object has no area" in told
+
+
 def test_the_next_session_on_the_slide_offers_to_go_on(desk, slide_layer_of):
     desk.box(0)
     desk.work.ask(lambda session: session.change(session.objects[0].object_id, name="gland"))
@@ -321,6 +337,25 @@ def test_the_model_sees_grey_values_as_they_are_shown(bench):
     assert seen[0].max() == 255
     assert (seen[0][:15] == 0).all()
     assert (seen[0][32:] == 255).all()
+
+
+def test_the_background_of_a_layer_is_that_of_its_picture(disc_pixels):
+    bright, dark = np.full((60, 70), 220, np.uint8), np.full((60, 70), 12, np.uint8)
+    bright[20:40, 20:40], dark[20:40, 20:40] = 60, 200
+    assert slide_of(Image(bright)).background == 255
+    assert slide_of(Image(dark)).background == 0
+    assert slide_of(Image(disc_pixels, rgb=True)).background == 255
+    assert slide_of(Image(np.stack([dark] * 3, axis=-1), rgb=True)).background == 0
+
+
+@pytest.mark.parametrize("full", [4095, 65535])
+def test_colours_of_more_bits_are_scaled_as_one_on_pictures_and_films(disc_pixels, full):
+    deep = np.rint(disc_pixels[:60, :70] / 255 * full).astype(np.uint16)
+    deep[0, 0] = full
+    seen = slide_of(Image(deep, rgb=True)).read(0, 0, 0, 60, 70)
+    assert np.abs(seen.astype(int) - disc_pixels[:60, :70])[1:].max() <= 1
+    film = shown_volume(Image(np.stack([deep, deep]), rgb=True, axis_labels=("t", "y", "x"))).volume.voxels
+    assert np.abs(film[:, :, 0].transpose(1, 0, 2).astype(int) - disc_pixels[:60, :70])[1:].max() <= 1
 
 
 def test_levels_and_units_of_any_reader_are_taken_as_they_are(disc_pixels):

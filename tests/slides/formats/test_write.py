@@ -9,9 +9,12 @@ import tifffile
 from scipy import ndimage
 
 from napari_sam2.core.pixel_size import Mpp
-from napari_sam2.errors import UserInputError
+from napari_sam2.errors import EnvironmentLacksError, UserInputError
 from napari_sam2.slides.formats.coco import run_lengths, write_coco
 from napari_sam2.slides.formats.label_mosaic import write_label_mosaic, write_label_zarr
+from napari_sam2.slides.formats.write import FORMATS, write_objects
+from napari_sam2.slides.image.pyramid import Slide
+from napari_sam2.slides.image.sources import ArraySource
 from napari_sam2.slides.objects import ObjectClass, SlideObject
 from napari_sam2.slides.polygons import mask_to_polygon
 
@@ -38,6 +41,31 @@ def decoded(text):
 def painted(counts, size):
     flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
     return flat.reshape(size[1], size[0]).T
+
+
+@pytest.mark.parametrize("ending", list(FORMATS))
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_objects_and_how_they_were_made_are_written_both_or_none(tmp_path, ending, overwrite, monkeypatch):
+    slide = Slide(ArraySource(np.zeros((40, 50, 3), np.uint8)), "s.png")
+    objects = [SlideObject(shapely.box(3, 4, 20, 30))]
+    path, sidecar = tmp_path / f"o{ending}", tmp_path / f"o{ending}.json"
+    if overwrite:
+        write_objects(objects, path, slide, "{}")
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    # A folder takes its name before the record of its sidecar is written.
+    places = ["atomic.flush", "file_set._write_record"] if ending != ".ome.zarr" else []
+    for place in places:
+        with monkeypatch.context() as disk:
+            disk.setattr(f"napari_sam2.io.{place}", full)
+            with pytest.raises(EnvironmentLacksError, match=rf"Cannot write o{ending}"):
+                write_objects(objects, path, slide, '{"new": 1}', overwrite=overwrite)
+        assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before, place
+    assert write_objects(objects, path, slide, '{"new": 1}', overwrite=overwrite) == 1
+    assert json.loads(sidecar.read_text()) == {"new": 1}
 
 
 @pytest.mark.parametrize("seed", range(4))

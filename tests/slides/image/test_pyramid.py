@@ -6,8 +6,8 @@ import tifffile
 from PIL import Image
 
 from napari_sam2.errors import ImageFileError, UserInputError
+from napari_sam2.io.resolution import parse_size
 from napari_sam2.slides.image.pyramid import Slide
-from napari_sam2.slides.image.resolution import parse_size
 from napari_sam2.slides.image.sources import ArraySource, OpenSlideSource, TifffileSource, TiffSlideSource
 from napari_sam2.slides.reader import open_slide
 from tests.slides.conftest import levels_of, write_generic, write_ome

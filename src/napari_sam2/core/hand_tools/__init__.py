@@ -1,1 +1,4 @@
-"""What a hand does to a mask: grow, shrink, smooth, fill, keep a part, snap to the edge, brush, scribble, lasso."""
+"""What a hand does to a mask.
+
+Grow, shrink, smooth, fill, keep a part, snap to the edge, brush, scribble, lasso.
+"""

@@ -1,4 +1,7 @@
-"""Snapping a mask to the edge in the image: a random walker in a band around its border."""
+"""Snapping a mask to the edge in the image.
+
+A random walker in a band around its border.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,9 @@ INSIDE, OUTSIDE = 1, 2
 def snap_to_edge(
     image: NDArray[np.floating], mask: NDArray[np.bool_], mm: float, spacing: Sequence[float]
 ) -> NDArray[np.bool_]:
-    """A mask whose border has moved to the nearest edge, by at most a distance.
+    """A mask whose border has moved to the nearest edge.
+
+    It moves by at most a distance.
 
     What lies deeper than `mm` inside stays inside, what is farther than `mm` outside stays outside, and a
     random walk over the image decides about the band between.
@@ -63,9 +68,9 @@ def snap_to_edge(
     with warnings.catch_warnings():
         # scikit-image advises pyamg, which brings nothing for a band of some thousand voxels.
         warnings.filterwarnings("ignore", category=UserWarning, module="skimage")
-        found = random_walker(picture, seeds, beta=EDGE_WEIGHT, mode="cg_j", tol=1e-4, spacing=np.asarray(spacing))
+        inside = random_walker(picture, seeds, beta=EDGE_WEIGHT, mode="cg_j", tol=1e-4, spacing=np.asarray(spacing))
     snapped = mask.copy()
-    snapped[window] = found == INSIDE
+    snapped[window] = inside == INSIDE
     return snapped
 
 

@@ -1,4 +1,6 @@
-"""Shaping a mask in millimetres: grow, shrink, smooth, fill holes, keep one part.
+"""Shaping a mask in millimetres.
+
+Grow, shrink, smooth, fill holes, keep one part.
 
 Every function takes a mask of two or three dimensions with the spacing of its axes and returns a new one.
 Distances are between voxel centres, so that a step shorter than the spacing of an axis changes nothing
@@ -44,7 +46,9 @@ def grow(mask: NDArray[np.bool_], mm: float, spacing: Sequence[float]) -> NDArra
 
 
 def shrink(mask: NDArray[np.bool_], mm: float, spacing: Sequence[float]) -> NDArray[np.bool_]:
-    """A mask without the voxels within a distance of its outside; beyond the array it does not end.
+    """A mask without the voxels within a distance of its outside.
+
+    Beyond the array it does not end.
 
     Parameters are those of `grow`, whose mirror image this is: it grows the outside.
     """
@@ -57,7 +61,9 @@ def shrink(mask: NDArray[np.bool_], mm: float, spacing: Sequence[float]) -> NDAr
 
 
 def smooth(mask: NDArray[np.bool_], mm: float, spacing: Sequence[float]) -> NDArray[np.bool_]:
-    """A mask without detail finer than a distance, of nearly the same volume.
+    """A mask without detail finer than a distance.
+
+    It keeps nearly the same volume.
 
     The mask is blurred with a Gaussian of standard deviation `mm` and cut where as many voxels are left as
     before, so that thin parts do not cost volume; parameters are those of `grow`.
@@ -80,7 +86,10 @@ def fill_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def keep_largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The largest connected part, voxels touching by faces, edges or corners; of equals the first."""
+    """The largest connected part.
+
+    Voxels touch by faces, edges or corners. Of equal parts it is the first.
+    """
     parts, count = ndimage.label(mask, _touching(mask.ndim))
     if count <= 1:
         return mask.copy()
@@ -88,7 +97,9 @@ def keep_largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def keep_part(mask: NDArray[np.bool_], at: Sequence[int]) -> NDArray[np.bool_]:
-    """The connected part at a place, or the part nearest to it; voxels touch as in `keep_largest`.
+    """The connected part at a place, or the part nearest to it.
+
+    Voxels touch as in `keep_largest`.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""Strokes of a hand on a slice: a brush that keeps to a range of intensities, scribbles and lassos."""
+"""Strokes of a hand on a slice.
+
+A brush that keeps to a range of intensities, scribbles and lassos.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ def brushed(
     spacing: Sequence[float],
     intensities: tuple[float, float] = (-np.inf, np.inf),
 ) -> NDArray[np.bool_]:
-    """Pixels that a round brush touches along a path, if their intensity lies in a range.
+    """Pixels that a round brush touches along a path.
+
+    Only those whose intensity lies in a range.
 
     Parameters
     ----------
@@ -96,8 +101,8 @@ def scribbled(path: NDArray[np.float64], count: int = SCRIBBLE_CLICKS) -> NDArra
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(corners, axis=0), axis=1))])
     if length[-1] == 0:
         return np.zeros((0, corners.shape[1]))
-    wanted = np.linspace(0, length[-1], count + 2)[1:-1]
-    return np.stack([np.interp(wanted, length, along) for along in corners.T], axis=1)
+    places = np.linspace(0, length[-1], count + 2)[1:-1]
+    return np.stack([np.interp(places, length, along) for along in corners.T], axis=1)
 
 
 def _distance(at: NDArray[np.float64], begin: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:

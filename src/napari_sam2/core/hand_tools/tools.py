@@ -1,4 +1,7 @@
-"""Hand tools as values: what is done to a mask, on one slice or on all."""
+"""Hand tools as values.
+
+What is done to a mask, on one slice or on all.
+"""
 
 from __future__ import annotations
 
@@ -153,7 +156,10 @@ class KeepLargest(HandTool):
 
 @dataclass(frozen=True, slots=True)
 class KeepPart(HandTool):
-    """Keeps the connected part at a voxel (i, j, k); whoever uses it lays it out as (slice, row, column) first."""
+    """Keeps the connected part at a voxel (i, j, k).
+
+    Whoever uses it lays it out as (slice, row, column) first.
+    """
 
     name: ClassVar[str] = "keep part"
     at: tuple[int, int, int]
@@ -168,7 +174,9 @@ class KeepPart(HandTool):
 
 @dataclass(frozen=True, slots=True)
 class Brush(HandTool):
-    """Paints or erases along a path, where the image lies in a range of intensities.
+    """Paints or erases along a path.
+
+    It changes only places where the image lies in a range of intensities.
 
     Attributes
     ----------
@@ -190,7 +198,10 @@ class Brush(HandTool):
     erase: bool = False
 
     def check(self, spacing: Sequence[float]) -> None:
-        """Refuse a brush without a path or a size, and a range that is turned round."""
+        """Refuse a brush without a path or a size.
+
+        A range that is turned round is refused too.
+        """
         if not self.path or not 0 < self.radius <= MOST_MM:
             raise UserInputError(f"A brush needs a path and a radius above 0 and at most {MOST_MM:g} mm.")
         if self.low > self.high:
@@ -204,7 +215,10 @@ class Brush(HandTool):
 
 @dataclass(frozen=True, slots=True)
 class Lasso(HandTool):
-    """Adds or takes away what lies inside an outline of (row, column) corners."""
+    """Adds or takes away what an outline holds.
+
+    Its corners are (row, column).
+    """
 
     name: ClassVar[str] = "lasso"
     on_slice: ClassVar[bool] = True
@@ -224,7 +238,10 @@ _TOOLS: Final[Mapping[str, type[HandTool]]] = {
 
 
 def tool_to_json(tool: HandTool) -> dict[str, Any]:
-    """A tool with its settings, as plain values; what is infinite is left out."""
+    """A tool with its settings, as plain values.
+
+    What is infinite is left out.
+    """
     settings = {key: value for key, value in asdict(tool).items() if value not in (math.inf, -math.inf)}
     return {"tool": tool.name, **settings}
 

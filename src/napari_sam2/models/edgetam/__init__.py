@@ -1,1 +1,4 @@
-"""EdgeTAM behind the engine's protocol, on the networks of transformers and an image encoder of our own."""
+"""EdgeTAM behind the engine's protocol.
+
+On the networks of transformers and an image encoder of our own.
+"""

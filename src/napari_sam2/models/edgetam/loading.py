@@ -73,8 +73,8 @@ def make_config(settings: dict[str, Any], name: str) -> Any:
         raise ModelError(f"{name} has the image encoder {backbone['architecture']!r}; EdgeTAM's is {_BACKBONES[0]!r}.")
     known_vision = known_only({**vision, "backbone_config": None}, EdgeTamVisionConfig(backbone_config=ours).to_dict())
     vision_config = EdgeTamVisionConfig(**{**known_vision, "backbone_config": ours})
-    known = known_only(settings, EdgeTamVideoConfig(vision_config=vision_config).to_dict())
-    config = EdgeTamVideoConfig(**{**known, "vision_config": vision_config})
+    accepted = known_only(settings, EdgeTamVideoConfig(vision_config=vision_config).to_dict())
+    config = EdgeTamVideoConfig(**{**accepted, "vision_config": vision_config})
     keep_rope(config, settings)
     side = round(config.perceiver_resampler_num_latents_2d**0.5)
     if config.image_size % (PIXELS_PER_TOKEN * side):

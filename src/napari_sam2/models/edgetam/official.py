@@ -68,7 +68,9 @@ def renamed(official: Mapping[str, Tensor], file: str) -> dict[str, Tensor]:
 
 
 def config_of(weights: Mapping[str, Tensor], file: str, input_size: int) -> Any:
-    """The configuration of the network that these weights, under transformers' names, are of.
+    """The configuration of the network that these weights are of.
+
+    The weights have transformers' names.
 
     Raises
     ------

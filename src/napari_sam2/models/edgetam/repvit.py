@@ -1,4 +1,6 @@
-"""RepViT, the image encoder of EdgeTAM, with the weights' names that transformers' checkpoints have.
+"""RepViT, the image encoder of EdgeTAM.
+
+Its weights have the names of transformers' checkpoints.
 
 transformers takes this encoder from timm, which needs torchvision; neither is needed here. Source of the
 architecture: Wang et al., "RepViT: Revisiting mobile CNN from ViT perspective", CVPR 2024; numbers equal
@@ -33,7 +35,9 @@ DIVISOR: Final = 8
 
 
 class RepVit(nn.Module):
-    """Images (B, 3, H, W) in, four maps at strides 4, 8, 16 and 32 out.
+    """Image encoder with four maps, at strides 4, 8, 16, 32.
+
+    Images are (B, 3, H, W).
 
     Parameters
     ----------
@@ -70,7 +74,10 @@ class RepVitConfig(PreTrainedConfig):  # type: ignore[misc]
 
 
 class RepVitBackbone(PreTrainedModel):  # type: ignore[misc]
-    """`RepVit` where transformers' EdgeTAM expects its wrapper of timm, under the same names of weights."""
+    """`RepVit` where transformers' EdgeTAM expects its wrapper of timm.
+
+    Its weights have the same names.
+    """
 
     config_class = RepVitConfig
     main_input_name = "pixel_values"
@@ -81,7 +88,10 @@ class RepVitBackbone(PreTrainedModel):  # type: ignore[misc]
         self.post_init()
 
     def forward(self, pixel_values: Tensor, **_: Any) -> BaseModelOutput:
-        """Maps from fine to coarse, in the place of the last hidden state."""
+        """Maps from fine to coarse.
+
+        They stand in the place of the last hidden state.
+        """
         return BaseModelOutput(last_hidden_state=self.timm_model(pixel_values))
 
 
@@ -202,7 +212,10 @@ class _Stage(nn.Module):
 
 
 def fold(network: nn.Module) -> None:
-    """Let every normalised convolution and token mixer of a network, then good for inference only, be one."""
+    """Let every normalised convolution and token mixer be one.
+
+    The network is good for inference only afterwards.
+    """
     for name, module in network.named_children():
         if isinstance(module, (_ConvNorm, _TokenMixer)):
             setattr(network, name, module.folded())

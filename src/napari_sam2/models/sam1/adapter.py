@@ -1,4 +1,6 @@
-"""The first Segment Anything behind the engine's protocol, on the weights of transformers' `SamModel`.
+"""The first Segment Anything behind the engine's protocol.
+
+On the weights of transformers' `SamModel`.
 
 SAM answers prompts on one image and has no memory. From slice to slice a mask is carried as a prompt: the
 logits of the nearest remembered slice, and the box around its mask. Kirillov et al., "Segment anything",
@@ -48,7 +50,10 @@ LEAST_IOU: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
-    """What is done to intensities in [0, 1] before the network sees them: ``(x - mean) / std`` by channel."""
+    """What is done to intensities before the network sees them.
+
+    They are in [0, 1]; ``(x - mean) / std`` by channel.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -106,7 +111,10 @@ class Sam1Model:
 
     @torch.inference_mode()
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
-        """Masks for requests; those with equally many points and boxes go through the decoder together."""
+        """Masks for requests.
+
+        Those with equally many points and boxes go through the decoder together.
+        """
         answers: dict[int, Decoded] = {}
         groups: dict[tuple[int, bool, bool], list[tuple[int, DecodeRequest, bool]]] = {}
         for number, request in enumerate(requests):
@@ -121,8 +129,8 @@ class Sam1Model:
             key = (len(prompted.prompts.points), prompted.prompts.box is not None, _is_ambiguous(prompted))
             groups.setdefault(key, []).append((number, prompted, carried))
         for (_, _, multimask), group in groups.items():
-            found = self._run_decoder([request for _, request, _ in group], multimask)
-            for (number, _, carried), (logits, quality) in zip(group, found, strict=True):
+            decoded = self._run_decoder([request for _, request, _ in group], multimask)
+            for (number, _, carried), (logits, quality) in zip(group, decoded, strict=True):
                 answers[number] = _judged(logits, quality, carried)
         return [answers[number] for number in range(len(requests))]
 
@@ -134,13 +142,15 @@ class Sam1Model:
     def _run_decoder(self, batch: Sequence[DecodeRequest], multimask: bool) -> list[tuple[Tensor, float]]:
         """The best mask's logits and its expected IoU, for requests with alike prompts."""
         network = self.network
-        given = [request.prompts for request in batch if request.prompts is not None]
+        view_prompts = [request.prompts for request in batch if request.prompts is not None]
         points, labels, boxes = None, None, None
-        if len(given[0].points):
-            points = torch.stack([prompts.points for prompts in given])[:, None]
-            labels = torch.stack([prompts.positive.to(torch.int32) for prompts in given])[:, None]
-        if given[0].box is not None:
-            boxes = torch.stack([corner_pixels(prompts.box) for prompts in given if prompts.box is not None])[:, None]
+        if len(view_prompts[0].points):
+            points = torch.stack([prompts.points for prompts in view_prompts])[:, None]
+            labels = torch.stack([prompts.positive.to(torch.int32) for prompts in view_prompts])[:, None]
+        if view_prompts[0].box is not None:
+            boxes = torch.stack([corner_pixels(prompts.box) for prompts in view_prompts if prompts.box is not None])[
+                :, None
+            ]
         sparse, _ = network.prompt_encoder(points, labels, boxes, None)
         masks, ious = network.mask_decoder(
             image_embeddings=torch.stack([request.features[0] for request in batch]),
@@ -165,11 +175,11 @@ class Sam1Model:
 
     def _carried(self, request: DecodeRequest) -> DecodeRequest | None:
         """The prompts that a remembered mask comes to; None when the object is nowhere near."""
-        known = [ref for ref in request.memories if ref.memory.logits is not None]
-        if not known:
+        usable = [ref for ref in request.memories if ref.memory.logits is not None]
+        if not usable:
             return None
         # Of equally near slices the one that a person prompted.
-        nearest = min(known, key=lambda ref: (abs(ref.offset), not ref.prompted))
+        nearest = min(usable, key=lambda ref: (abs(ref.offset), not ref.prompted))
         logits: Tensor = nearest.memory.logits
         rows, cols = torch.nonzero(logits > 0, as_tuple=True)
         if not len(rows):

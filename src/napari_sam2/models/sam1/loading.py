@@ -1,4 +1,7 @@
-"""Load a checkpoint of the first SAM in transformers' format from a folder."""
+"""Loading a checkpoint of the first SAM from a folder.
+
+It is in transformers' format.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,9 @@ def load_sam1(
 
 
 def read_normalisation(folder: Path) -> Normalisation:
-    """What a checkpoint's ``preprocessor_config.json`` says of intensities; SAM's own where there is none.
+    """What a checkpoint's ``preprocessor_config.json`` says of intensities.
+
+    SAM's own where there is none.
 
     Raises
     ------
@@ -60,11 +65,11 @@ def read_normalisation(folder: Path) -> Normalisation:
     if not path.is_file():
         return Normalisation(IMAGE_MEAN, IMAGE_STD)
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-        if not given.get("do_normalize", True):
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        if not settings.get("do_normalize", True):
             return Normalisation((0.0,) * 3, (1.0,) * 3)
         mean, std = (
-            tuple(float(value) for value in given.get(key, default))
+            tuple(float(value) for value in settings.get(key, default))
             for key, default in (("image_mean", IMAGE_MEAN), ("image_std", IMAGE_STD))
         )
     except (ValueError, TypeError, AttributeError) as error:

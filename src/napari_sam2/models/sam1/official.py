@@ -72,7 +72,9 @@ def renamed(official: Mapping[str, Tensor], file: str) -> dict[str, Tensor]:
 
 
 def config_of(weights: Mapping[str, Tensor], file: str, input_size: int) -> Any:
-    """The configuration of the network that these weights, under transformers' names, are of.
+    """The configuration of the network that these weights are of.
+
+    The weights have transformers' names.
 
     Raises
     ------
@@ -102,5 +104,8 @@ def config_of(weights: Mapping[str, Tensor], file: str, input_size: int) -> Any:
 
 
 def preparation_of(file: str) -> dict[str, object]:
-    """What ``preprocessor_config.json`` says: MedSAM, known by its file's name, sees intensities as they are."""
+    """What ``preprocessor_config.json`` says of a checkpoint.
+
+    MedSAM, known by its file's name, sees intensities as they are.
+    """
     return {"do_normalize": "medsam" not in file.lower()}

@@ -1,1 +1,4 @@
-"""SAM 2 and SAM 2.1 behind the engine's protocol, on the networks of transformers."""
+"""SAM 2 and SAM 2.1 behind the engine's protocol.
+
+On the networks of transformers.
+"""

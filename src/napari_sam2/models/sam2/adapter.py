@@ -1,4 +1,7 @@
-"""SAM 2 and SAM 2.1 behind the engine's protocol, on the weights of transformers' `Sam2VideoModel`."""
+"""SAM 2 and SAM 2.1 behind the engine's protocol.
+
+On the weights of transformers' `Sam2VideoModel`.
+"""
 
 from __future__ import annotations
 

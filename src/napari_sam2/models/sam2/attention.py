@@ -1,4 +1,6 @@
-"""Memory attention: the features of a slice, conditioned on what is remembered of an object.
+"""Memory attention of SAM 2.
+
+The features of a slice, conditioned on what is remembered of an object.
 
 The weights are those of transformers' ``Sam2VideoMemoryAttention``, or of EdgeTAM's or SAM 3's, which are
 built alike; the numbers equal theirs, up to rounding. Three things are done differently:
@@ -62,7 +64,9 @@ class MemoryTokens:
 
 
 class Turn:
-    """Rotary encoding of tokens that lie on grids; their channels hold first and second members of pairs.
+    """Rotary encoding of tokens that lie on grids.
+
+    Their channels hold first and second members of pairs.
 
     Parameters
     ----------
@@ -144,8 +148,8 @@ class _Layer:
         tokens = tokens + attend_each(query, zip(key, self._value(x), strict=True), self._scale, self._dtype)
         query = turn(self._memory_query(self._norms[1](tokens)))
         remembered = ((self._keys(memory, turn_memory), memory.values()) for memory in memories)
-        seen = attend_each(query, remembered, self._scale, self._dtype)
-        tokens = tokens + self._memory_value(seen)
+        attended = attend_each(query, remembered, self._scale, self._dtype)
+        tokens = tokens + self._memory_value(attended)
         return tokens + feed_forward(self._norms[2](tokens), self._first, self._second, "relu")
 
     def _keys(self, memory: MemoryTokens, turn: Turn) -> Tensor:

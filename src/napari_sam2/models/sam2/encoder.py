@@ -114,7 +114,9 @@ class Encoder:
 
 
 class Neck:
-    """The feature pyramid of SAM 2 and EdgeTAM, with the mask decoder's projections of the finer maps.
+    """The feature pyramid of SAM 2 and EdgeTAM.
+
+    With the mask decoder's projections of the finer maps.
 
     Parameters
     ----------
@@ -184,9 +186,9 @@ class _Block:
         side = self._window
         if self._pools:
             query, side, height, width = _pooled(query), side // 2, height // 2, width // 2
-        seen = F.scaled_dot_product_attention(self._by_head(query), self._by_head(key), self._by_head(value))
-        seen = seen.transpose(1, 2).reshape(*shape, side, side, -1)
-        return seen.transpose(2, 3).flatten(3, 4).flatten(1, 2)[:, :height, :width].contiguous()
+        attended = F.scaled_dot_product_attention(self._by_head(query), self._by_head(key), self._by_head(value))
+        attended = attended.transpose(1, 2).reshape(*shape, side, side, -1)
+        return attended.transpose(2, 3).flatten(3, 4).flatten(1, 2)[:, :height, :width].contiguous()
 
     def _over_the_grid(self, qkv: Tensor) -> Tensor:
         query, key, value = qkv.chunk(3, dim=-1)
@@ -196,11 +198,11 @@ class _Block:
         if qkv.device.type == "cpu":
             scale = query.shape[-1] ** -0.5
             by_head = zip(*(part.flatten(0, 1) for part in (query, key, value)), strict=True)
-            seen = torch.stack([attend(q, k, v, scale, self._dtype) for q, k, v in by_head])
-            seen = seen.view(*query.shape)
+            attended = torch.stack([attend(q, k, v, scale, self._dtype) for q, k, v in by_head])
+            attended = attended.view(*query.shape)
         else:
-            seen = F.scaled_dot_product_attention(query, key, value)
-        return seen.transpose(1, 2).reshape(len(qkv), height, width, -1)
+            attended = F.scaled_dot_product_attention(query, key, value)
+        return attended.transpose(1, 2).reshape(len(qkv), height, width, -1)
 
     def _by_head(self, x: Tensor) -> Tensor:
         """(N, h, w, C) as (N, heads, h * w, C / heads)."""

@@ -1,4 +1,6 @@
-"""Linear layers and attention for constant weights, as fast as a processor allows.
+"""Fast linear layers and attention for constant weights.
+
+As fast as a processor allows.
 
 On a CPU, PyTorch hands fp32 matrix products to MKL, which runs at half speed or less on processors that
 are not Intel's. oneDNN, which PyTorch carries as well, does not: packing the weights for it once makes the
@@ -82,14 +84,19 @@ class Linear:
         return self
 
     def narrow(self, x: Tensor, activation: str = "none") -> Tensor:
-        """The same, left in the type that was multiplied in, for another product to follow."""
+        """The same, left in the type that was multiplied in.
+
+        For another product to follow.
+        """
         if self._packed is None:
             return ACTIVATIONS[activation](F.linear(x.to(self._weight.dtype), self._weight, self._bias))
         return _pointwise(x.to(self._dtype), self._packed, self._bias, activation)
 
 
 def feed_forward(x: Tensor, first: Linear, second: Linear, activation: str) -> Tensor:
-    """Two layers (..., C) -> (..., C) with an activation between, a few thousand tokens at a time on a CPU.
+    """Two linear layers with an activation between.
+
+    (..., C) -> (..., C), a few thousand tokens at a time on a CPU.
 
     What lies between is four to eight times as wide; in pieces it stays in the cache.
     """
@@ -142,7 +149,9 @@ def attend_each(
     scale: float,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Attention of every item of a batch to keys of its own, of any number.
+    """Attention of each item of a batch to its own keys.
+
+    There may be any number of keys.
 
     Parameters
     ----------
@@ -181,7 +190,10 @@ def attend_padded(query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor
 
 
 def in_one(first: Tensor, first_bias: Tensor, second: Tensor, second_bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight and bias of two linear layers, one after the other, as one; multiplied in double precision."""
+    """Two linear layers, one after the other, as one.
+
+    Weight and bias, multiplied in double precision.
+    """
     device = first.device
     first, first_bias, second, second_bias = (
         t.detach().cpu().double() for t in (first, first_bias, second, second_bias)
@@ -201,7 +213,10 @@ class _PackedLinear(torch.nn.Linear):
 
 
 def pack_linear_modules(network: torch.nn.Module) -> None:
-    """Let all plain linear modules of a network, which is then good for inference only, use `Linear`."""
+    """Let all plain linear modules of a network use `Linear`.
+
+    The network is then good for inference only.
+    """
     for module in network.modules():
         if type(module) is torch.nn.Linear and module.weight.device.type == "cpu":
             module.__class__ = _PackedLinear

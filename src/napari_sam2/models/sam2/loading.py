@@ -1,4 +1,7 @@
-"""Load a SAM 2 or SAM 2.1 video checkpoint in transformers' format from a folder."""
+"""Loading a SAM 2 or SAM 2.1 video checkpoint from a folder.
+
+It is in transformers' format.
+"""
 
 from __future__ import annotations
 
@@ -63,6 +66,9 @@ def load_sam2(
 
 
 def keep_rope(config: Any, settings: dict[str, Any]) -> None:
-    """Let a configuration have the rotary base that older files spell in their own way."""
+    """Give a configuration the rotary base of older files.
+
+    They spell it in their own way.
+    """
     if _LEGACY_ROPE in settings:
         config.rope_parameters = {**config.rope_parameters, "rope_theta": float(settings[_LEGACY_ROPE])}

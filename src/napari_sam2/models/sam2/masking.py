@@ -56,11 +56,11 @@ def ignoring(decoder: Any, padded: Tensor) -> Iterator[None]:
         return
     # Before the prompt's tokens come those of presence, of IoU and of the masks.
     own = torch.ones(len(padded), 2 + decoder.num_mask_tokens, dtype=torch.bool, device=padded.device)
-    seen = torch.cat([own, ~padded], dim=1)[:, None, None, :]
+    visible = torch.cat([own, ~padded], dim=1)[:, None, None, :]
     modules = _attending_to_tokens(decoder)
     try:
         for module in modules:
-            module.seen = seen
+            module.seen = visible
         yield
     finally:
         for module in modules:

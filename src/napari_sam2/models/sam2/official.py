@@ -86,7 +86,7 @@ def rename(name: str) -> str:
 
 
 def in_layers(name: str) -> str:
-    """The name of a weight of a perceptron of three layers, as transformers calls them."""
+    """The name of a weight of a three-layer perceptron in transformers."""
     return _THREE_LAYERS.sub(lambda m: f"{m[1]}.{_MLP[3][int(m[2])]}.", name)
 
 
@@ -102,7 +102,9 @@ def renamed(official: Mapping[str, Tensor], file: str) -> dict[str, Tensor]:
 
 
 def with_points_joined(weights: dict[str, Tensor], file: str, family: str) -> dict[str, Tensor]:
-    """Weights whose embeddings of points lie in one tensor, and whose encoding of places is there twice.
+    """Weights with the embeddings of points in one tensor.
+
+    The encoding of places is there twice.
 
     Raises
     ------
@@ -121,7 +123,9 @@ def with_points_joined(weights: dict[str, Tensor], file: str, family: str) -> di
 
 
 def config_of(weights: Mapping[str, Tensor], file: str, input_size: int) -> Any:
-    """The configuration of the network that these weights, under transformers' names, are of.
+    """The configuration of the network that these weights are of.
+
+    The weights have transformers' names.
 
     Raises
     ------

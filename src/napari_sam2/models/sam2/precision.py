@@ -32,7 +32,9 @@ def half_of(device: torch.device) -> torch.dtype:
 
 
 class Precision:
-    """The type a model multiplies in; falls back to float32 for good when numbers stop being finite.
+    """The type a model multiplies in.
+
+    It falls back to float32 for good when numbers stop being finite.
 
     Parameters
     ----------
@@ -47,11 +49,14 @@ class Precision:
         self.dtype = dtype
 
     def run(self, work: Callable[[], T], tensors: Callable[[T], Iterable[Tensor]]) -> T:
-        """Do `work`, again in float32 if any of the `tensors` of its outcome is not finite."""
+        """Do `work`, again in float32 if its outcome is not finite.
+
+        Its outcome is any of the `tensors`.
+        """
         with self._autocast():
-            found = work()
-        if self.dtype == torch.float32 or all(bool(torch.isfinite(t).all()) for t in tensors(found)):
-            return found
+            outcome = work()
+        if self.dtype == torch.float32 or all(bool(torch.isfinite(t).all()) for t in tensors(outcome)):
+            return outcome
         _LOG.warning("Numbers are not finite in %s on %s; going on in float32.", self.dtype, self.device)
         self.dtype = torch.float32
         return work()

@@ -54,7 +54,9 @@ def is_mask_only(request: DecodeRequest) -> bool:
 
 
 def as_points(batch: Sequence[DecodeRequest]) -> tuple[Tensor, Tensor]:
-    """Points (B, 1, N, 2) and labels (B, 1, N) of requests; shorter ones are padded with points labelled `PADDING`.
+    """Points (B, 1, N, 2) and labels (B, 1, N) of requests.
+
+    Shorter ones are padded with points labelled `PADDING`.
 
     A box is its two corners, labelled 2 and 3, before the clicks. No point at all is one of `no_points`.
     """
@@ -62,26 +64,31 @@ def as_points(batch: Sequence[DecodeRequest]) -> tuple[Tensor, Tensor]:
     longest = max(1, *(count_points(request) for request in batch))
     points = torch.zeros(len(batch), 1, longest, 2, device=device)
     labels = torch.full((len(batch), 1, longest), PADDING, dtype=torch.int32, device=device)
-    for row, given in enumerate(request.prompts for request in batch):
+    for row, prompts in enumerate(request.prompts for request in batch):
         count = count_points(batch[row])
-        if given is None or count == 0:
+        if prompts is None or count == 0:
             points[row, 0, :1], labels[row, 0, :1] = (part[0, 0] for part in no_points(1, device))
             continue
-        xy, kind = [given.points], [given.positive.to(torch.int32)]
-        if given.box is not None:
-            xy.insert(0, corner_pixels(given.box).view(2, 2))
+        xy, kind = [prompts.points], [prompts.positive.to(torch.int32)]
+        if prompts.box is not None:
+            xy.insert(0, corner_pixels(prompts.box).view(2, 2))
             kind.insert(0, torch.tensor([2, 3], dtype=torch.int32, device=device))
         points[row, 0, :count], labels[row, 0, :count] = torch.cat(xy), torch.cat(kind)
     return points, labels
 
 
 def corner_pixels(box: Tensor) -> Tensor:
-    """The centres x0, y0, x1, y1 of the outermost pixels of a box's outer edges (4,): what SAM was trained with."""
+    """The centres of the outermost pixels of a box.
+
+    x0, y0, x1, y1 of a box's outer edges (4,): what SAM was trained with.
+    """
     return box + torch.tensor([0.5, 0.5, -0.5, -0.5], device=box.device)
 
 
 def dense_prompts(encoder: Any, batch: Sequence[DecodeRequest], size: int) -> Tensor:
-    """The dense prompts (B, C, h, w): a mask given with clicks, the answer that clicks correct, or none.
+    """The dense prompts (B, C, h, w).
+
+    A mask given with clicks, the answer that clicks correct, or none.
 
     Parameters
     ----------
@@ -107,7 +114,10 @@ def dense_prompts(encoder: Any, batch: Sequence[DecodeRequest], size: int) -> Te
 
 
 def as_logits(coverage: Tensor) -> Tensor:
-    """Logits that stand for a given mask: +10 inside, -10 outside, as in the official ``_use_mask_as_output``."""
+    """Logits that stand for a given mask.
+
+    +10 inside, -10 outside, as in the official ``_use_mask_as_output``.
+    """
     return coverage * MASK_SCALE + MASK_BIAS
 
 
@@ -124,13 +134,19 @@ def resize(maps: Tensor, size: int, *, antialias: bool = False) -> Tensor:
 
 
 def sine_position(module: Any, channels: int, grid: tuple[int, int], device: torch.device) -> Tensor:
-    """The encoding of a grid that a module for 2-D sine encodings makes, as tokens (h * w, 1, channels)."""
+    """The sine encoding of a grid as tokens.
+
+    Made by a module for 2-D sine encodings, (h * w, 1, channels).
+    """
     encoding: Tensor = module(torch.Size([1, channels, *grid]), device, torch.float32)
     return encoding.flatten(2).permute(2, 0, 1).to(device)
 
 
 def sine_1d(position: Tensor, channels: int, temperature: float = 10000.0) -> Tensor:
-    """Sine encoding (N, channels) of positions (N,), as in "Attention Is All You Need"."""
+    """Sine encoding (N, channels) of positions (N,).
+
+    As in "Attention Is All You Need".
+    """
     half = channels // 2
     exponent = 2 * torch.div(torch.arange(half, device=position.device, dtype=torch.float32), 2, rounding_mode="floor")
     angle = position[:, None] / temperature ** (exponent / half)

@@ -17,18 +17,21 @@ if TYPE_CHECKING:
 
     from napari_sam2.models.base import DecodeRequest, MemoryRef
 
-__all__ = ["Memory", "Recollection"]
+__all__ = ["Memory", "MemoryTokenBuilder"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Memory:
-    """What one slice leaves behind: tokens (N, 64) of the view and the object pointer (C,)."""
+    """What one slice leaves behind.
+
+    Tokens (N, 64) of the view and the object pointer (C,).
+    """
 
     features: Tensor
     pointer: Tensor
 
 
-class Recollection:
+class MemoryTokenBuilder:
     """Chooses among the memories of a request, and places them in time.
 
     Parameters
@@ -49,7 +52,10 @@ class Recollection:
         ]
 
     def tokens(self, request: DecodeRequest) -> MemoryTokens | None:
-        """What the request's object remembers; None when nothing is near enough to be attended to."""
+        """What the request's object remembers.
+
+        None when nothing is near enough to be attended to.
+        """
         # Official order: prompted slices as they were prompted, then tracked slices from far to near.
         # Attention does not depend on it.
         chosen = self._chosen_prompted(request.memories)

@@ -11,7 +11,9 @@ __all__ = ["at_size", "resize_config"]
 
 
 def resize_config(config: Any, size: int) -> None:
-    """Let a configuration describe views of another size; weights do not depend on it.
+    """Let a configuration describe views of another size.
+
+    Weights do not depend on it.
 
     Raises
     ------

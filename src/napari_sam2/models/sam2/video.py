@@ -1,4 +1,6 @@
-"""SAM 2's way from features to masks and memories, behind the engine's protocol.
+"""SAM 2's way from features to masks and memories.
+
+It stands behind the engine's protocol.
 
 Shared by all video models that are built like SAM 2. The modules and weights are those of transformers'
 classes; which slices serve as memory, and when, is the engine's business. What one step computes follows Ravi
@@ -32,7 +34,7 @@ from napari_sam2.models.sam2.prompting import (
     resize,
     sine_position,
 )
-from napari_sam2.models.sam2.remembering import Memory, Recollection
+from napari_sam2.models.sam2.remembering import Memory, MemoryTokenBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,7 +57,9 @@ WHOLE_SLICE: Final = ViewPolicy(zoom=False)
 
 
 class VideoModel(ABC):
-    """A video model built like SAM 2 that answers the engine; kinds differ in what the methods at the end make.
+    """A video model built like SAM 2 that answers the engine.
+
+    Kinds differ in what the methods at the end make.
 
     Parameters
     ----------
@@ -87,7 +91,7 @@ class VideoModel(ABC):
         self._grid = (int(grid[0]), int(grid[1]))
         with torch.inference_mode():
             self._image_position = network.get_image_wide_positional_embeddings()
-            self._recollection = Recollection(network, self._memory_position())
+            self._token_builder = MemoryTokenBuilder(network, self._memory_position())
         pack_linear_modules(network)
         let_keys_be_ignored(network.mask_decoder)
         self._precision = Precision(self.device, half_of(self.device) if half else torch.float32)
@@ -107,18 +111,27 @@ class VideoModel(ABC):
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> list[Features]:
-        """Features of views: two high-resolution maps for the mask decoder, and the top-level map."""
+        """Features of views.
+
+        Two high-resolution maps for the mask decoder, and the top-level map.
+        """
         fine, middle, top = self._precision.run(lambda: self._passes()[0](images), tuple)
         return [(fine[i], middle[i], top[i]) for i in range(len(images))]
 
     @torch.inference_mode()
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
-        """Masks for requests: all through memory attention at once, then by whether one mask or three are asked for."""
+        """Masks for requests.
+
+        All through memory attention at once, then by whether one mask or three are asked for.
+        """
         return self._precision.run(lambda: self._decode(requests), lambda found: [d.logits for d in found])
 
     @torch.inference_mode()
     def remember(self, requests: Sequence[RememberRequest]) -> list[Any]:
-        """Memories of slices: mask and features fused by the memory encoder, with the object pointer."""
+        """Memories of slices.
+
+        Mask and features fused by the memory encoder, with the object pointer.
+        """
         return self._precision.run(lambda: self._remember(requests), lambda found: [m.features for m in found])
 
     def _passes(self) -> tuple[Callable[[Tensor], tuple[Tensor, ...]], Attention]:
@@ -135,8 +148,8 @@ class VideoModel(ABC):
         if masks:
             answers.update(zip(masks, self._use_masks([requests[n] for n in masks]), strict=True))
         if others:
-            found = self._decode_conditioned([requests[n] for n in others])
-            answers.update(zip(others, found, strict=True))
+            conditioned = self._decode_conditioned([requests[n] for n in others])
+            answers.update(zip(others, conditioned, strict=True))
         return [answers[n] for n in range(len(requests))]
 
     def _remember(self, requests: Sequence[RememberRequest]) -> list[Memory]:
@@ -168,8 +181,8 @@ class VideoModel(ABC):
         for multimask, numbers in groups.items():
             alike = [batch[n] for n in numbers]
             dense = dense_prompts(encoder, alike, encoder.mask_input_size[0])
-            found = self._run_decoder(top[numbers], alike, *as_points(alike), dense, multimask)
-            answers.update(zip(numbers, found, strict=True))
+            decoded = self._run_decoder(top[numbers], alike, *as_points(alike), dense, multimask)
+            answers.update(zip(numbers, decoded, strict=True))
         return [answers[n] for n in range(len(batch))]
 
     def _run_decoder(
@@ -209,16 +222,16 @@ class VideoModel(ABC):
     def _use_masks(self, batch: Sequence[DecodeRequest]) -> list[Decoded]:
         """Take given masks as the answer; the decoder is run only for the object pointer."""
         network = self.network
-        given = torch.stack([r.prompts.mask for r in batch if r.prompts is not None and r.prompts.mask is not None])
-        given = given[:, None]
+        masks = torch.stack([r.prompts.mask for r in batch if r.prompts is not None and r.prompts.mask is not None])
+        masks = masks[:, None]
         size = network.prompt_encoder.mask_input_size[0]
-        logits = resize(as_logits(given), size, antialias=True)
+        logits = resize(as_logits(masks), size, antialias=True)
         top = torch.stack([r.features[2] for r in batch])
         points, labels = no_points(len(batch), self.device)
-        dense = network.prompt_encoder.mask_embed(resize(network.mask_downsample(given), size, antialias=True))
+        dense = network.prompt_encoder.mask_embed(resize(network.mask_downsample(masks), size, antialias=True))
         pointed = self._run_decoder(top, batch, points, labels, dense, multimask=False)
         answers = []
-        for mask, low, answer in zip(given, logits, pointed, strict=True):
+        for mask, low, answer in zip(masks, logits, pointed, strict=True):
             present = bool((mask > 0).any())
             pointer = answer.state if present else network.no_object_pointer[0]
             answers.append(Decoded(low[0], MASK_SCALE * present + MASK_BIAS, 1.0, pointer))
@@ -237,7 +250,7 @@ class VideoModel(ABC):
         """Top-level features (B, C, h, w), conditioned on the memories where there are any."""
         top: Tensor = torch.stack([r.features[2] for r in batch])
         conditioned: Tensor = top + self.network.no_memory_embedding.view(1, -1, 1, 1)
-        remembered = {n: tokens for n, r in enumerate(batch) if (tokens := self._recollection.tokens(r)) is not None}
+        remembered = {n: tokens for n, r in enumerate(batch) if (tokens := self._token_builder.tokens(r)) is not None}
         if remembered:
             numbers = list(remembered)
             attended = self._passes()[1](top[numbers], list(remembered.values()))

@@ -1,1 +1,4 @@
-"""The tracker of SAM 3 behind the engine's protocol, on the networks of transformers."""
+"""The tracker of SAM 3 behind the engine's protocol.
+
+On the networks of transformers.
+"""

@@ -1,4 +1,6 @@
-"""The tracker of SAM 3 behind the engine's protocol, on the weights of transformers' `Sam3TrackerVideoModel`.
+"""The tracker of SAM 3 behind the engine's protocol.
+
+On the weights of transformers' `Sam3TrackerVideoModel`.
 
 It is SAM 2 with a large vision transformer as its image encoder, and patches of 14 pixels instead of 16.
 "SAM 3: Segment anything with concepts" (2025). Its detector, which finds objects by words, is not used.

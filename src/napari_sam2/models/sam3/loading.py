@@ -1,4 +1,7 @@
-"""Load the tracker of a SAM 3 checkpoint in transformers' format from a folder."""
+"""Loading the tracker of a SAM 3 checkpoint from a folder.
+
+It is in transformers' format.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ def load_sam3(
     quality: str = "best",
     input_size: int | None = None,
 ) -> Sam3Tracker:
-    """Load a tracker saved alone, or the one in a whole SAM 3, whose detector is left on the disk.
+    """Load a tracker saved alone, or inside a whole SAM 3.
+
+    The detector is left on the disk.
 
     Parameters and errors as in `napari_sam2.models.registry.load_folder`.
     """
@@ -42,8 +47,8 @@ def load_sam3(
     own = settings.get("tracker_config", settings)
     if not isinstance(own, dict):
         raise ModelError(f"{folder.name} says nothing of its tracker; fetch or copy it again.")
-    known = known_only(own, Sam3TrackerVideoConfig().to_dict())
-    config = Sam3TrackerVideoConfig(**{**known, "image_size": own.get("image_size", 1008)})
+    accepted = known_only(own, Sam3TrackerVideoConfig().to_dict())
+    config = Sam3TrackerVideoConfig(**{**accepted, "image_size": own.get("image_size", 1008)})
     keep_rope(config, own)
     refuse_other_sizes("SAM 3", config.image_size, quality, input_size)
     network = read_network(folder, Sam3TrackerVideoModel, config)

@@ -1,4 +1,7 @@
-"""The parts of the network: residual blocks, self-attention, and attention to remembered slices."""
+"""The parts of the small network.
+
+Residual blocks, self-attention, and attention to remembered slices.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,9 @@ TOKEN_STRIDE = 8
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """One remembered slice for each of B views, on the token grid (g = S / 8).
+    """One remembered slice for each of B views.
+
+    On the token grid (g = S / 8).
 
     Attributes
     ----------
@@ -67,7 +72,10 @@ class Block(nn.Module):
 
 
 class Residual(nn.Module):
-    """A block that begins as the identity, so that a trained network can be deepened."""
+    """A block that begins as the identity.
+
+    So a trained network can be deepened.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -85,7 +93,10 @@ class Residual(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """All places of a coarse grid attend to each other, then a small perceptron; begins as the identity."""
+    """Self-attention of a coarse grid, then a small perceptron.
+
+    It begins as the identity.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -107,8 +118,8 @@ class SelfAttention(nn.Module):
         place = _place(_centres(grid, x.device)).expand(count, -1, -1)
         mixed = self.mixed(torch.cat([self.norm(tokens), place.to(tokens.dtype)], 2))
         parts = mixed.view(count, grid * grid, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        found = functional.scaled_dot_product_attention(parts[0], parts[1], parts[2])
-        tokens = tokens + self.out(found.transpose(1, 2).reshape(count, grid * grid, width))
+        attended = functional.scaled_dot_product_attention(parts[0], parts[1], parts[2])
+        tokens = tokens + self.out(attended.transpose(1, 2).reshape(count, grid * grid, width))
         tokens = tokens + self.perceptron(self.second_norm(tokens))
         out: Tensor = tokens.transpose(1, 2).reshape(count, width, grid, grid)
         return out
@@ -135,7 +146,10 @@ class MemoryAttention(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, features: Tensor, memories: list[Tokens]) -> Tensor:
-        """What the slices remember for each token of (B, C, g, g), to be added to it."""
+        """What the slices remember, to be added to the tokens.
+
+        For each token of (B, C, g, g).
+        """
         count, width, grid, _ = features.shape
         here = _centres(grid, features.device).expand(count, -1, -1)
         query = self.query(torch.cat([self.norm(_flat(features)), _place(here)], 2))
@@ -145,8 +159,8 @@ class MemoryAttention(nn.Module):
             content = self.norm(_flat(memory.features))
             side = grid * TOKEN_STRIDE
             pixels = (here + 1) * side / 2 - 0.5
-            seen = (pixels - memory.shift[:, None, 1:]) / memory.shift[:, None, :1]
-            there = (2 * seen + 1) / side - 1
+            places = (pixels - memory.shift[:, None, 1:]) / memory.shift[:, None, :1]
+            there = (2 * places + 1) / side - 1
             inside = memory.mask.flatten(1)[:, :, None]
             role = torch.full_like(inside, float(index == 0))
             marks = torch.cat([inside, 1 - inside, role], 2)
@@ -155,13 +169,13 @@ class MemoryAttention(nn.Module):
             closed = torch.where(memory.present > 0, 0.0, -1e4)
             masks.append(closed[:, None].expand(-1, grid * grid))
         bias = torch.cat(masks, 1)[:, None, None, :]
-        found = functional.scaled_dot_product_attention(
+        attended = functional.scaled_dot_product_attention(
             self._split(query),
             self._split(torch.cat([k.to(query.dtype) for k in keys], 1)),
             self._split(torch.cat([v.to(query.dtype) for v in values], 1)),
             attn_mask=bias.to(query.dtype),
         )
-        joined = found.transpose(1, 2).reshape(count, grid * grid, width)
+        joined = attended.transpose(1, 2).reshape(count, grid * grid, width)
         result: Tensor = self.out(joined).transpose(1, 2).reshape(count, width, grid, grid)
         return result
 

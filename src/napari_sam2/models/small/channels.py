@@ -1,4 +1,6 @@
-"""What the small network looks at: a view turned into thirteen image-like channels, or sixteen.
+"""What the small network looks at.
+
+A view turned into thirteen image-like channels, or sixteen.
 
 A network of this size learns little from raw intensities alone. So each prompt and each remembered slice
 is also turned into a question that is easy to answer pixel by pixel: how much more common is this
@@ -145,9 +147,9 @@ def build_channels(
     ratio, difference = _prompt_statistics(equalised, prompts, box, core, positive, negative)
     anchor_ratio = _memory_ratio(equalised, scale, anchor)
     last_ratio = _memory_ratio(equalised, scale, last)
-    shown = _column(last.present)
-    last_image = (resample(scale.normalised(last.image), last.shift) - 0.5) * shown
-    last_mask = (2 * resample(last.mask, last.shift) - 1) * shown
+    present = _column(last.present)
+    last_image = (resample(scale.normalised(last.image), last.shift) - 0.5) * present
+    last_mask = (2 * resample(last.mask, last.shift) - 1) * present
     channels = [
         normal - 0.5,
         equalised - 0.5,
@@ -161,7 +163,7 @@ def build_channels(
         last_ratio,
         last_image,
         last_mask,
-        (normal - 0.5) * shown - last_image,
+        (normal - 0.5) * present - last_image,
     ]
     if count == ALL_CHANNELS:
         anchored = _column(anchor.present)
@@ -241,11 +243,11 @@ def _boxes(prompts: PromptBatch, side: int) -> tuple[Tensor, Tensor]:
     x0, y0, x1, y1 = (prompts.boxes[:, k, None] for k in range(4))
     across = torch.sigmoid(2 * (axis - x0)) * torch.sigmoid(2 * (x1 - axis))
     down = torch.sigmoid(2 * (axis - y0)) * torch.sigmoid(2 * (y1 - axis))
-    shown = _column(prompts.has_box)
-    rectangle = down[:, :, None] * across[:, None, :] * shown
+    has_box = _column(prompts.has_box)
+    rectangle = down[:, :, None] * across[:, None, :] * has_box
     dx = (axis - (x0 + x1) / 2) / ((x1 - x0).clamp(min=2) * ELLIPSE)
     dy = (axis - (y0 + y1) / 2) / ((y1 - y0).clamp(min=2) * ELLIPSE)
-    ellipse = ((dy**2)[:, :, None] + (dx**2)[:, None, :] < 1).float() * shown
+    ellipse = ((dy**2)[:, :, None] + (dx**2)[:, None, :] < 1).float() * has_box
     return rectangle, ellipse
 
 
@@ -272,8 +274,8 @@ def _prompt_statistics(
     any_prompt = (inside.flatten(1).sum(1) > 0).float()
     ratio = _ratio(equalised, equalised, inside, outside)
     mean = (equalised * inside).sum((1, 2)) / inside.sum((1, 2)).clamp(min=1e-6)
-    shown = _column(any_prompt)
-    return ratio * shown, (equalised - _column(mean)) * shown
+    prompted = _column(any_prompt)
+    return ratio * prompted, (equalised - _column(mean)) * prompted
 
 
 def _memory_ratio(equalised: Tensor, scale: _Scale, memory: RememberedBatch) -> Tensor:
@@ -292,14 +294,14 @@ def _core_and_rest(mask: Tensor) -> tuple[Tensor, Tensor]:
     return core, rest
 
 
-def _ratio(shown: Tensor, seen: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
+def _ratio(valid: Tensor, seen: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
     """Log-likelihood ratio at each pixel of ``shown``, from the histograms of ``seen``; -1 to 1."""
     bins = (seen * (BINS - 1)).round().long().flatten(1)
     ratio = torch.log((_histogram(bins, inside) + RATIO_FLOOR) / (_histogram(bins, outside) + RATIO_FLOOR)).clamp(
         -RATIO_LIMIT, RATIO_LIMIT
     )
-    where = (shown * (BINS - 1)).round().long().flatten(1)
-    return (ratio / RATIO_LIMIT).gather(1, where).view_as(shown)
+    where = (valid * (BINS - 1)).round().long().flatten(1)
+    return (ratio / RATIO_LIMIT).gather(1, where).view_as(valid)
 
 
 def _histogram(bins: Tensor, weights: Tensor) -> Tensor:

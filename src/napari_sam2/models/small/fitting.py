@@ -1,4 +1,6 @@
-"""Fitting the small network to one object, from the slices that a person answered for.
+"""Fitting the small network to one object.
+
+From the slices that a person answered for.
 
 Online adaptation as in video object segmentation: the prompted slice is the only teacher. It is bent, moved, scaled,
 brightened and blurred by noise into a "slice just passed" and, once more, into a "current slice"; the network learns
@@ -57,7 +59,9 @@ class Lesson:
 
 
 class NetworkFit:
-    """The fit of a network to one object, step by step; the network given is left as it is.
+    """The fit of a network to one object, step by step.
+
+    The network given is left as it is.
 
     The same lessons, seed and number of steps give the same weights on one machine with one number of threads.
 
@@ -144,19 +148,19 @@ def _loss(net: SmallNet, views: Sequence[_Taught], chance: torch.Generator) -> T
     with torch.no_grad():
         nobody = _no_prompts(len(views), image.shape[-1], device)
         channels = build_channels(now, nobody, anchor, last, net.config.channels)
-        seen = net(_alone(passed, passed_mask, net.config.channels), []).features
+        passed_features = net(_alone(passed, passed_mask, net.config.channels), []).features
     tokens = [
         Tokens(found, functional.avg_pool2d(part.mask[:, None], TOKEN_STRIDE)[:, 0], same, there)
-        for found, part in ((features, anchor), (seen, last))
+        for found, part in ((features, anchor), (passed_features, last))
     ]
     output = net(channels, tokens)
-    wanted = (truth > 0.5).float()
+    target = (truth > 0.5).float()
     probability = torch.sigmoid(output.logits)
-    overlap = 2 * (probability * wanted).sum((1, 2)) + 1
-    present = (wanted.flatten(1).sum(1) > 0).float()
-    dice = (1 - overlap / (probability.sum((1, 2)) + wanted.sum((1, 2)) + 1)) * (0.3 + 0.7 * present)
+    overlap = 2 * (probability * target).sum((1, 2)) + 1
+    present = (target.flatten(1).sum(1) > 0).float()
+    dice = (1 - overlap / (probability.sum((1, 2)) + target.sum((1, 2)) + 1)) * (0.3 + 0.7 * present)
     presence = functional.binary_cross_entropy_with_logits(output.presence, present)
-    return functional.binary_cross_entropy_with_logits(output.logits, wanted) + dice.mean() + PRESENCE * presence
+    return functional.binary_cross_entropy_with_logits(output.logits, target) + dice.mean() + PRESENCE * presence
 
 
 def _warped(image: Tensor, mask: Tensor, chance: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -223,10 +227,10 @@ def _with_a_copy(image: Tensor, mask: Tensor, chance: torch.Generator) -> tuple[
 def _alone(image: Tensor, mask: Tensor, channels: int) -> Tensor:
     """Channels of slices that are answered by their own masks, as when they are remembered."""
     count, side, _ = image.shape
-    known = torch.ones(count, device=image.device)
-    prompts = replace(_no_prompts(count, side, image.device), prior=mask, has_prior=known)
+    ones = torch.ones(count, device=image.device)
+    prompts = replace(_no_prompts(count, side, image.device), prior=mask, has_prior=ones)
     empty, same = torch.zeros_like(image), torch.tensor([1.0, 0.0, 0.0], device=image.device).expand(count, 3)
-    nothing = RememberedBatch(empty, empty, same, 1 - known)
+    nothing = RememberedBatch(empty, empty, same, 1 - ones)
     return build_channels(image, prompts, nothing, nothing, channels)
 
 

@@ -15,6 +15,7 @@ from napari_sam2.models.base import Decoded, ModelCard, ViewPolicy, ViewPrompts
 from napari_sam2.models.device_copy import copy_to
 from napari_sam2.models.small.channels import PromptBatch, RememberedBatch, build_channels
 from napari_sam2.models.small.fitting import Lesson, NetworkFit
+from napari_sam2.models.small.flat import with_grain
 from napari_sam2.models.small.net import TOKEN_STRIDE, NetOutput, Tokens
 from napari_sam2.models.small.weights import SmallWeights, read_weights
 
@@ -66,16 +67,22 @@ class SmallModel:
         Network and weights.
     device : torch.device
         Where it runs.
+    card : ModelCard, optional
+        What it is called; by default the bundled model.
     """
 
-    def __init__(self, weights: SmallWeights, device: torch.device | None = None) -> None:
+    def __init__(
+        self, weights: SmallWeights, device: torch.device | None = None, card: ModelCard | None = None
+    ) -> None:
         self.device = device or torch.device("cpu")
         self._weights = weights
         self.net = weights.net.to(self.device)
         self.input_size = weights.input_size
         self.max_memories = 2
-        self.view_policy = ViewPolicy(zoom=True, factor=VIEW_FACTOR, follow_factor=FOLLOW_FACTOR, dips=True)
-        self.card = ModelCard(
+        self.view_policy = ViewPolicy(
+            zoom=True, factor=VIEW_FACTOR, follow_factor=FOLLOW_FACTOR, dips=True, encodes=False
+        )
+        self.card = card or ModelCard(
             name="bundled",
             kind="bundled",
             revision=weights.name,
@@ -84,19 +91,27 @@ class SmallModel:
             summary="Small convolutional model trained on synthetic shapes and unlabelled textures.",
         )
 
+    @property
+    def weights(self) -> SmallWeights:
+        """Network, sizes and name, as they were read."""
+        return self._weights
+
     def on_cpu(self) -> SmallModel:
         """The same weights on the CPU; itself when it is there already."""
         if self.device.type == "cpu":
             return self
-        return SmallModel(replace(self._weights, net=copy_to(self.net, torch.device("cpu"))))
+        return SmallModel(replace(self._weights, net=copy_to(self.net, torch.device("cpu"))), card=self.card)
 
     def fit(self, lessons: Sequence[tuple[Features, Tensor]], seed: int) -> _SmallFit:
         """Begin a fit to one object; see `napari_sam2.models.small.fitting`."""
-        seen = [Lesson(features[0], self._resized(mask)) for features, mask in lessons]
-        return _SmallFit(self._weights, NetworkFit(self.net, seen, seed), self.device)
+        passed = [Lesson(features[0], self._resized(mask)) for features, mask in lessons]
+        return _SmallFit(self._weights, NetworkFit(self.net, passed, seed), self.device, self.card)
 
     def encode(self, images: Tensor) -> list[Features]:
-        """Keep the views in grey; the network itself needs the prompts, so it runs in `decode`."""
+        """Keep the views in grey.
+
+        The network itself needs the prompts, so it runs in `decode`.
+        """
         size = self.input_size
         if images.dim() != 4 or images.shape[1] not in (1, 3) or images.shape[-2:] != (size, size):
             message = f"views must have shape (B, 1 or 3, {size}, {size}), got {tuple(images.shape)}"
@@ -105,7 +120,7 @@ class SmallModel:
         if images.shape[1] == 3:
             weights = torch.tensor(LUMA, device=self.device)[:, None, None]
             images = (images * weights).sum(1, keepdim=True)
-        return [(view,) for view in images[:, 0].clamp(0, 1)]
+        return [(with_grain(view),) for view in images[:, 0].clamp(0, 1)]
 
     @torch.inference_mode()
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
@@ -159,36 +174,36 @@ class SmallModel:
 
     def _both_ways(self, channels: Tensor, memories: list[Tokens]) -> NetOutput:
         """The mean of the answers to the views and to their mirror images; features of the views themselves."""
-        seen = self.net(channels, memories)
+        output = self.net(channels, memories)
         mirrored = self.net(channels.flip(-1), [_mirrored(tokens, self.input_size) for tokens in memories])
         return NetOutput(
-            (seen.logits + mirrored.logits.flip(-1)) / 2,
-            (seen.iou + mirrored.iou) / 2,
-            (seen.presence + mirrored.presence) / 2,
-            seen.features,
+            (output.logits + mirrored.logits.flip(-1)) / 2,
+            (output.iou + mirrored.iou) / 2,
+            (output.presence + mirrored.presence) / 2,
+            output.features,
         )
 
     def _answer(
         self, prompts: ViewPrompts | None, logits: Tensor, object_score: float, predicted_iou: float, state: _State
     ) -> Decoded:
-        """What a person said stands: a mask given alone is the answer, and a boxed object is there."""
+        """User input has priority: a lone mask is the answer, and a boxed object is there."""
         if prompts is not None and prompts.mask is not None and not len(prompts.points) and prompts.box is None:
-            given = (self._resized(prompts.mask) - 0.5) * 2 * CERTAIN
-            return Decoded(given, CERTAIN, 1.0, state)
+            mask_logits = (self._resized(prompts.mask) - 0.5) * 2 * CERTAIN
+            return Decoded(mask_logits, CERTAIN, 1.0, state)
         if prompts is not None and prompts.box is not None:
             object_score = max(object_score, BOXED_SCORE)
         return Decoded(logits, object_score, predicted_iou, state)
 
     def _prompts(self, requests: Sequence[DecodeRequest]) -> PromptBatch:
         size, count = self.input_size, len(requests)
-        given = [r.prompts or ViewPrompts(torch.zeros(0, 2), torch.zeros(0, dtype=torch.bool)) for r in requests]
-        most = max([len(g.points) for g in given] + [1])
+        view_prompts = [r.prompts or ViewPrompts(torch.zeros(0, 2), torch.zeros(0, dtype=torch.bool)) for r in requests]
+        most = max([len(g.points) for g in view_prompts] + [1])
         points = torch.zeros(count, most, 2, device=self.device)
         labels = torch.full((count, most), -1, device=self.device)
         boxes, has_box = torch.zeros(count, 4, device=self.device), torch.zeros(count, device=self.device)
         prior = torch.zeros(count, size, size, device=self.device)
         has_prior = torch.zeros(count, device=self.device)
-        for k, (prompts, request) in enumerate(zip(given, requests, strict=True)):
+        for k, (prompts, request) in enumerate(zip(view_prompts, requests, strict=True)):
             if len(prompts.points):
                 points[k, : len(prompts.points)] = prompts.points.to(self.device)
                 labels[k, : len(prompts.points)] = prompts.positive.to(self.device).long()
@@ -248,16 +263,20 @@ class _SmallFit:
     weights: SmallWeights
     learning: NetworkFit
     device: torch.device
+    card: ModelCard
 
     def step(self) -> None:
         self.learning.step()
 
     def model(self) -> SmallModel:
-        return SmallModel(replace(self.weights, net=self.learning.mixed()), self.device)
+        return SmallModel(replace(self.weights, net=self.learning.mixed()), self.device, self.card)
 
 
 def load_small(path: Path, device: torch.device | None = None, sha256: str = "") -> SmallModel:
-    """A small model from a weight file, for example one trained with ``napari-sam2 train``."""
+    """A small model from a weight file.
+
+    For example one trained with ``napari-sam2 train``.
+    """
     return SmallModel(read_weights(path, sha256), device)
 
 

@@ -1,4 +1,6 @@
-"""The network: a U-Net over the channels of a view, with attention to remembered slices.
+"""The small network.
+
+A U-Net over the channels of a view, with attention to remembered slices.
 
 Group normalisation throughout, so a sample's answer never depends on its batch. The mask comes out at the
 view's own resolution from features at half of it, through a pixel shuffle.
@@ -69,7 +71,9 @@ class NetConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> NetConfig:
-        """From plain values; lists become tuples, and what small-1's files do not say is as it was then.
+        """A configuration from plain values.
+
+        Lists become tuples, and what small-1's files do not say is as it was then.
 
         Raises
         ------
@@ -78,8 +82,8 @@ class NetConfig:
         """
         if not isinstance(values, dict):
             raise ModelError(f"the network's sizes must be a table, got {values!r}")
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(values) - known)
+        names = {f.name for f in fields(cls)}
+        unknown = sorted(set(values) - names)
         if unknown:
             raise ModelError(f"the network's sizes hold {', '.join(unknown)}, which this version does not know")
         if not isinstance(values.get("late", False), bool):

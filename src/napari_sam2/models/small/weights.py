@@ -1,4 +1,6 @@
-"""Weight files of the small model: one safetensors file, half precision, checked before use.
+"""Weight files of the small model.
+
+One safetensors file, half precision, checked before use.
 
 The file's own metadata holds the network's sizes, the view size it was trained for and how it is asked. A
 file is refused when its hash differs from the expected one, when it cannot be read, when its metadata hold
@@ -75,7 +77,21 @@ def write_weights(
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, path, metadata=metadata)
+    _order_metadata(path)
     return sha256_of(path)
+
+
+def _order_metadata(path: Path) -> None:
+    """Sort the metadata of a safetensors file: its writer (0.6) keeps them in an order that differs by process."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        ordered = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(ordered) > length:
+            raise ModelError(f"the header of {path.name} cannot be put in order; report this")
+        file.seek(8)
+        file.write(ordered.ljust(length))
 
 
 def read_weights(path: Path, sha256: str = "") -> SmallWeights:
@@ -96,9 +112,9 @@ def read_weights(path: Path, sha256: str = "") -> SmallWeights:
     if not path.is_file():
         message = f"the weight file {path.name} is not there; reinstall the package or give another path"
         raise ModelError(message)
-    found = sha256_of(path)
-    if sha256 and found != sha256:
-        message = f"{path.name} is not the expected file: its SHA-256 is {found}, expected {sha256}"
+    digest = sha256_of(path)
+    if sha256 and digest != sha256:
+        message = f"{path.name} is not the expected file: its SHA-256 is {digest}, expected {sha256}"
         raise ModelError(message)
     try:
         with safe_open(path, framework="pt") as stored:
@@ -112,7 +128,7 @@ def read_weights(path: Path, sha256: str = "") -> SmallWeights:
         raise ModelError(message)
     net, input_size, mirrored = _described(metadata, path.name)
     _load_strictly(net, tensors, path)
-    return SmallWeights(net.eval(), input_size, metadata["name"], found, mirrored)
+    return SmallWeights(net.eval(), input_size, metadata["name"], digest, mirrored)
 
 
 def _described(metadata: Mapping[str, str], name: str) -> tuple[SmallNet, int, str]:
@@ -135,12 +151,12 @@ def _described(metadata: Mapping[str, str], name: str) -> tuple[SmallNet, int, s
 
 
 def _load_strictly(net: SmallNet, tensors: dict[str, Tensor], path: Path) -> None:
-    wanted = net.state_dict()
-    faults = [f"missing {key}" for key in wanted if key not in tensors]
-    faults += [f"unexpected {key}" for key in tensors if key not in wanted]
+    expected = net.state_dict()
+    faults = [f"missing {key}" for key in expected if key not in tensors]
+    faults += [f"unexpected {key}" for key in tensors if key not in expected]
     faults += [
         f"{key} has shape {tuple(tensors[key].shape)}, expected {tuple(value.shape)}"
-        for key, value in wanted.items()
+        for key, value in expected.items()
         if key in tensors and tensors[key].shape != value.shape
     ]
     if faults:

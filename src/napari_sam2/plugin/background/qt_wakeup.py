@@ -32,7 +32,10 @@ class _QtWakeup(QObject):
 
 @cache
 def inference_thread() -> InferenceThread:
-    """The one thread for all viewers; started when it is first needed, on the main thread."""
+    """The one thread for all viewers.
+
+    Started when it is first needed, on the main thread.
+    """
     queue = MainThreadQueue()
     queue.wake = _QtWakeup(queue).ring
     thread = InferenceThread(queue)

@@ -1,4 +1,7 @@
-"""Session owner: work on a session goes to the inference thread, the session's new state comes back."""
+"""The owner of a session on the inference thread.
+
+Work on a session goes there, the session's new state comes back.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,9 @@ class _Reply(Generic[T, SnapshotT]):
 
 
 class SessionOwner(Generic[SessionT, SnapshotT]):
-    """Owns a session on behalf of the inference thread, and its latest snapshot on the main thread.
+    """Owns a session for the inference thread.
+
+    Its latest snapshot is on the main thread.
 
     Parameters
     ----------
@@ -75,7 +80,9 @@ class SessionOwner(Generic[SessionT, SnapshotT]):
         failed: Callable[[BaseException], None] | None = None,
         arrived: Callable[[], None] = lambda: None,
     ) -> None:
-        """Do something with the session; then show its new state, also when it failed, and call `done`.
+        """Do something with the session.
+
+        Then show its new state, also when it failed, and call `done`.
 
         Parameters
         ----------
@@ -119,7 +126,10 @@ class SessionOwner(Generic[SessionT, SnapshotT]):
         self._thread.request(run, finish, lost, None if key is None else (id(self), key))
 
     def ask_quietly(self, work: Callable[[SessionT], T], done: Callable[[T], None], key: str | None = None) -> None:
-        """Ask something that changes nothing; an error is dropped, since nothing waits for the answer."""
+        """Ask something that changes nothing.
+
+        An error is dropped, since nothing waits for the answer.
+        """
 
         def run() -> tuple[T] | None:
             return None if self._session is None else (work(self._session),)
@@ -131,7 +141,10 @@ class SessionOwner(Generic[SessionT, SnapshotT]):
         self._thread.request(run, finish, lambda _: None, None if key is None else (id(self), key))
 
     def stream_session(self) -> SessionT | None:
-        """The session, for a run on the inference thread; None when this is closed."""
+        """The session, for a run on the inference thread.
+
+        None when this is closed.
+        """
         return self._session
 
 

@@ -1,4 +1,6 @@
-"""One inference thread per process: everything that touches a model or a session runs on it.
+"""One inference thread per process.
+
+Everything that touches a model or a session runs on it.
 
 Two lanes. *Requests* (a click, a window, a save) are answered in order, a newer one taking the place of
 an older one of the same kind that has not begun. A *stream* (a propagation) is advanced step by step
@@ -10,9 +12,10 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -22,6 +25,9 @@ __all__ = ["InferenceThread", "MainThreadQueue", "Stream"]
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+SHOWN_SECONDS: Final = 0.1
+"""A stream is shown at most ten times a second: to draw oftener costs more than the run itself."""
 
 
 class MainThreadQueue:
@@ -71,7 +77,8 @@ class Stream(Generic[T]):
         Begins the run, given the event that will ask it to stop; its iterator is advanced on the
         inference thread.
     each : callable
-        Gets the pieces on the main thread, as many at once as have come in since the last call.
+        Gets the pieces on the main thread, as many at once as have come in since the last call, at most ten times a
+        second and at the end. A piece that comes sooner waits for the next one.
     done : callable
         Called once at the end, also after `stop`.
     failed : callable
@@ -85,16 +92,27 @@ class Stream(Generic[T]):
     stopping: threading.Event = field(default_factory=threading.Event)
     pieces: list[T] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    shown_at: float = 0.0
 
     def stop(self) -> None:
-        """Ask the run to end after the step it is in; what came so far stays."""
+        """Ask the run to end after the step it is in.
+
+        What came so far stays.
+        """
         self.stopping.set()
 
     def take(self) -> list[T]:
         """The pieces that have not been shown yet."""
         with self.lock:
             pieces, self.pieces = self.pieces, []
+            self.shown_at = time.monotonic()
         return pieces
+
+    def show(self) -> None:
+        """Show what has not been shown yet."""
+        pieces = self.take()
+        if pieces:
+            self.each(pieces)
 
 
 class InferenceThread:
@@ -150,7 +168,10 @@ class InferenceThread:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is running or waiting (answers may still lie in the queue)."""
+        """Whether nothing is running or waiting.
+
+        Answers may still lie in the queue.
+        """
         with self._changed:
             return not (self._requests or self._streams or self._busy)
 
@@ -207,14 +228,19 @@ class InferenceThread:
             failed = stream.failed
             self._end(stream, lambda error=error: failed(error))  # type: ignore[misc]
             return None
+        now = time.monotonic()
         with stream.lock:
-            waiting = bool(stream.pieces)
             stream.pieces.append(piece)
-        if not waiting:
-            self.queue.put(lambda: stream.each(stream.take()))
+            due = now - stream.shown_at >= SHOWN_SECONDS
+            if due:
+                # Until it is taken, no second one is asked for.
+                stream.shown_at = now
+        if due:
+            self.queue.put(stream.show)
         return iterator
 
     def _end(self, stream: Stream[Any], callback: Callable[[], None]) -> None:
         with self._changed:
             self._streams.remove(stream)
+        self.queue.put(stream.show)
         self.queue.put(callback)

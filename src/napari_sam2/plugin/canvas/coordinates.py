@@ -1,7 +1,10 @@
-"""Coordinates: between a napari layer and the voxels (i, j, k) of the file behind it.
+"""Coordinates between a napari layer and its file's voxels.
 
-This is the only module that converts. Everything goes through the layers' own transforms
-(`world_to_data`, `data_to_world`), so scale, negative scale, translation and units are napari's affair.
+Voxels are (i, j, k).
+
+The only module that converts between layers of a scan and voxels; slides have `slide/view.py`. Everything goes
+through the layers' own transforms (`world_to_data`, `data_to_world`), so scale, negative scale, translation and units
+are napari's affair.
 """
 
 from __future__ import annotations
@@ -53,7 +56,10 @@ class LayerGrid:
         return min(self.ndim, 3)
 
     def stored(self, layer_array: NDArray[Any]) -> NDArray[Any]:
-        """A layer's spatial array (2-D or 3-D, plus channels) as an (i, j, k[, C]) view."""
+        """A layer's spatial array as an (i, j, k[, C]) view.
+
+        It is 2-D or 3-D, plus channels.
+        """
         if self.ndim == 2:
             layer_array = np.expand_dims(layer_array, 2)
         return self.axes_map.stored(layer_array)
@@ -64,11 +70,14 @@ class LayerGrid:
         return array[..., 0] if self.ndim == 2 else array
 
     def to_voxel(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Voxel coordinates (N, 3) of data coordinates (N, ndim) of the image layer."""
-        given = np.atleast_2d(np.asarray(points, dtype=np.float64))[:, -self.n_spatial :]
+        """Voxel coordinates (N, 3) of data coordinates (N, ndim).
+
+        Of the image layer.
+        """
+        positions = np.atleast_2d(np.asarray(points, dtype=np.float64))[:, -self.n_spatial :]
         if self.ndim == 2:
-            given = np.concatenate([given, np.zeros((len(given), 1))], axis=1)
-        return self.axes_map.to_voxel(given, self.shape)
+            positions = np.concatenate([positions, np.zeros((len(positions), 1))], axis=1)
+        return self.axes_map.to_voxel(positions, self.shape)
 
     def to_data(self, voxels: ArrayLike) -> NDArray[np.float64]:
         """Spatial data coordinates (N, n_spatial) of voxel coordinates (N, 3)."""
@@ -86,7 +95,10 @@ class LayerGrid:
         return bool(((point >= -0.5) & (point <= np.array(self.shape) - 0.5)).all())
 
     def slice_on_view(self, image: Layer, dims: Dims) -> tuple[int, int] | None:
-        """The voxel axis and slice index that the canvas shows, or None in 3-D view."""
+        """The voxel axis and slice index that the canvas shows.
+
+        None in 3-D view.
+        """
         if dims.ndisplay != 2:
             return None
         if self.ndim == 2:
@@ -99,7 +111,10 @@ class LayerGrid:
         return axis, min(max(index, 0), self.shape[axis] - 1)
 
     def viewer_axis_to_voxel(self, from_last: int) -> int | None:
-        """The voxel axis that a viewer axis, counted from the last one (1, 2, 3), shows."""
+        """The voxel axis that a viewer axis shows.
+
+        Counted from the last one (1, 2, 3).
+        """
         spatial = self.n_spatial - from_last
         return self.axes_map.axes.index(spatial) if 0 <= spatial < 3 else None
 
@@ -108,27 +123,32 @@ class LayerGrid:
         return viewer_ndim - self.n_spatial + self.axes_map.axes[axis]
 
     def world_of_slice(self, image: Layer, axis: int, index: int, viewer_ndim: int) -> tuple[int, float]:
-        """The viewer axis to move along, and the world position, that show slice `index` across `axis`."""
+        """Where the viewer must go to show a slice.
+
+        The viewer axis to move along, and the world position, that show slice `index` across `axis`.
+        """
         voxel = (np.array(self.shape) - 1) / 2
         voxel[axis] = index
-        data = np.concatenate([self.leading, self.to_data(voxel)[0]])
-        world = image.data_to_world(data)
+        position = np.concatenate([self.leading, self.to_data(voxel)[0]])
+        world = image.data_to_world(position)
         viewer_axis = self.voxel_axis_to_viewer(axis, viewer_ndim)
         return viewer_axis, float(world[viewer_axis - viewer_ndim])
 
 
 def layer_to_layer(points: ArrayLike, source: Layer, target: Layer) -> NDArray[np.float64]:
-    """Data coordinates (N, target.ndim) in one layer of data coordinates (N, source.ndim) in another.
+    """Data coordinates of one layer in another.
+
+    (N, target.ndim) of (N, source.ndim).
 
     Raises
     ------
     ValueError
         If the source has fewer axes than the target, so that the slice is not known.
     """
-    given = np.atleast_2d(np.asarray(points, dtype=np.float64))
+    positions = np.atleast_2d(np.asarray(points, dtype=np.float64))
     if source.ndim < target.ndim:
         raise ValueError(f"{source.name!r} has {source.ndim} axes, {target.name!r} has {target.ndim}.")
-    return np.array([target.world_to_data(source.data_to_world(point)[-target.ndim :]) for point in given])
+    return np.array([target.world_to_data(source.data_to_world(point)[-target.ndim :]) for point in positions])
 
 
 def _hidden_axis(dims: Dims) -> int:

@@ -1,4 +1,7 @@
-"""What a drawn shape means as a prompt: a box, the inside of a lasso, or clicks along a scribble."""
+"""What a drawn shape means as a prompt.
+
+A box, the inside of a lasso, or clicks along a scribble.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +24,19 @@ SMALLEST_BOX: Final = 2
 
 
 def fixed_axis(voxels: NDArray[np.float64]) -> int | None:
-    """The voxel axis in which all vertices (N, 3) agree, or None when they lie on no slice."""
+    """The voxel axis in which all vertices (N, 3) agree.
+
+    None when they lie on no slice.
+    """
     spread = np.ptp(voxels, axis=0)
     axis = int(spread.argmin())
     return axis if spread[axis] < 0.5 and np.sum(spread < 0.5) < 3 else None
 
 
 def box_of(voxels: NDArray[np.float64], shape: tuple[int, int, int]) -> Box | None:
-    """The box around vertices (N, 3) on one slice, cut at the volume's border; None when it is tiny.
+    """The box around vertices (N, 3) on one slice.
+
+    Cut at the volume's border; None when it is tiny.
 
     The border of the drawn rectangle says which voxels are meant: those whose centre it encloses.
     """
@@ -48,7 +56,10 @@ def box_of(voxels: NDArray[np.float64], shape: tuple[int, int, int]) -> Box | No
 
 
 def outline_of(voxels: NDArray[np.float64], kind: str, volume: Volume) -> list[Prompt]:
-    """The mask inside a ``polygon``, or clicks along a ``path`` or ``line``; empty when off the slices."""
+    """The mask or clicks that a drawn shape means.
+
+    The mask inside a ``polygon``, or clicks along a ``path`` or ``line``; empty when off the slices.
+    """
     axis = fixed_axis(voxels)
     if axis is None:
         return []

@@ -13,7 +13,9 @@ __all__ = ["EarlyGestures"]
 
 
 class EarlyGestures:
-    """A gesture target that keeps clicks and boxes until the image is there.
+    """A gesture target that keeps gestures until the image is there.
+
+    Gestures are clicks and boxes.
 
     Parameters
     ----------

@@ -1,4 +1,6 @@
-"""One gesture tool: click includes, right- or Ctrl-click excludes, Shift-drag draws a box, drag pans.
+"""One gesture tool for the mouse.
+
+Click includes, right- or Ctrl-click excludes, Shift-drag draws a box, drag pans.
 
 It acts while the active layer is in pan/zoom mode; with one of napari's own tools chosen, that tool
 does what it always does.

@@ -21,7 +21,10 @@ TOLERANCE = 1e-2
 
 
 def placement(image: Image, n: int) -> dict[str, Any]:
-    """What a layer of `n` axes needs to lie exactly on the last axes of an image: transform, units, axis labels."""
+    """What puts a layer exactly on an image.
+
+    Transform, units and axis labels for a layer of `n` axes on the last axes of the image.
+    """
     return {
         "scale": image.scale[-n:],
         "translate": image.translate[-n:],
@@ -34,7 +37,9 @@ def placement(image: Image, n: int) -> dict[str, Any]:
 
 
 def lies_alike(first: Layer, second: Layer, shape: Sequence[int]) -> bool:
-    """Whether two layers put an array of `shape` in the same place, by their whole transforms.
+    """Whether two layers put an array in the same place.
+
+    An array of `shape`, by their whole transforms.
 
     Scale, translation, rotation, shear and affine count; units do only when both layers state some.
     """

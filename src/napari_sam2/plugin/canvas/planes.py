@@ -1,4 +1,7 @@
-"""Turning the view: which plane of the volume the canvas shows, and which slice of it."""
+"""Turning the view.
+
+Which plane of the volume the canvas shows, and which slice of it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ __all__ = ["show_plane", "show_slice", "turn_upright"]
 
 
 def show_plane(viewer: ViewerModel, image: Image, shown: ShownVolume, name: str) -> None:
-    """Show ``axial``, ``coronal`` or ``sagittal`` slices, laid out as the volume's plane says."""
+    """Show ``axial``, ``coronal`` or ``sagittal`` slices.
+
+    Laid out as the volume's plane says.
+    """
     grid = shown.grid
     if grid.n_spatial < 3:
         return
@@ -26,7 +32,10 @@ def show_plane(viewer: ViewerModel, image: Image, shown: ShownVolume, name: str)
 
 
 def show_slice(viewer: ViewerModel, image: Image, shown: ShownVolume, axis: int, index: int) -> None:
-    """Show slice `index` across a voxel axis, turning the view only when it shows another plane."""
+    """Show slice `index` across a voxel axis.
+
+    The view is turned only when it shows another plane.
+    """
     grid = shown.grid
     if grid.n_spatial < 3:
         return
@@ -38,7 +47,10 @@ def show_slice(viewer: ViewerModel, image: Image, shown: ShownVolume, axis: int,
 
 
 def turn_upright(viewer: ViewerModel, image: Image, shown: ShownVolume, axis: int) -> None:
-    """Show slices across a voxel axis as the volume's plane says; nothing moves when they are shown so already."""
+    """Show slices across a voxel axis upright.
+
+    As the volume's plane says; nothing moves when they are shown so already.
+    """
     if shown.grid.n_spatial < 3:
         return
     plane = shown.volume.plane(axis)

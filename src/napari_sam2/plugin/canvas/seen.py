@@ -22,7 +22,10 @@ OPAQUE: Final = 0.9
 
 
 def covering_image(viewer: ViewerModel, image: Image, world: Sequence[float]) -> Image | None:
-    """The image that hides another one at a world position; None when the other one is seen there."""
+    """The image that hides another one at a world position.
+
+    None when the other one is seen there.
+    """
     layers = list(viewer.layers)
     if image not in layers:
         return None
@@ -32,9 +35,9 @@ def covering_image(viewer: ViewerModel, image: Image, world: Sequence[float]) ->
 
 def lies_at(image: Image, world: Sequence[float]) -> bool:
     """Whether a world position lies inside an image."""
-    data = np.asarray(image.world_to_data(world))[-image.ndim :]
+    position = np.asarray(image.world_to_data(world))[-image.ndim :]
     shape = image.data[0].shape if image.multiscale else image.data.shape
-    return bool(((data >= -0.5) & (data <= np.array(shape[: image.ndim]) - 0.5)).all())
+    return bool(((position >= -0.5) & (position <= np.array(shape[: image.ndim]) - 0.5)).all())
 
 
 def _covers(layer: object) -> bool:

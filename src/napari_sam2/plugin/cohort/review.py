@@ -1,4 +1,6 @@
-"""The review of a cohort: one doubtful slice after the other, whichever case it is in.
+"""The review of a cohort, slice by slice.
+
+One doubtful slice after the other, whichever case it is in.
 
 Each case is opened with its own session, so that what is accepted or corrected is in its journal; its label map is
 written again when another case follows. It knows no Qt.
@@ -34,7 +36,7 @@ __all__ = ["CohortReview"]
 
 
 class CohortReview:
-    """The queue of a cohort, and the slice in it that is being looked at.
+    """The queue of a cohort, and the slice looked at.
 
     Parameters
     ----------
@@ -80,7 +82,10 @@ class CohortReview:
         return len(self._waiting)
 
     def next(self) -> None:
-        """Go to the next slice; what was not decided on comes again in the next review."""
+        """Go to the next slice.
+
+        What was not decided on comes again in the next review.
+        """
         if not self._waiting:
             self._leave()
             self.item = None
@@ -95,7 +100,10 @@ class CohortReview:
         self._read_ahead()
 
     def accept(self) -> None:
-        """Accept the mask as it is, or as it was corrected, and go on."""
+        """Accept the mask, and go on.
+
+        As it is, or as it was corrected.
+        """
         item, work = self.item, self._work
         if item is None or work is None:
             return

@@ -1,4 +1,7 @@
-"""All actions of the panel: the one table behind buttons, keys, tooltips, commands, menus and docs."""
+"""All actions of the panel.
+
+The one table behind buttons, keys, tooltips, commands, menus and docs.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.plugin.scan.hand_tools import use_tool
+from napari_sam2.plugin.scan.prompt_saving import save_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,7 +171,7 @@ ACTIONS: Final = (
         "use_layer",
         "Use layer",
         "U",
-        "Take the selected Points or Shapes layer as prompts, and follow it.",
+        "Take the selected Points or Shapes layer as prompts, or a Labels layer as objects.",
         "1_work",
         lambda work: work.use_layer(work.workspace.viewer.layers.selection.active),
     ),
@@ -316,6 +320,22 @@ ACTIONS: Final = (
         "4_history",
         lambda work: work.resume(),
     ),
+    _anywhere(
+        "toggle_layer_lists",
+        "Layers",
+        "Shift+L",
+        "Show napari's lists of layers beside the picture, or hide them.",
+        "5_view",
+        lambda workspace: workspace.layer_lists.toggle(),
+    ),
+    _scan(
+        "save_prompts",
+        "Save prompts",
+        "",
+        "Save the prompts of all objects beside the scan; for the command line.",
+        "4_history",
+        save_prompts,
+    ),
     _scan("show_axial", "Axial", "8", "Show axial slices.", "5_view", lambda work: work.view.turn_to("axial")),
     _scan("show_coronal", "Coronal", "9", "Show coronal slices.", "5_view", lambda work: work.view.turn_to("coronal")),
     _scan(
@@ -332,5 +352,8 @@ def action(name: str) -> Action:
 
 
 def key_help() -> list[tuple[str, str]]:
-    """Gestures and keys with what they do, for the help panel and the docs."""
+    """Gestures and keys with what they do.
+
+    For the help panel and the docs.
+    """
     return [*GESTURES, *((entry.key, entry.help) for entry in ACTIONS if entry.key)]

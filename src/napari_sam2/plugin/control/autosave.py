@@ -1,4 +1,7 @@
-"""Autosave: the journal of a session in the user's own folder, found again when the scan is opened again."""
+"""Autosave: the journal of a session.
+
+In the user's own folder, found again when the scan is opened again.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from napari_sam2.errors import UserInputError
 from napari_sam2.io.film import FILM_ENDINGS
 from napari_sam2.io.formats import suffix_of
 from napari_sam2.io.labels import WRITABLE
+from napari_sam2.plugin.control.recent import RecentImages
 from napari_sam2.record.journal import Journal, volume_key
 from napari_sam2.record.listing import JournalNote, sessions_of
 from napari_sam2.record.ownership import dated
@@ -94,11 +98,16 @@ class Autosave(Generic[SessionT]):
         self._journal: Any = kind.journal(session, self._folder, warn=self._warnings.append)
 
     def sessions(self) -> list[JournalNote]:
-        """Earlier sessions on the same image, the newest first; those that are open now are left out."""
+        """Earlier sessions on the same image, the newest first.
+
+        Those that are open now are left out.
+        """
         return sessions_of(self._parent, self._key)
 
     def resume(self, session: SessionT, note: JournalNote | None = None) -> None:
-        """Bring the session to where an earlier one ended, and go on writing its journal.
+        """Bring the session to where an earlier one ended.
+
+        Its journal is written on.
 
         What the session held until now stays in a journal of its own, which `sessions` lists.
 
@@ -122,19 +131,38 @@ class Autosave(Generic[SessionT]):
         self._journal, self._folder = resumed, note.folder
 
     def take_warning(self) -> str:
-        """What went wrong with writing since this was asked last; empty when nothing did."""
+        """What went wrong with writing since this was asked last.
+
+        Empty when nothing did.
+        """
         said = " ".join(self._warnings)
         self._warnings.clear()
         return said
 
     @property
+    def key(self) -> str:
+        """The image, as its journals are named; see `JournalNote.key`."""
+        return self._key
+
+    @property
+    def images(self) -> RecentImages:
+        """What is remembered of the images of these journals."""
+        return RecentImages(self._parent)
+
+    @property
     def folder(self) -> Path:
-        """Where the journal is, or will be once there is something to write."""
+        """Where the journal is.
+
+        Or will be once there is something to write.
+        """
         folder: Path = self._folder if self._journal is None else self._journal.folder
         return folder
 
     def copy_beside(self, labels: Path) -> None:
-        """Put the journal beside a saved result; a folder that cannot be written does not undo the save."""
+        """Put the journal beside a saved result.
+
+        A folder that cannot be written does not undo the save.
+        """
         ending = suffix_of(labels.name, self._kind.endings) or ""
         target = labels.with_name(labels.name[: len(labels.name) - len(ending)] + ".sam2session")
         try:
@@ -152,7 +180,10 @@ class Autosave(Generic[SessionT]):
 
 
 def sessions_folder(chosen: Path | None = None) -> Path:
-    """Where journals are kept: the environment variable counts before `chosen`, and that before the user's folder."""
+    """Where journals are kept.
+
+    The environment variable counts before `chosen`, and that before the user's folder.
+    """
     named = os.environ.get(FOLDER_VARIABLE)
     return Path(named) if named else chosen or _user_folder()
 

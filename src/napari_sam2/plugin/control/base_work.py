@@ -10,15 +10,18 @@ from napari_sam2.errors import GeometryError
 from napari_sam2.plugin.background.session_owner import SessionOwner
 from napari_sam2.plugin.canvas.seen import covering_image, lies_at
 from napari_sam2.plugin.control.replacing import ReplaceGuard
+from napari_sam2.plugin.scan.volumes import file_behind
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    import numpy as np
     from napari.layers import Image
+    from numpy.typing import NDArray
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.plugin.background.worker import Stream
     from napari_sam2.plugin.control.autosave import Autosave
     from napari_sam2.plugin.control.progress import Progress
@@ -33,7 +36,10 @@ SnapshotT = TypeVar("SnapshotT")
 
 
 class NeedsReferenceError(GeometryError):
-    """Nothing proves where the labels lie; the user has to name the image file, or do without."""
+    """Nothing proves where the labels lie.
+
+    The user has to name the image file, or do without.
+    """
 
 
 class BaseWork(SessionOwner[SessionT, SnapshotT]):
@@ -76,14 +82,46 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         self._after_run: Callable[[], None] | None = None
 
     def show(self, snapshot: SnapshotT) -> None:
-        """Take over a newer snapshot; say when its journal could not be written."""
+        """Take over a newer snapshot.
+
+        Say when its journal could not be written.
+        """
         super().show(snapshot)
         warning = self.autosave.take_warning()
         if warning:
             self.failed.emit(warning)
 
+    @property
+    def journal_key(self) -> str:
+        """The image, as its journals are named."""
+        return self.autosave.key
+
+    def remember_image(self) -> None:
+        """Let the list of earlier work find the image again.
+
+        And show how its work looks.
+        """
+        path = self.image_path()
+        if path is not None:
+            self.autosave.images.remember(self.autosave.key, path, self.thumbnail())
+
+    def image_path(self) -> Path | None:
+        """The file of the image, where it is known."""
+        return file_behind(self.image)
+
+    def thumbnail(self) -> NDArray[np.uint8] | None:
+        """A small picture (rows, columns, 3) of the work.
+
+        Where there is one.
+        """
+        return None
+
     def close(self) -> None:
-        """Let go of session, voxels and model; the layers stay in the viewer."""
+        """Let go of session, voxels and model.
+
+        The layers stay in the viewer.
+        """
+        self.remember_image()
         self.closed = True
         self._after_run = None
         self.run.stop()
@@ -92,7 +130,10 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         self._session = None
 
     def is_seen_at(self, world: Sequence[float]) -> bool:
-        """Whether a place shows this image; when it shows another one, that is said."""
+        """Whether a place shows this image.
+
+        When it shows another one, that is said.
+        """
         if not lies_at(self.image, world):
             return False
         if not self.image.visible:
@@ -107,7 +148,10 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         return other is None
 
     def resume(self) -> None:
-        """Go on where the journal of an earlier session ended; what was done until now stays in its own."""
+        """Go on where the journal of an earlier session ended.
+
+        What was done until now stays in its own.
+        """
         note = self.earlier
         if not self.sessions:
             self.told.emit("There is no earlier work on this image to go on with.")
@@ -127,7 +171,7 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         self.earlier = None
         self.changed.emit()
 
-    def use_model(self, load: Callable[[], SegmentationModel], done: Callable[[], None]) -> None:
+    def use_model(self, load: Callable[[], AnyModel], done: Callable[[], None]) -> None:
         """Let another model answer from now on; masks stay."""
         self.ask(lambda session: self._set_model(session, load()), lambda _: done())
 
@@ -150,7 +194,9 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         self.ask(lambda session: session.state.redo(), lambda step: self._on_history("Done again", "do again", step))
 
     def save(self, path: Path, **how: Any) -> None:
-        """Write the result in the background; `how` as the kind of work takes it.
+        """Write the result in the background.
+
+        `how` as the kind of work takes it.
 
         An existing file is replaced when this work wrote it, or when Save is pressed twice with nothing changed
         in between. While a run goes on, its end is waited for.
@@ -196,7 +242,7 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         """Write the result on the inference thread; a sentence for the status line."""
         raise NotImplementedError
 
-    def _set_model(self, session: SessionT, model: SegmentationModel) -> None:
+    def _set_model(self, session: SessionT, model: AnyModel) -> None:
         """Let a session be answered by another model."""
         raise NotImplementedError
 

@@ -1,4 +1,6 @@
-"""The controller: joins viewer, workspace, model and works. One per viewer, whatever panels are open.
+"""The controller: joins viewer, workspace, model and works.
+
+One per viewer, whatever panels are open.
 
 It knows no Qt. Panels call its methods and listen to the workspace; so do commands and tests.
 """
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.plugin.background.worker import InferenceThread
     from napari_sam2.plugin.control.progress import Progress
     from napari_sam2.plugin.control.work import Kind, Opened, Work
@@ -60,6 +62,7 @@ class Controller:
         self._early = EarlyGestures(lambda: self.workspace.is_opening)
         self._panels = 0
         self._greeted = False
+        self._after_opening: list[Callable[[], None]] = []
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.selection.events.active.connect(self._on_active)
         self.workspace.preview.changed.connect(self._on_preview)
@@ -77,7 +80,10 @@ class Controller:
 
     @property
     def kind(self) -> Kind:
-        """What the chosen image is segmented as, also while it is being opened."""
+        """What the chosen image is segmented as.
+
+        Also while it is being opened.
+        """
         if self.work is not None:
             return self.work.kind
         return "slide" if is_slide(self.workspace.image) else "scan"
@@ -95,11 +101,17 @@ class Controller:
 
     @property
     def has_panel(self) -> bool:
-        """Whether a panel is visible, so that what is said can be read."""
+        """Whether a panel is visible.
+
+        So that what is said can be read.
+        """
         return self._panels > 0
 
     def panel_shown(self) -> None:
-        """A panel has become visible: listen to the mouse, and take the active image when there is none."""
+        """A panel has become visible.
+
+        Listen to the mouse, and take the active image when there is none.
+        """
         self._panels += 1
         self.gestures.attach()
         if not self._greeted:
@@ -112,7 +124,10 @@ class Controller:
             self.use_image(self.suggested_image())
 
     def panel_hidden(self) -> None:
-        """A panel has gone; with the last one, the mouse belongs to napari alone again."""
+        """A panel has gone.
+
+        With the last one, the mouse belongs to napari alone again.
+        """
         self._panels = max(0, self._panels - 1)
         if self._panels == 0:
             self.gestures.detach()
@@ -161,14 +176,20 @@ class Controller:
             self._open(image)
 
     def use_model(self, choice: ModelChoice) -> None:
-        """Load another model in the background; masks stay, and it answers from then on."""
+        """Load another model in the background.
+
+        Masks stay, and it answers from then on.
+        """
         self.models.choose(choice)
         self._load_model()
         for work in self.workspace.works.values():
             work.use_model(self.models.get, self._say_ready)
 
     def load_names(self, path: Path) -> bool:
-        """Offer the names of a file; one that cannot be read is explained. Whether it was read."""
+        """Offer the names of a file; whether it was read.
+
+        One that cannot be read is explained.
+        """
         try:
             count = self.names.load(path)
         except UserInputError as error:
@@ -178,9 +199,30 @@ class Controller:
         return True
 
     def name_object(self, object_id: int, text: str) -> None:
-        """Give an object of a scan a name; one that is in the list brings its code and colour."""
+        """Give an object of a scan a name.
+
+        One that is in the list brings its code and colour.
+        """
         if isinstance(self.work, ScanWork):
             self.work.describe(object_id, self.names.term(text))
+
+    def open_labels(self, path: Path) -> None:
+        """Open saved labels as objects of the chosen scan.
+
+        Once it is open, when it is being opened.
+        """
+        if isinstance(self.work, ScanWork):
+            self.work.open_labels(path)
+        elif self.work is not None:
+            self.workspace.say("Labels of a slide are loaded with Load objects.")
+        elif self.suggested_image() is None:
+            self.workspace.say("Open the image of these labels first.")
+        else:
+            self.when_open(lambda: self.open_labels(path))
+
+    def when_open(self, call: Callable[[], None]) -> None:
+        """Call something once the image that is being opened is open."""
+        self._after_opening.append(call)
 
     # -- behind the scenes ----------------------------------------------------------------------
 
@@ -199,12 +241,13 @@ class Controller:
         def failed(error: BaseException) -> None:
             if image is workspace.opening:
                 workspace.opening = workspace.image = None
+                self._after_opening.clear()
                 workspace.fail(str(error))
                 workspace.image_changed.emit()
 
         workspace.thread.request(lambda: open_image(self.models.get()), done, failed, key=(id(self), "open"))
 
-    def _opener(self, image: Image) -> Callable[[SegmentationModel], Opened]:
+    def _opener(self, image: Image) -> Callable[[AnyModel], Opened]:
         """What opens an image on the inference thread: as a scan or as a slide, decided here alone."""
         preferences = self.workspace.preferences()
         if is_slide(image):
@@ -225,6 +268,10 @@ class Controller:
         for note in work.notes:
             workspace.warned.emit(note)
         self._say_ready()
+        work.remember_image()
+        waiting, self._after_opening = self._after_opening, []
+        for call in waiting:
+            call()
         self._early.replay(work.pointer)
 
     def _load_model(self) -> None:
@@ -266,26 +313,29 @@ class Controller:
                     layers.remove(layer)
 
     def _on_removed(self, event: Any) -> None:
-        gone: Layer = event.value
+        removed: Layer = event.value
         workspace = self.workspace
-        owner = workspace.owner_of(gone)
+        owner = workspace.owner_of(removed)
         if owner is not None:
             work = workspace.works.pop(owner)
             work.close()
             # Not from within napari's own removal.
             workspace.thread.queue.put(lambda: self._remove_dead(work))
-            if owner is workspace.image and gone is not owner:
+            if owner is workspace.image and removed is not owner:
                 workspace.image = None
                 workspace.image_changed.emit()
                 workspace.objects_changed.emit()
-                workspace.say(f"{gone.name} was removed, so this work is closed. Select the image to begin again.")
+                workspace.say(f"{removed.name} was removed, so this work is closed. Select the image to begin again.")
                 if self.has_panel and owner in workspace.viewer.layers:
                     # Opened anew, so that Resume is offered at once.
                     self.use_image(owner)
-        if gone is workspace.image:
+        if removed is workspace.image:
             self.use_image(self.suggested_image())
 
 
-def plain(thing: Any) -> Any:
-    """What a napari proxy stands for: layers and viewers are told apart by identity."""
-    return getattr(thing, "__wrapped__", thing)
+def plain(proxy: Any) -> Any:
+    """What a napari proxy stands for.
+
+    Layers and viewers are told apart by identity.
+    """
+    return getattr(proxy, "__wrapped__", proxy)

@@ -16,7 +16,10 @@ __all__ = ["NameList"]
 
 
 class NameList:
-    """The names that are offered for objects: a list of the user's own, and the bundled one behind it."""
+    """The names that are offered for objects.
+
+    A list of the user's own, and the bundled one behind it.
+    """
 
     changed = Signal()
     """Other names are offered."""
@@ -27,7 +30,10 @@ class NameList:
 
     @property
     def names(self) -> list[str]:
-        """All names that are offered, each once; those of the user's own list first."""
+        """All names that are offered, each once.
+
+        Those of the user's own list first.
+        """
         return list(dict.fromkeys(term.name for term in (*self._own, *bundled_terms())))
 
     @property
@@ -54,5 +60,8 @@ class NameList:
         self.changed.emit()
 
     def term(self, text: str) -> Term:
-        """The term of a name; one that is in the list has its code and colour."""
+        """The term of a name.
+
+        One that is in the list has its code and colour.
+        """
         return find_term(text, (*self._own, *bundled_terms())) or Term(text)

@@ -16,7 +16,10 @@ _controllers: WeakKeyDictionary[ViewerModel, Controller] = WeakKeyDictionary()
 
 
 def controller_for(viewer: Any) -> Controller:
-    """The viewer's controller, made when it is first asked for; proxies of a viewer share it."""
+    """The viewer's controller, made when it is first asked for.
+
+    Proxies of a viewer share it.
+    """
     viewer = plain(viewer)
     if viewer not in _controllers:
         from napari_sam2.plugin.background.qt_wakeup import inference_thread

@@ -11,7 +11,9 @@ __all__ = ["ReplaceGuard"]
 
 
 class ReplaceGuard:
-    """Knows which files may be replaced: those written here, and those that were asked about just before.
+    """Knows which files may be replaced.
+
+    Those written here, and those that were asked about just before.
 
     A question holds for the state it was asked in: after anything has changed, in the work or on the disk, it is
     asked again.
@@ -22,7 +24,9 @@ class ReplaceGuard:
         self._written: dict[Path, Any] = {}
 
     def allows(self, path: Path, state: object) -> bool:
-        """Whether a file may be written now; when not, asking again with the same `state` will do.
+        """Whether a file may be written now.
+
+        When not, asking again with the same `state` will do.
 
         Parameters
         ----------
@@ -41,7 +45,10 @@ class ReplaceGuard:
         return False
 
     def wrote(self, path: Path) -> None:
-        """Note that a file was written here, so that it may be replaced unasked while nobody else touches it."""
+        """Note that a file was written here.
+
+        It may be replaced unasked while nobody else touches it.
+        """
         self._written[path] = _signature(path)
 
 

@@ -1,4 +1,7 @@
-"""The order in which doubtful entries are looked at: the worst first, each once, then from the beginning."""
+"""The order in which doubtful entries are looked at.
+
+The worst first, each once, then from the beginning.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,9 @@ class ReviewQueue(Generic[KeyT]):
         self._seen: set[KeyT] = set()
 
     def next(self, keys: Sequence[KeyT]) -> tuple[KeyT, int] | None:
-        """The first of `keys` (the worst first) that was not looked at, and how many are left after it.
+        """The worst of `keys` that was not looked at.
+
+        They come with the worst first; returned with how many are left after it.
 
         When all were looked at it begins again; None when there are no keys.
         """

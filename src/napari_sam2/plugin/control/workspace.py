@@ -1,4 +1,6 @@
-"""The workspace of a viewer: chosen image, open works, status line. It knows no helper and no Qt.
+"""The workspace of a viewer: chosen image, open works, status line.
+
+It knows no helper and no Qt.
 
 Whatever shows or changes something takes this model and listens to its signals.
 """
@@ -60,6 +62,8 @@ class Workspace:
         The image that is being opened.
     preview : Switch
         The hover preview, of all works.
+    layer_lists : Switch
+        Whether napari's own lists of layers are shown beside the picture.
     """
 
     status_changed = Signal(str)
@@ -88,6 +92,7 @@ class Workspace:
         self.works: dict[Image, Work] = {}
         self.opening: Image | None = None
         self.preview = Switch(preferences().preview)
+        self.layer_lists = Switch(True)
         self.status = ""
 
     @property
@@ -126,6 +131,9 @@ class Workspace:
         self.status_changed.emit(sentence)
 
     def fail(self, sentence: str) -> None:
-        """Say what did not work, on the status line and as a notification."""
+        """Say what did not work.
+
+        On the status line and as a notification.
+        """
         self.say(sentence.splitlines()[0])
         self.warned.emit(sentence)

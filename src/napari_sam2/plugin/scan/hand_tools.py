@@ -1,4 +1,7 @@
-"""Hand tools of the panel: the current object is shaped on all its slices, in steps of a voxel."""
+"""Hand tools of the panel.
+
+The current object is shaped on all its slices, in steps of a voxel.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ SNAP_VOXELS: Final = 3
 
 
 def use_tool(work: ScanWork, name: str) -> None:
-    """Use the tool of a name on the current object, and say what it did.
+    """Use a tool on the current object.
+
+    It is known by its name; what it did is said.
 
     A step is the finer in-plane voxel, so that thick slices change in their plane.
     """

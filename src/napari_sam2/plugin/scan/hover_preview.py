@@ -1,4 +1,7 @@
-"""Hover preview: the mask that a click here would give, shown faintly and dropped when it is stale."""
+"""Hover preview: the mask that a click here would give.
+
+Shown faintly, and dropped when it is stale.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,10 @@ class HoverPreview:
         self.n_shown = 0
 
     def ask(self, voxel: NDArray[np.float64], axis: int) -> None:
-        """Ask what a click on a voxel would give; an older question that has not begun is replaced."""
+        """Ask what a click on a voxel would give.
+
+        An older question that has not begun is replaced.
+        """
         work, switch = self._work, self._work.workspace.preview
         if not switch.on or work.run.running:
             return

@@ -1,4 +1,7 @@
-"""Saving: labels that a layer shows, written onto the grid of the file behind it, or asked about."""
+"""Saving labels that a layer shows.
+
+Onto the grid of the file behind it, or asked about.
+"""
 
 from __future__ import annotations
 

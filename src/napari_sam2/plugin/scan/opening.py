@@ -1,4 +1,7 @@
-"""Opening a scan: from an image layer to a session with its journal, on the inference thread."""
+"""Opening a scan: from an image layer to a session.
+
+With its journal, on the inference thread.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Image
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.plugin.control.workspace import Workspace
     from napari_sam2.plugin.settings import Preferences
     from napari_sam2.session.session import Session
@@ -51,7 +54,10 @@ class OpenedScan:
     is_ct: bool
 
     def begin(self, workspace: Workspace) -> ScanWork:
-        """Begin the work and show it upright; the first scan of a window fills the canvas."""
+        """Begin the work and show it upright.
+
+        The first scan of a window fills the canvas.
+        """
         viewer, volume = workspace.viewer, self.shown.volume
         work = ScanWork(workspace, self.image, self.shown, self.session, self.autosave, is_ct=self.is_ct)
         is_first = not any(isinstance(other, ScanWork) for other in workspace.works.values())
@@ -66,7 +72,7 @@ class OpenedScan:
 def open_scan(
     image: Image,
     leading: Sequence[int],
-    model: SegmentationModel,
+    model: AnyModel,
     terms: Mapping[int, Term],
     preferences: Preferences,
 ) -> OpenedScan:
@@ -78,12 +84,12 @@ def open_scan(
         The layer.
     leading : sequence of int
         Which element of the axes before the last three is meant.
-    model : SegmentationModel
+    model : AnyModel
         The model.
     terms : mapping of int to Term
         Names of objects by their id.
     preferences : Preferences
-        Window, overlap rule, memory and autosave folder.
+        Window, overlap rule, memory for features, and the folders of features and journals.
     """
     from napari_sam2.session.session import Session
 
@@ -95,6 +101,7 @@ def open_scan(
         window=preferences.ct_window if ct else AUTO,
         overlap=preferences.overlap,
         feature_budget=round(preferences.feature_gib * 2**30),
+        feature_folder=preferences.features,
     )
     session.terms = terms
     return OpenedScan(image, shown, session, Autosave(session, VOLUMES, preferences.autosave), ct)

@@ -1,4 +1,6 @@
-"""Points and Shapes layers of the user's own, taken as prompts and followed as they change.
+"""Points and Shapes layers of the user's own as prompts.
+
+They are followed as they change.
 
 The layer itself is never touched. A column of its features named ``object_id`` or ``label`` says which object
 a prompt belongs to, one named ``polarity`` which points exclude; without them the current object is meant.
@@ -54,7 +56,9 @@ class OwnLayers:
         self._default: dict[Layer, int] = {}
 
     def use(self, layer: Layer, object_id: int) -> int:
-        """Use a layer's points or shapes, now and whenever they change; how many there are.
+        """Use a layer's points or shapes, and follow them.
+
+        Now and whenever they change; returns how many there are.
 
         Raises
         ------
@@ -66,7 +70,7 @@ class OwnLayers:
             layer.events.data.connect(self._on_data)
         self._default[layer] = object_id
         self._replace(layer, prompts)
-        return sum(len(given) for given in prompts.values())
+        return sum(len(of_object) for of_object in prompts.values())
 
     def close(self) -> None:
         """Stop following."""

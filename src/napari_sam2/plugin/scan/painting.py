@@ -1,4 +1,7 @@
-"""Brush strokes: what is painted on the label layer with napari's tools becomes masks of its objects."""
+"""Brush strokes as masks.
+
+What is painted on the label layer with napari's tools becomes masks of its objects.
+"""
 
 from __future__ import annotations
 
@@ -67,11 +70,11 @@ class Painting:
         volume, snapshot = work.shown.volume, work.snapshot
         plane = volume.plane(axis)
         painted = plane.take(work.shown.grid.stored(work.result.layer.data), index)
-        known = compose_slice(volume, [o.masks for o in snapshot.objects.values()], axis, index, snapshot.overlap)
-        where = np.nonzero(painted != known)
+        composed = compose_slice(volume, [o.masks for o in snapshot.objects.values()], axis, index, snapshot.overlap)
+        where = np.nonzero(painted != composed)
         voxels = plane.to_voxel(np.stack(where, axis=-1), index).astype(int)
         touched: dict[int, set[int]] = {}
-        for values in (painted[where], known[where]):
+        for values in (painted[where], composed[where]):
             for object_id in np.unique(values[values > 0]).tolist():
                 own = work.axis_of(object_id)
                 touched.setdefault(object_id, set()).update(np.unique(voxels[values == object_id, own]).tolist())

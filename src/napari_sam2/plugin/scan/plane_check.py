@@ -29,7 +29,9 @@ AGREEMENT_COLOURS: Final = DirectLabelColormap(
 
 
 class PlaneCheck:
-    """The check of an object of a scan, and what is waiting for a decision.
+    """The check of an object of a scan.
+
+    And what is waiting for a decision.
 
     Parameters
     ----------
@@ -44,7 +46,10 @@ class PlaneCheck:
 
     @property
     def summary(self) -> str:
-        """The figures of the check that waits, in a sentence; empty when none does."""
+        """The figures of the check that waits, in a sentence.
+
+        Empty when none does.
+        """
         if self.pending is None:
             return ""
         name = self._work.shown.volume.plane_name
@@ -90,7 +95,10 @@ class PlaneCheck:
         self._work.ask(lambda session: accept_consensus(session, check), self._on_accepted)
 
     def discard(self) -> None:
-        """Take the layer of agreement away and leave the object as it is."""
+        """Take the layer of agreement away.
+
+        The object stays as it is.
+        """
         layer, workspace = self._layer, self._work.workspace
         self.pending = self._layer = None
         if layer is not None and workspace.has_viewer and layer in workspace.viewer.layers:

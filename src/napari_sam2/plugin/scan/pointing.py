@@ -1,4 +1,7 @@
-"""Pointing at a scan: what a click, a box or a resting mouse means for the current object."""
+"""Pointing at a scan.
+
+What a click, a box or a resting mouse means for the current object.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,9 @@ __all__ = ["ScanPointer"]
 
 
 class ScanPointer:
-    """Turns what is pointed at on a scan into prompts of the current object.
+    """Turns pointing at a scan into prompts.
+
+    Of the current object.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""Changes to the prompts of an object: what is taken out, what is put in, compared by value."""
+"""Changes to the prompts of an object.
+
+What is taken out, what is put in, compared by value.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,10 @@ class PromptChange:
 
 
 def changes_between(before: dict[int, list[Prompt]], after: dict[int, list[Prompt]]) -> list[PromptChange]:
-    """What turns the prompts of objects into others, whatever their order; unchanged objects are left out."""
+    """What turns the prompts of objects into others, whatever their order.
+
+    Unchanged objects are left out.
+    """
     changes = []
     for object_id in sorted(before.keys() | after.keys()):
         old, new = before.get(object_id, []), after.get(object_id, [])

@@ -1,4 +1,6 @@
-"""Prompt layers of a scan: clicks (Points) and boxes (Shapes), shown and edited.
+"""Prompt layers of a scan.
+
+Clicks (Points) and boxes (Shapes), shown and edited.
 
 `show` puts in them what the session holds, `read` turns an edit of theirs into prompts. What becomes a mask
 (a lasso) or clicks (a scribble) does not stay in them.
@@ -109,7 +111,10 @@ class ScanPromptLayers:
             layer.events.mode.disconnect(self.let_go)
 
     def let_go(self, _event: Any = None) -> None:
-        """Forget that something was being drawn: napari does not tell when it is given up."""
+        """Forget that something was being drawn.
+
+        Napari does not tell when it is given up.
+        """
         self._in_hand = False
 
     def use_object(self, object_id: int) -> None:
@@ -118,7 +123,10 @@ class ScanPromptLayers:
         self.boxes.feature_defaults = {"object_id": object_id}
 
     def show_rubber_band(self, start: NDArray[np.float64], end: NDArray[np.float64], axis: int) -> None:
-        """Show the box from one voxel coordinate to another while it is being drawn across `axis`."""
+        """Show the box that is being drawn.
+
+        From one voxel coordinate to another, across `axis`.
+        """
         corners = self._rectangle(np.minimum(start, end), np.maximum(start, end), axis)
         with self._silently():
             if self._has_rubber_band:
@@ -134,7 +142,10 @@ class ScanPromptLayers:
             self._remove_boxes({len(self.boxes.data) - 1})
 
     def read(self) -> dict[int, list[Prompt]]:
-        """All prompts in the layers by object: boxes first, then clicks, each in order."""
+        """All prompts in the layers by object.
+
+        Boxes first, then clicks, each in order.
+        """
         by_object: dict[int, list[Prompt]] = {}
         for owner, prompt in (*self._boxes(), *self._points()):
             if prompt is not None:
@@ -142,16 +153,18 @@ class ScanPromptLayers:
         return by_object
 
     def show(self, prompts: Mapping[int, Sequence[Prompt]]) -> None:
-        """Show exactly these prompts, touching only what differs; masks are not shown here.
+        """Show exactly these prompts.
+
+        Only what differs is touched. Masks are not shown here.
 
         Nothing is done while a shape or point is in the user's hand.
         """
         if self._in_hand:
             return
-        wanted = Counter((owner, prompt_key(p)) for owner, given in prompts.items() for p in given)
+        wanted = Counter((owner, prompt_key(p)) for owner, of_object in prompts.items() for p in of_object)
         self._drop_clicks(_surplus(self._points(), wanted))
         self._remove_boxes(_surplus(self._boxes(), wanted))
-        missing = [(owner, p) for owner, given in prompts.items() for p in given if _take(wanted, owner, p)]
+        missing = [(owner, p) for owner, of_object in prompts.items() for p in of_object if _take(wanted, owner, p)]
         self._append([row for row in missing if not isinstance(row[1], MaskPrompt)])
 
     def _boxes(self) -> list[tuple[int, Box | None]]:
@@ -213,7 +226,7 @@ class ScanPromptLayers:
     def _take_out_drawings(self) -> None:
         """Turn lassos and scribbles into prompts, and drop boxes too small to be meant."""
         grid = self._shown.grid
-        gone: list[int] = []
+        rows: list[int] = []
         owners = self.boxes.features["object_id"].to_numpy()
         drawings: list[tuple[int, list[Prompt]]] = []
         for number, (vertices, kind, owner) in enumerate(
@@ -222,13 +235,13 @@ class ScanPromptLayers:
             voxels = grid.to_voxel(vertices)
             if kind in ("rectangle", "ellipse"):
                 if box_of(voxels, grid.shape) is None:
-                    gone.append(number)
+                    rows.append(number)
                 continue
-            gone.append(number)
+            rows.append(number)
             prompts = outline_of(voxels, kind, self._shown.volume)
             if prompts:
                 drawings.append((int(owner), prompts))
-        self._remove_boxes(set(gone))
+        self._remove_boxes(set(rows))
         for owner, prompts in drawings:
             self.drawn.emit(owner, prompts)
 
@@ -270,16 +283,16 @@ class ScanPromptLayers:
             self.clicks.symbol = [SYMBOLS.get(p, "disc") for p in self.clicks.features["polarity"]]
 
 
-def _surplus(rows: Sequence[tuple[int, Prompt | None]], wanted: Counter[tuple[int, Hashable]]) -> set[int]:
+def _surplus(rows: Sequence[tuple[int, Prompt | None]], expected: Counter[tuple[int, Hashable]]) -> set[int]:
     """Numbers of the rows that are not wanted; those that are get counted off."""
-    return {n for n, (owner, p) in enumerate(rows) if p is not None and not _take(wanted, owner, p)}
+    return {n for n, (owner, p) in enumerate(rows) if p is not None and not _take(expected, owner, p)}
 
 
-def _take(wanted: Counter[tuple[int, Hashable]], owner: int, prompt: Prompt) -> bool:
+def _take(expected: Counter[tuple[int, Hashable]], owner: int, prompt: Prompt) -> bool:
     """Count one prompt off; False when it is not wanted."""
     key = owner, prompt_key(prompt)
-    wanted[key] -= 1
-    return wanted[key] >= 0
+    expected[key] -= 1
+    return expected[key] >= 0
 
 
 def _point_size(shown: ShownVolume) -> float:
@@ -288,5 +301,5 @@ def _point_size(shown: ShownVolume) -> float:
 
 
 def layer_placement(image: Image, shown: ShownVolume) -> dict[str, Any]:
-    """What a layer needs to lie exactly on the volume of an image."""
+    """What puts a layer exactly on an image's volume."""
     return placement(image, shown.grid.n_spatial)

@@ -1,4 +1,7 @@
-"""Prompts of a scan on their way: sent as changes, shown at once, answered by the session."""
+"""Prompts of a scan on their way.
+
+Sent as changes, shown at once, answered by the session.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ __all__ = ["ScanPrompting"]
 
 
 class ScanPrompting:
-    """Sends prompts from the canvas, the prompt layers, and layers of the user's own.
+    """Sends prompts to the session.
+
+    From the canvas, the prompt layers, and layers of the user's own.
 
     No prompts are kept here but those whose answer has not come yet: the others are in the snapshot.
 
@@ -46,7 +51,9 @@ class ScanPrompting:
         self.own_layers.close()
 
     def send(self, change: PromptChange, axis: int | None = None) -> None:
-        """Ask for an object with some prompts taken out and others put in.
+        """Ask for an object with changed prompts.
+
+        Some are taken out and others put in.
 
         Parameters
         ----------
@@ -60,8 +67,8 @@ class ScanPrompting:
         self.show()
 
         def answer(session: Session) -> list[SliceResult]:
-            known = session.objects.get(change.object_id)
-            before = [] if known is None else known.prompts
+            record = session.objects.get(change.object_id)
+            before = [] if record is None else record.prompts
             if axis is not None and not before:
                 session.axis = axis
             return session.set_prompts(change.object_id, change.applied(before))
@@ -69,11 +76,17 @@ class ScanPrompting:
         self._work.ask(answer, self._work.on_answered, arrived=lambda: self._waiting.remove(change))
 
     def show(self) -> None:
-        """Show the prompts of the snapshot, with the changes that are on their way."""
+        """Show the prompts of the snapshot.
+
+        With the changes that are on their way.
+        """
         self._work.prompts.show(self._expected())
 
     def use_layer(self, layer: Layer | None) -> None:
-        """Take a Points or Shapes layer of the user's own as prompts, and follow it."""
+        """Take a layer of the user's own as prompts.
+
+        A Points or Shapes layer, which is followed.
+        """
         work = self._work
         if layer is None or layer in work.layers:
             work.told.emit("Select a Points or Shapes layer of your own, then use it as prompts.")
@@ -92,10 +105,10 @@ class ScanPrompting:
         return prompts
 
     def _on_layers_edited(self) -> None:
-        seen: dict[int, list[Prompt]] = {
-            i: [p for p in given if not isinstance(p, MaskPrompt)] for i, given in self._expected().items()
+        on_layers: dict[int, list[Prompt]] = {
+            i: [p for p in of_object if not isinstance(p, MaskPrompt)] for i, of_object in self._expected().items()
         }
-        for change in changes_between(seen, self._work.prompts.read()):
+        for change in changes_between(on_layers, self._work.prompts.read()):
             self.send(change, self._work.view.axis())
 
     def _on_drawn(self, object_id: int, prompts: Sequence[Prompt]) -> None:

@@ -68,7 +68,10 @@ class Propagation:
         self._start(run)
 
     def spread(self, object_id: int, indices: Sequence[int], slices: range | None = None) -> None:
-        """Carry corrected slices outwards as far as they change something, when nothing else runs."""
+        """Carry corrected slices outwards, when nothing else runs.
+
+        As far as they change something.
+        """
 
         def run(session: Session, stopping: threading.Event) -> Iterator[Piece]:
             for index in indices:
@@ -78,7 +81,10 @@ class Propagation:
         self._start(run)
 
     def check(self, object_id: int) -> None:
-        """Carry an object along all three axes and compare; nothing of it is changed."""
+        """Carry an object along all three axes and compare.
+
+        Nothing of it is changed.
+        """
 
         def run(session: Session, stopping: threading.Event) -> Iterator[Piece]:
             yield sum(session.volume.shape)
@@ -87,7 +93,10 @@ class Propagation:
         self._start(run)
 
     def stop(self) -> None:
-        """End the run after the slice it is at; what is there stays."""
+        """End the run after the slice it is at.
+
+        What is there stays.
+        """
         if self._stream is not None:
             self._stream.stop()
 

@@ -1,4 +1,7 @@
-"""The label layer that shows the masks of a session, painted slice by slice."""
+"""The label layer that shows a session's masks.
+
+It is painted slice by slice.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +88,10 @@ class ScanResultLayer:
         self.layer.colormap = _colours(self.hidden, self._own)
 
     def colour_of(self, object_id: int) -> Colour:
-        """Red, green, blue of an object in [0, 1]: that of its term, else one of the palette."""
+        """Red, green, blue of an object in [0, 1].
+
+        That of its term, else one of the palette.
+        """
         return _colour_of(object_id, self._own)
 
     def paint(
@@ -97,12 +103,12 @@ class ScanResultLayer:
         """
         volume, voxels = self._shown.volume, self._shown.grid.stored(self.layer.data)
         objects = [obj.masks for obj in snapshot.objects.values()]
-        seen = False
+        on_screen = False
         for axis, index in slices:
             labels = compose_slice(volume, objects, axis, index, snapshot.overlap)
             volume.plane(axis).take(voxels, index)[...] = labels
-            seen = seen or on_view is None or on_view[0] != axis or on_view[1] == index
-        if seen:
+            on_screen = on_screen or on_view is None or on_view[0] != axis or on_view[1] == index
+        if on_screen:
             self.layer.refresh(thumbnail=False, highlight=False, extent=False)
 
     def show(
@@ -117,7 +123,10 @@ class ScanResultLayer:
 
 
 def changed_slices(before: SessionSnapshot | None, after: SessionSnapshot) -> set[tuple[int, int]]:
-    """The (axis, index) slices whose masks differ; all of an object whose rank or state changed."""
+    """The (axis, index) slices whose masks differ.
+
+    All of an object whose rank or state changed.
+    """
     old: dict[int, Any] = {} if before is None else dict(before.objects)
     slices: set[tuple[int, int]] = set()
     reordered = before is not None and _painted(before, after) != _painted(after, before)
@@ -132,8 +141,8 @@ def changed_slices(before: SessionSnapshot | None, after: SessionSnapshot) -> se
         for index in obj.slices.keys() | earlier.slices.keys():
             if obj.slices.get(index) is not earlier.slices.get(index):
                 slices.add((obj.axis, index))
-    for gone in old.values():
-        slices |= {(gone.axis, i) for i in gone.slices}
+    for removed in old.values():
+        slices |= {(removed.axis, i) for i in removed.slices}
     return slices
 
 

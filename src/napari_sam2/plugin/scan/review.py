@@ -1,4 +1,7 @@
-"""Review of a scan: the worst slice first, accepted with one key, corrected with a click that spreads."""
+"""Review of a scan.
+
+The worst slice first, accepted with one key, corrected with a click that spreads.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ __all__ = ["ScanReview"]
 
 
 class ScanReview:
-    """The queue of doubtful slices, and the slice in it that is being looked at.
+    """The queue of doubtful slices, and the slice looked at.
 
     Parameters
     ----------
@@ -28,14 +31,17 @@ class ScanReview:
         self._queue: ReviewQueue[tuple[int, int]] = ReviewQueue()
 
     def next(self) -> None:
-        """Go to the most doubtful slice that was not looked at yet; at the end, begin again."""
+        """Go to the most doubtful slice that was not looked at yet.
+
+        At the end, begin again.
+        """
         work = self._work
         entries = {(e.object_id, e.index): e for e in review_queue(work.snapshot.objects.values())}
-        found = self._queue.next(list(entries))
-        if found is None:
+        choice = self._queue.next(list(entries))
+        if choice is None:
             work.told.emit("Nothing is left to check: every slice is prompted or accepted.")
             return
-        entry, left = entries[found[0]], found[1]
+        entry, left = entries[choice[0]], choice[1]
         changes_object = entry.object_id != work.current
         work.select(entry.object_id)
         work.view.go_to(entry.axis, entry.index)
@@ -44,7 +50,10 @@ class ScanReview:
         work.told.emit(f"{now}, slice {entry.index}: doubt {entry.doubt:.2f}, {left} left. Accept, or correct it.")
 
     def accept(self) -> None:
-        """Accept the slice on view for the current object, or reopen it; then go on."""
+        """Accept the slice on view for the current object, or reopen it.
+
+        Then go on.
+        """
         work, on_view = self._work, self._work.view.slice()
         if on_view is None:
             return

@@ -1,4 +1,7 @@
-"""The slices that a run may write, as a person has set them; one range for each slice axis."""
+"""The slices that a run may write.
+
+As a person has set them; one range for each slice axis.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,10 @@ __all__ = ["SliceRange"]
 
 
 class SliceRange:
-    """First and last slice by slice axis; all slices until something is set."""
+    """First and last slice by slice axis.
+
+    All slices until something is set.
+    """
 
     changed = Signal()
     """Another range is set, or none."""
@@ -17,7 +23,10 @@ class SliceRange:
         self._ends: dict[int, tuple[int, int]] = {}
 
     def ends(self, axis: int) -> tuple[int, int] | None:
-        """First and last slice across `axis`, both inside; None when all slices may be written."""
+        """First and last slice across `axis`, both inside.
+
+        None when all slices may be written.
+        """
         return self._ends.get(axis)
 
     def slices(self, axis: int) -> range | None:
@@ -26,7 +35,10 @@ class SliceRange:
         return None if ends is None else range(ends[0], ends[1] + 1)
 
     def set(self, axis: int, first: int, last: int, n_slices: int) -> None:
-        """Let runs write slices `first` to `last` of `n_slices` only; the whole volume is no range."""
+        """Let runs write slices `first` to `last` of `n_slices` only.
+
+        The whole volume is no range.
+        """
         first, last = max(0, first), min(n_slices - 1, last)
         if first > last:
             first, last = last, first
@@ -37,12 +49,18 @@ class SliceRange:
             self.changed.emit()
 
     def begin_at(self, axis: int, index: int, n_slices: int) -> None:
-        """Begin the range at a slice; an end that lies before it is given up."""
+        """Begin the range at a slice.
+
+        An end that lies before it is given up.
+        """
         last = self._ends.get(axis, (0, n_slices - 1))[1]
         self.set(axis, index, last if last >= index else n_slices - 1, n_slices)
 
     def end_at(self, axis: int, index: int, n_slices: int) -> None:
-        """End the range at a slice; a beginning that lies after it is given up."""
+        """End the range at a slice.
+
+        A beginning that lies after it is given up.
+        """
         first = self._ends.get(axis, (0, n_slices - 1))[0]
         self.set(axis, first if first <= index else 0, index, n_slices)
 

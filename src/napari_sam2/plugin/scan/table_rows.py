@@ -74,7 +74,10 @@ class StripContent:
 
 
 def strip_content(work: ScanWork | None) -> StripContent:
-    """Doubt along the slices of the current object, and where the view is among them."""
+    """Doubt along the slices of the current object.
+
+    And where the view is among them.
+    """
     if work is None:
         return StripContent()
     obj, axis, on_view = work.current_object, work.axis_of(work.current), work.view.slice()
@@ -101,7 +104,10 @@ def size_unit(work: ScanWork | None) -> str:
 
 
 def object_rows(work: ScanWork | None) -> list[ObjectRow]:
-    """One row per object, the current one among them even before its first prompt."""
+    """One row per object for the table.
+
+    The current one is among them even before its first prompt.
+    """
     if work is None:
         return []
     shown = work.shown

@@ -1,4 +1,7 @@
-"""The slice of a scan that is on the screen, and how to bring another one there."""
+"""The slice of a scan that is on the screen.
+
+And how to bring another one there.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +38,19 @@ class ScanView:
         self._last_axis = shown.volume.default_slice_axis
 
     def slice(self) -> tuple[int, int] | None:
-        """The voxel axis and slice index that the canvas shows, or None in 3-D view."""
+        """The voxel axis and slice index that the canvas shows.
+
+        None in 3-D view.
+        """
         if not self._workspace.has_viewer:
             return None
         return self._shown.grid.slice_on_view(self._image, self._workspace.viewer.dims)
 
     def axis(self) -> int:
-        """The voxel axis across which the canvas shows slices; the default one in 3-D view."""
+        """The voxel axis across which the canvas shows slices.
+
+        The default one in 3-D view.
+        """
         on_view = self.slice()
         return self._shown.volume.default_slice_axis if on_view is None else on_view[0]
 
@@ -54,7 +63,10 @@ class ScanView:
         self._last_axis = self.axis()
 
     def turn_upright(self) -> None:
-        """Show the remembered plane upright: another scan may have had its axes in another order."""
+        """Show the remembered plane upright.
+
+        Another scan may have had its axes in another order.
+        """
         viewer = self._workspace.viewer
         if self._shown.volume.oriented and viewer.dims.ndisplay == 2:
             turn_upright(viewer, self._image, self._shown, self._last_axis)

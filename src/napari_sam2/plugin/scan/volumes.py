@@ -1,4 +1,6 @@
-"""From an image layer to a volume: whose voxels they are, and what proves it.
+"""From an image layer to a volume.
+
+Whose voxels they are, and what proves it.
 
 In this order, and never by a guess: what our own reader wrote into the layer; the file that another
 reader opened, when exactly one way of transposing and flipping makes its voxels those of the layer;
@@ -7,7 +9,6 @@ else a volume without anatomical geometry, which can be segmented but asks for a
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +18,12 @@ import numpy as np
 
 from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import GeometryError, NapariSam2Error, UserInputError
+from napari_sam2.hashing import digest_of
 from napari_sam2.io.axes_map import AxesMap, prove_axes_map
+from napari_sam2.io.photometric import to_8_bits
 from napari_sam2.plugin.canvas.coordinates import IN_PLANE_2D, LayerGrid
 from napari_sam2.plugin.canvas.placement import TRANSFORM
-from napari_sam2.plugin.scan.films import is_film, pixel_microns
+from napari_sam2.plugin.scan.films import is_film, pixel_microns, told_by_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = [
     "METADATA_KEY",
     "ShownVolume",
-    "digest_of",
     "file_behind",
     "geometry_metadata",
     "is_own_grid",
@@ -47,7 +49,9 @@ LARGEST_BYTES: Final = 8 << 30
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShownVolume:
-    """A layer's volume, how the layer shows it, and what that rests on.
+    """A layer's volume, and how the layer shows it.
+
+    And what that rests on.
 
     Attributes
     ----------
@@ -65,6 +69,8 @@ class ShownVolume:
         Whether voxels have a known size.
     pixel_microns : tuple of float, optional
         Of a film: height and width of a pixel, where they are known.
+    seconds : float, optional
+        Of a film: from one frame to the next, where it is known.
     """
 
     volume: Volume
@@ -74,12 +80,15 @@ class ShownVolume:
     is_film: bool = False
     is_sized: bool = True
     pixel_microns: tuple[float, float] | None = None
+    seconds: float | None = None
 
 
 def geometry_metadata(
     volume: Volume, axes_map: AxesMap, voxels: NDArray[Any], placement: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a layer has to carry so that labels made on it find their way back to the file.
+    """What a layer carries to lead labels back to a file.
+
+    Labels that were made on it.
 
     Parameters
     ----------
@@ -139,7 +148,15 @@ def shown_volume(layer: Layer, leading: Sequence[int] = ()) -> ShownVolume:
     if is_film(layer):
         # A file behind it could prove where slices lie; moments lie nowhere.
         shown = _without_file(array, layer, ndim, leading, "")
-        return replace(shown, is_film=True, is_sized=False, pixel_microns=pixel_microns(layer))
+        volume, seconds = told_by_file(layer, shown.volume)
+        return replace(
+            shown,
+            volume=volume,
+            is_film=True,
+            is_sized=False,
+            pixel_microns=pixel_microns(layer),
+            seconds=seconds,
+        )
     path = file_behind(layer)
     if path is not None:
         try:
@@ -150,50 +167,45 @@ def shown_volume(layer: Layer, leading: Sequence[int] = ()) -> ShownVolume:
 
 
 def file_behind(layer: Layer) -> Path | None:
-    """The file a layer was opened from, also when it is a copy of such a layer."""
-    seen = 0
+    """The file a layer was opened from.
+
+    Also when it is a copy of such a layer.
+    """
+    n_layers = 0
     current: Any = layer
-    while current is not None and seen < 10:
+    while current is not None and n_layers < 10:
         if current.source.path is not None:
             path = Path(current.source.path)
             return path if path.exists() else None
         parent = current.source.parent
         current = parent() if parent is not None else None
-        seen += 1
+        n_layers += 1
     return None
 
 
 def _spatial_array(layer: Layer, leading: Sequence[int]) -> NDArray[Any]:
-    data = layer.data[0] if layer.multiscale else layer.data
-    size = math.prod(data.shape[len(leading) :]) * np.dtype(data.dtype).itemsize
+    voxels = layer.data[0] if layer.multiscale else layer.data
+    size = math.prod(voxels.shape[len(leading) :]) * np.dtype(voxels.dtype).itemsize
     if size > LARGEST_BYTES:
         raise UserInputError(
             f"{layer.name} holds {size / 2**30:.0f} GiB at its finest level, too much to be read whole. Segment slides "
             "with 'napari-sam2 slide', or crop a region first."
         )
-    array = np.asarray(data[tuple(leading)] if len(leading) else data)
+    array = np.asarray(voxels[tuple(leading)] if len(leading) else voxels)
     if layer.ndim - len(leading) not in (2, 3):
         raise GeometryError(f"{layer.name} has {layer.ndim} axes; an image of 2 or 3 can be segmented.")
     if getattr(layer, "rgb", False):
-        array = array[..., :3]
-        if array.dtype != np.uint8:
-            array = np.clip(array.astype(np.float32) * (255 if array.max() <= 1 else 1), 0, 255).astype(np.uint8)
+        array = to_8_bits(array[..., :3])
     if np.iscomplexobj(array):
         raise UserInputError(f"{layer.name} holds complex numbers; show their magnitude as an image first.")
     return array.view(np.uint8) if array.dtype == bool else array
 
 
-def digest_of(voxels: NDArray[Any]) -> str:
-    """A short name of voxels (I, J, K[, 3]) by their values in stored order."""
-    digest = hashlib.blake2b(digest_size=16)
-    for k in range(voxels.shape[2]):
-        # Slice by slice: a scan in Fortran order, as NIfTI has it, is hashed without a copy.
-        digest.update(np.ascontiguousarray(voxels[:, :, k].T).data)
-    return digest.hexdigest()
-
-
 def is_own_grid(own: dict[str, Any], shape: tuple[int, ...]) -> bool:
-    """Whether an array of this shape, as a layer shows it, can lie on the grid that metadata describe."""
+    """Whether an array fits the grid that metadata describe.
+
+    An array of this shape, as a layer shows it.
+    """
     if len(shape) == 2:
         return tuple(own["shape"]) == (*shape, 1)
     return len(shape) == 3 and tuple(own["shape"]) == tuple(shape[axis] for axis in own["axes"])

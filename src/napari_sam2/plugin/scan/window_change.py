@@ -1,4 +1,7 @@
-"""Windows: the model sees intensities as the canvas shows them, and what it sees is named."""
+"""Windows: the model sees intensities as the canvas shows them.
+
+What it sees is named.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,15 @@ AUTO: Final = "auto"
 
 
 def window_names(work: ScanWork | None) -> list[str]:
-    """Windows to choose from: presets only for CT, where intensities mean the same in every scan."""
+    """Windows to choose from.
+
+    Presets only for CT, where intensities mean the same in every scan.
+    """
     return [AUTO, *CT_PRESETS] if work is not None and work.is_ct else [AUTO]
 
 
 def show_window(work: ScanWork, spec: str) -> Window:
-    """Show a window on the canvas, and let the model see the same."""
+    """Show a window on the canvas and to the model."""
     # The automatic window was found when the volume was opened: looking at all voxels takes time.
     window = work.auto_window if spec == AUTO else choose_window(work.shown.volume, spec)
     _set_limits(work.image, window)
@@ -33,7 +39,10 @@ def show_window(work: ScanWork, spec: str) -> Window:
 
 
 def follow_view(work: ScanWork) -> Window | None:
-    """Let the model see what the canvas shows now; the window, or None for colours."""
+    """Let the model see what the canvas shows now.
+
+    The window, or None for colours.
+    """
     image = work.image
     if work.shown.volume.is_rgb:
         return None

@@ -1,4 +1,7 @@
-"""Automatic run on a slide: tile by tile between clicks, stopped and gone on with at any time."""
+"""Automatic run on a slide.
+
+Tile by tile between clicks, stopped and gone on with at any time.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,9 @@ class AutomaticRun:
         return self._stream is not None
 
     def find(self, where: str, size: str) -> None:
-        """Segment a ``"region"`` that was drawn, the ``"view"``, or all ``"tissue"``, in objects of a size.
+        """Segment a region without prompts.
+
+        A ``"region"`` that was drawn, the ``"view"``, or all ``"tissue"``, in objects of a size.
 
         Parameters
         ----------
@@ -73,8 +78,8 @@ class AutomaticRun:
         """
         import shapely
 
+        from napari_sam2.io.resolution import parse_size
         from napari_sam2.slides.automatic.run import AutomaticRequest
-        from napari_sam2.slides.image.resolution import parse_size
 
         work = self._work
         view = work.view()

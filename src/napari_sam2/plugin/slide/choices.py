@@ -1,11 +1,14 @@
-"""Statements about a slide: classes, the size of a pixel, the overlap rule."""
+"""Statements about a slide.
+
+Classes, the size of a pixel, the overlap rule.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_sam2.slides.image.resolution import parse_mpp
+from napari_sam2.io.resolution import parse_mpp
 
 if TYPE_CHECKING:
     from napari_sam2.plugin.slide.work import SlideWork
@@ -29,7 +32,9 @@ class SlideChoices:
         """The class that new objects get: the one that was chosen last."""
 
     def set_class(self, name: str) -> None:
-        """Say what the current object is, or all that are selected with it, and what new objects will be.
+        """Say what the current object is.
+
+        Or all that are selected with it, and what new objects will be.
 
         An unknown name becomes a class, an empty one takes the class away.
         """
@@ -55,10 +60,13 @@ class SlideChoices:
         self._work.ask(lambda session: session.set_classes(classes))
 
     def set_overlap(self, rule: str) -> None:
-        """Choose who keeps a place that two objects claim, from the next change on."""
+        """Choose which of two objects keeps a shared place.
+
+        From the next change on.
+        """
         self._work.ask(lambda session: session.set_overlap(rule))
 
-    def set_mpp(self, given: str) -> None:
+    def set_mpp(self, text: str) -> None:
         """State the microns per pixel of a slide whose file does not.
 
         Raises
@@ -66,7 +74,7 @@ class SlideChoices:
         UserInputError
             If it is not a size.
         """
-        mpp = parse_mpp(given)
+        mpp = parse_mpp(text)
         self._work.ask(
             lambda session: session.set_mpp(mpp),
             lambda _: self._work.told.emit(f"{mpp.mean:g} µm per pixel, as stated."),

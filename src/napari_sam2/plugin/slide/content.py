@@ -1,4 +1,7 @@
-"""Whether a file is opened as a slide, by its content where the name leaves it open."""
+"""Whether a file is opened as a slide.
+
+By its content where the name leaves it open.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ WHOLE_SLIDE: Final = "1.2.840.10008.5.1.4.1.1.77.1.6"
 
 
 def is_slide_file(path: str | os.PathLike[str]) -> bool:
-    """Whether a file holds one picture of any size, or is an OME-TIFF; a stack of slices is a volume, and no slide."""
+    """Whether a file holds one picture of any size.
+
+    Or is an OME-TIFF; a stack of slices is a volume, and no slide.
+    """
     file = Path(path)
     name = file.name.lower()
     if name.endswith(OPEN_NAMES) and not name.endswith((".ome.tif", ".ome.tiff")):

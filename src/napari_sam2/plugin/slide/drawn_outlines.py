@@ -16,6 +16,9 @@ __all__ = ["geometries_of"]
 
 
 def geometries_of(layer: Shapes, image: Image) -> list[Any]:
-    """The selected shapes of a layer, or all, in the level-0 pixel corners of a slide's image."""
+    """The selected shapes of a layer, or all.
+
+    In the level-0 pixel corners of a slide's image.
+    """
     chosen: Sequence[int] = sorted(layer.selected_data) or range(len(layer.data))
     return [polygon_of_shape(layer_to_layer(layer.data[n], layer, image)) for n in chosen]

@@ -1,4 +1,7 @@
-"""Opening a slide: from an image layer to a session, whose pixels are read piece by piece."""
+"""Opening a slide: from an image layer to a session.
+
+Its pixels are read piece by piece.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,20 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_sam2.core.pixel_size import Mpp
+from napari_sam2.engine.verbs import ModelElsewhere
 from napari_sam2.errors import EnvironmentLacksError, NapariSam2Error, UserInputError
+from napari_sam2.io.photometric import colour_range, to_8_bits
 from napari_sam2.plugin.control.autosave import Autosave
 from napari_sam2.plugin.scan.volumes import METADATA_KEY, file_behind
 from napari_sam2.slides.image.channels import ChannelMix
+from napari_sam2.slides.image.kind import classify, survey_of, surveyed
 from napari_sam2.slides.image.pyramid import Slide
 
 if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.models.base import SegmentationModel
     from napari_sam2.plugin.control.workspace import Workspace
     from napari_sam2.plugin.settings import Preferences
@@ -32,7 +39,9 @@ SLIDE_KEY: Final = "napari_sam2_slide"
 
 
 def is_slide(image: Image | None) -> bool:
-    """Whether a layer is segmented as a slide: a 2-D picture that carries no scan's geometry.
+    """Whether a layer is segmented as a slide.
+
+    A 2-D picture that carries no scan's geometry.
 
     A radiograph read from NIfTI or DICOM stays a volume of one slice, so that its labels keep its geometry.
     """
@@ -66,7 +75,7 @@ class OpenedSlide:
         return SlideWork(workspace, self.image, self.session, self.autosave)
 
 
-def open_slide_image(image: Image, model: SegmentationModel, preferences: Preferences) -> OpenedSlide:
+def open_slide_image(image: Image, model: AnyModel, preferences: Preferences) -> OpenedSlide:
     """Begin a session on the slide that a layer shows.
 
     Raises
@@ -74,8 +83,9 @@ def open_slide_image(image: Image, model: SegmentationModel, preferences: Prefer
     EnvironmentLacksError
         If a library that slides need is not installed.
     UserInputError
-        If the layer holds complex numbers.
+        If the layer holds complex numbers, or the model is on a server.
     """
+    model = here(model)
     try:
         from napari_sam2.plugin.slide.work import SLIDES
         from napari_sam2.slides.session import SlideSession
@@ -87,8 +97,23 @@ def open_slide_image(image: Image, model: SegmentationModel, preferences: Prefer
     return OpenedSlide(image, session, Autosave(session, SLIDES, preferences.autosave))
 
 
+def here(model: AnyModel) -> SegmentationModel:
+    """The model, which must be on this computer.
+
+    Raises
+    ------
+    UserInputError
+        If it is on a server.
+    """
+    if isinstance(model, ModelElsewhere):
+        raise UserInputError("Slides are answered on this computer; choose 'Use this computer' under 'Runs on'.")
+    return model
+
+
 def slide_of(image: Image) -> Slide:
-    """The slide that a layer shows; no pixels are read.
+    """The slide that a layer shows.
+
+    Of its pixels only a survey is read, to tell bright from dark backgrounds.
 
     Raises
     ------
@@ -99,11 +124,16 @@ def slide_of(image: Image) -> Slide:
     if own is not None:
         return own  # type: ignore[no-any-return]
     source = LayerSource(image)
-    return Slide(source, image.name, mpp=_mpp_of(image, source.level_shapes[0]), mix=shown_mix(image))
+    kind = classify(survey_of(source), is_rgb=bool(image.rgb), names=(), name=image.name)
+    mpp = _mpp_of(image, source.level_shapes[0])
+    return Slide(source, image.name, mpp=mpp, mix=shown_mix(image), is_dark=kind.is_dark)
 
 
 def shown_mix(image: Image) -> ChannelMix | None:
-    """How grey values become what is seen: the layer's contrast limits; None for colours."""
+    """How grey values become what is seen.
+
+    By the layer's contrast limits; None for colours.
+    """
     if image.rgb:
         return None
     low, high = (float(limit) for limit in image.contrast_limits)
@@ -111,7 +141,9 @@ def shown_mix(image: Image) -> ChannelMix | None:
 
 
 class LayerSource:
-    """The pixels of a 2-D image layer, plain or lazy, as levels of a slide.
+    """The pixels of a 2-D image layer as levels of a slide.
+
+    Plain or lazy.
 
     Parameters
     ----------
@@ -133,25 +165,24 @@ class LayerSource:
         self.level_shapes = tuple((int(level.shape[0]), int(level.shape[1])) for level in self._levels)
         self.n_channels = 3 if self._is_rgb else 1
         self.dtype = np.dtype(np.uint8) if self._is_rgb else np.dtype(first.dtype)
+        self._full_colour: float | None = None
 
     def read(self, level: int, row: int, col: int, rows: int, cols: int) -> NDArray[Any]:
         """See `napari_sam2.slides.image.pyramid.PixelSource`."""
         piece = np.asarray(self._levels[level][row : row + rows, col : col + cols])
         if not self._is_rgb:
             return piece.view(np.uint8)[..., np.newaxis] if piece.dtype == bool else piece[..., np.newaxis]
-        return _bytes(piece[..., :3])
+        colours = piece[..., :3]
+        if colours.dtype == np.uint8:
+            return colours
+        if self._full_colour is None:  # one for the whole picture, or its pieces would differ
+            top, left, height, width = surveyed(self.level_shapes[-1])
+            survey = self._levels[-1][top : top + height, left : left + width]
+            self._full_colour = colour_range(np.asarray(survey)[..., :3])
+        return to_8_bits(colours, self._full_colour)
 
     def close(self) -> None:
         """The layer owns its pixels."""
-
-
-def _bytes(rgb: NDArray[Any]) -> NDArray[np.uint8]:
-    """Colours as napari shows them: whole numbers use the whole range of their type, others 0 to 1."""
-    if rgb.dtype == np.uint8:
-        return rgb
-    full = float(np.iinfo(rgb.dtype).max) if np.issubdtype(rgb.dtype, np.integer) else 1.0
-    scaled: NDArray[np.uint8] = np.rint(np.clip(rgb.astype(np.float32) / full, 0, 1) * 255).astype(np.uint8)
-    return scaled
 
 
 def _mpp_of(image: Image, shape: tuple[int, int]) -> Mpp | None:

@@ -1,4 +1,7 @@
-"""Pointing at a slide: what a click, a box or a resting mouse means for the current object."""
+"""Pointing at a slide.
+
+What a click, a box or a resting mouse means for the current object.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ SMALLEST_BOX: Final = 4.0
 
 
 class SlidePointer:
-    """Turns what is pointed at on a slide into prompts of the current object.
+    """Turns pointing at a slide into prompts.
+
+    Of the current object.
 
     Parameters
     ----------

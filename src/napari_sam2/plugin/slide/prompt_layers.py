@@ -1,4 +1,7 @@
-"""The layers in which prompts of the current object are seen, with the box being drawn and the hover preview."""
+"""The prompt layers of a slide.
+
+Prompts of the current object, the box being drawn, and the hover preview.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,10 @@ class SlidePromptLayers:
         return self.boxes, self.clicks
 
     def show_prompts(self, prompts: tuple[SlidePrompt, ...], pixel: float) -> None:
-        """Show an object's prompts; `pixel` is the size of a screen pixel in level-0 pixels."""
+        """Show an object's prompts.
+
+        `pixel` is the size of a screen pixel in level-0 pixels.
+        """
         if prompts == self._prompts and np.isclose(pixel, self._pixel):
             return
         self._pixel = pixel
@@ -81,7 +87,10 @@ class SlidePromptLayers:
             self._draw_boxes()
 
     def show_preview(self, outlines: Iterable[NDArray[np.float64]], pixel: float) -> None:
-        """Show what a click would give, as (N, 2) rows and columns; nothing takes it away."""
+        """Show what a click would give.
+
+        As (N, 2) rows and columns; None takes it away.
+        """
         outlines = tuple(outlines)
         if outlines or self._preview:
             self._preview, self._pixel = outlines, pixel

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_sam2.plugin.slide.content import is_slide_file
-from napari_sam2.plugin.slide.film_reader import film_layers
+from napari_sam2.plugin.slide.film_reader import film_layers, is_timed_tiff
 from napari_sam2.slides.reader import open_slide
 
 if TYPE_CHECKING:
@@ -43,12 +43,19 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 
 def napari_get_slide_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
-    """npe2's reader hook: `read_slide_layers` for files that are slides, else None."""
-    return None if isinstance(path, list) or not is_slide_file(path) else read_slide_layers
+    """npe2's reader hook: `read_slide_layers`.
+
+    For files that are slides, or TIFFs over time; else None.
+    """
+    if isinstance(path, list):
+        return None
+    return read_slide_layers if is_slide_file(path) or is_timed_tiff(Path(path)) else None
 
 
 def read_slide_layers(path: str | os.PathLike[str]) -> list[LayerData]:
-    """Read a slide as one multiscale image layer, or a film as a stack of frames.
+    """Read a slide or a film as napari layers.
+
+    A slide is one multiscale image layer, a film a stack of frames.
 
     Raises
     ------
@@ -59,7 +66,9 @@ def read_slide_layers(path: str | os.PathLike[str]) -> list[LayerData]:
 
 
 def slide_layer(slide: Slide, path: Path | None = None) -> LayerData:
-    """The layer of an open slide; pixels are read when they are shown.
+    """The layer of an open slide.
+
+    Pixels are read when they are shown.
 
     Returns
     -------
@@ -112,7 +121,10 @@ def shapes_of(objects: Iterable[SlideObject]) -> tuple[list[NDArray[np.float64]]
 
 
 def polygon_of_shape(vertices: NDArray[np.floating]) -> Any:
-    """A polygon drawn in a Shapes layer, (N, 2) rows and columns, as a valid geometry in pixel corners."""
+    """A polygon drawn in a Shapes layer, as a valid geometry.
+
+    (N, 2) rows and columns become pixel corners.
+    """
     import shapely
 
     return shapely.make_valid(shapely.Polygon(np.asarray(vertices, dtype=float)[:, ::-1] + 0.5))

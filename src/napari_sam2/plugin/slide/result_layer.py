@@ -1,4 +1,6 @@
-"""The Shapes layer in which objects of a slide are seen, and edited with napari's own tools.
+"""The Shapes layer that shows objects of a slide.
+
+They are edited with napari's own tools.
 
 It holds what is in view only, the largest first: napari's cost of a change grows with the shapes in a layer,
 and a slide may have thousands. A part of an object is one shape, a hole another one, marked in the features.
@@ -103,18 +105,21 @@ class SlideResultLayer:
         self.layer.selected_data.events.items_changed.disconnect(self._on_selected)
 
     def show(self, objects: Sequence[SlideObject], current: str, view: ScreenView) -> None:
-        """Draw what of `objects` is in view, touching only what differs from what is drawn."""
+        """Draw what of `objects` is in view.
+
+        Only what differs from what is drawn is touched.
+        """
         if self._drawing:
             # Not under the person's hand; what is drawn comes back as an object and is shown then.
             return
         chosen = self._choose(objects, current, view)
-        wanted = {obj.object_id: obj for obj in chosen}
-        self._take_over_edits(wanted)
-        stale = {i for i, obj in self._shown.items() if not _looks_the_same(obj, wanted.get(i))}
+        by_id = {obj.object_id: obj for obj in chosen}
+        self._take_over_edits(by_id)
+        stale = {i for i, obj in self._shown.items() if not _looks_the_same(obj, by_id.get(i))}
         if stale:
             self._shown = {i: obj for i, obj in self._shown.items() if i not in stale}
             self._remove(stale)
-        self._shown |= {i: obj for i, obj in wanted.items() if i in self._shown}
+        self._shown |= {i: obj for i, obj in by_id.items() if i in self._shown}
         waiting = bool(self._waiting)
         # The current object is what the person is looking at.
         fresh = [obj for obj in chosen if obj.object_id not in self._shown]
@@ -167,14 +172,14 @@ class SlideResultLayer:
         outlines, fields = shapes_of(objects)
         features = fields["features"]
         with self._silently():
-            known = self.layer.features
+            old_features = self.layer.features
             self.layer.add_polygons(
                 outlines,
                 edge_width=[self._width(owner) for owner in features["object_id"]],
                 edge_color=fields["edge_color"],
                 face_color=[[0, 0, 0, 0]] * len(outlines),
             )
-            self.layer.features = pd.concat([known, pd.DataFrame(features)], ignore_index=True)
+            self.layer.features = pd.concat([old_features, pd.DataFrame(features)], ignore_index=True)
             self.layer.selected_data = set()
         self._shown |= {obj.object_id: obj for obj in objects}
         self._remember()

@@ -1,4 +1,7 @@
-"""Review of a slide: the object with the lowest score first, finished with one key."""
+"""Review of a slide.
+
+The object with the lowest score first, finished with one key.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ __all__ = ["SlideReview"]
 
 
 class SlideReview:
-    """The queue of doubtful objects, and the object in it that is being looked at.
+    """The queue of doubtful objects, and the object looked at.
 
     Parameters
     ----------
@@ -27,15 +30,18 @@ class SlideReview:
         self._queue: ReviewQueue[str] = ReviewQueue()
 
     def next(self) -> None:
-        """Go to the object with the lowest score that was not looked at yet; at the end, begin again."""
+        """Go to the next doubtful object.
+
+        The one with the lowest score that was not looked at yet; at the end, begin again.
+        """
         work = self._work
         scored = (obj for obj in work.snapshot.objects if obj.score is not None and not obj.finished)
         worst_first = {obj.object_id: obj for obj in sorted(scored, key=lambda obj: obj.score or 0.0)}
-        found = self._queue.next(list(worst_first))
-        if found is None:
+        choice = self._queue.next(list(worst_first))
+        if choice is None:
             work.told.emit("Nothing is left to check: every object is finished, or was drawn by hand.")
             return
-        obj, left = worst_first[found[0]], found[1]
+        obj, left = worst_first[choice[0]], choice[1]
         now = "Now " if obj.object_id != work.current else ""
         work.go_to_object(obj.object_id)
         work.told.emit(
@@ -44,7 +50,10 @@ class SlideReview:
         )
 
     def accept(self) -> None:
-        """Declare the current object finished, so that nothing changes it, or reopen it; then go on."""
+        """Declare the current object finished, and go on.
+
+        Nothing changes it then; a finished one is reopened.
+        """
         work, obj = self._work, self._work.current_object
         if obj is None:
             work.told.emit("There is no outline to finish yet.")

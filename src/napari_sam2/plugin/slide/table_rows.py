@@ -46,7 +46,10 @@ class SlideRow:
 
 
 def slide_rows(work: SlideWork | None) -> list[SlideRow]:
-    """One row per object, the current one among them even before its first prompt is answered."""
+    """One row per object for the table.
+
+    The current one is among them even before its first prompt is answered.
+    """
     if work is None:
         return []
     rows = [_row(obj) for obj in work.snapshot.objects]

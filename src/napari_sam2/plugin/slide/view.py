@@ -1,4 +1,7 @@
-"""What of a slide is on the screen, in level-0 pixels, and how to bring an object there."""
+"""What of a slide is on the screen.
+
+In level-0 pixels; and how to bring an object there.
+"""
 
 from __future__ import annotations
 
@@ -43,12 +46,18 @@ class ScreenView:
 
     @property
     def field(self) -> float:
-        """Level-0 pixels along the shorter side: what a person clicks on lies well inside it."""
+        """Level-0 pixels along the shorter side.
+
+        What a person clicks on lies well inside it.
+        """
         return min(self.row1 - self.row0, self.col1 - self.col0)
 
 
 def view_of(viewer: ViewerModel, image: Image, shape: tuple[int, int]) -> ScreenView:
-    """What the canvas shows of an image of `shape`, cut at its borders."""
+    """What the canvas shows of an image.
+
+    Of `shape`, cut at its borders.
+    """
     zoom = viewer.scene.camera.zoom
     half = np.array(viewer.canvas.size) / zoom / 2
     centre = np.array(viewer.scene.camera.center[-2:])

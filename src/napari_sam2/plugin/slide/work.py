@@ -1,4 +1,7 @@
-"""The work on one slide: its session behind the inference thread, its layers, and what they show."""
+"""The work on one slide.
+
+Its session behind the inference thread, its layers, and what they show.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from napari_sam2.plugin.scan.volumes import file_behind
 from napari_sam2.plugin.slide.automatic import AutomaticRun
 from napari_sam2.plugin.slide.choices import SlideChoices
 from napari_sam2.plugin.slide.drawn_outlines import geometries_of
-from napari_sam2.plugin.slide.opening import SLIDE_KEY, shown_mix
+from napari_sam2.plugin.slide.opening import SLIDE_KEY, here, shown_mix
 from napari_sam2.plugin.slide.pointing import SlidePointer
 from napari_sam2.plugin.slide.prompt_layers import SlidePromptLayers
 from napari_sam2.plugin.slide.result_layer import SlideResultLayer
@@ -30,7 +33,7 @@ from napari_sam2.slides.snapshot import SlideSnapshot
 if TYPE_CHECKING:
     from napari.layers import Image, Layer
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.plugin.control.autosave import Autosave
     from napari_sam2.plugin.control.work import Kind
     from napari_sam2.plugin.control.workspace import Workspace
@@ -111,13 +114,19 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The objects that class and removal mean: the selected rows if the current one is among them, else it."""
+        """The objects that class and removal mean.
+
+        The selected rows if the current one is among them, else it.
+        """
         ids = self.selected if self.current in self.selected else (self.current,)
         return tuple(i for i in ids if self.snapshot.find(i) is not None)
 
     @property
     def is_begun(self) -> bool:
-        """Whether the current object has an outline, or a prompt whose answer is on its way."""
+        """Whether the current object has begun.
+
+        It has an outline, or a prompt whose answer is on its way.
+        """
         return self.current_object is not None or any(owner == self.current for owner, _ in self._waiting)
 
     def enter(self) -> None:
@@ -130,7 +139,10 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         self.review.forget()
 
     def close(self) -> None:
-        """Let go of session, slide and model; the layers stay in the viewer."""
+        """Let go of session, slide and model.
+
+        The layers stay in the viewer.
+        """
         super().close()
         self.result.close()
         if not self.image.rgb:
@@ -148,7 +160,10 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         self.changed.emit()
 
     def draw(self) -> None:
-        """Draw what is in view; to be called when the view has moved."""
+        """Draw what is in view.
+
+        To be called when the view has moved.
+        """
         view = self.view()
         if view is not None:
             self.result.show(self.snapshot.objects, self.current, view)
@@ -210,7 +225,10 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
             self.ask(lambda session: (session.finish_object if finished else session.reopen_object)(object_id))
 
     def finish_object(self) -> None:
-        """Declare the current object finished, or reopen it; an object on a slide has no slices to accept."""
+        """Declare the current object finished, or reopen it.
+
+        An object on a slide has no slices to accept.
+        """
         self.review.accept()
 
     def remove(self, object_id: str) -> None:
@@ -245,7 +263,10 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         )
 
     def use_layer(self, layer: Layer | None) -> None:
-        """Take the shapes of a Shapes layer of the user's own as objects: its selected ones, or all."""
+        """Take a layer's shapes as objects.
+
+        A Shapes layer of the user's own: its selected ones, or all.
+        """
         if not isinstance(layer, Shapes) or layer in self.layers or not len(layer.data):
             self.told.emit("Select a Shapes layer of your own with outlines in it, then use it.")
             return
@@ -259,15 +280,23 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
     def load(self, path: Path) -> None:
         """Take over the objects of a GeoJSON file, as one step."""
 
-        def read(session: SlideSession) -> int:
-            from napari_sam2.slides.formats.geojson import read_geojson
+        def read(session: SlideSession) -> tuple[int, tuple[str, ...]]:
+            from napari_sam2.slides.formats.geojson import read_objects
 
-            objects = [obj for obj in read_geojson(path) if obj.geometry.area > 0]
+            content = read_objects(path)
+            objects = [obj for obj in content.objects if obj.geometry.area > 0]
             if not objects:
                 raise UserInputError(f"{path.name} holds no outlines.")
-            return session.add_objects(objects)
+            notes = list(content.notes)
+            flat = len(content.objects) - len(objects)
+            if flat:
+                notes.append(f"{path.name}: {flat} object{' has' if flat == 1 else 's have'} no area, left out.")
+            return session.add_objects(objects), tuple(notes)
 
-        def done(count: int) -> None:
+        def done(read: tuple[int, tuple[str, ...]]) -> None:
+            count, notes = read
+            for note in notes:
+                self.workspace.warned.emit(note)
             self.told.emit(f"Loaded {count} object{'' if count == 1 else 's'} from {path.name}.")
 
         self.ask(read, done)
@@ -282,8 +311,8 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         count = session.export(path, overwrite=overwrite)
         return f"Saved {path.name} with {count} object{'' if count == 1 else 's'}."
 
-    def _set_model(self, session: SlideSession, model: SegmentationModel) -> None:
-        session.use_model(model)
+    def _set_model(self, session: SlideSession, model: AnyModel) -> None:
+        session.use_model(here(model))
 
     def _on_answered(self, obj: SlideObject) -> None:
         self.answered.emit(obj)

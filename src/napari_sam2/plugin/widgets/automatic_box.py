@@ -1,4 +1,7 @@
-"""Segmenting a region without prompts: how large objects are, where, and how far a run is."""
+"""Segmenting a region without prompts.
+
+How large objects are, where, and how far a run is.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ _DRAFT: Final = (
 
 
 class AutomaticBox(FoldedBox):
-    """Folded until it is opened; buttons become a progress bar with Stop while a run goes on."""
+    """A box to segment a region, folded until it is opened.
+
+    Buttons become a progress bar with Stop while a run goes on.
+    """
 
     begun = Signal(str, str)
     """Where (a key of `WHERE`), and the size as it was typed."""
@@ -81,12 +87,18 @@ class AutomaticBox(FoldedBox):
         self._show()
 
     def suggest_size(self, knows_microns: bool) -> None:
-        """Offer a size in a unit that means something here, unless a person has typed one."""
+        """Offer a size in a unit that means something here.
+
+        Unless a person has typed one.
+        """
         if not self.size.isModified():
             self.size.setText("60 um" if knows_microns else "60 px")
 
     def show_progress(self, progress: Progress | None) -> None:
-        """Show how many tiles are done, and of how many; None when there is no run."""
+        """Show how many tiles are done, and of how many.
+
+        None when there is no run.
+        """
         if progress is not None:
             text = f"{progress.done} of {progress.total} tiles" if progress.total else "Looking ..."
             self.bar.show_progress(progress.done / max(progress.total, 1), text)

@@ -18,7 +18,10 @@ __all__ = ["action_button", "bind_shortcuts"]
 
 
 def action_button(name: str, do: Callable[[str], None], parent: QWidget | None = None) -> QPushButton:
-    """A button of an action, with its key; `do` gets the action's name."""
+    """A button of an action, with its key.
+
+    `do` gets the action's name.
+    """
     entry = action(name)
     button = QPushButton(entry.label, parent)
     button.setToolTip(entry.tooltip)

@@ -1,4 +1,7 @@
-"""The class of the current object, chosen from a list that a person edits in place."""
+"""The class of the current object.
+
+It is chosen from a list that a person edits in place.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ NONE = "no class"
 
 
 class ClassBox(QWidget):
-    """A list to choose from or to type a new name into, a colour, and a button that takes a class off the list."""
+    """A list of classes, with a colour and a remove button.
+
+    To choose from or to type a new name into; the button takes a class off the list.
+    """
 
     chosen = Signal(str)
     """Name of the class for the current object; empty for none."""
@@ -56,7 +62,10 @@ class ClassBox(QWidget):
         self.drop.clicked.connect(lambda: self.dropped.emit(self._name()))
 
     def show_classes(self, classes: Sequence[ObjectClass], current: str, usable: bool) -> None:
-        """Show the list with the current object's class chosen; unusable without an object."""
+        """Show the list with the current object's class chosen.
+
+        Unusable without an object.
+        """
         self.setEnabled(usable)
         if self.names.lineEdit().hasFocus() and self.names.lineEdit().isModified():
             return
@@ -65,11 +74,11 @@ class ClassBox(QWidget):
             self.names.clear()
             for name, colour in entries:
                 self.names.addItem(_swatch(colour), name, colour)
-        found = self.names.findText(current or NONE)
-        self.names.setCurrentIndex(found)
-        if found < 0:
+        row = self.names.findText(current or NONE)
+        self.names.setCurrentIndex(row)
+        if row < 0:
             self.names.setEditText(current)
-        listed = found > 0
+        listed = row > 0
         self.colour.setEnabled(listed)
         self.drop.setEnabled(listed)
         self.colour.setIcon(_swatch(self.names.currentData() if listed else None))

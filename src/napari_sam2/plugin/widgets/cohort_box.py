@@ -1,4 +1,7 @@
-"""The dock of a cohort's review: what is looked at, and four buttons."""
+"""The dock of a cohort's review.
+
+What is looked at, and four buttons.
+"""
 
 from __future__ import annotations
 

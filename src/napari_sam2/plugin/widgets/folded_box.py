@@ -1,8 +1,11 @@
-"""A part of the panel that is folded away until its headline is clicked."""
+"""A part of the panel that is folded away.
+
+A click on its headline opens it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qtpy.QtCore import QSize
 from superqt import QCollapsible
@@ -11,6 +14,9 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
 __all__ = ["FoldedBox"]
+
+SPACING: Final = 4
+"""Pixels between the rows inside."""
 
 
 class FoldedBox(QCollapsible):
@@ -29,8 +35,10 @@ class FoldedBox(QCollapsible):
         self.toggleButton().setIconSize(QSize(0, 0))
         self.setDuration(0)
         self.layout().setContentsMargins(0, 0, 0, 0)
+        self.layout().setSpacing(0)
         self.content().layout().setContentsMargins(0, 0, 0, 0)
+        self.content().layout().setSpacing(SPACING)
         # napari paints a checked button in its highlight colour.
-        self.toggleButton().setStyleSheet("text-align: left; border: none; background: transparent;")
+        self.toggleButton().setStyleSheet("text-align: left; border: none; background: transparent; padding: 2px;")
         self.toggled.connect(lambda unfolded: self.setText(f"{'▾' if unfolded else '▸'} {headline}"))
         self.setText(f"▸ {headline}")

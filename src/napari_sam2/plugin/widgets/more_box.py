@@ -1,4 +1,7 @@
-"""What is seldom changed, folded away: range of slices, overlap rule, and the list of names."""
+"""What is seldom changed, folded away.
+
+Range of slices, overlap rule, and the list of names.
+"""
 
 from __future__ import annotations
 

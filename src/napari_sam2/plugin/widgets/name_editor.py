@@ -1,4 +1,7 @@
-"""The editor of a name in the table, which offers names as one types."""
+"""The editor of a name in the table.
+
+It offers names as one types.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ SHOWN_NAMES = 12
 
 
 class NameEditor(QStyledItemDelegate):
-    """Completes what is typed to any name with these words, in any order; other names can be typed as well."""
+    """Completes what is typed to names with these words.
+
+    In any order; other names can be typed as well.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -48,7 +54,10 @@ class NameEditor(QStyledItemDelegate):
 
 
 def names_with(text: str, names: Sequence[str]) -> list[str]:
-    """The names in which every word of a text begins a word, or is found; the former first."""
+    """The names in which every word of a text is found.
+
+    Those in which each begins a word come first.
+    """
     words = text.casefold().split()
     begun = [n for n in names if all(any(w.startswith(word) for w in n.casefold().split()) for word in words)]
     held = [n for n in names if all(word in n.casefold() for word in words)]

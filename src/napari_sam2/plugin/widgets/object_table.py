@@ -60,19 +60,24 @@ class ObjectTable(QTableWidget):
         header.setMinimumSectionSize(20)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
-        self.setMinimumHeight(110)
         self.names = NameEditor(self)
         self.setItemDelegateForColumn(_NAME, self.names)
         self.itemChanged.connect(self._on_item_changed)
         self.currentCellChanged.connect(self._on_current_changed)
 
     def show_unit(self, unit: str) -> None:
-        """Say what sizes are counted in: ``mL``, ``voxels``, or ``px`` over all frames of a film."""
+        """Say what sizes are counted in.
+
+        ``mL``, ``voxels``, or ``px`` over all frames of a film.
+        """
         self.horizontalHeaderItem(_VOLUME).setText(unit)
         self.horizontalHeaderItem(_VOLUME).setToolTip(_UNITS[unit])
 
     def show_rows(self, rows: list[ObjectRow], current: int) -> None:
-        """Show these objects with one of them selected; does nothing while a name is being typed."""
+        """Show these objects with one of them selected.
+
+        Does nothing while a name is being typed.
+        """
         if self.state() == QAbstractItemView.State.EditingState:
             return
         self.blockSignals(True)

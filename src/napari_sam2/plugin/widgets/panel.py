@@ -8,20 +8,37 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_sam2.plugin.control.action_table import GESTURES, action
 from napari_sam2.plugin.control.models import available_models
 from napari_sam2.plugin.control.registry import controller_for
+from napari_sam2.plugin.widgets.activity_row import ActivityRow
 from napari_sam2.plugin.widgets.buttons import action_button, bind_shortcuts
-from napari_sam2.plugin.widgets.resume_box import ResumeBox
+from napari_sam2.plugin.widgets.earlier_row import EarlierRow
+from napari_sam2.plugin.widgets.focus import leave_keys_to_the_picture
+from napari_sam2.plugin.widgets.folded_box import FoldedBox
+from napari_sam2.plugin.widgets.layer_docks import LayerDocks
+from napari_sam2.plugin.widgets.opening_dialogs import ask_for_earlier, ask_for_labels
 from napari_sam2.plugin.widgets.scan_parts import ScanParts
+from napari_sam2.plugin.widgets.server_line import ServerLine
 from napari_sam2.plugin.widgets.slide_parts import SlideParts
+from napari_sam2.plugin.widgets.tune_box import TuneBox
 from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from qtpy.QtGui import QHideEvent, QShowEvent
+    from qtpy.QtGui import QHideEvent, QResizeEvent, QShowEvent
 
     from napari_sam2.plugin.control.controller import Controller
     from napari_sam2.plugin.control.work import Work
@@ -29,14 +46,20 @@ if TYPE_CHECKING:
 
 __all__ = ["SegmentPanel"]
 
-STATUS_LINES = 4
+STATUS_LINES = 3
+
+BESIDE_TABLE = 450
+"""Pixels of the panel's height that everything but the table takes."""
+
+TABLE_HEIGHTS = 96, 420
+"""Least and greatest height of a table."""
 
 TABLE_DELAY_MS = 120
 """How long the table waits for further changes before it shows them."""
 
 
-class SegmentPanel(QScrollArea):
-    """The dock widget.
+class SegmentPanel(QWidget):
+    """The dock widget: image and state above, four folded parts, Save below.
 
     Parameters
     ----------
@@ -50,29 +73,31 @@ class SegmentPanel(QScrollArea):
         self._viewer = napari_viewer
         self._connected = False
         self._shown_work: Work | None = None
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumWidth(280)
         self.images = QComboBox()
         self.images.setToolTip("The image to segment.")
         self.model = QComboBox()
-        self.model.setToolTip("The model that answers. Only models on this machine are listed.")
+        self.model.setToolTip("The model that answers. Only models on this machine, or on its server, are listed.")
+        self._here = available_models()
+        self.server = ServerLine()
+        self.layers = action_button("toggle_layer_lists", self.controller.do)
         self.status = WrappedLabel()
         # Room for the longest common sentences, so that buttons below stay where they are.
-        self.status.setMinimumHeight(STATUS_LINES * self.status.fontMetrics().lineSpacing() + 2)
+        self.status.setFixedHeight(STATUS_LINES * self.status.fontMetrics().lineSpacing() + 2)
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-        self.resume = ResumeBox(self.controller.do)
+        self.activity = ActivityRow(self.controller.do, lambda: not self.controller.thread.idle)
+        self.resume = EarlierRow(self.controller.do)
         self.scans = ScanParts(self.controller, self)
         self.slides = SlideParts(self.controller, self)
+        self.tune = TuneBox(lambda: self.controller.models.name, self)
         self.remove = action_button("remove_object", self.controller.do)
         for box in (self.images, self.model, self.scans.window_choice):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(8)
-            # Arrow keys go on moving through slices after a choice.
-            box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._docks = LayerDocks(self)
         self._build()
         self._wire()
+        leave_keys_to_the_picture(self)
         self.shortcuts = bind_shortcuts(self, self.controller.do)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
@@ -90,20 +115,31 @@ class SegmentPanel(QScrollArea):
         workspace.warned.connect(self._warn)
         workspace.image_changed.connect(self._on_image_changed)
         workspace.objects_changed.connect(self._show_soon)
+        workspace.progressed.connect(self.activity.show_progress)
+        workspace.layer_lists.changed.connect(self._docks.show)
+        self.activity.watch(True)
         self.scans.connect_viewer()
         self.slides.connect_viewer()
         self.controller.panel_shown()
+        # Not from within Qt's own showing of this dock.
+        QTimer.singleShot(0, self._make_room)
         self.status.setText(workspace.status)
         self._on_image_changed()
         self._show_objects()
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
-        """Let go of the viewer, so that a closed panel neither lives on nor gets clicks."""
+        """Let go of the viewer.
+
+        A closed panel neither lives on nor gets clicks.
+        """
         super().hideEvent(event)
         if not self._connected:
             return
         self._connected = False
         workspace = self.controller.workspace
+        self.activity.watch(False)
+        workspace.progressed.disconnect(self.activity.show_progress)
+        workspace.layer_lists.changed.disconnect(self._docks.show)
         self.controller.panel_hidden()
         self.scans.disconnect_viewer()
         self.slides.disconnect_viewer()
@@ -117,46 +153,88 @@ class SegmentPanel(QScrollArea):
         for happening in (layers.events.inserted, layers.events.removed, layers.events.reordered):
             happening.disconnect(self._list_images)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Give the tables what the other rows leave."""
+        super().resizeEvent(event)
+        least, most = TABLE_HEIGHTS
+        for table in (self.scans.table, self.slides.table):
+            table.setFixedHeight(min(max(self.height() - BESIDE_TABLE, least), most))
+
     def _build(self) -> None:
-        do, scans = self.controller.do, self.scans
-        inside = QWidget()
-        self.setWidget(inside)
-        layout = QVBoxLayout(inside)
-        layout.setContentsMargins(4, 4, 4, 4)
+        do, scans, slides = self.controller.do, self.scans, self.slides
+        top = QHBoxLayout()
+        top.addWidget(self.images, 1)
+        top.addWidget(self.layers)
+        self.objects = FoldedBox("Objects")
+        for widget in (self.resume, scans.table, slides.objects):
+            self.objects.addWidget(widget)
+        self._buttons = _row(action_button("next_object", do), self.remove)
+        self._review = _row(action_button("next_doubt", do), action_button("accept_slice", do))
+        for widget in (self._buttons, _row(action_button("undo", do), action_button("redo", do))):
+            self.objects.addWidget(widget)
+        for widget in (scans.run, scans.strip, self._review):
+            self.objects.addWidget(widget)
+        self.shaping = FoldedBox("Shape and check")
+        for widget in (scans.run.directions, scans.check_planes, scans.check, scans.more, slides.more):
+            self.shaping.addWidget(widget)
+        self.viewing = FoldedBox("Image and view")
         self._form = form = QFormLayout()
-        form.addRow("Image", self.images)
         form.addRow("Model", self.model)
+        form.addRow("Runs on", self.server)
         form.addRow("Window", scans.window_choice)
-        layout.addLayout(form)
-        layout.addWidget(self.status)
-        layout.addWidget(self.resume)
-        layout.addWidget(scans.table, 1)
-        layout.addWidget(self.slides.objects, 1)
-        layout.addLayout(_row(action_button("next_object", do), action_button("toggle_preview", do)))
-        layout.addLayout(_row(action_button("undo", do), action_button("redo", do)))
-        layout.addWidget(scans.run)
-        layout.addLayout(_row(action_button("use_layer", do), self.remove))
-        layout.addWidget(scans.strip)
-        layout.addLayout(_row(action_button("next_doubt", do), action_button("accept_slice", do)))
-        for widget in (scans.check_planes, scans.check, scans.planes, scans.more, self.slides.more, scans.saving):
-            layout.addWidget(widget)
+        choices = QWidget()
+        choices.setLayout(form)
+        form.setContentsMargins(0, 0, 0, 0)
         hint = QLabel("\n".join(f"{gesture}: {meaning}" for gesture, meaning in GESTURES))
         hint.setWordWrap(True)
-        layout.addWidget(hint)
-        layout.addStretch()
+        for widget in (
+            choices,
+            scans.planes,
+            _row(action_button("toggle_preview", do), action_button("use_layer", do)),
+        ):
+            self.viewing.addWidget(widget)
+        self.viewing.addWidget(hint)
+        parts = QWidget()
+        inside = QVBoxLayout(parts)
+        inside.setContentsMargins(0, 0, 0, 0)
+        inside.setSpacing(0)
+        for part in (self.objects, self.shaping, self.viewing, self.tune):
+            inside.addWidget(part)
+        inside.addStretch()
+        self.scroll = QScrollArea()
+        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroll.setWidgetResizable(True)
+        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroll.setWidget(parts)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setSpacing(4)
+        layout.addLayout(top)
+        layout.addWidget(self.status)
+        layout.addWidget(self.activity)
+        layout.addWidget(self.scroll, 1)
+        layout.addWidget(scans.saving)
+        layout.addWidget(slides.saving)
+        self.objects.expand(animate=False)
 
     def _wire(self) -> None:
         self.images.activated.connect(lambda number: self.controller.use_image(self.images.itemData(number)))
-        for name in available_models():
-            self.model.addItem(name)
         self._show_model()
+        self.tune.tuned.connect(lambda _: self._list_models())
         self.model.activated.connect(self._on_model_chosen)
+        self.server.chosen.connect(self.controller.use_model)
         self.resume.declined.connect(self._on_declined)
         self.resume.chosen.connect(self._on_session_chosen)
+        self.resume.labels_asked.connect(lambda: ask_for_labels(self, self.controller))
+        self.resume.earlier_asked.connect(lambda: ask_for_earlier(self, self.controller))
         self._objects_timer = QTimer(self)
         self._objects_timer.setSingleShot(True)
         self._objects_timer.setInterval(TABLE_DELAY_MS)
         self._objects_timer.timeout.connect(self._show_objects)
+
+    def _make_room(self) -> None:
+        if self._connected:
+            self.controller.workspace.layer_lists.on = self._docks.make_room()
 
     def _list_images(self, _event: Any = None) -> None:
         current = self.controller.workspace.image
@@ -169,11 +247,19 @@ class SegmentPanel(QScrollArea):
         if current is None:
             self.images.setCurrentIndex(-1)
 
+    def _list_models(self) -> None:
+        self._here = available_models()
+        self._show_model()
+
     def _show_model(self) -> None:
-        name = self.controller.models.name
-        if self.model.findText(name) < 0:
-            self.model.addItem(name)
-        self.model.setCurrentText(name)
+        models = self.controller.models
+        self.server.show_choice(models.choice)
+        offered = [*(models.offered if models.choice.server else self._here)]
+        names = offered if models.name in offered else [*offered, models.name]
+        if names != [self.model.itemText(place) for place in range(self.model.count())]:
+            self.model.clear()
+            self.model.addItems(names)
+        self.model.setCurrentText(models.name)
 
     def _on_model_chosen(self) -> None:
         self.controller.use_model(replace(self.controller.models.choice, name=self.model.currentText()))
@@ -216,8 +302,11 @@ class SegmentPanel(QScrollArea):
         self.scans.set_visible(not slide)
         self.slides.set_visible(slide)
         self._form.labelForField(self.scans.window_choice).setVisible(not slide)
-        for button in self.findChildren(QPushButton):
-            if button.parent() is self.widget() and button.objectName():
+        if slide:
+            # What a slide is made of stands there: refinement, classes, the automatic run.
+            self.shaping.expand(animate=False)
+        for row in (self._buttons, self._review):
+            for button in row.findChildren(QPushButton):
                 button.setVisible(self.controller.kind in action(button.objectName()).on)
 
     def _show_objects(self) -> None:
@@ -234,14 +323,17 @@ class SegmentPanel(QScrollArea):
 
     def _show_status(self, sentence: str) -> None:
         self.status.setText(sentence)
+        self._show_model()
 
     @staticmethod
     def _warn(sentence: str) -> None:
         show_warning(sentence)
 
 
-def _row(*widgets: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
+def _row(*widgets: QWidget) -> QWidget:
+    holder = QWidget()
+    row = QHBoxLayout(holder)
+    row.setContentsMargins(0, 0, 0, 0)
     for widget in widgets:
         row.addWidget(widget)
-    return row
+    return holder

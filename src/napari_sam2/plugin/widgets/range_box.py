@@ -1,4 +1,7 @@
-"""Which slices a run may write: two fields, and buttons that take the slice on view."""
+"""Which slices a run may write.
+
+Two fields, and buttons that take the slice on view.
+"""
 
 from __future__ import annotations
 

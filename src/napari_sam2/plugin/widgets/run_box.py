@@ -1,30 +1,32 @@
-"""Propagation in place: direction buttons, progress with the time left, and Stop."""
+"""Propagation in place: direction buttons, and the range that limits them."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QWidget
 
+from napari_sam2.plugin.control.action_table import action
 from napari_sam2.plugin.widgets.buttons import action_button
-from napari_sam2.plugin.widgets.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from napari_sam2.plugin.control.progress import Progress
 
 __all__ = ["RunBox"]
 
 
 class RunBox(QWidget):
-    """Buttons that become a progress bar with Stop while a run goes on.
+    """Buttons that begin runs, and one that shows and lifts their range.
 
     Parameters
     ----------
     do : callable
         Does the action of a name.
+
+    Attributes
+    ----------
+    directions : QWidget
+        Buttons for one direction alone, which are seldom needed and stand elsewhere.
     """
 
     def __init__(self, do: Callable[[str], None], parent: QWidget | None = None) -> None:
@@ -32,46 +34,21 @@ class RunBox(QWidget):
         self.both = action_button("propagate_both", do)
         self.back = action_button("propagate_backward", do)
         self.forward = action_button("propagate_forward", do)
-        self.stop = action_button("stop", do)
-        self.bar = ProgressBar()
-        self.range = QLabel()
-        self.range.setToolTip("Runs write these slices only.")
         self.clear_range = action_button("clear_range", do)
-        directions, limits = QHBoxLayout(), QHBoxLayout()
-        for row, pair in ((directions, (self.back, self.forward)), (limits, (self.range, self.clear_range))):
-            for widget in pair:
-                row.addWidget(widget, 1)
-        idle, running = QWidget(), QWidget()
-        for page in (idle, running):
-            QVBoxLayout(page).setContentsMargins(0, 0, 0, 0)
-        idle.layout().addWidget(self.both)
-        idle.layout().addLayout(directions)
-        running.layout().addWidget(self.bar)
-        running.layout().addWidget(self.stop)
-        # Pages of one height: nothing below moves when a run begins or ends.
-        self._pages = QStackedWidget()
-        self._pages.addWidget(idle)
-        self._pages.addWidget(running)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._pages)
-        layout.addLayout(limits)
-        self.show_progress(None)
+        self.directions = QWidget()
+        for holder, pair in ((self, (self.both, self.clear_range)), (self.directions, (self.back, self.forward))):
+            row = QHBoxLayout(holder)
+            row.setContentsMargins(0, 0, 0, 0)
+            for button in pair:
+                row.addWidget(button, 1)
         self.show_range(None)
 
     def show_range(self, ends: tuple[int, int] | None) -> None:
-        """Say to which slices runs are limited, with the way out beside it; None: to none."""
-        self.range.setVisible(ends is not None)
-        self.clear_range.setVisible(ends is not None)
-        if ends is not None:
-            self.range.setText(f"Slices {ends[0]} to {ends[1]}")
+        """Say to which slices runs are limited; None: to none.
 
-    def show_progress(self, progress: Progress | None) -> None:
-        """Show how far a run is; None when there is none."""
-        self._pages.setCurrentIndex(0 if progress is None else 1)
-        if progress is None:
-            return
-        left = progress.seconds_left
-        wait = "" if math.isnan(left) else f", at most {left:.0f} s left"
-        of = f" of {progress.total}" if progress.total else ""
-        self.bar.show_progress(progress.done / max(1, progress.total), f"{progress.done}{of} slices{wait}")
+        The same button is the way out.
+        """
+        entry = action("clear_range")
+        title = entry.title if ends is None else f"Slices {ends[0]} to {ends[1]} ✕"
+        self.clear_range.setText(f"{title} [{entry.key}]")
+        self.clear_range.setEnabled(ends is not None)

@@ -1,4 +1,7 @@
-"""Saving: where to, and what to do when nothing proves where the labels lie."""
+"""Saving: where to, and whether anything is asked.
+
+When nothing proves where the labels lie, it says what to do.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ _IMAGES = f"{dialog_filter('Images', opened_suffixes())};;All files (*)"
 
 
 class SaveBox(QWidget):
-    """A path, Save, and a question that appears in place when it has to be asked.
+    """A path, Save, and a question that appears in place.
+
+    It appears when it has to be asked.
 
     Parameters
     ----------
@@ -82,7 +87,10 @@ class SaveBox(QWidget):
         return Path(self.path.text() or self.path.placeholderText()).expanduser()
 
     def ask(self, question: str) -> None:
-        """Ask for the image file, or stop asking when there is no question."""
+        """Ask for the image file.
+
+        Or stop asking when there is no question.
+        """
         self.question.setText(question)
         for widget in (self.question, self.choose, self.without):
             widget.setVisible(bool(question))

@@ -1,4 +1,7 @@
-"""The parts of the panel that are shown for a scan: table, runs, scores, planes, settings and saving."""
+"""The parts of the panel that are shown for a scan.
+
+Table, runs, scores, planes, settings and saving.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,9 @@ __all__ = ["ScanParts"]
 
 
 class ScanParts(QObject):
-    """Composes its parts, and wires their signals to the work on the chosen scan.
+    """Composes the parts for a scan.
+
+    It wires their signals to the work on the chosen scan.
 
     Parameters
     ----------
@@ -66,10 +71,12 @@ class ScanParts(QObject):
         return work if isinstance(work, ScanWork) else None
 
     def connect_viewer(self) -> None:
-        """Follow the slice on view and runs, as long as the panel is shown."""
+        """Follow the slice on view and runs.
+
+        As long as the panel is shown.
+        """
         workspace = self._controller.workspace
         workspace.viewer.dims.events.current_step.connect(self._on_slice)
-        workspace.progressed.connect(self.run.show_progress)
         self._controller.names.changed.connect(self._show_names)
         self._show_names()
 
@@ -77,7 +84,6 @@ class ScanParts(QObject):
         """Stop following."""
         workspace = self._controller.workspace
         workspace.viewer.dims.events.current_step.disconnect(self._on_slice)
-        workspace.progressed.disconnect(self.run.show_progress)
         self._controller.names.changed.disconnect(self._show_names)
         self.window_choice.listen_to(None)
 
@@ -86,7 +92,7 @@ class ScanParts(QObject):
         kind = self._controller.kind
         for widget in (self.table, self.more, self.saving, self.window_choice):
             widget.setVisible(visible)
-        for widget in (self.run, self.strip):
+        for widget in (self.run, self.run.directions, self.strip):
             widget.setVisible(visible and kind in action("propagate_both").on)
         for widget in (self.check_planes, self.planes):
             widget.setVisible(visible and kind in action("check_planes").on)

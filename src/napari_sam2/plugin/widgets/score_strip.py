@@ -1,4 +1,7 @@
-"""The score strip: every slice of the current object in one bar, doubtful ones standing out."""
+"""The score strip.
+
+Every slice of the current object in one bar, doubtful ones standing out.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ _OUTSIDE: Final = 0.75
 
 
 class ScoreStrip(QWidget):
-    """Height and colour show doubt; a mark below shows prompted and accepted slices. A click goes there."""
+    """A bar whose height and colour show doubt.
+
+    A mark below shows prompted and accepted slices. A click goes there.
+    """
 
     slice_chosen = Signal(int)
 
@@ -75,15 +81,18 @@ class ScoreStrip(QWidget):
         self._choose(event)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
-        """Say what is under the mouse; follow it while the button is down."""
+        """Say what is under the mouse.
+
+        Follow it while the button is down.
+        """
         index = self._index_at(event)
         if index is None:
             return
         if event.buttons() & Qt.MouseButton.LeftButton:
             self._choose(event)
         doubt = self.content.doubts.get(index)
-        told = f"Slice {index}" if doubt is None else f"Slice {index}: doubt {doubt:.2f}"
-        QToolTip.showText(event.globalPosition().toPoint(), told, self)
+        tip = f"Slice {index}" if doubt is None else f"Slice {index}: doubt {doubt:.2f}"
+        QToolTip.showText(event.globalPosition().toPoint(), tip, self)
 
     def _choose(self, event: QMouseEvent) -> None:
         index = self._index_at(event)

@@ -1,4 +1,7 @@
-"""The parts of the panel that are shown for a slide: table and class above, refinement, runs and files below."""
+"""The parts of the panel that are shown for a slide.
+
+Table and class above, refinement, runs and files below.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,9 @@ _FILES = (
 
 
 class SlideParts(QObject):
-    """Composes its parts, and wires their signals to the work on the chosen slide.
+    """Composes the parts for a slide.
+
+    It wires their signals to the work on the chosen slide.
 
     Parameters
     ----------
@@ -111,8 +116,8 @@ class SlideParts(QObject):
 
     def set_visible(self, visible: bool) -> None:
         """Show or hide all of it."""
-        self.objects.setVisible(visible)
-        self.more.setVisible(visible)
+        for widget in (self.objects, self.more, self.saving):
+            widget.setVisible(visible)
 
     def show_current(self) -> None:
         """Show the work on the chosen slide as it is."""
@@ -150,7 +155,6 @@ class SlideParts(QObject):
         overlaps.addRow("Overlap", self.overlap)
         below.addLayout(overlaps)
         below.addWidget(self.automatic)
-        below.addWidget(self.saving)
         below.addWidget(self.load)
 
     def _wire(self) -> None:

@@ -1,4 +1,7 @@
-"""The table of a slide's objects: colour and name, class, area, score, finished."""
+"""The table of a slide's objects.
+
+Colour and name, class, area, score, finished.
+"""
 
 from __future__ import annotations
 
@@ -136,7 +139,10 @@ class SlideTable(QTableView):
         ]
 
     def show_rows(self, rows: list[SlideRow], current: str, unit: str) -> None:
-        """Show these objects with one of them selected; does nothing while a name is being typed."""
+        """Show these objects with one of them selected.
+
+        Does nothing while a name is being typed.
+        """
         if self.state() == QAbstractItemView.State.EditingState:
             return
         model = self._model

@@ -1,4 +1,7 @@
-"""The choice of an intensity window, in step with the contrast limits of the canvas."""
+"""The choice of an intensity window.
+
+In step with the contrast limits of the canvas.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ WINDOW_DELAY_MS: Final = 300
 
 
 class WindowChoice(QComboBox):
-    """Lists the windows of the chosen image; follows the canvas while it listens.
+    """Lists the windows of the chosen image.
+
+    Follows the canvas while it listens.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""A label of several lines that is never cut: in a scroll area Qt forgets that lines wrap."""
+"""A label of several lines that is never cut.
+
+In a scroll area Qt forgets that lines wrap.
+"""
 
 from __future__ import annotations
 

@@ -59,7 +59,10 @@ class Crop:
         return row0 <= bounds[0] and col0 <= bounds[1] and row1 >= bounds[2] and col1 >= bounds[3]
 
     def slice_prompts(self, prompts: Sequence[SlidePrompt]) -> SlicePrompts:
-        """Prompts in this crop's own pixels, integers at their centres. Of several boxes the last counts."""
+        """Prompts in this crop's own pixels, integers at their centres.
+
+        Of several boxes the last counts.
+        """
         points = [p for p in prompts if isinstance(p, SlidePoint)]
         box = next((p for p in reversed(prompts) if isinstance(p, SlideBox)), None)
         centres = np.array([(p.row + 0.5, p.col + 0.5) for p in points]).reshape(-1, 2)
@@ -70,16 +73,22 @@ class Crop:
         )
 
     def carry(self, mask: NDArray[np.bool_], origin: Crop) -> NDArray[np.bool_]:
-        """A mask (origin.rows, origin.cols) of another crop, in this one: (rows, cols), nearest pixel."""
+        """A mask (origin.rows, origin.cols) of another crop, in this one.
+
+        (rows, cols), nearest pixel.
+        """
         rows = (self.row + (np.arange(self.rows) + 0.5) * self.scale - origin.row) / origin.scale
         cols = (self.col + (np.arange(self.cols) + 0.5) * self.scale - origin.col) / origin.scale
         r, c = np.floor(rows).astype(int), np.floor(cols).astype(int)
         inside = ((r >= 0) & (r < origin.rows))[:, None] & ((c >= 0) & (c < origin.cols))
-        taken = mask[np.clip(r, 0, origin.rows - 1)][:, np.clip(c, 0, origin.cols - 1)]
-        return np.asarray(taken & inside)
+        carried = mask[np.clip(r, 0, origin.rows - 1)][:, np.clip(c, 0, origin.cols - 1)]
+        return np.asarray(carried & inside)
 
     def is_cut(self, mask: NDArray[np.bool_], shape: tuple[int, int]) -> bool:
-        """Whether a mask reaches a border of the crop that is not the border of the slide of `shape`."""
+        """Whether a mask reaches a border of the crop.
+
+        One that is not the border of the slide of `shape`.
+        """
         row0, col0, row1, col1 = self.bounds
         return bool(
             (row0 > 0 and mask[0].any())
@@ -113,8 +122,8 @@ def crop_around(bounds: Bounds, shape: tuple[int, int], pixels: int, context: fl
         the slide where it would reach beyond, and as large as the slide at most.
     """
     row0, col0, row1, col1 = bounds
-    wanted = max(max(row1 - row0, col1 - col0) * context, pixels / 4)
-    side = 1 << math.ceil(math.log2(wanted))
+    wanted_side = max(max(row1 - row0, col1 - col0) * context, pixels / 4)
+    side = 1 << math.ceil(math.log2(wanted_side))
     whole = 1 << math.ceil(math.log2(max(shape)))
     side = min(side, whole)
     scale = max(1, side // pixels)

@@ -1,4 +1,6 @@
-"""Prompts on a slide of any size, answered on a crop that suits the object.
+"""Prompts on a slide of any size, answered on a crop.
+
+The crop suits the object.
 
 To the engine a crop is a volume of one slice. What is decided here is where to look, and whether to look
 again: at a larger crop while the object reaches the border, at a closer one when it is small.
@@ -85,12 +87,15 @@ class CropAnswer:
 
     @property
     def bounds(self) -> Bounds | None:
-        """Edges of the object in level-0 pixel corners; None when it is empty."""
-        found = SliceMask.of(self.mask).bounds
-        if found is None:
+        """Edges of the object in level-0 pixel corners.
+
+        None when it is empty.
+        """
+        crop_bounds = SliceMask.of(self.mask).bounds
+        if crop_bounds is None:
             return None
         crop = self.crop
-        row0, col0, row1, col1 = ((edge + 0.5) * crop.scale for edge in found)
+        row0, col0, row1, col1 = ((edge + 0.5) * crop.scale for edge in crop_bounds)
         return crop.row + row0, crop.col + col0, crop.row + row1, crop.col + col1
 
     def polygon(self, tolerance: float = SIMPLIFY) -> Any:
@@ -99,14 +104,16 @@ class CropAnswer:
 
 
 class CropEngine:
-    """Answers prompts anywhere on a slide; how large the slide is does not matter.
+    """Answers prompts anywhere on a slide.
+
+    How large the slide is does not matter.
 
     Parameters
     ----------
     slide : Slide
         What is looked at.
     model : SegmentationModel
-        Who answers.
+        The network or method that answers.
     """
 
     def __init__(self, slide: Slide, model: SegmentationModel) -> None:
@@ -141,17 +148,19 @@ class CropEngine:
         CropAnswer
             On a crop that holds all prompts, and the whole object unless it `is_cut`.
         """
-        known = bounds_of(p.bounds for p in prompts)
-        if previous is not None and previous.anchor is not None and previous.crop.contains(known):
+        around = bounds_of(p.bounds for p in prompts)
+        if previous is not None and previous.anchor is not None and previous.crop.contains(around):
             answer = self._predict(previous.crop, prompts, previous.anchor)
         elif previous is not None and previous.bounds is not None:
-            answer = self._again(self._crop(bounds_of((known, previous.bounds))), prompts, previous)
+            answer = self._again(self._crop(bounds_of((around, previous.bounds))), prompts, previous)
         else:
-            answer = self._first(prompts, known, field)
-        return self._closer(self._grown(answer, prompts, known), prompts, known)
+            answer = self._first(prompts, around, field)
+        return self._closer(self._grown(answer, prompts, around), prompts, around)
 
     def answer_from(self, geometry: Any) -> CropAnswer | None:
-        """What `answer` would have given for an outline (level-0 pixel corners), to be corrected; None if empty.
+        """What `answer` would have given for an outline.
+
+        In level-0 pixel corners, to be corrected; None if empty.
 
         Nothing is known of how the model saw it, so its scores are NaN.
         """
@@ -163,7 +172,10 @@ class CropEngine:
         return CropAnswer(crop, mask, SliceScores(math.nan, math.nan), crop.is_cut(mask, self.slide.shape))
 
     def engine_on(self, crop: Crop, feature_budget: int = FEATURE_BUDGET) -> Engine:
-        """The engine that sees one crop, with the features it has; new ones keep `feature_budget` bytes."""
+        """The engine that sees one crop, with the features it has.
+
+        New ones keep `feature_budget` bytes.
+        """
         if crop in self._engines:
             self._engines.move_to_end(crop)
             return self._engines[crop]
@@ -203,8 +215,8 @@ class CropEngine:
         """A crop of `field` level-0 pixels around bare clicks, or larger when they lie farther apart."""
         row, col, half = (known[0] + known[2]) / 2, (known[1] + known[3]) / 2, field / 2
         around = (row - half, col - half, row + half, col + half)
-        seen = crop_around(around, self.slide.shape, self.pixels, context=1.0)
-        return seen if seen.contains(known) else self._crop(known)
+        crop = crop_around(around, self.slide.shape, self.pixels, context=1.0)
+        return crop if crop.contains(known) else self._crop(known)
 
     def _predict(self, crop: Crop, prompts: Sequence[SlidePrompt], previous: Anchor | SliceMask | None) -> CropAnswer:
         engine = self.engine_on(crop)

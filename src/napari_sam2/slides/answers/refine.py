@@ -1,4 +1,7 @@
-"""A large object's outline at twice the resolution, window by window along its border."""
+"""A large object's outline at twice the resolution.
+
+Window by window along its border.
+"""
 
 from __future__ import annotations
 
@@ -68,26 +71,26 @@ def refine(engine: CropEngine, answer: CropAnswer, should_stop: Callable[[], boo
             continue
         if should_stop():
             return answer
-        given = SlicePrompts(*_hints(inside[place], outside[place]))
-        if not given.positive.any():
+        hints = SlicePrompts(*_hints(inside[place], outside[place]))
+        if not hints.positive.any():
             continue
-        anchor = engine.engine_on(window).predict(0, given, previous=SliceMask.of(before[place]))
-        found = anchor.mask.full((window.rows, window.cols))
+        anchor = engine.engine_on(window).predict(0, hints, previous=SliceMask.of(before[place]))
+        refined = anchor.mask.full((window.rows, window.cols))
         changed = np.zeros_like(band)
         changed[place][kept] = band[place][kept]
-        after[changed] = found[changed[place]]
+        after[changed] = refined[changed[place]]
     return CropAnswer(whole, after, answer.scores, answer.is_cut)
 
 
 def _finer(answer: CropAnswer) -> Crop:
     """A crop of half the scale around the object, with a margin, inside the old crop."""
     crop, scale = answer.crop, answer.crop.scale // 2
-    found = SliceMask.of(answer.mask)
-    height, width = found.crop.shape
+    mask = SliceMask.of(answer.mask)
+    height, width = mask.crop.shape
     margin = BAND
-    top, left = max(found.row - margin, 0), max(found.col - margin, 0)
-    bottom = min(found.row + height + margin, crop.rows)
-    right = min(found.col + width + margin, crop.cols)
+    top, left = max(mask.row - margin, 0), max(mask.col - margin, 0)
+    bottom = min(mask.row + height + margin, crop.rows)
+    right = min(mask.col + width + margin, crop.cols)
     return Crop(
         crop.row + top * crop.scale, crop.col + left * crop.scale, 2 * (bottom - top), 2 * (right - left), scale
     )
@@ -95,11 +98,11 @@ def _finer(answer: CropAnswer) -> Crop:
 
 def _windows(whole: Crop, side: int) -> list[tuple[int, int, tuple[slice, slice]]]:
     """(top, left) of windows that cover a crop, and the middle of each that is taken from it."""
-    found = []
+    windows = []
     for top, rows in _spans(whole.rows, side):
         for left, cols in _spans(whole.cols, side):
-            found.append((top, left, (rows, cols)))
-    return found
+            windows.append((top, left, (rows, cols)))
+    return windows
 
 
 def _spans(length: int, side: int) -> list[tuple[int, slice]]:

@@ -1,4 +1,6 @@
-"""Pieces of objects, found tile by tile, as whole objects: no seams, no duplicates, flat memory.
+"""Pieces of objects, found tile by tile, as whole objects.
+
+No seams, no duplicates, flat memory.
 
 Two pieces of neighbouring tiles are the same object when they agree in the strip that both tiles show. Pieces
 that belong together are united when one of them was cut off by its tile; otherwise each of them is the whole
@@ -114,7 +116,10 @@ def merge_pieces(tiles: Iterable[tuple[Tile, list[Piece]]], scale: int) -> Itera
 
 
 def same_object(a: SliceMask, b: SliceMask, shared: tuple[int, int, int, int]) -> bool:
-    """Whether two masks agree inside the edges row0, column0, row1, column1 that both could fill."""
+    """Whether two masks agree where both could be filled.
+
+    Inside the edges row0, column0, row1, column1.
+    """
     both_at = _meet(_meet(_edges(a), _edges(b)), shared)
     if both_at is None:
         return False

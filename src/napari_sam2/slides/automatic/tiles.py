@@ -1,4 +1,6 @@
-"""The plan of an automatic run: tiles that cover a region, and the points that are asked about.
+"""The plan of an automatic run.
+
+Tiles that cover a region, and the points that are asked about.
 
 Everything is counted in pixels of one scale. A tile is a core, which owns its points, and a halo around it,
 in which objects that begin in the core go on. What is taken from a tile is its core and half the halo: the
@@ -91,7 +93,10 @@ class Plan:
 
     @property
     def spacing(self) -> int:
-        """Pixels between neighbouring points: two per diameter, so that no object of that size is missed."""
+        """Pixels between neighbouring points.
+
+        Two per diameter, so that no object of that size is missed.
+        """
         return max(2, int(self.object_pixels / 2))
 
     def tiles(self) -> Iterator[Tile]:
@@ -108,7 +113,10 @@ class Plan:
                     yield tile
 
     def points(self, tile: Tile) -> NDArray[np.float64]:
-        """Pixel centres (N, 2) in the core that are asked about, in the slide's pixels of `scale`."""
+        """Pixel centres (N, 2) that are asked about in a core.
+
+        In the slide's pixels of `scale`.
+        """
         import shapely
 
         row0, col0, row1, col1 = tile.core
@@ -171,8 +179,8 @@ def make_plan(
     if inside.is_empty or inside.area == 0:
         raise UserInputError("The region does not lie on the slide; coordinates are level-0 pixels, x before y.")
     zoom = model.view_policy.zoom
-    wanted = OBJECT_PIXELS if zoom else min(OBJECT_PIXELS, model.input_size / OBJECTS_ACROSS)
-    scale = 1 << max(0, int(math.log2(object_size / wanted)))
+    object_pixels = OBJECT_PIXELS if zoom else min(OBJECT_PIXELS, model.input_size / OBJECTS_ACROSS)
+    scale = 1 << max(0, int(math.log2(object_size / object_pixels)))
     pixels = object_size / scale
     # An object may reach half a halo beyond the core before its neighbour is sure to ask about it.
     halo = 2 * math.ceil(pixels)

@@ -84,7 +84,10 @@ def write_coco(
 
 
 def run_lengths(obj: SlideObject, size: tuple[int, int], scale: int = 1) -> list[int]:
-    """Pixels outside, inside, outside, ... down the columns of an image of `size` (rows, columns)."""
+    """Run lengths of pixels: outside, inside, outside, ...
+
+    Down the columns of an image of `size` (rows, columns).
+    """
     if obj.geometry.is_empty:
         return [size[0] * size[1]]
     col0, row0, col1, row1 = (edge / scale for edge in obj.geometry.bounds)
@@ -109,7 +112,10 @@ def run_lengths(obj: SlideObject, size: tuple[int, int], scale: int = 1) -> list
 
 
 def compress_counts(counts: Sequence[int]) -> str:
-    """Run lengths as COCO's string: from the fourth on as differences to the last but one, five bits a letter."""
+    """Run lengths as COCO's string.
+
+    From the fourth on as differences to the last but one, five bits a letter.
+    """
     letters = []
     for index, count in enumerate(counts):
         rest = count - counts[index - 2] if index > 2 else count

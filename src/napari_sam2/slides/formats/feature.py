@@ -1,4 +1,6 @@
-"""One GeoJSON feature as QuPath writes it, and the object it means, without loss in either direction.
+"""One GeoJSON feature of QuPath, and the object it means.
+
+Without loss in either direction.
 
 By QuPath's ``QuPathTypeAdapters`` and ``ROITypeAdapters``: an ``id`` that is a UUID; ``objectType``, ``name``,
 ``color`` ([r, g, b], or a packed integer before 0.4), ``classification`` (``name``, or ``names`` for derived
@@ -39,7 +41,10 @@ _OF_ANY_SHAPE: Final = ("plane",)
 
 
 def feature_of(obj: SlideObject) -> dict[str, Any]:
-    """The object as a GeoJSON feature in plain Python values, without NaN or infinity."""
+    """The object as a GeoJSON feature.
+
+    In plain Python values, without NaN or infinity.
+    """
     import shapely
 
     geometry = json.loads(shapely.to_geojson(obj.geometry)) if obj.geometry.is_empty else _mapping(obj.geometry)
@@ -126,8 +131,8 @@ def _foreign(
 def _spelling(properties: Mapping[str, Any], obj: SlideObject) -> dict[str, Any]:
     """Known members that this program would write otherwise than they came."""
     written = _properties(obj)
-    known = [key for key in _PROPERTIES if key in properties]
-    kept = {key: properties[key] for key in known if key not in written or properties[key] != written[key]}
+    keys = [key for key in _PROPERTIES if key in properties]
+    kept = {key: properties[key] for key in keys if key not in written or properties[key] != written[key]}
     if isinstance(kept.get("measurements"), dict):
         ours = written.get("measurements", {})
         kept["measurements"] = {n: v for n, v in kept["measurements"].items() if n not in ours}
@@ -147,13 +152,13 @@ def _spell(properties: dict[str, Any], obj: SlideObject, spelling: Mapping[str, 
     for key, value in spelling.items():
         if key in read and read[key](value):
             properties[key] = value
-    given = spelling.get("measurements")
-    if isinstance(given, list) and _measurements(given) == dict(obj.measurements):
-        properties["measurements"] = given
-    elif isinstance(given, dict):
-        properties["measurements"] = {**given, **properties.get("measurements", {})}
+    as_read = spelling.get("measurements")
+    if isinstance(as_read, list) and _measurements(as_read) == dict(obj.measurements):
+        properties["measurements"] = as_read
+    elif isinstance(as_read, dict):
+        properties["measurements"] = {**as_read, **properties.get("measurements", {})}
     elif "measurements" in spelling:
-        properties.setdefault("measurements", given)
+        properties.setdefault("measurements", as_read)
 
 
 def _has_colour(classification: Any) -> bool:
@@ -167,8 +172,8 @@ def _mapping(geometry: Any) -> dict[str, Any]:
 
     if geometry.geom_type == "GeometryCollection":
         return {"type": geometry.geom_type, "geometries": [_mapping(part) for part in geometry.geoms]}
-    found: dict[str, Any] = shapely.geometry.mapping(geometry)
-    return {"type": found["type"], "coordinates": found["coordinates"]}
+    mapping: dict[str, Any] = shapely.geometry.mapping(geometry)
+    return {"type": mapping["type"], "coordinates": mapping["coordinates"]}
 
 
 def _shape(geometry: dict[str, Any]) -> Any:
@@ -179,14 +184,14 @@ def _shape(geometry: dict[str, Any]) -> Any:
         if geometry["type"] == "Polygon" and geometry["coordinates"]:
             # Rings as arrays: five times as fast as point by point.
             shell, *holes = (np.array(ring, dtype=np.float64) for ring in geometry["coordinates"])
-            found = shapely.Polygon(shell, holes)
+            shape = shapely.Polygon(shell, holes)
         else:
-            found = shapely.geometry.shape(geometry)
+            shape = shapely.geometry.shape(geometry)
     except Exception as error:  # shapely raises many kinds on malformed coordinates
         raise ValueError("its coordinates do not make a geometry") from error
-    if not all(math.isfinite(c) for c in found.bounds) and not found.is_empty:
+    if not all(math.isfinite(c) for c in shape.bounds) and not shape.is_empty:
         raise ValueError("a coordinate is not a finite number")
-    return found
+    return shape
 
 
 def _check_numbers(part: Any) -> None:
@@ -215,64 +220,64 @@ def _digest(geometry: Any) -> str:
     return hashlib.sha256(shapely.to_wkb(shapely.force_2d(geometry))).hexdigest()[:16]
 
 
-def _uuid(given: Any) -> str:
+def _uuid(written: Any) -> str:
     # Before 0.4 QuPath kept the object's type there; others keep numbers.
     try:
-        return str(uuid.UUID(given)) if isinstance(given, str) else new_id()
+        return str(uuid.UUID(written)) if isinstance(written, str) else new_id()
     except ValueError:
         return new_id()
 
 
-def _class(given: Any) -> ObjectClass | None:
-    if isinstance(given, str):
-        return ObjectClass(given) if given else None
-    if not isinstance(given, dict):
+def _class(written: Any) -> ObjectClass | None:
+    if isinstance(written, str):
+        return ObjectClass(written) if written else None
+    if not isinstance(written, dict):
         return None
-    names = given.get("names")
-    name = ": ".join(str(n) for n in names) if isinstance(names, list) else given.get("name")
+    names = written.get("names")
+    name = ": ".join(str(n) for n in names) if isinstance(names, list) else written.get("name")
     if not name:
         return None
-    return ObjectClass(str(name), _colour(given.get("color", given.get("colorRGB"))))
+    return ObjectClass(str(name), _colour(written.get("color", written.get("colorRGB"))))
 
 
-def _colour(given: Any) -> tuple[int, int, int] | None:
-    if isinstance(given, int) and not isinstance(given, bool):
-        packed = given & 0xFFFFFF  # Java's signed ARGB
+def _colour(written: Any) -> tuple[int, int, int] | None:
+    if isinstance(written, int) and not isinstance(written, bool):
+        packed = written & 0xFFFFFF  # Java's signed ARGB
         return packed >> 16, packed >> 8 & 255, packed & 255
-    if not isinstance(given, list) or len(given) < 3:
+    if not isinstance(written, list) or len(written) < 3:
         return None
-    numbers = [_number(c) for c in given[:3]]
+    numbers = [_number(c) for c in written[:3]]
     if any(n is None for n in numbers):
         return None
     red, green, blue = (int(min(max(n or 0.0, 0.0), 255.0)) for n in numbers)
     return red, green, blue
 
 
-def _measurements(given: Any) -> dict[str, float]:
+def _measurements(written: Any) -> dict[str, float]:
     """Those that are numbers; QuPath writes a value that is none as the text ``"NaN"``."""
-    if isinstance(given, list):
-        pairs = [(entry.get("name"), entry.get("value")) for entry in given if isinstance(entry, dict)]
-    elif isinstance(given, dict):
-        pairs = list(given.items())
+    if isinstance(written, list):
+        pairs = [(entry.get("name"), entry.get("value")) for entry in written if isinstance(entry, dict)]
+    elif isinstance(written, dict):
+        pairs = list(written.items())
     else:
         return {}
     numbers = ((name, _number(value)) for name, value in pairs)
     return {str(name): number for name, number in numbers if number is not None}
 
 
-def _metadata(given: Any) -> dict[str, str]:
-    return {str(k): str(v) for k, v in given.items()} if isinstance(given, dict) else {}
+def _metadata(written: Any) -> dict[str, str]:
+    return {str(k): str(v) for k, v in written.items()} if isinstance(written, dict) else {}
 
 
-def _number(given: Any) -> float | None:
-    if isinstance(given, bool) or not isinstance(given, int | float | str):
+def _number(written: Any) -> float | None:
+    if isinstance(written, bool) or not isinstance(written, int | float | str):
         return None
     try:
-        number = float(given)
+        number = float(written)
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 
 
-def _unknown(entry: Mapping[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
-    return {key: value for key, value in entry.items() if key not in known}
+def _unknown(entry: Mapping[str, Any], allowed: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key not in allowed}

@@ -1,4 +1,6 @@
-"""GeoJSON files as QuPath writes and reads them: a ``FeatureCollection``, or a plain array of features.
+"""GeoJSON files as QuPath writes and reads them.
+
+A ``FeatureCollection``, or a plain array of features.
 
 Nothing that was in a file vanishes in silence: a feature that cannot be used is skipped, counted and told, an id
 that two features share is replaced in the second, and an outline that crosses itself is made valid.
@@ -80,7 +82,9 @@ def write_geojson(objects: Iterable[SlideObject], path: str | os.PathLike[str], 
 
 
 def read_geojson(path: str | os.PathLike[str]) -> list[SlideObject]:
-    """Read the objects of a file; `read_objects` also says what was skipped or mended.
+    """Read the objects of a file.
+
+    `read_objects` also says what was skipped or mended.
 
     Raises
     ------
@@ -120,8 +124,8 @@ def read_objects(path: str | os.PathLike[str]) -> ReadObjects:
     notes = []
     if skipped:
         more = f"; and {len(skipped) - _SHOWN} more" if len(skipped) > _SHOWN else ""
-        told = "; ".join(skipped[:_SHOWN]) + more
-        notes.append(f"{file.name}: {len(skipped)} of {len(features)} features were skipped: {told}.")
+        faults = "; ".join(skipped[:_SHOWN]) + more
+        notes.append(f"{file.name}: {len(skipped)} of {len(features)} features were skipped: {faults}.")
     objects, n_mended = _valid(objects)
     if n_mended:
         notes.append(f"{file.name}: {n_mended} outlines crossed themselves and were made valid.")
@@ -184,19 +188,19 @@ def _valid(objects: list[SlideObject]) -> tuple[list[SlideObject], int]:
     broken = np.flatnonzero(~shapely.is_valid([obj.geometry for obj in objects]))
     mended = list(objects)
     for index in broken.tolist():
-        made = shapely.make_valid(objects[index].geometry)
-        areas = areas_of(made)
-        mended[index] = replace(objects[index], geometry=made if areas.is_empty else areas)
+        valid_geometry = shapely.make_valid(objects[index].geometry)
+        areas = areas_of(valid_geometry)
+        mended[index] = replace(objects[index], geometry=valid_geometry if areas.is_empty else areas)
     return mended, len(broken)
 
 
 def _with_own_ids(objects: list[SlideObject]) -> tuple[list[SlideObject], int]:
     """Objects of which no two share an id, and how many were given a new one."""
-    seen: set[str] = set()
+    ids: set[str] = set()
     own = []
     for obj in objects:
-        own.append(replace(obj, object_id=new_id()) if obj.object_id in seen else obj)
-        seen.add(own[-1].object_id)
+        own.append(replace(obj, object_id=new_id()) if obj.object_id in ids else obj)
+        ids.add(own[-1].object_id)
     return own, sum(new is not old for new, old in zip(own, objects, strict=True))
 
 

@@ -1,4 +1,7 @@
-"""Objects of a slide as a label image: a tiled pyramid in OME-TIFF or OME-Zarr, written tile by tile."""
+"""Objects of a slide as a label image.
+
+A tiled pyramid in OME-TIFF or OME-Zarr, written tile by tile.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,9 @@ def write_label_mosaic(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write labels 1, 2, ... in the order of `objects`; where they overlap, the later one is seen.
+    """Write labels 1, 2, ... in the order of `objects`.
+
+    Where they overlap, the later one is seen.
 
     Parameters
     ----------

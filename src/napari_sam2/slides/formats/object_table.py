@@ -1,4 +1,7 @@
-"""Objects of a slide as a table (CSV), one row each, safe to open in a spreadsheet."""
+"""Objects of a slide as a table (CSV).
+
+One row each, safe to open in a spreadsheet.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,9 @@ FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 def write_object_table(
     objects: Iterable[SlideObject], path: str | os.PathLike[str], mpp: Mpp | None = None, *, overwrite: bool = False
 ) -> int:
-    """Write measurements; columns in microns are empty when the pixel's size is not known.
+    """Write measurements of objects.
+
+    Columns in microns are empty when the pixel's size is not known.
 
     Returns
     -------

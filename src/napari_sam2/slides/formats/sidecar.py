@@ -1,4 +1,6 @@
-"""What lies beside the objects of a slide: ``NAME.json``, how they were made.
+"""What lies beside the objects of a slide.
+
+``NAME.json``: how they were made.
 
 As for label maps (`napari_sam2.io.sidecar`) it holds no path and nothing of the patient: the slide is named by its
 key, a hash of some pixels.
@@ -6,15 +8,13 @@ key, a hash of some pixels.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sam2._version import __version__
 from napari_sam2.errors import UserInputError
-from napari_sam2.io.atomic import write_text
-from napari_sam2.io.sidecar import INTENDED_USE, software_versions
+from napari_sam2.io.sidecar import INTENDED_USE, as_json_text, software_versions
 from napari_sam2.models.base import described_model
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_sam2.slides.image.pyramid import Slide
     from napari_sam2.slides.prompts import SlidePrompt
 
-__all__ = ["check_slide_sidecar", "slide_sidecar_path", "write_slide_sidecar"]
+__all__ = ["check_slide_sidecar", "slide_sidecar_path", "slide_sidecar_text"]
 
 
 def slide_sidecar_path(output: str | os.PathLike[str]) -> Path:
@@ -47,21 +47,19 @@ def check_slide_sidecar(output: str | os.PathLike[str]) -> None:
         raise UserInputError(f"{sidecar.name} exists already; choose another name or pass --overwrite.")
 
 
-def write_slide_sidecar(
+def slide_sidecar_text(
     output: str | os.PathLike[str],
     slide: Slide,
     model: SegmentationModel,
     prompts: Mapping[str, Iterable[SlidePrompt]],
-    *,
     settings: Mapping[str, Any],
-    overwrite: bool = False,
-) -> Path:
-    """Write how objects were made.
+) -> str:
+    """How objects were made, as JSON.
 
     Parameters
     ----------
     output : path-like
-        The file of objects, which is there already.
+        The file of objects.
     slide : Slide
         What was segmented.
     model : SegmentationModel
@@ -70,8 +68,6 @@ def write_slide_sidecar(
         By the object's id or name.
     settings : mapping
         Further choices as plain values, such as ``{"overlap": "first"}``.
-    overwrite : bool
-        Whether an existing sidecar may be replaced.
     """
     facts = {
         "Description": f"Objects on a slide, outlined with napari-sam2 {__version__}.",
@@ -85,9 +81,7 @@ def write_slide_sidecar(
         },
         "Model": {**described_model(model), "license": model.card.license, "device": str(model.device)},
         "Settings": dict(settings),
-        "Prompts": {name: [asdict(prompt) for prompt in given] for name, given in prompts.items()},
+        "Prompts": {name: [asdict(prompt) for prompt in listed] for name, listed in prompts.items()},
         "Software": software_versions(),
     }
-    path = slide_sidecar_path(output)
-    text = json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return write_text(path, text, overwrite=overwrite)
+    return as_json_text(facts)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from napari_sam2.errors import UserInputError
-from napari_sam2.io.atomic import check_folder
-from napari_sam2.slides.formats.sidecar import check_slide_sidecar
+from napari_sam2.errors import EnvironmentLacksError, UserInputError
+from napari_sam2.io.atomic import as_utf8, check_folder, explained
+from napari_sam2.io.file_set import file_set
+from napari_sam2.slides.formats.sidecar import check_slide_sidecar, slide_sidecar_path
 
 if TYPE_CHECKING:
     import os
@@ -45,7 +46,8 @@ def check_slide_output(path: str | os.PathLike[str], *, overwrite: bool = False)
     suffix = next((s for s in FORMATS if target.name.lower().endswith(s) and len(target.name) > len(s)), None)
     if suffix is None:
         raise UserInputError(f"{target.name} does not say what to write; its name must end in {', '.join(FORMATS)}.")
-    check_folder(target)
+    # An earlier folder of that name may be replaced as a file may.
+    check_folder(target.with_name(f".{target.name}") if suffix == ".ome.zarr" else target)
     if target.exists() and not overwrite:
         raise UserInputError(f"{target.name} exists already; choose another name or pass --overwrite.")
     if not overwrite:
@@ -54,16 +56,58 @@ def check_slide_output(path: str | os.PathLike[str], *, overwrite: bool = False)
 
 
 def write_objects(
-    objects: Iterable[SlideObject], path: str | os.PathLike[str], slide: Slide, *, overwrite: bool = False
+    objects: Iterable[SlideObject],
+    path: str | os.PathLike[str],
+    slide: Slide,
+    facts: str,
+    *,
+    overwrite: bool = False,
 ) -> int:
-    """Write objects in the format that the output's name asks for.
+    """Write objects and, beside them, how they were made; both or none.
+
+    A folder (``.ome.zarr``) takes its name just before its sidecar does.
+
+    Parameters
+    ----------
+    objects : iterable of SlideObject
+        Those of GeoJSON and CSV are written one by one, whatever their number.
+    path : path-like
+        Its name decides the format, see `FORMATS`.
+    slide : Slide
+        What they lie on.
+    facts : str
+        The text of the sidecar, see `napari_sam2.slides.formats.sidecar.slide_sidecar_text`.
+    overwrite : bool
+        Whether existing files may be replaced.
 
     Returns
     -------
     int
-        How many were written. GeoJSON and CSV are written one by one, whatever their number.
+        How many were written.
+
+    Raises
+    ------
+    UserInputError, EnvironmentLacksError
+        As `check_slide_output` and `napari_sam2.io.file_set.file_set`.
     """
-    suffix = check_slide_output(path, overwrite=overwrite)
+    target = Path(path)
+    suffix = check_slide_output(target, overwrite=overwrite)
+    sidecar = slide_sidecar_path(target)
+    if suffix == ".ome.zarr":
+        with file_set((sidecar,), overwrite=overwrite) as (sidecar_file,):
+            sidecar_file.write_bytes(as_utf8(facts))
+            return _write(suffix, objects, target, slide, overwrite=overwrite)
+    with file_set((target, sidecar), overwrite=overwrite) as (content, sidecar_file):
+        sidecar_file.write_bytes(as_utf8(facts))
+        try:
+            return _write(suffix, objects, content, slide, overwrite=True)
+        except EnvironmentLacksError as error:
+            if isinstance(error.__cause__, OSError):  # which names the temporary file
+                raise explained(error.__cause__, target) from error.__cause__
+            raise
+
+
+def _write(suffix: str, objects: Iterable[SlideObject], path: Path, slide: Slide, *, overwrite: bool) -> int:
     if suffix == ".geojson":
         from napari_sam2.slides.formats.geojson import write_geojson
 

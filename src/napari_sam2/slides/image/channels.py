@@ -1,4 +1,7 @@
-"""Fluorescence channels as RGB, with one intensity window per channel for the whole slide."""
+"""Fluorescence channels as RGB.
+
+With one intensity window per channel for the whole slide.
+"""
 
 from __future__ import annotations
 
@@ -77,14 +80,14 @@ def choose_mix(survey: NDArray[Any], names: tuple[str, ...], wanted: str | int |
     return ChannelMix(names, chosen, colours, tuple(_window(survey[..., c]) for c in chosen))
 
 
-def _find(names: tuple[str, ...], wanted: str | int, file_name: str) -> int:
+def _find(names: tuple[str, ...], channel: str | int, file_name: str) -> int:
     for index, name in enumerate(names):
-        if str(wanted).lower() == name.lower():
+        if str(channel).lower() == name.lower():
             return index
-    if str(wanted).isdecimal() and int(wanted) < len(names):
-        return int(wanted)
+    if str(channel).isdecimal() and int(channel) < len(names):
+        return int(channel)
     listed = ", ".join(f"{i} ({name})" for i, name in enumerate(names))
-    raise UserInputError(f"{file_name} has no channel {wanted!r}; choose one of {listed}.")
+    raise UserInputError(f"{file_name} has no channel {channel!r}; choose one of {listed}.")
 
 
 def _window(survey: NDArray[Any]) -> tuple[float, float]:

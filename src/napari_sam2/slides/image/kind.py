@@ -1,4 +1,6 @@
-"""What kind of picture a slide is: how its channels are coloured, and whether its background is bright or dark.
+"""What kind of picture a slide is.
+
+How its channels are coloured, and whether its background is bright or dark.
 
 The one place that decides it, first by what the file says (photometric tag, kind of samples, names of channels),
 then by the picture itself; a person may overrule both. Colours are never stretched channel by channel, which
@@ -19,7 +21,12 @@ from napari_sam2.slides.image.channels import ChannelMix, choose_mix
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["POLARITIES", "PictureKind", "classify"]
+    from napari_sam2.slides.image.pyramid import PixelSource
+
+__all__ = ["COARSEST_NEEDED", "POLARITIES", "PictureKind", "classify", "survey_of", "surveyed"]
+
+COARSEST_NEEDED: Final = 4096
+"""A coarsest level larger than this makes overviews slow, and is judged by its middle."""
 
 POLARITIES: Final = ("auto", "bright", "dark")
 """What a person may say of the background: brightfield on glass, or fluorescence on black."""
@@ -94,13 +101,31 @@ def classify(
         is_rgb = True
     if count == 3 and is_rgb:
         return _of_colours(survey, channel, polarity, name, notes)
-    known = tuple(n or f"channel {i}" for i, n in enumerate(names))
-    mix = choose_mix(survey, known, channel, name)
+    channel_names = tuple(n or f"channel {i}" for i, n in enumerate(names))
+    mix = choose_mix(survey, channel_names, channel, name)
     single = count == 1
     is_dark = polarity == "dark" or (polarity == "auto" and not (single and _is_bright(survey[..., 0])))
     if single and not is_dark and survey.dtype == np.uint8:
         mix = ChannelMix(mix.names, mix.chosen, mix.colours, ((0.0, 255.0),))
     return PictureKind(mix, is_dark, notes)
+
+
+def survey_of(source: PixelSource) -> NDArray[Any]:
+    """What a slide is judged by, (rows, columns, C).
+
+    Its coarsest level, see `surveyed`.
+    """
+    last = len(source.level_shapes) - 1
+    return source.read(last, *surveyed(source.level_shapes[last]))
+
+
+def surveyed(shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The piece of a coarsest level that is looked at.
+
+    All of it, or its middle: first row and column, then size.
+    """
+    height, width = min(shape[0], COARSEST_NEEDED), min(shape[1], COARSEST_NEEDED)
+    return (shape[0] - height) // 2, (shape[1] - width) // 2, height, width
 
 
 def _of_colours(

@@ -1,17 +1,18 @@
-"""Which picture of a file with several is the scan: the one with the most pixels, unless a person says another."""
+"""Which picture of a file with several is the scan.
+
+The one with the most pixels, unless a person says another.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import math
-import re
 from dataclasses import dataclass
 from typing import Final
-from xml.etree import ElementTree
 
 from napari_sam2.errors import UserInputError
+from napari_sam2.io.resolution import images_of_ome
 
-__all__ = ["PictureChoice", "PictureInFile", "channel_names", "choose_picture", "images_of_ome"]
+__all__ = ["PictureChoice", "PictureInFile", "channel_names", "choose_picture"]
 
 RIVAL: Final = 0.25
 """A picture with this part of the pixels of the largest one is no label or overview but another scan."""
@@ -50,8 +51,8 @@ class PictureInFile:
     @property
     def planes(self) -> dict[str, int]:
         """Axes of which one plane is read, with their length."""
-        found = zip(self.axes, self.shape, strict=True)
-        return {axis: int(n) for axis, n in found if axis not in "YXSC" and n > 1}
+        sizes = zip(self.axes, self.shape, strict=True)
+        return {axis: int(n) for axis, n in sizes if axis not in "YXSC" and n > 1}
 
     def __str__(self) -> str:
         rows, cols = self.size
@@ -75,7 +76,9 @@ class PictureChoice:
 
 
 def choose_picture(pictures: list[PictureInFile], wanted: str | int | None, name: str) -> PictureChoice:
-    """Take the wanted picture, or the largest one and say what others there are.
+    """Take the wanted picture, or the largest one.
+
+    What others there are is said.
 
     Raises
     ------
@@ -87,35 +90,28 @@ def choose_picture(pictures: list[PictureInFile], wanted: str | int | None, name
         return PictureChoice(None)
     listing = "; ".join(str(p) for p in usable[:_SHOWN]) + ("; ..." if len(usable) > _SHOWN else "")
     if wanted is not None:
-        found = next((p for p in usable if str(wanted) in (str(p.number), p.name)), None)
-        if found is None:
+        picture = next((p for p in usable if str(wanted) in (str(p.number), p.name)), None)
+        if picture is None:
             raise UserInputError(f"{name} has no picture {str(wanted)[:40]!r}; it holds {listing}.")
     else:
-        found = max(usable, key=lambda p: math.prod(p.size))
+        picture = max(usable, key=lambda p: math.prod(p.size))
     notes = []
-    rivals = [p for p in usable if p is not found and math.prod(p.size) >= RIVAL * math.prod(found.size)]
+    rivals = [p for p in usable if p is not picture and math.prod(p.size) >= RIVAL * math.prod(picture.size)]
     if rivals and wanted is None:
         notes.append(
-            f"{name} holds several pictures ({listing}); {found.number} is read, choose another with --image N."
+            f"{name} holds several pictures ({listing}); {picture.number} is read, choose another with --image N."
         )
-    if found.planes:
-        told = " and ".join(f"{n} along {axis}" for axis, n in found.planes.items())
-        notes.append(f"{name} holds several planes ({told}); the first one is read.")
-    return PictureChoice(found.number, tuple(notes))
-
-
-def images_of_ome(xml: str | None) -> list[ElementTree.Element]:
-    """The Image elements of OME-XML in their order; none if it cannot be trusted or read."""
-    if not xml or "<!DOCTYPE" in xml or "<!ENTITY" in xml:
-        return []
-    with contextlib.suppress(ElementTree.ParseError):
-        root = ElementTree.fromstring(xml)  # noqa: S314 - no document type, so no entities to expand
-        return [e for e in root.iter() if re.sub(r"^\{.*\}", "", e.tag) == "Image"]
-    return []
+    if picture.planes:
+        planes = " and ".join(f"{n} along {axis}" for axis, n in picture.planes.items())
+        notes.append(f"{name} holds several planes ({planes}); the first one is read.")
+    return PictureChoice(picture.number, tuple(notes))
 
 
 def channel_names(xml: str | None, number: int) -> tuple[str, ...]:
-    """Names of the channels of one image in OME-XML, empty strings where it gives none."""
+    """Names of the channels of one image in OME-XML.
+
+    Empty strings where it gives none.
+    """
     images = images_of_ome(xml)
     if number >= len(images):
         return ()

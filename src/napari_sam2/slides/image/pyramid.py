@@ -1,4 +1,6 @@
-"""A slide: a pyramid of levels that is read piece by piece, as 8-bit RGB.
+"""A slide: a pyramid of levels, read piece by piece.
+
+As 8-bit RGB.
 
 Level 0 is the full image; each further level shows the same scene with fewer pixels. A piece may reach
 beyond the slide: what lies outside is background.
@@ -45,7 +47,10 @@ class PixelSource(Protocol):
         ...
 
     def read(self, level: int, row: int, col: int, rows: int, cols: int) -> NDArray[Any]:
-        """Pixels (rows, cols, C) of a piece that lies inside the level, in level pixels."""
+        """Pixels (rows, cols, C) of a piece of a level.
+
+        The piece lies inside the level, in level pixels.
+        """
         ...
 
     def close(self) -> None:
@@ -142,18 +147,20 @@ class Slide:
 
     @cached_property
     def key(self) -> str:
-        """A short name made from pixels alone: it finds a session again, and says nothing about the patient.
+        """A short name made from pixels alone.
+
+        It finds a session again, and says nothing about the patient.
 
         From small pieces of the coarsest level as the file holds them, whatever channels are shown.
         """
-        told = hashlib.sha256(repr([(level.rows, level.cols) for level in self.levels]).encode())
+        digest = hashlib.sha256(repr([(level.rows, level.cols) for level in self.levels]).encode())
         last = len(self.levels) - 1
         rows, cols = self.levels[last].rows, self.levels[last].cols
         height, width = min(rows, KEY_SIDE), min(cols, KEY_SIDE)
         for row in np.linspace(0, rows - height, KEY_PIECES).astype(int).tolist():
             for col in np.linspace(0, cols - width, KEY_PIECES).astype(int).tolist():
-                told.update(np.ascontiguousarray(self._source.read(last, row, col, height, width)).tobytes())
-        return told.hexdigest()[:24]
+                digest.update(np.ascontiguousarray(self._source.read(last, row, col, height, width)).tobytes())
+        return digest.hexdigest()[:24]
 
     def read(self, level: int, row: int, col: int, rows: int, cols: int) -> NDArray[np.uint8]:
         """Read a piece of one level.
@@ -184,7 +191,9 @@ class Slide:
         return piece
 
     def read_scaled(self, row: int, col: int, rows: int, cols: int, scale: int) -> NDArray[np.uint8]:
-        """Read a piece at any whole scale: from the nearest finer level, averaged over areas.
+        """Read a piece at any whole scale.
+
+        From the nearest finer level, averaged over areas.
 
         Parameters
         ----------
@@ -215,7 +224,10 @@ class Slide:
         return result
 
     def level_for(self, scale: float) -> int:
-        """The coarsest level that is at least as fine as `scale` level-0 pixels per pixel."""
+        """The coarsest level that is fine enough for a scale.
+
+        `scale` is in level-0 pixels per pixel.
+        """
         fine_enough = [i for i, level in enumerate(self.levels) if level.downsample <= scale * (1 + 1e-6)]
         return fine_enough[-1]
 
@@ -226,7 +238,10 @@ class Slide:
 
     @cached_property
     def overview(self) -> NDArray[np.uint8]:
-        """The whole slide in at most `THUMBNAIL` pixels along its longer side, (rows, columns, 3)."""
+        """The whole slide, small.
+
+        At most `THUMBNAIL` pixels along its longer side, (rows, columns, 3).
+        """
         rows, cols = (math.ceil(n / self.overview_scale) for n in self.shape)
         return self.read_scaled(0, 0, rows, cols, self.overview_scale)
 

@@ -46,7 +46,9 @@ class ArraySource:
 
 
 class TifffileSource:
-    """A TIFF series through tifffile and zarr: OME-TIFF, and tiled TIFF of any kind.
+    """A TIFF series through tifffile and zarr.
+
+    OME-TIFF, and tiled TIFF of any kind.
 
     Parameters
     ----------
@@ -98,7 +100,9 @@ class TifffileSource:
 
 
 class ConvertedSource:
-    """Another source whose samples are turned into grey or RGB: palettes, inks, inverted or single bits.
+    """Another source whose samples are turned into grey or RGB.
+
+    Palettes, inks, inverted or single bits.
 
     Parameters
     ----------

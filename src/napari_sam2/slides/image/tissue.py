@@ -1,4 +1,7 @@
-"""Where tissue is, on the overview of a slide: so that empty glass is never looked at."""
+"""Where tissue is, on the overview of a slide.
+
+So that empty glass is never looked at.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,10 @@ class TissueMask:
 
 
 def find_tissue(slide: Slide) -> TissueMask:
-    """Find tissue by its colour, by its darkness on grey glass, or by its brightness on a dark (fluorescence) slide."""
+    """Find tissue by its colour, darkness or brightness.
+
+    By darkness on grey glass, by brightness on a dark (fluorescence) slide.
+    """
     overview = slide.overview.astype(np.float32) / 255
     brightest = overview.max(axis=2)
     saturation = (brightest - overview.min(axis=2)) / np.maximum(brightest, 1e-3)

@@ -1,4 +1,7 @@
-"""Withholding channels and memories from single samples, so that the network leans on none of them."""
+"""Withholding channels and memories from single samples.
+
+So that the network leans on none of them.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ DROP_TOKENS = 0.15
 
 
 def withhold(rng: np.random.Generator, channels: Tensor, tokens: list[Tokens]) -> tuple[Tensor, list[Tokens]]:
-    """Set channels of some samples to zero, and close some remembered slices to attention.
+    """Set channels of samples to zero, and close memories.
+
+    Some remembered slices are closed to attention.
 
     Parameters
     ----------
@@ -44,8 +49,8 @@ def withhold(rng: np.random.Generator, channels: Tensor, tokens: list[Tokens]) -
         dropped = torch.from_numpy(rng.random(count) < chance)
         for channel in together:
             kept[dropped, channel] = 0
-    shown = []
+    memories_left = []
     for t in tokens:
         opened = torch.from_numpy((rng.random(count) >= DROP_TOKENS).astype(np.float32))
-        shown.append(Tokens(t.features, t.mask, t.shift, t.present * opened))
-    return channels * kept[:, :, None, None], shown
+        memories_left.append(Tokens(t.features, t.mask, t.shift, t.present * opened))
+    return channels * kept[:, :, None, None], memories_left

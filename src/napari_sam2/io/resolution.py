@@ -1,19 +1,31 @@
-"""Microns per pixel, from every place where a file may state it, and never invented."""
+"""Microns per pixel, as a file states them.
+
+From every place where it may state them, and never invented.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from typing import TYPE_CHECKING, Any, Final
+from xml.etree import ElementTree
 
 from napari_sam2.core.pixel_size import Mpp
 from napari_sam2.errors import UserInputError
-from napari_sam2.slides.image.pictures import images_of_ome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["mpp_from_imagej", "mpp_from_ome", "mpp_from_properties", "mpp_from_tiff_tags", "parse_mpp", "parse_size"]
+__all__ = [
+    "images_of_ome",
+    "mpp_from_imagej",
+    "mpp_from_ome",
+    "mpp_from_properties",
+    "mpp_from_tiff_tags",
+    "parse_mpp",
+    "parse_size",
+]
 
 PLAUSIBLE_MPP: Final = (0.01, 20.0)
 """Microns. Below is beyond light microscopy; above, the tag is a screen's or a printer's density
@@ -33,7 +45,7 @@ _PROPERTY_PAIRS: Final = (
 )
 
 
-def parse_mpp(given: float | str) -> Mpp:
+def parse_mpp(text: float | str) -> Mpp:
     """Read what a person states: one number, or ``"row,column"``.
 
     Raises
@@ -42,25 +54,27 @@ def parse_mpp(given: float | str) -> Mpp:
         If it is not a plausible size.
     """
     try:
-        numbers = [float(part) for part in str(given).split(",")]
+        numbers = [float(part) for part in str(text).split(",")]
     except ValueError:
         numbers = []
     if len(numbers) not in (1, 2) or not all(math.isfinite(n) and n > 0 for n in numbers):
-        raise UserInputError(f"Microns per pixel (--mpp) must be like 0.25, or row,column like 0.25,0.25; got {given}.")
+        raise UserInputError(f"Microns per pixel (--mpp) must be like 0.25, or row,column like 0.25,0.25; got {text}.")
     return Mpp(numbers[0], numbers[-1], "given")
 
 
-def parse_size(given: str, mpp: Mpp | None, name: str) -> float:
-    """Level-0 pixels of a size such as ``"60um"`` or ``"240px"`` on the slide `name`.
+def parse_size(text: str, mpp: Mpp | None, name: str) -> float:
+    """Level-0 pixels of a size such as ``"60um"`` or ``"240px"``.
+
+    On the slide `name`.
 
     Raises
     ------
     UserInputError
         If it is none, or microns are given and neither the file nor a person has stated a pixel's size.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(px|um|µm|μm)\s*", given)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(px|um|µm|μm)\s*", text)
     if match is None:
-        raise UserInputError(f"The object size must be like 60um or 240px; got {given!r}.")
+        raise UserInputError(f"The object size must be like 60um or 240px; got {text!r}.")
     if match[2] == "px":
         return float(match[1])
     if mpp is None:
@@ -74,9 +88,9 @@ def parse_size(given: str, mpp: Mpp | None, name: str) -> float:
 def mpp_from_properties(properties: Mapping[str, Any]) -> Mpp | None:
     """Look through the properties of OpenSlide and tiffslide."""
     for x_name, y_name in _PROPERTY_PAIRS:
-        found = _plausible(_number(properties.get(y_name)), _number(properties.get(x_name)), x_name)
-        if found is not None:
-            return found
+        mpp = _plausible(_number(properties.get(y_name)), _number(properties.get(x_name)), x_name)
+        if mpp is not None:
+            return mpp
     return None
 
 
@@ -96,8 +110,24 @@ def mpp_from_ome(xml: str, number: int = 0) -> Mpp | None:
     return _plausible(sizes[0], sizes[1], "OME-XML PhysicalSize")
 
 
+def images_of_ome(xml: str | None) -> list[ElementTree.Element]:
+    """The Image elements of OME-XML in their order.
+
+    None if it cannot be trusted or read.
+    """
+    if not xml or "<!DOCTYPE" in xml or "<!ENTITY" in xml:
+        return []
+    with contextlib.suppress(ElementTree.ParseError):
+        root = ElementTree.fromstring(xml)  # noqa: S314 - no document type, so no entities to expand
+        return [e for e in root.iter() if re.sub(r"^\{.*\}", "", e.tag) == "Image"]
+    return []
+
+
 def mpp_from_imagej(tiff: Any, tags: Any) -> Mpp | None:
-    """Read the calibration of ImageJ and Fiji: pixels per unit in the resolution tags, the unit in the description."""
+    """Read the calibration of ImageJ and Fiji.
+
+    Pixels per unit in the resolution tags, the unit in the description.
+    """
     unit = str((tiff.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ").strip()
     microns = MICRONS.get(unit, MICRONS.get(_IMAGEJ_UNITS.get(unit.lower(), "")))
     if microns is None or "XResolution" not in tags or "YResolution" not in tags:

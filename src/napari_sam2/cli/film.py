@@ -1,0 +1,102 @@
+"""``napari-sam2 film``: objects followed through a film."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from napari_sam2.cli.app import app
+from napari_sam2.cli.options import (
+    Device,
+    Model,
+    Overwrite,
+    Quality,
+    WindowSpec,
+    prompts_from_flags,
+    ready_model,
+    slice_range,
+)
+from napari_sam2.cli.printing import echo, note, out
+from napari_sam2.cli.progress import with_progress_bar
+from napari_sam2.errors import UserInputError
+from napari_sam2.models import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from napari_sam2.jobs.film import FilmRun
+
+__all__ = ["film"]
+
+
+@app.command()
+def film(
+    clip: Annotated[Path, typer.Argument(help="TIFF, GIF, multi-frame DICOM, NIfTI over time, AVI, MP4 and others.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The labels frame by frame, .ome.tif.")],
+    prompts: Annotated[
+        Path | None, typer.Option("--prompts", help="A prompt file; voxels are [column, row, frame].")
+    ] = None,
+    box: Annotated[
+        list[str] | None,
+        typer.Option("--box", help="Opposite corners on a frame, both inside.", metavar="col0,row0,t,col1,row1,t"),
+    ] = None,
+    point: Annotated[list[str] | None, typer.Option("--point", help="Include this pixel.", metavar="col,row,t")] = None,
+    negative: Annotated[
+        list[str] | None, typer.Option("--negative", help="Exclude this pixel.", metavar="col,row,t")
+    ] = None,
+    model: Model = DEFAULT_MODEL,
+    frames: Annotated[
+        str | None, typer.Option("--frames", help="Only these frames, A to B - 1.", metavar="A:B")
+    ] = None,
+    direction: Annotated[str, typer.Option("--direction", help="both, forward, backward or none.")] = "both",
+    window: WindowSpec = "auto",
+    device: Device = "auto",
+    quality: Quality = "auto",
+    overwrite: Overwrite = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Follow objects through a film.
+
+    From a box or a few clicks on any frame.
+
+    All --box, --point and --negative flags describe object 1; several objects come from a prompt file and keep their
+    ids. Beside the labels lie how they were made (.json), a table of objects (.tsv), and their areas over time as a
+    table (_areas.csv) and a picture (_areas.png). Example:
+
+    napari-sam2 film beat.mp4 -o ventricle.ome.tif --box 210,140,0,330,260,0
+    """
+    from napari_sam2.jobs.film import segment_film
+
+    flagged = prompts_from_flags(box or [], point or [], negative or [])
+    if (prompts is not None) == bool(flagged):
+        raise UserInputError("Say what to follow: either --prompts, or --box, --point and --negative.")
+    run = segment_film(
+        clip,
+        output,
+        flagged if prompts is None else prompts,
+        model=lambda: ready_model(model, device, quality),
+        window=window,
+        frames=slice_range(frames),
+        direction=direction,
+        overwrite=overwrite,
+        say=note,
+        watch=with_progress_bar,
+    )
+    for sentence in run.notes:
+        note(sentence)
+    if as_json:
+        echo(json.dumps({"output": str(run.output), "seconds": round(run.seconds, 3), "objects": run.objects}))
+    else:
+        _print_table(run)
+
+
+def _print_table(run: FilmRun) -> None:
+    table = Table("id", "name", "frames", "mean area (px)")
+    for row in run.objects:
+        span = f"{row['frames'][0]} to {row['frames'][1]} ({row['n_frames']})" if row["frames"] else "none"
+        table.add_row(str(row["id"]), row["name"], span, f"{row['mean_pixels']:.1f}")
+    out.print(table)
+    out.print(f"model {run.session.model.card.name}, {run.seconds:.1f} s")
+    out.print(f"wrote {run.output}")

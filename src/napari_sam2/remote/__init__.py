@@ -1,0 +1,1 @@
+"""The model on another machine: what a laptop needs for it."""

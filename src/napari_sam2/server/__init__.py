@@ -1,0 +1,1 @@
+"""The server: models for people whose machines have none."""

@@ -1,0 +1,105 @@
+"""The window as one lives in it: room for the picture, nothing that moves, keys that go on working."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QDockWidget
+
+from napari_sam2.plugin.reader import read
+from tests.plugin.conftest import BALL_CENTRE
+from tests.plugin.driving import LEFT, SHIFT, QTest, activate, canvas, drag, press, pump, wait_for
+
+SMALL = (1090, 655)
+
+
+@pytest.fixture
+def small(make_napari_viewer, ball_file, qtbot):
+    """A window of the size in which napari opens, with the ball and the panel."""
+    viewer = make_napari_viewer(show=True)
+    array, arguments, _ = read(str(ball_file))[0]
+    image = viewer.add_image(array, **arguments)
+    _, panel = viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
+    viewer.window.resize(*SMALL)
+    wait_for(lambda: panel.controller.work is not None)
+    panel.controller.work.view.go_to(2, int(BALL_CENTRE[2]))
+    pump(0.3)
+    yield viewer, panel, image
+    panel.controller.work.run.stop()
+    wait_for(lambda: panel.controller.thread.idle)
+    pump(0.05)
+
+
+def test_the_picture_has_most_of_a_small_window_and_save_is_in_sight(small):
+    viewer, panel, _ = small
+    window, native = viewer.window._qt_window, canvas(viewer)
+    assert (window.width(), window.height()) == SMALL
+    assert native.width() * native.height() >= 0.6 * window.width() * window.height()
+    for widget in (panel.scans.saving.save, panel.status, panel.activity, panel.scans.strip):
+        at = widget.mapTo(window, QPoint(0, widget.height()))
+        assert widget.isVisible()
+        assert at.y() <= window.height()
+    assert panel.scroll.widget().height() <= panel.scroll.viewport().height()
+
+
+def test_layer_lists_come_back_with_a_key(small):
+    viewer, _panel, _ = small
+    docks = [d for d in viewer.window._qt_window.findChildren(QDockWidget) if d.objectName().startswith("layer ")]
+    assert len(docks) == 2
+    assert all(dock.isHidden() for dock in docks)
+    press(viewer, Qt.Key.Key_L, SHIFT)
+    assert not any(dock.isHidden() for dock in docks)
+    press(viewer, Qt.Key.Key_L, SHIFT)
+    assert all(dock.isHidden() for dock in docks)
+
+
+def test_work_is_seen_at_once_and_nothing_moves_meanwhile(small):
+    viewer, panel, image = small
+    places = (panel.activity, panel.scans.table, panel.scans.strip, panel.scans.run, panel.scans.saving)
+
+    def seen():
+        return [(w.mapTo(panel, QPoint(0, 0)), w.size()) for w in places]
+
+    before, hold = seen(), threading.Event()
+    panel.controller.thread.request(hold.wait, lambda _: None, pytest.fail)
+    wait_for(lambda: panel.activity.bar.busy, 5)
+    assert "Working" in panel.activity.bar.accessibleName()
+    panel.controller.workspace.say("A long sentence, as it comes at times, with what to do next. " * 4)
+    pump(0.1)
+    assert seen() == before
+    hold.set()
+    wait_for(lambda: not panel.activity.bar.busy, 5)
+    centre = BALL_CENTRE.astype(int)
+    ends = [image.data_to_world((centre + offset)[::-1]) for offset in ((-9, -9, 0), (9, 9, 0))]
+    drag(viewer, *ends, keys=SHIFT)
+    wait_for(lambda: panel.controller.work.object(1).slices)
+    press(viewer, Qt.Key.Key_G)
+    wait_for(lambda: panel.activity.stop.isEnabled() or len(panel.controller.work.object(1).slices) > 5)
+    assert seen() == before
+    wait_for(lambda: not panel.controller.work.run.running)
+    assert not panel.activity.stop.isEnabled()
+
+
+def test_arrow_keys_move_through_slices_after_a_click_anywhere_in_the_panel(small):
+    viewer, panel, _ = small
+    activate(viewer)
+    canvas(viewer).setFocus()
+    clicked = (
+        panel.scans.table.viewport(),
+        panel.shaping.toggleButton(),
+        panel.viewing.toggleButton(),
+        panel.scans.strip,
+        panel.scroll.viewport(),
+        panel.layers,
+        panel.layers,
+    )
+    for widget in clicked:
+        QTest.mouseClick(widget, LEFT)
+        pump(0.05)
+        at = viewer.dims.current_step
+        focused = viewer.window._qt_window.focusWidget() or viewer.window._qt_window
+        QTest.keyClick(focused, Qt.Key.Key_Right)
+        pump(0.05)
+        assert viewer.dims.current_step != at, widget
