@@ -157,7 +157,10 @@ def running_scheduler(where: str, tls: Tls | None = None) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def without_chatter() -> Iterator[None]:
-    """Keep tracebacks of lost connections off the screen: what they mean for a case is said in a sentence."""
+    """Keep tracebacks of lost connections off the screen.
+
+    What they mean for a case is said in a sentence.
+    """
     names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]
     loggers = {logging.getLogger(name) for name in ("asyncio", *names)}
     levels = {logger: logger.level for logger in loggers}

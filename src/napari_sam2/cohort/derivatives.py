@@ -31,7 +31,9 @@ RAW: Final = "raw"
 
 
 def check_output(dataset: Path, prompts: Path, output: Path) -> None:
-    """Refuse an output folder among raw data or prompts, or with derivatives of another program.
+    """Refuse an output folder among the data that are read.
+
+    Nor may it hold derivatives of another program.
 
     Raises
     ------

@@ -1,4 +1,7 @@
-"""Sentences for reports, without names of files: those may tell who the patient is."""
+"""Sentences for reports, without names of files.
+
+Those may tell who the patient is.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ _SHORTEST: Final = 3
 
 
 def nameless(job: CaseJob, sentence: str) -> str:
-    """A sentence with the files of a case called by what they are: ``the image``, ``a file of the image``."""
+    """A sentence with a case's files called by what they are.
+
+    ``the image``, ``a file of the image``.
+    """
     called: dict[str, str] = {}
     for what in ("image", "prompts", "session", "labels"):
         path = getattr(job, what)

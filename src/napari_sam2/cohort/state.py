@@ -127,7 +127,10 @@ def hash_inputs(image: Path, prompts: Path | None, session: Path | None, labels:
 
 
 def hash_output(path: Path) -> str:
-    """SHA-256 of an output; of a session, of what was done in it: to look at a case does not change it."""
+    """SHA-256 of an output.
+
+    Of a session, it is that of what was done in it: to look at a case does not change it.
+    """
     if not path.as_posix().endswith(EVENTS):
         return sha256_of(path)
     digest = hashlib.sha256()

@@ -85,7 +85,9 @@ def _is_of_series(file: Path) -> bool:
 
 
 def files_of_image(path: Path) -> tuple[Path, ...]:
-    """All files that an image consists of: header and data, or every file of a folder; its content is not checked.
+    """All files that an image consists of.
+
+    Header and data, or every file of a folder; the content is not checked.
 
     Parameters
     ----------
