@@ -138,6 +138,21 @@ def connect_with(
 ) -> RemoteModel:
     """The same with a token at hand; see `connect`."""
     connection = Connection(url, token) if tunnel is None else Connection(url, token, tunnel.open)
+    try:
+        return _connected(connection, token, name, patience, say, tunnel)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _connected(
+    connection: Connection,
+    token: str,
+    name: str,
+    patience: float,
+    say: Callable[[str], None],
+    tunnel: Tunnel | None,
+) -> RemoteModel:
     status = server_status(connection)
     models = {model.get("name"): model for model in list_of(status.get("models"), what="the models")}
     name = name or str(next(iter(models), ""))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
@@ -317,6 +318,8 @@ async def _body(request: Request, largest: int) -> bytes:
     while True:
         try:
             piece = await asyncio.wait_for(anext(stream, None), READ_SECONDS)
+        except ClientDisconnect:
+            raise Refusal(400, "limit", "The client closed the connection.") from None
         except TimeoutError:
             raise Refusal(408, "limit", "The rest of the request did not come in time.") from None
         if piece is None:
