@@ -32,10 +32,11 @@ TASKS: Final = {
     "measure": ("labels",),
     "evaluate": ("labels",),
     "export": ("labels",),
+    "find": (),
 }
 """What can be done with every case, and the columns of the manifest that it needs beside ``image``."""
 
-NEEDS_MODEL: Final = frozenset({"segment", "replay", "evaluate"})
+NEEDS_MODEL: Final = frozenset({"segment", "replay", "evaluate", "find"})
 
 LABELS: Final = "labels.nii.gz"
 SESSION: Final = "labels.sam2session"
@@ -64,6 +65,10 @@ class CohortSettings:
         For the task ``"export"``: the ending of the files, see `napari_sam2.io.export.export_labels`.
     limit : float
         Minutes that a case may take before its worker is ended; 0 sets none.
+    text : tuple of str
+        For the task ``"find"``: names of structures, which are segmented where they are proposed.
+    memory : Path, optional
+        For the task ``"find"``: the finished scans, see `napari_sam2.finding.exemplars.exemplars_in`.
     """
 
     task: str = "segment"
@@ -74,6 +79,8 @@ class CohortSettings:
     direction: str = "both"
     export: str = ""
     limit: float = 0.0
+    text: tuple[str, ...] = ()
+    memory: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

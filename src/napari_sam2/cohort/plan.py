@@ -96,6 +96,12 @@ def make_plan(
     from napari_sam2.models.fingerprint import fingerprint
 
     model = {"model": fingerprint(settings.model)} if settings.task in NEEDS_MODEL else {}
+    if settings.memory is not None:
+        from napari_sam2.finding.job import memory_of
+
+        memory = memory_of(settings.memory)
+        memory.check(settings.text)
+        model["memory"] = memory.sha256
     _check_output(output, source, rows)
     output.mkdir(parents=True, exist_ok=True)
     _note(output, source, rows, settings)
@@ -129,7 +135,7 @@ def task_of(rows: Sequence[ManifestRow], task: str) -> str:
     """
     if task != "auto":
         return task
-    first = next((name for name, columns in TASKS.items() if all(_has(row, columns) for row in rows)), None)
+    first = next((name for name, columns in TASKS.items() if columns and all(_has(row, columns) for row in rows)), None)
     if first is None:
         raise UserInputError("Not every case has prompts, a session or labels; say with --task what is to be done.")
     return first
