@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Device, Model, Quality, WindowSpec
+from napari_sam2.cli.options import Device, MemoryChoice, Model, Quality, WindowSpec
 from napari_sam2.cli.printing import echo, errors, out
 from napari_sam2.errors import UserInputError
 from napari_sam2.models import DEFAULT_MODEL
@@ -45,6 +45,11 @@ def run(
     window: WindowSpec = "auto",
     direction: Annotated[str, typer.Option("--direction", help="both, forward, backward or none.")] = "both",
     export: Annotated[str, typer.Option("--to", help="For --task export: the ending, such as .seg.nrrd.")] = "",
+    text: Annotated[
+        list[str] | None,
+        typer.Option("--text", help="A structure by its name, placed by --memory and taken unseen.", metavar="NAME"),
+    ] = None,
+    memory: MemoryChoice = None,
     prompts: Annotated[
         Path | None,
         typer.Option("--prompts", help="For a BIDS dataset: prompt files laid out like it; derivatives/prompts."),
@@ -81,12 +86,20 @@ def run(
 
     The manifest has the columns case, image and prompts (or session, or labels); paths are relative to it.
     Started again, it skips what is done and unchanged, by the hashes of image, prompts and model.
+
+    With --text, cases that have labels or a session are the finished scans, and the others are done by them
+    (docs/names.md); --memory names finished scans elsewhere.
     """
     from napari_sam2.cohort.job import CohortSettings
     from napari_sam2.cohort.run import Workers, parse_shard, run_cohort
 
     _check_choices(task, direction, export)
-    rows, task = _cases(source, task, prompts)
+    if text:
+        rows, task, memory = _unfinished(source, task, memory)
+    elif memory is not None or task == "find":
+        raise UserInputError("--text names what is to be found; give it once for each structure.")
+    else:
+        rows, task = _cases(source, task, prompts)
     where = Workers(
         count=workers,
         scheduler=scheduler,
@@ -98,7 +111,7 @@ def run(
         raise UserInputError("Give either --scheduler or --slurm, not both.")
     settings = CohortSettings(
         task=task, model=_model_path(model), device=device, quality=quality, window=window,
-        direction=direction, export=export,
+        direction=direction, export=export, text=tuple(text or ()), memory=memory,
     )  # fmt: skip
     with _Shown() as progress:
         result = run_cohort(
@@ -184,6 +197,22 @@ def _cases(source: Path, task: str, prompts: Path | None) -> tuple[Any, str]:
     columns = TASKS[task] if task in TASKS else sorted({column for needed in TASKS.values() for column in needed})
     rows = read_manifest(source, needs=[columns])
     return rows, task_of(rows, task)
+
+
+def _unfinished(source: Path, task: str, memory: Path | None) -> tuple[Any, str, Path]:
+    """The cases to find structures in, and where the finished scans are."""
+    from napari_sam2.io.manifest import read_manifest
+
+    if task not in ("auto", "find"):
+        raise UserInputError(f"--text finds structures; leave out --task {task}.")
+    if source.is_dir():
+        raise UserInputError("--text takes a manifest, with the columns case and image; a BIDS dataset is not offered.")
+    rows = read_manifest(source)
+    if memory is None:
+        rows = tuple(row for row in rows if row.labels is None and row.session is None)
+    if not rows:
+        raise UserInputError(f"All cases of {source.name} are finished: they have labels or a session.")
+    return rows, "find", (source if memory is None else memory).resolve()
 
 
 def _check_choices(task: str, direction: str, export: str) -> None:

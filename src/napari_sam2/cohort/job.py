@@ -21,6 +21,7 @@ TASKS: Final = {
     "measure": ("labels",),
     "evaluate": ("labels",),
     "export": ("labels",),
+    "find": (),
 }
 """What can be done with every case, and the columns of the manifest that it needs beside ``image``."""
 
@@ -47,6 +48,10 @@ class CohortSettings:
         Of propagation: ``"both"``, ``"forward"``, ``"backward"`` or ``"none"``.
     export : str
         For the task ``"export"``: the ending of the files, see `napari_sam2.io.export.export_labels`.
+    text : tuple of str
+        For the task ``"find"``: names of structures, which are segmented where they are proposed.
+    memory : Path, optional
+        For the task ``"find"``: the finished scans, see `napari_sam2.finding.exemplars.exemplars_in`.
     """
 
     task: str = "segment"
@@ -56,6 +61,8 @@ class CohortSettings:
     window: str = "auto"
     direction: str = "both"
     export: str = ""
+    text: tuple[str, ...] = ()
+    memory: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,9 +90,14 @@ def make_plan(
     EnvironmentLacksError
         If the model is not on this machine.
     """
+    from napari_sam2.finding.job import memory_of
     from napari_sam2.models.fingerprint import fingerprint
 
     model = {"model": fingerprint(settings.model)} if settings.task in NEEDS_MODEL else {}
+    if settings.memory is not None:
+        memory = memory_of(settings.memory)
+        memory.check(settings.text)
+        model["memory"] = memory.sha256
     _check_output(output, rows)
     output.mkdir(parents=True, exist_ok=True)
     _note(output, source, rows, settings)
@@ -126,7 +131,7 @@ def task_of(rows: Sequence[ManifestRow], task: str) -> str:
     """
     if task != "auto":
         return task
-    first = next((name for name, columns in TASKS.items() if all(_has(row, columns) for row in rows)), None)
+    first = next((name for name, columns in TASKS.items() if columns and all(_has(row, columns) for row in rows)), None)
     if first is None:
         raise UserInputError("Not every case has prompts, a session or labels; say with --task what is to be done.")
     return first

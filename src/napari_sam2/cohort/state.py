@@ -116,7 +116,8 @@ def _files(name: str, path: Path) -> list[Path]:
 def _deciding(settings: CohortSettings) -> dict[str, str]:
     """The settings that change a result; the device is not one of them."""
     names = ("task", "quality", "window", "direction", "export")
-    return {name: getattr(settings, name) for name in names}
+    asked = {"text": ", ".join(settings.text)} if settings.text else {}
+    return {name: getattr(settings, name) for name in names} | asked
 
 
 def _outputs_now(folder: Path, recorded: dict[str, str]) -> dict[str, tuple[str, str]]:
