@@ -17,9 +17,10 @@ from napari_sam2.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from napari_sam2.cohort.case import Outcome
-    from napari_sam2.cohort.cluster import SlurmChoice, Tls
+    from napari_sam2.cohort.cluster import Tls
     from napari_sam2.cohort.plan import Plan
     from napari_sam2.cohort.run import CohortRun
+    from napari_sam2.cohort.slurm import SlurmChoice
 
 __all__ = ["cohort"]
 
@@ -72,6 +73,9 @@ def run(
         str,
         typer.Option("--shard", help="Only part i of n; without --workers also without a scheduler.", metavar="i/n"),
     ] = "",
+    limit: Annotated[
+        float, typer.Option("--limit", min=0, help="Minutes after which a case counts as hanging; 0 sets none.")
+    ] = 0,
     retries: Annotated[int, typer.Option("--retries", min=0, help="Further tries of a case that crashes.")] = 1,
     device: Device = "auto",
     quality: Quality = "auto",
@@ -111,7 +115,7 @@ def run(
         raise UserInputError("Give either --scheduler or --slurm, not both.")
     settings = CohortSettings(
         task=task, model=_model_path(model), device=device, quality=quality, window=window,
-        direction=direction, export=export, text=tuple(text or ()), memory=memory,
+        direction=direction, export=export, limit=limit, text=tuple(text or ()), memory=memory,
     )  # fmt: skip
     with _Shown() as progress:
         result = run_cohort(
@@ -138,6 +142,7 @@ class _Shown:
         columns = (TextColumn("Cases"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
         self._task = self._bar.add_task("Cases")
+        self._planned = self._settled = 0
 
     def __enter__(self) -> _Shown:
         self._bar.start()
@@ -148,13 +153,17 @@ class _Shown:
 
     def planned(self, plan: Plan) -> None:
         skipped = sum(state == "done" for state in plan.standings.values())
-        self._bar.update(self._task, total=len(plan.todo))
+        self._planned = len(plan.todo)
+        self._bar.update(self._task, total=self._planned)
         errors.print(f"{len(plan.todo)} cases to do, {skipped} done already and unchanged")
 
     def outcome(self, outcome: Outcome) -> None:
         self._bar.advance(self._task)
+        self._settled += 1
         if outcome["state"] == "failed":
             errors.print(f"FAILED {outcome['case']}: {outcome['error']}")
+        elif not errors.is_terminal:  # the log of a job: there is no bar in it
+            errors.print(f"{outcome['state']} {outcome['case']} ({self._settled} of {self._planned})")
 
     def say(self, sentence: str) -> None:
         errors.print(f"note: {sentence}")
@@ -183,10 +192,11 @@ def _tell(result: CohortRun, output: Path, as_json: bool) -> None:
 def _cases(source: Path, task: str, prompts: Path | None) -> tuple[Any, str]:
     from napari_sam2.cohort.job import TASKS
     from napari_sam2.cohort.plan import task_of
-    from napari_sam2.io.bids_input import find_cases
     from napari_sam2.io.manifest import read_manifest
 
     if source.is_dir():
+        from napari_sam2.io.bids_input import find_cases
+
         if task not in ("auto", "segment"):
             raise UserInputError(
                 "Of a BIDS dataset, images are segmented from prompts; use a manifest for other tasks."
@@ -226,6 +236,10 @@ def _check_choices(task: str, direction: str, export: str) -> None:
         raise UserInputError(f"--direction {direction}: choose one of {', '.join(directions)}.")
     if (task == "export") != bool(export):
         raise UserInputError("--task export and --to ENDING belong together, for example --to .seg.nrrd.")
+    from napari_sam2.io.formats import exported_suffixes
+
+    if export and export not in exported_suffixes():
+        raise UserInputError(f"--to {export}: choose one of {', '.join(exported_suffixes())}.")
 
 
 def _model_path(model: str) -> str:
@@ -244,7 +258,7 @@ def _tls(authority: Path | None, certificate: Path | None, key: Path | None) -> 
 
 
 def _slurm(cores: int, memory: str, walltime: str, lines: list[str]) -> SlurmChoice:
-    from napari_sam2.cohort.cluster import SlurmChoice
+    from napari_sam2.cohort.slurm import SlurmChoice
 
     if not all(part.isdigit() for part in walltime.split(":")):
         raise UserInputError(f"--slurm-time {walltime}: give HH:MM:SS, for example 04:00:00.")

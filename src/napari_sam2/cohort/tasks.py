@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.cohort.job import LABELS, MEASUREMENTS, OVERVIEW, SCORES, SESSION
+from napari_sam2.cohort.nameless import nameless
 from napari_sam2.cohort.overview import draw_overview
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.atomic import write_text
@@ -36,9 +37,7 @@ if TYPE_CHECKING:
     from napari_sam2.session.review import DoubtfulSlice
     from napari_sam2.session.session import Session
 
-__all__ = ["NEEDS_MODEL", "do_task"]
-
-NEEDS_MODEL: Final = frozenset({"segment", "replay", "evaluate", "find"})
+__all__ = ["do_task"]
 
 DOUBTFUL_KEPT: Final = 20
 """Doubtful slices of an object that a status names; further ones are found by opening the case."""
@@ -125,7 +124,8 @@ def _replay(job: CaseJob, volume: Volume, model: SegmentationModel) -> dict[str,
         raise UserInputError(f"The case {job.case} has no session.")
     again = replay(volume, model, job.session)
     facts = _saved(job, again.session, {"replayed": True})
-    return facts | {"identical": again.identical, "notes": [*facts["notes"], *again.reasons]}
+    reasons = [nameless(job, reason) for reason in again.reasons]
+    return facts | {"identical": again.identical, "notes": [*facts["notes"], *reasons]}
 
 
 def _saved(job: CaseJob, session: Session, settings: dict[str, Any]) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def _measured(
             "window": [float(f"{window.low:.6g}"), float(f"{window.high:.6g}")],
             "window_name": window.name,
         },
-        "notes": [note.replace(volume.source.name, "the image") for note in volume.source.notes],
+        "notes": [nameless(job, note) for note in volume.source.notes],
         "objects": [_object_facts(m) for m in measured],
     }
 
