@@ -102,7 +102,9 @@ def review_items(output: Path, by: str = "doubt") -> list[ReviewItem]:
 
 
 def decisions_of(folder: Path) -> list[dict[str, Any]]:
-    """What was decided on slices of a case: ``object``, ``name``, ``slice``, ``decision``, ``t``.
+    """What was decided on slices of a case.
+
+    ``object``, ``name``, ``slice``, ``decision``, ``t``.
 
     Raises
     ------

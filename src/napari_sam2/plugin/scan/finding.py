@@ -64,7 +64,10 @@ class Finding:
 
     @property
     def memory(self) -> ProjectMemory | None:
-        """The finished scans that are asked, the same for all images of the window."""
+        """The finished scans that are asked.
+
+        The same for all images of the window.
+        """
         return self._work.workspace.memory
 
     @property

@@ -92,7 +92,10 @@ class FindBox(FoldedBox):
         self.show_work(None)
 
     def show_work(self, work: ScanWork | None) -> None:
-        """Show the candidates of a scan, the chosen one marked; the list goes when there are none."""
+        """Show the candidates of a scan, the chosen one marked.
+
+        The list goes when there are none.
+        """
         finding = None if work is None else work.finding
         memory = None if finding is None else finding.memory
         self._known = () if memory is None else memory.known()
@@ -152,7 +155,10 @@ class FindBox(FoldedBox):
         self.use_project(QFileDialog.getExistingDirectory(self, "Finished scans"))
 
     def use_project(self, path: str) -> None:
-        """Take the finished scans of a path; nothing happens for an empty one."""
+        """Take the finished scans of a path.
+
+        Nothing happens for an empty one.
+        """
         work = self._work()
         if path and work is not None:
             work.finding.use_project(Path(path))
