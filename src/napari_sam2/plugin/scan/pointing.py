@@ -75,6 +75,30 @@ class ScanPointer:
         if pointed is not None and self._work.shown.grid.contains(pointed[0]):
             self.preview.ask(*pointed)
 
+    @property
+    def draws(self) -> bool:
+        """Whether a hand tool is chosen."""
+        return bool(self._work.hand.mode)
+
+    def stroke_preview(self, path: Sequence[Sequence[float]]) -> None:
+        """Show the stroke that is being drawn."""
+        pointed = [self._pointed_at(world) for world in path]
+        found = [place for place in pointed if place is not None]
+        if len(found) > 1:
+            self._work.prompts.show_stroke(np.array([voxel for voxel, _ in found]))
+
+    def stroke_along(self, path: Sequence[Sequence[float]]) -> None:
+        """Use the chosen hand tool along a stroke."""
+        work = self._work
+        work.prompts.hide_rubber_band()
+        pointed = [self._pointed_at(world) for world in path]
+        found = [place for place in pointed if place is not None]
+        if not found or not work.shown.grid.contains(found[-1][0]) or not work.is_seen_at(path[-1]):
+            return
+        voxels, axis = np.array([voxel for voxel, _ in found]), found[0][1]
+        self.preview.clear()
+        work.hand.stroke(voxels, axis, int(voxels[0][axis]))
+
     def clear_preview(self) -> None:
         """Take the hover preview away, and drop answers on their way."""
         self.preview.clear()

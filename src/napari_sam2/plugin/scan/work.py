@@ -19,6 +19,7 @@ from napari.layers import Labels
 from napari_sam2.core.prompts import OTHER_PLANE
 from napari_sam2.io.names import without_suffix
 from napari_sam2.plugin.canvas.placement import lies_alike
+from napari_sam2.plugin.scan.hand_strokes import HandStrokes
 from napari_sam2.plugin.scan.label_saving import save_scan
 from napari_sam2.plugin.scan.labels_opening import open_label_file, open_label_layer
 from napari_sam2.plugin.scan.painting import Painting
@@ -106,10 +107,12 @@ class ScanWork(RunVerbs):
         self.run: Propagation = Propagation(self)
         self.review = ScanReview(self)
         self.check = PlaneCheck(self)
+        self.hand = HandStrokes(self)
         self.pointer = ScanPointer(self)
         self.painting = Painting(self, workspace.thread.queue)
         self.prompting = ScanPrompting(self)
         self.range.changed.connect(self.changed.emit)
+        self.hand.changed.connect(lambda _: self.changed.emit())
         self.run.finished.connect(self._on_run_ended)
         self.run.progressed.connect(self._on_progress)
         self.run.checked.connect(self.check.show)

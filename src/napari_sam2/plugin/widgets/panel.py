@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -33,6 +33,7 @@ from napari_sam2.plugin.widgets.opening_dialogs import ask_for_earlier, ask_for_
 from napari_sam2.plugin.widgets.scan_parts import ScanParts
 from napari_sam2.plugin.widgets.slide_parts import SlideParts
 from napari_sam2.plugin.widgets.tune_box import TuneBox
+from napari_sam2.plugin.widgets.where_row import WhereRow
 from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ __all__ = ["SegmentPanel"]
 
 STATUS_LINES = 3
 
-BESIDE_TABLE = 450
+WIDTH = 290
+"""Pixels that the panel asks for; it can be drawn wider."""
+
+BESIDE_TABLE = 505
 """Pixels of the panel's height that everything but the table takes."""
 
 TABLE_HEIGHTS = 96, 420
@@ -83,6 +87,7 @@ class SegmentPanel(QWidget):
         self.status.setFixedHeight(STATUS_LINES * self.status.fontMetrics().lineSpacing() + 2)
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.activity = ActivityRow(self.controller.do, lambda: not self.controller.thread.idle)
+        self.where = WhereRow(self.controller.workspace)
         self.resume = EarlierRow(self.controller.do)
         self.scans = ScanParts(self.controller, self)
         self.slides = SlideParts(self.controller, self)
@@ -115,6 +120,7 @@ class SegmentPanel(QWidget):
         workspace.progressed.connect(self.activity.show_progress)
         workspace.layer_lists.changed.connect(self._docks.show)
         self.activity.watch(True)
+        self.where.listen(True)
         self.scans.connect_viewer()
         self.slides.connect_viewer()
         self.controller.panel_shown()
@@ -135,6 +141,7 @@ class SegmentPanel(QWidget):
         self._connected = False
         workspace = self.controller.workspace
         self.activity.watch(False)
+        self.where.listen(False)
         workspace.progressed.disconnect(self.activity.show_progress)
         workspace.layer_lists.changed.disconnect(self._docks.show)
         self.controller.panel_hidden()
@@ -149,6 +156,10 @@ class SegmentPanel(QWidget):
         layers = self._viewer.layers
         for happening in (layers.events.inserted, layers.events.removed, layers.events.reordered):
             happening.disconnect(self._list_images)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """As narrow as its rows allow: what is unfolded does not take from the picture."""
+        return QSize(WIDTH, super().sizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Give the tables what the other rows leave."""
@@ -172,7 +183,7 @@ class SegmentPanel(QWidget):
         for widget in (scans.run, scans.strip, self._review):
             self.objects.addWidget(widget)
         self.shaping = FoldedBox("Shape and check")
-        for widget in (scans.run.directions, scans.check_planes, scans.check, scans.more, slides.more):
+        for widget in (scans.hand, scans.run.directions, scans.check_planes, scans.check, scans.more, slides.more):
             self.shaping.addWidget(widget)
         self.viewing = FoldedBox("Image and view")
         self._form = form = QFormLayout()
@@ -208,6 +219,7 @@ class SegmentPanel(QWidget):
         layout.addLayout(top)
         layout.addWidget(self.status)
         layout.addWidget(self.activity)
+        layout.addWidget(self.where)
         layout.addWidget(self.scroll, 1)
         layout.addWidget(scans.saving)
         layout.addWidget(slides.saving)
@@ -275,6 +287,7 @@ class SegmentPanel(QWidget):
         self._show_kind()
         self.scans.window_choice.listen_to(self.controller.workspace.image)
         self._follow(self.controller.work)
+        self.where.show_letters()
 
     def _follow(self, work: Work | None) -> None:
         """Ask what the work on the chosen image asks, and suggest where to save it."""

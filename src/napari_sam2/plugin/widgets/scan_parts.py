@@ -17,6 +17,7 @@ from napari_sam2.plugin.scan.work import ScanWork
 from napari_sam2.plugin.settings import remember_names
 from napari_sam2.plugin.widgets.buttons import action_button
 from napari_sam2.plugin.widgets.check_box import CheckBox
+from napari_sam2.plugin.widgets.hand_box import HandBox
 from napari_sam2.plugin.widgets.more_box import MoreBox
 from napari_sam2.plugin.widgets.object_table import ObjectTable
 from napari_sam2.plugin.widgets.run_box import RunBox
@@ -60,6 +61,7 @@ class ScanParts(QObject):
         planes.setContentsMargins(0, 0, 0, 0)
         for name in ("show_axial", "show_coronal", "show_sagittal"):
             planes.addWidget(action_button(name, controller.do))
+        self.hand = HandBox(controller.do)
         self.more = MoreBox(controller.do)
         self.saving = SaveBox()
         self._wire()
@@ -94,7 +96,7 @@ class ScanParts(QObject):
             widget.setVisible(visible)
         for widget in (self.run, self.run.directions, self.strip):
             widget.setVisible(visible and kind in action("propagate_both").on)
-        for widget in (self.check_planes, self.planes):
+        for widget in (self.check_planes, self.planes, self.hand):
             widget.setVisible(visible and kind in action("check_planes").on)
         if not visible:
             self.check.setVisible(False)
@@ -110,6 +112,8 @@ class ScanParts(QObject):
         if work is None:
             self.run.show_range(None)
             return
+        self.hand.show_mode(work.hand.mode)
+        self.hand.show_brush(work.hand.radius, work.hand.limits)
         axis = work.axis_of(work.current)
         ends = work.range.ends(axis)
         self.run.show_range(ends)
@@ -125,7 +129,9 @@ class ScanParts(QObject):
         self.strip.slice_chosen.connect(
             self._with_work(lambda work, index: work.view.go_to(work.current_object.axis, index))
         )
+        self.strip.range_chosen.connect(self._with_work(lambda work, first, last: work.set_range(first, last)))
         self.more.range.edited.connect(self._with_work(lambda work, first, last: work.set_range(first, last)))
+        self.hand.brush_changed.connect(self._with_work(_set_brush))
         self.more.names_chosen.connect(self._on_names_chosen)
         self.more.names_dropped.connect(self._on_names_dropped)
         self.more.overlap_chosen.connect(self._with_work(lambda work, rule: work.use_overlap(rule)))
@@ -168,3 +174,7 @@ class ScanParts(QObject):
     def _show_names(self) -> None:
         self.table.names.names = self._controller.names.names
         self.more.show_names(self._controller.names.file_name)
+
+
+def _set_brush(work: ScanWork, radius: float, low: float, high: float) -> None:
+    work.hand.radius, work.hand.limits = radius, (low, high)
