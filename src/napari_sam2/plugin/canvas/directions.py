@@ -8,7 +8,7 @@ import numpy as np
 from napari.components.overlays import TextOverlay
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from napari.components import ViewerModel
     from napari.layers import Image
@@ -67,9 +67,8 @@ def hide_letters(viewer: ViewerModel) -> None:
 
 def _direction(viewer: ViewerModel, image: Image, shown: ShownVolume, axis: int) -> NDArray[np.float64]:
     """Where in the patient one step along a viewer axis goes, in RAS+ millimetres."""
-    here: Sequence[float] = np.array(viewer.dims.point, dtype=float)
-    there = np.array(here)
-    there[axis] += 1.0
+    here = [float(c) for c in viewer.dims.point]
+    there = [c + (1.0 if number == axis else 0.0) for number, c in enumerate(here)]
     first, last = (shown.grid.world_to_voxel(image, place) for place in (here, there))
     moved: NDArray[np.float64] = np.asarray(shown.volume.affine)[:3, :3] @ (last - first)
     return moved

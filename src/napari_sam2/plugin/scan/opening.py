@@ -65,7 +65,7 @@ class OpenedScan:
             show_plane(viewer, self.image, self.shown, volume.plane_name(self.session.axis))
         work.view.turn_upright()
         if self.shown.is_sized:
-            viewer.scale_bar.visible = True
+            viewer.canvas.overlays["scale_bar"].visible = True
         if not volume.is_rgb:
             show_window(work, AUTO)
         return work

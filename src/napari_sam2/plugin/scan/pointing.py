@@ -43,8 +43,12 @@ class ScanPointer:
         pointed = self._pointed_at(world)
         if pointed is None or not self._work.shown.grid.contains(pointed[0]):
             return
-        voxel, axis = pointed
-        if not self._work.is_seen_at(world) or (not positive and self._is_anothers(voxel)):
+        if self._work.is_seen_at(world):
+            self.click_voxel(*pointed, positive=positive)
+
+    def click_voxel(self, voxel: NDArray[np.float64], axis: int, *, positive: bool) -> None:
+        """Include or exclude a voxel (3,) that was pointed at on a slice across `axis`."""
+        if not self._work.shown.grid.contains(voxel) or (not positive and self._is_anothers(voxel)):
             return
         self.preview.clear()
         i, j, k = (float(c) for c in np.round(voxel, DECIMALS))
@@ -56,6 +60,12 @@ class ScanPointer:
         first, last = self._pointed_at(start), self._pointed_at(end)
         box = None if first is None or last is None else self._box(first[0], last[0], first[1])
         if box is not None and self._work.is_seen_at(_middle(start, end)):
+            self._work.add_prompt(box)
+
+    def box_voxels(self, first: NDArray[np.float64], last: NDArray[np.float64], axis: int) -> None:
+        """Put a box over the voxels from one corner (3,) to the other, on a slice across `axis`."""
+        box = self._box(first, last, axis)
+        if box is not None:
             self._work.add_prompt(box)
 
     def box_preview(self, start: Sequence[float], end: Sequence[float] | None) -> None:

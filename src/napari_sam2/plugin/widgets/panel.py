@@ -30,6 +30,7 @@ from napari_sam2.plugin.widgets.focus import leave_keys_to_the_picture
 from napari_sam2.plugin.widgets.folded_box import FoldedBox
 from napari_sam2.plugin.widgets.layer_docks import LayerDocks
 from napari_sam2.plugin.widgets.opening_dialogs import ask_for_earlier, ask_for_labels
+from napari_sam2.plugin.widgets.planes_box import PlanesBox
 from napari_sam2.plugin.widgets.scan_parts import ScanParts
 from napari_sam2.plugin.widgets.slide_parts import SlideParts
 from napari_sam2.plugin.widgets.tune_box import TuneBox
@@ -97,6 +98,7 @@ class SegmentPanel(QWidget):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(8)
         self._docks = LayerDocks(self)
+        self._planes: QWidget | None = None
         self._build()
         self._wire()
         leave_keys_to_the_picture(self)
@@ -119,6 +121,7 @@ class SegmentPanel(QWidget):
         workspace.objects_changed.connect(self._show_soon)
         workspace.progressed.connect(self.activity.show_progress)
         workspace.layer_lists.changed.connect(self._docks.show)
+        workspace.planes.changed.connect(self._show_planes)
         self.activity.watch(True)
         self.where.listen(True)
         self.scans.connect_viewer()
@@ -144,6 +147,7 @@ class SegmentPanel(QWidget):
         self.where.listen(False)
         workspace.progressed.disconnect(self.activity.show_progress)
         workspace.layer_lists.changed.disconnect(self._docks.show)
+        workspace.planes.changed.disconnect(self._show_planes)
         self.controller.panel_hidden()
         self.scans.disconnect_viewer()
         self.slides.disconnect_viewer()
@@ -238,6 +242,14 @@ class SegmentPanel(QWidget):
         self._objects_timer.setSingleShot(True)
         self._objects_timer.setInterval(TABLE_DELAY_MS)
         self._objects_timer.timeout.connect(self._show_objects)
+
+    def _show_planes(self, on: bool) -> None:
+        """Show the other planes in a dock of their own, made when they are first asked for."""
+        if self._planes is None and on:
+            box = PlanesBox(self.controller)
+            self._planes = self._viewer.window.add_dock_widget(box, name="Other planes", area="left")
+        if self._planes is not None:
+            self._planes.setVisible(on)
 
     def _make_room(self) -> None:
         if self._connected:

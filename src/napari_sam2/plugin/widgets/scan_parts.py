@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
-from qtpy.QtWidgets import QHBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_sam2.plugin.control.action_table import action
 from napari_sam2.plugin.scan.table_rows import object_rows, size_unit, strip_content
@@ -21,7 +21,7 @@ from napari_sam2.plugin.widgets.hand_box import HandBox
 from napari_sam2.plugin.widgets.more_box import MoreBox
 from napari_sam2.plugin.widgets.object_table import ObjectTable
 from napari_sam2.plugin.widgets.run_box import RunBox
-from napari_sam2.plugin.widgets.save_box import SaveBox
+from napari_sam2.plugin.widgets.save_box import SCAN_KINDS, SaveBox
 from napari_sam2.plugin.widgets.score_strip import ScoreStrip
 from napari_sam2.plugin.widgets.window_choice import WindowChoice
 
@@ -57,13 +57,16 @@ class ScanParts(QObject):
         self.check_planes = action_button("check_planes", controller.do)
         self.check = CheckBox(controller.do)
         self.planes = QWidget()
-        planes = QHBoxLayout(self.planes)
+        planes = QGridLayout(self.planes)
         planes.setContentsMargins(0, 0, 0, 0)
-        for name in ("show_axial", "show_coronal", "show_sagittal"):
-            planes.addWidget(action_button(name, controller.do))
+        planes.setSpacing(4)
+        for column, name in enumerate(("show_axial", "show_coronal", "show_sagittal")):
+            planes.addWidget(action_button(name, controller.do), 0, column)
+        planes.addWidget(action_button("toggle_planes", controller.do), 1, 0, 1, 2)
+        planes.addWidget(action_button("show_3d", controller.do), 1, 2)
         self.hand = HandBox(controller.do)
         self.more = MoreBox(controller.do)
-        self.saving = SaveBox()
+        self.saving = SaveBox(kinds=SCAN_KINDS)
         self._wire()
 
     @property
@@ -153,7 +156,7 @@ class ScanParts(QObject):
         if self.work is None:
             self._controller.workspace.say("There is nothing to save yet.")
         else:
-            self.work.save(path, **how)
+            self.work.save(path, kind=self.saving.kind, **how)
 
     def _on_slice(self, _event: Any = None) -> None:
         """Only the view has moved: the scores are as they were."""
