@@ -9,15 +9,13 @@ every request brings back a newer one.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
 
 from napari_sam2.core.prompts import OTHER_PLANE, Box
-from napari_sam2.io.names import without_suffix
 from napari_sam2.plugin.canvas.placement import lies_alike
 from napari_sam2.plugin.scan.cross import Cross, middle_of
 from napari_sam2.plugin.scan.hand_strokes import HandStrokes
@@ -35,10 +33,12 @@ from napari_sam2.plugin.scan.result_layer import ScanResultLayer
 from napari_sam2.plugin.scan.review import ScanReview
 from napari_sam2.plugin.scan.run_verbs import RunVerbs
 from napari_sam2.plugin.scan.slice_range import SliceRange
+from napari_sam2.plugin.scan.suggested_path import suggested_path
 from napari_sam2.plugin.scan.view import ScanView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from napari.layers import Image, Layer
     from numpy.typing import NDArray
@@ -55,11 +55,6 @@ if TYPE_CHECKING:
     from napari_sam2.session.snapshot import ObjectSnapshot, SessionSnapshot
 
 __all__ = ["ScanWork"]
-
-COMMON_NAMES: Final = frozenset(
-    {"image", "img", "scan", "volume", "ct", "mr", "mri", "pet", "t1", "t2", "flair", "data"}
-)
-"""Names of files that say nothing of the case: its folder does."""
 
 
 class ScanWork(RunVerbs):
@@ -314,10 +309,7 @@ class ScanWork(RunVerbs):
 
         Under a name made from its own.
         """
-        source = self.image_path()
-        ending = ".ome.tif" if self.shown.is_film else ".nii.gz"
-        folder = Path("~") if source is None else source.parent
-        return folder / f"{_name_of_case(self.image.name, source)}_labels{ending}"
+        return suggested_path(self.image.name, self.image_path(), ".ome.tif" if self.shown.is_film else ".nii.gz")
 
     def _write(self, session: Session, path: Path, *, overwrite: bool, **how: Any) -> str:
         return save_scan(session, self.shown, path, overwrite=overwrite, **how)
@@ -350,14 +342,6 @@ class ScanWork(RunVerbs):
         elif stopped:
             # A check, or a correction that changed nothing.
             self.told.emit("Stopped.")
-
-
-def _name_of_case(name: str, source: Path | None) -> str:
-    """A layer's name; with that of its folder before it, when thousands of files are called so."""
-    plain = without_suffix(name)
-    if source is None or plain.casefold() not in COMMON_NAMES:
-        return plain
-    return f"{source.parent.name}_{plain}"
 
 
 def _advice(obj: ObjectSnapshot) -> str:

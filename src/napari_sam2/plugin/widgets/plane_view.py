@@ -9,6 +9,7 @@ from qtpy.QtCore import QPointF, QRectF, Qt, Signal
 from qtpy.QtGui import QColor, QImage, QPainter, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_sam2.core.prompts import Box
 from napari_sam2.plugin.canvas.directions import letter_of
 from napari_sam2.plugin.scan.plane_picture import plane_picture
 
@@ -73,6 +74,7 @@ class PlaneView(QWidget):
             painter.drawImage(self._frame(), image)
             self._draw_cross(painter)
             self._draw_letters(painter, self._work)
+            self._draw_boxes(painter, self._work)
             if self._boxing and self._pressed is not None and self._at is not None:
                 painter.setPen(QPen(_BOX, 2))
                 painter.drawRect(QRectF(self._pressed, self._at).normalized())
@@ -170,6 +172,15 @@ class PlaneView(QWidget):
             (right, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter),
         ):
             painter.drawText(inside, where, letter_of(direction))
+
+    def _draw_boxes(self, painter: QPainter, work: ScanWork) -> None:
+        """The boxes of the current object that lie on this slice."""
+        painter.setPen(QPen(_BOX, 2))
+        for prompt in work.current_object.prompts:
+            if isinstance(prompt, Box) and prompt.fixed_axes == (self.axis,):
+                first, last = (np.array(corner, dtype=float) for corner in prompt.corners)
+                if first[self.axis] == self._place[self.axis]:
+                    painter.drawRect(QRectF(self.position_of(first), self.position_of(last)).normalized())
 
     def _has_moved(self) -> bool:
         if self._pressed is None or self._at is None:
