@@ -185,4 +185,4 @@ class PlaneView(QWidget):
     def _has_moved(self) -> bool:
         if self._pressed is None or self._at is None:
             return False
-        return (self._at - self._pressed).manhattanLength() > _NEAR
+        return bool((self._at - self._pressed).manhattanLength() > _NEAR)
