@@ -27,10 +27,13 @@ CORNERS = [list(corner) for corner in box_on(INSIDE, 2, 6).corners]
 
 INPUTS = {
     "segment": {"image": "scan", "prompts": "prompts", "token_file": "config", "memory": "table"},
+    "demo": {"token_file": "config"},
     "find": {"image": "scan", "names": ("config",), "memory": "table"},
-    "replay": {"session": "session", "image": "scan"},
+    "replay": {"session": "session", "image": "scan", "token_file": "config"},
     "measure": {"image": "scan", "labels": "labels", "against": "labels2", "earlier": ("scan2", "labels2")},
-    "evaluate": {"image": "scan", "labels": "labels", "compare": ("scores", "scores"), "root": "folder"},
+    "evaluate": {
+        "image": "scan", "labels": "labels", "compare": ("scores", "scores"), "root": "folder", "token_file": "config",
+    },
     "export": {"labels": "labels", "reference": "scan"},
     "bids": {"labels": "labels", "reference": "scan"},
     "slide": {"slide_file": "slide", "prompts": "slide_prompts", "auto": "region"},

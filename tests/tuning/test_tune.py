@@ -14,7 +14,6 @@ from napari_sam2.errors import UserInputError
 from napari_sam2.models import load_model
 from napari_sam2.tuning import tune as tuning
 from napari_sam2.tuning.cases import find_cases
-from napari_sam2.tuning.material import pool_volume
 from napari_sam2.tuning.small import SmallLearner
 from napari_sam2.tuning.tune import TuneSettings, tune
 from napari_sam2.tuning.verdict import judge
@@ -96,7 +95,7 @@ def test_a_killed_run_that_goes_on_gives_the_same_bytes_and_names_nobody(scans, 
 
 
 def test_a_learner_killed_between_two_checkpoints_learns_the_same(scans, tiny_weights, tmp_path):
-    material = [pool_volume(s.key, *tuning.read_labelled(s)) for s in find_cases([scans])]
+    material = find_cases([scans])
 
     def learner(folder):
         return SmallLearner(load_model(tiny_weights), material, folder, 4, 2, 0)

@@ -38,7 +38,9 @@ def find(
     overwrite: Overwrite = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the candidates as JSON.")] = False,
 ) -> None:
-    """Propose where named structures lie, from finished scans of the same project; nothing is segmented.
+    """Propose where named structures lie.
+
+    From finished scans of the same project; nothing is segmented.
 
     napari-sam2 find new.nii.gz liver "left kidney" --memory project.csv -o prompts.json
 

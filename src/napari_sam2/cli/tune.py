@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,12 +12,14 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from napari_sam2.cli.app import app
+from napari_sam2.cli.app import EXIT_INTERRUPTED, app
 from napari_sam2.cli.options import Device
 from napari_sam2.cli.printing import echo, errors, out
 from napari_sam2.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_sam2.tuning.tune import Progress
 
 __all__ = ["tune"]
@@ -53,17 +58,42 @@ def tune(
 
     use_all_cpus()
     settings = TuneSettings(start, minutes, seed, split, device)
-    with _Shown() as shown:
-        result = run(sources, output, settings, resume=resume, on_progress=shown.progress)
+    with _Progress() as bar, _asked_to_stop() as stopped:
+        result = run(sources, output, settings, resume=resume, on_progress=bar.progress, should_stop=stopped.is_set)
     verdict = result.verdict
     if verdict is None:
-        return 0
+        echo(f"stopped; --resume goes on with {output.name}", err=True)
+        return EXIT_INTERRUPTED
     out.print((output / "card.md").read_text(encoding="utf-8"))
     echo(f"{output.name} is better and can be given to --model" if verdict.better else f"{output.name}: not better")
     return 0 if verdict.better else EXIT_NOT_BETTER
 
 
-class _Shown:
+@contextlib.contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """An event that Ctrl+C, or a polite kill, sets once; a second one ends the program as ever."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield asked
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+
+    def stop(_number: int, _frame: object) -> None:
+        asked.set()
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+    for number in numbers:
+        signal.signal(number, stop)
+    try:
+        yield asked
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+class _Progress:
     """Progress on stderr: one bar, renamed for each part of the run."""
 
     def __init__(self) -> None:
@@ -72,7 +102,7 @@ class _Shown:
         self._task = self._bar.add_task("reading scans")
         self._what = ""
 
-    def __enter__(self) -> _Shown:
+    def __enter__(self) -> _Progress:
         self._bar.start()
         return self
 

@@ -1,1 +1,4 @@
-"""Names as prompts: who proposes where a named structure lies, and what becomes of a proposal."""
+"""Names as prompts.
+
+What proposes where a named structure lies, and what becomes of a proposal.
+"""

@@ -54,7 +54,10 @@ class Candidate:
 
     @classmethod
     def of_mask(cls, name: str, mask: NDArray[np.bool_], score: float | None, source: str, sha256: str) -> Candidate:
-        """The tight box around a mask (I, J, K), which must not be empty."""
+        """The tight box around a mask (I, J, K).
+
+        The mask must not be empty.
+        """
         block = [_held(mask, axis) for axis in range(3)]
         i, j, k = (slice(low, high + 1) for low, high in block)
         low, high = (block[0][0], block[1][0], block[2][0]), (block[0][1], block[1][1], block[2][1])
@@ -67,14 +70,20 @@ class Candidate:
         return f"{self.source}{score}; sha256 {self.sha256[:16]}"
 
     def best_slice(self, axis: int) -> int:
-        """The slice across `axis` that shows most of it; without a mask the middle one."""
+        """The slice across `axis` that shows most of it.
+
+        Without a mask the middle one.
+        """
         if self.mask is None:
             return (self.low[axis] + self.high[axis]) // 2
         areas = self.mask.sum(axis=tuple(a for a in range(3) if a != axis))
         return self.low[axis] + int(areas.argmax())
 
     def prompts(self, volume: Volume) -> tuple[Prompt, ...]:
-        """What it asks a model: its mask and box on the best slice, and boxes on the other planes that bound it."""
+        """The prompts that a candidate stands for.
+
+        Its mask and box on the best slice, and boxes on the other planes that bound it.
+        """
         own = volume.default_slice_axis
         given: list[Prompt] = []
         if self.mask is not None:
@@ -121,7 +130,10 @@ class Proposer(Protocol):
     """Whoever answers names with places."""
 
     def known(self) -> tuple[str, ...]:
-        """The names that it can be asked for; empty where any may be."""
+        """The names that it can be asked for.
+
+        Empty where any may be.
+        """
 
     def check(self, names: Sequence[str]) -> None:
         """Refuse names that it cannot answer, before any time is spent.

@@ -1,4 +1,7 @@
-"""Finished scans of a project: which structures they hold, read when they are needed."""
+"""Finished scans of a project.
+
+Which structures they hold, read when they are needed.
+"""
 
 from __future__ import annotations
 
@@ -112,11 +115,17 @@ class Exemplars:
 
     @property
     def files(self) -> list[Path]:
-        """All files that it is made of, for whoever must not write over them."""
+        """All files that the exemplars are made of.
+
+        For whoever must not write over them.
+        """
         return [path for e in self.all for path in (e.image, e.labels, e.session) if path is not None]
 
     def names_of(self, exemplar: Exemplar) -> dict[int, StructureName]:
-        """What an exemplar's structures are, by id; from its table where it has one, else from its files."""
+        """What an exemplar's structures are, by id.
+
+        From its table where it has one, else from its files.
+        """
         if exemplar.case not in self._names:
             terms = find_terms(exemplar.labels) if exemplar.labels is not None else {}
             if not terms:

@@ -1,4 +1,7 @@
-"""Structures found in a scan by their names, from files; and found ones as the prompts of a run."""
+"""Structures found in a scan by their names, from files.
+
+And found ones as the prompts of a run.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ __all__ = ["look_for", "memory_of", "prompts_from"]
 
 
 def memory_of(project: str | os.PathLike[str], least_score: float | None = None) -> ProjectMemory:
-    """The memory of a project: a manifest with finished scans, or a folder of them.
+    """The memory of a project.
+
+    A manifest with finished scans, or a folder of them.
 
     Raises
     ------
@@ -45,7 +50,9 @@ def look_for(
     series: str | int | None = None,
     say: Callable[[str], None] = lambda note: None,
 ) -> tuple[Volume, Found]:
-    """Look for named structures in a scan; names are checked before the scan is read.
+    """Look for named structures in a scan.
+
+    Names are checked before the scan is read.
 
     Parameters
     ----------
@@ -75,7 +82,9 @@ def look_for(
 def prompts_from(
     proposer: ProjectMemory, names: Sequence[str], say: Callable[[str], None] = lambda note: None
 ) -> Callable[[Volume, Window], list[ObjectPrompts]]:
-    """A source of prompts for `segment_scan`: every candidate is accepted, as whoever names them here demands.
+    """A source of prompts for `segment_scan`.
+
+    Every candidate is accepted, as whoever names them here demands.
 
     Raises
     ------

@@ -1,4 +1,6 @@
-"""The memory of a project: named structures of finished scans, laid over a new scan of the same kind.
+"""The memory of a project.
+
+Named structures of finished scans, laid over a new scan of the same kind.
 
 Multi-atlas placement (Iglesias and Sabuncu, Med. Image Anal. 24, 2015): the finished scans most like the new one are
 registered to it, as a whole and then around each structure, and their masks are voted. It knows places, not words: it
@@ -119,7 +121,10 @@ class ProjectMemory:
     def propose(
         self, volume: Volume, window: Window, names: Sequence[str], should_stop: Callable[[], bool] = lambda: False
     ) -> Found:
-        """Lay the finished scans over a new one, and vote for each structure."""
+        """Lay the finished scans over a new one.
+
+        Each structure is voted.
+        """
         self.check(names)
         _check_scan(volume, names)
         wanted = list(dict.fromkeys(target for name in names for target in self._meant(name)))

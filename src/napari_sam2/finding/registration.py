@@ -1,4 +1,6 @@
-"""Registration of two scans: where a place of one lies in the other, and how well they fit there.
+"""Registration of two scans.
+
+Where a place of one lies in the other, and how well they fit there.
 
 Mutual information of Mattes et al. (IEEE Trans. Med. Imaging 22, 2003): from the centres over shifts and a rigid to an
 affine transform on coarse copies, then once more around one structure on a finer copy. Deterministic: sampling has a
@@ -48,7 +50,10 @@ Block = tuple[slice, slice, slice]
 
 
 def as_image(values: NDArray[np.float32], affine: NDArray[np.float64]) -> Image:
-    """An (I, J, K) array with its place, in the RAS+ world of `Volume`; any order and sign of axes."""
+    """An (I, J, K) array with its place in the world.
+
+    In the RAS+ world of `Volume`; any order and sign of axes.
+    """
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     image = SimpleITK.GetImageFromArray(np.ascontiguousarray(values.transpose(2, 1, 0)))
     image.SetSpacing(spacing.tolist())
@@ -58,7 +63,9 @@ def as_image(values: NDArray[np.float32], affine: NDArray[np.float64]) -> Image:
 
 
 def copy_of(volume: Volume, window: Window, voxels: int, block: Block | None = None) -> Image:
-    """A smoothed copy of a scan, or of a block of it, in [0, 1].
+    """A smoothed copy of a scan, in [0, 1].
+
+    Or of a block of it.
 
     Parameters
     ----------
@@ -97,7 +104,9 @@ def copy_of(volume: Volume, window: Window, voxels: int, block: Block | None = N
 
 
 def register(scan: Image, exemplar: Image) -> AffineTransform | None:
-    """The transform from places of a scan to those of an exemplar, from copies of both; None when it has failed.
+    """The transform from one scan to another.
+
+    From places of a scan to those of an exemplar, from copies of both; None when it has failed.
 
     The smaller of the two is laid into the larger one: a large scan laid into a small one is drawn to its size.
     """
@@ -114,7 +123,9 @@ def register(scan: Image, exemplar: Image) -> AffineTransform | None:
 
 
 def refine(start: AffineTransform, scan: Image, exemplar: Image) -> AffineTransform:
-    """A better transform for the surroundings of one structure; the start where none is found.
+    """A better transform for the surroundings of one structure.
+
+    The start where none is found.
 
     Parameters
     ----------
@@ -132,7 +143,9 @@ def refine(start: AffineTransform, scan: Image, exemplar: Image) -> AffineTransf
 
 
 def said(scan: Image, exemplar: Image, transform: AffineTransform) -> float:
-    """How much two copies say of each other where they overlap: 0 nothing, 1 all.
+    """How much two copies say of each other where they overlap.
+
+    0 nothing, 1 all.
 
     Twice their mutual information over the sum of their entropies (symmetric uncertainty).
     """

@@ -1,4 +1,7 @@
-"""Names, codes and colours that a label file holds itself, or that lie beside it."""
+"""Names, codes and colours that belong to a label file.
+
+It holds them itself, or they lie beside it.
+"""
 
 from __future__ import annotations
 

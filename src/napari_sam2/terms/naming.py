@@ -1,4 +1,6 @@
-"""What a written name of a structure means: its concept and its side, whatever the spelling.
+"""What a written name of a structure means.
+
+Its concept and its side, whatever the spelling.
 
 "left kidney", "kidney_left", "Ren sinister" and "64033007" (its SNOMED CT code) name the same organ. Nothing is
 guessed: a name that no list holds stays what it is, and equals its own spellings alone.
@@ -54,7 +56,10 @@ class StructureName:
     side: str = NO_SIDE
 
     def covers(self, other: StructureName) -> bool:
-        """Whether a question for this name is answered by the other: of the same concept, and not of another side."""
+        """Whether a question for this name is answered by the other.
+
+        Of the same concept, and not of another side.
+        """
         return self.concept == other.concept and self.side in (NO_SIDE, other.side)
 
 
@@ -84,7 +89,10 @@ def meaning_of(text: str, code: Code | None = None) -> StructureName:
 
 
 def is_lesion(text: str) -> bool:
-    """Whether a name speaks of something abnormal, whose place in one person says nothing of another's."""
+    """Whether a name speaks of something abnormal.
+
+    Its place in one person says nothing of another's.
+    """
     words = frozenset(_words(text))
     return any(lesion <= words for lesion in _lesions())
 

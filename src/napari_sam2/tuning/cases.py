@@ -139,8 +139,8 @@ def _found(sources: Sequence[Path]) -> Iterator[FinishedScan]:
     if sources[0].is_dir():
         if not (sources[0] / DATASET).is_file():
             raise UserInputError(f"{sources[0].name} holds neither {DATASET} nor a session; give a manifest (.csv).")
-        for found in find_scans(sources[0]):
-            yield FinishedScan(found.labels.name, found.subject, found.image, found.labels)
+        for scan in find_scans(sources[0]):
+            yield FinishedScan(scan.labels.name, scan.subject, scan.image, scan.labels)
         return
     for row in read_manifest(sources[0], needs=[("labels", "session")]):
         where = f"{sources[0].name}, line {row.line}"
@@ -201,8 +201,8 @@ def _names_told(where: str, text: str) -> dict[int, str]:
 
 def _image_beside(session: Path) -> Path:
     """The image of a session, by its hash, in the folder that holds the session."""
-    wanted = read_head(session)["source"].get("sha256")
+    digest = read_head(session)["source"].get("sha256")
     for path in sorted(session.resolve().parent.iterdir()):
-        if path.is_file() and not path.name.startswith(".") and os.access(path, os.R_OK) and sha256_of(path) == wanted:
+        if path.is_file() and not path.name.startswith(".") and os.access(path, os.R_OK) and sha256_of(path) == digest:
             return path
     raise UserInputError(f"{session.name}: its image does not lie beside it; give a manifest with image and session.")

@@ -97,10 +97,10 @@ def _scored(
 ) -> list[SegfmScores]:
     predictor = SessionPredictor(model)
     scores = []
-    for asked in cases:
+    for case in cases:
         if should_stop():
             raise ScoringStoppedError
-        scores.append(run_segfm(asked.case, predictor, clicks=asked.clicks, boxes=("box",), subject=asked.subject))
+        scores.append(run_segfm(case.case, predictor, clicks=case.clicks, boxes=("box",), subject=case.subject))
         on_scored()
     return scores
 

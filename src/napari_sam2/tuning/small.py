@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from napari_sam2.errors import UserInputError
 from napari_sam2.models.small.folder import write_folder
 from napari_sam2.training.checkpoint import averaged_weights, holds_checkpoint
 from napari_sam2.training.config import Stage, TrainConfig
@@ -15,14 +16,14 @@ from napari_sam2.training.sampler import ClipSampler, Shares
 from napari_sam2.training.train import CURVE, Trainer
 from napari_sam2.training.validate import PROTOCOLS, fixed_clips
 from napari_sam2.tuning.learner import CurvePoint
-from napari_sam2.tuning.material import rehearsal
+from napari_sam2.tuning.material import MOST_VOXELS, pool_volume, rehearsal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from napari_sam2.models.small.model import SmallModel
-    from napari_sam2.training.pool import PoolVolume
+    from napari_sam2.tuning.cases import FinishedScan
 
 __all__ = ["SmallLearner"]
 
@@ -53,7 +54,7 @@ class SmallLearner:
     ----------
     parent : SmallModel
         What to begin with; it is left as it is.
-    scans : sequence of PoolVolume
+    scans : sequence of FinishedScan
         What to learn from.
     folder : Path
         Where checkpoints go.
@@ -62,7 +63,7 @@ class SmallLearner:
     """
 
     def __init__(
-        self, parent: SmallModel, scans: Sequence[PoolVolume], folder: Path, steps: int, chunk: int, seed: int
+        self, parent: SmallModel, scans: Sequence[FinishedScan], folder: Path, steps: int, chunk: int, seed: int
     ) -> None:
         self._parent, self._folder, self._chunk = parent, folder, chunk
         weights = parent.weights
@@ -75,8 +76,11 @@ class SmallLearner:
             shares=Shares(synthetic=REHEARSED, pasted=0.0, labelled=1 - REHEARSED), net=weights.net.config,
             mirrored=weights.mirrored, validate_every=chunk, keep_every=chunk, validate_hidden=False,
         )  # fmt: skip
+        material = [pool_volume(scan.key, *scan.read(), MOST_VOXELS // len(scans)) for scan in scans]
+        if not any(volume.objects for volume in material):
+            raise UserInputError("The scans to learn from hold no structure of 30 voxels or more; add larger ones.")
         slabs = rehearsal()
-        self._trainer = Trainer(config, folder, folder, labelled=scans, synthetic=slabs, start=weights.net)
+        self._trainer = Trainer(config, folder, folder, labelled=material, synthetic=slabs, start=weights.net)
         all_learn = len(scans) > MANY
         self.learned = "all weights" if all_learn else f"the blocks {', '.join(FIRST_PARTS)}"
         if not all_learn:
@@ -86,7 +90,7 @@ class SmallLearner:
                 net.get_submodule(name).requires_grad_(True)
         self._trainer.protocols = tuple(p for p in PROTOCOLS if p.name == CARRIED)
         self._trainer.validation = {
-            "own": fixed_clips(ClipSampler([], [], Shares(0.0, 0.0, 1.0), scans), CURVE_CLIPS),
+            "own": fixed_clips(ClipSampler([], [], Shares(0.0, 0.0, 1.0), material), CURVE_CLIPS),
             "rehearsed": fixed_clips(ClipSampler(slabs, [], Shares(1.0, 0.0)), CURVE_CLIPS),
         }
 

@@ -56,9 +56,9 @@ def make_split(scans: Sequence[FinishedScan], earlier: dict[str, bool] | None = 
             "All scans are of one subject, so nobody is left to judge by; add scans of other subjects (the column "
             "'subject'). Without them, every run adapts to the scan at hand by itself."
         )
-    known = {scan.subject: (earlier or {})[scan.sha256] for scan in scans if scan.sha256 in (earlier or {})}
-    split = {subject: known.get(subject, _digest(subject) % EVERY == 0) for subject in subjects}
-    free = [subject for subject in subjects if subject not in known]
+    earlier_parts = {scan.subject: (earlier or {})[scan.sha256] for scan in scans if scan.sha256 in (earlier or {})}
+    split = {subject: earlier_parts.get(subject, _digest(subject) % EVERY == 0) for subject in subjects}
+    free = [subject for subject in subjects if subject not in earlier_parts]
     least = 1 if len(subjects) < FEW else 2
     most = len(subjects) // 2
     for subject in free:

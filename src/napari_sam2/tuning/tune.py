@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -16,11 +17,13 @@ from napari_sam2.errors import UserInputError
 from napari_sam2.evaluation.comparison import read_scores, to_json
 from napari_sam2.io.atomic import write_text
 from napari_sam2.models import DEFAULT_MODEL, load_model
+from napari_sam2.models.sam2.adapter import Sam2Model
 from napari_sam2.models.small.model import SmallModel
+from napari_sam2.models.zoo import find
 from napari_sam2.tuning.cases import find_cases
-from napari_sam2.tuning.material import pool_volume
 from napari_sam2.tuning.output import REPORT, SPLIT, Tuned, write_output
 from napari_sam2.tuning.plan import LONGEST, RUN, Plan, read_plan, seconds_of, steps_for
+from napari_sam2.tuning.sam2 import Sam2Learner
 from napari_sam2.tuning.scoring import ScoringStoppedError, count_scored, score_guard, score_held_out
 from napari_sam2.tuning.small import SmallLearner
 from napari_sam2.tuning.split import make_split, read_split, split_to_json
@@ -28,20 +31,14 @@ from napari_sam2.tuning.verdict import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from napari_sam2.core.volume import Volume
     from napari_sam2.evaluation.segfm import SegfmScores
     from napari_sam2.models.base import SegmentationModel
-    from napari_sam2.training.pool import PoolVolume
     from napari_sam2.tuning.cases import FinishedScan
     from napari_sam2.tuning.learner import CurvePoint, Learner
     from napari_sam2.tuning.verdict import Verdict
 
-__all__ = ["Progress", "TuneResult", "TuneSettings", "read_labelled", "tune"]
+__all__ = ["Progress", "TuneResult", "TuneSettings", "tune"]
 
 PLAN: Final = "plan.json"
 
@@ -178,16 +175,13 @@ class _Run:
 
     def go(self) -> TuneResult:
         """Score, learn, score again, judge."""
-        material = [pool_volume(s.key, *read_labelled(s)) for s in self._learned_from]
-        if not any(volume.objects for volume in material):
-            raise UserInputError("The scans to learn from hold no structure of 30 voxels or more; add larger ones.")
-        plan = self._plan or self._begun(material)
+        plan = self._plan or self._begun()
         torch.set_num_threads(plan.threads)
         try:
             before, guard_before = self._scored("before", self._parent)
         except ScoringStoppedError:
             return TuneResult(self._folder, None)
-        learner = _learner(self._parent, material, self._work, plan.steps, plan.chunk, plan.seed)
+        learner = self._learner(self._learned_from, plan.steps, plan.chunk, plan.seed)
 
         def learned(step: int) -> None:
             self._tell(Progress("learning", step, plan.steps, tuple(learner.curve()) if self._is_new(step) else ()))
@@ -214,17 +208,25 @@ class _Run:
     def _is_new(self, step: int) -> bool:
         return self._plan is not None and step % self._plan.chunk == 0
 
-    def _begun(self, material: list[PoolVolume]) -> Plan:
+    def _begun(self) -> Plan:
         """Measure the rate, and write down split and plan before anything is learned."""
         settings, threads = self._settings, torch.get_num_threads()
         self._tell(Progress("measuring the rate", 0, 1))
-        probe: Learner = _learner(self._parent, material, self._work, 1000, 1000, settings.seed)
-        steps = steps_for(settings.minutes, seconds_of(probe.step, threads))
+        steps = steps_for(settings.minutes, seconds_of(self._probe().step, threads))
         self._plan = Plan(steps, threads, settings.seed, settings.minutes, self._parent.card.sha256, self._inputs)
         self._work.mkdir(parents=True, exist_ok=True)
         write_text(self._folder / SPLIT, self._split, overwrite=True)
         write_text(self._work / PLAN, self._plan.to_json())
         return self._plan
+
+    def _probe(self) -> Learner:
+        """A learner of the first scan that there is something to learn from."""
+        for scan in self._learned_from[:-1]:
+            try:
+                return self._learner([scan], 1000, 1000, self._settings.seed)
+            except UserInputError:
+                continue
+        return self._learner(self._learned_from[-1:], 1000, 1000, self._settings.seed)
 
     def _resumed(self) -> Plan:
         plan = read_plan(self._work / PLAN)
@@ -233,6 +235,18 @@ class _Run:
         if plan.parent != self._parent.card.sha256:
             raise UserInputError("The model is not the one that the run began from; give the same, or begin anew.")
         return plan
+
+    def _learner(self, scans: Sequence[FinishedScan], steps: int, chunk: int, seed: int) -> Learner:
+        """What tunes a model of this kind."""
+        parent = self._parent
+        if isinstance(parent, SmallModel):
+            return SmallLearner(parent, scans, self._work, steps, chunk, seed)
+        if isinstance(parent, Sam2Model):
+            name = self._settings.start
+            checkpoint = Path(name) if Path(name).is_dir() else find(name)[0]
+            on_gpu = parent.device.type == "cuda"
+            return Sam2Learner(parent, checkpoint, scans, self._work, steps, chunk, seed, encoder=on_gpu)
+        raise UserInputError(f"{parent.card.name} cannot be tuned; begin from 'bundled' or a model of SAM 2's family.")
 
     @property
     def _inputs(self) -> str:
@@ -265,21 +279,6 @@ class _Run:
 
     def _score_guard(self, model: SegmentationModel, scored: Callable[[], None]) -> list[SegfmScores]:
         return score_guard(model, on_scored=scored, should_stop=self._should_stop)
-
-
-def read_labelled(scan: FinishedScan) -> tuple[Volume, NDArray[np.integer], list[int]]:
-    """What `pool_volume` takes of a scan."""
-    volume, labels, names = scan.read()
-    return volume, labels, list(names)
-
-
-def _learner(
-    parent: SegmentationModel, scans: Sequence[PoolVolume], folder: Path, steps: int, chunk: int, seed: int
-) -> Learner:
-    """What tunes a model of this kind."""
-    if isinstance(parent, SmallModel):
-        return SmallLearner(parent, scans, folder, steps, chunk, seed)
-    raise UserInputError(f"{parent.card.name} cannot be tuned; begin from 'bundled' or a model of the SAM 2 family.")
 
 
 def _check(folder: Path, settings: TuneSettings, resume: bool) -> None:

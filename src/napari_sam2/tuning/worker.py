@@ -45,7 +45,10 @@ class Request:
 
 
 def main(asked: TextIO, answers: TextIO) -> None:
-    """Do what is asked: ``progress`` lines, then one with ``better``, ``stopped`` or ``error``."""
+    """Do what is asked.
+
+    ``progress`` lines, then one with ``better``, ``stopped`` or ``error``.
+    """
     request = Request(**json.loads(asked.readline()))
     stopped = threading.Event()
 

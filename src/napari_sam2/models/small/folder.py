@@ -71,16 +71,16 @@ def load_small_folder(
     path = folder / WEIGHTS
     check_header(path)
     weights = read_weights(path)
-    known = card or ModelCard(folder.name, "bundled")
+    full_card = card or ModelCard(folder.name, "bundled")
     return SmallModel(
         weights,
         device,
         ModelCard(
-            name=known.name,
+            name=full_card.name,
             kind="bundled",
             revision=weights.name,
             sha256=weights.sha256,
-            license=known.license or str(settings.get("license", "")),
+            license=full_card.license or str(settings.get("license", "")),
             summary=str(settings.get("summary", "")),
         ),
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.plugin.background.worker import Stream
     from napari_sam2.plugin.control.autosave import Autosave
     from napari_sam2.plugin.control.progress import Progress
@@ -102,7 +102,10 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         return self.autosave.key
 
     def remember_image(self) -> None:
-        """Let the list of earlier work find the image again, and show how its work looks."""
+        """Let the list of earlier work find the image again.
+
+        And show how its work looks.
+        """
         path = self.image_path()
         if path is not None:
             self.autosave.images.remember(self.autosave.key, path, self.thumbnail())
@@ -112,7 +115,10 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         return file_behind(self.image)
 
     def thumbnail(self) -> NDArray[np.uint8] | None:
-        """A small picture (rows, columns, 3) of the work, where there is one."""
+        """A small picture (rows, columns, 3) of the work.
+
+        Where there is one.
+        """
         return None
 
     def close(self) -> None:
@@ -170,7 +176,7 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         self.earlier = None
         self.changed.emit()
 
-    def use_model(self, load: Callable[[], SegmentationModel], done: Callable[[], None]) -> None:
+    def use_model(self, load: Callable[[], AnyModel], done: Callable[[], None]) -> None:
         """Let another model answer from now on; masks stay."""
         self.ask(lambda session: self._set_model(session, load()), lambda _: done())
 
@@ -242,7 +248,7 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         """Write the result on the inference thread; a sentence for the status line."""
         raise NotImplementedError
 
-    def _set_model(self, session: SessionT, model: SegmentationModel) -> None:
+    def _set_model(self, session: SessionT, model: AnyModel) -> None:
         """Let a session be answered by another model."""
         raise NotImplementedError
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.plugin.background.worker import InferenceThread
     from napari_sam2.plugin.control.progress import Progress
     from napari_sam2.plugin.control.work import Kind, Opened, Work
@@ -207,7 +207,10 @@ class Controller:
             self.work.describe(object_id, self.names.term(text))
 
     def open_labels(self, path: Path) -> None:
-        """Open saved labels as objects of the chosen scan; once it is open, when it is being opened."""
+        """Open saved labels as objects of the chosen scan.
+
+        Once it is open, when it is being opened.
+        """
         if isinstance(self.work, ScanWork):
             self.work.open_labels(path)
         elif self.work is not None:
@@ -244,7 +247,7 @@ class Controller:
 
         workspace.thread.request(lambda: open_image(self.models.get()), done, failed, key=(id(self), "open"))
 
-    def _opener(self, image: Image) -> Callable[[SegmentationModel], Opened]:
+    def _opener(self, image: Image) -> Callable[[AnyModel], Opened]:
         """What opens an image on the inference thread: as a scan or as a slide, decided here alone."""
         preferences = self.workspace.preferences()
         if is_slide(image):

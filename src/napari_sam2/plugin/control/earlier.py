@@ -1,4 +1,7 @@
-"""Opening earlier work: the list of it, and the way from an entry back into the session."""
+"""Opening earlier work.
+
+The list of it, and the way from an entry back into the session.
+"""
 
 from __future__ import annotations
 
@@ -46,14 +49,19 @@ class EarlierWork:
 
 
 def earlier_works(chosen: Path | None = None) -> list[EarlierWork]:
-    """All earlier work on this machine, the newest first; `chosen` is the folder set in Preferences."""
+    """All earlier work on this machine, the newest first.
+
+    `chosen` is the folder set in Preferences.
+    """
     folder = sessions_folder(chosen)
     images = RecentImages(folder)
     return [EarlierWork(note, images.find(note.key), images.picture(note.key)) for note in sessions_of(folder)]
 
 
 def session_in(folder: Path, chosen: Path | None = None) -> EarlierWork:
-    """Any session folder as an entry: it is copied to the journals of this machine, and stays as it is.
+    """Any session folder as an entry.
+
+    It is copied to the journals of this machine, and stays as it is.
 
     Raises
     ------
@@ -77,7 +85,9 @@ def session_in(folder: Path, chosen: Path | None = None) -> EarlierWork:
 
 
 def open_earlier(controller: Controller, entry: EarlierWork, path: Path | None) -> None:
-    """Open the image of an entry, unless it is open, and go on where its session ended.
+    """Open an entry's image, and go on with its session.
+
+    The image is not opened twice; the session goes on where it ended.
 
     Parameters
     ----------

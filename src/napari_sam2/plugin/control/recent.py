@@ -1,4 +1,6 @@
-"""Which image the journals on this machine belong to: its file and a small picture.
+"""Which image the journals on this machine belong to.
+
+Its file and a small picture.
 
 Journals name no file, since they are copied and handed on. What is kept here stays in the folder of journals.
 """
@@ -26,7 +28,9 @@ logger = logging.getLogger(__name__)
 
 
 class RecentImages:
-    """A folder with one small file, and one picture, for each image that was worked on.
+    """A folder that remembers the images worked on.
+
+    One small file, and one picture, for each.
 
     Parameters
     ----------
@@ -65,7 +69,10 @@ class RecentImages:
             logger.warning("The list of earlier work could not be written: %s", type(error).__name__)
 
     def find(self, key: str) -> Path | None:
-        """Where an image lies; None when it is not known, or not there any more."""
+        """Where an image lies.
+
+        None when it is not known, or not there any more.
+        """
         try:
             written = json.loads((self._folder / f"{key}.json").read_text(encoding="utf-8"))
             path = Path(written["path"])

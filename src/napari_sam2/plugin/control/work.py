@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Layer
     from psygnal import SignalInstance
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.plugin.control.workspace import Workspace
     from napari_sam2.record.journal import JournalNote
 
@@ -168,7 +168,7 @@ class Work(Protocol):
     def redo(self) -> None:
         """Do the last undone action again."""
 
-    def use_model(self, load: Callable[[], SegmentationModel], done: Callable[[], None]) -> None:
+    def use_model(self, load: Callable[[], AnyModel], done: Callable[[], None]) -> None:
         """Let another model answer from now on."""
 
     def save(self, path: Path, **how: Any) -> None:

@@ -1,4 +1,7 @@
-"""Labels that were saved, or made by another plugin, opened as objects of a scan."""
+"""Opening labels as objects of a scan.
+
+Labels that were saved, or made by another plugin.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,9 @@ __all__ = ["open_label_file", "open_label_layer"]
 
 
 def open_label_file(work: ScanWork, path: Path) -> None:
-    """Open a saved label map as objects, with their names, codes and colours.
+    """Open a saved label map as objects.
+
+    With their names, codes and colours.
 
     Any format that `read_named_labels` reads. What does not fit the scan is explained, and nothing changes.
     """
@@ -38,7 +43,9 @@ def open_label_file(work: ScanWork, path: Path) -> None:
 
 
 def open_label_layer(work: ScanWork, layer: Labels) -> None:
-    """Open a labels layer of another plugin as objects; the layer itself is hidden, and stays as it is.
+    """Open a labels layer of another plugin as objects.
+
+    The layer itself is hidden, and stays as it is.
 
     It has to lie on the scan, voxel on voxel.
     """

@@ -1,4 +1,7 @@
-"""A slice of a scan with its objects as a small colour picture."""
+"""A slice of a scan with its objects, as a picture.
+
+Small, and in colour.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ THUMBNAIL: Final = 96
 
 
 def plane_picture(work: ScanWork, axis: int, index: int) -> NDArray[np.uint8]:
-    """Slice `index` across a voxel axis, as napari shows it: windowed, with the objects in their colours.
+    """Slice `index` across a voxel axis, as napari shows it.
+
+    Windowed, with the objects in their colours.
 
     Returns
     -------
@@ -48,7 +53,10 @@ def plane_picture(work: ScanWork, axis: int, index: int) -> NDArray[np.uint8]:
 
 
 def thumbnail(work: ScanWork) -> NDArray[np.uint8] | None:
-    """The fullest slice of the largest object, made small; None while nothing has a mask."""
+    """The fullest slice of the largest object, made small.
+
+    None while nothing has a mask.
+    """
     largest = max(work.snapshot.objects.values(), key=lambda obj: obj.n_voxels, default=None)
     if largest is None or not largest.n_voxels:
         return None

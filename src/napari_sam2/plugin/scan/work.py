@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.prompts import Prompt
     from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.core.window import Window
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.plugin.control.autosave import Autosave
     from napari_sam2.plugin.control.work import Kind
     from napari_sam2.plugin.control.workspace import Workspace
@@ -314,7 +314,7 @@ class ScanWork(RunVerbs):
     def _write(self, session: Session, path: Path, *, overwrite: bool, **how: Any) -> str:
         return save_scan(session, self.shown, path, overwrite=overwrite, **how)
 
-    def _set_model(self, session: Session, model: SegmentationModel) -> None:
+    def _set_model(self, session: Session, model: AnyModel) -> None:
         session.model = model
 
     def _on_history(self, past: str, verb: str, step: str) -> None:

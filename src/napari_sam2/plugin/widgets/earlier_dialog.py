@@ -1,4 +1,7 @@
-"""The list of earlier work: picture, image, date, objects; and any session folder."""
+"""The list of earlier work: picture, image, date, objects.
+
+And any session folder.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One fixed row: open labels or earlier work, or go on with what is offered."""
+"""One fixed row for earlier work.
+
+Open labels or earlier work, or go on with what is offered.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ __all__ = ["EarlierRow"]
 
 
 class EarlierRow(QStackedWidget):
-    """Buttons that open what was done before; while an earlier session is offered, the way back into it.
+    """Buttons that open what was done before.
+
+    While an earlier session is offered, the way back into it.
 
     Both pages are of one height, so that nothing below moves.
 

@@ -34,7 +34,10 @@ def ask_for_labels(parent: QWidget, controller: Controller) -> None:
 
 
 def ask_for_earlier(parent: QWidget, controller: Controller) -> None:
-    """Show the list of earlier work, and open what is chosen; ask for its image where that is not known."""
+    """Show the list of earlier work, and open what is chosen.
+
+    Ask for its image where that is not known.
+    """
     workspace = controller.workspace
     folder = workspace.preferences().autosave
     dialog = EarlierDialog(earlier_works(folder), parent)

@@ -32,6 +32,7 @@ from napari_sam2.plugin.widgets.layer_docks import LayerDocks
 from napari_sam2.plugin.widgets.opening_dialogs import ask_for_earlier, ask_for_labels
 from napari_sam2.plugin.widgets.planes_box import PlanesBox
 from napari_sam2.plugin.widgets.scan_parts import ScanParts
+from napari_sam2.plugin.widgets.server_line import ServerLine
 from napari_sam2.plugin.widgets.slide_parts import SlideParts
 from napari_sam2.plugin.widgets.tune_box import TuneBox
 from napari_sam2.plugin.widgets.where_row import WhereRow
@@ -81,7 +82,9 @@ class SegmentPanel(QWidget):
         self.images = QComboBox()
         self.images.setToolTip("The image to segment.")
         self.model = QComboBox()
-        self.model.setToolTip("The model that answers. Only models on this machine are listed.")
+        self.model.setToolTip("The model that answers. Only models on this machine, or on its server, are listed.")
+        self._here = available_models()
+        self.server = ServerLine()
         self.layers = action_button("toggle_layer_lists", self.controller.do)
         self.status = WrappedLabel()
         # Room for the longest common sentences, so that buttons below stay where they are.
@@ -192,6 +195,7 @@ class SegmentPanel(QWidget):
         self.viewing = FoldedBox("Image and view")
         self._form = form = QFormLayout()
         form.addRow("Model", self.model)
+        form.addRow("Runs on", self.server)
         form.addRow("Window", scans.window_choice)
         choices = QWidget()
         choices.setLayout(form)
@@ -231,9 +235,10 @@ class SegmentPanel(QWidget):
 
     def _wire(self) -> None:
         self.images.activated.connect(lambda number: self.controller.use_image(self.images.itemData(number)))
-        self._list_models()
+        self._show_model()
         self.tune.tuned.connect(lambda _: self._list_models())
         self.model.activated.connect(self._on_model_chosen)
+        self.server.chosen.connect(self.controller.use_model)
         self.resume.declined.connect(self._on_declined)
         self.resume.chosen.connect(self._on_session_chosen)
         self.resume.labels_asked.connect(lambda: ask_for_labels(self, self.controller))
@@ -267,16 +272,18 @@ class SegmentPanel(QWidget):
             self.images.setCurrentIndex(-1)
 
     def _list_models(self) -> None:
-        self.model.clear()
-        for name in available_models():
-            self.model.addItem(name)
+        self._here = available_models()
         self._show_model()
 
     def _show_model(self) -> None:
-        name = self.controller.models.name
-        if self.model.findText(name) < 0:
-            self.model.addItem(name)
-        self.model.setCurrentText(name)
+        models = self.controller.models
+        self.server.show_choice(models.choice)
+        offered = [*(models.offered if models.choice.server else self._here)]
+        names = offered if models.name in offered else [*offered, models.name]
+        if names != [self.model.itemText(place) for place in range(self.model.count())]:
+            self.model.clear()
+            self.model.addItems(names)
+        self.model.setCurrentText(models.name)
 
     def _on_model_chosen(self) -> None:
         self.controller.use_model(replace(self.controller.models.choice, name=self.model.currentText()))
@@ -341,6 +348,7 @@ class SegmentPanel(QWidget):
 
     def _show_status(self, sentence: str) -> None:
         self.status.setText(sentence)
+        self._show_model()
 
     @staticmethod
     def _warn(sentence: str) -> None:
