@@ -1,4 +1,7 @@
-"""Neighbouring slices of finished structures, as SAM 2 sees them: one view, several slices, the object on each."""
+"""Neighbouring slices of finished structures, as SAM 2 sees them.
+
+One view, several slices, the object on each.
+"""
 
 from __future__ import annotations
 

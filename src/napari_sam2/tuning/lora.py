@@ -19,7 +19,9 @@ TARGETS: Final = r"vision_encoder\.backbone\.blocks\.\d+\.attn\.(qkv|proj)"
 
 
 def adapted(network: Any, seed: int) -> Any:
-    """A network with adapters in its encoder; nothing but the adapters learns there.
+    """A network with adapters in its encoder.
+
+    Nothing but the adapters learns there.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
-"""Tuning of SAM 2: mask decoder and memory attention on features that are computed once.
+"""Tuning of SAM 2.
 
-With adapters in the encoder as well where there is a GPU; features are then computed at each step.
+Mask decoder and memory attention learn on features that are computed once. Where there is a GPU, adapters in the
+encoder learn as well; features are then computed at each step.
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ class Sam2Learner:
         return [CurvePoint(step, own, math.nan) for step, own in sorted(points.items())]
 
     def write(self, folder: Path) -> None:
-        """Write all weights under the names of before, with the configuration of before."""
+        """Write all weights, with names and configuration of before."""
         network = self._network if self._wrapped is None else merged(self._wrapped)
         _write_quietly(network, folder)
         for name in (CONFIG, PREPARATION):

@@ -54,7 +54,10 @@ class LearningSam2(Sam2Model):
         return [*self._remember(requests)]
 
     def features(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The three maps of `encode` for images (B, C, S, S), with gradients where the encoder learns."""
+        """The three maps of `encode` for images (B, C, S, S).
+
+        With gradients, where the encoder learns.
+        """
         return self._make_encoder(self.dtype)(images)
 
     def _prepare(self) -> None:

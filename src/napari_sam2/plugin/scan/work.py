@@ -18,6 +18,7 @@ from napari.layers import Labels
 from napari_sam2.core.prompts import OTHER_PLANE, Box
 from napari_sam2.plugin.canvas.placement import lies_alike
 from napari_sam2.plugin.scan.cross import Cross, middle_of
+from napari_sam2.plugin.scan.finding import Finding
 from napari_sam2.plugin.scan.hand_strokes import HandStrokes
 from napari_sam2.plugin.scan.label_saving import save_scan
 from napari_sam2.plugin.scan.labels_opening import open_label_file, open_label_layer
@@ -110,6 +111,7 @@ class ScanWork(RunVerbs):
         self.review = ScanReview(self)
         self.check = PlaneCheck(self)
         self.hand = HandStrokes(self)
+        self.finding = Finding(self)
         self.pointer = ScanPointer(self)
         self.painting = Painting(self, workspace.thread.queue)
         self.prompting = ScanPrompting(self)
@@ -159,6 +161,7 @@ class ScanWork(RunVerbs):
         self.run.stop()
         self.pointer.clear_preview()
         self.check.discard()
+        self.finding.discard()
         self.review.forget()
 
     def close(self) -> None:

@@ -53,7 +53,7 @@ STATUS_LINES = 3
 WIDTH = 290
 """Pixels that the panel asks for; it can be drawn wider."""
 
-BESIDE_TABLE = 505
+BESIDE_TABLE = 533
 """Pixels of the panel's height that everything but the table takes."""
 
 TABLE_HEIGHTS = 96, 420
@@ -213,7 +213,7 @@ class SegmentPanel(QWidget):
         inside = QVBoxLayout(parts)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.setSpacing(0)
-        for part in (self.objects, self.shaping, self.viewing, self.tune):
+        for part in (self.objects, scans.find, self.shaping, self.viewing, self.tune):
             inside.addWidget(part)
         inside.addStretch()
         self.scroll = QScrollArea()

@@ -17,6 +17,7 @@ from napari_sam2.plugin.scan.work import ScanWork
 from napari_sam2.plugin.settings import remember_names
 from napari_sam2.plugin.widgets.buttons import action_button
 from napari_sam2.plugin.widgets.check_box import CheckBox
+from napari_sam2.plugin.widgets.find_box import FindBox
 from napari_sam2.plugin.widgets.hand_box import HandBox
 from napari_sam2.plugin.widgets.more_box import MoreBox
 from napari_sam2.plugin.widgets.object_table import ObjectTable
@@ -66,6 +67,7 @@ class ScanParts(QObject):
         planes.addWidget(action_button("show_3d", controller.do), 1, 2)
         self.hand = HandBox(controller.do)
         self.more = MoreBox(controller.do)
+        self.find = FindBox(controller.do, lambda: self.work)
         self.saving = SaveBox(kinds=SCAN_KINDS)
         self._wire()
 
@@ -99,7 +101,7 @@ class ScanParts(QObject):
             widget.setVisible(visible)
         for widget in (self.run, self.run.directions, self.strip):
             widget.setVisible(visible and kind in action("propagate_both").on)
-        for widget in (self.check_planes, self.planes, self.hand):
+        for widget in (self.check_planes, self.planes, self.hand, self.find):
             widget.setVisible(visible and kind in action("check_planes").on)
         if not visible:
             self.check.setVisible(False)
@@ -110,6 +112,7 @@ class ScanParts(QObject):
         self.strip.show_content(strip_content(work))
         self.window_choice.show_current()
         self.check.show_figures("" if work is None else work.check.summary)
+        self.find.show_work(work)
         self.table.show_unit(size_unit(work))
         self.table.show_rows(object_rows(work), 1 if work is None else work.current)
         if work is None:
