@@ -56,7 +56,7 @@ WIDTH = 290
 BESIDE_TABLE = 533
 """Pixels of the panel's height that everything but the table takes."""
 
-TABLE_HEIGHTS = 96, 420
+TABLE_HEIGHTS = 72, 420
 """Least and greatest height of a table."""
 
 TABLE_DELAY_MS = 120
