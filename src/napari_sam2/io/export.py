@@ -24,11 +24,21 @@ from napari_sam2.io.sidecar import sidecar_paths
 from napari_sam2.terms.structures import Structure, structures_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from napari_sam2.core.volume import Volume
 
-__all__ = ["EXPORTABLE", "Exported", "export_labels", "files_of_export", "find_names", "notices_before"]
+__all__ = [
+    "EXPORTABLE",
+    "Exported",
+    "export_labels",
+    "files_of_export",
+    "find_names",
+    "notices_before",
+    "write_structures",
+]
 
 EXPORTABLE: Final = exported_suffixes()
 """Endings of label maps and of what belongs to them, see `napari_sam2.io.formats`."""
@@ -99,9 +109,7 @@ def export_labels(
         If an optional package is missing or the disk is full.
     """
     target, source = Path(output), Path(labels_path)
-    row = _written_format(target)
-    if row is None:
-        raise UserInputError(f"{target.name}: the ending must be one of {', '.join(EXPORTABLE)}.")
+    row = _checked_format(target)
     refuse_inputs_as_outputs((source, Path(reference)), files_of_export(target, consecutive=consecutive))
     check_folder(target.with_name(f".{target.name}") if row.is_folder else target)
     volume = read_volume(reference, series=series, volume_index=volume_index)
@@ -111,19 +119,70 @@ def export_labels(
     if consecutive:
         labels, mapping = consecutive_ids(labels)
     in_file = [Structure(mapping.get(s.label_id, s.label_id), s.name, s.colour, s.code) for s in structures]
-    everything: dict[str, Any] = {
-        "labels": labels,
-        "volume": volume,
-        "structures": in_file,
-        "model": _model_of(source),
-        "labelmap": labelmap,
-    }
-    result = function(row.write)(**{name: everything[name] for name in row.needs}, path=target, overwrite=overwrite)
-    if isinstance(result, dict):  # a format that numbers anew
-        mapping = result
+    model = _model_of(source)
+    numbered = write_structures(labels, volume, in_file, target, model=model, labelmap=labelmap, overwrite=overwrite)
+    mapping = numbered or mapping
     if consecutive:
         _write_mapping(target, structures, mapping, overwrite)
     return Exported(target, structures, mapping, _notes(row, in_file, volume))
+
+
+def write_structures(
+    labels: NDArray[Any],
+    volume: Volume,
+    structures: Sequence[Structure],
+    target: Path,
+    *,
+    model: Mapping[str, str] | None = None,
+    labelmap: bool = False,
+    overwrite: bool = False,
+) -> dict[int, int]:
+    """Write labels and what is known of them in the format of a file's ending.
+
+    Parameters
+    ----------
+    labels : (I, J, K) array
+        On the grid of `volume`.
+    volume : Volume
+        The image.
+    structures : sequence of Structure
+        What is in them.
+    target : Path
+        The file to make; its ending is one of `EXPORTABLE`.
+    model : mapping, optional
+        Of the model that made them: name, kind, revision, hash.
+    labelmap : bool
+        A DICOM SEG of type LABELMAP instead of BINARY.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    dict of int to int
+        Id in the labels -> id in the file, for a format that numbers anew; else empty.
+
+    Raises
+    ------
+    UserInputError, EnvironmentLacksError
+        If the ending is unknown or the file cannot be written.
+    """
+    row = _checked_format(target)
+    everything: dict[str, Any] = {
+        "labels": labels,
+        "volume": volume,
+        "structures": list(structures),
+        "model": dict(model or {}),
+        "labelmap": labelmap,
+    }
+    result = function(row.write)(**{name: everything[name] for name in row.needs}, path=target, overwrite=overwrite)
+    return result if isinstance(result, dict) else {}
+
+
+def _checked_format(target: Path) -> Format:
+    row = _written_format(target)
+    if row is None:
+        raise UserInputError(f"{target.name}: the ending must be one of {', '.join(EXPORTABLE)}.")
+    return row
 
 
 def _notes(row: Format, structures: list[Structure], volume: Volume) -> tuple[str, ...]:

@@ -96,6 +96,8 @@ def read_named_labels(path: str | os.PathLike[str], volume: Volume) -> tuple[NDA
     ImageFileError, GeometryError
         As `read_labels`.
     """
+    if Path(path).is_dir() and suffix_of(Path(path).name, (".ome.zarr",)):
+        return function("ome_zarr:read_ome_zarr")(Path(path), volume)  # type: ignore[no-any-return]
     file = existing_file(path)
     for row in formats_of(file):
         if row.is_labels and function(row.is_labels)(file):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from nibabel.nifti1 import Nifti1Extension
 
-from napari_sam2.io import read_volume
+from napari_sam2.io import read_labels, read_volume
 from napari_sam2.io.export import export_labels
 from napari_sam2.plugin.control.earlier import earlier_works, open_earlier, session_in
 from napari_sam2.terms.terminology import Code, Term
@@ -158,3 +158,25 @@ def test_a_session_of_another_image_is_explained(next_day, saved, ball_file):
     finally:
         bench.controller.close()
         bench.thread.shutdown()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("out.seg.nrrd", ""), ("out.ome.zarr", ""), ("out_objects", "objects")])
+def test_every_format_is_saved_from_the_panel_and_reads_back_voxel_by_voxel(next_day, saved, ball_file, name, kind):
+    work = _opened(next_day, saved[0])
+    path = ball_file.with_name(name)
+    work.save(path, kind=kind)
+    next_day.settle()
+    assert path.exists(), next_day.warnings
+    written = path / "ball_of_fat.nii.gz" if kind else path
+    assert np.array_equal(read_labels(written, read_volume(ball_file)) > 0, saved[1] > 0)
+
+
+def test_bids_and_dicom_seg_are_saved_or_explained(next_day, saved, ball_file):
+    work = _opened(next_day, saved[0])
+    work.save(ball_file.with_name("out.dcm"))
+    next_day.settle()
+    assert any("DICOM" in warning for warning in next_day.warnings)
+    work.save(ball_file.parent / "derivatives" / "napari-sam2", kind="bids")
+    next_day.settle()
+    assert any("subject" in warning for warning in next_day.warnings)
+    assert not ball_file.with_name("out.dcm").exists()

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from napari_sam2.io.label_tables import find_terms
+from napari_sam2.io.label_tables import find_terms, read_terms
 from napari_sam2.plugin.scan.table_rows import object_rows
+from napari_sam2.terms.templates import template_files
 from tests.plugin.conftest import BALL_CENTRE
 
 CENTRE = BALL_CENTRE.astype(int)
@@ -87,3 +88,25 @@ def test_a_list_that_cannot_be_read_is_explained_and_changes_nothing(ball_bench,
     assert not ball_bench.controller.load_names(path)
     assert "Line 2" in ball_bench.warnings[-1]
     assert ball_bench.controller.names.names == before
+
+
+def test_a_template_brings_its_structures_one_after_the_other_with_their_ids(ball_bench):
+    controller = ball_bench.controller
+    assert controller.load_names(template_files()["TotalSegmentator"])
+    ball_bench.settle()
+    work = controller.work
+    assert work.current == 1
+    assert work.name_of(1) == "spleen"
+    ball_bench.box(BALL_CENTRE.astype(int) - (9, 9, 0), BALL_CENTRE.astype(int) + (9, 9, 0))
+    assert work.object(1).name == "spleen"
+    controller.do("next_object")
+    assert (work.current, work.name_of(2)) == (2, "kidney_right")
+    assert "1 of 117" in controller.workspace.status
+    ball_bench.click(BALL_CENTRE.astype(int))
+    assert work.object(2).code.value == "64033007"
+
+
+@pytest.mark.parametrize(("name", "count"), [("TotalSegmentator", 117), ("BraTS", 3), ("FreeSurfer", 32)])
+def test_bundled_templates_have_one_id_for_each_structure(name, count):
+    terms = read_terms(template_files()[name])
+    assert len({term.label_id for term in terms}) == len({term.name for term in terms}) == count

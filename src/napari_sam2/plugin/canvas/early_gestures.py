@@ -41,6 +41,14 @@ class EarlyGestures:
     def hover_at(self, world: Sequence[float]) -> None:
         """There is nothing to preview yet."""
 
+    draws = False
+
+    def stroke_preview(self, path: Sequence[Sequence[float]]) -> None:
+        """There is nothing to draw on yet."""
+
+    def stroke_along(self, path: Sequence[Sequence[float]]) -> None:
+        """There is nothing to draw on yet."""
+
     def replay(self, target: GestureTarget) -> None:
         """Do what was pointed at while the image was being opened."""
         kept, self._kept = self._kept, []

@@ -41,6 +41,16 @@ class GestureTarget(Protocol):
     def hover_at(self, world: Sequence[float]) -> None:
         """The mouse rests at a place."""
 
+    @property
+    def draws(self) -> bool:
+        """Whether a plain drag draws a stroke instead of moving the view."""
+
+    def stroke_preview(self, path: Sequence[Sequence[float]]) -> None:
+        """A stroke is being drawn."""
+
+    def stroke_along(self, path: Sequence[Sequence[float]]) -> None:
+        """A stroke was drawn; of one place when it was a click."""
+
 
 class GestureTool:
     """Mouse callbacks on a viewer, attached while a panel is visible.
@@ -74,6 +84,9 @@ class GestureTool:
     def _drag(self, viewer: ViewerModel, event: Any) -> Generator[None, None, None]:
         if event.button not in (_LEFT, _RIGHT) or not _is_free(viewer):
             return
+        if event.button == _LEFT and not event.modifiers and self._target().draws:
+            yield from self._stroke(event)
+            return
         box = event.button == _LEFT and "Shift" in event.modifiers
         positive = event.button == _LEFT and "Control" not in event.modifiers
         # Handled means: the camera neither pans (box) nor zooms (right button).
@@ -95,6 +108,17 @@ class GestureTool:
                 self._target().box_preview(start, None)
         elif not moved:
             self._target().click_at(tuple(event.position), positive=positive)
+
+    def _stroke(self, event: Any) -> Generator[None, None, None]:
+        path = [tuple(event.position)]
+        event.handled = True
+        yield
+        while event.type == "mouse_move":
+            path.append(tuple(event.position))
+            event.handled = True
+            self._target().stroke_preview(path)
+            yield
+        self._target().stroke_along(path)
 
     def _move(self, viewer: ViewerModel, event: Any) -> None:
         if _is_free(viewer):

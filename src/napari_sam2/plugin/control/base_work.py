@@ -92,6 +92,11 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
             self.failed.emit(warning)
 
     @property
+    def has_objects(self) -> bool:
+        """Whether anything has begun."""
+        return bool(getattr(self.snapshot, "objects", ()))
+
+    @property
     def journal_key(self) -> str:
         """The image, as its journals are named."""
         return self.autosave.key
@@ -215,7 +220,8 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
 
         def write(session: SessionT) -> str:
             message = self._write(session, path, overwrite=existed, **how)
-            self.autosave.copy_beside(path)
+            if not path.is_dir():
+                self.autosave.copy_beside(path)
             self._replacing.wrote(path)
             return message
 

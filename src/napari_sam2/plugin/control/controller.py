@@ -304,11 +304,18 @@ class Controller:
         if image is not None:
             self.use_image(image)
 
+    def _heal(self, name: str) -> None:
+        """Bring back what a layer of ours showed that was deleted: the session has all of it."""
+        work = self.workspace.work
+        if work is not None and work.earlier is not None:
+            work.resume()
+            work.told.emit(f"{name} shows the work itself, so it is made again from the journal; nothing is lost.")
+
     def _remove_dead(self, work: Work) -> None:
-        """Take the prompt layers of a closed work away: nothing follows them any more."""
+        """Take the layers of a closed work away: nothing follows them any more, and they are made again."""
         if self.workspace.has_viewer:
             layers = self.workspace.viewer.layers
-            for layer in work.prompts.layers:
+            for layer in work.layers:
                 if layer in layers:
                     layers.remove(layer)
 
@@ -327,8 +334,9 @@ class Controller:
                 workspace.objects_changed.emit()
                 workspace.say(f"{removed.name} was removed, so this work is closed. Select the image to begin again.")
                 if self.has_panel and owner in workspace.viewer.layers:
-                    # Opened anew, so that Resume is offered at once.
                     self.use_image(owner)
+                    if work.has_objects:
+                        self.when_open(lambda: self._heal(removed.name))
         if removed is workspace.image:
             self.use_image(self.suggested_image())
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 
 from napari_sam2.io.label_tables import read_terms
+from napari_sam2.terms.templates import with_codes
 from napari_sam2.terms.terminology import Term, bundled_terms, find_term
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class NameList:
         UserInputError
             If it cannot be read; everything stays as it is.
         """
-        self._own = tuple(read_terms(path))
+        self._own = tuple(with_codes(term) for term in read_terms(path))
         self.file_name = path.name
         self.changed.emit()
         return len(self._own)

@@ -112,6 +112,10 @@ class Work(Protocol):
         """The long run of this kind of work."""
 
     @property
+    def has_objects(self) -> bool:
+        """Whether anything has begun."""
+
+    @property
     def journal_key(self) -> str:
         """The image, as its journals are named."""
 

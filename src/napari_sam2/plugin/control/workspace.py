@@ -63,6 +63,8 @@ class Workspace:
         The image that is being opened.
     preview : Switch
         The hover preview, of all works.
+    planes : Switch
+        Whether the two other planes of a scan are shown beside the canvas.
     layer_lists : Switch
         Whether napari's own lists of layers are shown beside the picture.
     memory : ProjectMemory, optional
@@ -95,6 +97,7 @@ class Workspace:
         self.works: dict[Image, Work] = {}
         self.opening: Image | None = None
         self.preview = Switch(preferences().preview)
+        self.planes = Switch(False)
         self.layer_lists = Switch(True)
         self.memory: ProjectMemory | None = None
         self.status = ""

@@ -40,6 +40,8 @@ class HoverPreview:
         self._layer: Labels | None = None
         self._generation = 0
         self.n_shown = 0
+        self._seen: set[tuple[int, int]] = set()
+        self._said = ""
 
     def ask(self, voxel: NDArray[np.float64], axis: int) -> None:
         """Ask what a click on a voxel would give.
@@ -47,8 +49,13 @@ class HoverPreview:
         An older question that has not begun is replaced.
         """
         work, switch = self._work, self._work.workspace.preview
-        if not switch.on or work.run.running:
+        if not switch.on:
             return
+        if work.run.running:
+            self._say("There is no preview while a run goes on.")
+            return
+        if (axis, int(voxel[axis])) not in self._seen:
+            self._say("Preview: the model looks at this slice for the first time ...")
         self._generation += 1
         generation, index, object_id = self._generation, int(voxel[axis]), work.current
 
@@ -56,11 +63,20 @@ class HoverPreview:
             return preview(session, object_id, voxel.tolist(), axis, index)
 
         def done(mask: SliceMask | None) -> None:
+            self._seen.add((axis, index))
+            if self._said:
+                self._say("" if mask is not None else "Preview: nothing would be found here.")
             # A newer place was pointed at, or another slice is shown: this answer is stale.
             if generation == self._generation and switch.on and work.view.slice() == (axis, index):
                 self._show(mask, axis, index)
 
         work.ask_quietly(predict, done, key="hover")
+
+    def _say(self, sentence: str) -> None:
+        """Say why no preview is seen, once; an empty sentence when it is seen again."""
+        if sentence != self._said:
+            self._said = sentence
+            self._work.told.emit(sentence or "Preview: a click gives what is shown.")
 
     def clear(self) -> None:
         """Take the preview away, and drop answers on their way."""

@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam2.errors import UserInputError
 from napari_sam2.io import write_labels
 from napari_sam2.io.axes_map import prove_axes_map
+from napari_sam2.io.export import EXPORTABLE
+from napari_sam2.io.formats import suffix_of
+from napari_sam2.io.labels import WRITABLE
 from napari_sam2.plugin.control.base_work import NeedsReferenceError
 from napari_sam2.plugin.scan.films import save_film
+from napari_sam2.record.export import export_bids, export_objects, export_session
 from napari_sam2.record.save import save_session
 
 if TYPE_CHECKING:
@@ -30,18 +35,34 @@ UNPLACED_NOTE = "it carries no anatomical geometry, only voxel sizes"
 
 
 def save_scan(session: Session, shown: ShownVolume, path: Path, **how: Any) -> str:
-    """Write a session's label map with its sidecars; `how` as in `save_labels`.
+    """Write a session's label map with its sidecars.
+
+    `how` as in `save_labels`, and ``kind``: ``"objects"`` for a folder of one mask each, ``"bids"`` for a derivative
+    dataset; else the ending of the file says the format.
 
     Returns
     -------
     str
         A sentence for the state line.
     """
+    kind, overwrite = how.pop("kind", ""), how.get("overwrite", False)
     if shown.is_film:
         return save_film(session, shown, path, **how)
+    foreign = kind or (suffix_of(path.name, EXPORTABLE) and not suffix_of(path.name, WRITABLE))
+    if not shown.proven and foreign:
+        raise UserInputError(
+            f"Nothing proves how {shown.volume.source.name} lies in the patient, which this format has to say; save a "
+            ".nii.gz with the image file first, and convert it with 'napari-sam2 export'."
+        )
     if not shown.proven or how.get("reference") is not None:
         return save_labels(session.label_map(), shown, path, **how)
-    written = save_session(session, path, overwrite=how.get("overwrite", False))
+    if kind == "objects":
+        return f"Saved {len(export_objects(session, path, overwrite=overwrite))} masks in {path.name}."
+    if kind == "bids":
+        return f"Saved {export_bids(session, path, overwrite=overwrite)[-1].name} in {path.name}."
+    is_label_map = suffix_of(path.name, WRITABLE) is not None
+    writer = save_session if is_label_map or suffix_of(path.name, EXPORTABLE) is None else export_session
+    written = writer(session, path, overwrite=overwrite)
     count = sum(bool(obj.snapshot().n_voxels) for obj in session.objects.values())
     return f"Saved {written.name} with {count} object{'' if count == 1 else 's'}."
 

@@ -30,6 +30,8 @@ class ObjectVerbs(BaseWork["Session", SessionSnapshot]):
     """
 
     current: int
+    terms: Mapping[int, Term]
+    """The structures of the chosen list, by the id that each has to have."""
     prompts: ScanPromptLayers
     result: ScanResultLayer
 
@@ -47,7 +49,8 @@ class ObjectVerbs(BaseWork["Session", SessionSnapshot]):
 
     def name_of(self, object_id: int) -> str:
         """What an object is called in a sentence."""
-        return self.object(object_id).name or f"object {object_id}"
+        term = self.terms.get(object_id)
+        return self.object(object_id).name or (term.name if term else f"object {object_id}")
 
     def select(self, object_id: int) -> None:
         """Choose the object that gets what is pointed at.
@@ -65,8 +68,16 @@ class ObjectVerbs(BaseWork["Session", SessionSnapshot]):
         self.changed.emit()
 
     def next_object(self) -> None:
-        """Begin another object."""
+        """Begin another object: the next structure of the chosen list that has not begun, or any other."""
         begun = self.snapshot.objects
+        left = [i for i in self.terms if i not in begun and i != self.current]
+        if left:
+            later = [i for i in left if i > self.current]
+            chosen = (later or left)[0]
+            self.select(chosen)
+            done = sum(i in begun for i in self.terms)
+            self.told.emit(f"Next: {self.terms[chosen].name}, number {chosen} ({done} of {len(self.terms)} begun).")
+            return
         if begun and self.current not in begun:
             self.told.emit(f"Object {self.current} has no prompt yet: click inside it.")
         self.select(max(begun, default=0) + 1)
@@ -89,6 +100,9 @@ class ObjectVerbs(BaseWork["Session", SessionSnapshot]):
 
         And those that have no name yet.
         """
+        self.terms = terms
+        if not self.snapshot.objects and terms and self.current not in terms:
+            self.select(next(iter(terms)))
 
         def change(session: Session) -> None:
             session.terms = terms

@@ -64,6 +64,8 @@ class OpenedScan:
         if is_first and volume.oriented and viewer.dims.ndisplay == 2:
             show_plane(viewer, self.image, self.shown, volume.plane_name(self.session.axis))
         work.view.turn_upright()
+        if self.shown.is_sized:
+            viewer.canvas.overlays["scale_bar"].visible = True
         if not volume.is_rgb:
             show_window(work, AUTO)
         return work

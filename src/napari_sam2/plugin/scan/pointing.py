@@ -43,8 +43,12 @@ class ScanPointer:
         pointed = self._pointed_at(world)
         if pointed is None or not self._work.shown.grid.contains(pointed[0]):
             return
-        voxel, axis = pointed
-        if not self._work.is_seen_at(world) or (not positive and self._is_anothers(voxel)):
+        if self._work.is_seen_at(world):
+            self.click_voxel(*pointed, positive=positive)
+
+    def click_voxel(self, voxel: NDArray[np.float64], axis: int, *, positive: bool) -> None:
+        """Include or exclude a voxel (3,) that was pointed at on a slice across `axis`."""
+        if not self._work.shown.grid.contains(voxel) or (not positive and self._is_anothers(voxel)):
             return
         self.preview.clear()
         i, j, k = (float(c) for c in np.round(voxel, DECIMALS))
@@ -56,6 +60,12 @@ class ScanPointer:
         first, last = self._pointed_at(start), self._pointed_at(end)
         box = None if first is None or last is None else self._box(first[0], last[0], first[1])
         if box is not None and self._work.is_seen_at(_middle(start, end)):
+            self._work.add_prompt(box)
+
+    def box_voxels(self, first: NDArray[np.float64], last: NDArray[np.float64], axis: int) -> None:
+        """Put a box over the voxels from one corner (3,) to the other, on a slice across `axis`."""
+        box = self._box(first, last, axis)
+        if box is not None:
             self._work.add_prompt(box)
 
     def box_preview(self, start: Sequence[float], end: Sequence[float] | None) -> None:
@@ -74,6 +84,30 @@ class ScanPointer:
         pointed = self._pointed_at(world)
         if pointed is not None and self._work.shown.grid.contains(pointed[0]):
             self.preview.ask(*pointed)
+
+    @property
+    def draws(self) -> bool:
+        """Whether a hand tool is chosen."""
+        return bool(self._work.hand.mode)
+
+    def stroke_preview(self, path: Sequence[Sequence[float]]) -> None:
+        """Show the stroke that is being drawn."""
+        pointed = [self._pointed_at(world) for world in path]
+        found = [place for place in pointed if place is not None]
+        if len(found) > 1:
+            self._work.prompts.show_stroke(np.array([voxel for voxel, _ in found]))
+
+    def stroke_along(self, path: Sequence[Sequence[float]]) -> None:
+        """Use the chosen hand tool along a stroke."""
+        work = self._work
+        work.prompts.hide_rubber_band()
+        pointed = [self._pointed_at(world) for world in path]
+        found = [place for place in pointed if place is not None]
+        if not found or not work.shown.grid.contains(found[-1][0]) or not work.is_seen_at(path[-1]):
+            return
+        voxels, axis = np.array([voxel for voxel, _ in found]), found[0][1]
+        self.preview.clear()
+        work.hand.stroke(voxels, axis, int(voxels[0][axis]))
 
     def clear_preview(self) -> None:
         """Take the hover preview away, and drop answers on their way."""

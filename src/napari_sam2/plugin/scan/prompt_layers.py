@@ -135,8 +135,15 @@ class ScanPromptLayers:
                 self.boxes.add_rectangles(corners)
                 self._has_rubber_band = True
 
+    def show_stroke(self, voxels: NDArray[np.float64]) -> None:
+        """Show a stroke that is being drawn, along voxel coordinates (N, 3)."""
+        self.hide_rubber_band()
+        with self._silently():
+            self.boxes.add_paths(self._shown.grid.to_data(voxels))
+            self._has_rubber_band = True
+
     def hide_rubber_band(self) -> None:
-        """Take the box that was being drawn away."""
+        """Take the box or stroke that was being drawn away."""
         if self._has_rubber_band:
             self._has_rubber_band = False
             self._remove_boxes({len(self.boxes.data) - 1})

@@ -118,7 +118,7 @@ def object_rows(work: ScanWork | None) -> list[ObjectRow]:
         rows.append(
             ObjectRow(
                 object_id=object_id,
-                name=obj.name,
+                name=obj.name or (work.terms[object_id].name if object_id in work.terms else ""),
                 code=_code_text(obj.code or find_code(obj.name)),
                 colour=work.result.colour_of(object_id),
                 size=obj.n_voxels * (shown.volume.voxel_volume_ml if shown.is_sized else 1),

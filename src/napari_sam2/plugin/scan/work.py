@@ -9,17 +9,17 @@ every request brings back a newer one.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
 
-from napari_sam2.core.prompts import OTHER_PLANE
-from napari_sam2.io.names import without_suffix
+from napari_sam2.core.prompts import OTHER_PLANE, Box
 from napari_sam2.plugin.canvas.placement import lies_alike
+from napari_sam2.plugin.scan.cross import Cross, middle_of
 from napari_sam2.plugin.scan.finding import Finding
+from napari_sam2.plugin.scan.hand_strokes import HandStrokes
 from napari_sam2.plugin.scan.label_saving import save_scan
 from napari_sam2.plugin.scan.labels_opening import open_label_file, open_label_layer
 from napari_sam2.plugin.scan.painting import Painting
@@ -34,11 +34,12 @@ from napari_sam2.plugin.scan.result_layer import ScanResultLayer
 from napari_sam2.plugin.scan.review import ScanReview
 from napari_sam2.plugin.scan.run_verbs import RunVerbs
 from napari_sam2.plugin.scan.slice_range import SliceRange
+from napari_sam2.plugin.scan.suggested_path import suggested_path
 from napari_sam2.plugin.scan.view import ScanView
-from napari_sam2.plugin.scan.volumes import file_behind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from napari.layers import Image, Layer
     from numpy.typing import NDArray
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from napari_sam2.plugin.control.workspace import Workspace
     from napari_sam2.plugin.scan.volumes import ShownVolume
     from napari_sam2.session.session import Session
-    from napari_sam2.session.snapshot import SessionSnapshot
+    from napari_sam2.session.snapshot import ObjectSnapshot, SessionSnapshot
 
 __all__ = ["ScanWork"]
 
@@ -94,9 +95,11 @@ class ScanWork(RunVerbs):
         super().__init__(workspace, image, session, autosave)
         self.shown = shown
         self.view = ScanView(workspace, image, shown)
+        self.cross = Cross(shown, self.view)
         self.auto_window = session.window
         self.is_ct = is_ct
-        self.current = 1
+        self.terms = session.terms
+        self.current = next(iter(self.terms), 1)
         viewer = workspace.viewer
         active = viewer.layers.selection.active
         self.result = ScanResultLayer(viewer, image, shown)
@@ -107,11 +110,13 @@ class ScanWork(RunVerbs):
         self.run: Propagation = Propagation(self)
         self.review = ScanReview(self)
         self.check = PlaneCheck(self)
+        self.hand = HandStrokes(self)
         self.finding = Finding(self)
         self.pointer = ScanPointer(self)
         self.painting = Painting(self, workspace.thread.queue)
         self.prompting = ScanPrompting(self)
         self.range.changed.connect(self.changed.emit)
+        self.hand.changed.connect(lambda _: self.changed.emit())
         self.run.finished.connect(self._on_run_ended)
         self.run.progressed.connect(self._on_progress)
         self.run.checked.connect(self.check.show)
@@ -202,11 +207,40 @@ class ScanWork(RunVerbs):
             return
         last = results[-1]
         obj = self.object(last.object_id)
+        self._meet_at_prompt(obj)
         self.told.emit(
-            f"Object {last.object_id}, slice {last.index}: {last.mask.n_voxels} voxels. Propagate, or correct it."
+            f"{_capital(self.name_of(last.object_id))}, slice {last.index}: {last.mask.n_voxels} voxels. {_advice(obj)}"
         )
         if any(not result.prompted for result in obj.slices.values()):
             self.run.spread(last.object_id, [result.index for result in results], self.range.slices(obj.axis))
+
+    def meet_at(self, world: Sequence[float]) -> None:
+        """Let the planes meet at a napari world position, if the scan is there."""
+        voxel = self.shown.grid.world_to_voxel(self.image, world)
+        on_view = self.view.slice()
+        if on_view is not None and self.shown.grid.contains(voxel):
+            voxel[on_view[0]] = on_view[1]
+            self.cross.meet_at(voxel)
+
+    def toggle_3d(self) -> None:
+        """Show the objects alone in 3-D, or slices with the image again."""
+        dims = self.workspace.viewer.dims
+        in_3d = dims.ndisplay == 3
+        dims.ndisplay = 2 if in_3d else 3
+        self.image.visible = in_3d
+        for layer in self.prompts.layers:
+            layer.visible = in_3d
+        if in_3d:
+            self.view.turn_upright()
+        else:
+            self.workspace.viewer.reset_view()
+        self.told.emit("Slices again." if in_3d else "The objects in 3-D: drag turns them; 6 goes back to slices.")
+
+    def _meet_at_prompt(self, obj: ObjectSnapshot) -> None:
+        """Let the other planes go through the middle of the last prompt."""
+        middle = middle_of(obj.prompts[-1]) if obj.prompts else None
+        if middle is not None:
+            self.cross.meet_at(middle)
 
     # -- what is shown --------------------------------------------------------------------------
 
@@ -278,10 +312,7 @@ class ScanWork(RunVerbs):
 
         Under a name made from its own.
         """
-        source = file_behind(self.image)
-        ending = ".ome.tif" if self.shown.is_film else ".nii.gz"
-        folder = Path("~") if source is None else source.parent
-        return folder / f"{without_suffix(self.image.name)}_labels{ending}"
+        return suggested_path(self.image.name, self.image_path(), ".ome.tif" if self.shown.is_film else ".nii.gz")
 
     def _write(self, session: Session, path: Path, *, overwrite: bool, **how: Any) -> str:
         return save_scan(session, self.shown, path, overwrite=overwrite, **how)
@@ -314,3 +345,14 @@ class ScanWork(RunVerbs):
         elif stopped:
             # A check, or a correction that changed nothing.
             self.told.emit("Stopped.")
+
+
+def _advice(obj: ObjectSnapshot) -> str:
+    """What to do after an answer; after the first box, how to say where the object ends."""
+    if len(obj.prompts) == 1 and isinstance(obj.prompts[0], Box):
+        return "G carries it on; , and . or the strip say where it ends, or box it on the other planes (7)."
+    return "Propagate, or correct it."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -86,6 +86,14 @@ class SlidePointer:
 
         work.ask_quietly(lambda session: session.preview(point, field), done, key="hover")
 
+    draws = False
+
+    def stroke_preview(self, path: Sequence[Sequence[float]]) -> None:
+        """Nothing is drawn by hand on a slide."""
+
+    def stroke_along(self, path: Sequence[Sequence[float]]) -> None:
+        """Nothing is drawn by hand on a slide."""
+
     def clear_preview(self) -> None:
         """Take the hover preview away, and drop answers on their way."""
         self._generation += 1

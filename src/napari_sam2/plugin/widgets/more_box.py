@@ -14,15 +14,14 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_sam2.plugin.widgets.folded_box import FoldedBox
 from napari_sam2.plugin.widgets.range_box import RangeBox
+from napari_sam2.terms.templates import template_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["MoreBox"]
 
 _NAME_FILES: Final = "Lists of names (*.csv *.tsv *.txt *.label);;All files (*)"
+
+ANY_NAME: Final = "Any name"
 
 OVERLAP_TITLES: Final = {"smallest": "smaller object wins", "first": "first object wins", "last": "last object wins"}
 
@@ -73,7 +74,13 @@ class MoreBox(FoldedBox):
         self.collapse(animate=False)
 
     def _names_row(self) -> QHBoxLayout:
-        self.names = QLabel()
+        self.names = QComboBox()
+        self.names.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.names.setMinimumContentsLength(8)
+        self.names.addItem(ANY_NAME, None)
+        for name, path in template_files().items():
+            self.names.addItem(name, path)
+        self.names.activated.connect(self._on_list)
         self.load_names, self.drop_names = QPushButton("Load ..."), QPushButton("✕")
         self.load_names.setToolTip("Take names, codes and colours from a table (CSV) or an ITK-SNAP label file.")
         self.drop_names.setToolTip("Offer the bundled names alone.")
@@ -81,8 +88,6 @@ class MoreBox(FoldedBox):
         self.load_names.clicked.connect(self._choose_names)
         self.drop_names.clicked.connect(self.names_dropped)
         row = QHBoxLayout()
-        # A long file name is cut, and whole in the tooltip.
-        self.names.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         row.addWidget(self.names, 1)
         for button in (self.drop_names, self.load_names):
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -91,9 +96,23 @@ class MoreBox(FoldedBox):
 
     def show_names(self, file_name: str) -> None:
         """Show which file's names are offered; empty for the bundled list alone."""
-        self.names.setText(file_name or "Bundled list")
-        self.names.setToolTip(f"{file_name or 'The bundled list'}: names that are offered when an object is named.")
+        number = 0 if not file_name else self.names.findText(file_name.removesuffix(".csv"))
+        if number < 0:
+            self.names.addItem(file_name, None)
+            number = self.names.count() - 1
+        self.names.setCurrentIndex(number)
+        self.names.setToolTip(
+            "The list that names are offered from. Structures of a list with ids come one after the other with Next "
+            "object."
+        )
         self.drop_names.setVisible(bool(file_name))
+
+    def _on_list(self, number: int) -> None:
+        path = self.names.itemData(number)
+        if path is not None:
+            self.names_chosen.emit(path)
+        elif number == 0:
+            self.names_dropped.emit()
 
     def _choose_names(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(self, "Names, codes and colours", "", _NAME_FILES)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -30,10 +30,12 @@ from napari_sam2.plugin.widgets.focus import leave_keys_to_the_picture
 from napari_sam2.plugin.widgets.folded_box import FoldedBox
 from napari_sam2.plugin.widgets.layer_docks import LayerDocks
 from napari_sam2.plugin.widgets.opening_dialogs import ask_for_earlier, ask_for_labels
+from napari_sam2.plugin.widgets.planes_box import PlanesBox
 from napari_sam2.plugin.widgets.scan_parts import ScanParts
 from napari_sam2.plugin.widgets.server_line import ServerLine
 from napari_sam2.plugin.widgets.slide_parts import SlideParts
 from napari_sam2.plugin.widgets.tune_box import TuneBox
+from napari_sam2.plugin.widgets.where_row import WhereRow
 from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
 
 if TYPE_CHECKING:
@@ -48,10 +50,13 @@ __all__ = ["SegmentPanel"]
 
 STATUS_LINES = 3
 
-BESIDE_TABLE = 478
+WIDTH = 290
+"""Pixels that the panel asks for; it can be drawn wider."""
+
+BESIDE_TABLE = 533
 """Pixels of the panel's height that everything but the table takes."""
 
-TABLE_HEIGHTS = 96, 420
+TABLE_HEIGHTS = 72, 420
 """Least and greatest height of a table."""
 
 TABLE_DELAY_MS = 120
@@ -86,6 +91,7 @@ class SegmentPanel(QWidget):
         self.status.setFixedHeight(STATUS_LINES * self.status.fontMetrics().lineSpacing() + 2)
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.activity = ActivityRow(self.controller.do, lambda: not self.controller.thread.idle)
+        self.where = WhereRow(self.controller.workspace)
         self.resume = EarlierRow(self.controller.do)
         self.scans = ScanParts(self.controller, self)
         self.slides = SlideParts(self.controller, self)
@@ -95,6 +101,7 @@ class SegmentPanel(QWidget):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(8)
         self._docks = LayerDocks(self)
+        self._planes: QWidget | None = None
         self._build()
         self._wire()
         leave_keys_to_the_picture(self)
@@ -117,7 +124,9 @@ class SegmentPanel(QWidget):
         workspace.objects_changed.connect(self._show_soon)
         workspace.progressed.connect(self.activity.show_progress)
         workspace.layer_lists.changed.connect(self._docks.show)
+        workspace.planes.changed.connect(self._show_planes)
         self.activity.watch(True)
+        self.where.listen(True)
         self.scans.connect_viewer()
         self.slides.connect_viewer()
         self.controller.panel_shown()
@@ -138,8 +147,10 @@ class SegmentPanel(QWidget):
         self._connected = False
         workspace = self.controller.workspace
         self.activity.watch(False)
+        self.where.listen(False)
         workspace.progressed.disconnect(self.activity.show_progress)
         workspace.layer_lists.changed.disconnect(self._docks.show)
+        workspace.planes.changed.disconnect(self._show_planes)
         self.controller.panel_hidden()
         self.scans.disconnect_viewer()
         self.slides.disconnect_viewer()
@@ -152,6 +163,10 @@ class SegmentPanel(QWidget):
         layers = self._viewer.layers
         for happening in (layers.events.inserted, layers.events.removed, layers.events.reordered):
             happening.disconnect(self._list_images)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """As narrow as its rows allow: what is unfolded does not take from the picture."""
+        return QSize(WIDTH, super().sizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Give the tables what the other rows leave."""
@@ -175,7 +190,7 @@ class SegmentPanel(QWidget):
         for widget in (scans.run, scans.strip, self._review):
             self.objects.addWidget(widget)
         self.shaping = FoldedBox("Shape and check")
-        for widget in (scans.run.directions, scans.check_planes, scans.check, scans.more, slides.more):
+        for widget in (scans.hand, scans.run.directions, scans.check_planes, scans.check, scans.more, slides.more):
             self.shaping.addWidget(widget)
         self.viewing = FoldedBox("Image and view")
         self._form = form = QFormLayout()
@@ -212,6 +227,7 @@ class SegmentPanel(QWidget):
         layout.addLayout(top)
         layout.addWidget(self.status)
         layout.addWidget(self.activity)
+        layout.addWidget(self.where)
         layout.addWidget(self.scroll, 1)
         layout.addWidget(scans.saving)
         layout.addWidget(slides.saving)
@@ -231,6 +247,14 @@ class SegmentPanel(QWidget):
         self._objects_timer.setSingleShot(True)
         self._objects_timer.setInterval(TABLE_DELAY_MS)
         self._objects_timer.timeout.connect(self._show_objects)
+
+    def _show_planes(self, on: bool) -> None:
+        """Show the other planes in a dock of their own, made when they are first asked for."""
+        if self._planes is None and on:
+            box = PlanesBox(self.controller)
+            self._planes = self._viewer.window.add_dock_widget(box, name="Other planes", area="left")
+        if self._planes is not None:
+            self._planes.setVisible(on)
 
     def _make_room(self) -> None:
         if self._connected:
@@ -282,6 +306,7 @@ class SegmentPanel(QWidget):
         self._show_kind()
         self.scans.window_choice.listen_to(self.controller.workspace.image)
         self._follow(self.controller.work)
+        self.where.show_letters()
 
     def _follow(self, work: Work | None) -> None:
         """Ask what the work on the chosen image asks, and suggest where to save it."""

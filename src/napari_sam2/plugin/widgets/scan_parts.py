@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
-from qtpy.QtWidgets import QHBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_sam2.plugin.control.action_table import action
 from napari_sam2.plugin.scan.table_rows import object_rows, size_unit, strip_content
@@ -18,10 +18,11 @@ from napari_sam2.plugin.settings import remember_names
 from napari_sam2.plugin.widgets.buttons import action_button
 from napari_sam2.plugin.widgets.check_box import CheckBox
 from napari_sam2.plugin.widgets.find_box import FindBox
+from napari_sam2.plugin.widgets.hand_box import HandBox
 from napari_sam2.plugin.widgets.more_box import MoreBox
 from napari_sam2.plugin.widgets.object_table import ObjectTable
 from napari_sam2.plugin.widgets.run_box import RunBox
-from napari_sam2.plugin.widgets.save_box import SaveBox
+from napari_sam2.plugin.widgets.save_box import SCAN_KINDS, SaveBox
 from napari_sam2.plugin.widgets.score_strip import ScoreStrip
 from napari_sam2.plugin.widgets.window_choice import WindowChoice
 
@@ -57,13 +58,17 @@ class ScanParts(QObject):
         self.check_planes = action_button("check_planes", controller.do)
         self.check = CheckBox(controller.do)
         self.planes = QWidget()
-        planes = QHBoxLayout(self.planes)
+        planes = QGridLayout(self.planes)
         planes.setContentsMargins(0, 0, 0, 0)
-        for name in ("show_axial", "show_coronal", "show_sagittal"):
-            planes.addWidget(action_button(name, controller.do))
+        planes.setSpacing(4)
+        for column, name in enumerate(("show_axial", "show_coronal", "show_sagittal")):
+            planes.addWidget(action_button(name, controller.do), 0, column)
+        planes.addWidget(action_button("toggle_planes", controller.do), 1, 0, 1, 2)
+        planes.addWidget(action_button("show_3d", controller.do), 1, 2)
+        self.hand = HandBox(controller.do)
         self.more = MoreBox(controller.do)
         self.find = FindBox(controller.do, lambda: self.work)
-        self.saving = SaveBox()
+        self.saving = SaveBox(kinds=SCAN_KINDS)
         self._wire()
 
     @property
@@ -96,7 +101,7 @@ class ScanParts(QObject):
             widget.setVisible(visible)
         for widget in (self.run, self.run.directions, self.strip):
             widget.setVisible(visible and kind in action("propagate_both").on)
-        for widget in (self.check_planes, self.planes, self.find):
+        for widget in (self.check_planes, self.planes, self.hand, self.find):
             widget.setVisible(visible and kind in action("check_planes").on)
         if not visible:
             self.check.setVisible(False)
@@ -113,6 +118,8 @@ class ScanParts(QObject):
         if work is None:
             self.run.show_range(None)
             return
+        self.hand.show_mode(work.hand.mode)
+        self.hand.show_brush(work.hand.radius, work.hand.limits)
         axis = work.axis_of(work.current)
         ends = work.range.ends(axis)
         self.run.show_range(ends)
@@ -128,7 +135,9 @@ class ScanParts(QObject):
         self.strip.slice_chosen.connect(
             self._with_work(lambda work, index: work.view.go_to(work.current_object.axis, index))
         )
+        self.strip.range_chosen.connect(self._with_work(lambda work, first, last: work.set_range(first, last)))
         self.more.range.edited.connect(self._with_work(lambda work, first, last: work.set_range(first, last)))
+        self.hand.brush_changed.connect(self._with_work(_set_brush))
         self.more.names_chosen.connect(self._on_names_chosen)
         self.more.names_dropped.connect(self._on_names_dropped)
         self.more.overlap_chosen.connect(self._with_work(lambda work, rule: work.use_overlap(rule)))
@@ -150,7 +159,7 @@ class ScanParts(QObject):
         if self.work is None:
             self._controller.workspace.say("There is nothing to save yet.")
         else:
-            self.work.save(path, **how)
+            self.work.save(path, kind=self.saving.kind, **how)
 
     def _on_slice(self, _event: Any = None) -> None:
         """Only the view has moved: the scores are as they were."""
@@ -171,3 +180,7 @@ class ScanParts(QObject):
     def _show_names(self) -> None:
         self.table.names.names = self._controller.names.names
         self.more.show_names(self._controller.names.file_name)
+
+
+def _set_brush(work: ScanWork, radius: float, low: float, high: float) -> None:
+    work.hand.radius, work.hand.limits = radius, (low, high)

@@ -5,6 +5,7 @@ Every slice of the current object in one bar, doubtful ones standing out.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from qtpy.QtCore import QRectF, Qt, Signal
@@ -27,10 +28,13 @@ _OUTSIDE: Final = 0.75
 class ScoreStrip(QWidget):
     """A bar whose height and colour show doubt.
 
-    A mark below shows prompted and accepted slices. A click goes there.
+    A mark below shows prompted and accepted slices. A click goes there; a drag with the right button or Shift limits
+    runs to the slices under it.
     """
 
     slice_chosen = Signal(int)
+    range_chosen = Signal(int, int)
+    """First and last slice that runs may write, both inside."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -38,7 +42,10 @@ class ScoreStrip(QWidget):
         self.setMinimumHeight(_HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMouseTracking(True)
-        self.setToolTip("Doubt by slice: tall and orange first. Click to go there.")
+        self.setToolTip(
+            "Doubt by slice: tall and orange first. Click to go there; Shift-drag or right-drag limits runs to a range."
+        )
+        self._range_from: int | None = None
 
     def show_content(self, content: StripContent) -> None:
         """Show another object, slice or score."""
@@ -77,8 +84,20 @@ class ScoreStrip(QWidget):
         painter.end()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
-        """Go to the slice under the mouse."""
-        self._choose(event)
+        """Go to the slice under the mouse, or begin a range there."""
+        index = self._index_at(event)
+        right = event.button() == Qt.MouseButton.RightButton
+        if index is not None and (right or event.modifiers() & Qt.KeyboardModifier.ShiftModifier):
+            self._range_from = index
+        else:
+            self._choose(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+        """Take the range that was drawn."""
+        first, last = self._range_from, self._index_at(event)
+        self._range_from = None
+        if first is not None and last is not None and first != last:
+            self.range_chosen.emit(min(first, last), max(first, last))
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
         """Say what is under the mouse.
@@ -88,7 +107,10 @@ class ScoreStrip(QWidget):
         index = self._index_at(event)
         if index is None:
             return
-        if event.buttons() & Qt.MouseButton.LeftButton:
+        if self._range_from is not None:
+            ends = min(self._range_from, index), max(self._range_from, index)
+            self.show_content(replace(self.content, allowed=ends))
+        elif event.buttons() & Qt.MouseButton.LeftButton:
             self._choose(event)
         doubt = self.content.doubts.get(index)
         tip = f"Slice {index}" if doubt is None else f"Slice {index}: doubt {doubt:.2f}"

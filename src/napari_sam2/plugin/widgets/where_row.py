@@ -1,0 +1,79 @@
+"""Where one is: letters at the borders, and what lies under the mouse in a fixed row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
+
+from napari_sam2.plugin.canvas.directions import border_letters, hide_letters, show_letters
+from napari_sam2.plugin.scan.place import place_text
+from napari_sam2.plugin.scan.work import ScanWork
+
+if TYPE_CHECKING:
+    from napari_sam2.plugin.control.workspace import Workspace
+
+__all__ = ["WhereRow"]
+
+LINES: Final = 2
+
+DELAY_MS: Final = 80
+"""How often the row follows the mouse at most."""
+
+
+class WhereRow(QLabel):
+    """Two lines of text that never move what is below.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        Of the viewer.
+    """
+
+    def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._workspace = workspace
+        self.setFixedHeight(LINES * self.fontMetrics().lineSpacing() + 8)
+        self.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        # A long name is cut rather than making the panel wider.
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(DELAY_MS)
+        self._timer.timeout.connect(self._show_place)
+
+    def listen(self, on: bool) -> None:
+        """Follow mouse and view as long as the panel is seen."""
+        viewer = self._workspace.viewer
+        camera, dims = viewer.scene.camera.events, viewer.dims.events
+        for event in (viewer.cursor.events.position,):
+            event.connect(self._on_mouse) if on else event.disconnect(self._on_mouse)
+        for event in (camera.orientation, dims.order, dims.ndisplay):
+            event.connect(self.show_letters) if on else event.disconnect(self.show_letters)
+        if on:
+            self.show_letters()
+        else:
+            self._timer.stop()
+            hide_letters(viewer)
+
+    def show_letters(self, _event: Any = None) -> None:
+        """Show which side is where, for the chosen scan."""
+        work = self._work()
+        viewer = self._workspace.viewer
+        show_letters(viewer, {} if work is None else border_letters(viewer, work.image, work.shown))
+
+    def _on_mouse(self, _event: Any = None) -> None:
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def _show_place(self) -> None:
+        work = self._work()
+        if self._workspace.has_viewer:
+            text = "" if work is None else place_text(work, tuple(self._workspace.viewer.cursor.position))
+            if text != self.text():
+                self.setText(text)
+
+    def _work(self) -> ScanWork | None:
+        work = self._workspace.work
+        return work if isinstance(work, ScanWork) else None
