@@ -26,15 +26,20 @@ VOLUME, INSIDE = ball(shape=(30, 28, 12), centre=(15, 14, 6), radii=(9, 7, 4), a
 CORNERS = [list(corner) for corner in box_on(INSIDE, 2, 6).corners]
 
 INPUTS = {
-    "segment": {"image": "scan", "prompts": "prompts", "token_file": "config"},
-    "replay": {"session": "session", "image": "scan"},
+    "segment": {"image": "scan", "prompts": "prompts", "token_file": "config", "memory": "table"},
+    "demo": {"token_file": "config"},
+    "find": {"image": "scan", "names": ("config",), "memory": "table"},
+    "replay": {"session": "session", "image": "scan", "token_file": "config"},
     "measure": {"image": "scan", "labels": "labels", "against": "labels2", "earlier": ("scan2", "labels2")},
-    "evaluate": {"image": "scan", "labels": "labels", "compare": ("scores", "scores"), "root": "folder"},
+    "evaluate": {
+        "image": "scan", "labels": "labels", "compare": ("scores", "scores"), "root": "folder", "token_file": "config",
+    },
     "export": {"labels": "labels", "reference": "scan"},
     "bids": {"labels": "labels", "reference": "scan"},
     "slide": {"slide_file": "slide", "prompts": "slide_prompts", "auto": "region"},
     "film": {"clip": "clip", "prompts": "clip_prompts"},
     "train": {"config": "config"},
+    "tune": {"sources": "table", "split": "scores"},
     "open": {"image": "scan", "labels": "labels"},
     "cohort run": {
         "source": "table", "prompts": "folder", "tls_ca": "config", "tls_cert": "config", "tls_key": "config",
@@ -45,7 +50,7 @@ INPUTS = {
     "models import": {"checkpoint": "scores"},
     "serve": {"token_file": "config", "tls_cert": "config", "tls_key": "config"},
 }  # fmt: skip
-"""What every path of a command is in these tests; `auto` is text that may name a file."""
+"""What every path of a command is in these tests; `auto` and `names` are text that may name a file."""
 
 ENDINGS = {
     "segment output": label_suffixes(),

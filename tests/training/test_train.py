@@ -21,7 +21,7 @@ def trained(config, folder, parts):
         if k:
             trainer.resume()
         for _ in range(rollouts):
-            trainer._one_rollout()
+            trainer.one_rollout()
         trainer._save()
     return load_file(folder / TENSORS)
 
@@ -75,7 +75,7 @@ def test_a_compact_checkpoint_is_small_and_goes_on_where_the_full_one_was(tiny_c
     assert (trainer.rollout, trainer.update) == (2, 4)
     for name, value in trainer.net.state_dict().items():
         assert torch.allclose(value, full[f"net.{name}"], atol=2e-3)
-    trainer._one_rollout()
+    trainer.one_rollout()
     assert all(bool(p.isfinite().all()) for p in trainer.net.parameters())
 
 
@@ -110,7 +110,7 @@ def test_the_rate_is_held_and_then_falls(tiny_config, tmp_path):
 def test_short_rollouts_are_a_prompt_and_one_more_step(tiny_config, tmp_path):
     tiny_config.write_text(tiny_config.read_text().replace("steps = 2", "steps = 5\nshort = 1.0"))
     trainer = Trainer(read_config(tiny_config), tiny_config.parent, tmp_path / "run")
-    trainer._one_rollout()
+    trainer.one_rollout()
     assert trainer.samples == 2 * 3
 
 

@@ -22,8 +22,8 @@ __all__ = ["RESEARCH_USE", "app", "exit_code_of", "explained", "main"]
 RESEARCH_USE: Final = "For research use only, not for diagnosis or treatment."
 
 _COMMANDS: Final = (
-    "demo", "segment", "measure", "evaluate", "replay", "export", "cohort", "slide", "film", "train", "window",
-    "serve", "models", "doctor",
+    "demo", "segment", "find", "measure", "evaluate", "replay", "export", "cohort", "slide", "film", "train", "tune",
+    "window", "serve", "models", "doctor",
 )  # fmt: skip
 """Modules of the commands, in the order of the help."""
 

@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Device, Model, Overwrite, ready_model
+from napari_sam2.cli.options import Device, Model, Overwrite, Remote, TokenFile, chosen_model
 from napari_sam2.cli.printing import out
 from napari_sam2.models import DEFAULT_MODEL
 
@@ -34,6 +34,8 @@ def demo(
     sample: Annotated[str, typer.Option("--sample", help="ct_abdomen or mr_spine.")] = "ct_abdomen",
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
+    remote: Remote = None,
+    token_file: TokenFile = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Segment every structure of a bundled real scan.
@@ -54,7 +56,7 @@ def demo(
         check_free(file, overwrite=overwrite)
     volume = read_volume(image_path)
     truth = read_labels(labels_path, volume)
-    session = Session(volume, ready_model(model, device))
+    session = Session(volume, chosen_model(model, device, "auto", remote, token_file))
     axis = session.axis
     table = Table("structure", "Dice, whole volume", "Dice, prompted slice", "slices", "seconds")
     scores = []

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Device, Model, Overwrite, VolumeIndex, WindowSpec, is_whole_number, ready_model
+from napari_sam2.cli.options import (
+    Device,
+    Model,
+    Overwrite,
+    Remote,
+    TokenFile,
+    VolumeIndex,
+    WindowSpec,
+    chosen_model,
+    is_whole_number,
+)
 from napari_sam2.cli.printing import errors, out
 from napari_sam2.cli.segfm import print_comparison, score_cases
 from napari_sam2.errors import UserInputError
@@ -22,8 +32,8 @@ from napari_sam2.models import DEFAULT_MODEL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.evaluation.cases import Case
-    from napari_sam2.models.base import SegmentationModel
 
 __all__ = ["evaluate"]
 
@@ -58,6 +68,8 @@ def evaluate(
     root: Annotated[Path | None, typer.Option("--root", help="Folder that the paths of a table start from.")] = None,
     volume: VolumeIndex = None,
     device: Device = "auto",
+    remote: Remote = None,
+    token_file: TokenFile = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write all scores to this file.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -91,16 +103,20 @@ def evaluate(
     protocols = _protocols(protocol or [])
     if predictor is not None and protocols != ("segfm",):
         raise UserInputError("--predictor: a command is scored with --protocol segfm alone.")
+
+    def ready() -> AnyModel:
+        return chosen_model(model, device, "auto", remote, token_file)
+
     cases = _cases(image, labels, ids, window, volume, root, whole=protocols == ("segfm",))
     if protocols == ("segfm",):
         from napari_sam2.evaluation.command import CommandPredictor
         from napari_sam2.evaluation.predictors import SessionPredictor
 
-        judged = SessionPredictor(ready_model(model, device)) if predictor is None else CommandPredictor(predictor)
+        judged = SessionPredictor(ready()) if predictor is None else CommandPredictor(predictor)
         about = {"predictor": judged.name, "window": window, "clicks": clicks, **_versions()}
         score_cases(cases, judged, clicks=clicks, clicks_after=clicks_after, as_json=as_json, about=about)
         return
-    _score_on_slices(cases, ready_model(model, device), protocols, blank, baselines, as_json)
+    _score_on_slices(cases, ready(), protocols, blank, baselines, as_json)
 
 
 def _protocols(named: list[str]) -> tuple[str, ...]:
@@ -162,7 +178,7 @@ def _cases_of_one(
 
 def _score_on_slices(
     cases: Iterable[tuple[Case, str]],
-    model: SegmentationModel,
+    model: AnyModel,
     protocols: tuple[str, ...],
     blank: bool,
     baselines: bool,

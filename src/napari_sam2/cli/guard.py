@@ -57,6 +57,7 @@ def _derivative(values: Mapping[str, Any]) -> list[Path]:
 OUTPUTS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[Path]]]] = {
     "demo output": lambda values: [values["output"]],
     "segment output": _label_map,
+    "find output": lambda values: [values["output"]],
     "segment feature_folder": lambda values: [values["feature_folder"]],
     "replay output": _replayed,
     "measure csv": lambda values: [values["csv"]],
@@ -66,6 +67,7 @@ OUTPUTS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[Path]]]] = {
     "slide output": _objects,
     "film output": _film,
     "train output": lambda values: [values["output"]],
+    "tune output": lambda values: [values["output"]],
     "cohort run output": lambda values: [values["output"]],
 }
 """What a parameter of a command makes it write. Every other path that a command is given is an input."""

@@ -25,6 +25,8 @@ Number = TypeVar("Number", int, float)
 __all__ = [
     "Device",
     "Image",
+    "MemoryChoice",
+    "MemoryOption",
     "Methods",
     "Model",
     "Overwrite",
@@ -58,7 +60,9 @@ Quality = Annotated[
 ]
 Remote = Annotated[
     str | None,
-    typer.Option("--remote", help="Let a server answer: http://127.0.0.1:8765, https://host.", metavar="URL"),
+    typer.Option(
+        "--remote", help="Let a server answer: http://127.0.0.1:8765, https://host, ssh://me@host.", metavar="URL"
+    ),
 ]
 TokenFile = Annotated[Path | None, typer.Option("--token-file", help="The file with the server's token.")]
 WindowSpec = Annotated[
@@ -70,6 +74,13 @@ VolumeIndex = Annotated[
 Series = Annotated[
     str | None, typer.Option("--series", help="Which DICOM series of a folder, by its place in the list or its UID.")
 ]
+_MEMORY = typer.Option(
+    "--memory",
+    help="Finished scans: a manifest with labels or sessions, or a folder of label maps beside their scans.",
+    metavar="PROJECT",
+)
+MemoryOption = Annotated[Path, _MEMORY]
+MemoryChoice = Annotated[Path | None, _MEMORY]
 Methods = Annotated[bool, typer.Option("--methods", help="Print a methods paragraph for a paper after the result.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 
@@ -128,8 +139,6 @@ def chosen_model(
         return ready_model(name, device, quality)
     if (device, quality) != ("auto", "auto"):
         raise UserInputError("--device and --quality are the server's choice; leave them out with --remote.")
-    if token_file is None:
-        raise UserInputError("--remote needs the server's token; give the file that holds it with --token-file.")
     from napari_sam2.remote.model import connect
 
     return connect(remote, token_file, name, say=note)

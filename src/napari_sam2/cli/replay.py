@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Device, Methods, Overwrite, VolumeIndex, print_methods, ready_model
+from napari_sam2.cli.options import (
+    Device,
+    Methods,
+    Overwrite,
+    Remote,
+    TokenFile,
+    VolumeIndex,
+    chosen_model,
+    print_methods,
+    ready_model,
+)
 from napari_sam2.cli.printing import errors, out
 from napari_sam2.errors import NapariSam2Error, UserInputError
 from napari_sam2.io.formats import label_suffixes
@@ -20,6 +30,7 @@ from napari_sam2.io.formats import label_suffixes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.models.base import SegmentationModel
 
 __all__ = ["replay"]
@@ -46,6 +57,8 @@ def replay(
     ] = None,
     volume: VolumeIndex = None,
     device: Device = "auto",
+    remote: Remote = None,
+    token_file: TokenFile = None,
     methods: Methods = False,
     overwrite: Overwrite = False,
 ) -> int:
@@ -62,7 +75,6 @@ def replay(
     from napari_sam2.record.save import save_session
 
     head = read_head(session)
-    chosen = quality or head["model"].get("quality") or "auto"
 
     def load(described: Mapping[str, Any]) -> SegmentationModel:
         """The model that a change of model went to; the chosen one when --model says so."""
@@ -70,10 +82,18 @@ def replay(
         return ready_model(name, device, quality or described.get("quality") or "auto")
 
     if head.get("kind") == "slide":
+        if remote is not None:
+            raise UserInputError("--remote: slides are answered on this machine; leave it out.")
         return _replay_slide(session, output, image, load, head["model"], overwrite)
     scan = read_volume(image or _find_image(session, head["source"].get("sha256", "")), volume_index=volume)
     check_label_set(output, scan, overwrite=overwrite)
-    result = run(scan, ready_model(model or head["model"].get("name", ""), device, chosen), session, load)
+
+    def load_scan(described: Mapping[str, Any]) -> AnyModel:
+        if remote is None:
+            return load(described)
+        return chosen_model(model or described.get("name", ""), device, quality or "auto", remote, token_file)
+
+    result = run(scan, load_scan(head["model"]), session, load_scan)
     written = save_session(result.session, output, overwrite=overwrite, settings={"replayed": True})
     out.print(f"wrote {written}")
     for reason in result.reasons:

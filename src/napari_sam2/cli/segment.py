@@ -13,6 +13,7 @@ from napari_sam2.cli.app import app
 from napari_sam2.cli.options import (
     Device,
     Image,
+    MemoryChoice,
     Methods,
     Model,
     Overwrite,
@@ -35,6 +36,11 @@ from napari_sam2.io.formats import label_suffixes
 from napari_sam2.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_sam2.core.prompts import ObjectPrompts
+    from napari_sam2.core.volume import Volume
+    from napari_sam2.core.window import Window
     from napari_sam2.jobs.segment import ScanRun
 
 __all__ = ["segment"]
@@ -57,6 +63,11 @@ def segment(
     negative: Annotated[
         list[str] | None, typer.Option("--negative", help="Exclude this voxel.", metavar="i,j,k")
     ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option("--text", help="A structure by its name, placed by --memory and taken unseen.", metavar="NAME"),
+    ] = None,
+    memory: MemoryChoice = None,
     model: Model = DEFAULT_MODEL,
     plane: Annotated[
         str | None, typer.Option("--plane", help="axial, coronal or sagittal slices, when there are only points.")
@@ -99,16 +110,23 @@ def segment(
     Boxes on two or three planes, and --slices, bound the object, and the planes are voted:
 
     napari-sam2 segment ct.nii.gz -o liver.nii.gz --box 40,30,60,90,80,60 --box 65,30,40,65,80,85
+
+    A name is placed from finished scans of the project (see 'napari-sam2 find'):
+
+    napari-sam2 segment ct.nii.gz -o liver.nii.gz --text liver --memory project.csv
     """
     from napari_sam2.jobs.segment import segment_scan
 
     flagged = prompts_from_flags(box or [], point or [], negative or [])
-    if prompts is not None and flagged:
-        raise UserInputError("Give either --prompts or --box, --point and --negative, not both.")
+    if (prompts is not None) + bool(flagged) + bool(text) > 1:
+        raise UserInputError("Give one of --prompts, --text, or --box, --point and --negative.")
+    if bool(text) != (memory is not None):
+        raise UserInputError("--text and --memory belong together: finished scans say where a name lies.")
+    asked = flagged if prompts is None else prompts
     run = segment_scan(
         image,
         output,
-        flagged if prompts is None else prompts,
+        _named(text, memory, output, keep_session) if text and memory is not None else asked,
         model=lambda: chosen_model(model, device, quality, remote, token_file),
         window=window,
         plane=plane,
@@ -131,6 +149,18 @@ def segment(
         _print_table(run)
     if methods:
         print_methods(run.output)
+
+
+def _named(
+    names: list[str], memory: Path, output: Path, keep_session: bool
+) -> Callable[[Volume, Window], list[ObjectPrompts]]:
+    from napari_sam2.finding.job import memory_of, prompts_from
+    from napari_sam2.io.guard import refuse_inputs_as_outputs
+    from napari_sam2.jobs.segment import files_of_label_map
+
+    proposer = memory_of(memory)
+    refuse_inputs_as_outputs(proposer.files, files_of_label_map(output, keep_session=keep_session))
+    return prompts_from(proposer, names, note)
 
 
 def _print_json(run: ScanRun) -> None:

@@ -20,7 +20,9 @@ LayerTuple = tuple[Any, dict[str, Any], str]
 @app.command("open")
 def open_window(
     image: Image,
-    labels: Annotated[Path | None, typer.Argument(help="A label map on the same grid.")] = None,
+    labels: Annotated[
+        Path | None, typer.Argument(help="Labels on the same grid, which are opened as objects to be corrected.")
+    ] = None,
     volume: VolumeIndex = None,
     series: Series = None,
 ) -> None:
@@ -40,6 +42,10 @@ def open_window(
         viewer.add_layer(Layer.create(*layer))
     viewer.layers.selection.active = viewer.layers[0]
     viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
+    if labels is not None:
+        from napari_sam2.plugin.control.registry import controller_for
+
+        controller_for(viewer).open_labels(labels)
     napari.run()
 
 
@@ -98,9 +104,10 @@ def _scan(image: Path, labels: Path | None, volume: int | None, series: str | No
     from napari_sam2.io import read_labels, read_volume
 
     # The one place where a front end uses another: this command is a way into the plugin.
-    from napari_sam2.plugin.reader import image_layer, labels_layer
+    from napari_sam2.plugin.reader import image_layer
 
     scan = read_volume(image, volume_index=volume, series=series_choice(series))
-    if labels is None:
-        return [image_layer(scan)]
-    return [image_layer(scan), labels_layer(read_labels(labels, scan), scan, labels.name)]
+    if labels is not None:
+        # What does not fit is refused here, before a window opens.
+        read_labels(labels, scan)
+    return [image_layer(scan)]

@@ -67,11 +67,11 @@ def find_outliers(cases: Mapping[str, tuple[str, dict[str, Any]]]) -> dict[str, 
             images[group][case] = status["image"]
         for obj in status.get("objects", []):
             structures[group, str(obj["name"])][case] = obj
-    for (_, name), found in structures.items():
-        _flag_structure(name, found, flags)
+    for (_, name), by_name in structures.items():
+        _flag_structure(name, by_name, flags)
     _flag_sides(structures, flags)
-    for found in images.values():
-        _flag_images(found, flags)
+    for by_name in images.values():
+        _flag_images(by_name, flags)
     return dict(flags)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from napari_sam2.errors import PromptError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -141,11 +141,14 @@ class ObjectPrompts:
         In the order in which they were given.
     name : str
         For people; need not be unique.
+    origin : str
+        Who proposed the prompts and from what, where a person or a program did not give them itself.
     """
 
     object_id: int
     prompts: tuple[Prompt, ...]
     name: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,7 +202,9 @@ def slice_axis_of(prompts: Iterable[Prompt]) -> int | None:
     return None
 
 
-def check_prompts(objects: Sequence[ObjectPrompts], volume: Volume, axis: int | None = None) -> None:
+def check_prompts(
+    objects: Sequence[ObjectPrompts], volume: Volume, axis: int | None = None, begun: Collection[int] = ()
+) -> None:
     """Refuse prompts that cannot be meant, listing every fault.
 
     Parameters
@@ -210,6 +215,8 @@ def check_prompts(objects: Sequence[ObjectPrompts], volume: Volume, axis: int | 
         The volume they must lie in.
     axis : int, optional
         The slice axis that the caller insists on; boxes and masks on another one are faults.
+    begun : collection of int
+        Ids of objects that have masks already: excluding a place says enough there.
 
     Raises
     ------
@@ -228,6 +235,9 @@ def check_prompts(objects: Sequence[ObjectPrompts], volume: Volume, axis: int | 
             faults.append(f"{where}: the id is used twice.")
         ids.add(obj.object_id)
         faults.extend(f"{where}: {fault}" for fault in _object_faults(obj, volume, axis))
+        includes = any(isinstance(p, Box | MaskPrompt) or p.positive for p in obj.prompts)
+        if not includes and obj.object_id not in begun:
+            faults.append(f"{where}: it has no positive prompt, so nothing says what to include.")
     if faults:
         raise PromptError(faults)
 
@@ -239,8 +249,6 @@ def _object_faults(obj: ObjectPrompts, volume: Volume, axis: int | None) -> list
         # Boxes on several planes are one box in 3-D, unless the caller insists on an axis.
         needed_axis = axis if isinstance(prompt, Box) else own_axis
         faults.extend(f"prompt {number}, {fault}" for fault in _prompt_faults(prompt, volume, needed_axis))
-    if not any(isinstance(p, Box | MaskPrompt) or p.positive for p in obj.prompts):
-        faults.append("it has no positive prompt, so nothing says what to include.")
     return faults
 
 

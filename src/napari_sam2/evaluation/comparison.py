@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-__all__ = ["compare", "read_scores", "segfm_table", "summary", "to_json"]
+__all__ = ["bootstrap_interval", "compare", "read_scores", "segfm_table", "summary", "to_json"]
 
 DRAWS: Final = 2000
 """Bootstrap samples of subjects; the seed is fixed."""
@@ -96,7 +96,9 @@ def compare(first: Sequence[SegfmScores], second: Sequence[SegfmScores]) -> str:
         if not both_scored.any():
             continue
         change = (pairs[:, 1] - pairs[:, 0])[both_scored]
-        low, high = _interval(change, [before[key].subject for key, ok in zip(common, both_scored, strict=True) if ok])
+        low, high = bootstrap_interval(
+            change, [before[key].subject for key, ok in zip(common, both_scored, strict=True) if ok]
+        )
         means = pairs[both_scored].mean(0)
         counts = [str(int((change > 0).sum())), str(int((change < -HARMFUL[1]).sum()))]
         figures = [*(f"{m:.3f}" for m in means), f"{change.mean():+.3f}", f"{low:+.3f} to {high:+.3f}"]
@@ -163,8 +165,18 @@ def _nsd_auc(scores: SegfmScores) -> float:
     return scores.nsd_auc
 
 
-def _interval(change: np.ndarray, subjects: Sequence[str]) -> tuple[float, float]:
-    """Percentiles of the mean over resampled subjects: several structures of one person are not independent."""
+def bootstrap_interval(change: np.ndarray, subjects: Sequence[str]) -> tuple[float, float]:
+    """The 90 % interval of a mean change, by resampling subjects.
+
+    Several structures of one person are not independent.
+
+    Parameters
+    ----------
+    change : (N,) array
+        One value for each structure of each scan.
+    subjects : sequence of str
+        The person behind each.
+    """
     names = sorted(set(subjects))
     groups = [change[[s == name for s in subjects]] for name in names]
     sums, counts = np.array([g.sum() for g in groups]), np.array([len(g) for g in groups])

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam2.core.volume import Volume
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
 
 __all__ = ["CaseScores", "evaluate", "evaluate_case", "evaluate_volume"]
 
@@ -60,7 +60,7 @@ class CaseScores:
 
 def evaluate(
     cases: Iterable[Case],
-    model: SegmentationModel,
+    model: AnyModel,
     *,
     protocols: Sequence[str] = PROTOCOLS,
     blank: bool = True,
@@ -74,7 +74,7 @@ def evaluate_volume(
     volume: Volume,
     labels: NDArray[np.integer],
     names: Mapping[int, str],
-    model: SegmentationModel,
+    model: AnyModel,
     *,
     protocols: Sequence[str] = PROTOCOLS,
     blank: bool = True,
@@ -99,7 +99,7 @@ def evaluate_volume(
 
 def evaluate_case(
     case: Case,
-    model: SegmentationModel,
+    model: AnyModel,
     *,
     protocols: Sequence[str] = PROTOCOLS,
     blank: bool = True,

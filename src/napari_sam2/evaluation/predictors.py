@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.prompts import Box, Point
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
 
 __all__ = ["Predictor", "SessionPredictor"]
 
@@ -72,7 +72,7 @@ class SessionPredictor:
         The network or method that answers.
     """
 
-    def __init__(self, model: SegmentationModel) -> None:
+    def __init__(self, model: AnyModel) -> None:
         self.name = model.card.name
         self._model = model
         self._session: Session | None = None

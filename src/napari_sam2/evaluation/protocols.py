@@ -6,22 +6,20 @@ All protocols go through the engine as the product does; nothing of the truth re
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from scipy import ndimage
 
 from napari_sam2.core.prompts import SlicePrompts
-from napari_sam2.engine.engine import Engine
-from napari_sam2.engine.propagate import propagate
+from napari_sam2.engine.opening import open_engine
 from napari_sam2.measures.metrics import dice
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_sam2.engine.engine import Anchor
+    from napari_sam2.engine.verbs import Answered, AnyModel, SliceEngine
     from napari_sam2.evaluation.cases import Case
-    from napari_sam2.models.base import SegmentationModel
 
 __all__ = ["CLICK_COUNTS", "END_TOLD", "PROTOCOLS", "deepest_pixel", "next_click", "run_protocols", "tight_box"]
 
@@ -43,12 +41,12 @@ class _Run:
     """A case with its engine and what is needed over and over."""
 
     case: Case
-    engine: Engine
+    engine: SliceEngine[Any, Any]
     truth: NDArray[np.bool_]
 
 
 def run_protocols(
-    case: Case, model: SegmentationModel, protocols: tuple[str, ...] = PROTOCOLS
+    case: Case, model: AnyModel, protocols: tuple[str, ...] = PROTOCOLS
 ) -> tuple[dict[str, float], dict[str, NDArray[np.bool_]]]:
     """Dice of a model on a case.
 
@@ -66,7 +64,7 @@ def run_protocols(
     masks : dict of str to (rows, columns) bool array
         The answers on the prompted slice to ``box`` and to ``click1``.
     """
-    engine = Engine(case.volume, model, case.window, case.axis)
+    engine = open_engine(case.volume, model, case.window, case.axis)
     run = _Run(case, engine, engine.plane.take(case.truth, case.index))
     scores: dict[str, float] = {}
     masks: dict[str, NDArray[np.bool_]] = {}
@@ -122,7 +120,7 @@ def next_click(answer: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[tup
 def _clicks(run: _Run) -> list[NDArray[np.bool_]]:
     """The answer after each click; fewer than asked for when there is nothing left to correct."""
     clicks, include = [deepest_pixel(run.truth)], [True]
-    anchor: Anchor | None = None
+    anchor: Answered | None = None
     answers: list[NDArray[np.bool_]] = []
     while True:
         prompts = SlicePrompts(np.array(clicks, float), np.array(include, bool))
@@ -135,16 +133,16 @@ def _clicks(run: _Run) -> list[NDArray[np.bool_]]:
         include.append(click[1])
 
 
-def _propagated(run: _Run, anchor: Anchor) -> NDArray[np.bool_]:
+def _propagated(run: _Run, anchor: Answered) -> NDArray[np.bool_]:
     shape = run.engine.plane.shape
     masks = np.zeros((run.engine.plane.n_slices, *shape), bool)
     masks[anchor.index] = anchor.mask.full(shape)
-    for result in propagate(run.engine, {OBJECT_ID: [anchor]}):
+    for result in run.engine.propagate({OBJECT_ID: [anchor]}):
         masks[result.index] = result.mask.full(shape)
     return masks
 
 
-def _propagation_scores(run: _Run, protocol: str, anchor: Anchor) -> dict[str, float]:
+def _propagation_scores(run: _Run, protocol: str, anchor: Answered) -> dict[str, float]:
     """Dice over the whole volume, and with the slices cleared on which the object really is not."""
     plane = run.engine.plane
     truth = np.stack([plane.take(run.case.truth, k) for k in range(plane.n_slices)])
@@ -154,8 +152,9 @@ def _propagation_scores(run: _Run, protocol: str, anchor: Anchor) -> dict[str, f
     return {protocol: dice(masks, truth), f"{protocol}{END_TOLD}": dice(within_extent, truth)}
 
 
-def _full(run: _Run, anchor: Anchor) -> NDArray[np.bool_]:
-    return anchor.mask.full(run.engine.plane.shape)
+def _full(run: _Run, anchor: Answered) -> NDArray[np.bool_]:
+    shape = run.engine.plane.shape
+    return anchor.mask.full((shape[0], shape[1]))
 
 
 def _box_prompt(truth: NDArray[np.bool_]) -> SlicePrompts:

@@ -22,7 +22,7 @@ from napari_sam2.evaluation.command import PredictorFailedError
 from napari_sam2.measures.metrics import agreement, dice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -38,6 +38,8 @@ CLICK_GOALS: Final = (0.80, 0.85, 0.90)
 
 HARMFUL: Final = (0.005, 0.02)
 """A click that lowers the volume's Dice by more than this has done harm."""
+
+_NOT_ASKED: Final = (float("nan"),) * 3
 
 LOST_DICE: Final = 0.2
 """Surface Dice counts as 0 where the Dice is no more than this: the organisers' rule."""
@@ -141,7 +143,13 @@ class _Clock:
 
 
 def run_segfm(
-    case: Case, predictor: Predictor, *, clicks: int = CLICKS, clicks_after: str = "box", subject: str = ""
+    case: Case,
+    predictor: Predictor,
+    *,
+    clicks: int = CLICKS,
+    clicks_after: str = "box",
+    boxes: Sequence[str] = ("box", "range"),
+    subject: str = "",
 ) -> SegfmScores:
     """Score a predictor on one object.
 
@@ -155,6 +163,8 @@ def run_segfm(
         How many clicks follow.
     clicks_after : str
         ``"box"`` or ``"range"``: the box that the clicks follow. The challenge tells the range.
+    boxes : sequence of str
+        Which of the two are asked; `clicks_after` always is.
     subject : str
         The person, for comparisons; the case's name by default.
     """
@@ -163,7 +173,7 @@ def run_segfm(
     clock, steps = _Clock(predictor, case), {}
     middle = box.slice_index(axis)
     order = ("range", "box") if clicks_after == "box" else ("box", "range")
-    for name in order:
+    for name in (each for each in order if each in (*boxes, clicks_after)):
         told_extent = extent if name == "range" else None
         predictor.start(case.volume, case.window)
         mask, seconds = clock.answer(partial(predictor.box, box, told_extent))
@@ -183,8 +193,8 @@ def run_segfm(
         subject or case.name,
         int(truth.sum()),
         slice_dice,
-        *steps["box"],
-        *steps["range"],
+        *steps.get("box", _NOT_ASKED),
+        *steps.get("range", _NOT_ASKED),
         dice=tuple(step[0] for step in clicked),
         nsd=tuple(step[1] for step in clicked),
         seconds=tuple(step[2] for step in clicked),

@@ -180,8 +180,8 @@ def _of_tiff(file: Path) -> Film | None:
         stack, rest = stack[:, 0], rest[1:]
     order = [rest.index("Y") + 1, rest.index("X") + 1, *([rest.index("S") + 1] if "S" in rest else [])]
     stack = np.transpose(stack, [0, *order])
-    shown = np.stack([samples.apply(f if f.ndim == 3 else f[..., np.newaxis]) for f in stack])
-    frames = shown[..., 0] if shown.shape[-1] == 1 else to_8_bits(shown)
+    pixels = np.stack([samples.apply(f if f.ndim == 3 else f[..., np.newaxis]) for f in stack])
+    frames = pixels[..., 0] if pixels.shape[-1] == 1 else to_8_bits(pixels)
     spacing = None if mpp is None else (mpp.row / 1000, mpp.col / 1000)
     return Film(frames, spacing, float(seconds) if seconds else None, tuple(notes))
 

@@ -34,7 +34,7 @@ _ANY_SLICE: Final = 2**31 - 1
 """The last slice of an image that is not known."""
 
 _TOP_KEYS: Final = ("version", "space", "objects")
-_OBJECT_KEYS: Final = ("id", "name", "prompts")
+_OBJECT_KEYS: Final = ("id", "name", "origin", "prompts")
 _KINDS: Final = {"point": ("point", "positive"), "box": ("box",), "mask": ("mask", "axis", "slice")}
 
 
@@ -122,6 +122,8 @@ def write_prompt_file(
         entry: dict[str, Any] = {"id": obj.object_id, "prompts": prompts}
         if obj.name:
             entry["name"] = obj.name
+        if obj.origin:
+            entry["origin"] = obj.origin
         written.append(entry)
     text = json.dumps({"version": VERSION, "space": "voxel", "objects": written}, indent=1, ensure_ascii=False)
     return write_text(target, text + "\n", overwrite=overwrite)
@@ -212,19 +214,23 @@ class _Reading:
             self._fault(f'{where}: it must be like {{"id": 1, "prompts": [...]}}; got {_show(entry)}.')
             return None
         self._unknown(where, entry, _OBJECT_KEYS)
-        object_id, name = entry.get("id"), entry.get("name", "")
+        object_id = entry.get("id")
         if not isinstance(object_id, int) or isinstance(object_id, bool):
             self._fault(f'{where}: "id" must be a whole number; got {_show(object_id)}.')
             object_id = number
-        if not isinstance(name, str):
-            self._fault(f'{where}: "name" must be text; got {_show(name)}.')
-            name = ""
+        name, origin = (self._text(where, key, entry.get(key, "")) for key in ("name", "origin"))
         entries = entry.get("prompts")
         if not isinstance(entries, list) or not entries:
             self._fault(f'{where}: "prompts" must be a list with at least one prompt.')
             return None
         prompts = [self._prompt(f"{where}, prompt {n}", e) for n, e in enumerate(entries, start=1)]
-        return ObjectPrompts(object_id, tuple(p for p in prompts if p is not None), name)
+        return ObjectPrompts(object_id, tuple(p for p in prompts if p is not None), name, origin)
+
+    def _text(self, where: str, key: str, value: Any) -> str:
+        if isinstance(value, str):
+            return value
+        self._fault(f'{where}: "{key}" must be text; got {_show(value)}.')
+        return ""
 
     def _prompt(self, where: str, entry: Any) -> Prompt | None:
         kinds = [kind for kind in _KINDS if isinstance(entry, dict) and kind in entry]

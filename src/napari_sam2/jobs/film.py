@@ -138,11 +138,11 @@ def _objects(prompts: Prompts, volume: Volume, target: Path) -> Sequence[ObjectP
 
 
 def _row(object_id: int, name: str, pixels: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, Any]:
-    seen = np.flatnonzero(pixels)
+    filled_frames = np.flatnonzero(pixels)
     return {
         "id": object_id,
         "name": name,
-        "frames": [int(seen[0]), int(seen[-1])] if seen.size else None,
-        "n_frames": int(seen.size),
-        "mean_pixels": round(float(pixels[seen].mean()), 1) if seen.size else 0.0,
+        "frames": [int(filled_frames[0]), int(filled_frames[-1])] if filled_frames.size else None,
+        "n_frames": int(filled_frames.size),
+        "mean_pixels": round(float(pixels[filled_frames].mean()), 1) if filled_frames.size else 0.0,
     }

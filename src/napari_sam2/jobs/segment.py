@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from napari_sam2.core.window import choose_window
 from napari_sam2.errors import UserInputError
 from napari_sam2.io import read_volume
 from napari_sam2.io.guard import refuse_inputs_as_outputs
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     from napari_sam2.core.prompts import ObjectPrompts
     from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.core.volume import Volume
+    from napari_sam2.core.window import Window
     from napari_sam2.engine.verbs import AnyModel
 
     Prompts: TypeAlias = str | os.PathLike[str] | Sequence[ObjectPrompts]
+    PromptSource: TypeAlias = Callable[[Volume, Window], Sequence[ObjectPrompts]]
 
 __all__ = ["DIRECTIONS", "ScanRun", "doubts_of", "files_of_label_map", "segment_scan", "session_folder"]
 
@@ -71,7 +74,7 @@ class ScanRun:
 def segment_scan(
     image: str | os.PathLike[str],
     output: str | os.PathLike[str],
-    prompts: Prompts,
+    prompts: Prompts | PromptSource,
     *,
     model: str | Path | Callable[[], AnyModel] = DEFAULT_MODEL,
     device: str = "auto",
@@ -99,8 +102,9 @@ def segment_scan(
         As in `napari_sam2.io.read_volume`.
     output : path-like
         The label map, ``.nii.gz`` or ``.nii``; ``.json`` and ``.tsv`` are written beside it.
-    prompts : path-like or sequence of ObjectPrompts
-        A prompt file, or what it would hold.
+    prompts : path-like, sequence of ObjectPrompts or callable
+        A prompt file, or what it would hold; or what gives that for a scan and its window, such as
+        `napari_sam2.finding.job.prompts_from`.
     model, device, quality
         As in `napari_sam2.models.load_model`; or what gives a model, asked once everything else is in order.
     window, plane
@@ -138,7 +142,7 @@ def segment_scan(
     check_label_set(target, scan, overwrite=overwrite)
     if feature_folder is not None:
         _make_feature_folder(feature_folder)
-    objects = _objects(prompts, scan, target)
+    objects = _objects(prompts, scan, window, target)
     loaded = load_model(model, device, quality=quality) if isinstance(model, str | Path) else model()
     if feature_folder is not None and not loaded.view_policy.encodes:
         say(f"{loaded.card.name} computes nothing ahead of a prompt: nothing is kept in {feature_folder.name}.")
@@ -186,7 +190,9 @@ def _make_feature_folder(folder: Path) -> None:
         raise UserInputError(f"--feature-folder {folder.name} is closed to writing; choose another folder.")
 
 
-def _objects(prompts: Prompts, scan: Volume, target: Path) -> Sequence[ObjectPrompts]:
+def _objects(prompts: Prompts | PromptSource, scan: Volume, window: str, target: Path) -> Sequence[ObjectPrompts]:
+    if callable(prompts):
+        return prompts(scan, choose_window(scan, window))
     if not isinstance(prompts, str | os.PathLike):
         return prompts
     from napari_sam2.io.prompt_file import masks_named, read_prompt_file

@@ -75,6 +75,9 @@ def resolve_device(device: str = "auto") -> torch.device:
     EnvironmentLacksError
         If the device does not exist on this machine.
     """
+    from napari_sam2.models.threads import check_torch
+
+    check_torch()
     import torch
 
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}

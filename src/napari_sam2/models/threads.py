@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 from typing import Final
 
-__all__ = ["usable_cpus", "use_all_cpus"]
+from napari_sam2.errors import EnvironmentLacksError
+
+__all__ = ["check_torch", "usable_cpus", "use_all_cpus"]
 
 CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
 """Quota and period in microseconds of a container (Linux control groups, version 2), or "max"."""
@@ -26,6 +29,21 @@ def usable_cpus(limit: Path = CGROUP_LIMIT) -> int:
         return allowed
 
 
+def check_torch() -> None:
+    """A sentence for who has no torch.
+
+    Raises
+    ------
+    EnvironmentLacksError
+        If it is not installed, as on a machine that lets a server answer.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise EnvironmentLacksError(
+            "No network runs on this machine (torch is not installed): let a server answer with --remote, or install "
+            "napari-sam2 in full."
+        )
+
+
 def use_all_cpus() -> int:
     """Let PyTorch compute with `usable_cpus` threads, unless ``OMP_NUM_THREADS`` says otherwise.
 
@@ -36,6 +54,7 @@ def use_all_cpus() -> int:
     int
         The number of threads in use.
     """
+    check_torch()
     import torch
 
     if "OMP_NUM_THREADS" not in os.environ:

@@ -32,6 +32,7 @@ __all__ = [
     "import_checkpoint",
     "is_here",
     "models_folder",
+    "own_models",
     "verify",
 ]
 
@@ -66,6 +67,16 @@ def is_here(name: str) -> bool:
         return all((folder_of(name) / file).is_file() for file in FILES)
     except OSError:
         return False
+
+
+def own_models() -> list[str]:
+    """Names of imported and tuned checkpoints in `models_folder`."""
+    fetched = {folder_of(name).name for name in ZOO}
+    folder = models_folder()
+    if not folder.is_dir():
+        return []
+    names = sorted(path.name for path in folder.iterdir() if path.name not in fetched)
+    return [name for name in names if is_here(name)]
 
 
 def find(name: str) -> tuple[Path, ModelCard]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     LayerTuple = tuple[Any, dict[str, Any], str]
 
-__all__ = ["get_reader", "image_layer", "labels_layer"]
+__all__ = ["get_reader", "image_layer"]
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerTuple]] | None:
@@ -80,12 +80,6 @@ def image_layer(volume: Volume) -> LayerTuple:
         return array, arguments, "image"
     # No colour map: grey is the default, and napari would hand it on to a Labels layer opened from the same file.
     return array, {**arguments, "contrast_limits": (window.low, window.high)}, "image"
-
-
-def labels_layer(labels: np.ndarray[Any, Any], volume: Volume, name: str) -> LayerTuple:
-    """An (I, J, K) label map as napari's (array, arguments, ``"labels"``)."""
-    array, placement = _shown(volume, labels)
-    return array, {**placement, "name": name}, "labels"
 
 
 def _shown(volume: Volume, voxels: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:

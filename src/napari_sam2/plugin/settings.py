@@ -56,7 +56,13 @@ def read_preferences() -> Preferences:
     if settings is None:
         return Preferences()
     return Preferences(
-        model=ModelChoice(settings.model.name, settings.model.device, settings.model.quality),
+        model=ModelChoice(
+            settings.model.name,
+            settings.model.device,
+            settings.model.quality,
+            settings.model.server.strip(),
+            settings.model.token_file.strip(),
+        ),
         preview=settings.annotation.preview,
         overlap=settings.annotation.overlap,
         ct_window=settings.annotation.ct_window,

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.actions import ActionState
     from napari_sam2.core.volume import Volume
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
+    from napari_sam2.models.base import DescribedModel, SegmentationModel
     from napari_sam2.record.codec import Codec
     from napari_sam2.slides.image.pyramid import Slide
     from napari_sam2.slides.session import SlideSession
@@ -95,9 +96,9 @@ class SlideReplay:
 
 def replay(
     volume: Volume,
-    model: SegmentationModel,
+    model: AnyModel,
     folder: Path,
-    load: Callable[[Mapping[str, Any]], SegmentationModel] | None = None,
+    load: Callable[[Mapping[str, Any]], AnyModel] | None = None,
 ) -> Replay:
     """Do the actions of a journal again.
 
@@ -105,7 +106,7 @@ def replay(
     ----------
     volume : Volume
         The image that the journal belongs to.
-    model : SegmentationModel
+    model : AnyModel
         The network or method that answers; another one than then is allowed, and named as a reason.
     folder : Path
         The journal.
@@ -158,7 +159,7 @@ def replay_slide(
     return SlideReplay(now, then, _differing_outlines(then, now), tuple(reasons))
 
 
-def _empty(volume: Volume, model: SegmentationModel, head: Mapping[str, Any], folder: Path) -> Session:
+def _empty(volume: Volume, model: AnyModel, head: Mapping[str, Any], folder: Path) -> Session:
     session = Session(volume, model)
     codec_of(session).check_head(head)
     return Session(volume, model, window=window_from_json(head["window"]), axis=head["axis"], overlap=head["overlap"])
@@ -168,7 +169,7 @@ def _do_all(
     codec: Codec,
     state: ActionState[Any],
     folder: Path,
-    load: Callable[[Mapping[str, Any]], SegmentationModel] | None,
+    load: Callable[[Mapping[str, Any]], AnyModel] | None,
 ) -> Iterator[str]:
     """Do every action again; reasons for which the result may differ."""
     as_recorded = 0
@@ -212,7 +213,7 @@ def _all_lines(folder: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
 
 
 def _change_model(
-    state: ActionState[Any], action: UseModel, load: Callable[[Mapping[str, Any]], SegmentationModel] | None
+    state: ActionState[Any], action: UseModel, load: Callable[[Mapping[str, Any]], AnyModel] | None
 ) -> str:
     """Let another model answer, as it was then; a sentence when it cannot."""
     name = action.described["name"]
@@ -263,7 +264,7 @@ def _differing(first: NDArray[np.integer], second: NDArray[np.integer], axis: in
     return {int(index): int(counts[index]) for index in np.flatnonzero(counts)}
 
 
-def _reasons(head: Mapping[str, Any], model: SegmentationModel) -> Iterator[str]:
+def _reasons(head: Mapping[str, Any], model: DescribedModel) -> Iterator[str]:
     was = {"name": "", "revision": "", "sha256": "", **head["model"]}
     if (was["name"], was["revision"], was["sha256"]) != (model.card.name, model.card.revision, model.card.sha256):
         before, after = (f"{n} ({(h or r)[:12]})" for n, h, r in (

@@ -77,9 +77,11 @@ class Connection:
         ``http://host:port`` or ``https://host[:port]``.
     token : str
         Who asks.
+    opened : callable
+        Opens the way where it is not open, such as a tunnel; raises `ServerGone` where it cannot.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, opened: Callable[[], None] = lambda: None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
             raise UserInputError(f"{url[:60]} is no address of a server; give http://host:8765 or https://host.")
@@ -90,6 +92,7 @@ class Connection:
             "Authorization": f"Bearer {token}",
             "Napari-Sam2": f"{PROTOCOL} {__version__}",
         }
+        self._opened = opened
         self._lock = threading.Lock()
         self._open: http.client.HTTPConnection | None = None
 
@@ -206,6 +209,7 @@ class Connection:
         _put(frames, item, closed)
 
     def _connect(self, seconds: float) -> http.client.HTTPConnection:
+        self._opened()
         if self._tls is None:
             connection = http.client.HTTPConnection(self.host, self.port, timeout=CONNECT_SECONDS)
         else:

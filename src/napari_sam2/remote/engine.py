@@ -44,8 +44,8 @@ __all__ = ["RemoteEngine"]
 
 T = TypeVar("T")
 
-MOST_REPAIRS: Final = 12
-"""In a row, without an answer between them; a server that forgets faster than it is told has no memory to work with."""
+MOST_REPAIRS: Final = 24
+"""In a row, without an answer between them, before nothing is sent again any more."""
 
 CLICK_PATIENCE: Final = 60.0
 """Seconds that a click waits for a server that is away; a run waits as long as the lease does."""
@@ -188,13 +188,15 @@ class RemoteEngine:
             "known": [[object_id, recipe.name] for object_id, recipe in models.items()],
             "plan": None if plan is None else [plan.steps, plan.seed],
         }
-        n_seen, attempt, repairs, since = 0, 0, 0, time.monotonic()
+        n_seen, attempt, since, repairs = 0, 0, time.monotonic(), _Repairs(self._lease.patience)
         while not should_stop():
             try:
-                path = self._repaired(lambda: self._path("propagate"))
+                if repairs.pending is not None:
+                    self._repair(repairs, should_stop)
+                path = self._path("propagate")
                 for message in self._lease.connection.stream(path, packed({**header, "skip": n_seen}), should_stop):
                     self._lease.was_found()
-                    attempt, repairs, since = 0, 0, time.monotonic()
+                    attempt, since, repairs = 0, time.monotonic(), _Repairs(self._lease.patience)
                     kind = message.header.get("kind")
                     if kind == "end":
                         return
@@ -212,8 +214,7 @@ class RemoteEngine:
                 wait_a_little(attempt, should_stop)
                 attempt += 1
             except Refused as refused:
-                repairs += 1
-                self._repair(refused, repairs)
+                repairs.pending = refused
 
     def _keep_fit(
         self,
@@ -239,22 +240,22 @@ class RemoteEngine:
             self._lease.begin()
         return f"/v1/engines/{self._id}/{verb}"
 
-    def _repaired(self, work: Callable[[], T]) -> T:
+    def _repaired(self, work: Callable[[], T], should_stop: Callable[[], bool] = lambda: False) -> T:
         """What `work` gives, once the server has been sent what it lacks."""
-        repairs = 0
+        repairs = _Repairs(self._lease.patience)
         while True:
             try:
+                if repairs.pending is not None:
+                    self._repair(repairs, should_stop)
                 return work()
             except Refused as refused:
-                repairs += 1
-                self._repair(refused, repairs)
+                repairs.pending = refused
 
-    def _repair(self, refused: Refused, repairs: int) -> None:
+    def _repair(self, repairs: _Repairs, should_stop: Callable[[], bool]) -> None:
         """Send what is lacking; what cannot be sent is the person's or the server's to mend."""
-        if repairs > MOST_REPAIRS:
-            raise EnvironmentLacksError(f"The server {self._lease.connection.name} cannot keep up: {refused}")
+        refused = repairs.next(self._lease.connection.name)
         if refused.code == "volume":
-            self._sent.send()
+            self._sent.send(should_stop)
         elif refused.code == "engine":
             self._id = None
         elif refused.code == "anchor":
@@ -262,9 +263,9 @@ class RemoteEngine:
         elif refused.code == "fit":
             for name in refused.missing:
                 self._fit_again(str(name))
-        elif refused.code == "memory" and repairs < MOST_REPAIRS:
+        elif refused.code == "memory":
             self._lease.say(str(refused))
-            wait_a_little(repairs, lambda: False)
+            wait_a_little(repairs.count, should_stop)
         elif refused.code == "input":
             raise UserInputError(str(refused)) from refused
         else:
@@ -289,6 +290,29 @@ class RemoteEngine:
                     raise _refusal_in(message)
 
         self._repaired(lambda: self._lease.patiently(learn))
+
+
+class _Repairs:
+    """What a server lacks, and how often it has said so without an answer between.
+
+    A server without memory is waited for as long as one that is away; one that forgets faster than it is told has no
+    memory to work with.
+    """
+
+    def __init__(self, patience: float) -> None:
+        self.pending: Refused | None = None
+        self.count = 0
+        self._until = time.monotonic() + patience
+
+    def next(self, server: str) -> Refused:
+        """The refusal to mend now."""
+        refused, self.pending = self.pending, None
+        if refused is None:
+            raise TypeError("there is nothing to mend")
+        self.count += 1
+        if time.monotonic() > self._until or (self.count > MOST_REPAIRS and refused.code != "memory"):
+            raise EnvironmentLacksError(f"The server {server} cannot keep up: {refused} Your work is kept.")
+        return refused
 
 
 def _refusal_in(message: Message) -> Refused:

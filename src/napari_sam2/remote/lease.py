@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.remote.connection import Connection
     from napari_sam2.remote.recipes import Recipe
+    from napari_sam2.remote.tunnel import Tunnel
 
 __all__ = ["Lease"]
 
@@ -55,6 +56,8 @@ class Lease:
         self.id = secrets.token_hex(16)
         self.say: Callable[[str], None] = lambda note: None
         """Told in a sentence when the server goes away and comes back; from any thread."""
+        self.way: Tunnel | None = None
+        """Closed with the lease."""
         self.recipes: weakref.WeakValueDictionary[int, Recipe] = weakref.WeakValueDictionary()
         self._keys = itertools.count(1)
         self._forgotten: deque[int] = deque()
@@ -143,6 +146,8 @@ class Lease:
             with contextlib.suppress(ServerGone, Refused, EnvironmentLacksError):
                 self.connection.ask_alone("DELETE", f"/v1/leases/{self.id}", seconds=2.0)
         self.connection.close()
+        if self.way is not None:
+            self.way.close()
 
 
 def _beat(lease: weakref.ref[Lease], closed: threading.Event) -> None:

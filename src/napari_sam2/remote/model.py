@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2._version import __version__
 from napari_sam2.core.checked import flag_of, list_of, text_of, whole_of
-from napari_sam2.errors import EnvironmentLacksError
+from napari_sam2.errors import EnvironmentLacksError, UserInputError
 from napari_sam2.models.base import ModelCard, ViewPolicy
 from napari_sam2.remote.connection import Connection, Refused, ServerGone
 from napari_sam2.remote.engine import RemoteEngine
 from napari_sam2.remote.lease import Lease
-from napari_sam2.remote.tokens import read_tokens
+from napari_sam2.remote.tokens import new_token, read_tokens
+from napari_sam2.remote.tunnel import SshTarget, Tunnel
 from napari_sam2.remote.upload import SentVolume
 from napari_sam2.remote.wire import PROTOCOL, header_from_json, object_of
 
@@ -41,10 +42,13 @@ class RemoteModel:
         The place on the server.
     described : dict
         The model, as the server's status has it.
+    offered : tuple of str
+        All models that the server has.
     """
 
-    def __init__(self, lease: Lease, described: dict[str, Any]) -> None:
+    def __init__(self, lease: Lease, described: dict[str, Any], offered: tuple[str, ...]) -> None:
         self.lease = lease
+        self.offered = offered
         self.name = text_of(described.get("name"), "the model's name")
         """What the server calls it."""
         card = object_of(described.get("card"), "the model's card")
@@ -78,7 +82,7 @@ class RemoteModel:
 
 def connect(
     url: str,
-    token_file: Path,
+    token_file: Path | None,
     name: str,
     *,
     patience: float = PATIENCE,
@@ -89,11 +93,11 @@ def connect(
     Parameters
     ----------
     url : str
-        ``http://127.0.0.1:8765`` or ``https://host``.
-    token_file : Path
-        Holds the token.
+        ``http://127.0.0.1:8765``, ``https://host``, or ``ssh://user@host``, see `napari_sam2.remote.tunnel.SshTarget`.
+    token_file : Path, optional
+        Holds the token; a server that ssh starts needs none.
     name : str
-        Which of the server's models.
+        Which of the server's models; the first one when it is empty.
     patience : float
         Seconds for which a run waits for a server that is away.
     say : callable
@@ -106,8 +110,21 @@ def connect(
     EnvironmentLacksError
         If there is no such server, it does not know the token, speaks another protocol, or has no such model.
     """
-    (token, *_) = read_tokens(token_file)
-    return connect_with(url, token, name, patience=patience, say=say)
+    target = SshTarget.of(url) if url.startswith("ssh:") else None
+    if token_file is not None:
+        (token, *_) = read_tokens(token_file)
+    elif target is not None and target.starts:
+        token = new_token()
+    else:
+        raise UserInputError("A server needs to know who asks; give the file that holds its token.")
+    if target is None:
+        return connect_with(url, token, name, patience=patience, say=say)
+    tunnel = Tunnel(target, token, name)
+    try:
+        return connect_with(tunnel.url, token, name, patience=patience, say=say, tunnel=tunnel)
+    except BaseException:
+        tunnel.close()
+        raise
 
 
 def connect_with(
@@ -117,11 +134,28 @@ def connect_with(
     *,
     patience: float = PATIENCE,
     say: Callable[[str], None] = lambda note: None,
+    tunnel: Tunnel | None = None,
 ) -> RemoteModel:
     """The same with a token at hand; see `connect`."""
-    connection = Connection(url, token)
+    connection = Connection(url, token) if tunnel is None else Connection(url, token, tunnel.open)
+    try:
+        return _connected(connection, token, name, patience, say, tunnel)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _connected(
+    connection: Connection,
+    token: str,
+    name: str,
+    patience: float,
+    say: Callable[[str], None],
+    tunnel: Tunnel | None,
+) -> RemoteModel:
     status = server_status(connection)
     models = {model.get("name"): model for model in list_of(status.get("models"), what="the models")}
+    name = name or str(next(iter(models), ""))
     if name not in models:
         known = ", ".join(str(known) for known in models)
         raise EnvironmentLacksError(f"The server {connection.name} has no model {name[:60]!r}; it has {known}.")
@@ -129,7 +163,8 @@ def connect_with(
         say(f"The server runs napari-sam2 {str(status.get('version'))[:40]}, this machine {__version__}.")
     lease = Lease(connection, token, patience)
     lease.say = say
-    model = RemoteModel(lease, models[name])
+    lease.way = tunnel
+    model = RemoteModel(lease, models[name], tuple(str(known) for known in models))
     weakref.finalize(model, lease.close)
     return model
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
@@ -183,9 +184,12 @@ class _Server:
         message = unpacked(await _body(request, MESSAGE_BODY))
         wanted = reading.predict_request(message, held.engine.plane)
 
+        arrived = time.perf_counter()
+
         def answered() -> bytes:
+            waited = time.perf_counter() - arrived
             self._holdings.shrink()
-            return predict(lease, held, wanted)
+            return predict(lease, held, wanted, waited, self._turns.last_step)
 
         self._holdings.begin_work(lease, held)
         try:
@@ -314,6 +318,8 @@ async def _body(request: Request, largest: int) -> bytes:
     while True:
         try:
             piece = await asyncio.wait_for(anext(stream, None), READ_SECONDS)
+        except ClientDisconnect:
+            raise Refusal(400, "limit", "The client closed the connection.") from None
         except TimeoutError:
             raise Refusal(408, "limit", "The rest of the request did not come in time.") from None
         if piece is None:

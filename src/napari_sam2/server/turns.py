@@ -56,8 +56,8 @@ class Turns:
         self._runs: OrderedDict[str, deque[Run]] = OrderedDict()
         self._changed = threading.Condition()
         self._open = True
-        self.slowest_step = 0.0
-        """Seconds of the longest step of a run; a click waits no longer than that for others' runs."""
+        self.last_step = 0.0
+        """Seconds of the last step of a run: what a click that came meanwhile had to wait for."""
         self._thread = threading.Thread(target=self._work, name="napari-sam2 model", daemon=True)
         self._thread.start()
 
@@ -148,7 +148,7 @@ class Turns:
         except Exception as error:  # whatever it is, the run is over and everybody else's goes on
             frame = None
             run.put(run.failed(error))
-        self.slowest_step = max(self.slowest_step, time.perf_counter() - started)
+        self.last_step = time.perf_counter() - started
         if frame is None:
             self._finish(client, run)
         elif frame:

@@ -24,14 +24,18 @@ if TYPE_CHECKING:
 __all__ = ["fit_frames", "predict", "run_frames"]
 
 
-def predict(lease: Lease, held: HeldEngine, request: PredictRequest) -> bytes:
-    """Answer a click; the anchor stays here, mask and scores go."""
+def predict(lease: Lease, held: HeldEngine, request: PredictRequest, waited: float, step: float) -> bytes:
+    """Answer a click; the anchor stays here, mask and scores go.
+
+    With them go the seconds that it `waited`, and those of the `step` of a run before it.
+    """
     previous, others = request.previous, lease.anchors_of(request.others)
     corrected = lease.anchors_of([previous])[0] if isinstance(previous, int) else previous
     anchor = held.engine.predict(request.index, request.prompts, previous=corrected, others=others)
     lease.keep_anchor(request.key, anchor)
     blobs: list[bytes] = []
-    return packed({"mask": mask_to_wire(anchor.mask, blobs), "scores": scores_to_wire(anchor.scores)}, blobs)
+    header = {"mask": mask_to_wire(anchor.mask, blobs), "scores": scores_to_wire(anchor.scores)}
+    return packed({**header, "waited": waited, "step": step}, blobs)
 
 
 def run_frames(lease: Lease, held: HeldEngine, request: RunRequest, should_stop: Callable[[], bool]) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_sam2.errors import UserInputError
 from napari_sam2.session.actions import (
     AcceptSlice,
     AddObject,
@@ -14,11 +15,18 @@ from napari_sam2.session.actions import (
     FinishObject,
     RemoveObject,
     ReopenSlice,
+    TakeLabels,
 )
+from napari_sam2.session.actions.labels import taken_objects
 from napari_sam2.session.objects import SegmentedObject, SegmentedObjects
 from napari_sam2.terms.terminology import Term
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_sam2.session.state import SessionState
 
 
@@ -39,6 +47,37 @@ class ObjectVerbs:
         """Begin an object; its id is the next free one unless given."""
         record = self.state.do(AddObject(object_id, name))
         return self.objects[record.object_id]
+
+    def take_labels(self, labels: NDArray[np.integer], terms: Mapping[int, Term] | None = None) -> list[int]:
+        """Take over a label map as objects, which can be corrected.
+
+        Every label becomes an object with masks on all its slices; one whose id is in use gets the next free one.
+
+        Parameters
+        ----------
+        labels : (I, J, K) array of int
+            On the grid of the volume, in stored order; 0 is background. See `napari_sam2.io.read_labels`.
+        terms : mapping of int to Term, optional
+            Names, codes and colours by id.
+
+        Returns
+        -------
+        list of int
+            Ids of the objects.
+
+        Raises
+        ------
+        UserInputError
+            If the labels have another shape than the volume, or hold nothing.
+        """
+        volume = self.state.volume
+        if labels.shape != volume.shape:
+            raise UserInputError(f"The labels have the shape {labels.shape}, the image has {volume.shape}.")
+        objects = taken_objects(labels, volume, self.state.axis, terms or {}, self.state.store.objects)
+        if not objects:
+            raise UserInputError("The label map holds no label: every voxel is 0.")
+        made: list[int] = self.state.do(TakeLabels(objects))
+        return made
 
     def remove_object(self, object_id: int) -> None:
         """Forget an object with its prompts and masks; undo brings it back.

@@ -40,14 +40,19 @@ def answer_prompts(
 ) -> list[SliceResult]:
     """See `Session.set_prompts`, and `napari_sam2.session.actions.SetPrompts` for `around`."""
     new_prompts = list(prompts)
-    if new_prompts:
-        check_prompts([ObjectPrompts(object_id, tuple(new_prompts))], state.volume)
     record = state.store.objects.get(object_id)
+    if new_prompts:
+        begun = [object_id] if record is not None and is_carried(record) else []
+        check_prompts([ObjectPrompts(object_id, tuple(new_prompts))], state.volume, begun=begun)
     if record is not None:
         _check_free(record, new_prompts)
     obj = record or state.new_object(step, object_id)
-    axis = slice_axis_of(new_prompts)
-    axis = (obj.axis if obj.prompts else state.axis) if axis is None else axis
+    if obj.results and not obj.prompts:
+        # Opened labels: their masks stay where they are, whatever plane is prompted.
+        axis = obj.axis
+    else:
+        named = slice_axis_of(new_prompts)
+        axis = (obj.axis if obj.prompts else state.axis) if named is None else named
     if axis != obj.axis:
         state.store.clear(step, obj)
         state.store.set(step, obj, "axis", axis)

@@ -129,12 +129,12 @@ class Session(SessionSettings, ObjectVerbs):
         check_prompts(objects, self.volume)
         results = []
         for obj in objects:
-            results += self.set_prompts(obj.object_id, obj.prompts)
+            results += self.set_prompts(obj.object_id, obj.prompts, origin=obj.origin)
             if obj.name:
                 self.rename(obj.object_id, obj.name)
         return results
 
-    def set_prompts(self, object_id: int, prompts: Iterable[Prompt]) -> list[SliceResult]:
+    def set_prompts(self, object_id: int, prompts: Iterable[Prompt], *, origin: str = "") -> list[SliceResult]:
         """Set all prompts of an object, and answer changed slices.
 
         Slices whose prompts have changed are answered.
@@ -148,6 +148,8 @@ class Session(SessionSettings, ObjectVerbs):
             The object; it is created when it does not exist.
         prompts : iterable of Prompt
             All of its prompts, in the order in which they were given.
+        origin : str
+            Who proposed them and from what, for the journal; empty for a person's own.
 
         Returns
         -------
@@ -161,7 +163,7 @@ class Session(SessionSettings, ObjectVerbs):
         UserInputError
             If it would change a finished object or an accepted slice; the session is unchanged.
         """
-        results: list[SliceResult] = self.state.do(SetPrompts(object_id, tuple(prompts), self.axis))
+        results: list[SliceResult] = self.state.do(SetPrompts(object_id, tuple(prompts), self.axis, origin=origin))
         return results
 
     def edit_mask(self, object_id: int, axis: int, index: int, mask: SliceMask) -> SliceResult:

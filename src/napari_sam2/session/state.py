@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sam2.core.actions import ActionState
 from napari_sam2.core.labels import check_overlap
 from napari_sam2.engine.fit_plan import ObjectFits
-from napari_sam2.engine.verbs import ModelElsewhere
+from napari_sam2.engine.opening import open_engine
 from napari_sam2.errors import UserInputError
 from napari_sam2.session.objects import ObjectRecord, VolumeObjects
 
@@ -69,18 +69,10 @@ class SessionState(ActionState[ObjectRecord]):
     def engine(self, axis: int) -> SliceEngine[Any, Any]:
         """The engine for slices across `axis`."""
         if axis not in self._engines:
-            self._engines[axis] = self._new_engine(axis)
+            self._engines[axis] = open_engine(
+                self.volume, self.model, self.window, axis, self._feature_budget, self._feature_folder
+            )
         return self._engines[axis]
-
-    def _new_engine(self, axis: int) -> SliceEngine[Any, Any]:
-        if isinstance(self.model, ModelElsewhere):
-            return self.model.engine(self.volume, self.window, axis)
-        # Networks are imported where they run: there are none on a machine that lets another one answer.
-        from napari_sam2.engine.engine import Engine
-        from napari_sam2.engine.features import DEFAULT_BUDGET
-
-        budget = DEFAULT_BUDGET if self._feature_budget is None else self._feature_budget
-        return Engine(self.volume, self.model, self.window, axis, budget, self._feature_folder)
 
     def use_window(self, window: Window) -> None:
         """Let the model see intensities through another window."""

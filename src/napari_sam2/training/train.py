@@ -22,15 +22,18 @@ from napari_sam2.training.pool import read_pool
 from napari_sam2.training.rollout import Rollout, RolloutSettings
 from napari_sam2.training.sampler import ClipSampler, Shares
 from napari_sam2.training.start import begin_from
-from napari_sam2.training.validate import fixed_clips, validate
+from napari_sam2.training.validate import PROTOCOLS, fixed_clips, validate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from torch import Tensor
 
     from napari_sam2.training.clip import Clip
     from napari_sam2.training.config import TrainConfig
+    from napari_sam2.training.pool import PoolVolume
+    from napari_sam2.training.validate import Protocol
 
 __all__ = ["Trainer"]
 
@@ -57,9 +60,22 @@ class Trainer:
         Folder that the pool paths of the configuration are relative to.
     folder : Path
         Where checkpoints and the learning curve go.
+    labelled, synthetic : sequence of PoolVolume
+        Further volumes beside those of the pools.
+    start : SmallNet, optional
+        A network of the configuration's sizes to begin with.
     """
 
-    def __init__(self, config: TrainConfig, root: Path, folder: Path) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        root: Path,
+        folder: Path,
+        *,
+        labelled: Sequence[PoolVolume] = (),
+        synthetic: Sequence[PoolVolume] = (),
+        start: SmallNet | None = None,
+    ) -> None:
         if config.threads:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
@@ -68,21 +84,24 @@ class Trainer:
         self.net = SmallNet(config.net)
         if config.start:
             begin_from(self.net, root / config.start)
+        if start is not None:
+            self.net.load_state_dict(start.state_dict())
         self.ema = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
         self.optimizer = _optimizer(self.net, config)
         self.rollout = self.update = self.samples = 0
         self.seconds = 0.0
         self.recent: list[float] = []
-        synthetic = [read_pool(root / p) for p in config.synthetic_pools]
+        slab_pools = [read_pool(root / p) for p in config.synthetic_pools]
         real = [v for p in config.real_pools for v in read_pool(root / p)]
         held_out = [v for p in config.validation_pools for v in read_pool(root / p)]
-        labelled = [v for p in config.labelled_pools for v in read_pool(root / p)]
+        labelled = [*(v for p in config.labelled_pools for v in read_pool(root / p)), *labelled]
         maps = [v for p in config.map_pools for v in read_pool(root / p)]
-        slabs = [v for p in synthetic for v in p[config.held_out :]]
+        slabs = [*(v for p in slab_pools for v in p[config.held_out :]), *synthetic]
         self.sampler = ClipSampler(slabs, real, config.shares, labelled, maps)
         self.validation: dict[str, list[Clip]] = {}
+        self.protocols: Sequence[Protocol] = PROTOCOLS
         if config.held_out:
-            kept = ClipSampler([v for p in synthetic for v in p[: config.held_out]], [], Shares(1.0, 0.0))
+            kept = ClipSampler([v for p in slab_pools for v in p[: config.held_out]], [], Shares(1.0, 0.0))
             self.validation["synthetic"] = fixed_clips(kept, config.validation_clips)
         if held_out:
             kept = ClipSampler([], held_out, Shares(0.0, 0.0))
@@ -99,28 +118,32 @@ class Trainer:
         self.samples, self.seconds = progress.samples, progress.seconds
         self.rng.bit_generator.state = progress.generator
 
-    def run(self, seconds: float | None = None) -> None:
-        """Train to the end of the configuration, or for so many seconds.
+    def run(self, seconds: float | None = None, should_stop: Callable[[], bool] = lambda: False) -> None:
+        """Train to the end of the configuration.
 
-        Always leaves a checkpoint.
+        Or for so many seconds, or until `should_stop`, which is asked after each roll-out. Always leaves a checkpoint.
         """
         started = time.monotonic()
         before, validated = self.seconds, -1
         while self.rollout < self.config.rollouts:
-            self._one_rollout()
+            self.one_rollout()
             self.seconds = before + time.monotonic() - started
             if self.rollout % self.config.validate_every == 0:
                 self._validate()
                 validated = self.rollout
             if self.rollout % self.config.keep_every == 0:
                 self._save()
-            if seconds is not None and time.monotonic() - started > seconds:
+            if should_stop() or (seconds is not None and time.monotonic() - started > seconds):
                 break
         if validated != self.rollout:
             self._validate()
         self._save()
 
-    def _one_rollout(self) -> None:
+    def one_rollout(self) -> None:
+        """Draw a batch of clips and work through it.
+
+        Each decode is followed by an update.
+        """
         stage = self.config.at(self.rollout)
         short = self.rng.random() < stage.short
         steps = SHORT if short else stage.steps
@@ -189,7 +212,7 @@ class Trainer:
         }
         for name, clips in self.validation.items():
             scores = validate(
-                net, clips, stage.size, self.config.keep_channels or None, hidden=self.config.validate_hidden
+                net, clips, stage.size, self.config.keep_channels or None, self.config.validate_hidden, self.protocols
             )
             record |= {f"{name}/{key}": round(value, 4) for key, value in scores.items()}
         self.recent = self.recent[-300:]

@@ -18,6 +18,8 @@ from napari_sam2.training.losses import dice
 from napari_sam2.training.rollout import Rollout, RolloutSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_sam2.models.small.net import SmallNet
     from napari_sam2.training.clip import Clip
     from napari_sam2.training.sampler import ClipSampler
@@ -62,14 +64,19 @@ def fixed_clips(sampler: ClipSampler, count: int) -> list[Clip]:
 
 @torch.inference_mode()
 def validate(
-    net: SmallNet, clips: list[Clip], size: int, keep: tuple[int, ...] | None = None, hidden: bool = True
+    net: SmallNet,
+    clips: list[Clip],
+    size: int,
+    keep: tuple[int, ...] | None = None,
+    hidden: bool = True,
+    protocols: Sequence[Protocol] = PROTOCOLS,
 ) -> dict[str, float]:
-    """Mean Dice of each protocol.
+    """Mean Dice of each of the protocols.
 
     With ``hidden``, ``<protocol>/blank`` is the same with the image hidden.
     """
     scores: dict[str, float] = {}
-    for protocol in PROTOCOLS:
+    for protocol in protocols:
         for blank in (False, True) if hidden else (False,):
             settings = RolloutSettings(
                 size, teacher=0.0, drop=False, blank=blank, keep=keep, channels=net.config.channels

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_sam2.models.base import ModelCard
     from napari_sam2.models.sam2.adapter import Sam2Model
 
-__all__ = ["keep_rope", "load_sam2"]
+__all__ = ["keep_rope", "load_sam2", "read_sam2_network"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,11 +44,37 @@ def load_sam2(
 
     ``input_size`` is a multiple of 32; by default what `quality` says, yet no more than the checkpoint's own.
     """
-    from transformers import Sam2VideoConfig, Sam2VideoModel
-
     from napari_sam2.models.sam2.adapter import Sam2Model
 
     chosen = choose_quality(quality, device)
+    network = read_sam2_network(folder, settings, chosen.input_size, input_size).to(device)
+    full_card = card_of(folder, card, "sam2", "A SAM 2 checkpoint from a local folder.")
+    return Sam2Model(network, full_card, chosen.policy, half=chosen.half)
+
+
+def read_sam2_network(
+    folder: Path, settings: dict[str, Any], at_most: int | None = None, input_size: int | None = None
+) -> Any:
+    """The network of a checkpoint, as transformers builds it, on the CPU.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the checkpoint.
+    settings : dict
+        Its configuration, see `napari_sam2.models.checkpoint.read_settings`.
+    at_most : int, optional
+        Largest side of the views in pixels, unless `input_size` says otherwise.
+    input_size : int, optional
+        Side of the views in pixels.
+
+    Raises
+    ------
+    ModelError
+        As `load_sam2`.
+    """
+    from transformers import Sam2VideoConfig, Sam2VideoModel
+
     config = Sam2VideoConfig(**known_only(settings, Sam2VideoConfig().to_dict()))
     keep_rope(config, settings)
     grid = config.image_size // config.prompt_encoder_config.patch_size
@@ -56,13 +82,12 @@ def load_sam2(
         raise ModelError(f"{folder.name}/{CONFIG} names two sizes of views; fetch or copy it again.")
     if input_size is not None:
         resize_config(config, input_size)
-    elif chosen.input_size is not None and chosen.input_size < config.image_size:
-        resize_config(config, chosen.input_size)
+    elif at_most is not None and at_most < config.image_size:
+        resize_config(config, at_most)
     network = read_network(folder, Sam2VideoModel, config)
     if not (supports_encoder(network.vision_encoder) and supports_attention(network.memory_attention)):
         logger.warning("%s is a SAM 2 of another build: transformers runs it, which is slower.", folder.name)
-    full_card = card_of(folder, card, "sam2", "A SAM 2 checkpoint from a local folder.")
-    return Sam2Model(network.to(device), full_card, chosen.policy, half=chosen.half)
+    return network
 
 
 def keep_rope(config: Any, settings: dict[str, Any]) -> None:

@@ -92,7 +92,7 @@ class VideoModel(ABC):
         with torch.inference_mode():
             self._image_position = network.get_image_wide_positional_embeddings()
             self._token_builder = MemoryTokenBuilder(network, self._memory_position())
-        pack_linear_modules(network)
+        self._prepare()
         let_keys_be_ignored(network.mask_decoder)
         self._precision = Precision(self.device, half_of(self.device) if half else torch.float32)
         self._parts: dict[torch.dtype, tuple[Callable[[Tensor], tuple[Tensor, ...]], Attention]] = {}
@@ -214,6 +214,10 @@ class VideoModel(ABC):
         pointers = network.object_pointer_proj(token)
         pointers = torch.where(scores[:, None] > 0, pointers, network.no_object_pointer)
         chosen, chosen_iou = masks[rows, 0, best].float(), ious[rows, 0, best]
+        return self._answers(chosen, chosen_iou, scores, pointers)
+
+    def _answers(self, chosen: Tensor, chosen_iou: Tensor, scores: Tensor, pointers: Tensor) -> list[Decoded]:
+        """One answer for each mask (B, h, w), with its scores (B,) and object pointer (B, C)."""
         return [
             Decoded(chosen[i], float(score), float(quality), pointers[i])
             for i, (score, quality) in enumerate(zip(scores.tolist(), chosen_iou.tolist(), strict=True))
@@ -256,6 +260,10 @@ class VideoModel(ABC):
             attended = self._passes()[1](top[numbers], list(remembered.values()))
             conditioned[numbers] = attended.to(conditioned.dtype)
         return conditioned
+
+    def _prepare(self) -> None:
+        """Make the network quick at what is asked of it: answers, which need no gradients."""
+        pack_linear_modules(self.network)
 
     @abstractmethod
     def _make_encoder(self, dtype: torch.dtype) -> Callable[[Tensor], tuple[Tensor, ...]]:

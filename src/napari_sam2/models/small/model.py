@@ -67,9 +67,13 @@ class SmallModel:
         Network and weights.
     device : torch.device
         Where it runs.
+    card : ModelCard, optional
+        What it is called; by default the bundled model.
     """
 
-    def __init__(self, weights: SmallWeights, device: torch.device | None = None) -> None:
+    def __init__(
+        self, weights: SmallWeights, device: torch.device | None = None, card: ModelCard | None = None
+    ) -> None:
         self.device = device or torch.device("cpu")
         self._weights = weights
         self.net = weights.net.to(self.device)
@@ -78,7 +82,7 @@ class SmallModel:
         self.view_policy = ViewPolicy(
             zoom=True, factor=VIEW_FACTOR, follow_factor=FOLLOW_FACTOR, dips=True, encodes=False
         )
-        self.card = ModelCard(
+        self.card = card or ModelCard(
             name="bundled",
             kind="bundled",
             revision=weights.name,
@@ -87,16 +91,21 @@ class SmallModel:
             summary="Small convolutional model trained on synthetic shapes and unlabelled textures.",
         )
 
+    @property
+    def weights(self) -> SmallWeights:
+        """Network, sizes and name, as they were read."""
+        return self._weights
+
     def on_cpu(self) -> SmallModel:
         """The same weights on the CPU; itself when it is there already."""
         if self.device.type == "cpu":
             return self
-        return SmallModel(replace(self._weights, net=copy_to(self.net, torch.device("cpu"))))
+        return SmallModel(replace(self._weights, net=copy_to(self.net, torch.device("cpu"))), card=self.card)
 
     def fit(self, lessons: Sequence[tuple[Features, Tensor]], seed: int) -> _SmallFit:
         """Begin a fit to one object; see `napari_sam2.models.small.fitting`."""
         passed = [Lesson(features[0], self._resized(mask)) for features, mask in lessons]
-        return _SmallFit(self._weights, NetworkFit(self.net, passed, seed), self.device)
+        return _SmallFit(self._weights, NetworkFit(self.net, passed, seed), self.device, self.card)
 
     def encode(self, images: Tensor) -> list[Features]:
         """Keep the views in grey.
@@ -254,12 +263,13 @@ class _SmallFit:
     weights: SmallWeights
     learning: NetworkFit
     device: torch.device
+    card: ModelCard
 
     def step(self) -> None:
         self.learning.step()
 
     def model(self) -> SmallModel:
-        return SmallModel(replace(self.weights, net=self.learning.mixed()), self.device)
+        return SmallModel(replace(self.weights, net=self.learning.mixed()), self.device, self.card)
 
 
 def load_small(path: Path, device: torch.device | None = None, sha256: str = "") -> SmallModel:

@@ -77,7 +77,21 @@ def write_weights(
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, path, metadata=metadata)
+    _order_metadata(path)
     return sha256_of(path)
+
+
+def _order_metadata(path: Path) -> None:
+    """Sort the metadata of a safetensors file: its writer (0.6) keeps them in an order that differs by process."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        ordered = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(ordered) > length:
+            raise ModelError(f"the header of {path.name} cannot be put in order; report this")
+        file.seek(8)
+        file.write(ordered.ljust(length))
 
 
 def read_weights(path: Path, sha256: str = "") -> SmallWeights:

@@ -171,7 +171,7 @@ ACTIONS: Final = (
         "use_layer",
         "Use layer",
         "U",
-        "Take the selected Points or Shapes layer as prompts, and follow it.",
+        "Take the selected Points or Shapes layer as prompts, or a Labels layer as objects.",
         "1_work",
         lambda work: work.use_layer(work.workspace.viewer.layers.selection.active),
     ),

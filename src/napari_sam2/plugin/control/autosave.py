@@ -17,6 +17,7 @@ from napari_sam2.errors import UserInputError
 from napari_sam2.io.film import FILM_ENDINGS
 from napari_sam2.io.formats import suffix_of
 from napari_sam2.io.labels import WRITABLE
+from napari_sam2.plugin.control.recent import RecentImages
 from napari_sam2.record.journal import Journal, volume_key
 from napari_sam2.record.listing import JournalNote, sessions_of
 from napari_sam2.record.ownership import dated
@@ -137,6 +138,16 @@ class Autosave(Generic[SessionT]):
         said = " ".join(self._warnings)
         self._warnings.clear()
         return said
+
+    @property
+    def key(self) -> str:
+        """The image, as its journals are named; see `JournalNote.key`."""
+        return self._key
+
+    @property
+    def images(self) -> RecentImages:
+        """What is remembered of the images of these journals."""
+        return RecentImages(self._parent)
 
     @property
     def folder(self) -> Path:

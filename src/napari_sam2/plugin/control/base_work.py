@@ -10,15 +10,18 @@ from napari_sam2.errors import GeometryError
 from napari_sam2.plugin.background.session_owner import SessionOwner
 from napari_sam2.plugin.canvas.seen import covering_image, lies_at
 from napari_sam2.plugin.control.replacing import ReplaceGuard
+from napari_sam2.plugin.scan.volumes import file_behind
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    import numpy as np
     from napari.layers import Image
+    from numpy.typing import NDArray
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.plugin.background.worker import Stream
     from napari_sam2.plugin.control.autosave import Autosave
     from napari_sam2.plugin.control.progress import Progress
@@ -88,11 +91,37 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         if warning:
             self.failed.emit(warning)
 
+    @property
+    def journal_key(self) -> str:
+        """The image, as its journals are named."""
+        return self.autosave.key
+
+    def remember_image(self) -> None:
+        """Let the list of earlier work find the image again.
+
+        And show how its work looks.
+        """
+        path = self.image_path()
+        if path is not None:
+            self.autosave.images.remember(self.autosave.key, path, self.thumbnail())
+
+    def image_path(self) -> Path | None:
+        """The file of the image, where it is known."""
+        return file_behind(self.image)
+
+    def thumbnail(self) -> NDArray[np.uint8] | None:
+        """A small picture (rows, columns, 3) of the work.
+
+        Where there is one.
+        """
+        return None
+
     def close(self) -> None:
         """Let go of session, voxels and model.
 
         The layers stay in the viewer.
         """
+        self.remember_image()
         self.closed = True
         self._after_run = None
         self.run.stop()
@@ -142,7 +171,7 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         self.earlier = None
         self.changed.emit()
 
-    def use_model(self, load: Callable[[], SegmentationModel], done: Callable[[], None]) -> None:
+    def use_model(self, load: Callable[[], AnyModel], done: Callable[[], None]) -> None:
         """Let another model answer from now on; masks stay."""
         self.ask(lambda session: self._set_model(session, load()), lambda _: done())
 
@@ -213,7 +242,7 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         """Write the result on the inference thread; a sentence for the status line."""
         raise NotImplementedError
 
-    def _set_model(self, session: SessionT, model: SegmentationModel) -> None:
+    def _set_model(self, session: SessionT, model: AnyModel) -> None:
         """Let a session be answered by another model."""
         raise NotImplementedError
 

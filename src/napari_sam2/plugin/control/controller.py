@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.plugin.background.worker import InferenceThread
     from napari_sam2.plugin.control.progress import Progress
     from napari_sam2.plugin.control.work import Kind, Opened, Work
@@ -62,6 +62,7 @@ class Controller:
         self._early = EarlyGestures(lambda: self.workspace.is_opening)
         self._panels = 0
         self._greeted = False
+        self._after_opening: list[Callable[[], None]] = []
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.selection.events.active.connect(self._on_active)
         self.workspace.preview.changed.connect(self._on_preview)
@@ -205,6 +206,24 @@ class Controller:
         if isinstance(self.work, ScanWork):
             self.work.describe(object_id, self.names.term(text))
 
+    def open_labels(self, path: Path) -> None:
+        """Open saved labels as objects of the chosen scan.
+
+        Once it is open, when it is being opened.
+        """
+        if isinstance(self.work, ScanWork):
+            self.work.open_labels(path)
+        elif self.work is not None:
+            self.workspace.say("Labels of a slide are loaded with Load objects.")
+        elif self.suggested_image() is None:
+            self.workspace.say("Open the image of these labels first.")
+        else:
+            self.when_open(lambda: self.open_labels(path))
+
+    def when_open(self, call: Callable[[], None]) -> None:
+        """Call something once the image that is being opened is open."""
+        self._after_opening.append(call)
+
     # -- behind the scenes ----------------------------------------------------------------------
 
     def _open(self, image: Image) -> None:
@@ -222,12 +241,13 @@ class Controller:
         def failed(error: BaseException) -> None:
             if image is workspace.opening:
                 workspace.opening = workspace.image = None
+                self._after_opening.clear()
                 workspace.fail(str(error))
                 workspace.image_changed.emit()
 
         workspace.thread.request(lambda: open_image(self.models.get()), done, failed, key=(id(self), "open"))
 
-    def _opener(self, image: Image) -> Callable[[SegmentationModel], Opened]:
+    def _opener(self, image: Image) -> Callable[[AnyModel], Opened]:
         """What opens an image on the inference thread: as a scan or as a slide, decided here alone."""
         preferences = self.workspace.preferences()
         if is_slide(image):
@@ -248,6 +268,10 @@ class Controller:
         for note in work.notes:
             workspace.warned.emit(note)
         self._say_ready()
+        work.remember_image()
+        waiting, self._after_opening = self._after_opening, []
+        for call in waiting:
+            call()
         self._early.replay(work.pointer)
 
     def _load_model(self) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Layer
     from psygnal import SignalInstance
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.plugin.control.workspace import Workspace
     from napari_sam2.record.journal import JournalNote
 
@@ -112,6 +112,13 @@ class Work(Protocol):
         """The long run of this kind of work."""
 
     @property
+    def journal_key(self) -> str:
+        """The image, as its journals are named."""
+
+    def remember_image(self) -> None:
+        """Let the list of earlier work find the image again."""
+
+    @property
     def closed(self) -> bool:
         """Whether it was closed."""
 
@@ -157,7 +164,7 @@ class Work(Protocol):
     def redo(self) -> None:
         """Do the last undone action again."""
 
-    def use_model(self, load: Callable[[], SegmentationModel], done: Callable[[], None]) -> None:
+    def use_model(self, load: Callable[[], AnyModel], done: Callable[[], None]) -> None:
         """Let another model answer from now on."""
 
     def save(self, path: Path, **how: Any) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Image
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.plugin.control.workspace import Workspace
     from napari_sam2.plugin.settings import Preferences
     from napari_sam2.session.session import Session
@@ -72,7 +72,7 @@ class OpenedScan:
 def open_scan(
     image: Image,
     leading: Sequence[int],
-    model: SegmentationModel,
+    model: AnyModel,
     terms: Mapping[int, Term],
     preferences: Preferences,
 ) -> OpenedScan:
@@ -84,7 +84,7 @@ def open_scan(
         The layer.
     leading : sequence of int
         Which element of the axes before the last three is meant.
-    model : SegmentationModel
+    model : AnyModel
         The model.
     terms : mapping of int to Term
         Names of objects by their id.

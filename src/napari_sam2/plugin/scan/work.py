@@ -14,13 +14,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Labels
 
 from napari_sam2.core.prompts import OTHER_PLANE
 from napari_sam2.io.names import without_suffix
 from napari_sam2.plugin.canvas.placement import lies_alike
 from napari_sam2.plugin.scan.label_saving import save_scan
+from napari_sam2.plugin.scan.labels_opening import open_label_file, open_label_layer
 from napari_sam2.plugin.scan.painting import Painting
 from napari_sam2.plugin.scan.plane_check import PlaneCheck
+from napari_sam2.plugin.scan.plane_picture import thumbnail
 from napari_sam2.plugin.scan.pointing import ScanPointer
 from napari_sam2.plugin.scan.prompt_changes import PromptChange
 from napari_sam2.plugin.scan.prompt_layers import ScanPromptLayers
@@ -37,11 +40,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from napari.layers import Image, Layer
+    from numpy.typing import NDArray
 
     from napari_sam2.core.prompts import Prompt
     from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.core.window import Window
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.plugin.control.autosave import Autosave
     from napari_sam2.plugin.control.work import Kind
     from napari_sam2.plugin.control.workspace import Workspace
@@ -127,6 +131,14 @@ class ScanWork(RunVerbs):
     def notes(self) -> list[str]:
         """What the user should know before working on it."""
         return [note for note in (*self.shown.volume.source.notes, self.shown.note, self.autosave.note) if note]
+
+    def image_path(self) -> Path | None:
+        """The file or folder of the scan, where it is known."""
+        return self.shown.volume.source.path or super().image_path()
+
+    def thumbnail(self) -> NDArray[np.uint8] | None:
+        """The fullest slice of the largest object."""
+        return thumbnail(self)
 
     def enter(self) -> None:
         """The scan is chosen.
@@ -220,11 +232,18 @@ class ScanWork(RunVerbs):
     # -- settings and saving --------------------------------------------------------------------
 
     def use_layer(self, layer: Layer | None) -> None:
-        """Take a layer of the user's own as prompts.
+        """Take a layer of the user's own.
 
-        A Points or Shapes layer, which is followed.
+        A Points or Shapes layer as prompts, which are followed; a Labels layer as objects.
         """
-        self.prompting.use_layer(layer)
+        if isinstance(layer, Labels) and layer not in self.layers:
+            open_label_layer(self, layer)
+        else:
+            self.prompting.use_layer(layer)
+
+    def open_labels(self, path: Path) -> None:
+        """Open saved labels as objects."""
+        open_label_file(self, path)
 
     def use_overlap(self, rule: str) -> None:
         """Choose which object keeps a voxel that several claim; see `napari_sam2.core.labels.OVERLAP_RULES`."""
@@ -264,7 +283,7 @@ class ScanWork(RunVerbs):
     def _write(self, session: Session, path: Path, *, overwrite: bool, **how: Any) -> str:
         return save_scan(session, self.shown, path, overwrite=overwrite, **how)
 
-    def _set_model(self, session: Session, model: SegmentationModel) -> None:
+    def _set_model(self, session: Session, model: AnyModel) -> None:
         session.model = model
 
     def _on_history(self, past: str, verb: str, step: str) -> None:
@@ -286,6 +305,7 @@ class ScanWork(RunVerbs):
         self.told.emit(f"Resumed with {many} object{'' if many == 1 else 's'}. Undo goes on where it was.")
 
     def _on_run_ended(self, done: int, seconds: float, stopped: bool) -> None:
+        self.remember_image()
         if done:
             self.told.emit(f"{'Stopped after' if stopped else 'Propagated through'} {done} slices in {seconds:.1f} s.")
         elif stopped:

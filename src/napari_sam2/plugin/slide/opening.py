@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_sam2.core.pixel_size import Mpp
+from napari_sam2.engine.verbs import ModelElsewhere
 from napari_sam2.errors import EnvironmentLacksError, NapariSam2Error, UserInputError
 from napari_sam2.io.photometric import colour_range, to_8_bits
 from napari_sam2.plugin.control.autosave import Autosave
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.models.base import SegmentationModel
     from napari_sam2.plugin.control.workspace import Workspace
     from napari_sam2.plugin.settings import Preferences
@@ -73,7 +75,7 @@ class OpenedSlide:
         return SlideWork(workspace, self.image, self.session, self.autosave)
 
 
-def open_slide_image(image: Image, model: SegmentationModel, preferences: Preferences) -> OpenedSlide:
+def open_slide_image(image: Image, model: AnyModel, preferences: Preferences) -> OpenedSlide:
     """Begin a session on the slide that a layer shows.
 
     Raises
@@ -81,8 +83,9 @@ def open_slide_image(image: Image, model: SegmentationModel, preferences: Prefer
     EnvironmentLacksError
         If a library that slides need is not installed.
     UserInputError
-        If the layer holds complex numbers.
+        If the layer holds complex numbers, or the model is on a server.
     """
+    model = here(model)
     try:
         from napari_sam2.plugin.slide.work import SLIDES
         from napari_sam2.slides.session import SlideSession
@@ -92,6 +95,19 @@ def open_slide_image(image: Image, model: SegmentationModel, preferences: Prefer
         ) from error
     session = SlideSession(slide_of(image), model)
     return OpenedSlide(image, session, Autosave(session, SLIDES, preferences.autosave))
+
+
+def here(model: AnyModel) -> SegmentationModel:
+    """The model, which must be on this computer.
+
+    Raises
+    ------
+    UserInputError
+        If it is on a server.
+    """
+    if isinstance(model, ModelElsewhere):
+        raise UserInputError("Slides are answered on this computer; choose 'Use this computer' under 'Runs on'.")
+    return model
 
 
 def slide_of(image: Image) -> Slide:

@@ -18,7 +18,7 @@ from napari_sam2.plugin.scan.volumes import file_behind
 from napari_sam2.plugin.slide.automatic import AutomaticRun
 from napari_sam2.plugin.slide.choices import SlideChoices
 from napari_sam2.plugin.slide.drawn_outlines import geometries_of
-from napari_sam2.plugin.slide.opening import SLIDE_KEY, shown_mix
+from napari_sam2.plugin.slide.opening import SLIDE_KEY, here, shown_mix
 from napari_sam2.plugin.slide.pointing import SlidePointer
 from napari_sam2.plugin.slide.prompt_layers import SlidePromptLayers
 from napari_sam2.plugin.slide.result_layer import SlideResultLayer
@@ -33,7 +33,7 @@ from napari_sam2.slides.snapshot import SlideSnapshot
 if TYPE_CHECKING:
     from napari.layers import Image, Layer
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.plugin.control.autosave import Autosave
     from napari_sam2.plugin.control.work import Kind
     from napari_sam2.plugin.control.workspace import Workspace
@@ -311,8 +311,8 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         count = session.export(path, overwrite=overwrite)
         return f"Saved {path.name} with {count} object{'' if count == 1 else 's'}."
 
-    def _set_model(self, session: SlideSession, model: SegmentationModel) -> None:
-        session.use_model(model)
+    def _set_model(self, session: SlideSession, model: AnyModel) -> None:
+        session.use_model(here(model))
 
     def _on_answered(self, obj: SlideObject) -> None:
         self.answered.emit(obj)

@@ -1,4 +1,7 @@
-"""One fixed row that says whether something is going on, with Stop beside it."""
+"""One fixed row that says whether something is going on.
+
+With Stop beside it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ LOOK_MS = 50
 
 
 class ActivityRow(QWidget):
-    """A bar that runs while the model works, and shows how far a run is.
+    """A bar that says what is going on.
+
+    It runs while the model works, and shows how far a run is.
 
     It keeps its place and height also when nothing goes on.
 

@@ -1,4 +1,7 @@
-"""Keys that go on working for the picture after a click in the panel."""
+"""Keys that go on working for the picture.
+
+Also after a click in the panel.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Room for the picture: napari's lists of layers step aside in a small window."""
+"""Room for the picture.
+
+Napari's lists of layers step aside in a small window.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,10 @@ class LayerDocks:
         self._asked = False
 
     def make_room(self) -> bool:
-        """Hide them the first time when the window is narrow; whether they are shown afterwards."""
+        """Hide them the first time when the window is narrow.
+
+        Returns whether they are shown afterwards.
+        """
         window = self._panel.window()
         if not self._asked and isinstance(window, QMainWindow) and window.width() < NARROW:
             self.show(False)

@@ -25,12 +25,15 @@ from napari_sam2.plugin.control.models import available_models
 from napari_sam2.plugin.control.registry import controller_for
 from napari_sam2.plugin.widgets.activity_row import ActivityRow
 from napari_sam2.plugin.widgets.buttons import action_button, bind_shortcuts
+from napari_sam2.plugin.widgets.earlier_row import EarlierRow
 from napari_sam2.plugin.widgets.focus import leave_keys_to_the_picture
 from napari_sam2.plugin.widgets.folded_box import FoldedBox
 from napari_sam2.plugin.widgets.layer_docks import LayerDocks
-from napari_sam2.plugin.widgets.resume_box import ResumeBox
+from napari_sam2.plugin.widgets.opening_dialogs import ask_for_earlier, ask_for_labels
 from napari_sam2.plugin.widgets.scan_parts import ScanParts
+from napari_sam2.plugin.widgets.server_line import ServerLine
 from napari_sam2.plugin.widgets.slide_parts import SlideParts
+from napari_sam2.plugin.widgets.tune_box import TuneBox
 from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
 
 if TYPE_CHECKING:
@@ -56,7 +59,7 @@ TABLE_DELAY_MS = 120
 
 
 class SegmentPanel(QWidget):
-    """The dock widget: image and state above, three folded parts, Save below.
+    """The dock widget: image and state above, four folded parts, Save below.
 
     Parameters
     ----------
@@ -74,16 +77,19 @@ class SegmentPanel(QWidget):
         self.images = QComboBox()
         self.images.setToolTip("The image to segment.")
         self.model = QComboBox()
-        self.model.setToolTip("The model that answers. Only models on this machine are listed.")
+        self.model.setToolTip("The model that answers. Only models on this machine, or on its server, are listed.")
+        self._here = available_models()
+        self.server = ServerLine()
         self.layers = action_button("toggle_layer_lists", self.controller.do)
         self.status = WrappedLabel()
         # Room for the longest common sentences, so that buttons below stay where they are.
         self.status.setFixedHeight(STATUS_LINES * self.status.fontMetrics().lineSpacing() + 2)
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.activity = ActivityRow(self.controller.do, lambda: not self.controller.thread.idle)
-        self.resume = ResumeBox(self.controller.do)
+        self.resume = EarlierRow(self.controller.do)
         self.scans = ScanParts(self.controller, self)
         self.slides = SlideParts(self.controller, self)
+        self.tune = TuneBox(lambda: self.controller.models.name, self)
         self.remove = action_button("remove_object", self.controller.do)
         for box in (self.images, self.model, self.scans.window_choice):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -174,6 +180,7 @@ class SegmentPanel(QWidget):
         self.viewing = FoldedBox("Image and view")
         self._form = form = QFormLayout()
         form.addRow("Model", self.model)
+        form.addRow("Runs on", self.server)
         form.addRow("Window", scans.window_choice)
         choices = QWidget()
         choices.setLayout(form)
@@ -191,7 +198,7 @@ class SegmentPanel(QWidget):
         inside = QVBoxLayout(parts)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.setSpacing(0)
-        for part in (self.objects, self.shaping, self.viewing):
+        for part in (self.objects, self.shaping, self.viewing, self.tune):
             inside.addWidget(part)
         inside.addStretch()
         self.scroll = QScrollArea()
@@ -212,12 +219,14 @@ class SegmentPanel(QWidget):
 
     def _wire(self) -> None:
         self.images.activated.connect(lambda number: self.controller.use_image(self.images.itemData(number)))
-        for name in available_models():
-            self.model.addItem(name)
         self._show_model()
+        self.tune.tuned.connect(lambda _: self._list_models())
         self.model.activated.connect(self._on_model_chosen)
+        self.server.chosen.connect(self.controller.use_model)
         self.resume.declined.connect(self._on_declined)
         self.resume.chosen.connect(self._on_session_chosen)
+        self.resume.labels_asked.connect(lambda: ask_for_labels(self, self.controller))
+        self.resume.earlier_asked.connect(lambda: ask_for_earlier(self, self.controller))
         self._objects_timer = QTimer(self)
         self._objects_timer.setSingleShot(True)
         self._objects_timer.setInterval(TABLE_DELAY_MS)
@@ -238,11 +247,19 @@ class SegmentPanel(QWidget):
         if current is None:
             self.images.setCurrentIndex(-1)
 
+    def _list_models(self) -> None:
+        self._here = available_models()
+        self._show_model()
+
     def _show_model(self) -> None:
-        name = self.controller.models.name
-        if self.model.findText(name) < 0:
-            self.model.addItem(name)
-        self.model.setCurrentText(name)
+        models = self.controller.models
+        self.server.show_choice(models.choice)
+        offered = [*(models.offered if models.choice.server else self._here)]
+        names = offered if models.name in offered else [*offered, models.name]
+        if names != [self.model.itemText(place) for place in range(self.model.count())]:
+            self.model.clear()
+            self.model.addItems(names)
+        self.model.setCurrentText(models.name)
 
     def _on_model_chosen(self) -> None:
         self.controller.use_model(replace(self.controller.models.choice, name=self.model.currentText()))
@@ -306,6 +323,7 @@ class SegmentPanel(QWidget):
 
     def _show_status(self, sentence: str) -> None:
         self.status.setText(sentence)
+        self._show_model()
 
     @staticmethod
     def _warn(sentence: str) -> None:

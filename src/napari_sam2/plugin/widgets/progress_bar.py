@@ -1,4 +1,6 @@
-"""A bar with a sentence in it, which waits its turn to be drawn.
+"""A bar with a sentence in it.
+
+It waits its turn to be drawn.
 
 `QProgressBar.setValue` repaints at once, and with it the canvas behind it: during a run that costs more
 than the run's own results.
@@ -45,7 +47,10 @@ class ProgressBar(QWidget):
         self.update()
 
     def show_busy(self, busy: bool) -> None:
-        """Let a part run along the bar while something is worked on, or empty it."""
+        """Let a part run along the bar, or empty it.
+
+        It runs while something is worked on.
+        """
         now = time.monotonic()
         if (busy and not self.busy) or (not busy and (self.busy or self.text)):
             self.share, self.busy, self.text = 0.0, busy, "Working ..." if busy else ""

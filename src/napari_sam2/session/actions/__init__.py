@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.core.actions import Action, Redo, Resumed, Undo, UseModel
+from napari_sam2.session.actions.labels import TakeLabels
 from napari_sam2.session.actions.objects import AddObject, Describe, FinishObject, RemoveObject, TakeConsensus
 from napari_sam2.session.actions.prompts import SetPrompts, UseTool
 from napari_sam2.session.actions.runs import Propagate, Spread
@@ -32,6 +33,7 @@ __all__ = [
     "SetPrompts",
     "Spread",
     "TakeConsensus",
+    "TakeLabels",
     "UseOverlap",
     "UseTool",
     "UseWindow",
@@ -48,6 +50,7 @@ SCAN_ACTIONS: Final[Mapping[str, type[Action]]] = {
         AcceptSlice,
         ReopenSlice,
         AddObject,
+        TakeLabels,
         RemoveObject,
         FinishObject,
         Describe,

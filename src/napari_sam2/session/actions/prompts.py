@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from napari_sam2.core.actions import Edit, Line
-from napari_sam2.core.checked import flag_of, list_of, whole_of
+from napari_sam2.core.checked import flag_of, list_of, text_of, whole_of
 from napari_sam2.core.hand_tools.tools import tool_from_json, tool_to_json
 from napari_sam2.session.encoding import (
     LONGEST_AXIS,
@@ -51,6 +51,8 @@ class SetPrompts(Edit):
     around : bool
         Whether new clicks on a carried object change what is around them (see `session/correcting.py`); in journals
         of version 0.1.0 the model answered their slice again.
+    origin : str
+        Who proposed the prompts, where a person accepted a proposal.
     """
 
     asked_in: ClassVar[tuple[str, ...]] = ("object", "prompts")
@@ -61,6 +63,7 @@ class SetPrompts(Edit):
     axis: int | None = None
     term: Term | None = None
     around: bool = True
+    origin: str = ""
 
     def do(self, state: SessionState, step: Step) -> list[SliceResult]:
         """See `Session.set_prompts`."""
@@ -72,7 +75,8 @@ class SetPrompts(Edit):
 
     def as_json(self) -> dict[str, Any]:
         """The prompts are in the changes."""
-        return {"object": self.object_id, "axis": self.axis, "around": self.around}
+        origin = {"origin": self.origin} if self.origin else {}
+        return {"object": self.object_id, "axis": self.axis, "around": self.around, **origin}
 
     @classmethod
     def from_json(cls, line: Line, state: SessionState) -> Self:
@@ -89,7 +93,8 @@ class SetPrompts(Edit):
             elif written["field"] == "object":
                 term = term_from_json(written["value"])
                 axis = axis_of(written["value"]["axis"]) if axis is None else axis
-        return cls(object_id, tuple(prompts), axis, term, flag_of(line.get("around", False)))
+        origin = text_of(line.get("origin", ""))
+        return cls(object_id, tuple(prompts), axis, term, flag_of(line.get("around", False)), origin)
 
 
 @dataclass(frozen=True, slots=True)

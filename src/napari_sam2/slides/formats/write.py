@@ -94,11 +94,11 @@ def write_objects(
     suffix = check_slide_output(target, overwrite=overwrite)
     sidecar = slide_sidecar_path(target)
     if suffix == ".ome.zarr":
-        with file_set((sidecar,), overwrite=overwrite) as (made,):
-            made.write_bytes(as_utf8(facts))
+        with file_set((sidecar,), overwrite=overwrite) as (sidecar_file,):
+            sidecar_file.write_bytes(as_utf8(facts))
             return _write(suffix, objects, target, slide, overwrite=overwrite)
-    with file_set((target, sidecar), overwrite=overwrite) as (content, made):
-        made.write_bytes(as_utf8(facts))
+    with file_set((target, sidecar), overwrite=overwrite) as (content, sidecar_file):
+        sidecar_file.write_bytes(as_utf8(facts))
         try:
             return _write(suffix, objects, content, slide, overwrite=True)
         except EnvironmentLacksError as error:

@@ -1,0 +1,106 @@
+"""Structures found in a scan by their names, from files.
+
+And found ones as the prompts of a run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_sam2.core.window import choose_window
+from napari_sam2.errors import UserInputError
+from napari_sam2.finding.candidate import accepted
+from napari_sam2.finding.exemplars import exemplars_in
+from napari_sam2.finding.memory import LEAST_SCORE, ProjectMemory
+from napari_sam2.io.read import read_volume
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+
+    from napari_sam2.core.prompts import ObjectPrompts
+    from napari_sam2.core.volume import Volume
+    from napari_sam2.core.window import Window
+    from napari_sam2.finding.candidate import Found
+
+__all__ = ["look_for", "memory_of", "prompts_from"]
+
+
+def memory_of(project: str | os.PathLike[str], least_score: float | None = None) -> ProjectMemory:
+    """The memory of a project.
+
+    A manifest with finished scans, or a folder of them.
+
+    Raises
+    ------
+    ImageFileError, ManifestError, UserInputError
+        If it cannot be read, or nothing in it is finished.
+    """
+    return ProjectMemory(exemplars_in(Path(project)), LEAST_SCORE if least_score is None else least_score)
+
+
+def look_for(
+    proposer: ProjectMemory,
+    image: str | os.PathLike[str],
+    names: Sequence[str],
+    *,
+    window: str = "auto",
+    volume_index: int | None = None,
+    series: str | int | None = None,
+    say: Callable[[str], None] = lambda note: None,
+) -> tuple[Volume, Found]:
+    """Look for named structures in a scan.
+
+    Names are checked before the scan is read.
+
+    Parameters
+    ----------
+    proposer : ProjectMemory
+        Who is asked.
+    image, volume_index, series
+        As in `napari_sam2.io.read_volume`.
+    names : sequence of str
+        Names or codes.
+    window : str
+        As in `napari_sam2.core.window.choose_window`.
+    say : callable
+        Told what a person should know, a sentence at a time.
+
+    Raises
+    ------
+    UserInputError
+        For lesions, names that no finished scan holds, and scans that cannot be looked at.
+    """
+    proposer.check(names)
+    volume = read_volume(image, volume_index=volume_index, series=series)
+    for sentence in volume.source.notes:
+        say(sentence)
+    return volume, proposer.propose(volume, choose_window(volume, window), names)
+
+
+def prompts_from(
+    proposer: ProjectMemory, names: Sequence[str], say: Callable[[str], None] = lambda note: None
+) -> Callable[[Volume, Window], list[ObjectPrompts]]:
+    """A source of prompts for `segment_scan`.
+
+    Every candidate is accepted, as whoever names them here demands.
+
+    Raises
+    ------
+    UserInputError
+        At once for names that cannot be answered; from the source when nothing is found.
+    """
+    proposer.check(names)
+
+    def found_in(volume: Volume, window: Window) -> list[ObjectPrompts]:
+        found = proposer.propose(volume, window, names)
+        if not found.candidates:
+            raise UserInputError("\n".join(found.missing.values()))
+        for sentence in found.missing.values():
+            say(sentence)
+        for candidate in found.candidates:
+            say(f"{candidate.name}: {candidate.origin}; look at the result, nobody has")
+        return accepted(found.candidates, volume)
+
+    return found_in

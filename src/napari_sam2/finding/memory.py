@@ -1,0 +1,338 @@
+"""The memory of a project.
+
+Named structures of finished scans, laid over a new scan of the same kind.
+
+Multi-atlas placement (Iglesias and Sabuncu, Med. Image Anal. 24, 2015): the finished scans most like the new one are
+registered to it, as a whole and then around each structure, and their masks are voted. It knows places, not words: it
+is of use within one body part and kind of scan, and of none for what lies somewhere else in each person.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import SimpleITK
+from scipy import ndimage
+from SimpleITK import AffineTransform, Image
+
+from napari_sam2.errors import UserInputError
+from napari_sam2.finding.candidate import Candidate, Found
+from napari_sam2.finding.registration import (
+    COARSE_VOXELS,
+    LOCAL_VOXELS,
+    as_image,
+    copy_of,
+    inverse_of,
+    refine,
+    register,
+    said,
+)
+from napari_sam2.terms.naming import StructureName, is_lesion, meaning_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_sam2.core.volume import Volume
+    from napari_sam2.core.window import Window
+    from napari_sam2.finding.exemplars import Exemplar, Exemplars, Loaded
+    from napari_sam2.finding.registration import Block
+
+__all__ = ["LEAST_SCORE", "ProjectMemory"]
+
+VOTERS: Final = 3
+"""Finished scans that are registered."""
+
+LOOKED_AT: Final = 12
+"""Finished scans among which the most similar are chosen."""
+
+LEAST_SCORE: Final = 0.3
+"""Below it a structure counts as not found."""
+
+LEAST_SIDE: Final = 4
+"""Voxels along each axis that a scan must have to be registered."""
+
+MARGIN: Final = 0.25
+LEAST_MARGIN_MM: Final = 8.0
+"""How far around a structure registration looks: a part of its largest extent, and at least so much."""
+
+BESIDE: Final = 0.25
+"""How far a structure is moved to see whether its place stands out, as a part of its extent."""
+
+NAMES_SHOWN: Final = 40
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Laid:
+    """One exemplar's structure on the grid of the new scan.
+
+    How much of each voxel of a block it covers, how much the two scans say of each other around it, how much less they
+    would say if it were laid a little beside (0 as much, 1 nothing), and which part of it lies inside the scan.
+    """
+
+    block: Block
+    cover: NDArray[np.float32]
+    fit: float
+    distinct: float
+    inside: float
+
+
+class ProjectMemory:
+    """Proposes structures where finished scans of the project have them; see `napari_sam2.finding.candidate.Proposer`.
+
+    Parameters
+    ----------
+    exemplars : Exemplars
+        The finished scans.
+    least_score : float
+        Below it a structure counts as not found.
+    """
+
+    def __init__(self, exemplars: Exemplars, least_score: float = LEAST_SCORE) -> None:
+        self._exemplars = exemplars
+        self._least_score = least_score
+
+    @property
+    def files(self) -> list[Path]:
+        """Files that it reads, for whoever must not write over them."""
+        return self._exemplars.files
+
+    def known(self) -> tuple[str, ...]:
+        """The names of all structures in the finished scans."""
+        return tuple(sorted({name.name for e in self._exemplars.all for name in self._exemplars.names_of(e).values()}))
+
+    def check(self, names: Sequence[str]) -> None:
+        """Refuse lesions, and names that no finished scan holds."""
+        for name in names:
+            if is_lesion(name):
+                raise UserInputError(
+                    f"A lesion has no place that another scan could tell: point at {name!r} with a box or clicks."
+                )
+            if not self._meant(name):
+                raise UserInputError(self._unknown(name))
+
+    def propose(
+        self, volume: Volume, window: Window, names: Sequence[str], should_stop: Callable[[], bool] = lambda: False
+    ) -> Found:
+        """Lay the finished scans over a new one.
+
+        Each structure is voted.
+        """
+        self.check(names)
+        _check_scan(volume, names)
+        wanted = list(dict.fromkeys(target for name in names for target in self._meant(name)))
+        coarse = copy_of(volume, window, COARSE_VOXELS)
+        placed = self._placed(volume, coarse, wanted, should_stop)
+        candidates: list[Candidate] = []
+        missing: dict[str, str] = {}
+        for target in wanted:
+            if should_stop():
+                break
+            candidate = self._candidate(volume, window, target, placed)
+            if candidate is None:
+                missing[target.name] = f"{target.name}: not found; no finished scan could be laid over this one there."
+            elif candidate.score is not None and candidate.score < self._least_score:
+                missing[target.name] = (
+                    f"{target.name}: not found (score {candidate.score:.2f}, below {self._least_score:g})."
+                )
+            else:
+                candidates.append(candidate)
+        return Found(tuple(candidates), missing)
+
+    def _meant(self, name: str) -> list[StructureName]:
+        """The structures of finished scans that a name asks for: both sides of a pair when it names none."""
+        asked = meaning_of(name)
+        found = {
+            known for e in self._exemplars.all for known in self._exemplars.names_of(e).values() if asked.covers(known)
+        }
+        by_side = {(known.concept, known.side): known for known in sorted(found, key=lambda k: k.name)}
+        return [by_side[key] for key in sorted(by_side)]
+
+    def _unknown(self, name: str) -> str:
+        known = self.known()
+        near = difflib.get_close_matches(meaning_of(name).name, known, 3)
+        ordered = [*near, *(other for other in known if other not in near)]
+        more = f" and {len(ordered) - NAMES_SHOWN} more" if len(ordered) > NAMES_SHOWN else ""
+        listed = ", ".join(ordered[:NAMES_SHOWN]) or "no names"
+        return f"No finished scan of {self._exemplars.project} holds {name!r}; they hold {listed}{more}."
+
+    def _placed(
+        self, volume: Volume, coarse: Image, wanted: Sequence[StructureName], should_stop: Callable[[], bool]
+    ) -> list[tuple[Exemplar, AffineTransform]]:
+        """The exemplars that are most like the scan, with their transforms from it; the scan itself is none."""
+        usable = [
+            e
+            for e in self._exemplars.all
+            if any(_same(known, target) for known in self._exemplars.names_of(e).values() for target in wanted)
+            and self._exemplars.hashes_of(e)[0] != volume.source.sha256
+        ]
+        placed: list[tuple[float, Exemplar, AffineTransform]] = []
+        for exemplar in usable[:LOOKED_AT]:
+            if should_stop():
+                break
+            loaded = self._exemplars.load(exemplar)
+            if not loaded.volume.oriented and volume.oriented:
+                continue
+            transform = register(coarse, loaded.coarse)
+            if transform is not None:
+                placed.append((said(coarse, loaded.coarse, transform), exemplar, transform))
+        placed.sort(key=lambda entry: -entry[0])
+        return [(exemplar, transform) for _, exemplar, transform in placed]
+
+    def _candidate(
+        self,
+        volume: Volume,
+        window: Window,
+        target: StructureName,
+        placed: Sequence[tuple[Exemplar, AffineTransform]],
+    ) -> Candidate | None:
+        laid: list[tuple[Exemplar, _Laid]] = []
+        for exemplar, transform in placed:
+            loaded = self._exemplars.load(exemplar)
+            ids = [i for i, name in loaded.names.items() if _same(name, target)]
+            if ids and len(laid) < VOTERS:
+                cover = _lay(volume, window, loaded, ids, transform)
+                if cover is not None:
+                    laid.append((exemplar, cover))
+        if not laid:
+            return None
+        block = _union([one.block for _, one in laid])
+        covers = [_in_block(one, block) for _, one in laid]
+        says = np.array([one.fit * one.distinct * one.inside for _, one in laid])
+        if not says.any():
+            return None
+        share = np.tensordot(says / says.sum(), covers, 1)
+        mask = _largest(share > min(0.5, 0.7 * float(share.max())))
+        agreement = float(np.mean([_overlap(cover > 0.5, mask) for cover in covers]))
+        source = f"placed from {', '.join(exemplar.case for exemplar, _ in laid)} of {self._exemplars.project}"
+        told = hashlib.sha256("".join("".join(self._exemplars.hashes_of(e)) for e, _ in laid).encode())
+        full = np.zeros(volume.shape, bool)
+        full[block] = mask
+        score = agreement * float(np.mean([one.distinct * one.inside for _, one in laid]))
+        return Candidate.of_mask(target.name, full, score, source, told.hexdigest())
+
+
+def _same(known: StructureName, target: StructureName) -> bool:
+    return (known.concept, known.side) == (target.concept, target.side)
+
+
+def _check_scan(volume: Volume, names: Sequence[str]) -> None:
+    name = volume.source.name
+    if volume.is_rgb or min(volume.shape) < LEAST_SIDE:
+        raise UserInputError(
+            f"{name} is a picture or has fewer than {LEAST_SIDE} slices; names are found in scans of three dimensions."
+        )
+    sided = [asked for asked in names if meaning_of(asked).side]
+    if sided and not volume.oriented:
+        raise UserInputError(
+            f"{name} does not say where left and right are, so {sided[0]!r} cannot be told from the other side; "
+            "point at it with a box or clicks."
+        )
+
+
+def _lay(
+    volume: Volume, window: Window, loaded: Loaded, ids: Sequence[int], transform: AffineTransform
+) -> _Laid | None:
+    """Lay an exemplar's structure over the scan, registered anew around it; None where it lies outside."""
+    tight = _union([loaded.blocks[i] for i in ids])
+    size = max((part.stop - part.start) * mm for part, mm in zip(tight, loaded.volume.spacing, strict=True))
+    margin = max(LEAST_MARGIN_MM, MARGIN * size)
+    own = _block_around(np.array([[p.start for p in tight], [p.stop - 1 for p in tight]]), loaded.volume, margin)
+    there = _carried(own, loaded.volume, volume, transform, margin)
+    if there is None:
+        return None
+    exemplar = copy_of(loaded.volume, loaded.window, LOCAL_VOXELS, own)
+    scan = copy_of(volume, window, 4 * LOCAL_VOXELS, there)
+    better = refine(transform, scan, exemplar)
+    into = _carried(own, loaded.volume, volume, better, 0.0)
+    if into is None:
+        return None
+    mask = np.isin(loaded.labels[own], ids).astype(np.float32)
+    structure = as_image(mask, _moved(loaded.volume, own))
+    grid = as_image(np.zeros([part.stop - part.start for part in into], np.float32), _moved(volume, into))
+    cover = SimpleITK.GetArrayFromImage(
+        SimpleITK.Resample(structure, grid, better, SimpleITK.sitkLinear, 0.0)
+    ).transpose(2, 1, 0)
+    if not cover.size or cover.max() <= 0.5:
+        return None
+    expected = mask.sum() * loaded.volume.voxel_volume_ml / abs(np.linalg.det(np.reshape(better.GetMatrix(), (3, 3))))
+    inside = min(1.0, float(cover.sum()) * volume.voxel_volume_ml / float(expected))
+    fit, beside = said(scan, exemplar, better), _said_beside(scan, exemplar, better, loaded.volume, tight)
+    return _Laid(into, cover, fit, max(0.0, 1 - beside / fit) if fit > 0 else 0.0, inside)
+
+
+def _said_beside(scan: Image, exemplar: Image, transform: AffineTransform, volume: Volume, block: Block) -> float:
+    """What two copies say of each other, on average, when they are laid beside where they fit best.
+
+    A right place is one that stands out. Two scans of different things are laid somewhere, too, but a step to the side
+    is hardly worse there.
+    """
+    found = []
+    for axis, part in enumerate(block):
+        step = BESIDE * (part.stop - part.start) * volume.affine[:3, axis]
+        for away in (step, -step):
+            moved = AffineTransform(transform)
+            moved.SetTranslation((np.array(transform.GetTranslation()) + away).tolist())
+            found.append(said(scan, exemplar, moved))
+    return float(np.mean(found))
+
+
+def _in_block(laid: _Laid, block: Block) -> NDArray[np.float32]:
+    cover = np.zeros([part.stop - part.start for part in block], np.float32)
+    i, j, k = (
+        slice(own.start - part.start, own.stop - part.start) for own, part in zip(laid.block, block, strict=True)
+    )
+    cover[i, j, k] = laid.cover
+    return cover
+
+
+def _union(blocks: Sequence[Block]) -> Block:
+    """The smallest block that holds all of them."""
+    i, j, k = (slice(min(p.start for p in parts), max(p.stop for p in parts)) for parts in zip(*blocks, strict=True))
+    return i, j, k
+
+
+def _block_around(places: NDArray[np.floating] | NDArray[np.integer], volume: Volume, margin: float) -> Block:
+    """The voxels within `margin` mm of the box of places (N, 3)."""
+    more = np.ceil(margin / np.array(volume.spacing)).astype(int)
+    low = np.maximum(np.floor(places.min(axis=0)).astype(int) - more, 0)
+    high = np.minimum(np.ceil(places.max(axis=0)).astype(int) + more + 1, volume.shape)
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return i, j, k
+
+
+def _carried(block: Block, exemplar: Volume, scan: Volume, transform: AffineTransform, margin: float) -> Block | None:
+    """The block of the scan that a block of an exemplar is carried into; None when it lies outside of the scan."""
+    corners = exemplar.voxel_to_world(list(product(*((part.start, part.stop - 1) for part in block))))
+    back = inverse_of(transform)
+    world = np.array([back.TransformPoint(corner.tolist()) for corner in corners])
+    found = _block_around(scan.world_to_voxel(world), scan, margin)
+    return found if all(part.stop - part.start >= 2 for part in found) else None
+
+
+def _moved(volume: Volume, block: Block) -> NDArray[np.float64]:
+    """The affine of a block of a volume."""
+    affine = volume.affine.copy()
+    affine[:3, 3] = volume.voxel_to_world([part.start for part in block])
+    return affine
+
+
+def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest connected part; structures of several parts of similar size keep them."""
+    parts, count = ndimage.label(mask)
+    if count < 2:
+        return mask
+    sizes = np.bincount(parts.ravel())[1:]
+    return np.isin(parts, np.flatnonzero(sizes > 0.2 * sizes.max()) + 1)
+
+
+def _overlap(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    total = int(first.sum() + second.sum())
+    return 2 * float((first & second).sum()) / total if total else 0.0

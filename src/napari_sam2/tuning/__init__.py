@@ -1,0 +1,4 @@
+"""Weights tuned on a user's own finished scans.
+
+They are judged on scans that they have not seen.
+"""

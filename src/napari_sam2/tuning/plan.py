@@ -1,0 +1,106 @@
+"""How long a run learns.
+
+A number of steps, measured once, written down, and kept when the run is resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
+
+from napari_sam2.errors import UserInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["CHUNKS", "LONGEST", "RUN", "Plan", "read_plan", "seconds_of", "steps_for"]
+
+CHUNKS: Final = 10
+"""Parts of a run: after each there is a checkpoint and a point of the learning curve."""
+
+RUN: Final = "run"
+"""Folder of what a run needs to go on; it is gone when the run is done."""
+
+LONGEST: Final = 7 * 24 * 60
+"""Minutes."""
+
+FEWEST_STEPS: Final = CHUNKS
+WARM, TIMED = 2, 5
+"""Steps before the measurement, and steps that are measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What decides what comes out of a run, beside the scans.
+
+    Attributes
+    ----------
+    steps : int
+        Steps to learn.
+    threads : int
+        Of PyTorch; another number adds up in another order.
+    seed : int
+        Of everything drawn.
+    minutes : float
+        What was asked for; the steps follow from it and the machine's rate.
+    parent : str
+        SHA-256 of the weights that it begins from.
+    inputs : str
+        SHA-256 of the split, which holds the hashes of all images and labels.
+    """
+
+    steps: int
+    threads: int
+    seed: int
+    minutes: float
+    parent: str
+    inputs: str
+
+    @property
+    def chunk(self) -> int:
+        """Steps between two checkpoints."""
+        return max(1, self.steps // CHUNKS)
+
+    def to_json(self) -> str:
+        """As text."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+
+def read_plan(file: Path) -> Plan:
+    """A plan from its file.
+
+    Raises
+    ------
+    UserInputError
+        If it is not there, or anything else.
+    """
+    try:
+        return Plan(**json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserInputError(
+            f"{file.parent.parent.name} holds no run to go on with; start without --resume."
+        ) from error
+
+
+def seconds_of(step: Callable[[], None], threads: int) -> float:
+    """Seconds of a step on a processor that does nothing else.
+
+    The process's own time, so that other programs do not shorten the run.
+    """
+    for _ in range(WARM):
+        step()
+    started = time.process_time()
+    for _ in range(TIMED):
+        step()
+    return max(1e-6, (time.process_time() - started) / TIMED / threads)
+
+
+def steps_for(minutes: float, seconds: float) -> int:
+    """How many steps go into so many minutes.
+
+    Never fewer than a curve needs.
+    """
+    return max(FEWEST_STEPS, int(60 * minutes / seconds))

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import hashlib
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from napari_sam2.cli.app import main
+from tests.finding.project import noise_scan, write_project
+
+
+@pytest.fixture
+def project(tmp_path):
+    write_project(tmp_path, finished=1, new=1)
+    return tmp_path
+
+
+def hashes(folder):
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir() if p.is_file()}
+
+
+def test_a_name_becomes_prompts_that_segment_takes_and_replay_repeats_without_a_memory(project, capsys):
+    before = hashes(project)
+    scan, prompts = str(project / "s01.nii.gz"), project / "prompts.json"
+    assert main(["find", scan, "Hepar", "--memory", str(project / "project.csv"), "-o", str(prompts), "--json"]) == 0
+    (candidate,) = json.loads(capsys.readouterr().out)["candidates"]
+    assert candidate["name"] == "liver"
+    assert candidate["source"] == "placed from s00 of project.csv"
+    made = set(hashes(project)) - set(before)
+    assert made == {"prompts.json", next(name for name in made if name.startswith("prompts_object1"))}
+    assert {name: hashes(project)[name] for name in before} == before
+
+    labels = project / "out.nii.gz"
+    arguments = ["--prompts", str(prompts), "--session", "--model", "classical", "-o", str(labels)]
+    assert main(["segment", scan, *arguments]) == 0
+    assert np.asarray(nib.load(labels).dataobj).any()
+    line = (project / "out.sam2session" / "events.jsonl").read_text().splitlines()[0]
+    assert json.loads(line)["origin"].startswith("placed from s00 of project.csv; score 0.")
+    (project / "project.csv").unlink()
+    capsys.readouterr()
+    assert main(["replay", str(project / "out.sam2session"), "-o", str(project / "again.nii.gz")]) == 0
+    assert (np.asarray(nib.load(labels).dataobj) == np.asarray(nib.load(project / "again.nii.gz").dataobj)).all()
+
+
+def test_a_name_is_segmented_in_one_command(project):
+    out = project / "out.nii.gz"
+    arguments = ["--text", "liver", "--memory", str(project / "project.csv"), "--model", "classical", "-o", str(out)]
+    assert main(["segment", str(project / "s01.nii.gz"), *arguments]) == 0
+    assert "liver" in (project / "out.tsv").read_text()
+
+
+def test_what_is_not_there_is_an_empty_list_or_an_error_where_a_result_was_demanded(project, capsys):
+    scan, memory = str(noise_scan(project)), ["--memory", str(project / "project.csv")]
+    assert main(["find", scan, "liver", *memory, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["candidates"] == []
+    assert "not found" in answer["not_found"]["liver"]
+    assert main(["find", scan, "liver", *memory, "--require"]) == 2
+    out = project / "out.nii.gz"
+    assert main(["segment", scan, "--text", "liver", *memory, "--model", "classical", "-o", str(out)]) == 2
+    assert "not found" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("spleen", "they hold left kidney, liver, right kidney"), ("tumour", "A lesion has no place")],
+)
+def test_unknown_names_and_lesions_are_refused_before_any_work(project, capsys, name, sentence):
+    assert main(["find", str(project / "missing.nii.gz"), name, "--memory", str(project / "project.csv")]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_files_of_the_memory_are_never_written_over(project, capsys):
+    memory, target = str(project / "project.csv"), str(project / "s00_labels.nii.gz")
+    before = hashes(project)
+    arguments = ["--text", "liver", "--memory", memory, "--model", "classical", "-o", target, "--overwrite"]
+    assert main(["segment", str(project / "s01.nii.gz"), *arguments]) == 2
+    assert main(["find", str(project / "s01.nii.gz"), "liver", "--memory", memory, "-o", memory, "--overwrite"]) == 2
+    assert hashes(project) == before
+
+
+def test_text_and_memory_belong_together(project, capsys):
+    out = str(project / "out.nii.gz")
+    assert main(["segment", str(project / "s01.nii.gz"), "--text", "liver", "-o", out]) == 2
+    assert "belong together" in capsys.readouterr().err
