@@ -5,8 +5,8 @@
 One process reads, a second one watches it: a traceback, a signal, a hang or wrong voxels are counted and the
 mutation that led there is named, so that ``--kinds KIND --only N`` shows it again. Independent readers are nibabel
 (NIfTI, MGH), pynrrd (NRRD), plain numpy (MetaImage, raw AVI), pydicom (DICOM), tifffile and Pillow (pictures, GIF)
-and shapely (GeoJSON); prompt files, journals, tables and checkpoint headers have none and are only read. Compressed data are
-damaged before they are compressed, for otherwise nothing but the checksum would be met.
+and shapely (GeoJSON); prompt files, journals, tables and checkpoint headers have none and are only read. Compressed
+data are damaged before they are compressed, for otherwise nothing but the checksum would be met.
 """
 
 from __future__ import annotations
@@ -401,7 +401,9 @@ def _frames(name, path, plain):
         return _dicom(path, ndim=3)
     if name == "m.tif":
         with tifffile.TiffFile(path) as tiff:
-            return None if tiff.pages[0].photometric != 1 else np.stack([page.asarray() for page in tiff.pages])
+            if tiff.pages[0].photometric != 1 or len(tiff.pages) != 6:  # ImageJ counts in its description, not by pages
+                return None
+            return np.stack([page.asarray() for page in tiff.pages])
     if name == "m.gif":
         with Image.open(path) as image:
             return np.stack([_step(image, n) for n in range(image.n_frames)])

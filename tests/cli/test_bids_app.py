@@ -66,3 +66,21 @@ def test_the_output_is_never_the_dataset_the_prompts_or_the_model(dataset, tmp_p
 def test_a_participant_that_is_not_there_is_bad_input(dataset, tmp_path, capsys):
     assert main([str(dataset), str(tmp_path / "o"), "participant", "--participant-label", "09"]) == 2
     assert "no prompts for sub-09" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "where", [".", "sub-01", "derivatives", "derivatives/prompts", "derivatives/prompts/deeper", "derivatives/other"]
+)
+def test_raw_data_prompts_and_other_derivatives_are_never_written_into(dataset, where, capsys):
+    (dataset / "derivatives" / "other").mkdir()
+    other = {"Name": "x", "GeneratedBy": [{"Name": "fMRIPrep"}]}
+    (dataset / "derivatives" / "other" / "dataset_description.json").write_text(json.dumps(other))
+    before = sorted(dataset.rglob("*"))
+    assert main([str(dataset), str(dataset / where), "participant", "--model", "classical"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert sorted(dataset.rglob("*")) == before
+
+
+def test_negative_processes_are_bad_input(dataset, tmp_path, capsys):
+    assert main([str(dataset), str(tmp_path / "o"), "participant", "--n-procs", "-3"]) == 2
+    assert "--n-procs -3" in capsys.readouterr().err

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +13,7 @@ import psutil
 import pytest
 
 from napari_sam2.cli import main
+from napari_sam2.cohort import schedule
 from napari_sam2.cohort.plan import in_shard
 from napari_sam2.cohort.run import parse_shard
 from napari_sam2.errors import UserInputError
@@ -76,6 +79,8 @@ def test_a_wrong_manifest_is_told_before_anything_runs(manifest, tmp_path):
         (["--task", "segment"], "no column 'prompts'"),
         (["--shard", "3/2"], "--shard 3/2"),
         (["--task", "export"], "--to"),
+        (["--task", "export", "--to", "/../../evil.nii.gz"], "choose one of"),
+        (["--shard", "²/3"], "--shard ²/3"),
         (["--scheduler", "tcp://10.1.2.3:8786"], "not encrypted"),
         (["--scheduler", "tcp://127.0.0.1:1", "--slurm"], "not both"),
         (["--prompts", "x"], "BIDS"),
@@ -105,18 +110,22 @@ def test_a_shard_holds_the_same_cases_when_the_manifest_grows():
         parse_shard("0/3")
 
 
-def test_a_killed_run_is_finished_by_the_same_command_with_the_same_bytes(manifest, tmp_path):
+@pytest.mark.parametrize(
+    ("where", "signal_sent"),
+    [(["--workers", "1"], signal.SIGKILL), (["--shard", "1/1"], signal.SIGKILL), (["--shard", "1/1"], signal.SIGTERM)],
+)
+def test_a_killed_run_is_finished_by_the_same_command_with_the_same_bytes(manifest, tmp_path, where, signal_sent):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert run("cohort", "run", manifest, "-o", whole, "--shard", "1/1").returncode == 0
     command = [sys.executable, "-c", "from napari_sam2.cli import main; main()", "cohort", "run", str(manifest)]
-    process = subprocess.Popen([*command, "-o", str(killed), "--workers", "1"], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([*command, "-o", str(killed), *where], stderr=subprocess.DEVNULL)
     try:
         while not list(killed.glob("*/status.json")):
             assert process.poll() is None
             time.sleep(0.01)
         children = psutil.Process(process.pid).children(recursive=True)
     finally:
-        process.kill()
+        process.send_signal(signal_sent)
         process.wait()
     _, alive = psutil.wait_procs(children, timeout=20)
     assert alive == []  # the workers end with the process that started them
@@ -124,3 +133,41 @@ def test_a_killed_run_is_finished_by_the_same_command_with_the_same_bytes(manife
     result = json.loads(run("cohort", "run", manifest, "-o", killed, "--shard", "1/1", "--json").stdout)
     assert (result["skipped"], result["done"]) == (len(before), 4 - len(before))
     assert outputs(killed) == outputs(whole)
+
+
+def test_files_of_the_cohort_and_of_other_programs_are_not_written_over(tmp_path, capsys):
+    rows = [write_case(tmp_path / "scans", f"c{n}") for n in range(3)]
+    out = tmp_path / "out"
+    (out / "c0").mkdir(parents=True)
+    (out / "c0" / "labels.nii.gz").write_text("of another program")
+    (out / "c1").write_text("a file")
+    manifest = write_manifest(out / "cohort.csv", rows, "labels")
+    content = manifest.read_bytes()
+    assert main(["cohort", "run", str(manifest), "-o", str(out), "--shard", "1/1"]) == 2
+    manifest = write_manifest(tmp_path / "manifest.csv", [*rows, {**rows[0], "case": "cohort.json"}], "labels")
+    capsys.readouterr()
+    assert main(["cohort", "run", str(manifest), "-o", str(out), "--shard", "1/1"]) == 2
+    told = capsys.readouterr().err
+    for sentence in (
+        "Line 2: the output folder of case 'c0' holds",
+        "Line 3: a file is in the place",
+        "Line 5: a file of",
+    ):
+        assert sentence in told
+    assert (out / "c0" / "labels.nii.gz").read_text() == "of another program"
+    assert (out / "cohort.csv").read_bytes() == content
+    assert not (out / "cohort.json").exists()
+
+
+def test_an_output_folder_that_is_emptied_meanwhile_is_told(manifest, tmp_path, monkeypatch, capsys):
+    out, work = tmp_path / "out", schedule.run_here
+
+    def emptied(jobs, **options):
+        yield from work(jobs, **options)
+        shutil.rmtree(out)
+
+    monkeypatch.setattr(schedule, "run_here", emptied)
+    assert main(["cohort", "run", str(manifest), "-o", str(out), "--shard", "1/1"]) == 3
+    told = capsys.readouterr().err
+    assert "was emptied" in told
+    assert "done c0 (1 of 4)" in told  # a log without a terminal shows how far it is

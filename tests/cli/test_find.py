@@ -86,3 +86,15 @@ def test_text_and_memory_belong_together(project, capsys):
     out = str(project / "out.nii.gz")
     assert main(["segment", str(project / "s01.nii.gz"), "--text", "liver", "-o", out]) == 2
     assert "belong together" in capsys.readouterr().err
+
+
+def test_a_cohort_with_one_finished_scan_has_the_others_proposed(project, capsys):
+    write_project(project, finished=1, new=2)
+    manifest, out = str(project / "project.csv"), project / "results"
+    arguments = ["--text", "liver", "--model", "classical", "--shard", "1/1", "--json"]
+    assert main(["cohort", "run", manifest, "-o", str(out), *arguments]) == 0
+    assert json.loads(capsys.readouterr().out)["done"] == 2
+    assert sorted(p.parent.name for p in out.glob("*/labels.nii.gz")) == ["s01", "s02"]
+    assert any("nobody has" in note for note in json.loads((out / "s01" / "status.json").read_text())["notes"])
+    assert main(["cohort", "run", manifest, "-o", str(out), *arguments]) == 0
+    assert json.loads(capsys.readouterr().out)["skipped"] == 2

@@ -42,6 +42,7 @@ INPUTS = {
     "tune": {"sources": "table", "split": "scores"},
     "open": {"image": "scan", "labels": "labels"},
     "cohort run": {
+        "memory": "table",
         "source": "table", "prompts": "folder", "tls_ca": "config", "tls_cert": "config", "tls_key": "config",
     },
     "cohort status": {"output": "folder"},

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from napari_sam2.cohort.case import run_case
 from napari_sam2.cohort.job import CohortSettings
 from napari_sam2.cohort.plan import make_plan
-from napari_sam2.cohort.review import ACCEPTED, FLAGGED, decide, review_items
+from napari_sam2.cohort.review import ACCEPTED, FLAGGED, ReviewItem, decide, review_items
 from napari_sam2.cohort.state import EDITED, standing
 from napari_sam2.cohort.summary import summarise
 from napari_sam2.errors import UserInputError
@@ -48,3 +50,34 @@ def test_what_was_decided_leaves_the_queue_and_is_never_overwritten_by_a_run(out
     assert standing(job_of(tmp_path, row)) == EDITED
     flags = {case.case: [flag.sentence for flag in case.flags] for case in summarise(output).cases}
     assert flags[second.case] == [f"ball: slice {second.index} was flagged by a person"]
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "{", '{"decisions": [{}]}', '{"decisions": 7}'])
+def test_damaged_decisions_are_told_and_not_forgotten(output, content):
+    (output / "c0" / "review.json").write_text(content)
+    for ask in (review_items, summarise):
+        with pytest.raises(UserInputError, match=r"c0/review\.json is damaged"):
+            ask(output)
+    with pytest.raises(UserInputError, match="damaged"):
+        decide(output, ReviewItem("c0", 1, "ball", 2, 6, 0.5, 10), ACCEPTED)
+    assert (output / "c0" / "review.json").read_text() == content
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda cohort: cohort.pop("cases"),
+        lambda cohort: cohort.update(settings=7),
+        lambda cohort: cohort["cases"].append({"case": "../../elsewhere", "group": ""}),
+        lambda cohort: cohort["cases"].append({"case": "<script>", "group": ""}),
+        lambda cohort: cohort["cases"].append({"case": "a"}),
+        lambda cohort: cohort.update(source=None),
+    ],
+)
+def test_a_damaged_list_of_cases_is_one_sentence(output, change):
+    path = output / "cohort.json"
+    cohort = json.loads(path.read_text())
+    change(cohort)
+    path.write_text(json.dumps(cohort))
+    with pytest.raises(UserInputError, match="damaged or of another program"):
+        summarise(output)

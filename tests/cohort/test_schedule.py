@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -56,6 +57,16 @@ def test_without_a_scheduler_only_the_case_that_kills_its_process_is_blamed(jobs
     assert_only_the_two_bad_ones_failed(jobs, told(run_here(jobs)))
 
 
+def test_a_case_that_hangs_is_ended_and_given_up_by_name(jobs, tmp_path):
+    hang = HOOK.replace("os.kill(os.getpid(), signal.SIGKILL)", "__import__('time').sleep(600)")
+    (tmp_path / "hook" / "sitecustomize.py").write_text(hang)
+    hanging = replace(jobs[1], settings=replace(jobs[1].settings, limit=0.02))
+    outcomes = told(run_here([hanging, jobs[0]], retries=0))
+    assert outcomes["a"]["state"] == "done"
+    assert "or more than 0.02 minutes" in outcomes["poison"]["error"]
+    assert read_status(hanging.folder)["state"] == "failed"
+
+
 def test_on_a_cluster_only_the_case_that_kills_its_worker_is_blamed(jobs, tmp_path):
     notes = []
     with local_cluster(2) as client:
@@ -94,3 +105,20 @@ def test_without_any_worker_the_wait_has_an_end(tmp_path):
             time.sleep(0.05)
         with pytest.raises(EnvironmentLacksError, match="no worker for"):
             list(run_on_cluster(client, [job], patience=0.2))
+
+
+def test_where_jobs_wait_in_a_queue_the_run_waits_too_and_says_so(tmp_path):
+    job = job_of(tmp_path, write_case(tmp_path / "scans", "a"), "measure")
+    notes = []
+    with local_cluster(1) as client:
+        client.cluster.scale(0)
+        while client.scheduler_info(n_workers=-1)["workers"]:
+            time.sleep(0.05)
+
+        def say(note):
+            notes.append(note)
+            client.cluster.scale(1)  # the queue has moved
+
+        outcomes = run_on_cluster(client, [job], patience=0.2, queued="no job yet", say=say)
+        assert [outcome["state"] for outcome in outcomes] == ["done"]
+    assert notes[0] == "no job yet"

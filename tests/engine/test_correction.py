@@ -82,8 +82,10 @@ clicks = st.tuples(st.integers(1, 10), st.integers(4, 43), st.integers(4, 43))
 def test_an_exclude_click_is_an_include_click_on_the_outside(click, include, seed):
     noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=SHAPE), (0.7, 2, 2))
     mask = noise > 0.01
-    one = correct(Phantom(GREY, mask), click, include)
-    other = correct(Phantom(GREY, ~mask), click, not include)
+    earlier = [((3, 20, 20), include), ((8, 30, 14), not include)]
+    swapped = [(voxel, not of) for voxel, of in earlier]
+    one = correct(Phantom(GREY, mask), click, include, earlier)
+    other = correct(Phantom(GREY, ~mask), click, not include, swapped)
     assert (one is None) == (other is None)
     if one is not None and other is not None:
         assert one.window == other.window
@@ -95,10 +97,11 @@ def test_an_exclude_click_is_an_include_click_on_the_outside(click, include, see
 def test_what_changes_is_connected_bounded_and_leaves_what_is_kept(click, include, seed):
     noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=SHAPE), (0.7, 2, 2))
     mask = noise > 0.01
-    kept = [tuple(int(v) for v in np.minimum(np.array(click) + step, 47)) for step in ((0, 1, 0), (0, 0, 2))]
+    other = [tuple(int(v) for v in np.minimum(np.array(click) + step, 47)) for step in ((0, 1, 0), (0, 0, 2))]
+    earlier = [(voxel, not include) for voxel in other]
     fixed = [click[0] + 1]
     scene = Phantom(GREY, mask)
-    change = correct(scene, click, include, kept=kept, fixed_slices=fixed)
+    change = correct(scene, click, include, earlier=earlier, fixed_slices=fixed)
     if change is None:
         return
     flipped = np.zeros(SHAPE, dtype=bool)
@@ -106,7 +109,7 @@ def test_what_changes_is_connected_bounded_and_leaves_what_is_kept(click, includ
     assert flipped[click]
     assert ndimage.label(flipped)[1] == 1
     assert not (mask[flipped] == include).any()
-    assert not any(flipped[voxel] for voxel in kept)
+    assert not any(flipped[voxel] for voxel in other)
     assert not flipped[fixed].any()
     depth = ndimage.distance_transform_edt(mask != include, sampling=scene.spacing)[click]
     away = np.sqrt((((np.argwhere(flipped) - click) * scene.spacing) ** 2).sum(1)).max()

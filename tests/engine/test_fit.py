@@ -8,6 +8,7 @@ import torch
 
 from napari_sam2.core.prompts import SlicePrompts
 from napari_sam2.core.window import choose_window
+from napari_sam2.engine import fit_plan
 from napari_sam2.engine.engine import Engine
 from napari_sam2.engine.fit import propagate_fitted
 from napari_sam2.engine.fit_plan import FitPlan, ObjectFits, count_fitted_slices
@@ -20,6 +21,11 @@ from tests.phantoms import ball, box_on
 
 VOLUME, INSIDE = ball(shape=(30, 28, 20), centre=(15, 14, 10), radii=(9, 7, 6))
 PLAN = FitPlan(steps=4)
+
+
+@pytest.fixture(autouse=True)
+def never_sure(monkeypatch):
+    monkeypatch.setattr(fit_plan, "SURE", 2.0)
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +123,25 @@ def test_each_object_is_answered_by_its_own_model(tmp_path):
         assert np.allclose(*scores, atol=1e-4)
     first = [r.scores.object_score for o in (1, 2) for r in alone[o][:1]]
     assert abs(first[0] - first[1]) > 1e-3
+
+
+def test_a_first_pass_of_which_the_model_is_sure_stands_without_a_fit(model, monkeypatch):
+    monkeypatch.setattr(fit_plan, "SURE", 0.0)
+    engine, anchor = started(model)
+    fits = ObjectFits()
+    plain = list(propagate(engine, {1: [anchor]}))
+    results = list(propagate_fitted(engine, {1: [anchor]}, fits, PLAN))
+    assert len(results) == 2 * len(plain)
+    final = {r.index: r for r in results if r.final}
+    assert final.keys() == {r.index for r in plain}
+    assert all(final[r.index].mask.same_as(r.mask) for r in plain)
+    assert fits.known(2, 1) is None
+
+
+def test_a_stop_in_the_first_pass_ends_the_run_whatever_the_model_thinks(model, monkeypatch):
+    monkeypatch.setattr(fit_plan, "SURE", 0.0)
+    engine, anchor = started(model)
+    asked = iter([False] * 3 + [True] * 100)
+    results = list(propagate_fitted(engine, {1: [anchor]}, ObjectFits(), PLAN, should_stop=lambda: next(asked)))
+    assert results
+    assert not any(r.final for r in results)

@@ -98,6 +98,15 @@ def test_imagej_stacks_of_time_are_films_and_those_of_depth_are_not(tmp_path):
     assert read_film(tmp_path / "one.tif") is None
 
 
+@pytest.mark.parametrize("stated", ["x0.04", -1.0, "nan"])
+def test_a_time_of_an_imagej_stack_that_is_none_is_left_out(tmp_path, stated):
+    metadata = {"axes": "TCYX", "finterval": stated}
+    tifffile.imwrite(tmp_path / "t.tif", FRAMES[:, None], imagej=True, metadata=metadata)
+    film = read_film(tmp_path / "t.tif")
+    np.testing.assert_array_equal(film.frames, FRAMES)
+    assert film.seconds is None
+
+
 @pytest.mark.parametrize("frames", [FRAMES, COLOURS], ids=["grey", "colour"])
 def test_pages_of_one_size_are_a_film(tmp_path, frames):
     tifffile.imwrite(tmp_path / "p.tif", frames, photometric="rgb" if frames.ndim == 4 else "minisblack")

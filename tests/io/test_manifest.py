@@ -86,3 +86,19 @@ def test_a_prompt_files_form_is_checked_but_its_image_is_not_read(tmp_path):
     (tmp_path / "scans" / "a.json").write_text(mask)
     (fault,) = faults_of(table, needs=[("prompts",)])
     assert "none.nii.gz does not exist" in fault
+
+
+@pytest.mark.parametrize("case", ["CON", "nul.1", "lpt3", "a."])
+def test_a_case_is_called_so_that_its_folder_can_be_made_on_any_system(tmp_path, case):
+    write_case(tmp_path / "scans", "a")
+    (tmp_path / "manifest.csv").write_text(f"case,image\n{case},scans/a.nii.gz\n")
+    (fault,) = faults_of(tmp_path / "manifest.csv")
+    assert "on every system" in fault
+
+
+def test_labels_that_are_the_image_and_folders_without_dicom_are_told(tmp_path):
+    write_case(tmp_path / "scans", "a")
+    (tmp_path / "manifest.csv").write_text("case,image,labels\na,scans/a.nii.gz,scans/../scans/a.nii.gz\nb,scans,\n")
+    first, second = faults_of(tmp_path / "manifest.csv")
+    assert "line 2: labels: it is the image itself" in first
+    assert "line 3: image: scans is a folder without DICOM files" in second

@@ -66,6 +66,7 @@ def fill_in(panel, address, token):
 def test_a_server_answers_clicks_and_runs_and_the_panel_says_so(window, server, token_file):
     panel, main = window.panel, window.viewer.window._qt_window
     panel.viewing.expand(animate=False)
+    panel.objects.collapse(animate=False)
     pump(0.2)
     fill_in(panel, server.url, token_file)
     wait_for(lambda: "Model classical on" in panel.status.text())

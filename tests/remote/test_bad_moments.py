@@ -18,6 +18,7 @@ from napari_sam2.errors import EnvironmentLacksError, UserInputError
 from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.remote.model import connect, connect_with
 from napari_sam2.remote.tokens import new_token, read_tokens, write_token
+from napari_sam2.server import streaming
 from napari_sam2.server.holdings import Limits
 from napari_sam2.session.session import Session
 from tests.phantoms import ball, box_on
@@ -256,9 +257,7 @@ def test_a_token_file_is_for_its_owner_alone(tmp_path):
 
 
 def test_a_silent_stream_is_kept_alive_and_a_slow_reader_holds_nobody_up(model, monkeypatch):
-    from napari_sam2.server import app
-
-    monkeypatch.setattr(app, "ALIVE_SECONDS", 0.05)
+    monkeypatch.setattr(streaming, "ALIVE_SECONDS", 0.05)
     with served({"classical": model}) as server, remote(server, "") as elsewhere:
         session = Session(VOLUME, elsewhere)
         session.add_prompt(1, BOX)

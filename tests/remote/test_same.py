@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from functools import cache
 
 import numpy as np
 import pytest
@@ -41,6 +42,12 @@ def server(models):
         yield running
 
 
+@pytest.fixture(scope="module")
+def label_map_here(models):
+    """What `worked` gives with the model in this process, once for each."""
+    return cache(lambda name: worked(Session(VOLUME, models[name], fit=PLAN)).label_map())
+
+
 def worked(session):
     """What a person does: a box, a run, corrections of every kind, another window, a box in 3-D, a check of planes."""
     session.add_prompt(1, box_on(INSIDE, 2, 6))
@@ -62,15 +69,14 @@ def worked(session):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_everything_a_person_does_gives_the_same_label_map_and_replays(models, server, name, tmp_path):
+def test_everything_a_person_does_gives_the_same_label_map_and_replays(models, server, name, label_map_here, tmp_path):
     with remote(server, name) as elsewhere:
         session = Session(VOLUME, elsewhere, fit=PLAN)
         journal = Journal(session, tmp_path / "a.sam2session")
         answered = worked(session).label_map()
         journal.close()
-    here = worked(Session(VOLUME, models[name], fit=PLAN)).label_map()
-    assert here.any()
-    assert np.array_equal(answered, here)
+    assert answered.any()
+    assert np.array_equal(answered, label_map_here(name))
     assert replay(VOLUME, models[name], tmp_path / "a.sam2session").identical
 
 
@@ -145,10 +151,10 @@ class Forgetful:
 
 
 @pytest.mark.parametrize(("name", "what"), [("bundled", "everything"), ("bundled", "fits"), ("sam2", "anchors")])
-def test_a_server_that_forgets_is_told_again_and_gives_the_same(models, server, name, what):
+def test_a_server_that_forgets_is_told_again_and_gives_the_same(server, name, what, label_map_here):
     with remote(server, name) as elsewhere, Forgetful(server, what):
         answered = worked(Session(VOLUME, elsewhere, fit=PLAN)).label_map()
-    assert np.array_equal(answered, worked(Session(VOLUME, models[name], fit=PLAN)).label_map())
+    assert np.array_equal(answered, label_map_here(name))
 
 
 def test_a_scan_is_freed_with_its_client_and_answers_nobody_needs_with_the_heartbeat(models):

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from napari_sam2.engine import fit_plan
 from napari_sam2.engine.fit_plan import FitPlan
 from napari_sam2.models.small.model import load_bundled
 from napari_sam2.record.journal import Journal, restore
@@ -16,6 +17,11 @@ from tests.phantoms import ball, box_on
 
 PLAN = FitPlan(steps=4)
 VOLUME, INSIDE = ball(shape=(30, 28, 20), centre=(15, 14, 10), radii=(9, 7, 6))
+
+
+@pytest.fixture(autouse=True)
+def never_sure(monkeypatch):
+    monkeypatch.setattr(fit_plan, "SURE", 2.0)
 
 
 @pytest.fixture(scope="module")

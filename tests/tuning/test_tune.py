@@ -12,6 +12,7 @@ import torch
 from napari_sam2.cli import main
 from napari_sam2.errors import UserInputError
 from napari_sam2.models import load_model
+from napari_sam2.models.small.folder import write_folder
 from napari_sam2.tuning import tune as tuning
 from napari_sam2.tuning.cases import find_cases
 from napari_sam2.tuning.small import SmallLearner
@@ -167,3 +168,17 @@ def _shift(path: Path) -> None:
 
     stored = nib.load(path)
     nib.save(nib.Nifti1Image(np.roll(np.asarray(stored.dataobj), 3, 0), stored.affine), path)
+
+
+def test_a_tuned_folder_is_taken_in_under_its_name(scans, tiny_weights, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("NAPARI_SAM2_MODELS", str(tmp_path / "models"))
+    weights = load_model(tiny_weights).weights
+    (tmp_path / "my ball").mkdir()
+    write_folder(tmp_path / "my ball", weights.net.state_dict(), weights)
+    (tmp_path / "my ball" / "card.md").write_text("a card")
+    assert main(["models", "import", str(tmp_path / "my ball")]) == 0
+    assert load_model("my ball").card.name == "my ball"
+    assert (tmp_path / "models" / "my ball" / "card.md").read_text() == "a card"
+    assert main(["models", "import", str(tmp_path / "my ball")]) == 2
+    assert "already" in capsys.readouterr().err
+    assert main(["models", "import", str(scans.parent / "models")]) == 3

@@ -11,6 +11,7 @@ from napari_sam2._version import __version__
 from napari_sam2.cli.app import RESEARCH_USE, exit_code_of
 from napari_sam2.cli.guard import paths_among
 from napari_sam2.cli.printing import errors
+from napari_sam2.errors import UserInputError
 from napari_sam2.io.guard import refuse_inputs_as_outputs
 from napari_sam2.models import DEFAULT_MODEL
 
@@ -69,11 +70,14 @@ def _guarded(choices: argparse.Namespace) -> int:
 
 
 def _participants(choices: argparse.Namespace) -> int:
-    from napari_sam2.cohort.derivatives import COHORT_FOLDER, file_derivatives
+    from napari_sam2.cohort.derivatives import COHORT_FOLDER, check_output, file_derivatives
     from napari_sam2.cohort.job import CohortSettings
     from napari_sam2.cohort.run import Workers, run_cohort
-    from napari_sam2.io.bids_input import find_cases
+    from napari_sam2.io.bids_input import PROMPTS, find_cases
 
+    if choices.n_procs < 0:
+        raise UserInputError(f"--n-procs {choices.n_procs}: give a number of processes; 0 chooses.")
+    check_output(choices.bids_dir, choices.prompts or choices.bids_dir / PROMPTS, choices.output_dir)
     every = find_cases(choices.bids_dir, choices.prompts)
     rows = find_cases(
         choices.bids_dir, choices.prompts, participants=choices.participant_label, sessions=choices.session_label

@@ -10,16 +10,17 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Device, Model, Quality, WindowSpec
+from napari_sam2.cli.options import Device, MemoryChoice, Model, Quality, WindowSpec
 from napari_sam2.cli.printing import echo, errors, out
 from napari_sam2.errors import UserInputError
 from napari_sam2.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from napari_sam2.cohort.case import Outcome
-    from napari_sam2.cohort.cluster import SlurmChoice, Tls
+    from napari_sam2.cohort.cluster import Tls
     from napari_sam2.cohort.plan import Plan
     from napari_sam2.cohort.run import CohortRun
+    from napari_sam2.cohort.slurm import SlurmChoice
 
 __all__ = ["cohort"]
 
@@ -45,6 +46,11 @@ def run(
     window: WindowSpec = "auto",
     direction: Annotated[str, typer.Option("--direction", help="both, forward, backward or none.")] = "both",
     export: Annotated[str, typer.Option("--to", help="For --task export: the ending, such as .seg.nrrd.")] = "",
+    text: Annotated[
+        list[str] | None,
+        typer.Option("--text", help="A structure by its name, placed by --memory and taken unseen.", metavar="NAME"),
+    ] = None,
+    memory: MemoryChoice = None,
     prompts: Annotated[
         Path | None,
         typer.Option("--prompts", help="For a BIDS dataset: prompt files laid out like it; derivatives/prompts."),
@@ -67,6 +73,9 @@ def run(
         str,
         typer.Option("--shard", help="Only part i of n; without --workers also without a scheduler.", metavar="i/n"),
     ] = "",
+    limit: Annotated[
+        float, typer.Option("--limit", min=0, help="Minutes after which a case counts as hanging; 0 sets none.")
+    ] = 0,
     retries: Annotated[int, typer.Option("--retries", min=0, help="Further tries of a case that crashes.")] = 1,
     device: Device = "auto",
     quality: Quality = "auto",
@@ -81,12 +90,20 @@ def run(
 
     The manifest has the columns case, image and prompts (or session, or labels); paths are relative to it.
     Started again, it skips what is done and unchanged, by the hashes of image, prompts and model.
+
+    With --text, cases that have labels or a session are the finished scans, and the others are done by them
+    (docs/names.md); --memory names finished scans elsewhere.
     """
     from napari_sam2.cohort.job import CohortSettings
     from napari_sam2.cohort.run import Workers, parse_shard, run_cohort
 
     _check_choices(task, direction, export)
-    rows, task = _cases(source, task, prompts)
+    if text:
+        rows, task, memory = _unfinished(source, task, memory)
+    elif memory is not None or task == "find":
+        raise UserInputError("--text names what is to be found; give it once for each structure.")
+    else:
+        rows, task = _cases(source, task, prompts)
     where = Workers(
         count=workers,
         scheduler=scheduler,
@@ -98,7 +115,7 @@ def run(
         raise UserInputError("Give either --scheduler or --slurm, not both.")
     settings = CohortSettings(
         task=task, model=_model_path(model), device=device, quality=quality, window=window,
-        direction=direction, export=export,
+        direction=direction, export=export, limit=limit, text=tuple(text or ()), memory=memory,
     )  # fmt: skip
     with _Shown() as progress:
         result = run_cohort(
@@ -125,6 +142,7 @@ class _Shown:
         columns = (TextColumn("Cases"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
         self._task = self._bar.add_task("Cases")
+        self._planned = self._settled = 0
 
     def __enter__(self) -> _Shown:
         self._bar.start()
@@ -135,13 +153,17 @@ class _Shown:
 
     def planned(self, plan: Plan) -> None:
         skipped = sum(state == "done" for state in plan.standings.values())
-        self._bar.update(self._task, total=len(plan.todo))
+        self._planned = len(plan.todo)
+        self._bar.update(self._task, total=self._planned)
         errors.print(f"{len(plan.todo)} cases to do, {skipped} done already and unchanged")
 
     def outcome(self, outcome: Outcome) -> None:
         self._bar.advance(self._task)
+        self._settled += 1
         if outcome["state"] == "failed":
             errors.print(f"FAILED {outcome['case']}: {outcome['error']}")
+        elif not errors.is_terminal:  # the log of a job: there is no bar in it
+            errors.print(f"{outcome['state']} {outcome['case']} ({self._settled} of {self._planned})")
 
     def say(self, sentence: str) -> None:
         errors.print(f"note: {sentence}")
@@ -170,10 +192,11 @@ def _tell(result: CohortRun, output: Path, as_json: bool) -> None:
 def _cases(source: Path, task: str, prompts: Path | None) -> tuple[Any, str]:
     from napari_sam2.cohort.job import TASKS
     from napari_sam2.cohort.plan import task_of
-    from napari_sam2.io.bids_input import find_cases
     from napari_sam2.io.manifest import read_manifest
 
     if source.is_dir():
+        from napari_sam2.io.bids_input import find_cases
+
         if task not in ("auto", "segment"):
             raise UserInputError(
                 "Of a BIDS dataset, images are segmented from prompts; use a manifest for other tasks."
@@ -184,6 +207,22 @@ def _cases(source: Path, task: str, prompts: Path | None) -> tuple[Any, str]:
     columns = TASKS[task] if task in TASKS else sorted({column for needed in TASKS.values() for column in needed})
     rows = read_manifest(source, needs=[columns])
     return rows, task_of(rows, task)
+
+
+def _unfinished(source: Path, task: str, memory: Path | None) -> tuple[Any, str, Path]:
+    """The cases to find structures in, and where the finished scans are."""
+    from napari_sam2.io.manifest import read_manifest
+
+    if task not in ("auto", "find"):
+        raise UserInputError(f"--text finds structures; leave out --task {task}.")
+    if source.is_dir():
+        raise UserInputError("--text takes a manifest, with the columns case and image; a BIDS dataset is not offered.")
+    rows = read_manifest(source)
+    if memory is None:
+        rows = tuple(row for row in rows if row.labels is None and row.session is None)
+    if not rows:
+        raise UserInputError(f"All cases of {source.name} are finished: they have labels or a session.")
+    return rows, "find", (source if memory is None else memory).resolve()
 
 
 def _check_choices(task: str, direction: str, export: str) -> None:
@@ -197,6 +236,10 @@ def _check_choices(task: str, direction: str, export: str) -> None:
         raise UserInputError(f"--direction {direction}: choose one of {', '.join(directions)}.")
     if (task == "export") != bool(export):
         raise UserInputError("--task export and --to ENDING belong together, for example --to .seg.nrrd.")
+    from napari_sam2.io.formats import exported_suffixes
+
+    if export and export not in exported_suffixes():
+        raise UserInputError(f"--to {export}: choose one of {', '.join(exported_suffixes())}.")
 
 
 def _model_path(model: str) -> str:
@@ -215,7 +258,7 @@ def _tls(authority: Path | None, certificate: Path | None, key: Path | None) -> 
 
 
 def _slurm(cores: int, memory: str, walltime: str, lines: list[str]) -> SlurmChoice:
-    from napari_sam2.cohort.cluster import SlurmChoice
+    from napari_sam2.cohort.slurm import SlurmChoice
 
     if not all(part.isdigit() for part in walltime.split(":")):
         raise UserInputError(f"--slurm-time {walltime}: give HH:MM:SS, for example 04:00:00.")

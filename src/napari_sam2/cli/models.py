@@ -68,13 +68,18 @@ def fetch(
 
 @models.command("import")
 def import_model(
-    checkpoint: Annotated[Path, typer.Argument(help=f"An official file: {', '.join(convertible())}.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help=f"A folder with a model, or an official file: {', '.join(convertible())}.")
+    ],
     name: Annotated[str, typer.Option("--name", help="What to call it; the file's name by default.")] = "",
     input_size: Annotated[
         int | None, typer.Option("--input-size", help="Pixels it was trained for: 512 for MedSAM2, else 1024.")
     ] = None,
 ) -> None:
-    """Convert an official checkpoint to safetensors, without running anything in it."""
+    """Take in a tuned folder, or convert an official checkpoint.
+
+    It is then in the list of models under its name; nothing in it is run.
+    """
     from napari_sam2.models.zoo import import_checkpoint
 
     folder = import_checkpoint(checkpoint, name, input_size=input_size)

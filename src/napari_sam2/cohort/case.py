@@ -5,7 +5,9 @@ On whatever machine it was given to.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import faulthandler
 import logging
 import os
 import shutil
@@ -18,13 +20,28 @@ from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock, Timeout
 
-from napari_sam2.cohort.job import SESSION
-from napari_sam2.cohort.state import DONE, EDITED, FAILED, hash_inputs, standing, wanted_inputs, write_status
-from napari_sam2.cohort.tasks import NEEDS_MODEL, do_task
+from napari_sam2.cohort.job import LOCK, NEEDS_MODEL, SESSION
+from napari_sam2.cohort.nameless import nameless
+from napari_sam2.cohort.state import (
+    DAMAGED,
+    DONE,
+    EDITED,
+    FAILED,
+    TODO,
+    UNTRUSTED,
+    hash_inputs,
+    hash_output,
+    standing,
+    wanted_inputs,
+    write_status,
+)
+from napari_sam2.cohort.tasks import do_task
 from napari_sam2.errors import EnvironmentLacksError, ModelError, UserInputError
-from napari_sam2.hashing import sha256_of
+from napari_sam2.io.atomic import PREFIX
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_sam2.cohort.job import CaseJob
     from napari_sam2.models.base import SegmentationModel
 
@@ -34,8 +51,6 @@ logger = logging.getLogger(__name__)
 
 BUSY: Final = "busy"
 """Another process works on the case now."""
-
-LOCK: Final = ".lock"
 
 Outcome = dict[str, Any]
 """What became of a case: ``case``, ``state``, ``error``, ``retry`` (whether another try may help), ``stop`` (whether
@@ -61,19 +76,8 @@ def run_case(job: CaseJob, threads: int = 0) -> Outcome:
     Outcome
         Short; everything else is in the case's folder.
     """
-    try:
-        job.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(job.folder / LOCK, blocking=False):
-            state = standing(job)
-            if state == DONE or (state == EDITED and not job.redo):
-                return {"case": job.case, "state": state}
-            if state != EDITED:
-                _clear_session(job)
-            return _run_locked(job, threads)
-    except Timeout:
-        return {"case": job.case, "state": BUSY}
-    except OSError as error:
-        return _failure(job, error)
+    with _ended_after(job.settings.limit * 60):
+        return _run(job, threads)
 
 
 def give_up(job: CaseJob, sentence: str, tries: int) -> Outcome:
@@ -91,6 +95,24 @@ def give_up(job: CaseJob, sentence: str, tries: int) -> Outcome:
     return outcome
 
 
+def _run(job: CaseJob, threads: int) -> Outcome:
+    try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(job.folder / LOCK, blocking=False):
+            state = standing(job)
+            if state == DONE or (state == EDITED and not job.redo):
+                return {"case": job.case, "state": state}
+            if state == DAMAGED and not job.redo:
+                return {"case": job.case, "state": FAILED, "error": UNTRUSTED}
+            if state == TODO:
+                _clear_remains(job)
+            return _run_locked(job, threads)
+    except Timeout:
+        return {"case": job.case, "state": BUSY}
+    except OSError as error:
+        return _failure(job, error)
+
+
 def _run_locked(job: CaseJob, threads: int) -> Outcome:
     started = time.perf_counter()
     try:
@@ -98,7 +120,7 @@ def _run_locked(job: CaseJob, threads: int) -> Outcome:
             raise UserInputError("Its files have changed since the run began; start the same command again.")
         model = _ready_model(job, threads) if job.settings.task in NEEDS_MODEL else None
         facts = do_task(job, model)
-        outputs = {name: sha256_of(job.folder / name) for name in facts.pop("outputs")}
+        outputs = {name: hash_output(job.folder / name) for name in facts.pop("outputs")}
         seconds = time.perf_counter() - started
         write_status(job.folder, _head(job, DONE, seconds) | {"outputs": outputs} | facts)
     except Exception as error:  # whatever a case does, the others go on
@@ -111,13 +133,33 @@ def _run_locked(job: CaseJob, threads: int) -> Outcome:
     return {"case": job.case, "state": DONE, "seconds": round(seconds, 3), "files": sorted(outputs)}
 
 
-def _clear_session(job: CaseJob) -> None:
-    """Remove the session of a try that was killed, or of inputs that have changed; a person's is never in there."""
+@contextlib.contextmanager
+def _ended_after(seconds: float) -> Iterator[None]:
+    """End this process if the block takes longer; its scheduler then tries the case again, or gives it up by name.
+
+    By a thread of the interpreter's own, which runs even where foreign code never gives the interpreter back.
+    """
+    if not seconds:
+        yield
+        return
+    with Path(os.devnull).open("w") as nowhere:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def _clear_remains(job: CaseJob) -> None:
+    """Remove what a killed try left, and the session of inputs that have changed; a person's is never in there."""
     from napari_sam2.record.ownership import is_owned
 
     if is_owned(job.folder / SESSION):
         raise Timeout(str(job.folder / SESSION))
     shutil.rmtree(job.folder / SESSION, ignore_errors=True)
+    # Not after an hour, as elsewhere: whoever holds the lock knows that nobody else writes here.
+    for unfinished in job.folder.glob(f"{PREFIX}*.part*"):
+        unfinished.unlink(missing_ok=True)
 
 
 def _write_failure(job: CaseJob, outcome: Outcome) -> None:
@@ -140,10 +182,14 @@ def _head(job: CaseJob, state: str, seconds: float) -> dict[str, Any]:
 def _failure(job: CaseJob, error: Exception) -> Outcome:
     outcome: Outcome = {"case": job.case, "state": FAILED}
     if isinstance(error, UserInputError):
-        return outcome | {"error": _without_names(job, str(error)), "kind": "input", "retry": False}
+        return outcome | {"error": nameless(job, str(error)), "kind": "input", "retry": False}
     if isinstance(error, EnvironmentLacksError | ModelError | OSError):
         full = _is_full(error) or _is_full(error.__cause__)
-        return outcome | {"error": _without_names(job, str(error)), "kind": "machine", "retry": not full, "stop": full}
+        sentence = str(error)
+        if isinstance(error, OSError):  # the system's own message holds whole paths
+            what = error.strerror or type(error).__name__
+            sentence = f"{what}; look at the case's files, their folders and the disk."
+        return outcome | {"error": nameless(job, sentence), "kind": "machine", "retry": not full, "stop": full}
     if isinstance(error, MemoryError):
         return outcome | {"error": "There is not enough memory for it.", "kind": "machine", "retry": True}
     # A message of foreign code may hold anything; where it happened cannot.
@@ -157,21 +203,12 @@ def _failure(job: CaseJob, error: Exception) -> Outcome:
     return outcome | {"error": sentence, "kind": "bug", "where": where, "retry": True}
 
 
-def _without_names(job: CaseJob, sentence: str) -> str:
-    """A sentence for reports: files by what they are, since their names may tell who the patient is."""
-    for what in ("prompts", "session", "labels", "image"):
-        path = getattr(job, what)
-        if path is not None:
-            sentence = sentence.replace(str(path), f"the {what}").replace(path.name, f"the {what}")
-    return sentence[:1].upper() + sentence[1:]
-
-
 def _is_full(error: BaseException | None) -> bool:
     return isinstance(error, OSError) and error.errno in _FULL
 
 
 def _files_of(job: CaseJob) -> dict[str, str]:
-    return {name: value for name, value in job.inputs.items() if name != "model"}
+    return {name: value for name, value in job.inputs.items() if name not in ("model", "memory")}
 
 
 def _ready_model(job: CaseJob, threads: int) -> SegmentationModel:

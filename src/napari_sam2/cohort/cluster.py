@@ -1,6 +1,6 @@
 """Where the workers are.
 
-On this machine, at a running scheduler, or in the queue of a cluster.
+On this machine, or at a running scheduler; in the queue of SLURM: `napari_sam2.cohort.slurm`.
 
 Who reaches a scheduler can run code on its workers. One that is started here listens on loopback, encrypted with keys
 of its own and without a dashboard; one on another host must speak TLS.
@@ -12,6 +12,7 @@ import contextlib
 import ipaddress
 import json
 import logging
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,12 +24,28 @@ from napari_sam2.models.threads import usable_cpus
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["SlurmChoice", "Tls", "default_workers", "local_cluster", "running_scheduler", "slurm_cluster"]
+__all__ = [
+    "INSTALL",
+    "NO_DASHBOARD",
+    "PAGES",
+    "THREADS_PER_WORKER",
+    "Tls",
+    "default_workers",
+    "import_dask",
+    "local_cluster",
+    "own_keys",
+    "running_scheduler",
+    "without_chatter",
+]
 
 THREADS_PER_WORKER: Final = 4
 """What one propagation makes good use of on a processor; more processors are better given to more cases."""
 
-_INSTALL: Final = "pip install 'napari-sam2[cohort]'"
+NO_DASHBOARD: Final = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
+PAGES: Final = {f"distributed.{node}.http.routes": ["distributed.http.health"] for node in ("scheduler", "worker")}
+"""dask opens a web server whatever one says; it tells whether it lives, and nothing of the cases."""
+
+INSTALL: Final = "pip install 'napari-sam2[cohort]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +61,6 @@ class Tls:
     authority: Path
     certificate: Path
     key: Path
-
-
-@dataclass(frozen=True, slots=True)
-class SlurmChoice:
-    """What SLURM is asked for, per worker.
-
-    Attributes
-    ----------
-    cores : int
-        Processors.
-    memory : str
-        Such as ``"8GB"``.
-    walltime : str
-        ``"HH:MM:SS"``; a worker retires between two cases before it ends.
-    extra : tuple of str
-        Further lines, such as ``"--gres=gpu:1"``.
-    """
-
-    cores: int = THREADS_PER_WORKER
-    memory: str = "8GB"
-    walltime: str = "04:00:00"
-    extra: tuple[str, ...] = ()
 
 
 def default_workers() -> int:
@@ -93,13 +88,11 @@ def local_cluster(workers: int) -> Iterator[Any]:
     EnvironmentLacksError
         If distributed is not installed.
     """
-    dask, distributed = _distributed()
+    dask, distributed = import_dask()
     threads = max(1, usable_cpus() // workers)
-    # dask opens a web server whatever one says; here it tells whether it lives, and nothing of the cases.
-    pages = {f"distributed.{node}.http.routes": ["distributed.http.health"] for node in ("scheduler", "worker")}
     with (
-        _without_chatter(),
-        dask.config.set(pages),
+        without_chatter(),
+        dask.config.set(PAGES),
         distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=threads,
@@ -107,10 +100,10 @@ def local_cluster(workers: int) -> Iterator[Any]:
             host="127.0.0.1",
             # Loopback is shared by everybody who is logged in; only this process and its workers have the keys.
             protocol="tls://",
-            security=_own_keys(distributed),
+            security=own_keys(distributed),
             dashboard_address=None,
             worker_dashboard_address=None,
-            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+            scheduler_kwargs=NO_DASHBOARD,
             # Workers that are paused or ended by a limit of dask's would look like crashes of their cases.
             memory_limit=0,
             silence_logs=logging.CRITICAL,
@@ -138,89 +131,36 @@ def running_scheduler(where: str, tls: Tls | None = None) -> Iterator[Any]:
     Raises
     ------
     UserInputError
-        If it is on another host and does not speak TLS, or the file is not a scheduler's.
+        If it is on another host and does not speak TLS, the keys are missing or cannot be used, or the file is not a
+        scheduler's.
     EnvironmentLacksError
         If nobody answers there.
     """
-    _, distributed = _distributed()
+    _, distributed = import_dask()
     address = _address(where)
     _check_address(address)
-    security = None
-    if tls is not None:
-        security = distributed.Security(
-            tls_ca_file=str(tls.authority),
-            tls_client_cert=str(tls.certificate),
-            tls_client_key=str(tls.key),
-            require_encryption=True,
-        )
+    if address.startswith("tls://") and tls is None:
+        raise UserInputError(f"{address} is encrypted; give --tls-ca, --tls-cert and --tls-key.")
+    security = _security(distributed, tls) if tls is not None else None
     try:
         client = distributed.Client(address, security=security, timeout="15s")
     except (OSError, TimeoutError) as error:
-        raise EnvironmentLacksError(
-            f"No scheduler answers at {address}; start one with 'dask scheduler --host 127.0.0.1'."
-        ) from error
-    with _without_chatter(), client:
+        remedy = (
+            "see that it runs and that its certificate is of the authority of --tls-ca"
+            if tls is not None
+            else "start one with 'dask scheduler --host 127.0.0.1'"
+        )
+        raise EnvironmentLacksError(f"No scheduler answers at {address}; {remedy}.") from error
+    with without_chatter(), client:
         yield client
 
 
 @contextlib.contextmanager
-def slurm_cluster(workers: int, choice: SlurmChoice, folder: Path) -> Iterator[Any]:
-    """Ask SLURM for workers; they are given back when the block ends.
+def without_chatter() -> Iterator[None]:
+    """Keep tracebacks of lost connections off the screen.
 
-    Parameters
-    ----------
-    workers : int
-        Jobs.
-    choice : SlurmChoice
-        What each of them gets.
-    folder : Path
-        On a disk that all nodes share: keys and logs of the jobs.
-
-    Yields
-    ------
-    distributed.Client
-
-    Raises
-    ------
-    EnvironmentLacksError
-        If dask-jobqueue, cryptography or SLURM itself is missing.
+    What they mean for a case is said in a sentence.
     """
-    _, distributed = _distributed()
-    cluster = slurm_jobs(choice, folder)
-    try:
-        with _without_chatter(), cluster, distributed.Client(cluster) as client:
-            cluster.scale(jobs=workers)
-            yield client
-    except FileNotFoundError as error:
-        raise EnvironmentLacksError("There is no sbatch on this machine; run this on a node that submits.") from error
-
-
-def slurm_jobs(choice: SlurmChoice, folder: Path) -> Any:
-    """The cluster whose jobs `slurm_cluster` submits; its ``job_script()`` can be read before."""
-    _, distributed = _distributed()
-    try:
-        from dask_jobqueue import SLURMCluster
-    except ImportError as error:
-        raise EnvironmentLacksError(f"--slurm needs dask-jobqueue; run {_INSTALL}.") from error
-    folder.mkdir(parents=True, exist_ok=True)
-    return SLURMCluster(
-        cores=choice.cores,
-        processes=1,
-        memory=choice.memory,
-        walltime=choice.walltime,
-        job_extra_directives=list(choice.extra),
-        worker_extra_args=_lifetime(choice.walltime),
-        log_directory=str(folder),
-        protocol="tls://",
-        security=_own_keys(distributed),
-        shared_temp_directory=str(folder),
-        scheduler_options={"dashboard_address": None},
-    )
-
-
-@contextlib.contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Keep tracebacks of lost connections off the screen: what they mean for a case is said in a sentence."""
     names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]
     loggers = {logging.getLogger(name) for name in ("asyncio", *names)}
     levels = {logger: logger.level for logger in loggers}
@@ -233,11 +173,24 @@ def _without_chatter() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _lifetime(walltime: str) -> list[str]:
-    """Retire before the job ends, not all at once: a case needs time to finish (dask-jobqueue#122)."""
-    parts = [int(part) for part in walltime.split(":")]
-    seconds = sum(part * 60**place for place, part in enumerate(reversed(parts)))
-    return ["--lifetime", f"{seconds * 15 // 16}s", "--lifetime-stagger", f"{max(1, seconds // 60)}s"]
+def _security(distributed: Any, tls: Tls) -> Any:
+    """Keys for dask, after a look at the files: dask itself would only find that nobody answers."""
+    try:
+        # Without Python's own list of authorities: only the given one is trusted.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(tls.authority)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(tls.certificate, tls.key)
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        raise UserInputError(
+            "The files of --tls-ca, --tls-cert and --tls-key cannot be used "
+            f"({getattr(error, 'reason', '') or getattr(error, 'strerror', '') or 'not PEM'}); give three PEM files, "
+            "of which the key is that of the certificate."
+        ) from error
+    return distributed.Security(
+        tls_ca_file=str(tls.authority),
+        tls_client_cert=str(tls.certificate),
+        tls_client_key=str(tls.key),
+        require_encryption=True,
+    )
 
 
 def _address(where: str) -> str:
@@ -268,22 +221,29 @@ def _check_address(address: str) -> None:
         )
 
 
-def _own_keys(distributed: Any) -> Any:
+def own_keys(distributed: Any) -> Any:
     """Keys and certificates made for this run."""
     try:
         return distributed.Security.temporary()
     except ImportError as error:
         raise EnvironmentLacksError(
-            f"Workers are encrypted by cryptography, which is missing; run {_INSTALL}."
+            f"Workers are encrypted by cryptography, which is missing; run {INSTALL}."
         ) from error
 
 
-def _distributed() -> Sequence[Any]:
+def import_dask() -> Sequence[Any]:
+    """The modules ``dask`` and ``distributed``.
+
+    Raises
+    ------
+    EnvironmentLacksError
+        If they are not installed.
+    """
     try:
         import dask
         import distributed
     except ImportError as error:
         raise EnvironmentLacksError(
-            f"Several workers need dask.distributed; run {_INSTALL}, or go without it: --shard 1/1."
+            f"Several workers need dask.distributed; run {INSTALL}, or go without it: --shard 1/1."
         ) from error
     return dask, distributed

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from napari_sam2.cohort.job import LABELS
 from napari_sam2.cohort.state import DONE, EDITED, read_status, result_standing
+from napari_sam2.errors import UserInputError
 from napari_sam2.io.atomic import write_bytes, write_text
-from napari_sam2.io.bids import BidsName, write_dataset_files
+from napari_sam2.io.bids import MAKER, BidsName, write_dataset_files
 from napari_sam2.io.sidecar import sidecar_paths
 
 if TYPE_CHECKING:
@@ -21,12 +22,40 @@ if TYPE_CHECKING:
 
     from napari_sam2.io.manifest import ManifestRow
 
-__all__ = ["COHORT_FOLDER", "file_derivatives"]
+__all__ = ["COHORT_FOLDER", "check_output", "file_derivatives"]
 
 COHORT_FOLDER: Final = "cohort"
 """Where the cases' own folders are: in the derivative dataset, and ignored by validators."""
 
 RAW: Final = "raw"
+
+
+def check_output(dataset: Path, prompts: Path, output: Path) -> None:
+    """Refuse an output folder among the data that are read.
+
+    Nor may it hold derivatives of another program.
+
+    Raises
+    ------
+    UserInputError
+        Saying which of them it is.
+    """
+    raw, given, folder = dataset.resolve(), prompts.resolve(), output.resolve()
+    within = folder.relative_to(raw).parts if folder.is_relative_to(raw) else ("derivatives", "")
+    if within[:1] != ("derivatives",) or len(within) < 2 or folder.is_relative_to(given):
+        raise UserInputError(
+            f"{output.name} is among the data that are read; give {dataset.name}/derivatives/napari-sam2, or a folder "
+            "outside the dataset."
+        )
+    description = folder / "dataset_description.json"
+    if not description.is_file():
+        return
+    try:
+        makers = [entry["Name"] for entry in json.loads(description.read_text(encoding="utf-8"))["GeneratedBy"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        makers = []
+    if MAKER not in makers:
+        raise UserInputError(f"{output.name} is a dataset of another program; give a folder of its own.")
 
 
 def file_derivatives(dataset: Path, rows: Sequence[ManifestRow], output: Path) -> list[Path]:

@@ -13,7 +13,18 @@ from napari_sam2.models import DEFAULT_MODEL
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["LABELS", "MEASUREMENTS", "OVERVIEW", "SCORES", "SESSION", "TASKS", "CaseJob", "CohortSettings"]
+__all__ = [
+    "LABELS",
+    "LOCK",
+    "MEASUREMENTS",
+    "NEEDS_MODEL",
+    "OVERVIEW",
+    "SCORES",
+    "SESSION",
+    "TASKS",
+    "CaseJob",
+    "CohortSettings",
+]
 
 TASKS: Final = {
     "segment": ("prompts",),
@@ -21,14 +32,19 @@ TASKS: Final = {
     "measure": ("labels",),
     "evaluate": ("labels",),
     "export": ("labels",),
+    "find": (),
 }
 """What can be done with every case, and the columns of the manifest that it needs beside ``image``."""
+
+NEEDS_MODEL: Final = frozenset({"segment", "replay", "evaluate", "find"})
 
 LABELS: Final = "labels.nii.gz"
 SESSION: Final = "labels.sam2session"
 MEASUREMENTS: Final = "measurements.csv"
 SCORES: Final = "scores.json"
 OVERVIEW: Final = "overview.jpg"
+LOCK: Final = ".lock"
+"""Held while a case is worked on; it stays, and so marks a folder as a case's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +63,12 @@ class CohortSettings:
         Of propagation: ``"both"``, ``"forward"``, ``"backward"`` or ``"none"``.
     export : str
         For the task ``"export"``: the ending of the files, see `napari_sam2.io.export.export_labels`.
+    limit : float
+        Minutes that a case may take before its worker is ended; 0 sets none.
+    text : tuple of str
+        For the task ``"find"``: names of structures, which are segmented where they are proposed.
+    memory : Path, optional
+        For the task ``"find"``: the finished scans, see `napari_sam2.finding.exemplars.exemplars_in`.
     """
 
     task: str = "segment"
@@ -56,6 +78,9 @@ class CohortSettings:
     window: str = "auto"
     direction: str = "both"
     export: str = ""
+    limit: float = 0.0
+    text: tuple[str, ...] = ()
+    memory: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

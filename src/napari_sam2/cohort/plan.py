@@ -13,21 +13,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_sam2.cohort.job import TASKS, CaseJob, CohortSettings
-from napari_sam2.cohort.state import EDITED, TODO, hash_inputs, standing
-from napari_sam2.cohort.tasks import NEEDS_MODEL
+from napari_sam2.cohort.job import LOCK, NEEDS_MODEL, TASKS, CaseJob, CohortSettings
+from napari_sam2.cohort.state import DAMAGED, EDITED, STATUS, TODO, hash_inputs, standing
 from napari_sam2.errors import ManifestError, UserInputError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.atomic import write_text
+from napari_sam2.io.manifest import CASE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from napari_sam2.io.manifest import ManifestRow
 
-__all__ = ["COHORT", "Plan", "images_of", "in_shard", "make_plan", "read_cohort", "task_of"]
+__all__ = ["COHORT", "REPORT", "TABLE", "Plan", "images_of", "in_shard", "make_plan", "read_cohort", "task_of"]
 
 COHORT: Final = "cohort.json"
+REPORT: Final = "report.html"
+TABLE: Final = "cohort.csv"
+"""Files that lie beside the folders of the cases."""
 VERSION: Final = 1
 _READERS: Final = 8
 """Files hashed side by side: the disk is waited for, not the processor."""
@@ -86,14 +89,20 @@ def make_plan(
     Raises
     ------
     UserInputError
-        If the output holds another cohort, or is inside the inputs.
+        If results would be written over inputs, or into folders that hold other files.
     EnvironmentLacksError
         If the model is not on this machine.
     """
     from napari_sam2.models.fingerprint import fingerprint
 
     model = {"model": fingerprint(settings.model)} if settings.task in NEEDS_MODEL else {}
-    _check_output(output, rows)
+    if settings.memory is not None:
+        from napari_sam2.finding.job import memory_of
+
+        memory = memory_of(settings.memory)
+        memory.check(settings.text)
+        model["memory"] = memory.sha256
+    _check_output(output, source, rows)
     output.mkdir(parents=True, exist_ok=True)
     _note(output, source, rows, settings)
     mine = [row for row in rows if in_shard(row.case, shard) and (only is None or row.case in only)]
@@ -101,7 +110,7 @@ def make_plan(
     with ThreadPoolExecutor(_READERS) as readers:
         jobs = list(readers.map(lambda job: _hashed(job, model), jobs))
         standings = dict(zip((job.case for job in jobs), readers.map(standing, jobs), strict=True))
-    open_standings = {TODO, EDITED} if overwrite else {TODO}
+    open_standings = {TODO, DAMAGED, EDITED} if overwrite else {TODO}
     todo = [job for job in jobs if standings[job.case] in open_standings]
     return Plan(
         tuple(replace(job, redo=overwrite) for job in todo),
@@ -126,7 +135,7 @@ def task_of(rows: Sequence[ManifestRow], task: str) -> str:
     """
     if task != "auto":
         return task
-    first = next((name for name, columns in TASKS.items() if all(_has(row, columns) for row in rows)), None)
+    first = next((name for name, columns in TASKS.items() if columns and all(_has(row, columns) for row in rows)), None)
     if first is None:
         raise UserInputError("Not every case has prompts, a session or labels; say with --task what is to be done.")
     return first
@@ -142,11 +151,28 @@ def read_cohort(output: Path) -> dict[str, Any]:
     """
     try:
         cohort = json.loads((output / COHORT).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserInputError(f"{output.name} holds no {COHORT}; give the folder of a 'cohort run'.") from error
-    if not isinstance(cohort, dict) or cohort.get("version") != VERSION:
-        raise UserInputError(f"{output.name}/{COHORT} is of another version of this program.")
-    return cohort
+    if not _is_cohort(cohort):
+        raise UserInputError(
+            f"{output.name}/{COHORT} is damaged or of another program; the same 'cohort run' writes it again."
+        )
+    return dict(cohort)
+
+
+def _is_cohort(content: Any) -> bool:
+    """Whether what was read is what `_note` writes: its names become paths and a page."""
+    if not isinstance(content, dict) or content.get("version") != VERSION:
+        return False
+    cases, settings = content.get("cases"), content.get("settings")
+    return (
+        isinstance(content.get("source"), str)
+        and isinstance(settings, dict)
+        and all(isinstance(value, str) for value in settings.values())
+        and isinstance(cases, list)
+        and all(isinstance(entry, dict) and isinstance(entry.get("group"), str) for entry in cases)
+        and all(CASE_NAME.fullmatch(str(entry.get("case"))) for entry in cases)
+    )
 
 
 def _has(row: ManifestRow, columns: tuple[str, ...]) -> bool:
@@ -176,19 +202,30 @@ def _note(output: Path, source: Path, rows: Sequence[ManifestRow], settings: Coh
     write_text(output / COHORT, json.dumps(facts, indent=1, ensure_ascii=False) + "\n", overwrite=True)
 
 
-def _check_output(output: Path, rows: Sequence[ManifestRow]) -> None:
-    """Refuse a folder in which an input lies: a case's folder would be written into."""
-    folder = output.resolve()
-    faults = []
-    for row in rows:
-        mine = folder / row.case
-        inputs = [path for path in (row.image, row.prompts, row.session, row.labels) if path is not None]
-        if any(mine in path.resolve().parents or path.resolve() == mine for path in inputs):
-            faults.append(f"Line {row.line}: the files of case {row.case!r} lie in its output folder; choose another.")
-    if faults:
-        raise ManifestError(faults)
+def _check_output(output: Path, source: Path, rows: Sequence[ManifestRow]) -> None:
+    """Refuse a folder in which inputs, or files of somebody else, would be written over."""
     if output.exists() and not output.is_dir():
         raise UserInputError(f"{output.name} is a file; give a folder for the results.")
+    own = {output.resolve() / name for name in (COHORT, REPORT, TABLE)}
+    if source.resolve() in own:
+        raise UserInputError(f"{source.name} would be written over in {output.name}; choose another output.")
+    faults = [f"Line {row.line}: {fault}" for row in rows if (fault := _fault_of(row, output.resolve(), own))]
+    if faults:
+        raise ManifestError(faults)
+
+
+def _fault_of(row: ManifestRow, output: Path, own: set[Path]) -> str:
+    folder = output / row.case
+    inputs = [path.resolve() for path in (row.image, row.prompts, row.session, row.labels) if path is not None]
+    if any(folder == path or folder in path.parents for path in inputs):
+        return f"the files of case {row.case!r} lie in its output folder; choose another."
+    if folder in own or not own.isdisjoint(inputs):
+        return f"a file of case {row.case!r}, or its folder, would be written over; choose another output or name."
+    if folder.exists() and not folder.is_dir():
+        return f"a file is in the place of the output folder of case {row.case!r}; choose another output."
+    if folder.is_dir() and any(folder.iterdir()) and not any((folder / name).exists() for name in (LOCK, STATUS)):
+        return f"the output folder of case {row.case!r} holds files of another program; choose another output."
+    return ""
 
 
 def images_of(output: Path) -> dict[str, Path]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from napari_sam2._version import __version__
 from napari_sam2.cohort.job import OVERVIEW
+from napari_sam2.cohort.plan import REPORT, TABLE
 from napari_sam2.cohort.summary import summarise, table_rows
 from napari_sam2.io.atomic import write_text
 from napari_sam2.io.sidecar import INTENDED_USE
@@ -23,10 +24,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.cohort.summary import CaseSummary, CohortSummary
 
-__all__ = ["REPORT", "TABLE", "write_report"]
-
-REPORT: Final = "report.html"
-TABLE: Final = "cohort.csv"
+__all__ = ["write_report"]
 
 _STYLE: Final = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem; color: #1a1a1a; background: #fff; }
@@ -42,7 +40,8 @@ th[aria-sort=ascending] button::after { content: " \\25B2"; }
 th[aria-sort=descending] button::after { content: " \\25BC"; }
 td:first-child { white-space: nowrap; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
-img { height: 96px; background: #000; display: block; }
+td:nth-child(7) { min-width: 11rem; }
+img { max-height: 96px; max-width: 45vw; background: #000; display: block; }
 .failed { color: #b3261e; } .flag { display: inline-block; background: #fff3cd;
   border-radius: 4px; padding: 0 .35rem; margin: 1px; }
 """

@@ -28,6 +28,8 @@ other, by its most doubtful slice."""
 
 ACCEPTED, FLAGGED = "accepted", "flagged"
 
+_DECISION: Final = {"object", "name", "slice", "decision"}
+
 
 @dataclass(frozen=True, slots=True)
 class ReviewItem:
@@ -100,12 +102,26 @@ def review_items(output: Path, by: str = "doubt") -> list[ReviewItem]:
 
 
 def decisions_of(folder: Path) -> list[dict[str, Any]]:
-    """What was decided on slices of a case: ``object``, ``slice``, ``decision``, ``t``."""
+    """What was decided on slices of a case.
+
+    ``object``, ``name``, ``slice``, ``decision``, ``t``.
+
+    Raises
+    ------
+    UserInputError
+        If the file is damaged: to write a new one would forget what was decided.
+    """
     try:
         content = json.loads((folder / REVIEW).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        decisions: list[dict[str, Any]] = content["decisions"]
+        if not all(entry.keys() >= _DECISION for entry in decisions):
+            raise KeyError(REVIEW)
+    except FileNotFoundError:
         return []
-    decisions: list[dict[str, Any]] = content["decisions"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserInputError(
+            f"{folder.name}/{REVIEW} is damaged; remove it to review that case again, or bring an earlier copy back."
+        ) from error
     return decisions
 
 

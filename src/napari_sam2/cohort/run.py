@@ -10,9 +10,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_sam2.cohort.cluster import default_workers, local_cluster, running_scheduler, slurm_cluster
-from napari_sam2.cohort.plan import make_plan
-from napari_sam2.cohort.schedule import run_here, run_on_cluster
+from napari_sam2.cohort.cluster import default_workers, local_cluster, running_scheduler
+from napari_sam2.cohort.plan import COHORT, make_plan
+from napari_sam2.cohort.state import DAMAGED, FAILED, UNTRUSTED
 from napari_sam2.errors import EnvironmentLacksError, UserInputError
 from napari_sam2.hashing import sha256_of
 
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_sam2.cohort.case import Outcome
-    from napari_sam2.cohort.cluster import SlurmChoice, Tls
+    from napari_sam2.cohort.cluster import Tls
     from napari_sam2.cohort.job import CohortSettings
     from napari_sam2.cohort.plan import Plan
+    from napari_sam2.cohort.slurm import SlurmChoice
     from napari_sam2.io.manifest import ManifestRow
 
 __all__ = ["CohortRun", "Workers", "parse_shard", "run_cohort"]
@@ -137,6 +138,10 @@ def run_cohort(
     states = Counter(plan.standings.values())
     edited = tuple(case for case, state in plan.standings.items() if state == "edited")
     run = CohortRun(len(plan.todo), states["done"], edited)
+    for case, state in plan.standings.items():
+        if state == DAMAGED:
+            run.outcomes.append({"case": case, "state": FAILED, "error": UNTRUSTED})
+            on_outcome(run.outcomes[-1])
     if plan.todo:
         with contextlib.closing(_outcomes(plan, output, workers, retries, say)) as outcomes:
             for outcome in outcomes:
@@ -144,6 +149,10 @@ def run_cohort(
                 on_outcome(outcome)
                 if outcome.get("stop"):
                     raise EnvironmentLacksError(f"Case {outcome['case']}: {outcome['error']} The run has ended there.")
+    if not (output / COHORT).is_file():
+        raise EnvironmentLacksError(
+            f"{output.name} was emptied while this run went on; run the same command again: it does what is missing."
+        )
     if plan.source_sha256 and (not source.is_file() or sha256_of(source) != plan.source_sha256):
         say(f"{source.name} has changed since this run began; run the same command again to take that in")
     return run
@@ -152,18 +161,26 @@ def run_cohort(
 def _outcomes(
     plan: Plan, output: Path, workers: Workers, retries: int, say: Callable[[str], None]
 ) -> Generator[Outcome]:
+    # Only now, and for good reason: a start that finds all done is over before these are imported.
+    from napari_sam2.cohort.schedule import run_here, run_on_cluster
+
     _check_device(plan.todo[0].settings, workers)
     if workers.alone:
         yield from run_here(plan.todo, retries=retries)
         return
     with _client(len(plan.todo), output, workers) as client:
-        yield from run_on_cluster(client, plan.todo, retries=retries, say=say)
+        queued = f"no job has begun yet; see 'squeue', and the logs in {output.name}/{SLURM_FOLDER}; waiting goes on"
+        yield from run_on_cluster(
+            client, plan.todo, retries=retries, say=say, queued=queued if workers.slurm is not None else ""
+        )
 
 
 def _client(cases: int, output: Path, workers: Workers) -> contextlib.AbstractContextManager[Any]:
     if workers.scheduler:
         return running_scheduler(workers.scheduler, workers.tls)
     if workers.slurm is not None:
+        from napari_sam2.cohort.slurm import slurm_cluster
+
         return slurm_cluster(workers.count or 1, workers.slurm, output.resolve() / SLURM_FOLDER)
     return local_cluster(min(workers.count or default_workers(), cases))
 
@@ -186,6 +203,6 @@ def parse_shard(text: str) -> tuple[int, int]:
         If it is anything else.
     """
     number, _, count = text.partition("/")
-    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+    if not (text.isascii() and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
         raise UserInputError(f"--shard {text}: give i/n, for example 1/4 for the first of four parts.")
     return int(number), int(count)

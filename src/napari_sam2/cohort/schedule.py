@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import threading
 import time
 from collections import deque
 from concurrent.futures import CancelledError, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.cohort.case import give_up, run_case
@@ -41,7 +43,7 @@ PATIENCE_SECONDS: Final = 120
 RESULT_SECONDS: Final = 30
 """How long a short result may take to come from its worker."""
 
-LOST: Final = "Its worker died while it worked on it, {tries} of {tries} times: a crash, or too little memory."
+LOST: Final = "Its worker died while it worked on it, {tries} of {tries} times: a crash, or too little memory{limit}."
 
 
 class _Queue:
@@ -65,7 +67,12 @@ class _Queue:
         if again and tries <= self._retries:
             self._todo.append(job)  # at the end: what struck this worker may have passed by then
             return None
-        return give_up(job, LOST.format(tries=tries), tries) if outcome is None else outcome
+        if outcome is not None:
+            return outcome
+        minutes = job.settings.limit
+        return give_up(
+            job, LOST.format(tries=tries, limit=f", or more than {minutes:g} minutes" if minutes else ""), tries
+        )
 
 
 def run_here(jobs: Sequence[CaseJob], *, retries: int = 1, threads: int = 0) -> Iterator[Outcome]:
@@ -113,7 +120,7 @@ def _fresh_process() -> ProcessPoolExecutor:
     EnvironmentLacksError
         If it does not start, which no case is to blame for.
     """
-    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_end_with_parent)
     try:
         pool.submit(int).result()
     except BrokenProcessPool as error:
@@ -123,6 +130,18 @@ def _fresh_process() -> ProcessPoolExecutor:
     return pool
 
 
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, however it went: the pool alone would wait for ever."""
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def run_on_cluster(
     client: Any,
     jobs: Sequence[CaseJob],
@@ -130,6 +149,7 @@ def run_on_cluster(
     retries: int = 1,
     say: Callable[[str], None] = lambda sentence: None,
     patience: float = PATIENCE_SECONDS,
+    queued: str = "",
 ) -> Iterator[Outcome]:
     """Do cases on the workers of a dask cluster.
 
@@ -143,6 +163,8 @@ def run_on_cluster(
         Told what a person should know, a sentence at a time.
     patience : float
         Seconds to wait for a worker when there is none.
+    queued : str
+        Where workers wait in a queue, which may take hours: what to say instead of giving up.
 
     Yields
     ------
@@ -154,10 +176,18 @@ def run_on_cluster(
     EnvironmentLacksError
         If the scheduler is gone, or no worker comes in time.
     """
-    floor = _Floor(client, _Queue(jobs, retries), patience)
+    floor = _Floor(client, _Queue(jobs, retries))
     try:
         while floor.has_work:
             floor.hand_out()
+            if floor.seconds_alone > patience:
+                if not queued:
+                    raise EnvironmentLacksError(
+                        f"There has been no worker for {patience:g} s; start some and run the same command again: what "
+                        "is done is kept."
+                    )
+                say(queued)
+                patience *= 10
             floor.pause()
             for job, outcome in floor.collect():
                 if outcome is None:
@@ -172,10 +202,9 @@ def run_on_cluster(
 class _Floor:
     """The workers of a cluster, and which case each of them has."""
 
-    def __init__(self, client: Any, queue: _Queue, patience: float) -> None:
+    def __init__(self, client: Any, queue: _Queue) -> None:
         self.queue = queue
         self._client = client
-        self._patience = patience
         self._busy: dict[Any, tuple[str, CaseJob]] = {}
         self._live: set[str] = set()
         self._alone_since: float | None = None
@@ -183,6 +212,11 @@ class _Floor:
     @property
     def has_work(self) -> bool:
         return bool(self.queue or self._busy)
+
+    @property
+    def seconds_alone(self) -> float:
+        """For how long there has been no worker."""
+        return 0.0 if self._alone_since is None else time.monotonic() - self._alone_since
 
     def hand_out(self) -> None:
         """Give every living worker that has no case the next one."""
@@ -195,11 +229,6 @@ class _Floor:
             self._alone_since = None
         elif self._alone_since is None:
             self._alone_since = time.monotonic()
-        elif time.monotonic() - self._alone_since > self._patience:
-            raise EnvironmentLacksError(
-                f"There has been no worker for {self._patience:g} s; start some and run the same command again: what "
-                "is done is kept."
-            )
 
     def pause(self) -> None:
         """Wait until a case is finished, but not for long: a worker may have gone or come."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sam2.cohort.outliers import Flag, find_outliers
 from napari_sam2.cohort.plan import read_cohort
 from napari_sam2.cohort.review import FLAGGED, decisions_of
-from napari_sam2.cohort.state import DONE, EDITED, FAILED, TODO, read_status, result_standing
+from napari_sam2.cohort.state import DAMAGED, DONE, EDITED, FAILED, TODO, read_status, result_standing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +86,7 @@ def summarise(output: Path) -> CohortSummary:
     for entry in cohort["cases"]:
         folder = output / entry["case"]
         status = read_status(folder)
-        state = FAILED if status.get("state") == FAILED else result_standing(folder, status)
+        state = FAILED if status.get("state") in (FAILED, DAMAGED) else result_standing(folder, status)
         cases.append(CaseSummary(entry["case"], entry["group"], state, status if state != TODO else {}))
     usable = {case.case: (case.group, case.status) for case in cases if case.state in (DONE, EDITED)}
     flags = find_outliers(usable)

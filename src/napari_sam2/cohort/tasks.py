@@ -6,9 +6,11 @@ import errno
 import json
 import os
 from dataclasses import asdict, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.cohort.job import LABELS, MEASUREMENTS, OVERVIEW, SCORES, SESSION
+from napari_sam2.cohort.nameless import nameless
 from napari_sam2.cohort.overview import draw_overview
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.atomic import write_text
@@ -22,20 +24,20 @@ from napari_sam2.session.review import review_queue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_sam2.cohort.job import CaseJob
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
+    from napari_sam2.finding.memory import ProjectMemory
     from napari_sam2.measures.measure import Measurement
     from napari_sam2.models.base import SegmentationModel
     from napari_sam2.session.review import DoubtfulSlice
     from napari_sam2.session.session import Session
 
-__all__ = ["NEEDS_MODEL", "do_task"]
-
-NEEDS_MODEL: Final = frozenset({"segment", "replay", "evaluate"})
+__all__ = ["do_task"]
 
 DOUBTFUL_KEPT: Final = 20
 """Doubtful slices of an object that a status names; further ones are found by opening the case."""
@@ -55,7 +57,7 @@ def do_task(job: CaseJob, model: SegmentationModel | None) -> dict[str, Any]:
         With one sentence.
     """
     volume = read_volume(job.image)
-    if model is not None and job.settings.task == "segment":
+    if model is not None and job.settings.task in ("segment", "find"):
         return _segment(job, volume, model)
     if model is not None and job.settings.task == "replay":
         return _replay(job, volume, model)
@@ -73,14 +75,19 @@ def do_task(job: CaseJob, model: SegmentationModel | None) -> dict[str, Any]:
 
 
 def _segment(job: CaseJob, volume: Volume, model: SegmentationModel) -> dict[str, Any]:
+    from napari_sam2.finding.job import prompts_from
     from napari_sam2.io.prompt_file import read_prompt_file
     from napari_sam2.record.journal import Journal
     from napari_sam2.session.session import Session
 
-    if job.prompts is None:
-        raise UserInputError(f"The case {job.case} has no prompts.")
-    objects = read_prompt_file(job.prompts, volume)
     session = Session(volume, model, window=job.settings.window)
+    notes: list[str] = []
+    if job.settings.task == "find":
+        objects = prompts_from(_memory(job), job.settings.text, notes.append)(volume, session.window)
+    elif job.prompts is None:
+        raise UserInputError(f"The case {job.case} has no prompts.")
+    else:
+        objects = read_prompt_file(job.prompts, volume)
     journal = Journal(session, job.folder / SESSION)
     session.set_objects(objects)
     if job.settings.direction != "none":
@@ -89,7 +96,25 @@ def _segment(job: CaseJob, volume: Volume, model: SegmentationModel) -> dict[str
     journal.close()
     if journal.trouble:
         raise OSError(errno.ENOSPC if journal.trouble == os.strerror(errno.ENOSPC) else errno.EIO, journal.trouble)
-    return _saved(job, session, {"direction": job.settings.direction}) | {"identical": None}
+    facts = _saved(job, session, {"direction": job.settings.direction})
+    return facts | {"identical": None, "notes": [*facts["notes"], *notes]}
+
+
+def _memory(job: CaseJob) -> ProjectMemory:
+    """The finished scans, as they were when the run was planned."""
+    if job.settings.memory is None:
+        raise UserInputError("There are no finished scans to find structures by.")
+    memory = _memory_of(job.settings.memory)
+    if memory.sha256 != job.inputs.get("memory"):
+        raise UserInputError("The finished scans have changed since the run began; start the same command again.")
+    return memory
+
+
+@lru_cache(maxsize=1)
+def _memory_of(project: Path) -> ProjectMemory:
+    from napari_sam2.finding.job import memory_of
+
+    return memory_of(project)
 
 
 def _replay(job: CaseJob, volume: Volume, model: SegmentationModel) -> dict[str, Any]:
@@ -99,7 +124,8 @@ def _replay(job: CaseJob, volume: Volume, model: SegmentationModel) -> dict[str,
         raise UserInputError(f"The case {job.case} has no session.")
     again = replay(volume, model, job.session)
     facts = _saved(job, again.session, {"replayed": True})
-    return facts | {"identical": again.identical, "notes": [*facts["notes"], *again.reasons]}
+    reasons = [nameless(job, reason) for reason in again.reasons]
+    return facts | {"identical": again.identical, "notes": [*facts["notes"], *reasons]}
 
 
 def _saved(job: CaseJob, session: Session, settings: dict[str, Any]) -> dict[str, Any]:
@@ -176,7 +202,7 @@ def _measured(
             "window": [float(f"{window.low:.6g}"), float(f"{window.high:.6g}")],
             "window_name": window.name,
         },
-        "notes": [note.replace(volume.source.name, "the image") for note in volume.source.notes],
+        "notes": [nameless(job, note) for note in volume.source.notes],
         "objects": [_object_facts(m) for m in measured],
     }
 

@@ -19,7 +19,7 @@ import numpy as np
 from safetensors.numpy import load_file
 from scipy import ndimage
 
-from napari_sam2.engine.correction_evidence import FEATURES, gather
+from napari_sam2.engine.correction_evidence import FEATURES, gather, on_voxels
 from napari_sam2.errors import ModelError
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam2.engine.correction_evidence import Evidence, Scene, Window
+    from napari_sam2.engine.correction_evidence import Scene, Voxel, Window
 
-__all__ = ["Change", "correct"]
+__all__ = ["Change", "Perceptron", "correct"]
 
-WEIGHTS: Final = "correction-1.safetensors"
+WEIGHTS: Final = "correction-2.safetensors"
 """Beside this module; docs/corrections.md says what they were trained on."""
 
 LEAST_LOGIT: Final = 0.7
@@ -40,6 +40,12 @@ click brings. 1.5 did a little less harm (5 of 120 clicks instead of 6) and gain
 
 TRUSTED_REACH: Final = 2.2
 """Depths from the click within which the network is believed: without the limit 6 of 120 clicks did harm, with it 3."""
+
+OBEYED: Final = 0.5
+"""Depths around the click within which the image hardly counts: a click that changes nothing would come again."""
+
+OBEYED_LOGIT: Final = 3.0
+"""What is added there."""
 
 _NEVER: Final = -10.0
 """Logit of what may not change."""
@@ -68,8 +74,10 @@ def correct(
     scene: Scene,
     click: tuple[int, int, int],
     include: bool,
-    kept: Sequence[tuple[int, int, int]] = (),
+    earlier: Sequence[tuple[Voxel, bool]] = (),
     fixed_slices: Sequence[int] = (),
+    reach: float = TRUSTED_REACH,
+    perceptron: Perceptron | None = None,
 ) -> Change | None:
     """What a click changes.
 
@@ -81,30 +89,36 @@ def correct(
         (slice, row, column).
     include : bool
         Whether the voxel belongs to the object.
-    kept : sequence of tuple of int
-        Voxels that do not change, such as those of other clicks.
+    earlier : sequence of (voxel, bool)
+        The clicks before this one, and whether they belong to the object; voxels that say otherwise stay.
     fixed_slices : sequence of int
         Slices that do not change, such as accepted ones.
+    reach : float
+        Depths from the click within which voxels may change.
+    perceptron : Perceptron, optional
+        Who weighs the voxels; the one that ships by default.
 
     Returns
     -------
     Change or None
         Connected with the click, which is part of it; None when the mask says already what the click says.
     """
-    evidence = gather(scene, click, include)
+    evidence = gather(scene, click, include, earlier)
     if evidence is None:
         return None
     logits = np.full(evidence.open.shape, _NEVER)
-    far = evidence.features[:, 0] > TRUSTED_REACH
-    logits[evidence.open] = np.where(far, _NEVER, _network()(evidence.features))
+    far = evidence.features[:, 0] > reach
+    weighed = (perceptron or _shipped())(evidence.features)
+    weighed[evidence.features[:, 0] <= OBEYED] += OBEYED_LOGIT
+    logits[evidence.open] = np.where(far, _NEVER, weighed)
     logits[evidence.side] = _ALREADY
-    wins = _on_voxels(logits, evidence) > LEAST_LOGIT
+    wins = on_voxels(logits, evidence.window, evidence.strides) > LEAST_LOGIT
     wins &= scene.mask(evidence.window) != include
     first = [w.start for w in evidence.window]
     for index in fixed_slices:
         if 0 <= index - first[0] < wins.shape[0]:
             wins[index - first[0]] = False
-    for voxel in (*kept, click):
+    for voxel in (*(voxel for voxel, of in earlier if of is not include), click):
         at = tuple(v - f for v, f in zip(voxel, first, strict=True))
         if all(0 <= a < n for a, n in zip(at, wins.shape, strict=True)):
             wins[at] = voxel == click
@@ -112,8 +126,11 @@ def correct(
     return Change(evidence.window, parts == parts[tuple(c - f for c, f in zip(click, first, strict=True))])
 
 
-class _Network:
-    """Three layers of a perceptron, in double precision so that a journal replays alike on any machine."""
+class Perceptron:
+    """Three layers of a perceptron.
+
+    In double precision, so that a journal replays alike on any machine.
+    """
 
     def __init__(self, weights: dict[str, NDArray[np.float32]]) -> None:
         self._weights = {name: values.astype(np.float64) for name, values in weights.items()}
@@ -130,22 +147,8 @@ class _Network:
 
 
 @lru_cache(maxsize=1)
-def _network() -> _Network:
+def _shipped() -> Perceptron:
     weights = load_file(Path(__file__).parent / WEIGHTS)
     if weights["mu"].shape != (FEATURES,):
         raise ModelError(f"{WEIGHTS} belongs to another version of the program; install the package again.")
-    return _Network(weights)
-
-
-def _on_voxels(logits: NDArray[np.float64], evidence: Evidence) -> NDArray[np.float64]:
-    """Logits of the grid brought to the voxels of its window, linearly."""
-    for axis, (window, stride) in enumerate(zip(evidence.window, evidence.strides, strict=True)):
-        count = window.stop - window.start
-        if stride == 1:
-            continue
-        at = np.clip((np.arange(count) - (stride - 1) / 2) / stride, 0, logits.shape[axis] - 1)
-        below = np.floor(at).astype(np.intp)
-        above = np.minimum(below + 1, logits.shape[axis] - 1)
-        share = (at - below).reshape([-1 if a == axis else 1 for a in range(3)])
-        logits = np.take(logits, below, axis) * (1 - share) + np.take(logits, above, axis) * share
-    return logits
+    return Perceptron(weights)

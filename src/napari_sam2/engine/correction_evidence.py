@@ -18,16 +18,31 @@ from scipy import ndimage
 from skimage.graph import MCP_Geometric
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["FEATURES", "REACH", "Evidence", "Scene", "Window", "gather"]
+__all__ = [
+    "FEATURES",
+    "REACH",
+    "Evidence",
+    "Scene",
+    "Voxel",
+    "Window",
+    "averaged",
+    "gather",
+    "on_voxels",
+]
 
 Window = tuple[slice, slice, slice]
+
+Voxel = tuple[int, int, int]
+"""Slice, row, column."""
 
 REACH: Final = 4.0
 """A correction reaches this many depths from its click; errors are seldom longer, and a further click may follow."""
 
-LEAST_REACH: Final = 5.0
+LEAST_REACH: Final = 4.0
 """Steps of the finest axis that every correction may reach, however shallow."""
 
 GRID_RADIUS: Final = 16
@@ -36,7 +51,7 @@ GRID_RADIUS: Final = 16
 BINS: Final = 16
 """Of the histograms of intensities: coarse enough for the few voxels of a small object."""
 
-FEATURES: Final = 29
+FEATURES: Final = 30
 """Numbers that describe a voxel."""
 
 _SEARCH: Final = (8, 20, 50, 120, 1000)
@@ -88,7 +103,9 @@ class Evidence:
     features: NDArray[np.float32]
 
 
-def gather(scene: Scene, click: tuple[int, int, int], include: bool) -> Evidence | None:
+def gather(
+    scene: Scene, click: tuple[int, int, int], include: bool, earlier: Sequence[tuple[Voxel, bool]] = ()
+) -> Evidence | None:
     """Look around a click.
 
     Parameters
@@ -99,6 +116,8 @@ def gather(scene: Scene, click: tuple[int, int, int], include: bool) -> Evidence
         (slice, row, column).
     include : bool
         Whether it belongs to the object.
+    earlier : sequence of (voxel, bool)
+        The clicks before this one, and whether they belong to the object.
 
     Returns
     -------
@@ -114,10 +133,15 @@ def gather(scene: Scene, click: tuple[int, int, int], include: bool) -> Evidence
     window = _window(scene.shape, click, np.maximum(np.ceil(reach / spacing), 1))
     strides = (_stride(reach, spacing[0]), _stride(reach, spacing[1]), _stride(reach, spacing[2]))
     object_mask = scene.mask(window)
-    side = _averaged((object_mask if include else ~object_mask).astype(np.float32), strides) > 0.5
-    grid = _Grid(_averaged(scene.image(window), strides), side, spacing, strides, depth)
+    side = averaged((object_mask if include else ~object_mask).astype(np.float32), strides) > 0.5
+    grid = _Grid(averaged(scene.image(window), strides), side, spacing, strides, depth)
     centre = [(c - w.start) // s for c, w, s in zip(click, window, strides, strict=True)]
-    features, distance = grid.describe((centre[0], centre[1], centre[2]))
+    opposing = [
+        [(v - w.start) / s for v, w, s in zip(voxel, window, strides, strict=True)]
+        for voxel, of in earlier
+        if of is not include
+    ]
+    features, distance = grid.describe((centre[0], centre[1], centre[2]), opposing)
     open_voxels = ~side & (distance <= reach)
     return Evidence(window, strides, side, open_voxels, features[open_voxels])
 
@@ -136,7 +160,9 @@ class _Grid:
         self.image, self.side, self.step, self.depth = image, side, spacing * strides, depth
         self.finest, self.between_slices = float(spacing.min()), float(spacing[0])
 
-    def describe(self, centre: tuple[int, int, int]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    def describe(
+        self, centre: Voxel, opposing: Sequence[Sequence[float]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Features (..., FEATURES) of every grid voxel, and its distance from the click."""
         image, side, step, depth = self.image, self.side, self.step, self.depth
         side[centre] = False
@@ -199,6 +225,7 @@ class _Grid:
             self._ways(edges, np.argwhere(border)),
             slope,
             *self._shares(),
+            self._near(opposing),
             *(np.full(image.shape, number) for number in numbers),
         )
         return np.stack([np.broadcast_to(m, image.shape) for m in maps], axis=-1).astype(np.float32), away
@@ -216,6 +243,18 @@ class _Grid:
             return np.full(cost.shape, 10.0)
         costs: NDArray[np.float64] = MCP_Geometric(cost, sampling=tuple(self.step)).find_costs(seeds)[0]
         return np.minimum(costs / self.depth, _LONGEST_WAY)
+
+    def _near(self, clicks: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+        """How near the nearest of some earlier clicks is, 0 to 1."""
+        nearest = np.full(self.image.shape, np.inf)
+        for at in clicks:
+            offsets = np.meshgrid(
+                *[(np.arange(n) - c) * s for n, c, s in zip(self.image.shape, at, self.step, strict=True)],
+                indexing="ij", sparse=True,
+            )  # fmt: skip
+            nearest = np.minimum(nearest, np.sqrt(sum(offset**2 for offset in offsets)))
+        near: NDArray[np.float64] = np.exp(-nearest / self.depth)
+        return near
 
     def _shares(self) -> tuple[NDArray[np.float32], ...]:
         """How much of the surroundings lies on the click's side, at three sizes, and along the slices alone."""
@@ -268,8 +307,11 @@ def _stride(reach: float, spacing: float) -> int:
     return int(max(1, round(reach / GRID_RADIUS / spacing)))
 
 
-def _averaged(values: NDArray[np.float32], strides: tuple[int, int, int]) -> NDArray[np.float32]:
-    """Means over blocks; blocks at the end are filled with their last voxels."""
+def averaged(values: NDArray[np.float32], strides: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Means over blocks.
+
+    Blocks at the end are filled with their last voxels.
+    """
     if strides == (1, 1, 1):
         return values.copy()
     counts = [-(-n // s) for n, s in zip(values.shape, strides, strict=True)]
@@ -278,3 +320,17 @@ def _averaged(values: NDArray[np.float32], strides: tuple[int, int, int]) -> NDA
     blocks = [size for pair in zip(counts, strides, strict=True) for size in pair]
     mean: NDArray[np.float32] = filled.reshape(blocks).mean(axis=(1, 3, 5))
     return mean
+
+
+def on_voxels(values: NDArray[np.float64], window: Window, strides: tuple[int, int, int]) -> NDArray[np.float64]:
+    """Values of a grid brought to the voxels of its window, linearly."""
+    for axis, (part, stride) in enumerate(zip(window, strides, strict=True)):
+        count = part.stop - part.start
+        if stride == 1:
+            continue
+        at = np.clip((np.arange(count) - (stride - 1) / 2) / stride, 0, values.shape[axis] - 1)
+        below = np.floor(at).astype(np.intp)
+        above = np.minimum(below + 1, values.shape[axis] - 1)
+        share = (at - below).reshape([-1 if a == axis else 1 for a in range(3)])
+        values = np.take(values, below, axis) * (1 - share) + np.take(values, above, axis) * share
+    return values

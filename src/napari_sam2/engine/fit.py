@@ -3,8 +3,9 @@
 From the slices that a person answered for.
 
 A model is general, the object at hand is one. Where a model can be fitted (`napari_sam2.models.base.FittableModel`), a
-run has two passes: the first with the model as it is, to be seen at once, while a fit goes on between its slices; the
-second with the model that knows the object. Nothing blocks: every step of the fit comes between two results.
+run has two passes: the first with the model as it is, to be seen at once; the second, after a fit, with the model that
+knows the object. Where the model is sure of its first pass there is no fit, and no second. Nothing blocks: every step
+of the fit comes between two results.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_sam2.engine.fit_plan import lessons_of, objects_to_fit
+from napari_sam2.engine.fit_plan import is_sure, lessons_of, objects_to_fit
 from napari_sam2.engine.propagate import propagate
 from napari_sam2.models.base import FittableModel
 
@@ -42,7 +43,8 @@ def propagate_fitted(
 ) -> Iterator[SliceResult]:
     """Like `napari_sam2.engine.propagate.propagate`, with models that are fitted on the way.
 
-    Results of the first pass are not ``final``; the last one of them comes again while a fit needs more time.
+    Results of the first pass are not ``final``; the last one of them comes again while a fit goes on, and all of them
+    come again where there is none.
 
     Parameters
     ----------
@@ -54,38 +56,30 @@ def propagate_fitted(
         How new ones are fitted.
     """
     new = objects_to_fit(engine, anchors, fits, slices, direction)
-    if new:
-        learning = _learn(engine, anchors, new, fits, plan)
-        yield from _first_pass(engine, anchors, new, learning, slices, direction, should_stop)
-        if should_stop():
-            return
-    fitted_models = {
-        o: fits.model_for(engine.plane.axis, o, [a.index for a in own_anchors]) for o, own_anchors in anchors.items()
-    }
-    models = {o: model for o, model in fitted_models.items() if model is not None}
-    yield from propagate(engine, anchors, slices=slices, direction=direction, should_stop=should_stop, models=models)
-
-
-def _first_pass(
-    engine: Engine,
-    anchors: Mapping[int, Sequence[Anchor]],
-    new: Sequence[int],
-    learning: Iterator[None],
-    slices: range | None,
-    direction: str,
-    should_stop: Callable[[], bool],
-) -> Iterator[SliceResult]:
+    reached: dict[int, dict[int, SliceResult]] = {object_id: {} for object_id in new}
     last: SliceResult | None = None
     first_anchors = {object_id: anchors[object_id] for object_id in new}
     for result in propagate(engine, first_anchors, slices=slices, direction=direction, should_stop=should_stop):
+        if result.final:
+            reached[result.object_id][result.index] = result
         last = replace(result, final=False)
         yield last
-        next(learning, None)
-    for _ in learning:
+    if should_stop():
+        return
+    sure = {object_id for object_id in new if is_sure([*reached[object_id].values()])}
+    for _ in _learn(engine, anchors, [object_id for object_id in new if object_id not in sure], fits, plan):
         if should_stop():
             return
         if last is not None:
             yield last
+    for object_id in sorted(sure):
+        yield from reached[object_id].values()
+    rest = {object_id: own_anchors for object_id, own_anchors in anchors.items() if object_id not in sure}
+    fitted_models = {
+        o: fits.model_for(engine.plane.axis, o, [a.index for a in own_anchors]) for o, own_anchors in rest.items()
+    }
+    models = {o: model for o, model in fitted_models.items() if model is not None}
+    yield from propagate(engine, rest, slices=slices, direction=direction, should_stop=should_stop, models=models)
 
 
 def _learn(

@@ -12,7 +12,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 from dataclasses import dataclass
-from itertools import product
+from functools import cached_property
+from itertools import islice, product
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -35,7 +36,7 @@ from napari_sam2.finding.registration import (
 from napari_sam2.terms.naming import StructureName, is_lesion, meaning_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -99,6 +100,12 @@ class ProjectMemory:
         self._exemplars = exemplars
         self._least_score = least_score
 
+    @cached_property
+    def sha256(self) -> str:
+        """Of everything that it is made of."""
+        hashes = [each for exemplar in self._exemplars.all for each in self._exemplars.hashes_of(exemplar)]
+        return hashlib.sha256("".join(hashes).encode()).hexdigest()
+
     @property
     def files(self) -> list[Path]:
         """Files that it reads, for whoever must not write over them."""
@@ -125,17 +132,37 @@ class ProjectMemory:
 
         Each structure is voted.
         """
+        found = Found()
+        for step in self.steps(volume, window, names, should_stop):
+            if isinstance(step, Found):
+                found = step
+        return found
+
+    def steps(
+        self, volume: Volume, window: Window, names: Sequence[str], should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[str | Found]:
+        """The same piece by piece.
+
+        A word on what was done after each second or so, and what was found at the end.
+        """
         self.check(names)
         _check_scan(volume, names)
         wanted = list(dict.fromkeys(target for name in names for target in self._meant(name)))
         coarse = copy_of(volume, window, COARSE_VOXELS)
-        placed = self._placed(volume, coarse, wanted, should_stop)
+        placed: list[tuple[float, Exemplar, AffineTransform]] = []
+        for exemplar in self._usable(volume, wanted):
+            if should_stop():
+                break
+            placed += self._placed(volume, coarse, exemplar)
+            yield f"{exemplar.case} laid over it"
+        placed.sort(key=lambda entry: -entry[0])
         candidates: list[Candidate] = []
         missing: dict[str, str] = {}
         for target in wanted:
             if should_stop():
                 break
             candidate = self._candidate(volume, window, target, placed)
+            yield target.name
             if candidate is None:
                 missing[target.name] = f"{target.name}: not found; no finished scan could be laid over this one there."
             elif candidate.score is not None and candidate.score < self._least_score:
@@ -144,7 +171,7 @@ class ProjectMemory:
                 )
             else:
                 candidates.append(candidate)
-        return Found(tuple(candidates), missing)
+        yield Found(tuple(candidates), missing)
 
     def _meant(self, name: str) -> list[StructureName]:
         """The structures of finished scans that a name asks for: both sides of a pair when it names none."""
@@ -163,38 +190,35 @@ class ProjectMemory:
         listed = ", ".join(ordered[:NAMES_SHOWN]) or "no names"
         return f"No finished scan of {self._exemplars.project} holds {name!r}; they hold {listed}{more}."
 
-    def _placed(
-        self, volume: Volume, coarse: Image, wanted: Sequence[StructureName], should_stop: Callable[[], bool]
-    ) -> list[tuple[Exemplar, AffineTransform]]:
-        """The exemplars that are most like the scan, with their transforms from it; the scan itself is none."""
-        usable = [
+    def _usable(self, volume: Volume, wanted: Sequence[StructureName]) -> list[Exemplar]:
+        """The exemplars that hold something wanted; the scan itself is none."""
+        holding = [
             e
             for e in self._exemplars.all
             if any(_same(known, target) for known in self._exemplars.names_of(e).values() for target in wanted)
-            and self._exemplars.hashes_of(e)[0] != volume.source.sha256
         ]
-        placed: list[tuple[float, Exemplar, AffineTransform]] = []
-        for exemplar in usable[:LOOKED_AT]:
-            if should_stop():
-                break
-            loaded = self._exemplars.load(exemplar)
-            if not loaded.volume.oriented and volume.oriented:
-                continue
-            transform = register(coarse, loaded.coarse)
-            if transform is not None:
-                placed.append((said(coarse, loaded.coarse, transform), exemplar, transform))
-        placed.sort(key=lambda entry: -entry[0])
-        return [(exemplar, transform) for _, exemplar, transform in placed]
+        others = (e for e in holding if self._exemplars.hashes_of(e)[0] != volume.source.sha256)
+        return list(islice(others, LOOKED_AT))
+
+    def _placed(
+        self, volume: Volume, coarse: Image, exemplar: Exemplar
+    ) -> list[tuple[float, Exemplar, AffineTransform]]:
+        """How much an exemplar says of the scan, and its transform from it; empty when they do not fit."""
+        loaded = self._exemplars.load(exemplar)
+        if volume.oriented and not loaded.volume.oriented:
+            return []
+        transform = register(coarse, loaded.coarse)
+        return [] if transform is None else [(said(coarse, loaded.coarse, transform), exemplar, transform)]
 
     def _candidate(
         self,
         volume: Volume,
         window: Window,
         target: StructureName,
-        placed: Sequence[tuple[Exemplar, AffineTransform]],
+        placed: Sequence[tuple[float, Exemplar, AffineTransform]],
     ) -> Candidate | None:
         laid: list[tuple[Exemplar, _Laid]] = []
-        for exemplar, transform in placed:
+        for _, exemplar, transform in placed:
             loaded = self._exemplars.load(exemplar)
             ids = [i for i, name in loaded.names.items() if _same(name, target)]
             if ids and len(laid) < VOTERS:

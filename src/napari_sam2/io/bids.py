@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from napari_sam2.core.volume import Volume
     from napari_sam2.io.sidecar import Provenance
 
-__all__ = ["BidsName", "files_of_derivative", "write_bids_derivative", "write_dataset_files"]
+__all__ = ["MAKER", "BidsName", "files_of_derivative", "write_bids_derivative", "write_dataset_files"]
 
 BIDS_VERSION: Final = "1.10.0"
+MAKER: Final = "napari-sam2"
+"""As ``GeneratedBy`` of a dataset names this program."""
 CODE_URL: Final = "https://pypi.org/project/napari-sam2/"
 
 _ENTITY_ORDER: Final = (
@@ -199,7 +201,7 @@ def write_dataset_files(root: Path, *, links: Mapping[str, str] | None = None) -
             "BIDSVersion": BIDS_VERSION,
             "DatasetType": "derivative",
             "License": "n/a",
-            "GeneratedBy": [{"Name": "napari-sam2", "Version": __version__, "CodeURL": CODE_URL}],
+            "GeneratedBy": [{"Name": MAKER, "Version": __version__, "CodeURL": CODE_URL}],
             **({"DatasetLinks": dict(links)} if links else {}),
         }
         written.append(write_text(description, json.dumps(facts, indent=1) + "\n"))

@@ -51,6 +51,8 @@ class Format:
         Whether a file compressed as a whole is still one.
     read : str
         ``module:function`` in `napari_sam2.io` that gives a `Volume`, called with the path and ``volume_index``.
+    files : str
+        ``module:function`` that names all files of an image; its own alone where there is none.
     series : bool
         Whether the reader chooses among series of a folder, with ``series``.
     offered : bool
@@ -78,6 +80,7 @@ class Format:
     by_name: bool = False
     gzipped: bool = True
     read: str = ""
+    files: str = ""
     series: bool = False
     offered: bool = True
     is_labels: str = ""
@@ -118,6 +121,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         magic=lambda first: first[344:347] in (b"n+1", b"ni1") or first[4:7] in (b"n+2", b"ni2"),
         by_name=True,
         read="nifti:read_nifti",
+        files="nifti:files_of_nifti",
         note="versions 1 and 2, any real type, big-endian, RGB; scaling applied; `.hdr` with its `.img`",
     ),
     Format(
@@ -126,6 +130,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         suffixes=(".nrrd", ".nhdr"),
         magic=_begins(b"NRRD"),
         read="nrrd:read_nrrd",
+        files="nrrd:files_of_nrrd",
         note="gzip or raw",
     ),
     Format(
@@ -135,6 +140,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         magic=lambda first: b"ElementDataFile" in first or b"ObjectType" in first,
         by_name=True,
         read="metaimage:read_metaimage",
+        files="metaimage:files_of_metaimage",
         note="zlib or raw",
     ),
     Format(

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.errors import ManifestError, UserInputError
+from napari_sam2.io.guard import is_one_of
 from napari_sam2.io.payload import existing_file
 from napari_sam2.io.prompt_file import check_prompt_file
 from napari_sam2.io.read import check_image
@@ -29,6 +30,9 @@ __all__ = ["CASE_NAME", "ManifestRow", "read_manifest"]
 
 CASE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What a case may be called: it becomes the name of a folder on any system."""
+
+_DEVICES: Final = re.compile(r"(CON|PRN|AUX|NUL|COM\d|LPT\d)(\..*)?", re.IGNORECASE)
+"""No names of files on Windows (Microsoft, "Naming Files, Paths, and Namespaces"), nor is one that ends in a dot."""
 
 _PATHS: Final = ("image", "prompts", "session", "labels")
 _SEPARATORS: Final = ",;\t"
@@ -154,6 +158,8 @@ class _Table:
         paths = {name: self._file.parent / cell[name] for name in _PATHS if cell.get(name)}
         for name, path in paths.items():
             self._check_file(line, name, path)
+        if "labels" in paths and is_one_of(paths["labels"], [paths["image"]] if "image" in paths else []):
+            self._fault(line, "labels: it is the image itself; give the label map.")
         if len(self._faults) > before:
             return None
         return ManifestRow(
@@ -174,6 +180,8 @@ class _Table:
                 line,
                 f"the case {case!r} must be letters, digits, '.', '_' and '-', since it names a folder; rename it.",
             )
+        elif _DEVICES.fullmatch(case) or case.endswith("."):
+            self._fault(line, f"the case {case!r} cannot be the name of a folder on every system; rename it.")
         elif case.casefold() in self._seen:
             self._fault(line, f"the case {case!r} is on line {self._seen[case.casefold()]} already; rename one.")
         self._seen.setdefault(case.casefold(), line)

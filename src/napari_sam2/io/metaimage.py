@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["read_metaimage"]
+__all__ = ["files_of_metaimage", "read_metaimage"]
 
 _TYPES: Final = {
     "MET_CHAR": "i1",
@@ -65,6 +65,18 @@ def read_metaimage(path: str | os.PathLike[str], *, volume_index: int | None = N
     hashed = (file,) if data_file == file else (file, data_file)
     source = Source(file.name, file.absolute(), sha256_of(*hashed), "metaimage", files=hashed)
     return Volume(voxels, _affine(header, len(sizes), file.name), True, source)
+
+
+def files_of_metaimage(path: Path) -> tuple[Path, ...]:
+    """Header and data file, or one file that is both.
+
+    Raises
+    ------
+    ImageFileError
+        If the header is damaged, or its data file is missing.
+    """
+    data_file, _ = _payload(path, *_header(path))
+    return (path,) if data_file == path else (path, data_file)
 
 
 def _header(path: Path) -> tuple[dict[str, str], int]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FilmLayout", "film_layout", "read_nifti"]
+__all__ = ["FilmLayout", "files_of_nifti", "film_layout", "read_nifti"]
 
 _HEADER_SIZES: Final = {1: 348, 2: 540}
 _MAGIC_AT: Final = {1: slice(344, 348), 2: slice(4, 8)}
@@ -99,7 +99,7 @@ def read_nifti(path: str | os.PathLike[str], *, volume_index: int | None = None)
     voxels = _as_colour(stored, name) if layout.dtype.fields else _scaled(stored, layout.slope, layout.inter)
     i, j, k = layout.shape
     placement = place(grid, (i, j, k), name)
-    hashed = (header_path,) if data_path == header_path else (header_path, data_path)
+    hashed = tuple(dict.fromkeys((header_path, data_path)))
     source = Source(
         name=name,
         path=header_path.absolute(),
@@ -171,6 +171,17 @@ def film_layout(path: Path) -> FilmLayout | None:
     pause = step * seconds if seconds and step > 0 else None
     i, j, _ = layout.shape
     return FilmLayout((i, j, dims[4]), layout.dtype, layout.offset, spacing, pause, layout.slope, layout.inter)
+
+
+def files_of_nifti(path: Path) -> tuple[Path, ...]:
+    """Header and data file of a pair, or the one file.
+
+    Raises
+    ------
+    ImageFileError
+        If half of a pair is missing.
+    """
+    return tuple(dict.fromkeys(_pair(path)))
 
 
 def _pair(path: Path) -> tuple[Path, Path]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["NrrdArray", "nrrd_header", "read_nrrd", "read_nrrd_array"]
+__all__ = ["NrrdArray", "files_of_nrrd", "nrrd_header", "read_nrrd", "read_nrrd_array"]
 
 _TYPES: Final = {
     **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
@@ -141,6 +141,18 @@ def read_nrrd_array(path: str | os.PathLike[str]) -> NrrdArray:
     is_colour = voxels.shape[3] == 3 and voxels.dtype == np.uint8 and _is_colour(header, others)
     files = (file,) if data_file == file else (file, data_file)
     return NrrdArray(voxels, affine, oriented, is_colour, files, header)
+
+
+def files_of_nrrd(path: Path) -> tuple[Path, ...]:
+    """Header and data file, or one file that is both.
+
+    Raises
+    ------
+    ImageFileError
+        If the header is damaged, or its data file is missing.
+    """
+    data_file = _data_file(path, nrrd_header(path)[0])
+    return (path,) if data_file == path else (path, data_file)
 
 
 def nrrd_header(path: Path) -> tuple[dict[str, str], int]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.volume import Volume
 
-__all__ = ["READABLE", "check_image", "formats_of", "read_volume"]
+__all__ = ["READABLE", "check_image", "files_of_image", "formats_of", "read_volume"]
 
 READABLE: Final = readable()
 _ENOUGH: Final = 540
@@ -71,6 +71,41 @@ def check_image(path: str | os.PathLike[str]) -> None:
     """
     if not os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, takes names that are too long
         _image_format_of(existing_file(path))
+        return
+    folder = Path(path)
+    if not any(_is_of_series(file) for file in folder.rglob("*")):
+        raise ImageFileError(f"{folder.name or folder} is a folder without DICOM files; give the scan's file.")
+
+
+def _is_of_series(file: Path) -> bool:
+    try:
+        return file.is_file() and any(row.series for row in formats_of(file))
+    except ImageFileError:  # a damaged file beside a series is not an image of it
+        return False
+
+
+def files_of_image(path: Path) -> tuple[Path, ...]:
+    """All files that an image consists of.
+
+    Header and data, or every file of a folder; the content is not checked.
+
+    Parameters
+    ----------
+    path : Path
+        A file, or a folder with a DICOM series.
+
+    Returns
+    -------
+    tuple of Path
+        The file itself first; of a folder, in the order of names.
+    """
+    if path.is_dir():
+        return tuple(sorted(file for file in path.rglob("*") if file.is_file()))
+    try:
+        row = next((row for row in formats_of(path) if row.files), None)
+        return function(row.files)(path) if row is not None else (path,)
+    except ImageFileError:
+        return (path,)  # whoever reads it says what is wrong
 
 
 def _image_format_of(file: Path) -> Format:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,7 @@ from napari_sam2.hashing import sha256_of
 from napari_sam2.models.base import ModelCard
 from napari_sam2.models.checkpoint import CONFIG, PREPARATION, WEIGHTS, files_of
 from napari_sam2.models.family import Entry
-from napari_sam2.models.registry import BUILT_IN, ZOO
+from napari_sam2.models.registry import BUILT_IN, ZOO, load_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,8 @@ __all__ = [
 
 MANIFEST: Final = "manifest.json"
 FILES: Final = (CONFIG, WEIGHTS)
+BESIDE: Final = ("card.md", "report.json", "curve.png", "split.json")
+"""What a tuning says of its model."""
 
 
 def models_folder() -> Path:
@@ -233,16 +236,17 @@ def describe(name: str) -> str:
 
 
 def import_checkpoint(path: Path, name: str = "", *, input_size: int | None = None) -> Path:
-    """Convert an official ``.pt`` checkpoint.
+    """Convert an official ``.pt`` checkpoint, or take in a folder.
 
     It can be loaded by `name` or folder afterwards.
 
     Parameters
     ----------
     path : Path
-        A file of Meta's layout, see `napari_sam2.models.registry.convertible`.
+        A file of Meta's layout, see `napari_sam2.models.registry.convertible`, or a folder with a checkpoint, such as
+        one of ``napari-sam2 tune``.
     name : str
-        What the user will type; the file's name without its ending by default.
+        What the user will type; the name of the file without its ending, or of the folder, by default.
     input_size : int, optional
         Side in pixels it was trained for; 512 for MedSAM2's files, 1024 for all others by default.
 
@@ -254,20 +258,38 @@ def import_checkpoint(path: Path, name: str = "", *, input_size: int | None = No
     Raises
     ------
     UserInputError
-        If there is no such file, or the name is taken by the zoo.
+        If there is no such file, or the name is taken.
     ModelError
         If the file holds more than weights, or weights of another network.
     """
     from napari_sam2.models.official import convert_official
 
-    name = name or path.stem
-    if not path.is_file():
-        raise UserInputError(f"There is no file {path.name}; give the path of an official .pt file.")
+    name = name or (path.resolve().name if path.is_dir() else path.stem)
+    if not path.exists():
+        raise UserInputError(f"There is no file {path.name}; give the path of an official .pt file, or a folder.")
     if name in ZOO or name in BUILT_IN or Path(name).name != name:
         raise UserInputError(f"{name!r} cannot be the name of an imported model; give another one.")
+    if path.is_dir():
+        return _take_in(path, folder_of(name))
     marked = (entry for entry in ZOO.values() if entry.file_mark and entry.file_mark in path.name.lower())
     like = next(marked, Entry("", "", 0, 0.0, ""))
     return convert_official(path, folder_of(name), input_size=input_size or like.input_size, license_id=like.license)
+
+
+def _take_in(checkpoint: Path, folder: Path) -> Path:
+    """Copy a folder that holds a model, with its card, under a name that is free."""
+    import torch
+
+    if folder.exists():
+        raise UserInputError(f"There is a model {folder.name} already; give another name.")
+    load_folder(checkpoint, torch.device("cpu"))
+    coming = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(coming, ignore_errors=True)
+    coming.mkdir(parents=True)
+    for name in (*files_of(checkpoint), *(each for each in BESIDE if (checkpoint / each).is_file())):
+        shutil.copyfile(checkpoint / name, coming / name)
+    coming.rename(folder)
+    return folder
 
 
 def _entry(name: str) -> Entry:

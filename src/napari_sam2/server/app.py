@@ -20,20 +20,21 @@ from starlette.routing import Route
 from napari_sam2._version import __version__
 from napari_sam2.models.base import FittableModel, viewing_of
 from napari_sam2.remote.pieces import PIECE_BYTES, VoxelLayout
-from napari_sam2.remote.wire import ALIVE_SECONDS, PROTOCOL, frame, header_from_json, packed, unpacked
+from napari_sam2.remote.wire import PROTOCOL, frame, header_from_json, packed, unpacked
 from napari_sam2.server import reading
 from napari_sam2.server.refusals import Refusal, refusal_for
+from napari_sam2.server.streaming import EndingStream, Outbox
 from napari_sam2.server.turns import Run
 from napari_sam2.server.work import fit_frames, predict, run_frames
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
 
     from napari_sam2.models.base import SegmentationModel
-    from napari_sam2.server.holdings import HeldEngine, Holdings, Lease
+    from napari_sam2.server.held import HeldEngine, Lease
+    from napari_sam2.server.holdings import Holdings
     from napari_sam2.server.turns import Turns
 
 __all__ = ["make_app"]
@@ -48,13 +49,8 @@ PIECE_BODY: Final = PIECE_BYTES + (1 << 16)
 READ_SECONDS: Final = 30.0
 """Between two pieces of a body; a client that is slower is gone."""
 
-FRAMES_AHEAD: Final = 64
-"""Frames that wait to be sent; then others' runs go on."""
-
 MOST_RUNS: Final = 4
 """Of one client at once."""
-
-_ALIVE: Final = frame(packed({"kind": "alive"}))
 
 
 def make_app(holdings: Holdings, turns: Turns, tokens: Sequence[str]) -> Starlette:
@@ -235,7 +231,7 @@ class _Server:
     ) -> StreamingResponse:
         if self._turns.running(lease.id) >= MOST_RUNS:
             raise Refusal(429, "limit", f"A client has at most {MOST_RUNS} runs at once; stop one of them.")
-        outbox = _Outbox(asyncio.get_running_loop(), self._turns)
+        outbox = Outbox(asyncio.get_running_loop(), self._turns)
         run = Run(self._shrinking(frames), outbox.put, _failed, outbox.has_room, stopping)
         self._holdings.begin_work(lease, held)
 
@@ -245,61 +241,12 @@ class _Server:
             self._holdings.end_work(lease, held)
 
         self._turns.run(lease.id, run)
-        return _Stream(outbox.frames(), over)
+        return EndingStream(outbox.frames(), over)
 
     def _shrinking(self, frames: Iterator[bytes]) -> Iterator[bytes]:
         for piece in frames:
             self._holdings.shrink()
             yield piece
-
-
-class _Stream(StreamingResponse):
-    """A stream that says when it is over, also when the client has closed it, which is how a run is stopped."""
-
-    def __init__(self, frames: AsyncIterator[bytes], over: Callable[[], None]) -> None:
-        # The header asks nginx to pass frames on as they come.
-        super().__init__(frames, media_type="application/octet-stream", headers={"X-Accel-Buffering": "no"})
-        self._over = over
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._over()
-
-
-class _Outbox:
-    """Frames on their way from the model's thread to a client."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, turns: Turns) -> None:
-        self._loop, self._turns = loop, turns
-        self._waiting: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._put = self._taken = 0
-        """Each is counted by one thread alone."""
-
-    def put(self, piece: bytes | None) -> None:
-        """Leave a frame; from the model's thread."""
-        self._put += 1
-        self._loop.call_soon_threadsafe(self._waiting.put_nowait, piece)
-
-    def has_room(self) -> bool:
-        """Whether the client keeps up."""
-        return self._put - self._taken < FRAMES_AHEAD
-
-    async def frames(self) -> AsyncIterator[bytes]:
-        """The frames, with a sign of life where there is none for a while."""
-        while True:
-            try:
-                piece = await asyncio.wait_for(self._waiting.get(), ALIVE_SECONDS)
-            except TimeoutError:
-                yield _ALIVE
-                continue
-            if piece is None:
-                return
-            yield piece
-            self._taken += 1
-            if self._put - self._taken == FRAMES_AHEAD // 2:
-                self._turns.wake()
 
 
 def _failed(error: Exception) -> bytes:

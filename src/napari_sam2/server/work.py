@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from napari_sam2.engine.fit import learn
 from napari_sam2.engine.fit_plan import ObjectFits, fit_name, lessons_of
 from napari_sam2.remote.wire import frame, mask_to_wire, packed, result_to_wire, scores_to_wire
-from napari_sam2.server.holdings import Fitted
+from napari_sam2.server.held import Fitted
 from napari_sam2.server.refusals import lacking
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_sam2.engine.fit_plan import FitPlan
     from napari_sam2.engine.verbs import Answered
     from napari_sam2.models.base import SegmentationModel
-    from napari_sam2.server.holdings import HeldEngine, Lease
+    from napari_sam2.server.held import HeldEngine, Lease
     from napari_sam2.server.reading import FitRequest, PredictRequest, RunRequest
 
 __all__ = ["fit_frames", "predict", "run_frames"]

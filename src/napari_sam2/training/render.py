@@ -68,7 +68,7 @@ def render_regions(
     return ((image - float(low)) / max(float(high - low), 1e-3)).clamp(0, 1)
 
 
-def window_real(rng: np.random.Generator, voxels: NDArray[np.int16], kind: str) -> Tensor:
+def window_real(rng: np.random.Generator, voxels: NDArray[np.int16] | NDArray[np.float32], kind: str) -> Tensor:
     """Window stored intensities of a real image to [0, 1].
 
     ``kind`` as in `PoolVolume`.

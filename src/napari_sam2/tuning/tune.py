@@ -183,8 +183,13 @@ class _Run:
             return TuneResult(self._folder, None)
         learner = self._learner(self._learned_from, plan.steps, plan.chunk, plan.seed)
 
+        shown = -1
+
         def learned(step: int) -> None:
-            self._tell(Progress("learning", step, plan.steps, tuple(learner.curve()) if self._is_new(step) else ()))
+            nonlocal shown
+            part = step // plan.chunk
+            self._tell(Progress("learning", step, plan.steps, tuple(learner.curve()) if part != shown else ()))
+            shown = part
 
         if not learner.run(learned, self._should_stop):
             return TuneResult(self._folder, None)
@@ -204,9 +209,6 @@ class _Run:
         write_output(self._folder, written, tuned)
         shutil.rmtree(self._work)
         return TuneResult(self._folder, verdict)
-
-    def _is_new(self, step: int) -> bool:
-        return self._plan is not None and step % self._plan.chunk == 0
 
     def _begun(self) -> Plan:
         """Measure the rate, and write down split and plan before anything is learned."""

@@ -12,6 +12,7 @@ from napari_sam2.cohort.case import run_case
 from napari_sam2.cohort.job import LABELS, SESSION, CohortSettings
 from napari_sam2.cohort.plan import make_plan
 from napari_sam2.cohort.review import decisions_of, review_items
+from napari_sam2.cohort.state import DONE, read_status, result_standing
 from napari_sam2.io.manifest import read_manifest
 from napari_sam2.plugin.cohort.review import CohortReview
 from tests.cohort.cases import write_case, write_manifest
@@ -56,6 +57,16 @@ def test_every_doubtful_slice_of_every_case_comes_on_view_in_order(bench, review
     review.next()
     assert review.item is None
     assert len(bench.viewer.layers) == 0
+
+
+def test_to_look_at_a_case_is_not_to_edit_it(bench, review, output):
+    review.next()
+    bench.settle()
+    case = review.item.case
+    review.close()
+    bench.settle()
+    assert events(output, case)[-1] == "resumed"
+    assert result_standing(output / case, read_status(output / case)) == DONE
 
 
 def test_accepted_flagged_and_passed_over(bench, review, output):

@@ -199,6 +199,8 @@ class CohortReview:
             )
         # Before the next case comes: hidden layers that went later now and then ended the process in OpenGL.
         if workspace.has_viewer:
+            # One by one, though napari collects garbage for each, which is half of what the next case costs: removed at
+            # once, or with less to collect, a drawing by Mesa's software renderer ended the process every few cases.
             for layer in (work.image, *work.layers):
                 if layer in workspace.viewer.layers:
                     workspace.viewer.layers.remove(layer)

@@ -256,6 +256,22 @@ ACTIONS: Final = (
         lambda work: work.check.discard(),
     ),
     _scan(
+        "accept_candidate",
+        "Accept",
+        "Y",
+        "Make the candidate that a name has found an object; look at it first.",
+        "3_review",
+        lambda work: work.finding.accept(),
+    ),
+    _scan(
+        "reject_candidate",
+        "Reject",
+        "X",
+        "Forget the candidate that a name has found; nothing is segmented.",
+        "3_review",
+        lambda work: work.finding.reject(),
+    ),
+    _scan(
         "grow",
         "Grow",
         "",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
+    from napari_sam2.finding.memory import ProjectMemory
     from napari_sam2.plugin.background.worker import InferenceThread
     from napari_sam2.plugin.control.work import Work
 
@@ -64,6 +65,8 @@ class Workspace:
         The hover preview, of all works.
     layer_lists : Switch
         Whether napari's own lists of layers are shown beside the picture.
+    memory : ProjectMemory, optional
+        Finished scans that places of named structures are taken from.
     """
 
     status_changed = Signal(str)
@@ -93,6 +96,7 @@ class Workspace:
         self.opening: Image | None = None
         self.preview = Switch(preferences().preview)
         self.layer_lists = Switch(True)
+        self.memory: ProjectMemory | None = None
         self.status = ""
 
     @property

@@ -19,6 +19,7 @@ from napari.layers import Labels
 from napari_sam2.core.prompts import OTHER_PLANE
 from napari_sam2.io.names import without_suffix
 from napari_sam2.plugin.canvas.placement import lies_alike
+from napari_sam2.plugin.scan.finding import Finding
 from napari_sam2.plugin.scan.label_saving import save_scan
 from napari_sam2.plugin.scan.labels_opening import open_label_file, open_label_layer
 from napari_sam2.plugin.scan.painting import Painting
@@ -106,6 +107,7 @@ class ScanWork(RunVerbs):
         self.run: Propagation = Propagation(self)
         self.review = ScanReview(self)
         self.check = PlaneCheck(self)
+        self.finding = Finding(self)
         self.pointer = ScanPointer(self)
         self.painting = Painting(self, workspace.thread.queue)
         self.prompting = ScanPrompting(self)
@@ -154,6 +156,7 @@ class ScanWork(RunVerbs):
         self.run.stop()
         self.pointer.clear_preview()
         self.check.discard()
+        self.finding.discard()
         self.review.forget()
 
     def close(self) -> None:

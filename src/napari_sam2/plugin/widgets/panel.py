@@ -48,7 +48,7 @@ __all__ = ["SegmentPanel"]
 
 STATUS_LINES = 3
 
-BESIDE_TABLE = 450
+BESIDE_TABLE = 478
 """Pixels of the panel's height that everything but the table takes."""
 
 TABLE_HEIGHTS = 96, 420
@@ -198,7 +198,7 @@ class SegmentPanel(QWidget):
         inside = QVBoxLayout(parts)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.setSpacing(0)
-        for part in (self.objects, self.shaping, self.viewing, self.tune):
+        for part in (self.objects, scans.find, self.shaping, self.viewing, self.tune):
             inside.addWidget(part)
         inside.addStretch()
         self.scroll = QScrollArea()

@@ -17,6 +17,7 @@ from napari_sam2.plugin.scan.work import ScanWork
 from napari_sam2.plugin.settings import remember_names
 from napari_sam2.plugin.widgets.buttons import action_button
 from napari_sam2.plugin.widgets.check_box import CheckBox
+from napari_sam2.plugin.widgets.find_box import FindBox
 from napari_sam2.plugin.widgets.more_box import MoreBox
 from napari_sam2.plugin.widgets.object_table import ObjectTable
 from napari_sam2.plugin.widgets.run_box import RunBox
@@ -61,6 +62,7 @@ class ScanParts(QObject):
         for name in ("show_axial", "show_coronal", "show_sagittal"):
             planes.addWidget(action_button(name, controller.do))
         self.more = MoreBox(controller.do)
+        self.find = FindBox(controller.do, lambda: self.work)
         self.saving = SaveBox()
         self._wire()
 
@@ -94,7 +96,7 @@ class ScanParts(QObject):
             widget.setVisible(visible)
         for widget in (self.run, self.run.directions, self.strip):
             widget.setVisible(visible and kind in action("propagate_both").on)
-        for widget in (self.check_planes, self.planes):
+        for widget in (self.check_planes, self.planes, self.find):
             widget.setVisible(visible and kind in action("check_planes").on)
         if not visible:
             self.check.setVisible(False)
@@ -105,6 +107,7 @@ class ScanParts(QObject):
         self.strip.show_content(strip_content(work))
         self.window_choice.show_current()
         self.check.show_figures("" if work is None else work.check.summary)
+        self.find.show_work(work)
         self.table.show_unit(size_unit(work))
         self.table.show_rows(object_rows(work), 1 if work is None else work.current)
         if work is None:

@@ -1,0 +1,242 @@
+"""Names as prompts in the window.
+
+Candidates wait for a person; nothing is segmented before one is accepted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from napari_sam2.finding.candidate import Candidate, Found
+from napari_sam2.finding.job import memory_of
+from napari_sam2.plugin.scan.prompt_layers import layer_placement
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from napari.layers import Vectors
+    from numpy.typing import NDArray
+
+    from napari_sam2.core.slice_masks import SliceResult
+    from napari_sam2.finding.memory import ProjectMemory
+    from napari_sam2.plugin.background.worker import Stream
+    from napari_sam2.plugin.scan.work import ScanWork
+    from napari_sam2.session.session import Session
+
+__all__ = ["Finding"]
+
+DASHES: Final = 8
+"""Dashes of one side of a box, each as long as the gap beside it."""
+
+COLOUR: Final = "#f5c542"
+"""Of boxes, as of those that a person draws; a candidate's are dashed."""
+
+
+class Finding:
+    """The candidates of a scan, and which of them is looked at.
+
+    Parameters
+    ----------
+    work : ScanWork
+        Of the scan.
+
+    Attributes
+    ----------
+    candidates : tuple of Candidate
+        Waiting to be accepted or rejected.
+    chosen : int
+        Number of the candidate that is looked at.
+    summary : str
+        What came of the last search, in sentences.
+    """
+
+    def __init__(self, work: ScanWork) -> None:
+        self._work = work
+        self._layer: Vectors | None = None
+        self._stream: Stream[Any] | None = None
+        self.candidates: tuple[Candidate, ...] = ()
+        self.chosen = 0
+        self.summary = ""
+
+    @property
+    def memory(self) -> ProjectMemory | None:
+        """The finished scans that are asked.
+
+        The same for all images of the window.
+        """
+        return self._work.workspace.memory
+
+    @property
+    def running(self) -> bool:
+        """Whether it is looking."""
+        return self._stream is not None
+
+    def use_project(self, path: Path) -> None:
+        """Take the finished scans of a manifest or a folder as memory."""
+        work = self._work
+        work.told.emit(f"Reading the finished scans of {path.name} ...")
+
+        def read(_session: Session) -> tuple[ProjectMemory, int]:
+            memory = memory_of(path)
+            return memory, len(memory.known())
+
+        def done(answer: tuple[ProjectMemory, int]) -> None:
+            work.workspace.memory, count = answer
+            work.told.emit(f"{path.name}: {count} name{'' if count == 1 else 's'} can be found by. Type one of them.")
+            work.changed.emit()
+
+        work.ask(read, done)
+
+    def look_for(self, text: str) -> None:
+        """Look for structures; several names are separated by commas."""
+        work, memory = self._work, self.memory
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        if memory is None:
+            work.told.emit("Choose the finished scans of the project first: a manifest, or a folder.")
+        elif not names:
+            work.told.emit("Type the name of a structure, such as liver.")
+        elif self.running or work.run.running:
+            work.told.emit("Something is running; stop it, or wait for its end.")
+        else:
+            self._begin(memory, names)
+
+    def stop(self) -> None:
+        """End the search after the step it is at."""
+        if self._stream is not None:
+            self._stream.stop()
+
+    def choose(self, number: int) -> None:
+        """Look at a candidate: show its best slice."""
+        if not 0 <= number < len(self.candidates):
+            return
+        self.chosen = number
+        candidate, axis = self.candidates[number], self._work.view.axis()
+        self._work.view.go_to(axis, candidate.best_slice(axis))
+        self._draw()
+        self._work.changed.emit()
+
+    def accept(self) -> None:
+        """Make the candidate that is looked at an object with prompts."""
+        candidate = self._taken()
+        if candidate is None:
+            return
+        work, prompts = self._work, candidate.prompts(self._work.shown.volume)
+        free = max((*work.snapshot.objects, 0)) + 1
+        object_id = work.current if work.current not in work.snapshot.objects else free
+
+        def begin(session: Session) -> list[SliceResult]:
+            results = session.set_prompts(object_id, prompts, origin=candidate.origin)
+            session.rename(object_id, candidate.name)
+            return results
+
+        def done(results: list[SliceResult]) -> None:
+            work.select(object_id)
+            work.on_answered(results)
+            work.told.emit(f"{candidate.name} is object {object_id} now, {candidate.source}. Propagate, or correct it.")
+
+        work.ask(begin, done)
+
+    def reject(self) -> None:
+        """Forget the candidate that is looked at."""
+        candidate = self._taken()
+        if candidate is not None:
+            self._work.told.emit(f"{candidate.name} is rejected; nothing was segmented.")
+
+    def discard(self) -> None:
+        """Forget all candidates, and stop looking."""
+        self.stop()
+        self._show((), "")
+
+    def _begin(self, memory: ProjectMemory, names: list[str]) -> None:
+        work = self._work
+        volume, window = work.shown.volume, work.snapshot.window or work.auto_window
+
+        def run(stopping: threading.Event) -> Iterator[str | Found]:
+            yield from memory.steps(volume, window, names, stopping.is_set)
+
+        def each(pieces: list[str | Found]) -> None:
+            for piece in pieces:
+                if isinstance(piece, Found):
+                    self._show(piece.candidates, " ".join(piece.missing.values()))
+                else:
+                    work.told.emit(f"Looking for {', '.join(names)}: {piece} ...")
+
+        def done() -> None:
+            self._stream = None
+            count = len(self.candidates)
+            found = f"{count} candidate{'' if count == 1 else 's'}: Y accepts, X rejects. " if count else ""
+            work.told.emit(f"{found}{self.summary}" or "The search was stopped.")
+
+        def failed(error: BaseException) -> None:
+            self._stream = None
+            work.fail(error)
+
+        self._show((), "")
+        work.told.emit(f"Looking for {', '.join(names)} ...")
+        self._stream = work.stream(run, each, done, failed)
+
+    def _taken(self) -> Candidate | None:
+        """The candidate that is looked at, taken from the list."""
+        if not self.candidates:
+            self._work.told.emit("No candidate is waiting: type a name and press Return.")
+            return None
+        candidate = self.candidates[self.chosen]
+        left = tuple(c for c in self.candidates if c is not candidate)
+        self._show(left, self.summary, min(self.chosen, max(len(left) - 1, 0)))
+        return candidate
+
+    def _show(self, candidates: tuple[Candidate, ...], summary: str, chosen: int = 0) -> None:
+        self.candidates, self.summary, self.chosen = candidates, summary, chosen
+        if candidates:
+            self.choose(chosen)
+        else:
+            self._draw()
+            self._work.changed.emit()
+
+    def _draw(self) -> None:
+        """Show the boxes of all candidates, dashed, on the slices of the plane on view."""
+        workspace, work = self._work.workspace, self._work
+        if not workspace.has_viewer:
+            return
+        viewer = workspace.viewer
+        if self._layer is not None and self._layer in viewer.layers:
+            viewer.layers.remove(self._layer)
+        self._layer = None
+        if not self.candidates:
+            return
+        grid, axis = work.shown.grid, work.view.axis()
+        starts, ends = (np.concatenate(part) for part in zip(*(_dashes(c, axis) for c in self.candidates), strict=True))
+        starts, ends = grid.to_data(starts), grid.to_data(ends)
+        active = viewer.layers.selection.active
+        self._layer = viewer.add_vectors(
+            np.stack([starts, ends - starts], axis=1),
+            name=f"{work.image.name} candidates",
+            edge_color=COLOUR,
+            edge_width=max(work.shown.volume.shape) / 256,
+            vector_style="line",
+            **layer_placement(work.image, work.shown),
+        )
+        viewer.layers.selection.active = active
+
+
+def _dashes(candidate: Candidate, axis: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Starts and ends (N, 3), in voxels, of the dashes around a box on each of its slices across an axis."""
+    low, high = np.array(candidate.low, float) - 0.5, np.array(candidate.high, float) + 0.5
+    rows, cols = (a for a in range(3) if a != axis)
+    corners = [(low[rows], low[cols]), (low[rows], high[cols]), (high[rows], high[cols]), (high[rows], low[cols])]
+    shares = np.arange(DASHES) / DASHES
+    starts: list[NDArray[np.float64]] = []
+    ends: list[NDArray[np.float64]] = []
+    for index in range(candidate.low[axis], candidate.high[axis] + 1):
+        for first, second in zip(corners, (*corners[1:], corners[0]), strict=True):
+            for share in shares:
+                for where, target in ((share, starts), (share + 0.5 / DASHES, ends)):
+                    place = np.empty(3)
+                    place[axis] = index
+                    place[rows], place[cols] = (a + (b - a) * where for a, b in zip(first, second, strict=True))
+                    target.append(place)
+    return np.array(starts), np.array(ends)

@@ -1,0 +1,193 @@
+"""The page "Find by name".
+
+A name goes in; candidates wait in a list, each with its slice, score and source, to be accepted or rejected.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from qtpy.QtCore import QSize, QStringListModel, Qt
+from qtpy.QtGui import QColor, QIcon, QImage, QPainter, QPen, QPixmap
+from qtpy.QtWidgets import (
+    QCompleter,
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QMenu,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_sam2.plugin.scan.finding import COLOUR
+from napari_sam2.plugin.widgets.buttons import action_button
+from napari_sam2.plugin.widgets.folded_box import FoldedBox
+from napari_sam2.plugin.widgets.name_editor import names_with
+from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_sam2.finding.candidate import Candidate
+    from napari_sam2.plugin.scan.work import ScanWork
+
+__all__ = ["FindBox"]
+
+THUMBNAIL: Final = 64
+"""Side of the picture of a candidate, in pixels."""
+
+ROWS: Final = 3
+"""Candidates that are seen at once."""
+
+
+class FindBox(FoldedBox):
+    """Folded until it is opened.
+
+    Parameters
+    ----------
+    do : callable
+        Does the action of a name.
+    work : callable
+        Gives the work on the chosen scan, or None.
+    """
+
+    def __init__(
+        self, do: Callable[[str], None], work: Callable[[], ScanWork | None], parent: QWidget | None = None
+    ) -> None:
+        super().__init__("Find by name", parent)
+        self._work = work
+        self._known: tuple[str, ...] = ()
+        self._shown: tuple[Candidate, ...] = ()
+        self.name = QLineEdit()
+        self.name.setPlaceholderText("Find ... (liver, left kidney)")
+        self.name.setToolTip("A structure that is segmented in finished scans of the project; Return looks for it.")
+        self._offered = QStringListModel(self)
+        completer = QCompleter(self._offered, self)
+        completer.setCompletionMode(QCompleter.CompletionMode.UnfilteredPopupCompletion)
+        self.name.setCompleter(completer)
+        self.name.textEdited.connect(lambda text: self._offered.setStringList(names_with(text, self._known)))
+        self.name.returnPressed.connect(self._look)
+        self.project = QToolButton()
+        self.project.setText("Finished scans ...")
+        self.project.setToolTip("The finished scans: a manifest, or a folder of label maps beside their scans.")
+        menu = QMenu(self.project)
+        menu.addAction("Manifest ...", self._choose_manifest)
+        menu.addAction("Folder ...", self._choose_folder)
+        self.project.setMenu(menu)
+        self.project.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.list = QListWidget()
+        self.list.setIconSize(QSize(THUMBNAIL, THUMBNAIL))
+        self.list.setFixedHeight(ROWS * (THUMBNAIL + 6))
+        self.list.setWordWrap(True)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.list.itemClicked.connect(lambda item: self._choose(self.list.row(item)))
+        self.text = WrappedLabel()
+        self.accept, self.reject = (action_button(name, do) for name in ("accept_candidate", "reject_candidate"))
+        self._build()
+        self.show_work(None)
+
+    def show_work(self, work: ScanWork | None) -> None:
+        """Show the candidates of a scan, the chosen one marked.
+
+        The list goes when there are none.
+        """
+        finding = None if work is None else work.finding
+        memory = None if finding is None else finding.memory
+        self._known = () if memory is None else memory.known()
+        if not self.name.text():
+            self._offered.setStringList(list(self._known))
+        candidates = () if finding is None else finding.candidates
+        if candidates != self._shown and work is not None:
+            self._fill(candidates, work)
+        self._shown = candidates
+        for widget in (self.list, self.accept, self.reject):
+            widget.setVisible(bool(candidates))
+        self.text.setText("" if finding is None else finding.summary)
+        self.text.setVisible(bool(self.text.text()))
+        if finding is not None and candidates:
+            self.list.setCurrentRow(finding.chosen)
+
+    def _build(self) -> None:
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        layout.setContentsMargins(0, 0, 0, 0)
+        top = QHBoxLayout()
+        top.addWidget(self.name, 1)
+        top.addWidget(self.project)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.accept)
+        buttons.addWidget(self.reject)
+        layout.addLayout(top)
+        layout.addWidget(self.list)
+        layout.addWidget(self.text)
+        layout.addLayout(buttons)
+        self.addWidget(inside)
+        self.collapse(animate=False)
+
+    def _fill(self, candidates: tuple[Candidate, ...], work: ScanWork) -> None:
+        self.list.clear()
+        for candidate in candidates:
+            score = "" if candidate.score is None else f"   {candidate.score:.2f}"
+            item = QListWidgetItem(QIcon(_thumbnail(candidate, work)), f"{candidate.name}{score}\n{candidate.source}")
+            item.setToolTip(f"{candidate.name}: {candidate.origin}")
+            self.list.addItem(item)
+
+    def _look(self) -> None:
+        work = self._work()
+        if work is not None:
+            work.finding.look_for(self.name.text())
+
+    def _choose(self, number: int) -> None:
+        work = self._work()
+        if work is not None:
+            work.finding.choose(number)
+
+    def _choose_manifest(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Finished scans", "", "Manifests (*.csv *.tsv)")
+        self.use_project(chosen)
+
+    def _choose_folder(self) -> None:
+        self.use_project(QFileDialog.getExistingDirectory(self, "Finished scans"))
+
+    def use_project(self, path: str) -> None:
+        """Take the finished scans of a path.
+
+        Nothing happens for an empty one.
+        """
+        work = self._work()
+        if path and work is not None:
+            work.finding.use_project(Path(path))
+
+
+def _thumbnail(candidate: Candidate, work: ScanWork) -> QPixmap:
+    """The candidate's best slice with its box, dashed."""
+    volume = work.shown.volume
+    axis = volume.default_slice_axis
+    plane = volume.plane(axis)
+    grey = (work.snapshot.window or work.auto_window).apply(plane.take(volume.voxels, candidate.best_slice(axis)))
+    pixels = np.ascontiguousarray(np.round(grey * 255).astype(np.uint8))
+    rows, cols = pixels.shape[:2]
+    image = QImage(pixels.tobytes(), cols, rows, cols, QImage.Format.Format_Grayscale8)
+    height, width = (n * mm for n, mm in zip(plane.shape, plane.spacing, strict=True))
+    factor = THUMBNAIL / max(height, width)
+    picture = QPixmap.fromImage(image).scaled(max(1, round(width * factor)), max(1, round(height * factor)))
+    corners = plane.to_plane(np.array([candidate.low, candidate.high]))
+    low, high = corners.min(axis=0) - 0.5, corners.max(axis=0) + 0.5
+    across, down = picture.width() / cols, picture.height() / rows
+    painter = QPainter(picture)
+    pen = QPen(QColor(COLOUR))
+    pen.setStyle(Qt.PenStyle.DashLine)
+    painter.setPen(pen)
+    painter.drawRect(
+        round((low[1] + 0.5) * across),
+        round((low[0] + 0.5) * down),
+        round((high[1] - low[1]) * across),
+        round((high[0] - low[0]) * down),
+    )
+    painter.end()
+    return picture

@@ -1,0 +1,4 @@
+"""Training of what answers clicks on carried objects.
+
+Simulated clicks on wrong masks of labelled scans.
+"""

@@ -1,0 +1,84 @@
+"""Names as prompts in the viewer, without Qt: nothing is segmented before a person accepts."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.finding.project import noise_scan, subject, write_project
+
+
+@pytest.fixture
+def project(tmp_path):
+    return write_project(tmp_path, finished=1, new=1)
+
+
+@pytest.fixture
+def searched(bench, project):
+    bench.open(project.with_name("s01.nii.gz"))
+    bench.controller.work.finding.use_project(project)
+    bench.settle()
+    bench.controller.work.finding.look_for("Hepar, left kidney")
+    bench.settle()
+    return bench
+
+
+def candidate_layer(bench):
+    return [layer for layer in bench.viewer.layers if layer.name.endswith("candidates")]
+
+
+def test_candidates_change_no_voxel_and_are_no_objects_before_they_are_accepted(searched):
+    work = searched.controller.work
+    assert [c.name for c in work.finding.candidates] == ["liver", "left kidney"]
+    assert not searched.labels().any()
+    assert not work.snapshot.objects
+    assert not work.snapshot.undo
+    (layer,) = candidate_layer(searched)
+    liver = work.finding.candidates[0]
+    starts = work.shown.grid.to_voxel(layer.data[:, 0])
+    assert np.all(starts >= np.minimum(liver.low, work.finding.candidates[1].low) - 0.51)
+    assert work.view.slice()[1] == liver.best_slice(work.view.axis())
+
+
+def test_accepting_makes_an_object_with_a_name_and_its_origin_in_the_journal(searched, sessions_folder):
+    work = searched.controller.work
+    searched.controller.do("accept_candidate")
+    searched.settle()
+    assert {i: o.name for i, o in work.snapshot.objects.items()} == {1: "liver"}
+    assert (searched.labels() == 1).any()
+    assert [c.name for c in work.finding.candidates] == ["left kidney"]
+    (events,) = sessions_folder.rglob("events.jsonl")
+    asked = [json.loads(line) for line in events.read_text().splitlines()]
+    assert asked[0]["origin"].startswith("placed from s00 of project.csv; score 0.")
+    truth = subject(1)[1] == 1
+    searched.controller.do("propagate_both")
+    searched.settle()
+    found = searched.labels() == 1
+    assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) > 0.7
+    searched.controller.do("undo")
+    searched.settle()
+
+
+def test_rejecting_leaves_nothing_behind(searched):
+    for _ in range(2):
+        searched.controller.do("reject_candidate")
+    assert searched.controller.work.finding.candidates == ()
+    assert candidate_layer(searched) == []
+    assert not searched.controller.work.snapshot.objects
+
+
+def test_what_cannot_be_found_is_said(bench, project):
+    bench.open(noise_scan(project.parent))
+    finding = bench.controller.work.finding
+    finding.look_for("liver")
+    assert "Choose the finished scans" in bench.controller.workspace.status
+    finding.use_project(project)
+    bench.settle()
+    finding.look_for("liver")
+    bench.settle()
+    assert "liver: not found" in bench.controller.workspace.status
+    finding.look_for("spleen")
+    bench.settle()
+    assert "they hold left kidney, liver, right kidney" in bench.warnings[-1]
