@@ -19,7 +19,7 @@ def rows():
 
 def test_every_row_of_the_matrix_is_there():
     numbers = {int(number.rstrip("abcdefg")) for number, _ in rows() if number[0].isdigit()}
-    assert numbers == set(range(1, 79))
+    assert numbers == set(range(1, 90))
 
 
 def test_every_id_of_the_reports_has_a_row():
