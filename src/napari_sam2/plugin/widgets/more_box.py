@@ -76,7 +76,7 @@ class MoreBox(FoldedBox):
     def _names_row(self) -> QHBoxLayout:
         self.names = QComboBox()
         self.names.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.names.setMinimumContentsLength(8)
+        self.names.setMinimumContentsLength(4)
         self.names.addItem(ANY_NAME, None)
         for name, path in template_files().items():
             self.names.addItem(name, path)
