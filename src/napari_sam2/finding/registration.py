@@ -116,10 +116,13 @@ def register(scan: Image, exemplar: Image) -> AffineTransform | None:
     start = SimpleITK.CenteredTransformInitializer(
         scan, exemplar, Euler3DTransform(), SimpleITK.CenteredTransformInitializerFilter.GEOMETRY
     )
-    with _one_thread():
-        shifted = _best_shift(scan, exemplar, Euler3DTransform(start))
-        rigid = _about(_centre(scan), _optimised(scan, exemplar, shifted, (2, 1)))
-        return _sane(_optimised(scan, exemplar, _about(_centre(scan), rigid), (2, 1))) or rigid
+    try:
+        with _one_thread():
+            shifted = _best_shift(scan, exemplar, Euler3DTransform(start))
+            rigid = _about(_centre(scan), _optimised(scan, exemplar, shifted, (2, 1)))
+            return _sane(_optimised(scan, exemplar, _about(_centre(scan), rigid), (2, 1))) or rigid
+    except RuntimeError:
+        return None  # they have drifted apart, as scans of different things do
 
 
 def refine(start: AffineTransform, scan: Image, exemplar: Image) -> AffineTransform:
