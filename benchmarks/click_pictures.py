@@ -22,6 +22,9 @@ from napari_sam2.measures.metrics import dice
 from napari_sam2.models.small.model import load_bundled
 
 SLICES, SIDE, MARGIN = 8, 120, 0.25
+GREYS = 32
+"""Of the PNGs, beside the two outlines."""
+
 TRUTH, ANSWER = (70, 220, 90), (255, 70, 60)
 
 
@@ -34,8 +37,17 @@ def main() -> None:
         case = next(case for case in found if word in f"{case.name} {case.label}")
         before, after = _answers(case, predictor)
         name = f"{word.replace(' ', '-')}.png"
-        Image.fromarray(np.concatenate([_row(case, before), _row(case, after)])).save(Path(out) / name, optimize=True)
+        picture = Image.fromarray(np.concatenate([_row(case, before), _row(case, after)]))
+        few = picture.quantize(palette=_palette(), dither=Image.Dither.NONE)
+        few.save(Path(out) / name, optimize=True)
         print(f"{name}: {case.name} {case.label}, {dice(before, case.truth):.3f}, {dice(after, case.truth):.3f}")
+
+
+def _palette() -> Image.Image:
+    greys = [level for grey in np.linspace(0, 255, GREYS).astype(int).tolist() for level in (grey, grey, grey)]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*greys, *TRUTH, *ANSWER])
+    return palette
 
 
 def _answers(case: Case, predictor: SessionPredictor) -> tuple[np.ndarray, np.ndarray]:

@@ -4,9 +4,9 @@
 
 One process reads, a second one watches it: a traceback, a signal, a hang or wrong voxels are counted and the
 mutation that led there is named, so that ``--kinds KIND --only N`` shows it again. Independent readers are nibabel
-(NIfTI, MGH), pynrrd (NRRD), plain numpy (MetaImage), pydicom (DICOM), tifffile and Pillow (pictures) and shapely
-(GeoJSON); prompt files, journals, tables and checkpoint headers have none and are only read. Compressed data are
-damaged before they are compressed, for otherwise nothing but the checksum would be met.
+(NIfTI, MGH), pynrrd (NRRD), plain numpy (MetaImage, raw AVI), pydicom (DICOM), tifffile and Pillow (pictures, GIF)
+and shapely (GeoJSON); prompt files, journals, tables and checkpoint headers have none and are only read. Compressed
+data are damaged before they are compressed, for otherwise nothing but the checksum would be met.
 """
 
 from __future__ import annotations
@@ -85,8 +85,41 @@ def make_sources(folder):
     slide_prompts = [{"id": 1, "class": "Tumor", "prompts": [{"box": [[1, 2], [9, 8]]}, {"point": [3, 4]}]}]
     (folder / "q.slideprompts.json").write_text(json.dumps({"version": 1, "objects": slide_prompts}))
     (folder / "r.geojson").write_text(json.dumps(_geojson()))
+    _films(folder)
     _journal(folder, volume)
     _checkpoint(folder)
+
+
+def _films(folder):
+    """The same six frames, 20 x 32 pixels, in every kind of film."""
+    import av
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+    frames = np.random.default_rng(2).integers(0, 256, (6, 20, 32)).astype(np.uint8)
+    tifffile.imwrite(folder / "m.tif", frames[:, None], imagej=True, metadata={"axes": "TCYX", "finterval": 0.04})
+    pages = [Image.fromarray(f) for f in frames]
+    pages[0].save(folder / "m.gif", save_all=True, append_images=pages[1:], duration=40)
+    nibabel.save(nibabel.Nifti1Image(frames.transpose(2, 1, 0)[:, :, None], np.eye(4)), folder / "m.nii")
+    for name, codec, pixels in (("m.avi", "rawvideo", "bgr24"), ("m.mp4", "mpeg4", "yuv420p")):
+        with av.open(str(folder / name), "w") as video:
+            stream = video.add_stream(codec, rate=25)
+            stream.width, stream.height, stream.pix_fmt = 32, 20, pixels
+            for frame in frames:
+                shown = av.VideoFrame.from_ndarray(np.repeat(frame[..., None], 3, axis=-1), format="rgb24")
+                video.mux(stream.encode(shown))
+            video.mux(stream.encode())
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.3.1"  # ultrasound, multi-frame
+    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID = generate_uid()
+    ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.Modality = generate_uid(), generate_uid(), "US"
+    ds.Rows, ds.Columns, ds.NumberOfFrames, ds.FrameTime = 20, 32, 6, 40.0
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 8, 8, 7, 0
+    ds.PixelData = frames.tobytes()
+    ds.save_as(folder / "m.dcm", enforce_file_format=True)
 
 
 def _prompts():
@@ -236,7 +269,7 @@ def mutation(name, content, number, seed):
     if name.endswith((".nrrd", ".mha")) and number % 2:
         return header_lines(content, rng)
     bad = damaged(content, rng)
-    if number % 5 == 0 and not name.endswith((".dcm", ".safetensors", ".tif", ".png", ".jpg")):
+    if number % 5 == 0 and not name.endswith((".dcm", ".safetensors", ".tif", ".png", ".jpg", ".gif", ".avi", ".mp4")):
         return gzip.compress(bad, 1)
     return bad
 
@@ -285,6 +318,11 @@ def read_one(name, path, good):
         with open_slide(path) as slide:
             find_tissue(slide)
         return None
+    if name.startswith("m."):
+        from napari_sam2.io.film_read import read_film
+
+        film = read_film(path)
+        return None if film is None else film.frames
     return read_volume(path).voxels
 
 
@@ -342,6 +380,8 @@ def reference(name, path):
         return nrrd.read(str(path))[0]
     if name.endswith(".mha") and content == plain:
         return _metaimage(plain)
+    if name.startswith("m."):
+        return _frames(name, path, plain)
     if name.endswith(".dcm"):
         return _dicom(path)
     if name == "g.tif":
@@ -352,6 +392,45 @@ def reference(name, path):
     if name in ("f.png", "h.jpg"):
         return np.asarray(Image.open(io.BytesIO(content)))
     return _area(plain) if name == "r.geojson" else None
+
+
+def _frames(name, path, plain):
+    if name == "m.nii":
+        return np.asarray(nibabel.Nifti1Image.from_bytes(plain).dataobj)[:, :, 0].transpose(2, 1, 0)
+    if name == "m.dcm":
+        return _dicom(path, ndim=3)
+    if name == "m.tif":
+        with tifffile.TiffFile(path) as tiff:
+            if tiff.pages[0].photometric != 1 or len(tiff.pages) != 6:  # ImageJ counts in its description, not by pages
+                return None
+            return np.stack([page.asarray() for page in tiff.pages])
+    if name == "m.gif":
+        with Image.open(path) as image:
+            return np.stack([_step(image, n) for n in range(image.n_frames)])
+    return _avi(plain) if name == "m.avi" else None
+
+
+def _step(image, number):
+    image.seek(number)
+    rgb = np.asarray(image.convert("RGB"))
+    return rgb[..., 0] if (rgb == rgb[..., :1]).all() else rgb
+
+
+def _avi(content):
+    """Raw frames of an AVI: chunks ``00db`` of the list ``movi``, rows from below, blue first, padded to 4 bytes."""
+    header = content.index(b"strf") + 8
+    cols, rows = np.frombuffer(content, "<i4", 2, header + 4)
+    row_bytes = (int(cols) * 3 + 3) // 4 * 4
+    at, frames = content.index(b"movi") + 4, []
+    while content[at : at + 4] in (b"00db", b"00dc"):
+        size = int.from_bytes(content[at + 4 : at + 8], "little")
+        if size != row_bytes * rows:
+            return None
+        pixels = np.frombuffer(content, np.uint8, size, at + 8).reshape(rows, row_bytes)[::-1, : 3 * cols]
+        frames.append(pixels.reshape(rows, cols, 3)[..., ::-1])
+        at += 8 + size + size % 2
+    stack = np.stack(frames)
+    return stack[..., 0] if (stack == stack[..., :1]).all() else stack
 
 
 def _metaimage(content):
@@ -367,12 +446,15 @@ def _metaimage(content):
     return np.frombuffer(raw, order + kind, int(np.prod(shape))).reshape(shape, order="F")
 
 
-def _dicom(path):
+def _dicom(path, ndim=2):
     import pydicom
 
     ds = pydicom.dcmread(path, force=True)
     slope, intercept = float(ds.get("RescaleSlope", 1) or 1), float(ds.get("RescaleIntercept", 0) or 0)
-    return ds.pixel_array.T.astype(float) * slope + intercept if ds.pixel_array.ndim == 2 else None
+    pixels = ds.pixel_array
+    if pixels.ndim != ndim:
+        return None
+    return (pixels.T if ndim == 2 else pixels).astype(float) * slope + intercept
 
 
 def _area(content):

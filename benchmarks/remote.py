@@ -265,7 +265,8 @@ def delay(trials: int | None) -> None:
                 plain.append(times[0] * 1000)
                 extra.append((times[1] - times[0]) * 1000)
             print(
-                f"delay {added * 1000:.0f} ms: click here {spread(plain)} ms; over that elsewhere {spread(extra)} ms; "
+                f"delay {added * 1000:.0f} ms: click here {spread(plain)} ms; over that elsewhere {spread(extra)}, "
+                f"least {min(extra):.1f} ms; "
                 f"first click with the scan's upload {first:.1f} s, {elsewhere.sent_bytes / 1e6:.1f} MB up "
                 f"of {volume.voxels.nbytes / 1e6:.0f} MB",
                 flush=True,
@@ -482,7 +483,6 @@ def sentence_in(answer):
 
 
 def thin(trials: int | None) -> None:
-    times = []
     blocked = (
         "import sys\n"
         "class Without:\n"
@@ -491,12 +491,18 @@ def thin(trials: int | None) -> None:
         "sys.meta_path.insert(0, Without())\n"
     )
     for what in ("napari_sam2.remote.model", "numpy"):
-        times = []
+        times, busy = [], []
         for _ in range(trials or 9):
-            code = f"{blocked}import time; t = time.perf_counter(); import {what}; print(time.perf_counter() - t)"
+            code = (
+                f"{blocked}import time; t, c = time.perf_counter(), time.process_time(); import {what}; "
+                "print(time.perf_counter() - t, time.process_time() - c)"
+            )
             run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-            times.append(float(run.stdout) * 1000)
-        print(f"import {what}: {spread(times, 0)} ms, least {min(times):.0f} ms", flush=True)
+            seconds, cpu = (float(part) * 1000 for part in run.stdout.split())
+            times.append(seconds)
+            busy.append(cpu)
+        print(f"import {what}: {spread(times, 0)} ms, least {min(times):.0f} ms; ", end="")
+        print(f"processor time {spread(busy, 0)} ms, least {min(busy):.0f} ms", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,125 +1,365 @@
-"""Kill `segment --session` at random moments, or fill its disk, and look at what is left.
+"""Kill runs at random moments, or fill their disk for a while, and look at what is left.
 
-    python benchmarks/save_faults.py [--kills 100] [--full 50]
+    xvfb-run -a python benchmarks/save_faults.py [--kills 100] [--full 50] [--what segment,slide,window]
 
-Every trial runs in a process of its own. Afterwards the input must be as it was; label map, .json and .tsv must be all
-there and fit each other, or all absent, once the next command has looked at the folder; the session must hold every
-action that was finished; and the same command must then succeed.
+Three kinds of run share the trials: ``segment --session``, ``slide`` (from prompts, and automatic), and a real napari
+window in which objects are boxed, carried, named, taken back and saved. Every trial is a process of its own, which
+tells its parent what it has finished. Afterwards:
+
+- the input is as it was;
+- outputs that belong together are all there and fit each other, or all absent, once the next command has looked;
+- the journal holds every action that was told as finished;
+- the same command then succeeds.
+
+A full disk is a limit on the size of files that is lowered for a part of the run: every write beyond it fails.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
 import json
-import math
 import os
 import random
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import tifffile
 
 from napari_sam2.core.prompts import Box, ObjectPrompts
 from napari_sam2.hashing import sha256_of
+from napari_sam2.io import read_volume
 from napari_sam2.io.file_set import finish_sets
 from napari_sam2.jobs.segment import segment_scan
+from napari_sam2.jobs.slide import segment_slide
 from napari_sam2.models.classical import ClassicalModel
+from napari_sam2.record.journal import restore
 from napari_sam2.record.journal_files import EVENTS
+from napari_sam2.session.session import Session
 
-SHAPE = (120, 96, 24)
-NAMES = ("o.nii.gz", "o.json", "o.tsv")
-OBJECTS = [ObjectPrompts(n, (Box(((20 * n, 20, 12), (20 * n + 14, 70, 12))),)) for n in range(1, 5)]
+SHAPE = (60, 48, 12)
+OBJECTS = [ObjectPrompts(n, (Box(((14 * n, 10, 6), (14 * n + 9, 36, 6))),)) for n in range(1, 4)]
+SHARES = {"segment": 0.4, "slide": 0.4, "window": 0.2}
+WINDOW_SECONDS = 12.0
+"""How long a window works before it is killed at the latest."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--full", type=int, default=50)
+    parser.add_argument("--what", default="segment,slide,window")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--window", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    rng = random.Random(0)
+    if given.window:
+        work_in_window(given.window, json.loads(sys.stdin.readline()))
+        return
+    rng = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as place:
-        scan = Path(place) / "scan.nii.gz"
-        voxels = np.random.default_rng(0).integers(0, 2000, SHAPE).astype(np.int16)
-        voxels[:, 20:70, 4:20] += 1500
-        nib.save(nib.Nifti1Image(voxels, np.eye(4)), scan)
-        before = sha256_of(scan)
-        whole, size = run_whole(scan)
-        print(f"one whole run: {whole:.1f} s, largest file {size} bytes")
-        for title, count in (("killed", given.kills), ("full disk", given.full)):
-            states: Counter[str] = Counter()
-            for _ in range(count):
-                folder = Path(tempfile.mkdtemp(dir=place))
-                if title == "killed":
-                    # Half of the moments while results are written, at the end of the run.
-                    run(scan, folder, kill_after=rng.choice([rng.uniform(0, whole), rng.uniform(0.8, 1.05) * whole]))
-                else:
-                    run(scan, folder, largest_file=int(math.exp(rng.uniform(math.log(50), math.log(1.05 * size)))))
-                states.update(judged(folder))
-                states["input touched"] += sha256_of(scan) != before
-                states["the same command fails afterwards"] += not again(scan, folder)
-                shutil.rmtree(folder)
-            print(f"{title}, {count} times: " + ", ".join(f"{what} {n}" for what, n in sorted(states.items())))
+        inputs = make_inputs(Path(place))
+        before = {path: sha256_of(path) for path in inputs}
+        for what in given.what.split(","):
+            use_modules_of(what, inputs)
+            whole = measured(what, inputs)
+            print(f"{what}: one whole run {whole:.1f} s", flush=True)
+            for title, count in (("killed", given.kills), ("full disk", given.full)):
+                states: Counter[str] = Counter()
+                for number in range(round(count * SHARES[what])):
+                    folder = Path(tempfile.mkdtemp(dir=place))
+                    faults = {"number": number, **(kill_at(whole, rng) if title == "killed" else full_at(whole, rng))}
+                    told = run(what, inputs, folder, faults)
+                    states.update(judged(what, folder, inputs, told))
+                    states["INPUTS TOUCHED"] += any(sha256_of(path) != mark for path, mark in before.items())
+                    states["RERUNS THAT FAIL"] += not again(what, inputs, folder, number)
+                    shutil.rmtree(folder)
+                said = ", ".join(f"{state} {n}" for state, n in sorted(states.items()))
+                print(f"  {title}, {round(count * SHARES[what])} times: {said}", flush=True)
 
 
-def run_whole(scan: Path) -> tuple[float, int]:
+def make_inputs(place: Path) -> tuple[Path, Path]:
+    """A scan with four bars, and a slide with discs."""
+    voxels = np.random.default_rng(0).integers(0, 2000, SHAPE).astype(np.int16)
+    voxels[:, 10:36, 2:10] += 1500
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), place / "scan.nii.gz")
+    rows, cols = np.ogrid[:400, :400]
+    picture = np.full((400, 400, 3), 235, np.uint8)
+    for row in range(80, 400, 120):
+        for col in range(80, 400, 120):
+            picture[(rows - row) ** 2 + (cols - col) ** 2 <= 30**2] = (120, 60, 140)
+    tifffile.imwrite(place / "slide.tif", picture, photometric="rgb", tile=(256, 256))
+    objects = [
+        {"id": n, "prompts": [{"box": [[row - 32, col - 32], [row + 32, col + 32]]}]}
+        for n, (row, col) in enumerate(((r, c) for r in range(80, 400, 120) for c in range(80, 400, 120)), start=1)
+    ]
+    (place / "prompts.json").write_text(json.dumps({"version": 1, "objects": objects}))
+    return place / "scan.nii.gz", place / "slide.tif", place / "prompts.json"
+
+
+def kill_at(whole: float, rng: random.Random) -> dict[str, float]:
+    """Half of the moments while results are written, at the end of the run."""
+    return {"kill": rng.choice([rng.uniform(0, whole), rng.uniform(0.8, 1.05) * whole])}
+
+
+def full_at(whole: float, rng: random.Random) -> dict[str, float]:
+    begin = rng.uniform(0, whole)
+    return {"full": begin, "room": begin + rng.uniform(0.02, 0.5) * whole, "bytes": rng.choice([0, 100, 2000, 20000])}
+
+
+# --- runs -------------------------------------------------------------------------------------------------------
+
+
+def use_modules_of(what: str, inputs: tuple[Path, ...]) -> None:
+    """Import here what a run imports, so that its processes, which are copies of this one, need not."""
+    if what == "window":
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        told = run(what, inputs, Path(folder), {"number": 0, "modules": True})
+    for name in told[-1]["modules"]:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+
+
+def measured(what: str, inputs: tuple[Path, ...]) -> float:
+    if what == "window":
+        return WINDOW_SECONDS
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        run(scan, Path(folder))
-        seconds = time.perf_counter() - started
-        return seconds, max(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+        run(what, inputs, Path(folder), {"number": 0})
+        return time.perf_counter() - started
 
 
-def run(scan: Path, folder: Path, *, kill_after: float | None = None, largest_file: int | None = None) -> None:
+def run(what: str, inputs: tuple[Path, ...], folder: Path, faults: dict[str, float]) -> list[dict]:
+    """What a run told before it ended or was killed, a line for everything that it had finished."""
+    if what == "window":
+        return run_window(inputs, folder, faults)
+    reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
+        os.close(reading)
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
-        if largest_file is not None:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+        pipe = os.fdopen(writing, "w", buffering=1)
+        threading.Thread(target=fill_disk, args=(faults,), daemon=True).start()
         code = 0
         try:
-            segment_scan(scan, folder / NAMES[0], OBJECTS, model=ClassicalModel, keep_session=True)
-        except Exception:
+            tell = lambda **told: pipe.write(json.dumps(told) + "\n")  # noqa: E731
+            start(what, inputs, folder, int(faults["number"]), tell, overwrite="overwrite" in faults)
+            if "modules" in faults:
+                tell(modules=[name for name in sys.modules if not name.startswith("__")])
+        except Exception as error:
+            tell(error=str(error))
             code = 3
         os._exit(code)
-    if kill_after is not None:
-        time.sleep(kill_after)
+    os.close(writing)
+    if "kill" in faults:
+        time.sleep(faults["kill"])
         os.kill(child, signal.SIGKILL)
+    with os.fdopen(reading) as pipe:
+        told = [json.loads(line) for line in pipe.read().split("\n")[:-1]]
     os.waitpid(child, 0)
+    return told
 
 
-def judged(folder: Path) -> Counter[str]:
+def start(what: str, inputs: tuple[Path, ...], folder: Path, number: int, tell, *, overwrite: bool = False) -> None:
+    """The command itself; `tell` is called with what is finished."""
+    if what == "segment":
+
+        def watch(results, total):
+            tell(actions=len(OBJECTS))  # prompts are answered, and on the disk
+            yield from results
+            tell(actions=len(OBJECTS) + 1)
+
+        segment_scan(
+            inputs[0],
+            folder / "o.nii.gz",
+            OBJECTS,
+            model=ClassicalModel,
+            keep_session=True,
+            overwrite=overwrite,
+            say=lambda sentence: tell(warning=sentence),
+            watch=watch,
+        )
+        tell(saved=True)
+        return
+    how = {"prompts": inputs[2]} if number % 2 else {"auto": "20,20,140,140", "object_size": "60px"}
+    done = lambda n, total: tell(tiles=n)  # noqa: E731
+    segment_slide(inputs[1], folder / "o.geojson", model=ClassicalModel(), overwrite=overwrite, on_progress=done, **how)
+    tell(saved=True)
+
+
+def fill_disk(faults: dict[str, float]) -> None:
+    """Let no file grow beyond some bytes for a while; afterwards there is room again.
+
+    Python ignores the signal that a write beyond the limit sends, so the write fails as on a full disk.
+    """
+    if "full" not in faults:
+        return
+    time.sleep(faults["full"])
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(faults["bytes"]), hard))
+    time.sleep(faults["room"] - faults["full"])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def again(what: str, inputs: tuple[Path, ...], folder: Path, number: int) -> bool:
+    """Whether the same command succeeds afterwards; in a window that is a session that can be gone on with."""
+    if what == "window":
+        return True  # judged by restoring the session
+    told = run(what, inputs, folder, {"number": number, "overwrite": True})
+    return any(line.get("saved") for line in told)
+
+
+# --- what is left -----------------------------------------------------------------------------------------------
+
+
+def judged(what: str, folder: Path, inputs: tuple[Path, ...], told: list[dict]) -> Counter[str]:
     finish_sets(folder)
-    there = [name for name in NAMES if (folder / name).exists()]
-    found: Counter[str] = Counter()
-    found["all three files" if len(there) == 3 else "none" if not there else "HALF A SET"] += 1
-    if len(there) == 3:
-        facts = json.loads((folder / "o.json").read_text(encoding="utf-8"))
-        fits = facts["Outputs"][0]["sha256"] == sha256_of(folder / "o.nii.gz")
-        nib.load(folder / "o.nii.gz").get_fdata()
-        found["FILES DO NOT FIT"] += not fits
-    events = folder / "o.sam2session" / EVENTS
-    if events.is_file():
-        lines = events.read_bytes().split(b"\n")
-        whole = [json.loads(line) for line in lines[:-1] if line]
-        found["finished actions in sessions"] += len(whole)
-    return found
+    left: Counter[str] = Counter()
+    sets = {"slide": ("o.geojson", "o.geojson.json")}.get(what, ("o.nii.gz", "o.json", "o.tsv"))
+    there = [name for name in sets if (folder / name).exists()]
+    left["all files" if len(there) == len(sets) else "none" if not there else "HALF A SET"] += 1
+    if len(there) == len(sets):
+        left["FILES DO NOT FIT"] += not fits(what, folder)
+    left["SAVED AND NOT THERE"] += any(line.get("saved") for line in told) and not there
+    left["warned of the journal"] += any("warning" in line for line in told)
+    if what == "segment":
+        left.update(kept(folder / "o.sam2session", inputs[0], told))
+    elif what == "window":
+        journals = list((folder / "sessions").rglob(EVENTS))
+        left.update(kept(journals[0].parent if journals else folder, inputs[0], told))
+    else:
+        tiles = folder / "o.geojson.tiles.jsonl"
+        finished = max((line["tiles"] for line in told if "tiles" in line), default=0)
+        if tiles.exists():
+            whole = tiles.read_bytes().split(b"\n")[1:-1]
+            [json.loads(line) for line in whole]
+            left["told tiles"] += finished
+            left["TOLD TILES LOST"] += max(0, finished - len(whole))
+    return left
 
 
-def again(scan: Path, folder: Path) -> bool:
+def fits(what: str, folder: Path) -> bool:
+    if what == "slide":
+        features = json.loads((folder / "o.geojson").read_text())["features"]
+        return json.loads((folder / "o.geojson.json").read_text())["Output"] == "o.geojson" and bool(features)
+    facts = json.loads((folder / "o.json").read_text(encoding="utf-8"))
+    nib.load(folder / "o.nii.gz").get_fdata()
+    return facts["Outputs"][0]["sha256"] == sha256_of(folder / "o.nii.gz")
+
+
+def kept(journal: Path, scan: Path, told: list[dict]) -> Counter[str]:
+    """Told actions, and those of them that a restored session does not hold."""
+    finished = max((line["actions"] for line in told if "actions" in line), default=0)
+    left = Counter({"told actions": finished})
+    if not finished:
+        return left
+    events = journal / EVENTS
+    lines = [line for line in events.read_bytes().split(b"\n")[:-1] if line] if events.exists() else []
     try:
-        segment_scan(scan, folder / NAMES[0], OBJECTS, model=ClassicalModel, keep_session=True, overwrite=True)
+        restore(Session(read_volume(scan), ClassicalModel(), axis=2), journal)
     except Exception as error:
-        print(f"  {type(error).__name__}: {error}")
-        return False
-    return all((folder / name).is_file() for name in NAMES)
+        print(f"  not restored: {error}")
+        left["TOLD ACTIONS LOST"] += finished
+        return left
+    missing = max(0, finished - len(lines))
+    # A process that ends while the disk is full cannot keep what waits for room; it has said so before.
+    ended_full = any("error" in line for line in told) and any("warning" in line for line in told)
+    left["not kept by a run that failed on a full disk and had warned" if ended_full else "TOLD ACTIONS LOST"] += (
+        missing
+    )
+    return left
+
+
+# --- the window -------------------------------------------------------------------------------------------------
+
+
+def run_window(inputs: tuple[Path, ...], folder: Path, faults: dict[str, float]) -> list[dict]:
+    environment = dict(
+        os.environ, NAPARI_SAM2_SESSIONS=str(folder / "sessions"), NAPARI_CONFIG=str(folder / "settings.yaml")
+    )
+    command = [sys.executable, __file__, "--window", str(folder)]
+    window = subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    window.stdin.write(json.dumps({**faults, "scan": str(inputs[0])}) + "\n")
+    window.stdin.flush()
+    ready = window.stdout.readline()
+    if "kill" in faults:
+        time.sleep(faults["kill"])
+        window.kill()
+    rest = window.stdout.read()
+    window.wait()
+    return [json.loads(line) for line in (ready + rest).split("\n")[:-1] if line.startswith("{")]
+
+
+def work_in_window(folder: Path, faults: dict) -> None:
+    """Work in a real window until killed, or until the disk was full and has room again."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    import napari
+    from tests.plugin.driving import pump, wait_for
+
+    from napari_sam2.plugin.control.controller import Controller
+    from napari_sam2.plugin.control.models import ModelChoice
+    from napari_sam2.plugin.control.registry import controller_for
+
+    viewer = napari.Viewer()
+    viewer.open(faults["scan"], plugin="napari-sam2")
+    controller: Controller = controller_for(viewer)
+    controller.models.choose(ModelChoice("classical", "cpu"))
+    viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
+    wait_for(lambda: controller.work is not None and controller.thread.idle, 60)
+    work, session, actions = controller.work, controller.work._session, 0
+    warnings: list[str] = []
+    controller.workspace.warned.connect(warnings.append)
+
+    def settle() -> None:
+        wait_for(lambda: controller.thread.idle and not controller.thread.queue.waiting and not work.run.running, 60)
+
+    def tell(**facts) -> None:
+        print(json.dumps({**facts, **({"warning": warnings[-1]} if warnings else {})}), flush=True)
+
+    print("{}", flush=True)
+    threading.Thread(target=fill_disk, args=(faults,), daemon=True).start()
+    ends = time.perf_counter() + float(faults.get("room", 3600)) + 2.0
+    number = 0
+    while time.perf_counter() < ends:
+        number += 1
+        object_id, at = 1 + number % 3, 3 + number % 6
+        work.select(object_id)
+        steps = (
+            lambda: work.add_prompt(Box(((14 * object_id, 10, at), (14 * object_id + 9, 36, at))), 2),
+            lambda: work.propagate("both"),
+            work.undo,
+            work.redo,
+        )
+        for step in steps:
+            before = lines_of(folder)
+            step()
+            settle()
+            actions += 1
+            tell(actions=actions, lines=before)
+        work.save(folder / "o.nii.gz")
+        settle()
+        pump(0.02)
+        tell(saved=(folder / "o.nii.gz").exists())
+    settle()
+    tell(actions=actions, ended=True, session=len(session.objects))
+    os._exit(0)
+
+
+def lines_of(folder: Path) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in (folder / "sessions").rglob(EVENTS))
 
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ FUZZ = fuzzing()
 FUZZED = (
     "a.nii", "b.nii", "c.mgh", "d.nrrd", "e.mha", "f.png", "g.tif", "h.jpg", "i.seg.nrrd", "j.dcm", "k.dcm",
     "l.seg.dcm", "p.prompts.json", "q.slideprompts.json", "r.geojson", "s.ome.tif", "s.tif", "t.ctbl", "t.tsv", "t.txt",
-    "u.jsonl", "v.safetensors", "z.mha", "z.nrrd",
+    "m.avi", "m.dcm", "m.gif", "m.mp4", "m.nii", "m.tif", "u.jsonl", "v.safetensors", "z.mha", "z.nrrd",
 )  # fmt: skip
 
 

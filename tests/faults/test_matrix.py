@@ -13,13 +13,20 @@ TABLE = TESTS.parent / "docs" / "reliability.md"
 def rows():
     for line in TABLE.read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-        if re.match(r"\| \d+a? \|", line):
+        if re.match(r"\| (\d+[a-z]?|[FWMSPRAD]\d+) \|", line):
             yield cells[0].strip("| "), cells[-1].strip("| ")
 
 
 def test_every_row_of_the_matrix_is_there():
-    numbers = {int(number.rstrip("abc")) for number, _ in rows()}
-    assert numbers == set(range(1, 79))
+    numbers = {int(number.rstrip("abcdefg")) for number, _ in rows() if number[0].isdigit()}
+    assert numbers == set(range(1, 90))
+
+
+def test_every_id_of_the_reports_has_a_row():
+    ids = {number for number, _ in rows() if not number[0].isdigit()}
+    wanted = {"F": 15, "W": 9, "M": 1, "S": 9, "P": 15, "R": 3, "A": 14}
+    assert {f"{letter}{n:02d}" if letter in "FP" else f"{letter}{n}" for letter, last in wanted.items()
+            for n in range(1, last + 1)} - {"P13"} <= ids  # fmt: skip
 
 
 def test_every_test_that_the_table_names_exists():

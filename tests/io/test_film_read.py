@@ -48,6 +48,21 @@ def test_a_clip_of_ultrasound_or_secondary_capture_is_a_film(tmp_path, frames, s
     assert film.spacing_mm == (0.2, 0.3)
 
 
+@pytest.mark.parametrize("stated", [0.0, -5.0, None])
+def test_a_time_between_frames_that_is_none_is_left_out(tmp_path, stated):
+    clip(tmp_path / "u.dcm", FRAMES, "1.2.840.10008.5.1.4.1.1.3.1", FrameTime=stated)
+    assert read_film(tmp_path / "u.dcm").seconds is None
+
+
+def test_a_damaged_tag_of_a_clip_is_one_sentence(tmp_path):
+    clip(tmp_path / "u.dcm", FRAMES, "1.2.840.10008.5.1.4.1.1.3.1", FrameTime=40.0)
+    content = (tmp_path / "u.dcm").read_bytes()
+    at = content.index(b"\x18\x00\x63\x10DS") + 4
+    (tmp_path / "u.dcm").write_bytes(content[:at] + b"\x44\x7f" + content[at + 2 :])
+    with pytest.raises(ImageFileError, match=r"u\.dcm"):
+        read_film(tmp_path / "u.dcm")
+
+
 def test_frames_with_places_are_a_volume_and_no_film(tmp_path):
     ds = pydicom.dcmread(pydicom.data.get_testdata_file("CT_small.dcm"))
     ds.save_as(tmp_path / "ct.dcm")
@@ -81,6 +96,15 @@ def test_imagej_stacks_of_time_are_films_and_those_of_depth_are_not(tmp_path):
     assert read_film(tmp_path / "z.tif") is None
     tifffile.imwrite(tmp_path / "one.tif", FRAMES[0])
     assert read_film(tmp_path / "one.tif") is None
+
+
+@pytest.mark.parametrize("stated", ["x0.04", -1.0, "nan"])
+def test_a_time_of_an_imagej_stack_that_is_none_is_left_out(tmp_path, stated):
+    metadata = {"axes": "TCYX", "finterval": stated}
+    tifffile.imwrite(tmp_path / "t.tif", FRAMES[:, None], imagej=True, metadata=metadata)
+    film = read_film(tmp_path / "t.tif")
+    np.testing.assert_array_equal(film.frames, FRAMES)
+    assert film.seconds is None
 
 
 @pytest.mark.parametrize("frames", [FRAMES, COLOURS], ids=["grey", "colour"])

@@ -10,9 +10,11 @@ import pytest
 
 from napari_sam2.core.prompts import Point
 from napari_sam2.core.slice_masks import SliceMask
+from napari_sam2.engine.correction import correct
 from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.record.journal import Journal
 from napari_sam2.record.replay import replay
+from napari_sam2.session import correcting
 from napari_sam2.session.session import Session
 from tests.phantoms import ball, box_on, dice
 from tests.tiny_sam2 import tiny_model
@@ -103,3 +105,22 @@ def test_corrections_are_replayed_identically(tmp_path: Path):
     session.add_prompt(1, Point((37, 20, 18)))
     journal.close()
     assert replay(VOLUME, ClassicalModel(), tmp_path / "a.sam2session").identical
+
+
+def test_an_exclude_click_that_would_take_most_of_an_object_stays_near(monkeypatch):
+    asked = []
+
+    def spied(scene, click, include, *more, **how):
+        asked.append(how.get("reach"))
+        return correct(scene, click, include, *more, **how)
+
+    monkeypatch.setattr(correcting, "correct", spied)
+    session = carried(ClassicalModel())
+    session.add_prompt(1, Point((37, 22, 16), positive=False))
+    assert asked == [None], "a leak is trimmed at once"
+    monkeypatch.setattr(correcting, "MOST_REMOVED", 0.0)
+    before = masks(session)
+    i, j, k = (int(v) for v in np.argwhere(before)[0])
+    session.add_prompt(1, Point((i, j, k), positive=False))
+    assert asked[1:] == [None, correcting.CAREFUL_REACH]
+    assert masks(session).sum() > 0.9 * before.sum()

@@ -125,6 +125,8 @@ def explained(error: Exception) -> tuple[str, int]:
 def _is_lack_of_memory(error: Exception) -> bool:
     """Whether a library says in its own way that an allocation failed."""
     text = str(error).lower()
+    if isinstance(error, ImportError):
+        return "failed to map segment" in text or "cannot allocate memory" in text
     return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
 
 

@@ -26,7 +26,6 @@ __all__ = [
     "Device",
     "Image",
     "MemoryChoice",
-    "MemoryOption",
     "Methods",
     "Model",
     "Overwrite",
@@ -79,7 +78,6 @@ _MEMORY = typer.Option(
     help="Finished scans: a manifest with labels or sessions, or a folder of label maps beside their scans.",
     metavar="PROJECT",
 )
-MemoryOption = Annotated[Path, _MEMORY]
 MemoryChoice = Annotated[Path | None, _MEMORY]
 Methods = Annotated[bool, typer.Option("--methods", help="Print a methods paragraph for a paper after the result.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]

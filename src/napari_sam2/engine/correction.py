@@ -76,6 +76,7 @@ def correct(
     include: bool,
     earlier: Sequence[tuple[Voxel, bool]] = (),
     fixed_slices: Sequence[int] = (),
+    reach: float = TRUSTED_REACH,
     perceptron: Perceptron | None = None,
 ) -> Change | None:
     """What a click changes.
@@ -92,6 +93,8 @@ def correct(
         The clicks before this one, and whether they belong to the object; voxels that say otherwise stay.
     fixed_slices : sequence of int
         Slices that do not change, such as accepted ones.
+    reach : float
+        Depths from the click within which voxels may change.
     perceptron : Perceptron, optional
         Who weighs the voxels; the one that ships by default.
 
@@ -104,7 +107,7 @@ def correct(
     if evidence is None:
         return None
     logits = np.full(evidence.open.shape, _NEVER)
-    far = evidence.features[:, 0] > TRUSTED_REACH
+    far = evidence.features[:, 0] > reach
     weighed = (perceptron or _shipped())(evidence.features)
     weighed[evidence.features[:, 0] <= OBEYED] += OBEYED_LOGIT
     logits[evidence.open] = np.where(far, _NEVER, weighed)

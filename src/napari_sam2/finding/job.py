@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.prompts import ObjectPrompts
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
-    from napari_sam2.finding.candidate import Found
+    from napari_sam2.finding.candidate import Found, Proposer
 
 __all__ = ["look_for", "memory_of", "prompts_from"]
 
@@ -41,7 +41,7 @@ def memory_of(project: str | os.PathLike[str], least_score: float | None = None)
 
 
 def look_for(
-    proposer: ProjectMemory,
+    proposer: Proposer,
     image: str | os.PathLike[str],
     names: Sequence[str],
     *,
@@ -56,7 +56,7 @@ def look_for(
 
     Parameters
     ----------
-    proposer : ProjectMemory
+    proposer : Proposer
         Who is asked.
     image, volume_index, series
         As in `napari_sam2.io.read_volume`.
@@ -80,7 +80,7 @@ def look_for(
 
 
 def prompts_from(
-    proposer: ProjectMemory, names: Sequence[str], say: Callable[[str], None] = lambda note: None
+    proposer: Proposer, names: Sequence[str], say: Callable[[str], None] = lambda note: None
 ) -> Callable[[Volume, Window], list[ObjectPrompts]]:
     """A source of prompts for `segment_scan`.
 

@@ -234,12 +234,13 @@ class ProjectMemory:
             return None
         share = np.tensordot(says / says.sum(), covers, 1)
         mask = _largest(share > min(0.5, 0.7 * float(share.max())))
-        agreement = float(np.mean([_overlap(cover > 0.5, mask) for cover in covers]))
+        agreements = [_overlap(cover > 0.5, mask) for cover in covers]
         source = f"placed from {', '.join(exemplar.case for exemplar, _ in laid)} of {self._exemplars.project}"
         told = hashlib.sha256("".join("".join(self._exemplars.hashes_of(e)) for e, _ in laid).encode())
         full = np.zeros(volume.shape, bool)
         full[block] = mask
-        score = agreement * float(np.mean([one.distinct * one.inside for _, one in laid]))
+        # The median: one exemplar of three that was laid wrongly says nothing about the others.
+        score = float(np.median([a * one.distinct * one.inside for a, (_, one) in zip(agreements, laid, strict=True)]))
         return Candidate.of_mask(target.name, full, score, source, told.hexdigest())
 
 

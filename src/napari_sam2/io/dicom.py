@@ -124,14 +124,23 @@ def read_frames(
         if more or len(planes) < 2 or all(p.position is not None and p.orientation is not None for p in planes):
             return None
         photometric, is_burned_in = _pixel_facts([(path, tags)])
-        frame_time = tags.get("FrameTime")
+        milliseconds = _frame_time(path, tags)
     notes = _notes(photometric, is_burned_in, path.name)
     stack = Stack(tuple(planes), np.eye(4), False, ())
     voxels = _voxels(stack, path.name, is_colour=photometric <= set(_COLOUR))
     frames = np.moveaxis(voxels, (2, 1, 0), (0, 1, 2))
     spacing = planes[0].spacing
-    milliseconds = None if frame_time in (None, "") else float(frame_time)
     return frames, None if spacing is None else (spacing[0], spacing[1]), milliseconds, tuple(notes)
+
+
+def _frame_time(path: Path, tags: Any) -> float | None:
+    """Milliseconds from frame to frame, where they are stated."""
+    try:
+        stated = tags.get("FrameTime")
+        milliseconds = None if stated in (None, "") else float(stated)
+    except Exception as error:  # values are converted here, and pydicom raises many kinds
+        raise invalid_tags(path, tags) from error
+    return milliseconds if milliseconds is not None and 0 < milliseconds < float("inf") else None
 
 
 def _planes(path: Path, tags: Any) -> list[Slice]:

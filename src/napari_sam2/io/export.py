@@ -137,7 +137,9 @@ def write_structures(
     labelmap: bool = False,
     overwrite: bool = False,
 ) -> dict[int, int]:
-    """Write labels and what is known of them in the format of a file's ending.
+    """Write labels and what is known of them.
+
+    In the format of the file's ending.
 
     Parameters
     ----------

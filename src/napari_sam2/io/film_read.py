@@ -168,7 +168,7 @@ def _of_tiff(file: Path) -> Film | None:
             samples = samples_of(series.keyframe, file.name)
             stack = np.moveaxis(series.asarray(), axis, 0)
             rest = series.axes[:axis] + series.axes[axis + 1 :]
-            seconds = (tiff.imagej_metadata or {}).get("finterval")
+            seconds = _seconds((tiff.imagej_metadata or {}).get("finterval"))
             mpp = mpp_from_ome(tiff.ome_metadata or "") if tiff.is_ome else mpp_from_imagej(tiff, series.keyframe.tags)
     except NapariSam2Error:
         raise
@@ -183,7 +183,15 @@ def _of_tiff(file: Path) -> Film | None:
     pixels = np.stack([samples.apply(f if f.ndim == 3 else f[..., np.newaxis]) for f in stack])
     frames = pixels[..., 0] if pixels.shape[-1] == 1 else to_8_bits(pixels)
     spacing = None if mpp is None else (mpp.row / 1000, mpp.col / 1000)
-    return Film(frames, spacing, float(seconds) if seconds else None, tuple(notes))
+    return Film(frames, spacing, seconds, tuple(notes))
+
+
+def _seconds(stated: Any) -> float | None:
+    try:
+        seconds = float(stated)
+    except (TypeError, ValueError):
+        return None
+    return seconds if 0 < seconds < math.inf else None
 
 
 def _time_axis(axes: str, shape: tuple[int, ...]) -> int | None:

@@ -1,4 +1,6 @@
-"""Lists of structures with fixed ids, as common programs and challenges number them.
+"""Lists of structures with fixed ids.
+
+As common programs and challenges number them.
 
 TotalSegmentator: task ``total`` of version 2. FreeSurfer: the structures of ``aseg`` in FreeSurferColorLUT. BraTS: the
 labels of the adult glioma challenge since 2023.
@@ -22,7 +24,9 @@ def template_files() -> dict[str, Path]:
 
 
 def with_codes(term: Term) -> Term:
-    """A term with the code of the bundled structure of the same words, in whatever order, if it has none.
+    """A term with the code of the bundled structure.
+
+    The one of the same words, in whatever order; if the term has none.
 
     ``kidney_left``, ``Left-Kidney`` and ``left kidney`` are one.
     """

@@ -18,7 +18,7 @@ WITHIN_MS = 60_000
 
 @pytest.fixture
 def look(make_napari_viewer):
-    """Runs a command that opens a window; gives what `see` finds in it once the panel has its image."""
+    """Runs a command that opens a window; gives what `see` finds in it once that is something."""
 
     def run(arguments, see):
         found = []
@@ -27,7 +27,10 @@ def look(make_napari_viewer):
             viewer = napari.current_viewer()
             panels = viewer.window._qt_window.findChildren(SegmentPanel) if viewer else []
             if panels and panels[0].controller.work is not None:
-                found.append(see(viewer, panels[0]))
+                seen = see(viewer, panels[0])
+                if seen is None:
+                    return
+                found.append(seen)
                 timer.stop()
                 viewer.close()
                 QApplication.quit()
@@ -46,19 +49,20 @@ def look(make_napari_viewer):
     return run
 
 
-def test_a_scan_opens_with_its_labels_and_the_panel_on_the_scan(look, ball_file, tmp_path):
+def test_a_scan_opens_with_its_labels_as_objects_and_the_panel_on_the_scan(look, ball_file, tmp_path):
     labels = tmp_path / "labels.nii.gz"
     nib.save(nib.Nifti1Image(ball_truth().astype(np.uint8) * 3, BALL_AFFINE), labels)
-    code, found = look(
-        ["open", ball_file, labels],
-        lambda viewer, panel: (
-            {layer.name: type(layer).__name__ for layer in viewer.layers},
-            panel.controller.work.image.name,
-            int((viewer.layers["labels.nii.gz"].data == 3).sum()),
-        ),
-    )
+
+    def see(viewer, panel):
+        work = panel.controller.work
+        if 3 not in work.snapshot.objects:
+            return None
+        kinds = {layer.name: type(layer).__name__ for layer in viewer.layers}
+        return kinds, work.image.name, int((work.result.layer.data == 3).sum())
+
+    code, found = look(["open", ball_file, labels], see)
     assert code == 0
     layers, on, n_labelled = found[0]
-    assert layers["labels.nii.gz"] == "Labels"
+    assert layers["ball segmentation"] == "Labels"
     assert layers[on] == "Image"
     assert n_labelled == ball_truth().sum()

@@ -327,3 +327,14 @@ def test_points_and_collections_are_read(tmp_path):
     parts = [{"type": "Point", "coordinates": [1.5, 2]}, {"type": "Polygon", "coordinates": [square(0, 0)]}]
     given = [feature(1, parts[0]), feature(2, {"type": "GeometryCollection", "geometries": parts})]
     assert json.loads(json.dumps(through(tmp_path, *given))) == given
+
+
+@pytest.mark.parametrize("kind", ["Polygon", "MultiPolygon"])
+def test_points_with_a_height_among_others_make_the_same_outline(tmp_path, kind):
+    rings = [[[0, 0], [10, 0, 7], [10, 10.5], [0, 10], [0, 0]], [[2, 2, 4], [4, 4], [4, 2], [2, 2]]]
+    geometry = {"type": kind, "coordinates": rings if kind == "Polygon" else [rings]}
+    feature = {"type": "Feature", "properties": {}, "geometry": geometry}
+    (tmp_path / "h.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    (obj,) = read_geojson(tmp_path / "h.geojson")
+    assert obj.geometry.area == pytest.approx(100.5)
+    assert not obj.geometry.has_z

@@ -1,4 +1,7 @@
-"""Letters at the borders of the picture: which side of the patient is where."""
+"""Letters at the borders of the picture.
+
+They say which side of the patient is where.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +31,18 @@ _POSITIVE, _NEGATIVE = "RAS", "LPI"
 
 
 def letter_of(direction: NDArray[np.float64]) -> str:
-    """The side that a direction (3,) in RAS+ millimetres points to most: one of R, L, A, P, S, I."""
+    """The side that a direction points to most.
+
+    Of a direction (3,) in RAS+ millimetres: one of R, L, A, P, S, I.
+    """
     along = int(np.abs(direction).argmax())
     return (_POSITIVE if direction[along] > 0 else _NEGATIVE)[along]
 
 
 def border_letters(viewer: ViewerModel, image: Image, shown: ShownVolume) -> dict[str, str]:
-    """The letter of each border for the slice on view; empty where a side means nothing.
+    """The letter of each border for the slice on view.
+
+    Empty where a side means nothing.
 
     That is in 3-D view, for films and for images without a place in the patient.
     """

@@ -47,13 +47,19 @@ class Cross:
         return i, j, k
 
     def meet_at(self, voxel: Sequence[float] | NDArray[np.float64]) -> None:
-        """Let the other planes meet at a voxel; the canvas stays where it is."""
+        """Let the other planes meet at a voxel.
+
+        The canvas stays where it is.
+        """
         last = np.array(self._shown.volume.shape) - 1
         self._place = np.clip(np.floor(np.asarray(voxel, dtype=float) + 0.5), 0, last).astype(int)
         self.changed.emit()
 
     def go_to(self, voxel: Sequence[float] | NDArray[np.float64]) -> None:
-        """Let the planes meet at a voxel, and show its slice on the canvas."""
+        """Let the planes meet at a voxel on the canvas.
+
+        Its slice is shown there.
+        """
         self.meet_at(voxel)
         on_view = self._view.slice()
         if on_view is not None and on_view[1] != self._place[on_view[0]]:

@@ -1,4 +1,7 @@
-"""Strokes of the hand on the picture: brush, eraser, lasso, and the part to keep."""
+"""Strokes of the hand on the picture.
+
+Brush, eraser, lasso, and the part to keep.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,9 @@ CORNERS: Final = 400
 
 
 class HandStrokes:
-    """What a plain drag draws on a scan; nothing until a mode is chosen.
+    """What a plain drag draws on a scan.
+
+    Nothing until a mode is chosen.
 
     Parameters
     ----------
@@ -63,14 +68,20 @@ class HandStrokes:
         self.limits = (-math.inf, math.inf)
 
     def choose(self, mode: str) -> None:
-        """Choose what a drag does; the same again, or an empty mode, gives the drag back to the view."""
+        """Choose what a drag does.
+
+        The same again, or an empty mode, gives the drag back to the view.
+        """
         self.mode = "" if mode == self.mode else mode
         self.changed.emit(self.mode)
         name = self._work.name_of(self._work.current)
         self._work.told.emit(f"{MODES[self.mode]} ({name})." if self.mode else "A drag moves the view again.")
 
     def stroke(self, voxels: NDArray[np.float64], axis: int, index: int) -> None:
-        """Use the chosen mode along a path of voxel coordinates (N, 3) on slice `index` across `axis`."""
+        """Use the chosen mode along a path.
+
+        Of voxel coordinates (N, 3), on slice `index` across `axis`.
+        """
         work = self._work
         object_id = work.current
         own_axis = work.axis_of(object_id)

@@ -68,7 +68,10 @@ class ObjectVerbs(BaseWork["Session", SessionSnapshot]):
         self.changed.emit()
 
     def next_object(self) -> None:
-        """Begin another object: the next structure of the chosen list that has not begun, or any other."""
+        """Begin another object.
+
+        The next structure of the chosen list that has not begun, or any other.
+        """
         begun = self.snapshot.objects
         left = [i for i in self.terms if i not in begun and i != self.current]
         if left:

@@ -47,7 +47,10 @@ class ScanPointer:
             self.click_voxel(*pointed, positive=positive)
 
     def click_voxel(self, voxel: NDArray[np.float64], axis: int, *, positive: bool) -> None:
-        """Include or exclude a voxel (3,) that was pointed at on a slice across `axis`."""
+        """Include or exclude a voxel (3,).
+
+        It was pointed at on a slice across `axis`.
+        """
         if not self._work.shown.grid.contains(voxel) or (not positive and self._is_anothers(voxel)):
             return
         self.preview.clear()
@@ -63,7 +66,10 @@ class ScanPointer:
             self._work.add_prompt(box)
 
     def box_voxels(self, first: NDArray[np.float64], last: NDArray[np.float64], axis: int) -> None:
-        """Put a box over the voxels from one corner (3,) to the other, on a slice across `axis`."""
+        """Put a box over voxels.
+
+        From one corner (3,) to the other, on a slice across `axis`.
+        """
         box = self._box(first, last, axis)
         if box is not None:
             self._work.add_prompt(box)

@@ -1,4 +1,7 @@
-"""Where the labels of a scan are to be saved, unless the user says otherwise."""
+"""Where the labels of a scan are to be saved.
+
+Unless the user says otherwise.
+"""
 
 from __future__ import annotations
 

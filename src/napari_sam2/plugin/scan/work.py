@@ -215,7 +215,10 @@ class ScanWork(RunVerbs):
             self.run.spread(last.object_id, [result.index for result in results], self.range.slices(obj.axis))
 
     def meet_at(self, world: Sequence[float]) -> None:
-        """Let the planes meet at a napari world position, if the scan is there."""
+        """Let the planes meet at a napari world position.
+
+        If the scan is there.
+        """
         voxel = self.shown.grid.world_to_voxel(self.image, world)
         on_view = self.view.slice()
         if on_view is not None and self.shown.grid.contains(voxel):

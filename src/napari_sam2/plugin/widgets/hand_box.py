@@ -1,4 +1,7 @@
-"""Hand tools: buttons that shape the whole object, and modes of the drag."""
+"""Hand tools of the panel.
+
+Buttons that shape the whole object, and modes of the drag.
+"""
 
 from __future__ import annotations
 

@@ -165,7 +165,10 @@ class SegmentPanel(QWidget):
             happening.disconnect(self._list_images)
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        """As narrow as its rows allow: what is unfolded does not take from the picture."""
+        """As narrow as its rows allow.
+
+        What is unfolded does not take from the picture.
+        """
         return QSize(WIDTH, super().sizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802

@@ -1,4 +1,7 @@
-"""One plane of a scan beside the canvas: picture, cross, letters; clicks and boxes as on the canvas."""
+"""One plane of a scan beside the canvas.
+
+Picture, cross, letters; clicks and boxes as on the canvas.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ _NEAR: Final = 4
 
 
 class PlaneView(QWidget):
-    """Paints slices itself: a second canvas of napari draws several times slower without a graphics card."""
+    """A view that paints slices itself.
+
+    A second canvas of napari draws several times slower without a graphics card.
+    """
 
     clicked = Signal(object, int, bool)
     """Voxel (3,), slice axis, whether it includes."""

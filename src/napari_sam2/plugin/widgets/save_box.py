@@ -120,7 +120,10 @@ class SaveBox(QWidget):
 
     @property
     def kind(self) -> str:
-        """What saving calls the chosen format; empty where the ending of the path says it."""
+        """What saving calls the chosen format.
+
+        Empty where the ending of the path says it.
+        """
         chosen = self.kinds.currentData()
         return "" if chosen is None else str(chosen[1])
 

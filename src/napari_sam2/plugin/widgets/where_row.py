@@ -1,4 +1,7 @@
-"""Where one is: letters at the borders, and what lies under the mouse in a fixed row."""
+"""A fixed row that says where one is.
+
+Letters at the borders, and what lies under the mouse.
+"""
 
 from __future__ import annotations
 

@@ -176,17 +176,32 @@ def _mapping(geometry: Any) -> dict[str, Any]:
     return {"type": mapping["type"], "coordinates": mapping["coordinates"]}
 
 
-def _shape(geometry: dict[str, Any]) -> Any:
+def _built(geometry: dict[str, Any]) -> Any:
     import shapely
+
+    if geometry["type"] == "Polygon" and geometry["coordinates"]:
+        # Rings as arrays: five times as fast as point by point.
+        shell, *holes = (np.array(ring, dtype=np.float64) for ring in geometry["coordinates"])
+        return shapely.Polygon(shell, holes)
+    return shapely.geometry.shape(geometry)
+
+
+def _in_the_plane(coordinates: Any) -> Any:
+    """Nested coordinates without anything beyond x and y."""
+    if isinstance(coordinates, list) and coordinates and not isinstance(coordinates[0], list):
+        return coordinates[:2]
+    return [_in_the_plane(part) for part in coordinates] if isinstance(coordinates, list) else coordinates
+
+
+def _shape(geometry: dict[str, Any]) -> Any:
 
     _check_numbers(geometry)
     try:
-        if geometry["type"] == "Polygon" and geometry["coordinates"]:
-            # Rings as arrays: five times as fast as point by point.
-            shell, *holes = (np.array(ring, dtype=np.float64) for ring in geometry["coordinates"])
-            shape = shapely.Polygon(shell, holes)
-        else:
-            shape = shapely.geometry.shape(geometry)
+        try:
+            shape = _built(geometry)
+        except ValueError:
+            # Points with a height among others without one, which RFC 7946 allows (3.1.1).
+            shape = _built({**geometry, "coordinates": _in_the_plane(geometry["coordinates"])})
     except Exception as error:  # shapely raises many kinds on malformed coordinates
         raise ValueError("its coordinates do not make a geometry") from error
     if not all(math.isfinite(c) for c in shape.bounds) and not shape.is_empty:
