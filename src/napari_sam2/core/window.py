@@ -225,6 +225,8 @@ def _parse(spec: str) -> Window:
             f"{', '.join(CT_PRESETS)}."
         )
     level, width = float(match[1]), float(match[2])
+    if not (np.isfinite(level) and np.isfinite(width)):
+        raise UserInputError("The window has a number that is too large; give level/width such as 40/400.")
     if width <= 0:
         raise UserInputError(f"The window {spec!r} has a width of {width:g}; it must be greater than 0.")
     return Window(level - width / 2, level + width / 2, "level/width")

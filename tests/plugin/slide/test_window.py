@@ -291,7 +291,7 @@ def test_the_window_never_waits_for_the_model(window):
 def test_the_panel_fits_280_pixels_and_typing_a_class_reaches_no_shortcut(window):
     window.panel.resize(280, 900)
     pump(0.1)
-    assert window.panel.widget().minimumSizeHint().width() <= 280
+    assert window.panel.minimumSizeHint().width() <= 280
     window.box(0)
     edit = window.panel.slides.classes.names.lineEdit()
     edit.setFocus()
