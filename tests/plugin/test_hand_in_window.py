@@ -72,7 +72,7 @@ def test_a_drag_on_the_strip_limits_runs(window):
 def test_the_place_under_the_mouse_and_the_sides_of_the_patient_are_named(window):
     i, j, k = CENTRE
     QTest.mouseMove(canvas(window.viewer), canvas_position(window.viewer, window.world(0, 0, 0)))
-    wait_for(lambda: "voxel" in window.panel.where.text())
+    wait_for(lambda: window.panel.where.text().startswith(f"voxel {i}, {j}, {k}:"))
     value = window.controller.work.shown.volume.voxels[i, j, k]
     told, place = window.panel.where.text().splitlines()
     assert told.startswith(f"voxel {i}, {j}, {k}: {value}")

@@ -25,7 +25,7 @@ from napari_sam2.plugin.settings import Preferences
 from napari_sam2.plugin.slide.opening import is_slide, open_slide_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from napari.components import ViewerModel
@@ -311,11 +311,11 @@ class Controller:
             work.resume()
             work.told.emit(f"{name} shows the work itself, so it is made again from the journal; nothing is lost.")
 
-    def _remove_dead(self, work: Work) -> None:
-        """Take the layers of a closed work away: nothing follows them any more, and they are made again."""
+    def _remove_dead(self, dead: Sequence[Layer]) -> None:
+        """Take layers of a closed work away: nothing follows them any more, or they are made again."""
         if self.workspace.has_viewer:
             layers = self.workspace.viewer.layers
-            for layer in work.layers:
+            for layer in dead:
                 if layer in layers:
                     layers.remove(layer)
 
@@ -326,8 +326,10 @@ class Controller:
         if owner is not None:
             work = workspace.works.pop(owner)
             work.close()
+            heals = self.has_panel and work.has_objects and removed is not owner is workspace.image
+            dead = work.layers if heals and owner in workspace.viewer.layers else work.prompts.layers
             # Not from within napari's own removal.
-            workspace.thread.queue.put(lambda: self._remove_dead(work))
+            workspace.thread.queue.put(lambda: self._remove_dead(dead))
             if owner is workspace.image and removed is not owner:
                 workspace.image = None
                 workspace.image_changed.emit()
@@ -335,7 +337,7 @@ class Controller:
                 workspace.say(f"{removed.name} was removed, so this work is closed. Select the image to begin again.")
                 if self.has_panel and owner in workspace.viewer.layers:
                     self.use_image(owner)
-                    if work.has_objects:
+                    if heals:
                         self.when_open(lambda: self._heal(removed.name))
         if removed is workspace.image:
             self.use_image(self.suggested_image())
