@@ -36,6 +36,7 @@ from napari_sam2.slides.image.sources import (
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator
     from pathlib import Path
 
     from napari_sam2.core.pixel_size import Mpp
@@ -190,12 +191,26 @@ def _open_vendor_tiff(file: Path) -> TiffSlideSource | OpenSlideSource | None:
     with contextlib.suppress(Exception):  # whatever goes wrong, the next reader is asked
         import tiffslide
 
-        return TiffSlideSource(file, tiffslide.TiffSlide(file))
+        slide = tiffslide.TiffSlide(file)
+        with _closed_unless_read(slide):
+            return TiffSlideSource(file, slide)
     with contextlib.suppress(Exception):
         import openslide
 
-        return OpenSlideSource(file, openslide.OpenSlide(file))
+        slide = openslide.OpenSlide(file)
+        with _closed_unless_read(slide):
+            return OpenSlideSource(file, slide)
     return None
+
+
+@contextlib.contextmanager
+def _closed_unless_read(slide: Any) -> Iterator[None]:
+    """Close a library's slide when the first look at it fails."""
+    try:
+        yield
+    except BaseException:
+        slide.close()
+        raise
 
 
 def _open_other(file: Path, wish: _Wish) -> Slide:

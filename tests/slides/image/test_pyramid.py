@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+import warnings
+
 import numpy as np
 import pytest
 import tifffile
@@ -174,3 +177,20 @@ def test_the_overview_holds_the_whole_slide_in_few_pixels(noise_slide):
     with open_slide(noise_slide) as slide:
         assert slide.overview_scale == 2
         assert slide.overview.shape == (601, 452, 3)
+
+
+def test_a_slide_that_no_reader_takes_is_not_left_open(tmp_path):
+    """By tiffslide, which opens it and fails at its first tile."""
+    path = tmp_path / "s.tif"
+    pixels = np.random.default_rng(1).integers(0, 256, (64, 48, 3)).astype(np.uint8)
+    tifffile.imwrite(path, pixels, photometric="rgb", tile=(16, 16), compression="zlib")
+    with tifffile.TiffFile(path) as tiff:
+        first = tiff.pages[0].dataoffsets[0]
+    content = path.read_bytes()
+    path.write_bytes(content[:first] + b"\xff" * 40 + content[first + 40 :])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", ResourceWarning)
+        with pytest.raises(ImageFileError), open_slide(path) as slide:
+            slide.read(0, 0, 0, 64, 48)
+        gc.collect()
+    assert [str(w.message) for w in said if w.category is ResourceWarning] == []
