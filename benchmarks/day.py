@@ -63,7 +63,10 @@ class Day:
     def settle(self) -> None:
         from tests.plugin.driving import pump, wait_for
 
-        wait_for(lambda: self.controller.thread.idle and not self.work.run.running, 300)
+        def is_done() -> bool:
+            return self.work is not None and self.controller.thread.idle and not self.work.run.running
+
+        wait_for(is_done, 300)
         pump(0.2)
 
     def picture(self, name: str) -> None:

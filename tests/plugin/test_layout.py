@@ -103,3 +103,18 @@ def test_arrow_keys_move_through_slices_after_a_click_anywhere_in_the_panel(smal
         QTest.keyClick(focused, Qt.Key.Key_Right)
         pump(0.05)
         assert viewer.dims.current_step != at, widget
+
+
+def test_a_deleted_layer_of_ours_is_made_again_with_all_work(small):
+    viewer, panel, image = small
+    centre = BALL_CENTRE.astype(int)
+    ends = [image.data_to_world((centre + offset)[::-1]) for offset in ((-9, -9, 0), (9, 9, 0))]
+    drag(viewer, *ends, keys=SHIFT)
+    wait_for(lambda: panel.controller.work.object(1).slices)
+    before = panel.controller.work
+    drawn = before.result.layer.data.copy()
+    viewer.layers.remove(before.result.layer)
+    wait_for(lambda: panel.controller.work not in (None, before) and panel.controller.work.object(1).slices)
+    pump(0.2)
+    assert (panel.controller.work.result.layer.data == drawn).all()
+    assert len([layer for layer in viewer.layers if layer.name.startswith("ball segmentation")]) == 1
