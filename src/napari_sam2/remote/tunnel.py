@@ -113,6 +113,8 @@ class Tunnel:
             if self._closed or (self._ssh is not None and self._ssh.poll() is None):
                 return
             port = secrets.choice(STARTED_PORTS) if self._target.starts else self._target.port
+            if self._ssh is not None:
+                _end(self._ssh)
             ssh = self._started(port)
             self._ssh = ssh
             seconds = STARTING_SECONDS if self._target.starts else OPENING_SECONDS
@@ -169,11 +171,16 @@ class Tunnel:
         with self._lock:
             self._closed = True
             if self._ssh is not None:
-                if self._ssh.stdin is not None:
-                    with contextlib.suppress(OSError):
-                        self._ssh.stdin.close()
-                self._ssh.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    self._ssh.wait(5)
-                if self._ssh.stdout is not None:
-                    self._ssh.stdout.close()
+                _end(self._ssh)
+
+
+def _end(ssh: subprocess.Popen[bytes]) -> None:
+    """End an ssh, if it still runs, and close its pipes."""
+    if ssh.stdin is not None:
+        with contextlib.suppress(OSError):
+            ssh.stdin.close()
+    ssh.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        ssh.wait(5)
+    if ssh.stdout is not None:
+        ssh.stdout.close()
