@@ -52,7 +52,11 @@ def fill_in(panel, address, token):
     """Press the button, fill in the dialog with the keyboard, and press OK."""
 
     def answer():
-        dialog = next(w for w in QApplication.topLevelWidgets() if isinstance(w, ServerDialog) and w.isVisible())
+        opened = [w for w in QApplication.topLevelWidgets() if isinstance(w, ServerDialog) and w.isVisible()]
+        if not opened:
+            QTimer.singleShot(100, answer)
+            return
+        dialog = opened[-1]
         for field, text in ((dialog.address, address), (dialog.token, str(token))):
             field.clear()
             QTest.keyClicks(field, text)
