@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import nibabel as nib
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 
-from tests.plugin.conftest import BALL_CENTRE, ball_truth
+from napari_sam2.plugin.reader import read
+from tests.plugin.conftest import BALL_AFFINE, BALL_CENTRE, ball_truth
 from tests.plugin.driving import NO_KEY, RIGHT, QTest, canvas, canvas_position, click, drag, press, pump, wait_for
 from tests.plugin.test_real_window import Window
 
@@ -94,3 +96,22 @@ def test_the_place_under_the_mouse_and_the_sides_of_the_patient_are_named(window
     assert letters() == {"top_center": "S", "bottom_center": "I", "middle_left": "A", "middle_right": "P"}
     window.viewer.dims.ndisplay = 3
     assert not any(letters().values())
+
+
+def test_no_side_is_named_while_two_scans_are_seen_that_lie_differently(window, tmp_path):
+    path = tmp_path / "turned.nii.gz"
+    turned = np.transpose(window.controller.work.shown.volume.voxels, (2, 1, 0))
+    nib.save(nib.Nifti1Image(np.ascontiguousarray(turned), BALL_AFFINE[:, [2, 1, 0, 3]]), path)
+    array, arguments, _ = read(str(path))[0]
+    window.viewer.add_image(array, **arguments)
+    wait_for(lambda: len(window.controller.workspace.works) == 2)
+    pump(0.2)
+
+    def letters():
+        overlays = window.viewer.canvas.overlays
+        return [o.text for name, o in overlays.items() if name.startswith("napari-sam2")]
+
+    assert not any(letters())
+    window.image.visible = False
+    window.controller.do("show_coronal")
+    assert sorted(letters()) == ["I", "L", "R", "S"]

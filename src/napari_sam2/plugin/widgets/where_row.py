@@ -61,10 +61,13 @@ class WhereRow(QLabel):
             hide_letters(viewer)
 
     def show_letters(self, _event: Any = None) -> None:
-        """Show which side is where, for the chosen scan."""
-        work = self._work()
-        viewer = self._workspace.viewer
-        show_letters(viewer, {} if work is None else border_letters(viewer, work.image, work.shown))
+        """Show which side is where; nothing while scans are seen that lie differently."""
+        viewer, work = self._workspace.viewer, self._work()
+        others = [other for other in self._workspace.works.values() if isinstance(other, ScanWork)]
+        seen = [other for other in others if other is work or other.image.visible]
+        letters = [border_letters(viewer, other.image, other.shown) for other in seen]
+        agree = work is not None and all(of_scan == letters[0] for of_scan in letters)
+        show_letters(viewer, letters[0] if agree else {})
 
     def _on_mouse(self, _event: Any = None) -> None:
         if not self._timer.isActive():
