@@ -61,7 +61,7 @@ class WhereRow(QLabel):
             hide_letters(viewer)
 
     def show_letters(self, _event: Any = None) -> None:
-        """Show which side is where; nothing while scans are seen that lie differently."""
+        """Show which side is where; nothing while scans lie differently."""
         viewer, work = self._workspace.viewer, self._work()
         others = [other for other in self._workspace.works.values() if isinstance(other, ScanWork)]
         seen = [other for other in others if other is work or other.image.visible]
