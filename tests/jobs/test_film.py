@@ -106,7 +106,7 @@ def test_objects_of_every_kind_of_film_keep_their_ids_over_all_frames(tmp_path, 
     labels = tifffile.imread(out)
     for i in CENTRES:
         assert min(iou(labels[t] == i, truth()[t] == i) for t in range(N)) > 0.65, i
-    rows = list(csv.DictReader((tmp_path / "labels_areas.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "labels_areas.csv").read_text().splitlines()))
     assert len(rows) == 2 * N
     assert int(rows[3]["pixels"]) == (labels[3] == 1).sum()
     timed = name not in ("o.ome.tif", "pages.tif", "t.nii.gz")
