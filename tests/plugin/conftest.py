@@ -142,3 +142,16 @@ def ball_bench(bench: Bench, ball_file: Path) -> Bench:
 def dice() -> Callable[[np.ndarray, np.ndarray], float]:
     """Overlap of two masks."""
     return lambda a, b: 2 * float((a & b).sum()) / float(a.sum() + b.sum())
+
+
+@pytest.fixture
+def window(make_napari_viewer: Callable[..., Any], ball_file: Path, qtbot: Any) -> Iterator[Any]:
+    """The ball in a real window, at rest when the test is over."""
+    from tests.plugin.ball_window import Window
+    from tests.plugin.driving import pump, wait_for
+
+    opened = Window(make_napari_viewer(show=True), ball_file)
+    yield opened
+    opened.controller.work.run.stop()
+    wait_for(lambda: opened.controller.thread.idle)
+    pump(0.05)

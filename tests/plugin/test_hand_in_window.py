@@ -10,18 +10,8 @@ from qtpy.QtCore import QPoint, Qt
 from napari_sam2.plugin.reader import read
 from tests.plugin.conftest import BALL_AFFINE, BALL_CENTRE, ball_truth
 from tests.plugin.driving import NO_KEY, RIGHT, QTest, canvas, canvas_position, click, drag, press, pump, wait_for
-from tests.plugin.test_real_window import Window
 
 CENTRE = BALL_CENTRE.astype(int)
-
-
-@pytest.fixture
-def window(make_napari_viewer, ball_file, qtbot):
-    made = Window(make_napari_viewer(show=True), ball_file)
-    yield made
-    made.controller.work.run.stop()
-    wait_for(lambda: made.controller.thread.idle)
-    pump(0.05)
 
 
 def test_brush_eraser_and_part_shape_the_object_and_the_drag_is_given_back(window):

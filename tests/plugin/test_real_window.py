@@ -6,17 +6,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QLineEdit
 
 from napari_sam2.plugin.control.action_table import ACTIONS, action
 from napari_sam2.plugin.control.registry import controller_for
-from napari_sam2.plugin.reader import read
 from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
 from napari_sam2.record.journal import JournalNote
-from tests.plugin.conftest import BALL_CENTRE, ball_truth
+from tests.plugin.ball_window import CENTRE, Window
+from tests.plugin.conftest import ball_truth
 from tests.plugin.driving import (
     CONTROL,
     LEFT,
@@ -31,46 +30,6 @@ from tests.plugin.driving import (
     pump,
     wait_for,
 )
-
-PLUGIN, PANEL = "napari-sam2", "Segment with SAM 2"
-CENTRE = BALL_CENTRE.astype(int)
-
-
-class Window:
-    """A napari window with the ball opened and the panel docked."""
-
-    def __init__(self, viewer, path):
-        self.viewer = viewer
-        viewer.window.resize(1200, 800)
-        array, arguments, _ = read(str(path))[0]
-        self.image = viewer.add_image(array, **arguments)
-        self.dock, self.panel = viewer.window.add_plugin_dock_widget(PLUGIN, PANEL)
-        self.controller = self.panel.controller
-        wait_for(lambda: self.controller.work is not None)
-        self.controller.work.view.go_to(2, int(CENTRE[2]))
-        pump(0.2)
-
-    def world(self, *offset):
-        return self.image.data_to_world((CENTRE + offset)[::-1])
-
-    def object(self, number=1):
-        return self.controller.work.object(number)
-
-    def labels(self):
-        return self.controller.work.result.layer.data.transpose(2, 1, 0)
-
-    def draw_box(self):
-        drag(self.viewer, self.world(-9, -9, 0), self.world(9, 9, 0), keys=SHIFT)
-        wait_for(lambda: self.object().slices)
-
-
-@pytest.fixture
-def window(make_napari_viewer, ball_file, qtbot):
-    made = Window(make_napari_viewer(show=True), ball_file)
-    yield made
-    made.controller.work.run.stop()
-    wait_for(lambda: made.controller.thread.idle)
-    pump(0.05)
 
 
 def test_the_first_click_needs_no_set_up(window):

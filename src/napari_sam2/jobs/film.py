@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,18 +13,15 @@ from napari_sam2.errors import UserInputError
 from napari_sam2.io.film import check_film_output, files_of_film
 from napari_sam2.io.film_read import read_film_volume
 from napari_sam2.io.guard import refuse_inputs_as_outputs
-from napari_sam2.io.prompt_file import masks_named, read_prompt_file
-from napari_sam2.jobs.segment import DIRECTIONS, doubts_of
+from napari_sam2.jobs.segment import DIRECTIONS, answer_and_carry, doubts_of, objects_of
 from napari_sam2.models import DEFAULT_MODEL, load_model
 from napari_sam2.record.save import save_film_session
 from napari_sam2.session.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
-    from napari_sam2.core.prompts import ObjectPrompts
     from napari_sam2.core.slice_masks import SliceResult
-    from napari_sam2.core.volume import Volume
     from napari_sam2.jobs.segment import Prompts
     from napari_sam2.models.base import SegmentationModel
 
@@ -111,30 +107,16 @@ def segment_film(
     for note in film.notes:
         say(note)
     check_film_output(target, volume, overwrite=overwrite)
-    objects = _objects(prompts, volume, target)
+    objects = objects_of(prompts, volume, files_of_film(target))
     loaded = load_model(model) if isinstance(model, str | Path) else model()
     session = Session(volume, loaded, window=window, axis=TIME_AXIS)
-    started = time.perf_counter()
-    session.set_objects(objects)
-    if direction != "none":
-        total = session.count_slices(slices=frames, direction=direction)
-        for _ in watch(session.propagate(slices=frames, direction=direction), total):
-            pass
-    seconds = time.perf_counter() - started
-    settings = {"direction": direction, "slices": [frames.start, frames.stop] if frames else None}
+    seconds, settings = answer_and_carry(session, objects, frames, direction, watch)
     pixels = save_film_session(
         session, target, seconds=film.seconds, mpp=film.mpp, overwrite=overwrite, settings=settings
     )
     rows = [_row(obj.object_id, obj.name, pixels[obj.object_id]) for obj in session.objects.values()]
     notes = doubts_of(session, {i: int(counts.sum()) for i, counts in pixels.items()}, "frame")
     return FilmRun(target, session, rows, tuple(notes), seconds)
-
-
-def _objects(prompts: Prompts, volume: Volume, target: Path) -> Sequence[ObjectPrompts]:
-    if not isinstance(prompts, str | os.PathLike):
-        return prompts
-    refuse_inputs_as_outputs(masks_named(prompts), files_of_film(target))
-    return read_prompt_file(prompts, volume)
 
 
 def _row(object_id: int, name: str, pixels: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, Any]:

@@ -32,7 +32,16 @@ if TYPE_CHECKING:
     Prompts: TypeAlias = str | os.PathLike[str] | Sequence[ObjectPrompts]
     PromptSource: TypeAlias = Callable[[Volume, Window], Sequence[ObjectPrompts]]
 
-__all__ = ["DIRECTIONS", "ScanRun", "doubts_of", "files_of_label_map", "segment_scan", "session_folder"]
+__all__ = [
+    "DIRECTIONS",
+    "ScanRun",
+    "answer_and_carry",
+    "doubts_of",
+    "files_of_label_map",
+    "objects_of",
+    "segment_scan",
+    "session_folder",
+]
 
 DIRECTIONS: Final = ("both", "forward", "backward", "none")
 
@@ -142,23 +151,20 @@ def segment_scan(
     check_label_set(target, scan, overwrite=overwrite)
     if feature_folder is not None:
         _make_feature_folder(feature_folder)
-    objects = _objects(prompts, scan, window, target)
+    objects = (
+        prompts(scan, choose_window(scan, window))
+        if callable(prompts)
+        else objects_of(prompts, scan, files_of_label_map(target))
+    )
     loaded = load_model(model, device, quality=quality) if isinstance(model, str | Path) else model()
     if feature_folder is not None and not loaded.view_policy.encodes:
         say(f"{loaded.card.name} computes nothing ahead of a prompt: nothing is kept in {feature_folder.name}.")
     axis = None if plane is None else scan.axis_of_plane(plane)
     session = Session(scan, loaded, window=window, axis=axis, feature_folder=feature_folder)
     journal = Journal(session, session_folder(target), warn=say) if keep_session else None
-    started = time.perf_counter()
-    session.set_objects(objects)
-    if direction != "none":
-        total = session.count_slices(slices=slices, direction=direction)
-        for _ in watch(session.propagate(slices=slices, direction=direction), total):
-            pass
-    seconds = time.perf_counter() - started
+    seconds, settings = answer_and_carry(session, objects, slices, direction, watch)
     if journal is not None:
         journal.close()
-    settings = {"direction": direction, "slices": [slices.start, slices.stop] if slices else None}
     saved = save_with_counts(session, target, overwrite=overwrite, settings=settings)
     notes = doubts_of(session, saved.voxels)
     if saved.source_changed:
@@ -190,15 +196,48 @@ def _make_feature_folder(folder: Path) -> None:
         raise UserInputError(f"--feature-folder {folder.name} is closed to writing; choose another folder.")
 
 
-def _objects(prompts: Prompts | PromptSource, scan: Volume, window: str, target: Path) -> Sequence[ObjectPrompts]:
-    if callable(prompts):
-        return prompts(scan, choose_window(scan, window))
+def objects_of(prompts: Prompts, volume: Volume, outputs: Iterable[Path]) -> Sequence[ObjectPrompts]:
+    """Prompts as given, or read from a prompt file.
+
+    Raises
+    ------
+    UserInputError
+        If the file cannot be read, or names a mask that is one of `outputs`.
+    """
     if not isinstance(prompts, str | os.PathLike):
         return prompts
     from napari_sam2.io.prompt_file import masks_named, read_prompt_file
 
-    refuse_inputs_as_outputs(masks_named(prompts), files_of_label_map(target))
-    return read_prompt_file(prompts, scan)
+    refuse_inputs_as_outputs(masks_named(prompts), outputs)
+    return read_prompt_file(prompts, volume)
+
+
+def answer_and_carry(
+    session: Session,
+    objects: Sequence[ObjectPrompts],
+    slices: range | None,
+    direction: str,
+    watch: Callable[[Iterable[SliceResult], int], Iterable[SliceResult]],
+) -> tuple[float, dict[str, Any]]:
+    """Answer prompts and carry their objects; seconds, and settings for the sidecar.
+
+    Parameters
+    ----------
+    session : Session
+        Which takes the objects.
+    objects : sequence of ObjectPrompts
+        What is answered.
+    slices, direction, watch
+        As in `segment_scan`.
+    """
+    started = time.perf_counter()
+    session.set_objects(objects)
+    if direction != "none":
+        total = session.count_slices(slices=slices, direction=direction)
+        for _ in watch(session.propagate(slices=slices, direction=direction), total):
+            pass
+    settings = {"direction": direction, "slices": [slices.start, slices.stop] if slices else None}
+    return time.perf_counter() - started, settings
 
 
 def _rows(session: Session, voxels: dict[int, int]) -> list[dict[str, Any]]:

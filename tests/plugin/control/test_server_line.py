@@ -13,7 +13,6 @@ from napari_sam2.models.small.model import load_bundled
 from napari_sam2.plugin.control.models import ModelChoice
 from napari_sam2.plugin.widgets.server_line import ServerDialog
 from tests.plugin.driving import QTest, click, press, pump, wait_for
-from tests.plugin.test_real_window import Window
 from tests.remote.serving import TOKEN, served
 
 
@@ -29,15 +28,6 @@ def token_file(tmp_path):
     path.write_text(TOKEN)
     path.chmod(0o600)
     return path
-
-
-@pytest.fixture
-def window(make_napari_viewer, ball_file, qtbot):
-    made = Window(make_napari_viewer(show=True), ball_file)
-    yield made
-    made.controller.work.run.stop()
-    wait_for(lambda: made.controller.thread.idle)
-    pump(0.05)
 
 
 def shot(name, widget):
