@@ -8,10 +8,9 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 
 from napari_sam2.plugin.reader import read
-from tests.plugin.conftest import BALL_AFFINE, BALL_CENTRE, ball_truth
+from tests.plugin.ball_window import CENTRE
+from tests.plugin.conftest import BALL_AFFINE, ball_truth
 from tests.plugin.driving import NO_KEY, RIGHT, QTest, canvas, canvas_position, click, drag, press, pump, wait_for
-
-CENTRE = BALL_CENTRE.astype(int)
 
 
 def test_brush_eraser_and_part_shape_the_object_and_the_drag_is_given_back(window):

@@ -8,10 +8,8 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_sam2.plugin.widgets.planes_box import PlanesBox
+from tests.plugin.ball_window import CENTRE
 from tests.plugin.driving import LEFT, NO_KEY, RIGHT, SHIFT, QTest, press, pump, wait_for
-from tests.plugin.test_hand_in_window import CENTRE, window
-
-__all__ = ["window"]
 
 
 def _planes(window):
