@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_sam2.channels.alignment import checked_alignment, rigid_transform
+from napari_sam2.channels.facts import transform_from_json
 from napari_sam2.channels.placing import is_same_grid, refuse_without_place, said_move
 from napari_sam2.channels.stack import Channel, ChannelStack, place_channel
+from napari_sam2.core.checked import text_of, whole_of
 from napari_sam2.core.window import choose_window
 from napari_sam2.errors import GeometryError, ImageFileError, SeveralVolumesError, UserInputError
 from napari_sam2.io import read_volume
@@ -25,12 +27,12 @@ from napari_sam2.io.pet import is_pet, suv_window
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
 
-__all__ = ["RIGID", "ChannelFile", "channel_files", "name_of", "open_channel", "read_stack"]
+__all__ = ["RIGID", "ChannelFile", "channel_files", "name_of", "open_channel", "read_recorded", "read_stack"]
 
 RIGID: Final = "rigid"
 """The only registration there is."""
@@ -147,6 +149,42 @@ def _volumes(
             if not (own and index == (reference_index or 0)):
                 volume = read_volume(file.path, volume_index=index)
                 yield f"{file.name or name_of(volume, 0)}-{index}", volume, index
+
+
+def read_recorded(
+    reference: Volume, files: Sequence[ChannelFile], described: Sequence[Mapping[str, Any]]
+) -> ChannelStack:
+    """The channels of a session, laid where they were laid then.
+
+    Parameters
+    ----------
+    reference : Volume
+        The scan with the labels.
+    files : sequence of ChannelFile
+        One for each, in the session's order.
+    described : sequence of dict
+        What the session's journal says, see `napari_sam2.channels.facts.described_channel`.
+
+    Raises
+    ------
+    UserInputError
+        If there are more files than channels, or what is said of one is damaged.
+    """
+    if len(files) != len(described):
+        raise UserInputError(f"The session has {len(described)} further channels; {len(files)} are given.")
+    stack = ChannelStack(reference, (), name_of(reference, 0))
+    for file, entry in zip(files, described, strict=True):
+        try:
+            name, placed = text_of(entry["name"]), text_of(entry["placed"])
+            index = None if entry["volume"] is None else whole_of(entry["volume"], 0, 1 << 20, "a volume")
+            transform = transform_from_json(entry["transform"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserInputError("The session is damaged: what it says of a channel cannot be read.") from error
+        volume = read_volume(file.path, volume_index=index if file.volume_index is None else file.volume_index)
+        moved = transform if placed == "registered" else None
+        channel = place_channel(reference, volume, name, transform=moved)
+        stack = stack.with_channel(replace(channel, volume_index=index))
+    return stack
 
 
 def name_of(volume: Volume, number: int) -> str:
