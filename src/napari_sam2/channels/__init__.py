@@ -1,1 +1,1 @@
-"""Further channels of a scan: other sequences, modalities or stains on the reference's grid."""
+"""Further channels of a scan, on the reference's grid."""

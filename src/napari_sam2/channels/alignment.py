@@ -1,4 +1,6 @@
-"""Whether two scans of one body lie on each other, and how to lay them so.
+"""Whether two scans of one body lie on each other.
+
+And how to lay them so.
 
 Rigidly only: the same body moved between two scans is turned and shifted; anything softer would make up anatomy.
 """
@@ -52,7 +54,7 @@ class Alignment:
 
 
 def rigid_transform(reference: Volume, other: Volume, name: str) -> NDArray[np.float64]:
-    """The rigid transform from world places of a reference to those of another scan.
+    """The rigid transform from a reference to another scan, in world places.
 
     Mutual information of Mattes et al.; centre first, then shifts, then turns. The same on every run.
 
@@ -90,7 +92,7 @@ def rigid_transform(reference: Volume, other: Volume, name: str) -> NDArray[np.f
 
 
 def checked_alignment(reference: Volume, other: Volume) -> Alignment:
-    """How far two scans lie apart that ought to lie on each other.
+    """How far two scans of one place lie apart.
 
     A rigid registration that begins where the headers put them, on small copies.
     """

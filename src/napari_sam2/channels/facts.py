@@ -1,4 +1,6 @@
-"""What results and journals say of channels: names, checksums, places, windows; never a path."""
+"""What results and journals say of channels.
+
+Names, checksums, places, windows; never a path."""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ FARTHEST: Final = 1e6
 
 
 def channel_key(volume: Volume) -> str:
-    """A short name of a scan that says nothing of the patient: shape, place and voxels, hashed.
+    """A short name of a scan: shape, place and voxels, hashed.
 
     The volumes of one file have one file's checksum and different keys.
     """
@@ -55,7 +57,7 @@ def described_channel(channel: Channel) -> dict[str, Any]:
 
 
 def check_channels(stack: ChannelStack, described: Sequence[Mapping[str, Any]]) -> None:
-    """Make sure that the channels of a session are open, in its order.
+    """Make sure that a session's channels are open, in order.
 
     Raises
     ------

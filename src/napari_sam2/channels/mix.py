@@ -1,4 +1,4 @@
-"""A mix: how the channels of a scan become the image that a model sees.
+"""A mix: how channels become the image that a model sees.
 
 One row of weights gives a grey image, three rows a coloured one. A mix is fixed for an object once it is chosen, since
 memory compares slices; it is written into journal and sidecar.
@@ -83,7 +83,7 @@ def only(channel: int, n_channels: int) -> Mix:
 
 
 def coloured(channels: Sequence[int], n_channels: int) -> Mix:
-    """Two or three channels as red, green and blue; the mean of two is blue."""
+    """Channels as red, green and blue; of two, the mean is blue."""
     rows = [_unit(channel, n_channels) for channel in channels]
     if len(rows) == 2:
         rows.append(tuple(sum(pair) / 2 for pair in zip(*rows, strict=True)))
@@ -135,7 +135,7 @@ def named_mix(spec: str, names: Sequence[str]) -> Mix | None:
 
 
 def scaled(weights: Sequence[float]) -> Mix:
-    """A grey mix whose darkest and brightest possible value are 0 and 1."""
+    """A grey mix that can reach from 0 to 1."""
     low = sum(weight for weight in weights if weight < 0)
     extent = sum(abs(weight) for weight in weights)
     return Mix("fused", (tuple(weight / extent for weight in weights),), (-low / extent,))

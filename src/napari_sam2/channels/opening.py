@@ -188,7 +188,7 @@ def read_recorded(
 
 
 def name_of(volume: Volume, number: int) -> str:
-    """What a channel is called where nobody says so: its file's name without ending.
+    """What a channel is called by itself: its file's name without ending.
 
     A DICOM folder may be called after a person: its modality, or its number, then.
     """

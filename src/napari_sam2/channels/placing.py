@@ -63,7 +63,7 @@ def _largest_shift(reference: Volume, one: NDArray[np.float64], two: NDArray[np.
 
 
 def covered_share(reference: Volume, other: Volume, transform: NDArray[np.float64] = IDENTITY) -> float:
-    """How much of the smaller of two scans lies inside the other, 0 to 1."""
+    """The part of the smaller scan that lies inside the other."""
     back = np.linalg.inv(transform).astype(np.float64)
     return max(_inside_share(reference, other, transform), _inside_share(other, reference, back))
 
@@ -148,7 +148,7 @@ def _inside(shape: tuple[int, int, int], other: tuple[int, int, int], matrix: ND
 
 
 def said_move(reference: Volume, transform: NDArray[np.float64]) -> str:
-    """How far and how much a transform moves the middle of a scan.
+    """How a transform moves and turns the middle of a scan.
 
     Such as ``"18.9 mm and 3.1 degrees"``.
     """

@@ -171,7 +171,7 @@ class ChannelStack:
         return [w.apply(v.voxels[part]) for v, w in zip(volumes, self.windows(window), strict=True)]
 
     def image(self, mix: Mix | None, window: Window) -> tuple[Volume, Window]:
-        """The scan that a model sees of a mix, and through which window.
+        """What a model sees of a mix, and through which window.
 
         Parameters
         ----------

@@ -92,7 +92,7 @@ def mix_from_prompt(stack: ChannelStack, window: Window, plane: SlicePlane, inde
 def sides_of_prompt(
     plane: SlicePlane, prompts: SlicePrompts, pixels: NDArray[np.float64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
-    """Which pixels of a slice lie inside a prompt, and which around it.
+    """Pixels of a slice inside a prompt, and around it.
 
     Parameters
     ----------
@@ -200,7 +200,9 @@ def _judged(pixels: NDArray[np.float64], inside: NDArray[np.bool_], around: NDAr
 
 
 def parted(inside: NDArray[np.float64], around: NDArray[np.float64]) -> float:
-    """How well values part two groups: the area under the curve of Mann and Whitney, 0 to 1."""
+    """How well values part two groups, 0 to 1.
+
+    The area under the curve, by Mann and Whitney."""
     both = np.concatenate([inside, around])
     order = both.argsort(kind="stable")
     ranks = np.empty(len(both))

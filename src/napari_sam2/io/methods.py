@@ -94,7 +94,7 @@ def _channel_sentences(facts: dict[str, Any]) -> list[str]:
     named = [f"{one['Name']} (SHA-256 {one['sha256'][:12]}, {_PLACED[one['Placed']]})" for one in further]
     seen = sorted({image["Image"] for image in facts["ImageOfObject"].values()})
     return [
-        f"{reference['Name']} was the reference; further channels were {_list(named)}, each with one mapping of its own.",
+        f"{reference['Name']} was the reference; further channels were {_list(named)}, each mapped on its own.",
         f"The model saw {_list(seen)}.",
     ]
 

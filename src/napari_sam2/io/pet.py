@@ -31,7 +31,7 @@ def is_pet(volume: Volume) -> bool:
 
 
 def suv_window(volume: Volume) -> tuple[Window | None, str]:
-    """The fixed window of a PET scan, and a sentence for the person.
+    """The fixed window of a PET scan, and what to say.
 
     No window, and why, where SUV cannot be known; neither for other scans.
     """
@@ -45,7 +45,9 @@ def suv_window(volume: Volume) -> tuple[Window | None, str]:
 
 
 def suv_of(volume: Volume) -> tuple[float | None, str]:
-    """What the scan's values are multiplied by for SUV by body weight, and why there is nothing.
+    """The factor from stored values to SUV by body weight.
+
+    Or why there is none.
 
     Returns
     -------
@@ -107,5 +109,8 @@ def _begin_of_scan(tags: Any) -> datetime:
 
 
 def _time(date: str, time: str) -> datetime:
-    digits = time.split(".", maxsplit=1)[0].ljust(6, "0")[:6]
+    digits = time.split(".", maxsplit=1)[0]
+    if len(digits) < 4:
+        raise ValueError("a time needs hours and minutes")
+    digits = digits.ljust(6, "0")[:6]
     return datetime.strptime(date + digits, "%Y%m%d%H%M%S")

@@ -16,6 +16,7 @@ from napari_sam2.io import read_volume
 from napari_sam2.io.guard import refuse_inputs_as_outputs
 from napari_sam2.io.label_set import check_label_set
 from napari_sam2.io.names import stem_of
+from napari_sam2.io.pet import suv_window
 from napari_sam2.io.sidecar import sidecar_paths
 from napari_sam2.models import DEFAULT_MODEL, load_model
 from napari_sam2.record.journal import Journal
@@ -177,8 +178,15 @@ def segment_scan(
     if feature_folder is not None and not loaded.view_policy.encodes:
         say(f"{loaded.card.name} computes nothing ahead of a prompt: nothing is kept in {feature_folder.name}.")
     axis = None if plane is None else scan.axis_of_plane(plane)
+    fixed = pet_window(scan, say) if window == "auto" else None
     session = Session(
-        scan, loaded, window=window, axis=axis, feature_folder=feature_folder, channels=stack, fusion=fusion
+        scan,
+        loaded,
+        window=fixed or window,
+        axis=axis,
+        feature_folder=feature_folder,
+        channels=stack,
+        fusion=fusion,
     )
     journal = Journal(session, session_folder(target), warn=say) if keep_session else None
     seconds, settings = answer_and_carry(session, objects, slices, direction, watch)
@@ -192,6 +200,14 @@ def segment_scan(
         notes += [f"object {i} was seen as {said_mix(o.mix, stack.names)}." for i, o in session.objects.items()]
     planes = _agreement(session) if check_planes else {}
     return ScanRun(saved.path, session, _rows(session, saved.voxels), planes, tuple(notes), seconds)
+
+
+def pet_window(scan: Volume, say: Callable[[str], None]) -> Window | None:
+    """The fixed window of a PET scan, where SUV is known."""
+    window, sentence = suv_window(scan)
+    if sentence:
+        say(sentence)
+    return window
 
 
 def files_of_label_map(output: Path, *, keep_session: bool = False) -> list[Path]:

@@ -167,7 +167,7 @@ def replay_slide(
 
 
 def needed_channels(folder: Path) -> list[Mapping[str, Any]]:
-    """What a journal says of the further channels of its session, in their order.
+    """What a journal says of its further channels, in order.
 
     See `napari_sam2.channels.facts.described_channel`.
     """

@@ -99,7 +99,7 @@ class ScanCodec:
         check_channels(self._session.channels, list_of(head.get("channels", [])))
 
     def use_head(self, head: Mapping[str, Any], state: SessionState) -> None:
-        """Set window, axis and overlap rule; channels' windows and how they are mixed."""
+        """Set window, axis, overlap rule, and how channels are seen."""
         state.window, state.axis = window_from_json(head["window"]), axis_of(head["axis"])
         state.overlap = check_overlap(text_of(head["overlap"]))
         described = list_of(head.get("channels", []))

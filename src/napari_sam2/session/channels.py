@@ -1,4 +1,4 @@
-"""Channels of a session: which mix of them an object is seen through.
+"""The mix of channels that an object is seen through.
 
 It is settled with an object's first prompt and stays, since memory compares slices.
 """
@@ -25,7 +25,9 @@ __all__ = ["chosen_mix", "settle_mix"]
 def settle_mix(
     state: SessionState, step: Step, obj: ObjectRecord, prompts: Mapping[int, SlicePrompts], mix: Mix | None
 ) -> None:
-    """Choose an object's mix with its first prompts, unless one is given; nothing where there is one channel.
+    """Choose an object's mix with its first prompts.
+
+    Unless one is given; nothing where there is one channel.
 
     Parameters
     ----------

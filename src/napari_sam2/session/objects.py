@@ -158,7 +158,7 @@ class SegmentedObject:
 
     @property
     def mix(self) -> Mix | None:
-        """How the channels become the image for the model; None for the reference alone."""
+        """What the model sees of the channels; None for the reference."""
         return self._record.mix
 
     @property

@@ -83,7 +83,7 @@ def prompts_by_slice(state: SessionState, obj: ObjectRecord) -> dict[int, SliceP
 
 
 def answer_again(state: SessionState, step: Step, obj: ObjectRecord) -> list[SliceResult]:
-    """Answer an object's prompted slices anew, since the model sees them otherwise now.
+    """Answer an object's prompted slices anew, as the model sees them now.
 
     Accepted slices stay. What was carried stays until it is carried again.
     """

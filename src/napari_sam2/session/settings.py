@@ -84,7 +84,9 @@ class SessionSettings:
         self.state.do(AddChannel(described_channel(channel), channel))
 
     def use_channel_window(self, number: int, window: Window) -> None:
-        """Let the model see a further channel, counted from 1, through another window."""
+        """Let the model see a further channel through another window.
+
+        The first one after the reference is 1."""
         self.state.do(UseChannelWindow(number, window))
 
     @property
@@ -99,7 +101,9 @@ class SessionSettings:
             self.state.do(UseFusion(spec))
 
     def use_mix(self, object_id: int, spec: str) -> list[SliceResult]:
-        """Let an object be seen through another mix of channels; its prompts are answered again.
+        """Let an object be seen through another mix of channels.
+
+        Its prompts are answered again.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Actions on the channels of a scan: one more, another window, another mix."""
+"""Actions on channels: one more, another window, another mix."""
 
 from __future__ import annotations
 
@@ -117,7 +117,9 @@ class UseFusion(Setting):
 
 @dataclass(frozen=True, slots=True)
 class UseMix(Edit):
-    """An object is seen through another mix of channels; its prompts are answered again.
+    """An object is seen through another mix of channels.
+
+    Its prompts are answered again.
 
     Attributes
     ----------
@@ -152,7 +154,7 @@ class UseMix(Edit):
         return answer_again(state, step, obj)
 
     def as_json(self) -> dict[str, Any]:
-        """Object and what was chosen; what came of it is in the changes."""
+        """Object and choice; what came of it is in the changes."""
         return {"object": self.object_id, "spec": self.spec}
 
     @classmethod
