@@ -1,6 +1,7 @@
 """What results and journals say of channels.
 
-Names, checksums, places, windows; never a path."""
+Names, checksums, places, windows; never a path.
+"""
 
 from __future__ import annotations
 

@@ -202,7 +202,8 @@ def _judged(pixels: NDArray[np.float64], inside: NDArray[np.bool_], around: NDAr
 def parted(inside: NDArray[np.float64], around: NDArray[np.float64]) -> float:
     """How well values part two groups, 0 to 1.
 
-    The area under the curve, by Mann and Whitney."""
+    The area under the curve, by Mann and Whitney.
+    """
     both = np.concatenate([inside, around])
     order = both.argsort(kind="stable")
     ranks = np.empty(len(both))

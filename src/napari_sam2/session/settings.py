@@ -86,7 +86,8 @@ class SessionSettings:
     def use_channel_window(self, number: int, window: Window) -> None:
         """Let the model see a further channel through another window.
 
-        The first one after the reference is 1."""
+        The first one after the reference is 1.
+        """
         self.state.do(UseChannelWindow(number, window))
 
     @property
