@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_sam2.cli.app import main
-from tests.finding.project import noise_scan, write_project
+from tests.finding.project import noise_scan, subject, write_project
 
 
 @pytest.fixture
@@ -44,11 +44,32 @@ def test_a_name_becomes_prompts_that_segment_takes_and_replay_repeats_without_a_
     assert (np.asarray(nib.load(labels).dataobj) == np.asarray(nib.load(project / "again.nii.gz").dataobj)).all()
 
 
-def test_a_name_is_segmented_in_one_command(project):
+@pytest.mark.parametrize("answer", ["proposed", "model"])
+def test_a_name_is_segmented_in_one_command_and_replayed_without_the_memory(project, answer):
     out = project / "out.nii.gz"
-    arguments = ["--text", "liver", "--memory", str(project / "project.csv"), "--model", "classical", "-o", str(out)]
+    memory = ["--memory", str(project / "project.csv"), "--answer", answer]
+    arguments = ["--text", "liver", *memory, "--model", "classical", "--session", "-o", str(out)]
     assert main(["segment", str(project / "s01.nii.gz"), *arguments]) == 0
     assert "liver" in (project / "out.tsv").read_text()
+    labels, truth = np.asarray(nib.load(out).dataobj) == 1, subject(1)[1] == 1
+    assert 2 * (labels & truth).sum() / (labels.sum() + truth.sum()) > 0.7
+    settings = json.loads((project / "out.json").read_text())
+    assert answer in json.dumps(settings)
+    assert "placed from s00 of project.csv; score 0." in json.dumps(settings)
+    (project / "project.csv").unlink()
+    assert main(["replay", str(project / "out.sam2session"), "-o", str(project / "again.nii.gz")]) == 0
+    assert (labels == (np.asarray(nib.load(project / "again.nii.gz").dataobj) == 1)).all()
+
+
+def test_only_slices_that_may_be_written_get_a_proposed_mask(project, capsys):
+    out, memory = project / "out.nii.gz", ["--text", "liver", "--memory", str(project / "project.csv")]
+    arguments = ["segment", str(project / "s01.nii.gz"), *memory, "--model", "classical", "-o", str(out)]
+    assert main([*arguments, "--slices", "17:20"]) == 0
+    assert set(np.argwhere(np.asarray(nib.load(out).dataobj))[:, 2]) == {17, 18, 19}
+    assert main([*arguments, "--slices", "0:2", "--overwrite"]) == 2
+    assert "none of the slices" in capsys.readouterr().err
+    assert main([*arguments, "--answer", "best", "--overwrite"]) == 2
+    assert "choose one of proposed, model" in capsys.readouterr().err
 
 
 def test_what_is_not_there_is_an_empty_list_or_an_error_where_a_result_was_demanded(project, capsys):

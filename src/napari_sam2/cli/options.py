@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", int, float)
 
 __all__ = [
+    "AnswerChoice",
     "Device",
     "Image",
     "MemoryChoice",
     "Methods",
     "Model",
     "Overwrite",
+    "ProgramChoice",
     "Quality",
     "Remote",
     "Series",
@@ -79,6 +81,13 @@ _MEMORY = typer.Option(
     metavar="PROJECT",
 )
 MemoryChoice = Annotated[Path | None, _MEMORY]
+ProgramChoice = Annotated[
+    str,
+    typer.Option("--program", help="Another program says where names lie: a command with {image}, {output}, {names}."),
+]
+AnswerChoice = Annotated[
+    str, typer.Option("--answer", help="proposed: take the mask that is proposed; model: ask the model about its box.")
+]
 Methods = Annotated[bool, typer.Option("--methods", help="Print a methods paragraph for a paper after the result.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 
