@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 
 import nibabel as nib
 import numpy as np
@@ -119,3 +120,42 @@ def test_a_cohort_with_one_finished_scan_has_the_others_proposed(project, capsys
     assert any("nobody has" in note for note in json.loads((out / "s01" / "status.json").read_text())["notes"])
     assert main(["cohort", "run", manifest, "-o", str(out), *arguments]) == 0
     assert json.loads(capsys.readouterr().out)["skipped"] == 2
+
+
+PROGRAM = """
+import sys
+import nibabel, numpy
+image = nibabel.load(sys.argv[1])
+labels = (image.get_fdata() > 500).astype(numpy.uint8)
+nibabel.save(nibabel.Nifti1Image(labels, image.affine), sys.argv[2])
+"""
+
+
+@pytest.fixture
+def program(project):
+    script = project / "brightest.py"
+    script.write_text(PROGRAM)
+    return f"{sys.executable} {script} {{image}} {{output}} {{names}}"
+
+
+def test_a_name_is_segmented_by_another_program(project, program):
+    out, scan = project / "out.nii.gz", project / "s01.nii.gz"
+    arguments = ["--text", "kidneys", "--program", program, "--model", "classical", "-o", str(out)]
+    assert main(["segment", str(scan), *arguments]) == 0
+    bright = np.asarray(nib.load(scan).dataobj) > 500
+    assert ((np.asarray(nib.load(out).dataobj) == 1) == bright).all()
+    assert "proposed by python" in (project / "out.json").read_text()
+
+
+def test_a_cohort_is_segmented_by_another_program(project, program, capsys):
+    out = project / "results"
+    arguments = ["--text", "kidneys", "--program", program, "--model", "classical", "--shard", "1/1", "--json"]
+    assert main(["cohort", "run", str(project / "project.csv"), "-o", str(out), *arguments]) == 0
+    assert json.loads(capsys.readouterr().out)["done"] == 2
+
+
+def test_one_source_is_asked(project, program, capsys):
+    both = ["--memory", str(project / "project.csv"), "--program", program]
+    assert main(["find", str(project / "s01.nii.gz"), "liver", *both]) == 2
+    assert main(["find", str(project / "s01.nii.gz"), "liver"]) == 2
+    assert capsys.readouterr().err.count("Give one of --memory and --program") == 2
