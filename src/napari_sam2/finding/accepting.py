@@ -45,7 +45,13 @@ class Accepted:
     answer: str = DEFAULT_ANSWER
 
     def begin(self, session: Session, slices: range | None = None) -> list[int]:
-        """Make them the objects 1, 2, ... of a session; ids of those that are still to be carried."""
+        """Make them the objects 1, 2, ... of a session.
+
+        Returns
+        -------
+        list of int
+            Ids of those that a model has still to carry.
+        """
         carried = []
         for object_id, candidate in enumerate(self.candidates, start=1):
             if accept(session, candidate, object_id, self.answer, slices):
@@ -63,7 +69,9 @@ class Accepted:
 def accept(
     session: Session, candidate: Candidate, object_id: int, answer: str, slices: range | None = None
 ) -> list[SliceResult]:
-    """Make a candidate an object; the journal keeps where it comes from.
+    """Make a candidate an object.
+
+    The journal keeps where it comes from.
 
     Parameters
     ----------
@@ -100,7 +108,7 @@ def accept(
 
 
 def checked_answer(answer: str, choices: Sequence[str] = ANSWERS) -> str:
-    """An answer as it was asked for, if there is such a one.
+    """The answer that was asked for.
 
     Raises
     ------

@@ -147,7 +147,10 @@ class Proposer(Protocol):
 
     @property
     def sha256(self) -> str:
-        """Of all that its answers depend on, but for the scan and the names."""
+        """Of what its answers depend on.
+
+        But for the scan and the names.
+        """
 
     @property
     def files(self) -> list[Path]:

@@ -62,7 +62,10 @@ class Program(Proposer):
 
     @property
     def sha256(self) -> str:
-        """Of the command; what the program itself is made of is not known."""
+        """Of the command.
+
+        What the program itself is made of is not known.
+        """
         return hashlib.sha256("\0".join(self._words).encode()).hexdigest()
 
     @property

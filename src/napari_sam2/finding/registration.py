@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["COARSE_VOXELS", "LOCAL_VOXELS", "as_image", "copy_of", "inverse_of", "refine", "register", "said"]
 
 COARSE_VOXELS: Final = 80_000
-LOCAL_VOXELS: Final = 60_000
+LOCAL_VOXELS: Final = 30_000
 """About how many voxels the copies of a whole scan and of a structure's surroundings have."""
 
 BINS: Final = 32
