@@ -95,6 +95,12 @@ class Finding:
 
         work.ask(read, done)
 
+    def use_remembered(self) -> None:
+        """Take the finished scans of the last session, if there are some still and none are chosen."""
+        project = self._work.workspace.preferences().project
+        if self.memory is None and project is not None and project.exists():
+            self.use_project(project)
+
     def look_for(self, text: str) -> None:
         """Look for structures; several names are separated by commas."""
         work, memory = self._work, self.memory

@@ -26,6 +26,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sam2.plugin.scan.finding import COLOUR
+from napari_sam2.plugin.settings import remember_project
 from napari_sam2.plugin.widgets.buttons import action_button
 from napari_sam2.plugin.widgets.folded_box import FoldedBox
 from napari_sam2.plugin.widgets.name_editor import names_with
@@ -103,6 +104,7 @@ class FindBox(FoldedBox):
         self.text = WrappedLabel()
         self.accept, self.reject = (action_button(name, do) for name in ("accept_candidate", "reject_candidate"))
         self._build()
+        self.toggled.connect(self._opened)
         self.show_work(None)
 
     def show_work(self, work: ScanWork | None) -> None:
@@ -185,6 +187,12 @@ class FindBox(FoldedBox):
         work = self._work()
         if path and work is not None:
             work.finding.use_project(Path(path))
+            remember_project(Path(path))
+
+    def _opened(self, is_open: bool) -> None:
+        work = self._work()
+        if is_open and work is not None:
+            work.finding.use_remembered()
 
 
 def _thumbnail(candidate: Candidate, work: ScanWork) -> QPixmap:
