@@ -144,8 +144,8 @@ class Finding:
         def done(results: list[SliceResult]) -> None:
             work.select(object_id)
             work.on_answered(results)
-            then = "G carries it, clicks correct it." if results else "Its mask is the proposed one; clicks correct it."
-            work.told.emit(f"{candidate.name} is object {object_id} now, {candidate.source}. {then}")
+            then = "the model has answered; G carries it" if results else "its mask is the proposed one"
+            work.told.emit(f"{candidate.name} is object {object_id} now: {then}. Clicks correct it.")
 
         work.ask(begin, done)
 

@@ -46,7 +46,7 @@ THUMBNAIL: Final = 64
 TINT: Final = 0.45
 """How much of a proposed mask's voxels is the colour of boxes."""
 
-ANSWER_WORDS: Final = {"proposed": "Accept the proposed mask", "model": "Accept, and ask the model about its box"}
+ANSWER_WORDS: Final = {"proposed": "The proposed mask", "model": "What the model answers"}
 """What an accepted candidate becomes, in words."""
 
 ROWS: Final = 3
@@ -95,6 +95,7 @@ class FindBox(FoldedBox):
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.itemClicked.connect(lambda item: self._choose(self.list.row(item)))
         self.answer = QComboBox()
+        self.answer.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         for name, words in ANSWER_WORDS.items():
             self.answer.addItem(words, name)
         self.answer.setToolTip(
