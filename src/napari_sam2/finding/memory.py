@@ -54,7 +54,7 @@ VOTERS: Final = 5
 LOOKED_AT: Final = 12
 """Finished scans among which the most similar are chosen."""
 
-LEAST_SCORE: Final = 0.3
+LEAST_SCORE: Final = 0.2
 """Below it a structure counts as not found."""
 
 LEAST_SIDE: Final = 4

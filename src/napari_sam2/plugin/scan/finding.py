@@ -96,7 +96,10 @@ class Finding:
         work.ask(read, done)
 
     def use_remembered(self) -> None:
-        """Take the finished scans of the last session, if there are some still and none are chosen."""
+        """Take the finished scans of the last session.
+
+        If they are there still, and no others are chosen.
+        """
         project = self._work.workspace.preferences().project
         if self.memory is None and project is not None and project.exists():
             self.use_project(project)
