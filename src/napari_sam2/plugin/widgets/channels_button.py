@@ -24,7 +24,7 @@ __all__ = ["ChannelsButton"]
 
 
 class ChannelsButton(QToolButton):
-    """Lists image layers to be used as channels, and what the model sees of them.
+    """Lists image layers that can be channels, and ways to see them.
 
     Parameters
     ----------
