@@ -118,6 +118,7 @@ def test_the_finished_scans_of_the_last_session_are_asked_again(bench, project, 
     finding.use_remembered()
     bench.settle()
     assert finding.memory is None
+    assert not bench.warnings
     monkeypatch.setattr(workspace, "preferences", lambda: Preferences(project=project))
     finding.use_remembered()
     bench.settle()
