@@ -35,7 +35,7 @@ def offered_layers(work: ScanWork) -> list[Image]:
 
 
 def add_layer(work: ScanWork, layer: Image, *, register: bool = False) -> None:
-    """Take a layer as a channel, through the window it is shown with."""
+    """Take a layer as a channel, with the window it has."""
     volume = _volume_of(work, layer)
     low, high = (float(value) for value in layer.contrast_limits)
     window = Window(low, high, "level/width")
