@@ -16,6 +16,7 @@ __all__ = [
     "ModelError",
     "NapariSam2Error",
     "PromptError",
+    "ServerAwayError",
     "SeveralVolumesError",
     "UserInputError",
 ]
@@ -79,6 +80,10 @@ class EnvironmentLacksError(NapariSam2Error, RuntimeError):
 
     A model on disk, a device, an optional package. Exit code 3.
     """
+
+
+class ServerAwayError(EnvironmentLacksError):
+    """A server that answers for a model is not there; the same can be asked again later."""
 
 
 class ModelError(NapariSam2Error, RuntimeError):

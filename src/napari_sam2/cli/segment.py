@@ -122,6 +122,10 @@ def segment(
         raise UserInputError("Give one of --prompts, --text, or --box, --point and --negative.")
     if bool(text) != (memory is not None):
         raise UserInputError("--text and --memory belong together: finished scans say where a name lies.")
+    if remote is not None and feature_folder is not None:
+        raise UserInputError(
+            "--feature-folder keeps what a model on this machine computes; leave it out with --remote."
+        )
     asked = flagged if prompts is None else prompts
     run = segment_scan(
         image,

@@ -67,6 +67,8 @@ class CohortSettings:
         Minutes that a case may take before its worker is ended; 0 sets none.
     text : tuple of str
         For the task ``"find"``: names of structures, which are segmented where they are proposed.
+    remote, token_file
+        The server that answers instead, and the file with its token, see `napari_sam2.remote.model.connect`.
     memory : Path, optional
         For the task ``"find"``: the finished scans, see `napari_sam2.finding.exemplars.exemplars_in`.
     """
@@ -81,6 +83,8 @@ class CohortSettings:
     limit: float = 0.0
     text: tuple[str, ...] = ()
     memory: Path | None = None
+    remote: str | None = None
+    token_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from napari_sam2.errors import EnvironmentLacksError
+from napari_sam2.errors import EnvironmentLacksError, ServerAwayError
 from napari_sam2.remote.connection import Refused, ServerGone, wait_a_little
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Lease:
 
         Raises
         ------
-        EnvironmentLacksError
+        ServerAwayError
             If it stays away for longer than patience lasts, or `should_stop` says so.
         Refused
             If the server says no.
@@ -113,9 +113,9 @@ class Lease:
             self._away = False
             self.say(f"The server {self.connection.name} is back; going on.")
 
-    def absence(self, gone: Exception) -> EnvironmentLacksError:
+    def absence(self, gone: Exception) -> ServerAwayError:
         """What to tell a person who has waited long enough."""
-        return EnvironmentLacksError(
+        return ServerAwayError(
             f"The server {self.connection.name} does not answer ({gone}). Your work is kept; look whether "
             "'napari-sam2 serve' runs there, and ask again."
         )
