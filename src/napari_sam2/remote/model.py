@@ -10,7 +10,8 @@ from napari_sam2._version import __version__
 from napari_sam2.core.checked import flag_of, list_of, text_of, whole_of
 from napari_sam2.errors import EnvironmentLacksError, ServerAwayError, UserInputError
 from napari_sam2.models.base import ModelCard, ViewPolicy
-from napari_sam2.remote.connection import Connection, Refused, ServerGone
+from napari_sam2.remote.answers import Refused, ServerGone
+from napari_sam2.remote.connection import Connection
 from napari_sam2.remote.engine import RemoteEngine
 from napari_sam2.remote.lease import Lease
 from napari_sam2.remote.tokens import new_token, read_tokens
