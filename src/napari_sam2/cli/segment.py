@@ -11,13 +11,16 @@ from rich.table import Table
 
 from napari_sam2.cli.app import app
 from napari_sam2.cli.options import (
+    Channels,
     Device,
+    Fusion,
     Image,
     MemoryChoice,
     Methods,
     Model,
     Overwrite,
     Quality,
+    Register,
     Remote,
     Series,
     TokenFile,
@@ -78,6 +81,9 @@ def segment(
     direction: Annotated[str, typer.Option("--direction", help="both, forward, backward or none.")] = "both",
     window: WindowSpec = "auto",
     volume: VolumeIndex = None,
+    channel: Channels = None,
+    register: Register = "",
+    fusion: Fusion = "auto",
     series: Series = None,
     device: Device = "auto",
     quality: Quality = "auto",
@@ -111,6 +117,10 @@ def segment(
 
     napari-sam2 segment ct.nii.gz -o liver.nii.gz --box 40,30,60,90,80,60 --box 65,30,40,65,80,85
 
+    Further sequences or modalities of the same patient help where one does not show the object:
+
+    napari-sam2 segment flair.nii.gz --channel t1c.nii.gz --register rigid -o tumour.nii.gz --box 40,30,60,90,80,60
+
     A name is placed from finished scans of the project (see 'napari-sam2 find'):
 
     napari-sam2 segment ct.nii.gz -o liver.nii.gz --text liver --memory project.csv
@@ -141,6 +151,9 @@ def segment(
         keep_session=keep_session,
         check_planes=check_planes,
         feature_folder=feature_folder,
+        channels=channel or (),
+        register=register,
+        fusion=fusion,
         overwrite=overwrite,
         say=note,
         watch=with_progress_bar,

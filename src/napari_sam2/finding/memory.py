@@ -23,7 +23,7 @@ from SimpleITK import AffineTransform, Image
 
 from napari_sam2.errors import UserInputError
 from napari_sam2.finding.candidate import Candidate, Found
-from napari_sam2.finding.registration import (
+from napari_sam2.registration import (
     COARSE_VOXELS,
     LOCAL_VOXELS,
     as_image,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
     from napari_sam2.finding.exemplars import Exemplar, Exemplars, Loaded
-    from napari_sam2.finding.registration import Block
+    from napari_sam2.registration import Block
 
 __all__ = ["LEAST_SCORE", "ProjectMemory"]
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from napari_sam2.channels.mix import AUTO, named_mix, said_mix
+from napari_sam2.channels.opening import channel_files, read_stack
 from napari_sam2.core.window import choose_window
 from napari_sam2.errors import UserInputError
 from napari_sam2.io import read_volume
 from napari_sam2.io.guard import refuse_inputs_as_outputs
 from napari_sam2.io.label_set import check_label_set
 from napari_sam2.io.names import stem_of
+from napari_sam2.io.pet import suv_window
 from napari_sam2.io.sidecar import sidecar_paths
 from napari_sam2.models import DEFAULT_MODEL, load_model
 from napari_sam2.record.journal import Journal
@@ -97,6 +100,9 @@ def segment_scan(
     keep_session: bool = False,
     check_planes: bool = False,
     feature_folder: Path | None = None,
+    channels: Sequence[str | os.PathLike[str]] = (),
+    register: str = "",
+    fusion: str = AUTO,
     overwrite: bool = False,
     say: Callable[[str], None] = lambda note: None,
     watch: Callable[[Iterable[SliceResult], int], Iterable[SliceResult]] = lambda results, total: results,
@@ -128,6 +134,12 @@ def segment_scan(
         Carry every object along all three axes, and say where they differ.
     feature_folder : Path, optional
         As in `Session`; it is made when it is not there.
+    channels : sequence of path-like or str
+        Further channels of the scan, as in `napari_sam2.channels.opening.channel_files`.
+    register : str
+        ``"rigid"`` to lay them on the scan by their content; by their headers otherwise.
+    fusion : str
+        How they become the image for the model, see `napari_sam2.channels.mix.named_mix`.
     overwrite : bool
         Whether existing outputs may be replaced; an input never is.
     say : callable
@@ -146,9 +158,15 @@ def segment_scan(
     scan = read_volume(image, volume_index=volume_index, series=series)
     for note in scan.source.notes:
         say(note)
-    inputs = [Path(image), *([Path(prompts)] if isinstance(prompts, str | os.PathLike) else [])]
+    files = channel_files(channels)
+    asked = [Path(prompts)] if isinstance(prompts, str | os.PathLike) else []
+    inputs = [Path(image), *asked, *(file.path for file in files)]
     refuse_inputs_as_outputs(inputs, files_of_label_map(target, keep_session=keep_session))
     check_label_set(target, scan, overwrite=overwrite)
+    if (register or fusion != AUTO) and not files:
+        raise UserInputError("--register and --fusion are for further channels; give them with --channel.")
+    stack = read_stack(scan, files, register=register, reference_index=volume_index, say=say)
+    named_mix(fusion, stack.names)
     if feature_folder is not None:
         _make_feature_folder(feature_folder)
     objects = (
@@ -160,7 +178,16 @@ def segment_scan(
     if feature_folder is not None and not loaded.view_policy.encodes:
         say(f"{loaded.card.name} computes nothing ahead of a prompt: nothing is kept in {feature_folder.name}.")
     axis = None if plane is None else scan.axis_of_plane(plane)
-    session = Session(scan, loaded, window=window, axis=axis, feature_folder=feature_folder)
+    fixed = pet_window(scan, say) if window == "auto" else None
+    session = Session(
+        scan,
+        loaded,
+        window=fixed or window,
+        axis=axis,
+        feature_folder=feature_folder,
+        channels=stack,
+        fusion=fusion,
+    )
     journal = Journal(session, session_folder(target), warn=say) if keep_session else None
     seconds, settings = answer_and_carry(session, objects, slices, direction, watch)
     if journal is not None:
@@ -169,8 +196,18 @@ def segment_scan(
     notes = doubts_of(session, saved.voxels)
     if saved.source_changed:
         notes.insert(0, f"{scan.source.name} has changed on disk since it was opened; check that the labels fit.")
+    if stack.several:
+        notes += [f"object {i} was seen as {said_mix(o.mix, stack.names)}." for i, o in session.objects.items()]
     planes = _agreement(session) if check_planes else {}
     return ScanRun(saved.path, session, _rows(session, saved.voxels), planes, tuple(notes), seconds)
+
+
+def pet_window(scan: Volume, say: Callable[[str], None]) -> Window | None:
+    """The fixed window of a PET scan, where SUV is known."""
+    window, sentence = suv_window(scan)
+    if sentence:
+        say(sentence)
+    return window
 
 
 def files_of_label_map(output: Path, *, keep_session: bool = False) -> list[Path]:
