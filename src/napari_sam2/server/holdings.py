@@ -65,8 +65,8 @@ MOST_LEASES: Final = 64
 MOST_ENGINES: Final = 32
 """Of one lease, a crop of a slide each; the least recently used ones go."""
 
-LAST_ANSWERS: Final = 8
-"""Anchors of a client that stay when memory is short: what it is about to correct."""
+LAST_ANSWERS: Final = 64
+"""Anchors of a client that stay when memory is short: what it corrects next, and what a run begins with."""
 
 
 class Holdings:
