@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 COARSE_VOXELS: Final = 80_000
-LOCAL_VOXELS: Final = 60_000
+LOCAL_VOXELS: Final = 30_000
 """About how many voxels the copies of a whole scan and of a structure's surroundings have."""
 
 BINS: Final = 32

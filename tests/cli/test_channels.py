@@ -74,3 +74,19 @@ def test_what_is_wrong_with_a_channel_is_said_in_a_sentence(folder, more, words)
     before = (folder / "b.nii.gz").read_bytes()
     assert_refused(segment(folder, *more), 2, *words)
     assert (folder / "b.nii.gz").read_bytes() == before
+
+
+def test_intensities_are_measured_in_every_channel(folder):
+    nib.save(nib.Nifti1Image(INSIDE.astype(np.uint8), AFFINE), folder / "labels.nii.gz")
+    # Another grid: coarser, and it ends inside of the object.
+    part = np.ascontiguousarray(SECOND[:40:2, ::2])
+    nib.save(nib.Nifti1Image(part, AFFINE @ np.diag([2, 2, 1, 1])), folder / "part.nii.gz")
+    command = ("measure", "a.nii.gz", "labels.nii.gz", "--channel", "b.nii.gz", "--channel", "part.nii.gz")
+    result = run(*command, "--csv", "rows.csv", cwd=folder)
+    assert result.returncode == 0, result.stderr
+    header, values = (line.split(",") for line in (folder / "rows.csv").read_text().splitlines())
+    row = dict(zip(header, values, strict=True))
+    assert float(row["intensity_mean"]) == pytest.approx(FIRST[INSIDE].mean(), rel=1e-5)
+    assert float(row["b_mean"]) == pytest.approx(SECOND[INSIDE].mean(), rel=1e-5)
+    assert float(row["part_mean"]) == pytest.approx(SECOND[:40][INSIDE[:40]].mean(), rel=0.01)
+    assert_refused(run(*command, "--against", "labels.nii.gz", cwd=folder), 2, "--channel is for intensities")

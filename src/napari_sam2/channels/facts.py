@@ -72,8 +72,7 @@ def check_channels(stack: ChannelStack, described: Sequence[Mapping[str, Any]]) 
         transform = transform_from_json(entry["transform"])
         if number >= len(stack.further):
             raise EnvironmentLacksError(
-                f"The session has a channel {name}, which is not open; give its file with --channel, or open it beside "
-                "the scan."
+                f"The session has a channel {name}, which is not open; give its file with --channel."
             )
         channel = stack.further[number]
         if channel_key(channel.volume) != key:

@@ -119,6 +119,8 @@ def read_stack(
     for file in files:
         for name, volume, index in _volumes(file, reference, reference_index):
             used = name or name_of(volume, len(stack))
+            if not name and used in stack.names:  # files of one name in different folders
+                used = f"{used}-{len(stack)}"
             channel = open_channel(reference, volume, used, register=bool(register))
             channel = replace(channel, volume_index=index)
             for note in channel.notes:

@@ -44,8 +44,8 @@ CLICK_RADII: Final = (2.0, 3.0, 5.0, 8.0, 12.0, 20.0)
 LEAST_GAIN: Final = 0.02
 """How much better than the best single channel a fusion must part the prompt (area under the curve)."""
 
-LEAST_OTHER_GAIN: Final = 0.01
-"""The same for another channel than the reference."""
+LEAST_OTHER_GAIN: Final = 0.03
+"""The same for another channel than the reference, which is the one that was prompted by eye."""
 
 SAMPLE: Final = 200_000
 """Voxels looked at for the range of a fused image."""

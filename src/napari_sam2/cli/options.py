@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", int, float)
 
 __all__ = [
+    "AnswerChoice",
     "Channels",
     "Device",
     "Fusion",
@@ -31,6 +32,7 @@ __all__ = [
     "Methods",
     "Model",
     "Overwrite",
+    "ProgramChoice",
     "Quality",
     "Register",
     "Remote",
@@ -84,6 +86,13 @@ _MEMORY = typer.Option(
     metavar="PROJECT",
 )
 MemoryChoice = Annotated[Path | None, _MEMORY]
+ProgramChoice = Annotated[
+    str,
+    typer.Option("--program", help="Another program says where names lie: a command with {image}, {output}, {names}."),
+]
+AnswerChoice = Annotated[
+    str, typer.Option("--answer", help="proposed: take the mask that is proposed; model: ask the model about its box.")
+]
 Channels = Annotated[
     list[str] | None,
     typer.Option(

@@ -22,7 +22,7 @@ from scipy import ndimage
 from SimpleITK import AffineTransform, Image
 
 from napari_sam2.errors import UserInputError
-from napari_sam2.finding.candidate import Candidate, Found
+from napari_sam2.finding.candidate import Candidate, Found, Proposer
 from napari_sam2.registration import (
     COARSE_VOXELS,
     LOCAL_VOXELS,
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LEAST_SCORE", "ProjectMemory"]
 
-VOTERS: Final = 3
-"""Finished scans that are registered."""
+VOTERS: Final = 5
+"""Finished scans that vote: five of seven hippocampi have a mean Dice of 0.785, three 0.764, one 0.742."""
 
 LOOKED_AT: Final = 12
 """Finished scans among which the most similar are chosen."""
@@ -85,7 +85,7 @@ class _Laid:
     inside: float
 
 
-class ProjectMemory:
+class ProjectMemory(Proposer):
     """Proposes structures where finished scans of the project have them; see `napari_sam2.finding.candidate.Proposer`.
 
     Parameters
@@ -125,26 +125,10 @@ class ProjectMemory:
             if not self._meant(name):
                 raise UserInputError(self._unknown(name))
 
-    def propose(
-        self, volume: Volume, window: Window, names: Sequence[str], should_stop: Callable[[], bool] = lambda: False
-    ) -> Found:
-        """Lay the finished scans over a new one.
-
-        Each structure is voted.
-        """
-        found = Found()
-        for step in self.steps(volume, window, names, should_stop):
-            if isinstance(step, Found):
-                found = step
-        return found
-
     def steps(
         self, volume: Volume, window: Window, names: Sequence[str], should_stop: Callable[[], bool] = lambda: False
     ) -> Iterator[str | Found]:
-        """The same piece by piece.
-
-        A word on what was done after each second or so, and what was found at the end.
-        """
+        """Lay the finished scans over a new one; each structure is voted."""
         self.check(names)
         _check_scan(volume, names)
         wanted = list(dict.fromkeys(target for name in names for target in self._meant(name)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -24,16 +25,18 @@ from napari_sam2.record.save import save_with_counts
 from napari_sam2.session.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from napari_sam2.core.prompts import ObjectPrompts
     from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
     from napari_sam2.engine.verbs import AnyModel
+    from napari_sam2.finding.accepting import Accepted
 
     Prompts: TypeAlias = str | os.PathLike[str] | Sequence[ObjectPrompts]
-    PromptSource: TypeAlias = Callable[[Volume, Window], Sequence[ObjectPrompts]]
+    Objects: TypeAlias = Sequence[ObjectPrompts] | Accepted
+    PromptSource: TypeAlias = Callable[[Volume, Window], Objects]
 
 __all__ = [
     "DIRECTIONS",
@@ -119,7 +122,7 @@ def segment_scan(
         The label map, ``.nii.gz`` or ``.nii``; ``.json`` and ``.tsv`` are written beside it.
     prompts : path-like, sequence of ObjectPrompts or callable
         A prompt file, or what it would hold; or what gives that for a scan and its window, such as
-        `napari_sam2.finding.job.prompts_from`.
+        `napari_sam2.finding.job.accepted_from`.
     model, device, quality
         As in `napari_sam2.models.load_model`; or what gives a model, asked once everything else is in order.
     window, plane
@@ -251,7 +254,7 @@ def objects_of(prompts: Prompts, volume: Volume, outputs: Iterable[Path]) -> Seq
 
 def answer_and_carry(
     session: Session,
-    objects: Sequence[ObjectPrompts],
+    objects: Objects,
     slices: range | None,
     direction: str,
     watch: Callable[[Iterable[SliceResult], int], Iterable[SliceResult]],
@@ -262,18 +265,23 @@ def answer_and_carry(
     ----------
     session : Session
         Which takes the objects.
-    objects : sequence of ObjectPrompts
-        What is answered.
+    objects : sequence of ObjectPrompts or Accepted
+        What is answered; proposals with a mask of their own are taken as they are.
     slices, direction, watch
         As in `segment_scan`.
     """
     started = time.perf_counter()
-    session.set_objects(objects)
-    if direction != "none":
-        total = session.count_slices(slices=slices, direction=direction)
-        for _ in watch(session.propagate(slices=slices, direction=direction), total):
+    settings: dict[str, Any] = {"direction": direction, "slices": [slices.start, slices.stop] if slices else None}
+    if isinstance(objects, Sequence):
+        session.set_objects(objects)
+        carried = [obj.object_id for obj in objects]
+    else:
+        carried = objects.begin(session, slices)
+        settings |= objects.settings()
+    if direction != "none" and carried:
+        total = session.count_slices(carried, slices, direction)
+        for _ in watch(session.propagate(carried, slices=slices, direction=direction), total):
             pass
-    settings = {"direction": direction, "slices": [slices.start, slices.stop] if slices else None}
     return time.perf_counter() - started, settings
 
 

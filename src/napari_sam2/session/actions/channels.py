@@ -50,8 +50,7 @@ class AddChannel(Setting):
         names = [channel.name for channel in state.channels.further]
         if self.described["name"] not in names:
             raise EnvironmentLacksError(
-                f"The session has a channel {self.described['name']}, which is not open; give its file with --channel, "
-                "or open it beside the scan."
+                f"The session has a channel {self.described['name']}, which is not open; give its file with --channel."
             )
 
     def as_json(self) -> dict[str, Any]:
