@@ -54,7 +54,7 @@ VOTERS: Final = 5
 LOOKED_AT: Final = 12
 """Finished scans among which the most similar are chosen."""
 
-LEAST_SCORE: Final = 0.3
+LEAST_SCORE: Final = 0.2
 """Below it a structure counts as not found."""
 
 LEAST_SIDE: Final = 4
@@ -140,13 +140,19 @@ class ProjectMemory(Proposer):
             placed += self._placed(volume, coarse, exemplar)
             yield f"{exemplar.case} laid over it"
         placed.sort(key=lambda entry: -entry[0])
+        laid: dict[StructureName, list[tuple[Exemplar, _Laid]]] = {target: [] for target in wanted}
+        # Exemplar by exemplar, so that each is read once for all structures.
+        for _, exemplar, transform in placed:
+            if should_stop():
+                break
+            self._lay_all(volume, window, exemplar, transform, laid)
+            yield f"structures of {exemplar.case} laid over it"
         candidates: list[Candidate] = []
         missing: dict[str, str] = {}
         for target in wanted:
             if should_stop():
                 break
-            candidate = self._candidate(volume, window, target, placed)
-            yield target.name
+            candidate = self._voted(volume, target, laid[target])
             if candidate is None:
                 missing[target.name] = f"{target.name}: not found; no finished scan could be laid over this one there."
             elif candidate.score is not None and candidate.score < self._least_score:
@@ -194,21 +200,25 @@ class ProjectMemory(Proposer):
         transform = register(coarse, loaded.coarse)
         return [] if transform is None else [(said(coarse, loaded.coarse, transform), exemplar, transform)]
 
-    def _candidate(
+    def _lay_all(
         self,
         volume: Volume,
         window: Window,
-        target: StructureName,
-        placed: Sequence[tuple[float, Exemplar, AffineTransform]],
-    ) -> Candidate | None:
-        laid: list[tuple[Exemplar, _Laid]] = []
-        for _, exemplar, transform in placed:
-            loaded = self._exemplars.load(exemplar)
+        exemplar: Exemplar,
+        transform: AffineTransform,
+        laid: dict[StructureName, list[tuple[Exemplar, _Laid]]],
+    ) -> None:
+        """Lay an exemplar's structures over the scan, those that still want voters."""
+        loaded = self._exemplars.load(exemplar)
+        for target, voters in laid.items():
             ids = [i for i, name in loaded.names.items() if _same(name, target)]
-            if ids and len(laid) < VOTERS:
+            if ids and len(voters) < VOTERS:
                 cover = _lay(volume, window, loaded, ids, transform)
                 if cover is not None:
-                    laid.append((exemplar, cover))
+                    voters.append((exemplar, cover))
+
+    def _voted(self, volume: Volume, target: StructureName, laid: Sequence[tuple[Exemplar, _Laid]]) -> Candidate | None:
+        """What the laid exemplars agree on."""
         if not laid:
             return None
         block = _union([one.block for _, one in laid])

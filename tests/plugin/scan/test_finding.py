@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_sam2.core.prompts import Point
+from napari_sam2.plugin.settings import Preferences
 from tests.finding.project import noise_scan, subject, write_project
 
 
@@ -106,3 +107,19 @@ def test_what_cannot_be_found_is_said(bench, project):
     finding.look_for("spleen")
     bench.settle()
     assert "they hold left kidney, liver, right kidney" in bench.warnings[-1]
+
+
+def test_the_finished_scans_of_the_last_session_are_asked_again(bench, project, monkeypatch):
+    bench.open(project.with_name("s01.nii.gz"))
+    finding, workspace = bench.controller.work.finding, bench.controller.workspace
+    finding.use_remembered()
+    assert finding.memory is None
+    monkeypatch.setattr(workspace, "preferences", lambda: Preferences(project=project.with_name("gone.csv")))
+    finding.use_remembered()
+    bench.settle()
+    assert finding.memory is None
+    assert not bench.warnings
+    monkeypatch.setattr(workspace, "preferences", lambda: Preferences(project=project))
+    finding.use_remembered()
+    bench.settle()
+    assert finding.memory.known() == ("left kidney", "liver", "right kidney")

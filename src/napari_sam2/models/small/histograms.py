@@ -1,4 +1,4 @@
-"""How much more common an intensity is inside an object than around it."""
+"""How much commoner an intensity is inside an object than around it."""
 
 from __future__ import annotations
 

@@ -95,6 +95,15 @@ class Finding:
 
         work.ask(read, done)
 
+    def use_remembered(self) -> None:
+        """Take the finished scans of the last session.
+
+        If they are there still, and no others are chosen.
+        """
+        project = self._work.workspace.preferences().project
+        if self.memory is None and project is not None and project.exists():
+            self.use_project(project)
+
     def look_for(self, text: str) -> None:
         """Look for structures; several names are separated by commas."""
         work, memory = self._work, self.memory
@@ -138,8 +147,8 @@ class Finding:
         def done(results: list[SliceResult]) -> None:
             work.select(object_id)
             work.on_answered(results)
-            then = "G carries it, clicks correct it." if results else "Its mask is the proposed one; clicks correct it."
-            work.told.emit(f"{candidate.name} is object {object_id} now, {candidate.source}. {then}")
+            then = "the model has answered; G carries it" if results else "its mask is the proposed one"
+            work.told.emit(f"{candidate.name} is object {object_id} now: {then}. Clicks correct it.")
 
         work.ask(begin, done)
 

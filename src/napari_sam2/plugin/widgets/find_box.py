@@ -26,6 +26,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sam2.plugin.scan.finding import COLOUR
+from napari_sam2.plugin.settings import remember_project
 from napari_sam2.plugin.widgets.buttons import action_button
 from napari_sam2.plugin.widgets.folded_box import FoldedBox
 from napari_sam2.plugin.widgets.name_editor import names_with
@@ -45,7 +46,7 @@ THUMBNAIL: Final = 64
 TINT: Final = 0.45
 """How much of a proposed mask's voxels is the colour of boxes."""
 
-ANSWER_WORDS: Final = {"proposed": "Accept the proposed mask", "model": "Accept, and ask the model about its box"}
+ANSWER_WORDS: Final = {"proposed": "The proposed mask", "model": "What the model answers"}
 """What an accepted candidate becomes, in words."""
 
 ROWS: Final = 3
@@ -94,6 +95,7 @@ class FindBox(FoldedBox):
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.itemClicked.connect(lambda item: self._choose(self.list.row(item)))
         self.answer = QComboBox()
+        self.answer.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         for name, words in ANSWER_WORDS.items():
             self.answer.addItem(words, name)
         self.answer.setToolTip(
@@ -103,6 +105,7 @@ class FindBox(FoldedBox):
         self.text = WrappedLabel()
         self.accept, self.reject = (action_button(name, do) for name in ("accept_candidate", "reject_candidate"))
         self._build()
+        self.toggled.connect(self._opened)
         self.show_work(None)
 
     def show_work(self, work: ScanWork | None) -> None:
@@ -185,6 +188,12 @@ class FindBox(FoldedBox):
         work = self._work()
         if path and work is not None:
             work.finding.use_project(Path(path))
+            remember_project(Path(path))
+
+    def _opened(self, is_open: bool) -> None:
+        work = self._work()
+        if is_open and work is not None:
+            work.finding.use_remembered()
 
 
 def _thumbnail(candidate: Candidate, work: ScanWork) -> QPixmap:
