@@ -95,7 +95,9 @@ class EnvironmentLacksError(NapariSam2Error, RuntimeError):
 
 
 class ServerAwayError(EnvironmentLacksError):
-    """A server that answers for a model is not there; the same can be asked again later."""
+    """A server that answers for a model is not there.
+
+    The same can be asked again later."""
 
 
 class ModelError(NapariSam2Error, RuntimeError):

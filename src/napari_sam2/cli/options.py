@@ -153,7 +153,7 @@ def ready_model(name: str, device: str, quality: str = "auto") -> SegmentationMo
 
 
 def check_remote(device: str, quality: str, remote: str | None, token_file: Path | None) -> None:
-    """Refuse options of a server and of this machine that do not go together.
+    """Refuse options of a server beside those of this machine.
 
     Raises
     ------
@@ -167,7 +167,9 @@ def check_remote(device: str, quality: str, remote: str | None, token_file: Path
 
 
 def check_starts_nothing(remote: str | None) -> None:
-    """Refuse ``ssh://host?start`` where several processes ask: each would start a server of its own.
+    """Refuse to start a server where several processes ask.
+
+    With ``ssh://host?start`` each would start one of its own.
 
     Raises
     ------

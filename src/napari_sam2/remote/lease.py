@@ -83,7 +83,9 @@ class Lease:
         self._volumes[volume] += 1
 
     def releases(self, volume: str) -> None:
-        """Let the server forget a volume that nobody here needs, with the next heartbeat."""
+        """Let the server forget a volume that nobody here needs.
+
+        It is said with the next heartbeat."""
         self._volumes[volume] -= 1
 
     def patiently(

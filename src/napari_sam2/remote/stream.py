@@ -1,4 +1,4 @@
-"""The frames of a run as they come, read ahead on a thread of their own."""
+"""The frames of a run, read ahead on their own thread."""
 
 from __future__ import annotations
 

@@ -288,7 +288,9 @@ class Holdings:
             }
 
     def shrink(self) -> None:
-        """Drop features, then fits and anchors, the longest unused first, until everything fits.
+        """Drop what was unused longest until everything fits.
+
+        Features go first, then fits and anchors.
 
         At the model's thread only. A run under way keeps what it began with until it ends.
         """

@@ -1,4 +1,4 @@
-"""Bodies of requests: how much of each is read, and of all together."""
+"""How much is read of request bodies, each and all together."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ class Intake:
         self._freed = asyncio.Condition()
 
     async def body(self, request: Request, largest: int) -> bytes:
-        """The body of a request, of which no more is read than it may have; `done` must follow.
+        """The body of a request, up to the size it may have.
+
+        `done` must follow.
 
         Raises
         ------

@@ -21,7 +21,9 @@ PACKAGE = __name__.partition(".")[0]
 
 
 class Kept(Generic[K, V]):
-    """Values by key, bounded by number here and by bytes where they are counted together.
+    """Values by key, bounded in number.
+
+    Bytes are bounded where all are counted together.
 
     Parameters
     ----------
@@ -73,7 +75,9 @@ class Kept(Generic[K, V]):
 
 
 def bytes_of(value: Any) -> int:
-    """Bytes of all arrays, tensors and weights that a value leads to, each counted once."""
+    """Bytes of all arrays that a value leads to.
+
+    Tensors and weights too; each is counted once."""
     seen: set[int] = set()
     total = 0
     open_ones = [value]

@@ -187,7 +187,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def answer_quickly() -> None:
-    """Let neither another thread nor the collection of garbage hold up a click, in a process that only serves."""
+    """Let other threads and garbage collection not delay clicks.
+
+    For a process that only serves."""
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()  # networks and libraries stay, and need not be looked through again
