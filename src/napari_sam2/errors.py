@@ -97,7 +97,8 @@ class EnvironmentLacksError(NapariSam2Error, RuntimeError):
 class ServerAwayError(EnvironmentLacksError):
     """A server that answers for a model is not there.
 
-    The same can be asked again later."""
+    The same can be asked again later.
+    """
 
 
 class ModelError(NapariSam2Error, RuntimeError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -125,13 +125,16 @@ def segment_slide(
         requests = [] if prompts is None else read_slide_prompts(prompts, slide.shape, slide.name)
         # The region is read before the model is loaded, so that its faults are told at once.
         automatic = None
+        region_notes: tuple[str, ...] = ()
         if auto is not None:
             size = parse_size(object_size, slide.mpp, slide.name)
-            automatic = AutomaticRequest(*parse_region(auto, slide), size)
+            geometry, tissue_only, region_notes = parse_region(auto, slide)
+            automatic = AutomaticRequest(geometry, tissue_only, size)
         loaded = _ready(model, device)
         engine = CropEngine(slide, loaded)
         if automatic is not None:
-            return _automatic(engine, automatic, target, overwrite, on_progress, should_stop)
+            run = _automatic(engine, automatic, target, overwrite, on_progress, should_stop)
+            return replace(run, notes=(*region_notes, *run.notes))
         objects, notes = _prompted(engine, requests, refine_steps, overlap, on_progress, should_stop)
         if objects is None:
             return SlideRun(target, 0, finished=False, notes=slide.notes)
@@ -160,7 +163,7 @@ def _journal_of(output: Path) -> Path:
     return output.with_name(output.name + ".tiles.jsonl")
 
 
-def parse_region(text: str, slide: Slide) -> tuple[Any, bool]:
+def parse_region(text: str, slide: Slide) -> tuple[Any, bool, tuple[str, ...]]:
     """The region of an automatic run.
 
     It says too whether only tissue counts in it.
@@ -178,6 +181,8 @@ def parse_region(text: str, slide: Slide) -> tuple[Any, bool]:
         In level-0 pixel corners.
     tissue_only : bool
         True for ``"tissue"``: what a person has drawn is taken as it is.
+    notes : tuple of str
+        What a file holds that was skipped or mended.
 
     Raises
     ------
@@ -188,21 +193,22 @@ def parse_region(text: str, slide: Slide) -> tuple[Any, bool]:
 
     rows, cols = slide.shape
     if text == "tissue":
-        return shapely.box(0, 0, cols, rows), True
+        return shapely.box(0, 0, cols, rows), True, ()
     if re.fullmatch(rf"\s*{_NUMBER}(\s*,\s*{_NUMBER}){{3}}\s*", text):
         row0, col0, row1, col1 = (float(part) for part in text.split(","))
-        return shapely.box(min(col0, col1), min(row0, row1), max(col0, col1), max(row0, row1)), False
+        return shapely.box(min(col0, col1), min(row0, row1), max(col0, col1), max(row0, row1)), False, ()
     if not Path(text).exists():
         raise UserInputError(
             f"There is no region {text!r}; give tissue, row0,column0,row1,column1 in pixels of the full slide, or a "
             "GeoJSON file."
         )
-    from napari_sam2.slides.formats.geojson import read_geojson
+    from napari_sam2.slides.formats.geojson import read_objects
 
-    areas = [o.geometry for o in read_geojson(text) if o.geometry.area > 0]
+    read = read_objects(text)
+    areas = [o.geometry for o in read.objects if o.geometry.area > 0]
     if not areas:
         raise UserInputError(f"{Path(text).name} holds no area to segment in; draw a region and export it again.")
-    return shapely.union_all([shapely.make_valid(area) for area in areas]), False
+    return shapely.union_all([shapely.make_valid(area) for area in areas]), False, read.notes
 
 
 def _prompted(

@@ -85,7 +85,8 @@ class Lease:
     def releases(self, volume: str) -> None:
         """Let the server forget a volume that nobody here needs.
 
-        It is said with the next heartbeat."""
+        It is said with the next heartbeat.
+        """
         self._volumes[volume] -= 1
 
     def patiently(

@@ -77,7 +77,8 @@ class Kept(Generic[K, V]):
 def bytes_of(value: Any) -> int:
     """Bytes of all arrays that a value leads to.
 
-    Tensors and weights too; each is counted once."""
+    Tensors and weights too; each is counted once.
+    """
     seen: set[int] = set()
     total = 0
     open_ones = [value]

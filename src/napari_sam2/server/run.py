@@ -189,7 +189,8 @@ def _is_loopback(host: str) -> bool:
 def answer_quickly() -> None:
     """Let other threads and garbage collection not delay clicks.
 
-    For a process that only serves."""
+    For a process that only serves.
+    """
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()  # networks and libraries stay, and need not be looked through again
