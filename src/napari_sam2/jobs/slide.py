@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.core.history import Step
+from napari_sam2.engine.verbs import ModelElsewhere
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.guard import refuse_inputs_as_outputs
 from napari_sam2.io.resolution import parse_size
 from napari_sam2.models import DEFAULT_MODEL, load_model
+from napari_sam2.models.base import SegmentationModel
 from napari_sam2.slides.actions import TakeObjects
 from napari_sam2.slides.answers.crop_engine import CropEngine
 from napari_sam2.slides.answers.refine import refine
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.slides.image.pyramid import Slide
     from napari_sam2.slides.prompts import ObjectRequest
 
@@ -73,7 +75,7 @@ def segment_slide(
     channel: str | int | None = None,
     polarity: str = "auto",
     image: str | int | None = None,
-    model: str | Path | SegmentationModel = DEFAULT_MODEL,
+    model: str | Path | AnyModel | Callable[[], AnyModel] = DEFAULT_MODEL,
     device: str = "auto",
     overwrite: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
@@ -100,7 +102,7 @@ def segment_slide(
     mpp, channel, polarity, image
         See `open_slide`.
     model, device
-        See `load_model`; or a model that is loaded already.
+        See `load_model`; or a model, or what gives one, asked once everything else is in order.
     overwrite : bool
         Whether an existing output may be replaced.
     on_progress : callable
@@ -128,7 +130,7 @@ def segment_slide(
             size = parse_size(object_size, slide.mpp, slide.name)
             geometry, tissue_only, region_notes = parse_region(auto, slide)
             automatic = AutomaticRequest(geometry, tissue_only, size)
-        loaded = load_model(model, device) if isinstance(model, str | Path) else model
+        loaded = _ready(model, device)
         engine = CropEngine(slide, loaded)
         if automatic is not None:
             run = _automatic(engine, automatic, target, overwrite, on_progress, should_stop)
@@ -141,6 +143,12 @@ def segment_slide(
         facts = slide_sidecar_text(target, slide, loaded, asked_for, choices)
         count = write_objects(objects, target, slide, facts, overwrite=overwrite)
         return SlideRun(target, count, finished=True, notes=(*slide.notes, *notes))
+
+
+def _ready(model: str | Path | AnyModel | Callable[[], AnyModel], device: str) -> AnyModel:
+    if isinstance(model, str | Path):
+        return load_model(model, device)
+    return model if isinstance(model, SegmentationModel | ModelElsewhere) else model()
 
 
 def files_of_objects(output: Path) -> list[Path]:

@@ -14,6 +14,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_sam2.engine.verbs import ModelElsewhere
+from napari_sam2.errors import UserInputError
 from napari_sam2.slides.automatic.merge import Piece, merge_pieces
 from napari_sam2.slides.automatic.tiles import make_plan
 from napari_sam2.slides.image.tissue import find_tissue
@@ -70,8 +72,16 @@ class AutomaticRequest:
 def plan_of(engine: CropEngine, request: AutomaticRequest) -> Plan:
     """The tiles of a request.
 
-    `make_plan` says what may be wrong with it.
+    Raises
+    ------
+    UserInputError
+        As `make_plan`; or if the model is on a server: thousands of points of every tile are asked of it.
     """
+    if isinstance(engine.model, ModelElsewhere):
+        raise UserInputError(
+            "An automatic run asks a model on the same machine about thousands of points; start it on the server's "
+            "machine, or here without a server. Prompts on slides are answered by a server."
+        )
     slide = engine.slide
     tissue = find_tissue(slide) if request.tissue_only else None
     return make_plan(slide.shape, engine.model, request.region, request.object_size, tissue)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.models.base import DescribedModel
     from napari_sam2.slides.image.tissue import TissueMask
 
 __all__ = ["Plan", "Tile", "make_plan"]
@@ -146,7 +146,7 @@ class Plan:
 
 def make_plan(
     shape: tuple[int, int],
-    model: SegmentationModel,
+    model: DescribedModel,
     region: Any,
     object_size: float,
     tissue: TissueMask | None = None,
@@ -157,7 +157,7 @@ def make_plan(
     ----------
     shape : tuple of int
         (rows, columns) of level 0.
-    model : SegmentationModel
+    model : DescribedModel
         Its view decides how large a tile may be.
     region : shapely geometry
         In level-0 pixel corners.
