@@ -38,9 +38,9 @@ def with_progress_bar(results: Iterable[SliceResult], total: int) -> Iterator[Sl
 
 @contextmanager
 def answering_bar() -> Iterator[Callable[[int, int], None]]:
-    """A bar of prompted objects; what is given is told how many are answered.
+    """A bar of prompted objects.
 
-    It is gone once all are, so that another bar can follow.
+    What is given is told how many are answered. The bar is gone once all are, so that another bar can follow.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("objects"))
     progress = Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
