@@ -35,7 +35,7 @@ from napari_sam2.cli.options import (
     slice_range,
 )
 from napari_sam2.cli.printing import echo, note, out
-from napari_sam2.cli.progress import with_progress_bar
+from napari_sam2.cli.progress import answering_bar, with_progress_bar
 from napari_sam2.errors import UserInputError
 from napari_sam2.finding.accepting import DEFAULT_ANSWER
 from napari_sam2.io.formats import label_suffixes
@@ -143,27 +143,29 @@ def segment(
     if remote is not None and feature_folder is not None:
         raise UserInputError("--feature-folder is for a model on this machine; leave it out with --remote.")
     asked = flagged if prompts is None else prompts
-    run = segment_scan(
-        image,
-        output,
-        _named(text, source, answer, output, keep_session) if text else asked,
-        model=lambda: chosen_model(model, device, quality, remote, token_file),
-        window=window,
-        plane=plane,
-        slices=slice_range(slices),
-        direction=direction,
-        volume_index=volume,
-        series=series_choice(series),
-        keep_session=keep_session,
-        check_planes=check_planes,
-        feature_folder=feature_folder,
-        channels=channel or (),
-        register=register,
-        fusion=fusion,
-        overwrite=overwrite,
-        say=note,
-        watch=with_progress_bar,
-    )
+    with answering_bar() as on_answered:
+        run = segment_scan(
+            image,
+            output,
+            _named(text, source, answer, output, keep_session) if text else asked,
+            model=lambda: chosen_model(model, device, quality, remote, token_file),
+            window=window,
+            plane=plane,
+            slices=slice_range(slices),
+            direction=direction,
+            volume_index=volume,
+            series=series_choice(series),
+            keep_session=keep_session,
+            check_planes=check_planes,
+            feature_folder=feature_folder,
+            channels=channel or (),
+            register=register,
+            fusion=fusion,
+            overwrite=overwrite,
+            say=note,
+            watch=with_progress_bar,
+            on_answered=on_answered,
+        )
     for sentence in run.notes:
         note(sentence)
     if as_json:

@@ -109,6 +109,7 @@ def segment_scan(
     overwrite: bool = False,
     say: Callable[[str], None] = lambda note: None,
     watch: Callable[[Iterable[SliceResult], int], Iterable[SliceResult]] = lambda results, total: results,
+    on_answered: Callable[[int, int], None] = lambda done, total: None,
 ) -> ScanRun:
     """Segment objects of a scan from prompts.
 
@@ -149,6 +150,8 @@ def segment_scan(
         Told what a person should know before the result is there, a sentence at a time.
     watch : callable
         Given the results as they come and their number at most; passes them on.
+    on_answered : callable
+        Told after each prompted object how many are answered, and of how many.
 
     Raises
     ------
@@ -192,7 +195,7 @@ def segment_scan(
         fusion=fusion,
     )
     journal = Journal(session, session_folder(target), warn=say) if keep_session else None
-    seconds, settings = answer_and_carry(session, objects, slices, direction, watch)
+    seconds, settings = answer_and_carry(session, objects, slices, direction, watch, on_answered)
     if journal is not None:
         journal.close()
     saved = save_with_counts(session, target, overwrite=overwrite, settings=settings)
@@ -258,6 +261,7 @@ def answer_and_carry(
     slices: range | None,
     direction: str,
     watch: Callable[[Iterable[SliceResult], int], Iterable[SliceResult]],
+    on_answered: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[float, dict[str, Any]]:
     """Answer prompts and carry their objects; seconds, and settings for the sidecar.
 
@@ -267,13 +271,13 @@ def answer_and_carry(
         Which takes the objects.
     objects : sequence of ObjectPrompts or Accepted
         What is answered; proposals with a mask of their own are taken as they are.
-    slices, direction, watch
+    slices, direction, watch, on_answered
         As in `segment_scan`.
     """
     started = time.perf_counter()
     settings: dict[str, Any] = {"direction": direction, "slices": [slices.start, slices.stop] if slices else None}
     if isinstance(objects, Sequence):
-        session.set_objects(objects)
+        session.set_objects(objects, on_answered)
         carried = [obj.object_id for obj in objects]
     else:
         carried = objects.begin(session, slices)

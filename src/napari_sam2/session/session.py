@@ -128,8 +128,17 @@ class Session(SessionSettings, ObjectVerbs):
         before = [] if record is None else record.prompts
         return self.set_prompts(object_id, [*before, prompt])[-1]
 
-    def set_objects(self, objects: Sequence[ObjectPrompts]) -> list[SliceResult]:
+    def set_objects(
+        self, objects: Sequence[ObjectPrompts], on_answered: Callable[[int, int], None] = lambda done, total: None
+    ) -> list[SliceResult]:
         """Set the prompts of several objects, after checking all of them.
+
+        Parameters
+        ----------
+        objects : sequence of ObjectPrompts
+            Which.
+        on_answered : callable
+            Told after each object how many are answered, and of how many.
 
         Raises
         ------
@@ -138,10 +147,11 @@ class Session(SessionSettings, ObjectVerbs):
         """
         check_prompts(objects, self.volume)
         results = []
-        for obj in objects:
+        for done, obj in enumerate(objects, start=1):
             results += self.set_prompts(obj.object_id, obj.prompts, origin=obj.origin)
             if obj.name:
                 self.rename(obj.object_id, obj.name)
+            on_answered(done, len(objects))
         return results
 
     def set_prompts(self, object_id: int, prompts: Iterable[Prompt], *, origin: str = "") -> list[SliceResult]:
