@@ -37,7 +37,19 @@ class ImageFileError(UserInputError):
 
 
 class SeveralVolumesError(ImageFileError):
-    """A file holds several volumes and none was chosen."""
+    """A file holds several volumes and none was chosen.
+
+    Parameters
+    ----------
+    message : str
+        One sentence.
+    count : int
+        How many there are.
+    """
+
+    def __init__(self, message: str, count: int) -> None:
+        self.count = count
+        super().__init__(message)
 
 
 class GeometryError(UserInputError):

@@ -23,13 +23,18 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", int, float)
 
 __all__ = [
+    "AnswerChoice",
+    "Channels",
     "Device",
+    "Fusion",
     "Image",
     "MemoryChoice",
     "Methods",
     "Model",
     "Overwrite",
+    "ProgramChoice",
     "Quality",
+    "Register",
     "Remote",
     "Series",
     "TokenFile",
@@ -79,6 +84,30 @@ _MEMORY = typer.Option(
     metavar="PROJECT",
 )
 MemoryChoice = Annotated[Path | None, _MEMORY]
+ProgramChoice = Annotated[
+    str,
+    typer.Option("--program", help="Another program says where names lie: a command with {image}, {output}, {names}."),
+]
+AnswerChoice = Annotated[
+    str, typer.Option("--answer", help="proposed: take the mask that is proposed; model: ask the model about its box.")
+]
+Channels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--channel",
+        help="Another sequence or modality of the scan; FILE:N is one volume of a file, FILE:all each.",
+        metavar="[NAME=]FILE",
+    ),
+]
+Register = Annotated[
+    str, typer.Option("--register", help="rigid: lay the channels on the scan by what they show.", metavar="rigid")
+]
+Fusion = Annotated[
+    str,
+    typer.Option(
+        "--fusion", help="What the model sees: auto, prompt, rgb, rgb:A,B,C, a channel's name, or A=0.7,B=-0.3."
+    ),
+]
 Methods = Annotated[bool, typer.Option("--methods", help="Print a methods paragraph for a paper after the result.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 

@@ -208,7 +208,7 @@ def _is_full(error: BaseException | None) -> bool:
 
 
 def _files_of(job: CaseJob) -> dict[str, str]:
-    return {name: value for name, value in job.inputs.items() if name not in ("model", "memory")}
+    return {name: value for name, value in job.inputs.items() if name not in ("model", "source")}
 
 
 def _ready_model(job: CaseJob, threads: int) -> SegmentationModel:

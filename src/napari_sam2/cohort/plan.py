@@ -96,12 +96,10 @@ def make_plan(
     from napari_sam2.models.fingerprint import fingerprint
 
     model = {"model": fingerprint(settings.model)} if settings.task in NEEDS_MODEL else {}
-    if settings.memory is not None:
-        from napari_sam2.finding.job import memory_of
-
-        memory = memory_of(settings.memory)
-        memory.check(settings.text)
-        model["memory"] = memory.sha256
+    if settings.source:
+        proposer = settings.source.proposer()
+        proposer.check(settings.text)
+        model["source"] = proposer.sha256
     _check_output(output, source, rows)
     output.mkdir(parents=True, exist_ok=True)
     _note(output, source, rows, settings)
