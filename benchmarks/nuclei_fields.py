@@ -15,6 +15,8 @@ from napari_sam2.slides.reader import open_slide
 
 @dataclass(frozen=True, eq=False)
 class Field:
+    """One picture with every nucleus outlined by hand."""
+
     name: str
     path: Path
     rgb: np.ndarray

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from nuclei_fields import fields_in, median_diameter, overlaps
 
-from benchmarks.nuclei_fields import fields_in, median_diameter, overlaps
 from napari_sam2.slides.nuclei.regions import candidates_of
 from napari_sam2.slides.nuclei.signal import look_of
 from napari_sam2.slides.nuclei.worth import features_of

@@ -41,6 +41,9 @@ PART_EVERY: Final = 2
 PEAK_DISTANCE: Final = 0.22
 """Of two peaks of the distance to the border, over the diameter."""
 
+SMOOTH_DISTANCE: Final = (0.7, 1 / 16)
+"""Of the distance to the border: pixels at least, and over the diameter."""
+
 WEAK_EDGE: Final = 0.35
 """A border pixel is weak when the signal rises there by less than this share of its range along one diameter."""
 
@@ -187,9 +190,7 @@ def _parents(parts: NDArray[np.int32], wholes: NDArray[np.int32], first: int) ->
     return np.where(owners > 0, owners - 1 + first, -1)
 
 
-def _parted(
-    regions: NDArray[np.int32], table: NDArray[np.float64], field: _Field
-) -> tuple[NDArray[np.int32], int]:
+def _parted(regions: NDArray[np.int32], table: NDArray[np.float64], field: _Field) -> tuple[NDArray[np.int32], int]:
     """Large regions that are no ellipse, parted where they are narrow."""
     area, fit = table[:, COLUMNS.index("area")], table[:, COLUMNS.index("fit")]
     doubtful = np.concatenate([[False], (area > PARTED_ABOVE) & (fit < PARTED_BELOW_FIT)])[regions]
@@ -215,10 +216,6 @@ def _parted(
     return _of_size(pieces, len(peaks), field)
 
 
-SMOOTH_DISTANCE: Final = (0.7, 1 / 16)
-"""Of the distance to the border: pixels at least, and over the diameter."""
-
-
 def _measured(
     labels: NDArray[np.int32], number: int, field: _Field, threshold: float, *, is_part: bool
 ) -> NDArray[np.float64]:
@@ -228,7 +225,7 @@ def _measured(
     count = np.bincount(owner, minlength=number + 1)[1:].astype(float)
 
     def mean(values: NDArray[np.floating]) -> NDArray[np.float64]:
-        return np.bincount(owner, values, number + 1)[1:] / count
+        return np.asarray(np.bincount(owner, values, number + 1)[1:] / count)
 
     row, col = (place.astype(float) for place in np.divmod(inside, labels.shape[1]))
     mean_row, mean_col = mean(row), mean(col)

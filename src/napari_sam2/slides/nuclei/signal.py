@@ -28,7 +28,7 @@ INK_OFFSET: Final = 4.0
 RANGE_PERCENTILES: Final = (0.5, 99.9)
 """Of the smoothed signal; candidates are looked for between them."""
 
-SMALLEST_RANGE: Final = 0.05
+SMALLEST_RANGE: Final = 0.2
 """A field whose signal varies less holds nothing; its noise is not stretched into objects."""
 
 SMOOTHING: Final = 1 / 24

@@ -29,6 +29,7 @@ FARTHEST: Final = 4.0
 """Standard deviations beyond which a feature counts no more: nothing is known out there."""
 
 _GROWTH_STEPS: Final = (1, 3)
+_LARGEST_GROWTH: Final = 2.0
 
 
 def worth_of(candidates: Candidates) -> NDArray[np.float64]:
@@ -73,9 +74,6 @@ def _growth(candidates: Candidates, steps: int) -> NDArray[np.float64]:
     for _ in range(steps):
         above = np.where(above >= 0, candidates.parents[above], -1)
     return np.where(above >= 0, np.minimum(np.log(area[above] / area), _LARGEST_GROWTH), _LARGEST_GROWTH)
-
-
-_LARGEST_GROWTH: Final = 2.0
 
 
 @cache
