@@ -36,8 +36,8 @@ CORE: Final = 768
 SAMPLES: Final = 9
 """Tiles, evenly spread over the region, from which the look of the nuclei is learned."""
 
-MINIMUM_WORTH: Final = 0.45
-"""Expected IoU below which a candidate is not shown."""
+MINIMUM_WORTH: Final = 0.4
+"""Expected IoU below which a candidate is not shown: F1 hardly changes from 0.35 to 0.5, and more is shown below."""
 
 
 def nuclei_plan(slide: Slide, region: Any, diameter: float, tissue: TissueMask | None = None) -> Plan:
@@ -67,7 +67,7 @@ def nuclei_plan(slide: Slide, region: Any, diameter: float, tissue: TissueMask |
     looked_at = [tile for tile in plan.tiles() if len(plan.points(tile))]
     step = max(1, math.ceil(len(looked_at) / SAMPLES))
     samples = [_pixels(slide, plan, tile) for tile in islice(looked_at, 0, None, step)]
-    look = look_of(samples, slide.is_fluorescence, pixels) if samples else Look(slide.is_fluorescence, 0, 0.0, 1.0, 0.0)
+    look = look_of(samples, slide.is_fluorescence, pixels) if samples else Look(slide.is_fluorescence, 0, 0.0, 0.0, 0.0)
     return Plan(shape, scale, pixels, CORE, plan.halo, inside, tissue, look)
 
 
@@ -77,7 +77,7 @@ def find_nuclei(slide: Slide, plan: Plan, tile: Tile) -> Iterator[list[Piece]]:
     Nothing at first, so that others get a turn, then all of it.
     """
     yield []
-    if plan.look is None or len(plan.points(tile)) == 0:
+    if plan.look is None or plan.look.is_empty or len(plan.points(tile)) == 0:
         return
     candidates = candidates_of(_pixels(slide, plan, tile), plan.look, plan.object_pixels)
     worth = worth_of(candidates)

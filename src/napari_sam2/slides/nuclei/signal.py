@@ -28,8 +28,9 @@ INK_OFFSET: Final = 4.0
 RANGE_PERCENTILES: Final = (0.5, 99.9)
 """Of the smoothed signal; candidates are looked for between them."""
 
-SMALLEST_RANGE: Final = 0.2
-"""A field whose signal varies less holds nothing; its noise is not stretched into objects."""
+SMALLEST_RANGES: Final = {False: 0.2, True: 0.4}
+"""Of absorbance on a bright and of logarithms on a dark background. A slide whose signal varies less holds nothing:
+its noise is not stretched into objects."""
 
 SMOOTHING: Final = 1 / 24
 """Standard deviation of the smoothing over the diameter of a nucleus, at least `SMALLEST_SMOOTHING` pixels."""
@@ -64,6 +65,11 @@ class Look:
         """High minus low."""
         return self.high - self.low
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the slide shows nothing but noise."""
+        return self.span < SMALLEST_RANGES[self.is_dark]
+
 
 def look_of(samples: Sequence[NDArray[np.uint8]], is_dark: bool, diameter: float) -> Look:
     """Learn the look from pieces of a slide.
@@ -82,7 +88,7 @@ def look_of(samples: Sequence[NDArray[np.uint8]], is_dark: bool, diameter: float
     values = np.concatenate([signal.ravel() for signal in signals])
     low, high = (float(v) for v in np.percentile(values, RANGE_PERCENTILES))
     hue = float(np.mean([redness(piece).mean() for piece in samples]))
-    return Look(is_dark, channel, low, max(high, low + SMALLEST_RANGE), hue)
+    return Look(is_dark, channel, low, high, hue)
 
 
 def nuclear_signal(rgb: NDArray[np.uint8], is_dark: bool, channel: int) -> NDArray[np.float32]:
