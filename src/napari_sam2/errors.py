@@ -16,6 +16,7 @@ __all__ = [
     "ModelError",
     "NapariSam2Error",
     "PromptError",
+    "ServerAwayError",
     "SeveralVolumesError",
     "UserInputError",
 ]
@@ -90,6 +91,13 @@ class EnvironmentLacksError(NapariSam2Error, RuntimeError):
     """The machine lacks something.
 
     A model on disk, a device, an optional package. Exit code 3.
+    """
+
+
+class ServerAwayError(EnvironmentLacksError):
+    """A server that answers for a model is not there.
+
+    The same can be asked again later.
     """
 
 

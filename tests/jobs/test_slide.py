@@ -98,6 +98,18 @@ def test_a_drawn_region_limits_an_automatic_run(slide_path, tmp_path):
     assert iou(read_geojson(tmp_path / "a.geojson")[0].geometry, truth(*DISCS[1])) > 0.95
 
 
+def test_what_was_skipped_in_a_file_with_the_region_is_said(slide_path, tmp_path):
+    region = tmp_path / "region.geojson"
+    drawn = {"type": "Polygon", "coordinates": [[[380, 80], [640, 80], [640, 330], [380, 330], [380, 80]]]}
+    features = [{"type": "Feature", "geometry": shape, "properties": {}} for shape in (drawn, None)]
+    region.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    run = segment_slide(
+        slide_path, tmp_path / "a.geojson", auto=str(region), object_size="120px", model=ComponentModel(256)
+    )
+    assert run.n_objects == 1
+    assert any("region.geojson" in note and "1 of 2" in note for note in run.notes), run.notes
+
+
 def test_a_stopped_run_says_how_it_goes_on_and_does(slide_path, tmp_path):
     calls = iter([False, True])
     options = {"auto": "tissue", "object_size": "30px", "model": ComponentModel(256)}

@@ -11,7 +11,19 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import AnswerChoice, Device, MemoryChoice, Model, ProgramChoice, Quality, WindowSpec
+from napari_sam2.cli.options import (
+    AnswerChoice,
+    Device,
+    MemoryChoice,
+    Model,
+    ProgramChoice,
+    Quality,
+    Remote,
+    TokenFile,
+    WindowSpec,
+    check_remote,
+    check_starts_nothing,
+)
 from napari_sam2.cli.printing import echo, errors, out
 from napari_sam2.errors import UserInputError
 from napari_sam2.finding.accepting import DEFAULT_ANSWER, checked_answer
@@ -84,6 +96,8 @@ def run(
     retries: Annotated[int, typer.Option("--retries", min=0, help="Further tries of a case that crashes.")] = 1,
     device: Device = "auto",
     quality: Quality = "auto",
+    remote: Remote = None,
+    token_file: TokenFile = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Repeat also what was edited by hand.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what became of the run as JSON.")] = False,
 ) -> int:
@@ -103,6 +117,8 @@ def run(
     from napari_sam2.cohort.run import Workers, parse_shard, run_cohort
 
     _check_choices(task, direction, export)
+    check_remote(device, quality, remote, token_file)
+    check_starts_nothing(remote)
     asked = Asked(memory, program)
     if text:
         rows, task, asked = _unfinished(source, task, asked)
@@ -120,9 +136,10 @@ def run(
     if bool(scheduler) + slurm > 1:
         raise UserInputError("Give either --scheduler or --slurm, not both.")
     settings = CohortSettings(
-        task=task, model=_model_path(model), device=device, quality=quality, window=window,
+        task=task, model=_model_path(model) if remote is None else model, device=device, quality=quality, window=window,
         direction=direction, export=export, limit=limit, text=tuple(text or ()),
         source=asked, answer=checked_answer(answer),
+        remote=remote, token_file=None if token_file is None else token_file.resolve(),
     )  # fmt: skip
     with _Shown() as progress:
         result = run_cohort(

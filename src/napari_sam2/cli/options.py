@@ -40,6 +40,8 @@ __all__ = [
     "TokenFile",
     "VolumeIndex",
     "WindowSpec",
+    "check_remote",
+    "check_starts_nothing",
     "chosen_model",
     "is_whole_number",
     "number_or_text",
@@ -150,6 +152,39 @@ def ready_model(name: str, device: str, quality: str = "auto") -> SegmentationMo
     return load_model(name, device, quality=quality)
 
 
+def check_remote(device: str, quality: str, remote: str | None, token_file: Path | None) -> None:
+    """Refuse options of a server beside those of this machine.
+
+    Raises
+    ------
+    UserInputError
+        Saying which.
+    """
+    if remote is None and token_file is not None:
+        raise UserInputError("--token-file is for a server; give its address with --remote.")
+    if remote is not None and (device, quality) != ("auto", "auto"):
+        raise UserInputError("--device and --quality are the server's choice; leave them out with --remote.")
+
+
+def check_starts_nothing(remote: str | None) -> None:
+    """Refuse to start a server where several processes ask.
+
+    With ``ssh://host?start`` each would start one of its own.
+
+    Raises
+    ------
+    UserInputError
+        Saying what to do instead.
+    """
+    from napari_sam2.remote.tunnel import SshTarget
+
+    if remote is not None and remote.startswith("ssh:") and SshTarget.of(remote).starts:
+        raise UserInputError(
+            "--remote ssh://...?start: every worker would start a server; start one with 'napari-sam2 serve', and "
+            "leave out '?start'."
+        )
+
+
 def chosen_model(
     name: str, device: str, quality: str, remote: str | None, token_file: Path | None
 ) -> SegmentationModel | RemoteModel:
@@ -160,12 +195,9 @@ def chosen_model(
     UserInputError
         If options do not go together.
     """
+    check_remote(device, quality, remote, token_file)
     if remote is None:
-        if token_file is not None:
-            raise UserInputError("--token-file is for a server; give its address with --remote.")
         return ready_model(name, device, quality)
-    if (device, quality) != ("auto", "auto"):
-        raise UserInputError("--device and --quality are the server's choice; leave them out with --remote.")
     from napari_sam2.remote.model import connect
 
     return connect(remote, token_file, name, say=note)

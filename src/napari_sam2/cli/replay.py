@@ -22,7 +22,6 @@ from napari_sam2.cli.options import (
     VolumeIndex,
     chosen_model,
     print_methods,
-    ready_model,
 )
 from napari_sam2.cli.printing import errors, out
 from napari_sam2.errors import NapariSam2Error, UserInputError
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from napari_sam2.channels.stack import ChannelStack
     from napari_sam2.core.volume import Volume
     from napari_sam2.engine.verbs import AnyModel
-    from napari_sam2.models.base import SegmentationModel
 
 __all__ = ["replay"]
 
@@ -80,25 +78,19 @@ def replay(
 
     head = read_head(session)
 
-    def load(described: Mapping[str, Any]) -> SegmentationModel:
+    def load(described: Mapping[str, Any]) -> AnyModel:
         """The model that a change of model went to; the chosen one when --model says so."""
+        recorded = "auto" if remote is not None else described.get("quality") or "auto"
         name = model or described.get("name", "")
-        return ready_model(name, device, quality or described.get("quality") or "auto")
+        return chosen_model(name, device, quality or recorded, remote, token_file)
 
     if head.get("kind") == "slide":
-        if remote is not None:
-            raise UserInputError("--remote: slides are answered on this machine; leave it out.")
         return _replay_slide(session, output, image, load, head["model"], overwrite)
     scan = read_volume(image or _find_image(session, head["source"].get("sha256", "")), volume_index=volume)
     check_label_set(output, scan, overwrite=overwrite)
     channels = _recorded_channels(session, scan, channel or [], output)
 
-    def load_scan(described: Mapping[str, Any]) -> AnyModel:
-        if remote is None:
-            return load(described)
-        return chosen_model(model or described.get("name", ""), device, quality or "auto", remote, token_file)
-
-    result = run(scan, load_scan(head["model"]), session, load_scan, channels)
+    result = run(scan, load(head["model"]), session, load, channels)
     written = save_session(result.session, output, overwrite=overwrite, settings={"replayed": True})
     out.print(f"wrote {written}")
     for reason in result.reasons:
@@ -118,7 +110,7 @@ def _replay_slide(
     session: Path,
     output: Path,
     image: Path | None,
-    load: Callable[[Mapping[str, Any]], SegmentationModel],
+    load: Callable[[Mapping[str, Any]], AnyModel],
     recorded: Mapping[str, Any],
     overwrite: bool,
 ) -> int:

@@ -140,6 +140,8 @@ def segment(
     source = Asked(memory, program)
     if bool(text) != bool(source):
         raise UserInputError("--text and --memory (or --program) belong together: they say where a name lies.")
+    if remote is not None and feature_folder is not None:
+        raise UserInputError("--feature-folder is for a model on this machine; leave it out with --remote.")
     asked = flagged if prompts is None else prompts
     run = segment_scan(
         image,

@@ -9,8 +9,18 @@ import typer
 from rich.progress import Progress
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Device, Model, Overwrite, number_or_text
+from napari_sam2.cli.options import (
+    Device,
+    Model,
+    Overwrite,
+    Remote,
+    TokenFile,
+    check_remote,
+    chosen_model,
+    number_or_text,
+)
 from napari_sam2.cli.printing import errors, out
+from napari_sam2.errors import UserInputError
 from napari_sam2.models import DEFAULT_MODEL
 
 __all__ = ["slide"]
@@ -59,6 +69,8 @@ def slide(
     ] = None,
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
+    remote: Remote = None,
+    token_file: TokenFile = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Segment objects on a slide of any size.
@@ -68,6 +80,12 @@ def slide(
     napari-sam2 slide slide.svs --prompts glands.json -o glands.geojson
     """
     from napari_sam2.jobs.slide import segment_slide
+
+    check_remote(device, "auto", remote, token_file)
+    if remote is not None and auto is not None:
+        raise UserInputError(
+            "--auto asks a model on the same machine about thousands of points; start it there, or leave out --remote."
+        )
 
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         task = progress.add_task("Segmenting", total=None)
@@ -84,8 +102,7 @@ def slide(
             channel=None if channel is None else number_or_text(channel),
             polarity=polarity,
             image=image,
-            model=model,
-            device=device,
+            model=lambda: chosen_model(model, device, "auto", remote, token_file),
             overwrite=overwrite,
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )

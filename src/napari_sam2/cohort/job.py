@@ -73,6 +73,8 @@ class CohortSettings:
         For the task ``"find"``: who says where they lie.
     answer : str
         For the task ``"find"``: one of `napari_sam2.finding.accepting.ANSWERS`.
+    remote, token_file
+        The server that answers instead, and the file with its token, see `napari_sam2.remote.model.connect`.
     """
 
     task: str = "segment"
@@ -86,6 +88,8 @@ class CohortSettings:
     text: tuple[str, ...] = ()
     source: Asked = field(default_factory=Asked)
     answer: str = DEFAULT_ANSWER
+    remote: str | None = None
+    token_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

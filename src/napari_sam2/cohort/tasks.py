@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from napari_sam2.cohort.job import CaseJob
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.finding.asking import Asked
     from napari_sam2.finding.candidate import Proposer
     from napari_sam2.jobs.segment import Objects
     from napari_sam2.measures.measure import Measurement
-    from napari_sam2.models.base import SegmentationModel
     from napari_sam2.session.review import DoubtfulSlice
     from napari_sam2.session.session import Session
 
@@ -44,7 +44,7 @@ DOUBTFUL_KEPT: Final = 20
 """Doubtful slices of an object that a status names; further ones are found by opening the case."""
 
 
-def do_task(job: CaseJob, model: SegmentationModel | None) -> dict[str, Any]:
+def do_task(job: CaseJob, model: AnyModel | None) -> dict[str, Any]:
     """Do what a job says, and write its files.
 
     Returns
@@ -75,7 +75,7 @@ def do_task(job: CaseJob, model: SegmentationModel | None) -> dict[str, Any]:
     return facts
 
 
-def _segment(job: CaseJob, volume: Volume, model: SegmentationModel) -> dict[str, Any]:
+def _segment(job: CaseJob, volume: Volume, model: AnyModel) -> dict[str, Any]:
     from napari_sam2.finding.job import accepted_from
     from napari_sam2.io.prompt_file import read_prompt_file
     from napari_sam2.jobs.segment import answer_and_carry
@@ -114,7 +114,7 @@ def _proposer_of(source: Asked) -> Proposer:
     return source.proposer()
 
 
-def _replay(job: CaseJob, volume: Volume, model: SegmentationModel) -> dict[str, Any]:
+def _replay(job: CaseJob, volume: Volume, model: AnyModel) -> dict[str, Any]:
     from napari_sam2.record.replay import replay
 
     if job.session is None:
@@ -157,7 +157,7 @@ def _saved(job: CaseJob, session: Session, settings: dict[str, Any]) -> dict[str
 
 
 def _evaluate(
-    job: CaseJob, volume: Volume, labels: NDArray[Any], names: dict[int, str], model: SegmentationModel
+    job: CaseJob, volume: Volume, labels: NDArray[Any], names: dict[int, str], model: AnyModel
 ) -> dict[str, Any]:
     import numpy as np
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.core.history import Step
+from napari_sam2.engine.verbs import ModelElsewhere
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.guard import refuse_inputs_as_outputs
 from napari_sam2.io.resolution import parse_size
 from napari_sam2.models import DEFAULT_MODEL, load_model
+from napari_sam2.models.base import SegmentationModel
 from napari_sam2.slides.actions import TakeObjects
 from napari_sam2.slides.answers.crop_engine import CropEngine
 from napari_sam2.slides.answers.refine import refine
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.slides.image.pyramid import Slide
     from napari_sam2.slides.prompts import ObjectRequest
 
@@ -79,7 +81,7 @@ def segment_slide(
     channel: str | int | None = None,
     polarity: str = "auto",
     image: str | int | None = None,
-    model: str | Path | SegmentationModel = DEFAULT_MODEL,
+    model: str | Path | AnyModel | Callable[[], AnyModel] = DEFAULT_MODEL,
     device: str = "auto",
     overwrite: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
@@ -110,7 +112,7 @@ def segment_slide(
     mpp, channel, polarity, image
         See `open_slide`.
     model, device
-        See `load_model`; or a model that is loaded already.
+        See `load_model`; or a model, or what gives one, asked once everything else is in order.
     overwrite : bool
         Whether an existing output may be replaced.
     on_progress : callable
@@ -133,12 +135,14 @@ def segment_slide(
         requests = [] if prompts is None else read_slide_prompts(prompts, slide.shape, slide.name)
         # The region is read before the model is loaded, so that its faults are told at once.
         automatic = None
+        region_notes: tuple[str, ...] = ()
         if auto is not None:
-            automatic = _automatic_request(slide, auto, object_size, like)
-        loaded = load_model(model, device) if isinstance(model, str | Path) else model
+            automatic, region_notes = _automatic_request(slide, auto, object_size, like)
+        loaded = _ready(model, device)
         engine = CropEngine(slide, loaded)
         if automatic is not None:
-            return _automatic(engine, automatic, target, overwrite, on_progress, should_stop)
+            run = _automatic(engine, automatic, target, overwrite, on_progress, should_stop)
+            return replace(run, notes=(*region_notes, *run.notes))
         objects, notes = _prompted(engine, requests, refine_steps, overlap, on_progress, should_stop)
         if objects is None:
             return SlideRun(target, 0, finished=False, notes=slide.notes)
@@ -147,6 +151,12 @@ def segment_slide(
         facts = slide_sidecar_text(target, slide, loaded, asked_for, choices)
         count = write_objects(objects, target, slide, facts, overwrite=overwrite)
         return SlideRun(target, count, finished=True, notes=(*slide.notes, *notes))
+
+
+def _ready(model: str | Path | AnyModel | Callable[[], AnyModel], device: str) -> AnyModel:
+    if isinstance(model, str | Path):
+        return load_model(model, device)
+    return model if isinstance(model, SegmentationModel | ModelElsewhere) else model()
 
 
 def files_of_objects(output: Path) -> list[Path]:
@@ -161,7 +171,7 @@ def _journal_of(output: Path) -> Path:
     return output.with_name(output.name + ".tiles.jsonl")
 
 
-def parse_region(text: str, slide: Slide) -> tuple[Any, bool]:
+def parse_region(text: str, slide: Slide) -> tuple[Any, bool, tuple[str, ...]]:
     """The region of an automatic run.
 
     It says too whether only tissue counts in it.
@@ -179,6 +189,8 @@ def parse_region(text: str, slide: Slide) -> tuple[Any, bool]:
         In level-0 pixel corners.
     tissue_only : bool
         True for ``"tissue"``: what a person has drawn is taken as it is.
+    notes : tuple of str
+        What a file holds that was skipped or mended.
 
     Raises
     ------
@@ -189,27 +201,28 @@ def parse_region(text: str, slide: Slide) -> tuple[Any, bool]:
 
     rows, cols = slide.shape
     if text == "tissue":
-        return shapely.box(0, 0, cols, rows), True
+        return shapely.box(0, 0, cols, rows), True, ()
     if re.fullmatch(rf"\s*{_NUMBER}(\s*,\s*{_NUMBER}){{3}}\s*", text):
         row0, col0, row1, col1 = (float(part) for part in text.split(","))
-        return shapely.box(min(col0, col1), min(row0, row1), max(col0, col1), max(row0, row1)), False
+        return shapely.box(min(col0, col1), min(row0, row1), max(col0, col1), max(row0, row1)), False, ()
     if not Path(text).exists():
         raise UserInputError(
             f"There is no region {text!r}; give tissue, row0,column0,row1,column1 in pixels of the full slide, or a "
             "GeoJSON file."
         )
-    from napari_sam2.slides.formats.geojson import read_geojson
+    from napari_sam2.slides.formats.geojson import read_objects
 
-    areas = [o.geometry for o in read_geojson(text) if o.geometry.area > 0]
+    read = read_objects(text)
+    areas = [o.geometry for o in read.objects if o.geometry.area > 0]
     if not areas:
         raise UserInputError(f"{Path(text).name} holds no area to segment in; draw a region and export it again.")
-    return shapely.union_all([shapely.make_valid(area) for area in areas]), False
+    return shapely.union_all([shapely.make_valid(area) for area in areas]), False, read.notes
 
 
 def _automatic_request(
     slide: Slide, auto: str, object_size: str | None, like: str | os.PathLike[str] | None
-) -> AutomaticRequest:
-    """What `segment_slide` is asked to find, where, and of what size."""
+) -> tuple[AutomaticRequest, tuple[str, ...]]:
+    """What is asked for without prompts, and notes about its region."""
     what, _, where = auto.partition(":")
     nuclei = what == _NUCLEI
     if like is not None and object_size is not None:
@@ -220,7 +233,8 @@ def _automatic_request(
         size = size_like(obj.geometry for obj in read_geojson(like))
     else:
         size = parse_size(object_size or (NUCLEUS_SIZE if nuclei else DEFAULT_OBJECT_SIZE), slide.mpp, slide.name)
-    return AutomaticRequest(*parse_region((where or "tissue") if nuclei else auto, slide), size, nuclei)
+    region, tissue_only, notes = parse_region((where or "tissue") if nuclei else auto, slide)
+    return AutomaticRequest(region, tissue_only, size, nuclei), notes
 
 
 def _prompted(

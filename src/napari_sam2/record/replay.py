@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.actions import ActionState
     from napari_sam2.core.volume import Volume
     from napari_sam2.engine.verbs import AnyModel
-    from napari_sam2.models.base import DescribedModel, SegmentationModel
+    from napari_sam2.models.base import DescribedModel
     from napari_sam2.record.codec import Codec
     from napari_sam2.slides.image.pyramid import Slide
     from napari_sam2.slides.session import SlideSession
@@ -138,9 +138,9 @@ def replay(
 
 def replay_slide(
     slide: Slide,
-    model: SegmentationModel,
+    model: AnyModel,
     folder: Path,
-    load: Callable[[Mapping[str, Any]], SegmentationModel] | None = None,
+    load: Callable[[Mapping[str, Any]], AnyModel] | None = None,
 ) -> SlideReplay:
     """Do the actions of a slide's journal again; see `replay`.
 

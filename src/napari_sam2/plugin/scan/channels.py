@@ -35,7 +35,7 @@ def offered_layers(work: ScanWork) -> list[Image]:
 
 
 def add_layer(work: ScanWork, layer: Image, *, register: bool = False) -> None:
-    """Take a layer as a further channel, through the window that it is shown with."""
+    """Take a layer as a channel, with the window it has."""
     volume = _volume_of(work, layer)
     low, high = (float(value) for value in layer.contrast_limits)
     window = Window(low, high, "level/width")
@@ -73,13 +73,13 @@ def channel_name(layer: Image) -> str:
 
 
 def ways_to_see(work: ScanWork) -> list[str]:
-    """What a model can be shown of the channels; nothing where there is one."""
+    """What a model can be shown of several channels."""
     stack = work.snapshot.channels
     return [AUTO, PROMPT, *stack.names] if stack is not None and stack.several else []
 
 
 def use_image(work: ScanWork, spec: str) -> None:
-    """Choose what the model sees of the current object, and of new ones."""
+    """Choose what the model sees of this object, and new ones."""
     object_id = work.current
 
     def use(session: Session) -> None:

@@ -15,6 +15,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from napari_sam2.engine.verbs import ModelElsewhere
 from napari_sam2.errors import UserInputError
 from napari_sam2.slides.automatic.merge import Piece, merge_pieces
 from napari_sam2.slides.automatic.tile_journal import open_journal, piece_to_json, recorded_pieces, signature_of
@@ -83,12 +84,21 @@ class AutomaticRequest:
 def plan_of(engine: CropEngine, request: AutomaticRequest) -> Plan:
     """The tiles of a request.
 
-    `make_plan` says what may be wrong with it.
+    Raises
+    ------
+    UserInputError
+        As `make_plan`; or if objects are looked for by a model on a server: it would be asked about thousands of
+        points of every tile.
     """
     slide = engine.slide
     tissue = find_tissue(slide) if request.tissue_only else None
     if request.nuclei:
         return nuclei_plan(slide, request.region, request.object_size, tissue)
+    if isinstance(engine.model, ModelElsewhere):
+        raise UserInputError(
+            "An automatic run asks a model on the same machine about thousands of points; start it on the server's "
+            "machine, or here without a server. Prompts on slides are answered by a server."
+        )
     return make_plan(slide.shape, engine.model, request.region, request.object_size, tissue)
 
 

@@ -10,6 +10,7 @@ import torch
 
 from napari_sam2.core.prompts import SlicePrompts
 from napari_sam2.core.slice_masks import SliceMask
+from napari_sam2.engine.engine import Engine
 from napari_sam2.engine.view import whole_view
 from napari_sam2.models.base import DecodeRequest
 from napari_sam2.slides.automatic.merge import Piece, same_object
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam2.engine.engine import Engine
     from napari_sam2.engine.view import View
     from napari_sam2.models.base import Decoded
     from napari_sam2.slides.answers.crop_engine import CropEngine
@@ -62,6 +62,8 @@ def find_pieces(engine: CropEngine, plan: Plan, tile: Tile) -> Iterator[list[Pie
     if len(points) == 0:
         return
     on_crop = engine.engine_on(tile.crop(plan.scale), FEATURES)
+    if not isinstance(on_crop, Engine):
+        raise TypeError("a tile is answered where the model is; see plan_of")
     origin = np.array(tile.seen[:2])
     largest = math.pi / 4 * (LARGEST * plan.object_pixels) ** 2
     masks: list[tuple[SliceMask, float]] = []

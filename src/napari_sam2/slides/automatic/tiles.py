@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam2.core.slice_masks import SliceMask
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.models.base import DescribedModel
     from napari_sam2.slides.image.tissue import TissueMask
     from napari_sam2.slides.nuclei.signal import Look
 
@@ -128,7 +128,10 @@ class Plan:
         return np.asarray(grid[self._are_held(grid)], dtype=np.float64)
 
     def holds(self, row: float, col: float) -> bool:
-        """Whether a pixel of `scale` lies in the region, and on tissue where that counts."""
+        """Whether a pixel of `scale` is looked at.
+
+        In the region, and on tissue where that counts.
+        """
         return bool(self._are_held(np.array([[row, col]]))[0])
 
     def _are_held(self, pixels: NDArray[np.number]) -> NDArray[np.bool_]:
@@ -158,7 +161,7 @@ class Plan:
 
 def make_plan(
     shape: tuple[int, int],
-    model: SegmentationModel,
+    model: DescribedModel,
     region: Any,
     object_size: float,
     tissue: TissueMask | None = None,
@@ -169,7 +172,7 @@ def make_plan(
     ----------
     shape : tuple of int
         (rows, columns) of level 0.
-    model : SegmentationModel
+    model : DescribedModel
         Its view decides how large a tile may be.
     region : shapely geometry
         In level-0 pixel corners.
@@ -214,7 +217,10 @@ def checked_region(shape: tuple[int, int], region: Any, object_size: float) -> A
 
 
 def reaches_border(mask: SliceMask, edges: tuple[int, int, int, int], shape: tuple[int, int]) -> bool:
-    """Whether a mask reaches the edges row0, column0, row1, column1 of a piece, where the slide goes on."""
+    """Whether a piece cuts a mask off.
+
+    It reaches one of the edges row0, column0, row1, column1 where the slide goes on.
+    """
     row0, col0, row1, col1 = edges
     height, width = mask.crop.shape
     return (

@@ -1,4 +1,4 @@
-"""Nuclei of one tile, and how a run over many tiles is planned."""
+"""Nuclei of one tile, and the plan of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Candidates for nuclei: what lies above one of many thresholds, and its parts.
+"""Candidates for nuclei.
+
+What lies above one of many thresholds, and its parts.
 
 Regions above a falling threshold grow and join; each is a candidate, with those that joined in it as its parts
 (the component tree of Matas et al., "Robust wide baseline stereo from maximally stable extremal regions",

@@ -40,7 +40,9 @@ SMALLEST_SMOOTHING: Final = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How nuclei of one slide look, the same for all of its tiles.
+    """How nuclei look on one slide.
+
+    The same for all of its tiles.
 
     Attributes
     ----------
@@ -105,7 +107,10 @@ def absorbances(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def redness(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """How much more red than green is absorbed, over all absorbance: high for haematoxylin, low for eosin."""
+    """How much more red than green is absorbed.
+
+    Over all absorbance: high for haematoxylin, low for eosin.
+    """
     red, green, blue = np.moveaxis(absorbances(rgb), 2, 0)
     return np.asarray((red - green) / (red + green + blue + np.float32(0.3)))
 

@@ -1,4 +1,6 @@
-"""How good an outline a candidate is: its expected IoU with a nucleus.
+"""How good an outline a candidate is.
+
+Its expected IoU with a nucleus.
 
 A network of one hidden layer on what is measured of a candidate, fitted by ``benchmarks/nuclei_fit.py`` to
 candidates on public fields with outlines drawn by hand; docs/slides.md names them.
