@@ -12,11 +12,14 @@ import tifffile
 from napari_sam2.cli import main
 from napari_sam2.cli.bids_app import main as bids_app
 from napari_sam2.cohort.case import run_case
+from napari_sam2.measures.metrics import dice
 from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.slides.formats.geojson import read_geojson
+from tests.channels.scans import two_channels
 from tests.cli.test_guard import commands
 from tests.cohort.cases import job_of, write_case, write_manifest
 from tests.jobs.test_film import boxes, frames
+from tests.phantoms import box_on
 from tests.remote.serving import TOKEN, served
 from tests.slides.conftest import stained, write_ome
 
@@ -84,6 +87,20 @@ def test_a_film_by_a_server_has_the_labels_it_has_here(elsewhere, tmp_path):
     here, there = (tifffile.imread(tmp_path / f"{name}.ome.tif") for name in ("here", "there"))
     assert np.array_equal(here, there)
     assert set(np.unique(here)) == {0, 1, 2}
+
+
+def test_a_scan_with_a_channel_by_a_server_has_the_labels_it_has_here(elsewhere, tmp_path):
+    first, second, inside = two_channels()
+    for name, voxels in (("a", first), ("b", second)):
+        nib.save(nib.Nifti1Image(voxels, np.diag([1.0, 1, 2, 1])), tmp_path / f"{name}.nii.gz")
+    box = ",".join(str(c) for corner in box_on(inside, 2, 8).corners for c in corner)
+    for name, options in (("here", HERE), ("there", elsewhere)):
+        output = tmp_path / f"{name}.nii.gz"
+        assert main(["segment", str(tmp_path / "a.nii.gz"), "--channel", str(tmp_path / "b.nii.gz"), "--box", box,
+                     "-o", str(output), *options]) == 0  # fmt: skip
+    here, there = (np.asarray(nib.load(tmp_path / f"{name}.nii.gz").dataobj) for name in ("here", "there"))
+    assert np.array_equal(here, there)
+    assert dice(here == 1, inside) > 0.8
 
 
 @pytest.fixture
