@@ -36,7 +36,7 @@ INPUTS = {
     },
     "export": {"labels": "labels", "reference": "scan"},
     "bids": {"labels": "labels", "reference": "scan"},
-    "slide": {"slide_file": "slide", "prompts": "slide_prompts", "auto": "region"},
+    "slide": {"slide_file": "slide", "prompts": "slide_prompts", "auto": "region", "token_file": "config"},
     "film": {"clip": "clip", "prompts": "clip_prompts"},
     "train": {"config": "config"},
     "tune": {"sources": "table", "split": "scores"},
