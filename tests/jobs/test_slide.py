@@ -177,3 +177,16 @@ def test_prompts_off_the_slide_are_named(slide_path, tmp_path):
     with pytest.raises(PromptError, match=r"object 3, prompt 1: it lies outside discs\.ome\.tif") as caught:
         segment_slide(slide_path, tmp_path / "o.geojson", prompts=path)
     assert "object 4: it has no positive prompt" in caught.value.faults[1]
+
+
+def test_nuclei_are_looked_for_where_and_as_large_as_one_says(slide_path, tmp_path):
+    example = tmp_path / "like.geojson"
+    area = json.loads(shapely.to_geojson(truth(*DISCS[0])))
+    example.write_text(json.dumps([{"type": "Feature", "geometry": area, "properties": {}}]))
+    everywhere = segment_slide(slide_path, tmp_path / "all.geojson", auto="nuclei", like=example)
+    upper = segment_slide(slide_path, tmp_path / "upper.geojson", auto="nuclei:0,0,400,700", object_size="60um")
+    assert (everywhere.n_objects, upper.n_objects) == (3, 2)
+    for obj, disc in zip(read_geojson(upper.output), sorted(DISCS[:2]), strict=True):
+        assert iou(obj.geometry, truth(*disc)) > 0.9
+    with pytest.raises(UserInputError, match="either --object-size or --like"):
+        segment_slide(slide_path, tmp_path / "o.geojson", auto="nuclei", like=example, object_size="60um")

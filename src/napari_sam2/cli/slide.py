@@ -38,11 +38,16 @@ def slide(
     auto: Annotated[
         str | None,
         typer.Option(
-            "--auto", help="Without prompts: 'tissue', row0,column0,row1,column1 or a GeoJSON.", metavar="REGION"
+            "--auto",
+            help="Without prompts: 'tissue', row0,column0,row1,column1 or a GeoJSON; 'nuclei', or 'nuclei:REGION'.",
+            metavar="REGION",
         ),
     ] = None,
     object_size: Annotated[
         str | None, typer.Option("--object-size", help="For --auto: expected diameter, such as 60um or 240px.")
+    ] = None,
+    like: Annotated[
+        Path | None, typer.Option("--like", help="For --auto: a GeoJSON of outlines as large as what is looked for.")
     ] = None,
     refine: Annotated[
         int, typer.Option("--refine", help="For --prompts: look again at each outline, this often at twice the detail.")
@@ -74,7 +79,7 @@ def slide(
 
     napari-sam2 slide slide.svs --prompts glands.json -o glands.geojson
     """
-    from napari_sam2.jobs.slide import DEFAULT_OBJECT_SIZE, segment_slide
+    from napari_sam2.jobs.slide import segment_slide
 
     check_remote(device, "auto", remote, token_file)
     if remote is not None and auto is not None:
@@ -89,7 +94,8 @@ def slide(
             output,
             prompts=prompts,
             auto=auto,
-            object_size=object_size or DEFAULT_OBJECT_SIZE,
+            object_size=object_size,
+            like=like,
             refine_steps=refine,
             overlap=overlap,
             mpp=mpp,

@@ -17,7 +17,7 @@ from napari_sam2.models.base import SegmentationModel
 from napari_sam2.slides.actions import TakeObjects
 from napari_sam2.slides.answers.crop_engine import CropEngine
 from napari_sam2.slides.answers.refine import refine
-from napari_sam2.slides.automatic.run import AutomaticRequest, joined_objects, plan_of, run_tiles
+from napari_sam2.slides.automatic.run import AutomaticRequest, joined_objects, plan_of, run_tiles, size_like
 from napari_sam2.slides.formats.sidecar import slide_sidecar_path, slide_sidecar_text
 from napari_sam2.slides.formats.write import check_slide_output, write_objects
 from napari_sam2.slides.objects import SCORE, ObjectClass, Regions, SlideObject, measured
@@ -32,12 +32,17 @@ if TYPE_CHECKING:
     from napari_sam2.slides.image.pyramid import Slide
     from napari_sam2.slides.prompts import ObjectRequest
 
-__all__ = ["DEFAULT_OBJECT_SIZE", "SlideRun", "files_of_objects", "parse_region", "segment_slide"]
+__all__ = ["DEFAULT_OBJECT_SIZE", "NUCLEUS_SIZE", "SlideRun", "files_of_objects", "parse_region", "segment_slide"]
 
 _NUMBER: Final = r"-?[0-9]{1,9}(?:\.[0-9]{0,9})?"
 
 DEFAULT_OBJECT_SIZE: Final = "60um"
 """Expected diameter in an automatic run: between a small gland and a vessel."""
+
+NUCLEUS_SIZE: Final = "8um"
+"""Expected diameter of nuclei: that of most in tissue of 5 µm thickness."""
+
+_NUCLEI: Final = "nuclei"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,8 @@ def segment_slide(
     *,
     prompts: str | os.PathLike[str] | None = None,
     auto: str | None = None,
-    object_size: str = DEFAULT_OBJECT_SIZE,
+    object_size: str | None = None,
+    like: str | os.PathLike[str] | None = None,
     refine_steps: int = 0,
     overlap: str = "keep",
     mpp: float | str | None = None,
@@ -93,8 +99,12 @@ def segment_slide(
         A prompt file, see `read_slide_prompts`.
     auto : str, optional
         Instead of prompts: ``"tissue"``, ``"row0,column0,row1,column1"`` in level-0 pixels, or a GeoJSON file.
-    object_size : str
-        For `auto`: expected diameter, such as ``"60um"`` or ``"240px"`` (level-0 pixels).
+        ``"nuclei"`` looks for nuclei in all tissue, ``"nuclei:"`` with one of the others in that region.
+    object_size : str, optional
+        For `auto`: expected diameter, such as ``"60um"`` or ``"240px"`` (level-0 pixels); by default
+        `DEFAULT_OBJECT_SIZE`, and `NUCLEUS_SIZE` for nuclei.
+    like : path-like, optional
+        For `auto`: a GeoJSON file of outlines that are as large as what is looked for, in place of a size.
     refine_steps : int
         For `prompts`: how often to look again at an object's outline at twice the resolution.
     overlap : str
@@ -117,7 +127,7 @@ def segment_slide(
     """
     target = Path(output)
     check_slide_output(target, overwrite=overwrite)
-    inputs = [Path(slide_path), *([] if prompts is None else [Path(prompts)])]
+    inputs = [Path(slide_path), *(Path(given) for given in (prompts, like) if given is not None)]
     refuse_inputs_as_outputs(inputs, files_of_objects(target))
     if (prompts is None) == (auto is None):
         raise UserInputError("Say what to segment: either --prompts with a file, or --auto with a region.")
@@ -127,9 +137,7 @@ def segment_slide(
         automatic = None
         region_notes: tuple[str, ...] = ()
         if auto is not None:
-            size = parse_size(object_size, slide.mpp, slide.name)
-            geometry, tissue_only, region_notes = parse_region(auto, slide)
-            automatic = AutomaticRequest(geometry, tissue_only, size)
+            automatic, region_notes = _automatic_request(slide, auto, object_size, like)
         loaded = _ready(model, device)
         engine = CropEngine(slide, loaded)
         if automatic is not None:
@@ -209,6 +217,24 @@ def parse_region(text: str, slide: Slide) -> tuple[Any, bool, tuple[str, ...]]:
     if not areas:
         raise UserInputError(f"{Path(text).name} holds no area to segment in; draw a region and export it again.")
     return shapely.union_all([shapely.make_valid(area) for area in areas]), False, read.notes
+
+
+def _automatic_request(
+    slide: Slide, auto: str, object_size: str | None, like: str | os.PathLike[str] | None
+) -> tuple[AutomaticRequest, tuple[str, ...]]:
+    """What is asked for without prompts, and notes about its region."""
+    what, _, where = auto.partition(":")
+    nuclei = what == _NUCLEI
+    if like is not None and object_size is not None:
+        raise UserInputError("Give either --object-size or --like, which both say how large objects are.")
+    if like is not None:
+        from napari_sam2.slides.formats.geojson import read_geojson
+
+        size = size_like(obj.geometry for obj in read_geojson(like))
+    else:
+        size = parse_size(object_size or (NUCLEUS_SIZE if nuclei else DEFAULT_OBJECT_SIZE), slide.mpp, slide.name)
+    region, tissue_only, notes = parse_region((where or "tissue") if nuclei else auto, slide)
+    return AutomaticRequest(region, tissue_only, size, nuclei), notes
 
 
 def _prompted(
