@@ -48,7 +48,7 @@ from napari_sam2.sample_data import sample
 from napari_sam2.session.session import Session
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.remote.serving import ServerProcess, remote, served  # noqa: E402
+from tests.remote.serving import ServerProcess, remote, served
 
 SPLEEN = Box(((76, 32, 79), (93, 54, 79)))
 KIDNEY = Box(((27, 28, 93), (44, 45, 93)))
