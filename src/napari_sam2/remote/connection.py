@@ -225,6 +225,7 @@ class _Https(_Http, http.client.HTTPSConnection):
 def _check_kind(response: http.client.HTTPResponse) -> None:
     """Take a web page for a proxy whose server is away: no server of ours sends one."""
     if response.headers.get_content_type() == "text/html":
+        response.close()
         raise ServerGone("a web page comes instead, from a proxy or another program")
 
 
