@@ -296,7 +296,7 @@ class WebPages:
         near = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
-            def do_any(self):
+            def any_verb(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 if near.wanted:
                     near.wanted -= 1
@@ -309,8 +309,6 @@ class WebPages:
                 self._answer(response.status, response.headers["Content-Type"], response.read())
                 far.close()
 
-            do_GET = do_POST = do_PUT = do_DELETE = do_any
-
             def _answer(self, status, kind, body):
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
@@ -321,6 +319,8 @@ class WebPages:
             def log_message(self, *_):
                 pass
 
+        for verb in ("GET", "POST", "PUT", "DELETE"):
+            setattr(Handler, f"do_{verb}", Handler.any_verb)
         self._running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._running.serve_forever)
         self._thread.start()
