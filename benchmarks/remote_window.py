@@ -106,9 +106,7 @@ def _remotely(scan: Path, inside: np.ndarray, folder: Path, given: argparse.Name
     day.settle()
     note(day.panel.status.text())
     day.picture("5-after")
-    print(
-        f"          slices: {n_before} before, {n_away} while away, {len(day.work.object(1).slices)} in the end"
-    )
+    print(f"          slices: {n_before} before, {n_away} while away, {len(day.work.object(1).slices)} in the end")
     found = day.work.shown.grid.stored(day.work.result.layer.data).copy()
     day.close()
     server.close()
