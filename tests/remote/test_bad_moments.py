@@ -179,17 +179,22 @@ def test_a_full_server_says_so_and_takes_the_scan_when_there_is_room(model):
         assert server.holdings.volume_bytes <= 1.5 * size
 
 
+def reply(handler, status, kind, body):
+    """Answer a request."""
+    handler.send_response(status)
+    handler.send_header("Content-Type", kind)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
 @contextmanager
 def answering(status, body, kind="text/html"):
     """A server of another program, or a proxy."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            reply(self, status, kind, body)
 
         def log_message(self, *_):
             pass
@@ -301,20 +306,13 @@ class WebPages:
                 if near.wanted:
                     near.wanted -= 1
                     near.given += 1
-                    self._answer(200, "text/html; charset=utf-8", b"<html>Maintenance")
+                    reply(self, 200, "text/html; charset=utf-8", b"<html>Maintenance")
                     return
                 far = http.client.HTTPConnection(*server.url.removeprefix("http://").split(":"))
                 far.request(self.command, self.path, body, dict(self.headers))
                 response = far.getresponse()
-                self._answer(response.status, response.headers["Content-Type"], response.read())
+                reply(self, response.status, response.headers["Content-Type"], response.read())
                 far.close()
-
-            def _answer(self, status, kind, body):
-                self.send_response(status)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
 
             def log_message(self, *_):
                 pass
