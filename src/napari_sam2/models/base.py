@@ -24,6 +24,7 @@ __all__ = [
     "DescribedModel",
     "Features",
     "FittableModel",
+    "ManyMaskModel",
     "MemoryRef",
     "ModelCard",
     "ModelFit",
@@ -259,6 +260,15 @@ class FittableModel(Protocol):
         seed : int
             The same lessons, seed and number of steps give the same model.
         """
+        ...
+
+
+@runtime_checkable
+class ManyMaskModel(Protocol):
+    """A model that has several masks for one click."""
+
+    def decode_all(self, request: DecodeRequest) -> list[Decoded]:
+        """Every mask for one request, not the best alone; one where the prompts are not ambiguous."""
         ...
 
 
