@@ -192,8 +192,11 @@ class SlideTable(QTableView):
         self.selectionModel().select(chosen, flags.ClearAndSelect | flags.Rows)
 
     def _on_clicked(self, index: QModelIndex) -> None:
-        if index.column() != FINISHED:
-            self.chosen.emit(self._model.rows[self._sorted.mapToSource(index).row()].object_id)
+        if index.column() == FINISHED:
+            return
+        clicked, selected = self._model.rows[self._sorted.mapToSource(index).row()].object_id, self.selected
+        # A row that Ctrl has taken out of several is not what the person goes on with.
+        self.chosen.emit(clicked if clicked in selected or not selected else selected[-1])
 
 
 def _area(area: float) -> str:
