@@ -1,4 +1,6 @@
-"""The masks that a click may mean: a part, the whole, or what holds it.
+"""The masks that a click may mean.
+
+A part, the whole, or what holds it.
 
 A model that has several masks for one click gives its own (Kirillov et al., "Segment Anything", ICCV 2023: three);
 one that has a single mask is asked on views of several sizes, as `find_from_clicks` does, and what differs counts.

@@ -45,9 +45,9 @@ def find_from_clicks(engine: Engine, index: int, prompts: SlicePrompts) -> tuple
 
 
 def click_answers(engine: Engine, index: int, prompts: SlicePrompts) -> list[tuple[View, Decoded, SliceMask]]:
-    """All plausible answers to bare clicks, from the largest view to the smallest.
+    """All plausible answers to bare clicks.
 
-    Their masks hold a positive click and do not fill their view.
+    From the largest view to the smallest. Their masks hold a positive click and do not fill their view.
     """
     inside = prompts.points[prompts.positive]
     if len(inside) == 0:

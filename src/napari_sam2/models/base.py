@@ -268,7 +268,10 @@ class ManyMaskModel(Protocol):
     """A model that has several masks for one click."""
 
     def decode_all(self, request: DecodeRequest) -> list[Decoded]:
-        """Every mask for one request, not the best alone; one where the prompts are not ambiguous."""
+        """Every mask for one request.
+
+        One where the prompts are not ambiguous.
+        """
         ...
 
 

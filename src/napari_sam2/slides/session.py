@@ -281,7 +281,10 @@ class SlideSession:
         return self.change(object_id, finished=False)
 
     def class_named(self, name: str, colour: tuple[int, int, int] | None = None) -> ObjectClass | None:
-        """The class of a name: the listed one, or a new one; None for no name."""
+        """The class of a name.
+
+        The listed one, or a new one; None for no name.
+        """
         if not name:
             return None
         listed = next((c for c in self.classes if c.name == name), None)
@@ -313,7 +316,10 @@ class SlideSession:
         return count
 
     def finish_objects(self, object_ids: Sequence[str], finished: bool = True) -> int:
-        """Declare several objects finished, or reopen them, as one step; how many were changed."""
+        """Declare several objects finished, or reopen them.
+
+        As one step; how many were changed.
+        """
         count: int = self.state.do(FinishObjects(tuple(object_ids), finished))
         return count
 

@@ -136,7 +136,10 @@ class Sam1Model:
 
     @torch.inference_mode()
     def decode_all(self, request: DecodeRequest) -> list[Decoded]:
-        """All three masks for an ambiguous click; the one mask where the prompts are not ambiguous."""
+        """All three masks for an ambiguous click.
+
+        The one mask where the prompts are not ambiguous.
+        """
         if not _is_ambiguous(request):
             return self.decode([request])
         masks, ious = self._decoder_output([request], multimask=True)

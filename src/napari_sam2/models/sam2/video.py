@@ -128,7 +128,10 @@ class VideoModel(ABC):
 
     @torch.inference_mode()
     def decode_all(self, request: DecodeRequest) -> list[Decoded]:
-        """All three masks for an ambiguous click; the one mask where the prompts are not ambiguous."""
+        """All three masks for an ambiguous click.
+
+        The one mask where the prompts are not ambiguous.
+        """
         if is_mask_only(request) or not self._wants_multimask(request, count_points(request)):
             return self.decode([request])
         return self._precision.run(lambda: self._decode_three(request), lambda found: [d.logits for d in found])

@@ -476,7 +476,10 @@ def action(name: str) -> Action:
 
 
 def keyed(kind: str) -> dict[str, Action]:
-    """The actions of all keys, on a kind of work; where a key is for other kinds only, one of those."""
+    """The actions of all keys, on a kind of work.
+
+    Where a key is for other kinds only, one of those.
+    """
     rows = [entry for entry in (*ACTIONS, *CLASS_KEYS) if entry.key]
     return {entry.key: entry for entry in sorted(rows, key=lambda entry: kind in entry.on)}
 

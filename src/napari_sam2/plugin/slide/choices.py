@@ -51,7 +51,10 @@ class SlideChoices:
         work.ask(lambda session: session.classify(object_ids, name), done)
 
     def use_number(self, number: int) -> None:
-        """Choose the class of a number key, from 1; 0 is no class."""
+        """Choose the class of a number key.
+
+        From 1; 0 is no class.
+        """
         classes = self._work.snapshot.classes
         if number == 0:
             self.set_class("")

@@ -41,7 +41,10 @@ class OneByOne:
         self._work.changed.emit()
 
     def takes(self, row: float, col: float) -> bool:
-        """Prepare for a click at a place in level-0 pixels; whether an object there was selected instead."""
+        """Prepare for a click at a place in level-0 pixels.
+
+        Whether an object there was selected instead.
+        """
         there = self._object_at(row, col)
         if there is None:
             self.begin()

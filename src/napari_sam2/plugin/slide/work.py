@@ -225,7 +225,10 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         self.told.emit("A new object: click inside it, or Shift-drag a box.")
 
     def step_object(self, step: int) -> None:
-        """Go `step` rows on in the table, with the zoom as it is; from the last row to the first."""
+        """Go `step` rows on in the table.
+
+        The zoom stays as it is; behind the last row comes the first.
+        """
         order = list(self.row_order())
         if not order:
             self.told.emit("There is no object yet.")

@@ -73,7 +73,10 @@ class ClassBox(QWidget):
         self.drop.clicked.connect(lambda: self.dropped.emit(self._name()))
 
     def show_classes(self, classes: Sequence[ObjectClass], current: str) -> None:
-        """Show the list with the class of the current object, or of the next one."""
+        """Show the list, and which class is chosen.
+
+        That of the current object, or of the next one.
+        """
         if self.names.lineEdit().hasFocus() and self.names.lineEdit().isModified():
             return
         entries = [(NONE, None), *((c.name, c.colour) for c in classes)]

@@ -56,7 +56,7 @@ class SlideHandBox(QWidget):
         self.radius.valueChanged.connect(lambda value: self.radius_chosen.emit(float(value)))
 
     def show_hands(self, mode: str, one_by_one: bool, radius: float) -> None:
-        """Show what a drag and a click do, and how wide the brush is."""
+        """Show what drags and clicks do, and the brush."""
         for name in _MODES:
             self.buttons[name].setChecked(mode == name)
         self.buttons["one_by_one"].setChecked(one_by_one)
