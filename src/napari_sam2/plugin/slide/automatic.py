@@ -198,6 +198,7 @@ def _steps(
 ) -> Iterator[Piece | SlideSnapshot]:
     """The run itself, on the inference thread."""
     from napari_sam2.slides.answers.crop_engine import CropEngine
+    from napari_sam2.slides.automatic.merge import new_ones
     from napari_sam2.slides.automatic.run import joined_objects, plan_of, tile_steps
 
     # An engine of its own: the crops that clicks go on using are not pushed out.
@@ -215,10 +216,13 @@ def _steps(
         objects.append(obj)
         if len(objects) % AT_ONCE == 0:
             yield step
+    found = len(objects)
+    objects = new_ones(objects, session.objects)
     session.end_automatic()
     if objects:
         session.add_objects(objects, "automatic")
     tiles.unlink(missing_ok=True)
     yield session.snapshot()
     many = "" if len(objects) == 1 else "s"
-    yield f"Found {len(objects)} outline{many}. They are a draft: J goes through them, the worst first."
+    known = f", {found - len(objects)} more were there already" if found > len(objects) else ""
+    yield f"Found {len(objects)} outline{many}{known}. They are a draft: J goes through them, the worst first."

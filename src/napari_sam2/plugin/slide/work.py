@@ -348,7 +348,10 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
     def _on_answered(self, obj: SlideObject) -> None:
         self.answered.emit(obj)
         score = "" if obj.score is None else f", score {obj.score:.2f}"
-        self.told.emit(f"{obj.name or 'Object'}{score}. Correct it with a click, or N for the next one.")
+        then = "Correct it with a click, or N for the next one."
+        if self.one_by_one.on:
+            then = "The next click begins another one; a right click takes away from this one."
+        self.told.emit(f"{obj.name or 'Object'}{score}. {then}")
 
     def _on_history(self, past: str, verb: str, step: str) -> None:
         if self.current_object is None and self.snapshot.objects:

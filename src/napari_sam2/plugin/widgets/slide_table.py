@@ -121,6 +121,8 @@ class SlideTable(QTableView):
         # Keys go on working for the image after a click on a row.
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setWordWrap(False)
+        # The end of a name is what tells "object 12" from "object 13".
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setIconSize(QSize(10, 10))
         header = self.horizontalHeader()
         header.setMinimumSectionSize(20)
