@@ -12,11 +12,14 @@ import hashlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 
+from napari_sam2.slides.image.planes import choose_plane
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.pixel_size import Mpp
     from napari_sam2.slides.image.channels import ChannelMix
 
-__all__ = ["Level", "PixelSource", "Slide"]
+__all__ = ["Level", "PixelSource", "Slide", "StackSource"]
 
 BLOCK: Final = 2048
 """Side of the blocks, in pixels of a level, in which a large piece is read and reduced: memory stays flat."""
@@ -56,6 +59,22 @@ class PixelSource(Protocol):
     def close(self) -> None:
         """Let go of the file."""
         ...
+
+
+@runtime_checkable
+class StackSource(PixelSource, Protocol):
+    """A reader of a file with several planes.
+
+    Attributes
+    ----------
+    planes : dict of str to int
+        Axes beside rows, columns and channels, by letter, with their lengths.
+    plane : dict of str to int
+        The index along each that pieces are read from.
+    """
+
+    planes: dict[str, int]
+    plane: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +148,31 @@ class Slide:
         """Turn intensities into colours in another way from now on."""
         self.mix = mix
         self.__dict__.pop("overview", None)
+
+    @property
+    def planes(self) -> dict[str, int]:
+        """Axes of planes (Z, T, ...) that are longer than 1, with their lengths."""
+        planes = self._source.planes if isinstance(self._source, StackSource) else {}
+        return {axis: count for axis, count in planes.items() if count > 1}
+
+    @property
+    def plane(self) -> dict[str, int]:
+        """The plane that is looked at: its index along each of `planes`."""
+        chosen = self._source.plane if isinstance(self._source, StackSource) else {}
+        return {axis: index for axis, index in chosen.items() if axis in self.planes}
+
+    def show_plane(self, chosen: Mapping[str, int]) -> None:
+        """Look at another plane from now on.
+
+        Raises
+        ------
+        UserInputError
+            If there is no such plane.
+        """
+        wanted = ",".join(f"{axis}={index}" for axis, index in chosen.items())
+        if isinstance(self._source, StackSource) and wanted:
+            self._source.plane = {**self._source.plane, **choose_plane(self._source.planes, wanted, self.name)}
+            self.__dict__.pop("overview", None)
 
     @property
     def shape(self) -> tuple[int, int]:
