@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_sam2.core.volume import Source, Volume
-from napari_sam2.errors import ImageFileError
+from napari_sam2.errors import EnvironmentLacksError, ImageFileError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.payload import check_claim, existing_file
 from napari_sam2.io.photometric import colour_range, over_white, samples_of, to_8_bits
@@ -104,6 +104,8 @@ def _read_with_pillow(path: Path, volume_index: int | None) -> tuple[NDArray[Any
             n_frames = getattr(image, "n_frames", 1)
             if n_frames > 1:
                 notes.append(f"{path.name} holds {n_frames} frames; the first one is read.")
+            if image.format == "JPEG2000" and bits > 8 and not image.mode.startswith("I"):
+                return _deep_jpeg2000(path), ()
             if bits > 8 and not image.mode.startswith("I"):
                 notes.append(f"{path.name} holds colours of {bits} bits; 8 bits are kept.")
             pixels = _pixels(image)
@@ -113,6 +115,20 @@ def _read_with_pillow(path: Path, volume_index: int | None) -> tuple[NDArray[Any
     except ImageFileError:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageFileError(f"{path.name} is damaged or truncated; copy or export it again.") from error
+
+
+def _deep_jpeg2000(path: Path) -> NDArray[Any]:
+    """Colours of more than 8 bits: Pillow 13 turns the brightest ones into black when it rounds them to 8."""
+    try:
+        import imagecodecs
+    except ImportError as error:
+        raise EnvironmentLacksError(
+            f'{path.name} holds colours of more than 8 bits, which need imagecodecs; run: pip install "napari-sam2[slide]".'
+        ) from error
+    try:
+        return np.asarray(imagecodecs.jpeg2k_decode(path.read_bytes()))
+    except Exception as error:  # imagecodecs raises kinds of its own
         raise ImageFileError(f"{path.name} is damaged or truncated; copy or export it again.") from error
 
 

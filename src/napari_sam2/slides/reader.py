@@ -131,13 +131,13 @@ def _slide(
     polarity: str,
     plane: str | int | None,
 ) -> Slide:
-    source, stated, name = opened.source, opened.mpp, Path(file).name
+    source, stated, name = opened.source, opened.mpp, file.name
     notes = list(opened.notes)
     planes = source.planes if isinstance(source, StackSource) else {}
     chosen = choose_plane(planes, plane, name)
     notes += plane_note(planes, chosen, name, asked=plane is not None)
     if isinstance(source, StackSource):
-        source.plane = chosen
+        source = source.at(chosen)
     if given is not None and stated is not None and abs(given.mean / stated.mean - 1) > 0.01:
         notes.append(
             f"{name} states {stated.mean:.4g} microns per pixel ({stated.origin}); the given {given.mean:.4g} is used."

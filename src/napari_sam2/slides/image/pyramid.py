@@ -63,18 +63,21 @@ class PixelSource(Protocol):
 
 @runtime_checkable
 class StackSource(PixelSource, Protocol):
-    """A reader of a file with several planes.
+    """A reader of a file with several planes."""
 
-    Attributes
-    ----------
-    planes : dict of str to int
-        Axes beside rows, columns and channels, by letter, with their lengths.
-    plane : dict of str to int
-        The index along each that pieces are read from.
-    """
+    @property
+    def planes(self) -> Mapping[str, int]:
+        """Axes beside rows, columns and channels, by letter, with their lengths."""
+        ...
 
-    planes: dict[str, int]
-    plane: dict[str, int]
+    @property
+    def plane(self) -> Mapping[str, int]:
+        """The index along each that pieces are read from."""
+        ...
+
+    def at(self, plane: Mapping[str, int]) -> StackSource:
+        """The same file, open once, with pieces from another plane."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +155,13 @@ class Slide:
     @property
     def planes(self) -> dict[str, int]:
         """Axes of planes (Z, T, ...) that are longer than 1, with their lengths."""
-        planes = self._source.planes if isinstance(self._source, StackSource) else {}
+        planes: Mapping[str, int] = self._source.planes if isinstance(self._source, StackSource) else {}
         return {axis: count for axis, count in planes.items() if count > 1}
 
     @property
     def plane(self) -> dict[str, int]:
         """The plane that is looked at: its index along each of `planes`."""
-        chosen = self._source.plane if isinstance(self._source, StackSource) else {}
+        chosen: Mapping[str, int] = self._source.plane if isinstance(self._source, StackSource) else {}
         return {axis: index for axis, index in chosen.items() if axis in self.planes}
 
     def show_plane(self, chosen: Mapping[str, int]) -> None:
@@ -171,8 +174,26 @@ class Slide:
         """
         wanted = ",".join(f"{axis}={index}" for axis, index in chosen.items())
         if isinstance(self._source, StackSource) and wanted:
-            self._source.plane = {**self._source.plane, **choose_plane(self._source.planes, wanted, self.name)}
+            self._source = self._source.at(choose_plane(self._source.planes, wanted, self.name))
             self.__dict__.pop("overview", None)
+
+    def at(self, chosen: Mapping[str, int]) -> Slide:
+        """Another plane of the same open slide, shown the same way; closed with this one.
+
+        Raises
+        ------
+        UserInputError
+            If there is no such plane.
+        """
+        other = Slide(self._source, self.name, mpp=self.mpp, mix=self.mix, is_dark=self._is_dark, notes=self.notes)
+        other.show_plane(chosen)
+        return other
+
+    @property
+    def z_and_t(self) -> tuple[int, int]:
+        """The plane that is looked at as QuPath counts it: along z, then over time, from 0."""
+        plane = self.plane
+        return plane.get("Z", 0), plane.get("T", 0)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -195,15 +216,18 @@ class Slide:
 
         It finds a session again, and says nothing about the patient.
 
-        From small pieces of the coarsest level as the file holds them, whatever channels are shown.
+        From small pieces of the coarsest level as the file holds them, whatever channels and plane are shown.
         """
+        source = self._source
+        if isinstance(source, StackSource):
+            source = source.at(dict.fromkeys(source.planes, 0))
         digest = hashlib.sha256(repr([(level.rows, level.cols) for level in self.levels]).encode())
         last = len(self.levels) - 1
         rows, cols = self.levels[last].rows, self.levels[last].cols
         height, width = min(rows, KEY_SIDE), min(cols, KEY_SIDE)
         for row in np.linspace(0, rows - height, KEY_PIECES).astype(int).tolist():
             for col in np.linspace(0, cols - width, KEY_PIECES).astype(int).tolist():
-                digest.update(np.ascontiguousarray(self._source.read(last, row, col, height, width)).tobytes())
+                digest.update(np.ascontiguousarray(source.read(last, row, col, height, width)).tobytes())
         return digest.hexdigest()[:24]
 
     def read(self, level: int, row: int, col: int, rows: int, cols: int) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ Each gives raw pixels of any piece of any level; what they mean is for `Slide` t
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from napari_sam2.errors import ImageFileError
 from napari_sam2.io.zarr_store import read_array
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -77,7 +78,13 @@ class TifffileSource:
         self.n_channels = int(series.shape[self._axes.index(self._channel)]) if self._channel else 1
         self.dtype = np.dtype(series.dtype)
         self.planes = _planes(self._axes, series.shape, self._channel)
-        self.plane = dict.fromkeys(self.planes, 0)
+        self.plane: Mapping[str, int] = dict.fromkeys(self.planes, 0)
+
+    def at(self, plane: Mapping[str, int]) -> TifffileSource:
+        """See `StackSource`."""
+        other = copy.copy(self)
+        other.plane = dict(plane)
+        return other
 
     def read(self, level: int, row: int, col: int, rows: int, cols: int) -> NDArray[Any]:
         """See `StackSource`."""
@@ -118,7 +125,13 @@ class ZarrSource:
         self.n_channels = int(arrays[0].shape[axes.index("C")]) if self._channel else 1
         self.dtype = np.dtype(np.uint8) if arrays[0].dtype == bool else arrays[0].dtype.newbyteorder("=")
         self.planes = _planes(axes, arrays[0].shape, self._channel)
-        self.plane = dict.fromkeys(self.planes, 0)
+        self.plane: Mapping[str, int] = dict.fromkeys(self.planes, 0)
+
+    def at(self, plane: Mapping[str, int]) -> ZarrSource:
+        """See `StackSource`."""
+        other = copy.copy(self)
+        other.plane = dict(plane)
+        return other
 
     def read(self, level: int, row: int, col: int, rows: int, cols: int) -> NDArray[Any]:
         """See `StackSource`. A level with fewer planes gives the one at the same part of its depth."""
@@ -141,13 +154,13 @@ class ConvertedSource:
 
     Parameters
     ----------
-    source : PixelSource
+    source : StackSource
         Gives stored samples; closed with this one.
     samples : Samples
         What they mean.
     """
 
-    def __init__(self, source: Any, samples: Samples) -> None:
+    def __init__(self, source: TifffileSource, samples: Samples) -> None:
         self._source = source
         self._samples = samples
         self.level_shapes = source.level_shapes
@@ -159,18 +172,18 @@ class ConvertedSource:
         return self._samples.apply(self._source.read(level, row, col, rows, cols))
 
     @property
-    def planes(self) -> dict[str, int]:
+    def planes(self) -> Mapping[str, int]:
         """See `StackSource`."""
-        return dict(getattr(self._source, "planes", {}))
+        return self._source.planes
 
     @property
-    def plane(self) -> dict[str, int]:
+    def plane(self) -> Mapping[str, int]:
         """See `StackSource`."""
-        return dict(getattr(self._source, "plane", {}))
+        return self._source.plane
 
-    @plane.setter
-    def plane(self, chosen: dict[str, int]) -> None:
-        self._source.plane = chosen
+    def at(self, plane: Mapping[str, int]) -> ConvertedSource:
+        """See `StackSource`."""
+        return ConvertedSource(self._source.at(plane), self._samples)
 
     def close(self) -> None:
         """Close the other source."""
@@ -250,7 +263,7 @@ def _planes(axes: str, shape: Sequence[int], channel: str) -> dict[str, int]:
     return {axis: int(n) for axis, n in zip(axes, shape, strict=True) if axis not in ("Y", "X", channel)}
 
 
-def _part(axes: str, channel: str, plane: dict[str, int], piece: tuple[int, int, int, int]) -> tuple[Any, ...]:
+def _part(axes: str, channel: str, plane: Mapping[str, int], piece: tuple[int, int, int, int]) -> tuple[Any, ...]:
     """The index of a piece (first row and column, size) of one plane, with all channels."""
     row, col, rows, cols = piece
     parts: dict[str, Any] = {**plane, "Y": slice(row, row + rows), "X": slice(col, col + cols)}
