@@ -124,7 +124,8 @@ def _deep_jpeg2000(path: Path) -> NDArray[Any]:
         import imagecodecs
     except ImportError as error:
         raise EnvironmentLacksError(
-            f'{path.name} holds colours of more than 8 bits, which need imagecodecs; run: pip install "napari-sam2[slide]".'
+            f"{path.name} holds colours of more than 8 bits, which need imagecodecs; run: pip install "
+            '"napari-sam2[slide]".'
         ) from error
     try:
         return np.asarray(imagecodecs.jpeg2k_decode(path.read_bytes()))
