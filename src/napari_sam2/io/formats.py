@@ -165,8 +165,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         kind="ome-zarr-image",
         title="OME-Zarr",
-        suffixes=(".ome.zarr", ".zarr"),
-        also=(".ome.zarr.zip", ".zarr.zip", ".ozx"),
+        suffixes=(".ome.zarr", ".zarr", ".ome.zarr.zip", ".zarr.zip", ".ozx"),
         by_name=True,
         gzipped=False,
         is_folder=True,

@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping
 
-__all__ = ["ZARR_SUFFIXES", "ZarrFile", "files_of_array", "is_zarr", "missing_pieces", "open_zarr", "read_array"]
-
-ZARR_SUFFIXES: Final = (".ome.zarr", ".zarr", ".ome.zarr.zip", ".zarr.zip", ".ozx")
-"""Names of folders, and of zip files that hold one (RFC-9 of OME-NGFF: ``.ozx``)."""
+__all__ = ["ZarrFile", "files_of_array", "is_zarr", "missing_pieces", "open_zarr", "read_array"]
 
 _MARKS: Final = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 
