@@ -64,7 +64,10 @@ class ChannelWish:
 
 
 def colour_from_hex(text: str) -> tuple[int, int, int]:
-    """Red, green and blue of six hexadecimal digits, with or without a number sign."""
+    """Red, green and blue of six hexadecimal digits.
+
+    With or without a number sign.
+    """
     digits = text.removeprefix("#")
     return int(digits[0:2], 16), int(digits[2:4], 16), int(digits[4:6], 16)
 

@@ -1,4 +1,7 @@
-"""How TIFF files show their channels: names, colours and ranges of OME-XML and ImageJ."""
+"""Names, colours and ranges of channels in TIFF files.
+
+Of OME-XML and ImageJ.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,9 @@ def displays_of_ome(xml: str | None, number: int) -> tuple[ChannelDisplay, ...]:
 
 
 def displays_of_imagej(metadata: Mapping[str, Any] | None, n_channels: int) -> tuple[ChannelDisplay, ...]:
-    """Channels of a file of ImageJ or Fiji: labels, ranges, and the last colour of each look-up table.
+    """Channels of a file of ImageJ or Fiji.
+
+    Labels, ranges, and the last colour of each look-up table.
 
     Parameters
     ----------
@@ -70,7 +75,10 @@ def _packed(text: str | None) -> tuple[int, int, int] | None:
 
 
 def _last_colour(tables: list[Any], channel: int) -> tuple[int, int, int] | None:
-    """The colour of the brightest value; None for a table that does not rise from black."""
+    """The colour of the brightest value.
+
+    None for a table that does not rise from black.
+    """
     if channel >= len(tables):
         return None
     table = np.asarray(tables[channel])

@@ -23,7 +23,7 @@ def choose_part(
     volume_index: int | None,
     file_name: str,
 ) -> tuple[tuple[Any, ...], tuple[str, ...]]:
-    """The index of the wanted volume, and a note of what it is.
+    """The index of the wanted volume, with a note of it.
 
     Parameters
     ----------

@@ -116,7 +116,10 @@ def read_named_labels(path: str | os.PathLike[str], volume: Volume) -> tuple[NDA
 
 
 def labels_of(label_volume: Volume, volume: Volume) -> NDArray[Any]:
-    """Ids of a volume on the grid of another one; errors as `read_labels`."""
+    """Ids of a volume on the grid of another one.
+
+    Errors as `read_labels`.
+    """
     name = label_volume.source.name
     if label_volume.is_rgb:
         raise ImageFileError(f"{name} is a colour image, not a label map.")

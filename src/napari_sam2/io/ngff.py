@@ -102,19 +102,28 @@ class NgffImage:
 
     @property
     def letters(self) -> str:
-        """Its axes by first letters, as tifffile has them: ``"TCZYX"``; Q for one without a meaning of its own."""
+        """Its axes by first letters, as tifffile has them: ``"TCZYX"``.
+
+        Q for one without a meaning of its own.
+        """
         known = {"x": "X", "y": "Y", "z": "Z", "t": "T", "c": "C"}
         named = [known.get(axis.name) or {"time": "T", "channel": "C"}.get(axis.kind, "Q") for axis in self.axes]
         return "".join(named)
 
     def millimetres(self, letter: str) -> float | None:
-        """Millimetres in the unit of an axis of space; None when it has no such unit."""
+        """Millimetres in the unit of an axis of space.
+
+        None when it has no such unit.
+        """
         axis = self.axes[self.letters.index(letter)]
         return MILLIMETRES.get(axis.unit)
 
 
 def attributes_of(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What an OME-Zarr group says: the attributes themselves (0.4), or their member ``ome`` (0.5)."""
+    """What an OME-Zarr group says.
+
+    The attributes themselves (0.4), or their member ``ome`` (0.5).
+    """
     inner = attributes.get("ome")
     return inner if isinstance(inner, dict) else attributes
 
@@ -195,7 +204,10 @@ def _levels(scales: Mapping[str, Any], n_axes: int) -> tuple[NgffLevel, ...]:
 
 
 def _transform(written: Any, n_axes: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Scale and translation of a list of transformations; the standard puts the scale first."""
+    """Scale and translation of a list of transformations.
+
+    The standard puts the scale first.
+    """
     scale, place = (1.0,) * n_axes, (0.0,) * n_axes
     for step in written:
         kind = step["type"]
@@ -218,7 +230,10 @@ def _numbers(written: Any, count: int) -> tuple[float, ...]:
 
 
 def _channels(omero: Any) -> tuple[ChannelDisplay, ...]:
-    """How channels are shown, as the block of OMERO has it; nothing where that block is odd: it is no pixel."""
+    """How channels are shown, as the block of OMERO has it.
+
+    Nothing where that block is odd: it is no pixel.
+    """
     if not isinstance(omero, dict) or not isinstance(omero.get("channels"), list):
         return ()
     return tuple(_channel(entry if isinstance(entry, dict) else {}) for entry in omero["channels"])

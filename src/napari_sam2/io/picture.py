@@ -42,7 +42,10 @@ _BMP_HEADERS: Final = (12, 40, 52, 56, 64, 108, 124)
 
 
 def is_picture(first: bytes) -> bool:
-    """Whether a file that begins so is PNG, JPEG, JPEG 2000, WebP or BMP."""
+    """Whether a file that begins so is a picture.
+
+    PNG, JPEG, JPEG 2000, WebP or BMP.
+    """
     if first.startswith(_MAGIC) or (first[:4] == b"RIFF" and first[8:12] == b"WEBP"):
         return True
     return first[:2] == b"BM" and int.from_bytes(first[14:18], "little") in _BMP_HEADERS
@@ -84,7 +87,10 @@ def read_picture(path: str | os.PathLike[str], *, volume_index: int | None = Non
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Stack:
-    """Samples (rows, columns[, S]) of a flat picture; with an affine, voxels (columns, rows, planes[, 3])."""
+    """Samples (rows, columns[, S]) of a flat picture.
+
+    With an affine, voxels (columns, rows, planes[, 3]).
+    """
 
     pixels: NDArray[Any]
     notes: tuple[str, ...] = ()
@@ -119,7 +125,10 @@ def _read_with_pillow(path: Path, volume_index: int | None) -> tuple[NDArray[Any
 
 
 def _deep_jpeg2000(path: Path) -> NDArray[Any]:
-    """Colours of more than 8 bits: Pillow 13 turns the brightest ones into black when it rounds them to 8."""
+    """Colours of more than 8 bits.
+
+    Pillow 13 turns the brightest ones into black when it rounds them to 8.
+    """
     try:
         import imagecodecs
     except ImportError as error:
@@ -143,7 +152,9 @@ def _pixels(image: Any) -> NDArray[Any]:
 
 
 def bits_of(path: Path) -> int:
-    """Bits of a sample of a PNG or JPEG 2000 file; 8 for other pictures.
+    """Bits of a sample of a PNG or JPEG 2000 file.
+
+    8 for other pictures.
 
     By PNG's header chunk (ISO 15948, 11.2.2) and the SIZ marker of JPEG 2000 (ISO 15444-1, A.5.1).
 

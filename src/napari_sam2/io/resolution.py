@@ -126,7 +126,10 @@ def images_of_ome(xml: str | None) -> list[ElementTree.Element]:
 
 
 def microns_of(unit: object) -> float | None:
-    """Microns in a unit as OME-XML or ImageJ spell it; None for pixels and what is not known."""
+    """Microns in a unit as OME-XML or ImageJ spell it.
+
+    None for pixels and what is not known.
+    """
     text = str(unit).replace("\\u00B5", "µ").strip()
     return MICRONS.get(text, MICRONS.get(_IMAGEJ_UNITS.get(text.lower(), "")))
 
@@ -173,7 +176,10 @@ def _plausible(row: float | None, col: float | None, origin: str) -> Mpp | None:
 
 
 def number_of(value: Any) -> float | None:
-    """A finite number as a tag or text states it, a TIFF rational among them; None for what is none."""
+    """A finite number as a tag or text states it.
+
+    A TIFF rational among them; None for what is none.
+    """
     if isinstance(value, tuple) and len(value) == 2:  # a TIFF rational
         return value[0] / value[1] if value[1] else None
     try:

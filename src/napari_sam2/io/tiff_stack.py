@@ -1,4 +1,7 @@
-"""TIFF stacks along z in, as volumes: OME-TIFF, and stacks of ImageJ and Fiji with their calibration."""
+"""TIFF stacks along z in, as volumes.
+
+OME-TIFF, and stacks of ImageJ and Fiji with their calibration.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ __all__ = ["is_stack", "read_stack"]
 
 
 def is_stack(tiff: Any) -> bool:
-    """Whether the first picture of an open `tifffile.TiffFile` has several planes along z."""
+    """Whether the first picture of a TIFF has several planes along z."""
     series = tiff.series[0] if tiff.series else None
     return series is not None and "Z" in series.axes and series.shape[series.axes.index("Z")] > 1
 
@@ -104,7 +107,9 @@ def _sizes_of_ome(xml: str | None) -> tuple[float | None, ...]:
 
 
 def _sizes_of_imagej(tiff: Any) -> tuple[float | None, ...]:
-    """Microns: pixels per unit in the resolution tags; the distance of planes and the unit in the description.
+    """Microns: pixels per unit in the resolution tags.
+
+    The distance of planes and the unit in the description.
 
     Fiji writes ``xunit`` alone where all axes share it, and ``yunit`` or ``zunit`` beside it where they do not.
     """

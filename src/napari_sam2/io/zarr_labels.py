@@ -1,4 +1,7 @@
-"""OME-Zarr label groups in: ids on the grid of an image, with their names."""
+"""OME-Zarr label groups in: ids on the grid of an image.
+
+With their names.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +75,9 @@ def read_zarr_labels(path: str | os.PathLike[str], volume: Volume) -> tuple[NDAr
 
 
 def label_group_of(file: ZarrFile) -> str:
-    """The path of the only label group of an open file; empty when it is one itself.
+    """The path of the only label group of an open file.
+
+    Empty when it is one itself.
 
     Raises
     ------

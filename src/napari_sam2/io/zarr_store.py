@@ -79,7 +79,10 @@ class ZarrFile:
         return found if hasattr(found, "attrs") and not hasattr(found, "shape") else None
 
     def images(self) -> list[str]:
-        """Paths of its images: the root, or the series that Bio-Formats writes side by side."""
+        """Paths of its images.
+
+        The root, or the series that Bio-Formats writes side by side.
+        """
         said = attributes_of(self.attributes())
         if "multiscales" in said:
             return [""]
@@ -127,7 +130,10 @@ class ZarrFile:
 
 
 def is_zarr(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is a zarr folder, or a zip file that holds one."""
+    """Whether a path is a zarr folder.
+
+    Or a zip file that holds one.
+    """
     place = Path(path)
     with contextlib.suppress(OSError, ValueError):
         if place.is_dir():
@@ -187,7 +193,10 @@ def read_array(array: Any, chosen: tuple[Any, ...], name: str) -> np.ndarray[Any
 
 
 def missing_pieces(array: Any, name: str) -> tuple[str, ...]:
-    """A note about pieces that no file holds: zarr reads them as one value, whether left out or lost."""
+    """A note about pieces that no file holds.
+
+    Zarr reads them as one value, whether left out or lost.
+    """
     total = math.prod(math.ceil(n / c) for n, c in zip(array.shape, array.shards or array.chunks, strict=True))
     if total > _MOST_CHUNKS:
         return ()
@@ -205,7 +214,10 @@ def missing_pieces(array: Any, name: str) -> tuple[str, ...]:
 
 
 def files_of_array(path: Path, array_path: str) -> tuple[Path, ...]:
-    """The files that hold an array and what is said of it: metadata from the root down, then its pieces."""
+    """The files that hold an array and what is said of it.
+
+    Metadata from the root down, then its pieces.
+    """
     if not path.is_dir():
         return (path,)
     files: list[Path] = []
@@ -219,7 +231,10 @@ def files_of_array(path: Path, array_path: str) -> tuple[Path, ...]:
 
 
 def _root_in_zip(path: Path) -> str | None:
-    """The folder inside a zip file that is zarr's root; None when it is no zip file with zarr in it."""
+    """The folder inside a zip file that is zarr's root.
+
+    None when it is no zip file with zarr in it.
+    """
     if not zipfile.is_zipfile(path):
         return None
     try:
@@ -261,7 +276,10 @@ def _codec_names(codecs: Any) -> Iterator[str]:
 
 
 def _name_of(path: Path) -> str:
-    """The folder's name, with that of the hierarchy it lies in: a field of a plate is called ``0``."""
+    """The folder's name, with that of the hierarchy it lies in.
+
+    A field of a plate is called ``0``.
+    """
     whole = path.absolute()
     inside = next((p for p in whole.parents if p.name.lower().endswith(".zarr")), None)
     return whole.name if inside is None else str(PurePosixPath(*whole.parts[len(inside.parts) - 1 :]))

@@ -1,4 +1,7 @@
-"""OME-Zarr images in, as volumes: the finest level, at the size and place that the file states."""
+"""OME-Zarr images in, as volumes.
+
+The finest level, at the size and place that the file states.
+"""
 
 from __future__ import annotations
 
@@ -110,7 +113,10 @@ def volume_of(file: ZarrFile, place: str, volume_index: int | None = None) -> Vo
 
 
 def is_colour(image: NgffImage, array: Any) -> bool:
-    """Whether three channels are red, green and blue of one picture: shown in these colours over all 8 bits."""
+    """Whether three channels are red, green and blue of one picture.
+
+    Shown in these colours over all 8 bits.
+    """
     if "C" not in image.letters or array.dtype != np.uint8 or array.shape[image.letters.index("C")] != 3:
         return False
     return len(image.channels) == 3 and all(map(_is_primary, image.channels, _PRIMARIES))
@@ -132,7 +138,10 @@ def _only_image(file: ZarrFile) -> str:
 
 
 def _geometry(image: NgffImage, name: str) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """The affine (x, y, z to mm), and what it does not rest on."""
+    """The affine (x, y, z to mm).
+
+    And what it does not rest on.
+    """
     letters, level = image.letters, image.levels[0]
     affine = np.eye(4)
     units = [image.millimetres(letter) for letter in "XYZ" if letter in letters]

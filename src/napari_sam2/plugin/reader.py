@@ -73,7 +73,10 @@ def read(path: str | list[str]) -> list[LayerTuple]:
 
 
 def image_layer(volume: Volume, title: str = "") -> LayerTuple:
-    """A volume as napari's (array, arguments, ``"image"``), named after its file unless it has a title."""
+    """A volume as napari's (array, arguments, ``"image"``).
+
+    Named after its file unless it has a title.
+    """
     array, placement = _shown(volume, volume.voxels)
     arguments: dict[str, Any] = {**placement, "name": title or without_suffix(volume.source.name)}
     if volume.is_rgb:

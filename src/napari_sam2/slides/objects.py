@@ -134,7 +134,10 @@ class SlideObject:
 
     @property
     def plane(self) -> tuple[int, int]:
-        """The plane of a stack that it lies on, along z, then over time, from 0; as QuPath has it."""
+        """The plane of a stack that it lies on.
+
+        Along z, then over time, from 0, as QuPath has it.
+        """
         stated = self.foreign.get("geometry", {}).get("plane")
         return (_index(stated.get("z")), _index(stated.get("t"))) if isinstance(stated, dict) else (0, 0)
 

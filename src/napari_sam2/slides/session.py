@@ -274,7 +274,9 @@ class SlideSession:
             self.state.do(ShowChannels(mix))
 
     def show_plane(self, plane: Mapping[str, int]) -> None:
-        """Look at another plane of a stack, for example ``{"Z": 3}``; objects stay on theirs.
+        """Look at another plane of a stack, for example ``{"Z": 3}``.
+
+        Objects stay on theirs.
 
         Raises
         ------

@@ -80,7 +80,7 @@ class SlideState(ActionState[SlideRecord]):
         self.engine = CropEngine(self.slide, self.engine.model)
 
     def refuse_other_plane(self, obj: SlideObject) -> None:
-        """Refuse to answer for an object that lies on another plane than is looked at.
+        """Refuse to answer for an object on another plane.
 
         Raises
         ------

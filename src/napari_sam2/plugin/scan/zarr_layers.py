@@ -1,4 +1,7 @@
-"""OME-Zarr volumes as layers: one per channel, and its label groups beside them."""
+"""OME-Zarr volumes as layers.
+
+One per channel, and the label groups beside them.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,9 @@ LayerTuple = tuple[Any, dict[str, Any], str]
 
 
 def volumes_of_zarr(path: Path) -> list[tuple[Volume, str]]:
-    """The volumes of an image, one per channel, with the names of their layers.
+    """The volumes of an image, one per channel.
+
+    With the names of their layers.
 
     Raises
     ------
@@ -49,7 +54,10 @@ def volumes_of_zarr(path: Path) -> list[tuple[Volume, str]]:
 
 
 def label_layers(path: Path, volume: Volume) -> list[LayerTuple]:
-    """The label groups of an image as Labels layers; one that does not fit it is left out and told."""
+    """The label groups of an image as Labels layers.
+
+    One that does not fit it is left out and told.
+    """
     layers: list[LayerTuple] = []
     with open_zarr(path) as file:
         images = file.images()

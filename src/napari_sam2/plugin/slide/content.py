@@ -72,7 +72,7 @@ def _is_flat_zarr(file: Path) -> bool:
             size = dict(zip(image.letters, shape, strict=True))
     except (NapariSam2Error, ValueError):  # the volume reader says what is wrong
         return False
-    return size.get("Z", 1) == 1 or max(size["Y"], size["X"]) > LARGEST_SCAN_PLANE
+    return bool(size.get("Z", 1) == 1 or max(size["Y"], size["X"]) > LARGEST_SCAN_PLANE)
 
 
 def _is_whole_slide(file: Path) -> bool:

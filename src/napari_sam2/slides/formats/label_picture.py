@@ -1,4 +1,7 @@
-"""Label pictures as objects of a slide: what Cellpose, StarDist and others write."""
+"""Label pictures as objects of a slide.
+
+What Cellpose, StarDist and others write.
+"""
 
 from __future__ import annotations
 

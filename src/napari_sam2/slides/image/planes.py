@@ -1,4 +1,7 @@
-"""Which plane of a stack is looked at: along z, over time, or another axis of planes."""
+"""Which plane of a stack is looked at.
+
+Along z, over time, or another axis of planes.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,10 @@ def choose_plane(planes: Mapping[str, int], wanted: int | str | None, name: str)
 
 
 def plane_note(planes: Mapping[str, int], chosen: Mapping[str, int], name: str, *, asked: bool) -> tuple[str, ...]:
-    """A sentence about planes that are not looked at; none when a person chose."""
+    """A sentence about planes that are not looked at.
+
+    None when a person chose.
+    """
     long = {axis: count for axis, count in planes.items() if count > 1}
     if not long or asked:
         return ()

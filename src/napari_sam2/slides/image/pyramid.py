@@ -154,7 +154,10 @@ class Slide:
 
     @property
     def planes(self) -> dict[str, int]:
-        """Axes of planes (Z, T, ...) that are longer than 1, with their lengths."""
+        """Axes of planes (Z, T, ...) that are longer than 1.
+
+        With their lengths.
+        """
         planes: Mapping[str, int] = self._source.planes if isinstance(self._source, StackSource) else {}
         return {axis: count for axis, count in planes.items() if count > 1}
 
@@ -178,7 +181,9 @@ class Slide:
             self.__dict__.pop("overview", None)
 
     def at(self, chosen: Mapping[str, int]) -> Slide:
-        """Another plane of the same open slide, shown the same way; closed with this one.
+        """Another plane of the same open slide, shown the same way.
+
+        Closed with this one.
 
         Raises
         ------
@@ -191,7 +196,10 @@ class Slide:
 
     @property
     def z_and_t(self) -> tuple[int, int]:
-        """The plane that is looked at as QuPath counts it: along z, then over time, from 0."""
+        """The plane that is looked at, as QuPath counts it.
+
+        Along z, then over time, from 0.
+        """
         plane = self.plane
         return plane.get("Z", 0), plane.get("T", 0)
 

@@ -134,7 +134,10 @@ class ZarrSource:
         return other
 
     def read(self, level: int, row: int, col: int, rows: int, cols: int) -> NDArray[Any]:
-        """See `StackSource`. A level with fewer planes gives the one at the same part of its depth."""
+        """See `StackSource`.
+
+        A level with fewer planes gives the one at the same part of its depth.
+        """
         shape = self._arrays[level].shape
         plane = {a: i * int(shape[self._axes.index(a)]) // self.planes[a] for a, i in self.plane.items()}
         chosen = _part(self._axes, self._channel, plane, (row, col, rows, cols))

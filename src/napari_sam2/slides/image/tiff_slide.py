@@ -1,4 +1,7 @@
-"""TIFF slides: tifffile for OME-TIFF and plain ones, the scanners' libraries for theirs."""
+"""TIFF slides: tifffile for OME-TIFF and plain ones.
+
+The scanners' libraries for theirs.
+"""
 
 from __future__ import annotations
 
