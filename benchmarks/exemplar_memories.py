@@ -1,4 +1,4 @@
-"""Slices of other scans as memories of a model, leave-one-out: does it pay? (It does not: docs/names.md.)
+"""Slices of other scans as memories of a model, leave-one-out.
 
     python benchmarks/exemplar_memories.py MANIFEST.csv --names left_hippocampus [--cases N] [--model bundled]
 
