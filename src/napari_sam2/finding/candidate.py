@@ -43,6 +43,8 @@ class Candidate:
         Hash of what it was proposed from: exemplars, or a model.
     mask : bool array of shape ``high - low + 1``, optional
         The voxels of the box that it holds, where the source says so.
+    object_id : int, optional
+        The id that it should have, where it is free; None for any.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Candidate:
     source: str
     sha256: str
     mask: NDArray[np.bool_] | None = None
+    object_id: int | None = None
 
     @classmethod
     def of_mask(cls, name: str, mask: NDArray[np.bool_], score: float | None, source: str, sha256: str) -> Candidate:
