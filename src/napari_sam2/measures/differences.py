@@ -1,14 +1,14 @@
-"""Where two label maps of one scan differ: connected places, the largest first."""
+"""Where two label maps of one scan differ: connected places, the deepest first."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,13 +31,16 @@ class Difference:
         Ids that the two maps have there; 0 is none.
     n_voxels : int
         Its size.
+    depth_mm : float
+        How far its deepest voxel lies from what is outside of it.
     voxel : (i, j, k)
-        A voxel of it: on its fullest slice across the axis asked for, as deep inside as there is one.
+        That voxel.
     """
 
     first: int
     second: int
     n_voxels: int
+    depth_mm: float
     voxel: tuple[int, int, int]
 
 
@@ -58,7 +61,7 @@ def difference_map(first: NDArray[np.integer], second: NDArray[np.integer]) -> N
 
 
 def differences(
-    first: NDArray[np.integer], second: NDArray[np.integer], axis: int, least: int = 1
+    first: NDArray[np.integer], second: NDArray[np.integer], spacing: Sequence[float], least: int = 1
 ) -> list[Difference]:
     """Every connected place where two label maps (I, J, K) differ.
 
@@ -66,15 +69,16 @@ def differences(
     ----------
     first, second : (I, J, K) array of int
         On one grid.
-    axis : int
-        Across which slices are looked at.
+    spacing : sequence of float
+        Voxel sizes along i, j, k in mm.
     least : int
         Voxels that a place must have to be told.
 
     Returns
     -------
     list of Difference
-        The largest first. Faces connect; a place has one pair of ids.
+        The deepest first: a rim of one voxel around a large object comes after a missed part. Faces connect; a place
+        has one pair of ids.
     """
     from scipy import ndimage
 
@@ -90,12 +94,13 @@ def differences(
         pieces, count = ndimage.label((first == one) & (second == two) & differs)
         sizes = np.bincount(pieces.ravel(), minlength=count + 1)
         for number, piece in enumerate(ndimage.find_objects(pieces), start=1):
-            if sizes[number] >= least:
-                corner = start + [s.start for s in piece]
-                at = _deep_voxel(pieces[piece] == number, axis) + corner
-                i, j, k = at.tolist()
-                places.append(Difference(int(one), int(two), int(sizes[number]), (i, j, k)))
-    return sorted(places, key=lambda place: -place.n_voxels)
+            if sizes[number] < least:
+                continue
+            depth = ndimage.distance_transform_edt(np.pad(pieces[piece] == number, 1), sampling=spacing)
+            deepest = np.unravel_index(int(depth.argmax()), depth.shape)
+            i, j, k = (np.array(deepest) - 1 + start + [s.start for s in piece]).tolist()
+            places.append(Difference(int(one), int(two), int(sizes[number]), float(depth.max()), (i, j, k)))
+    return sorted(places, key=lambda place: (-place.depth_mm, -place.n_voxels))
 
 
 def on_ids_of(
@@ -125,15 +130,3 @@ def on_ids_of(
 
 def _plain(name: str) -> str:
     return " ".join(name.lower().replace("_", " ").split())
-
-
-def _deep_voxel(mask: NDArray[Any], axis: int) -> NDArray[np.int64]:
-    """The voxel farthest from the border, on the fullest slice of a mask (A, B, C)."""
-    from scipy import ndimage
-
-    areas = mask.sum(axis=tuple(a for a in range(3) if a != axis))
-    index = int(areas.argmax())
-    section = np.pad(np.take(mask, index, axis), 1)
-    depth = ndimage.distance_transform_edt(section)[1:-1, 1:-1]
-    row, col = np.unravel_index(int(depth.argmax()), depth.shape)
-    return np.insert(np.array([row, col], dtype=np.int64), axis, index)

@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import ndimage
 
 from napari_sam2.core.window import is_ct
 from napari_sam2.errors import GeometryError
+from napari_sam2.measures.boxes import label_boxes
 from napari_sam2.measures.recist import Line, recist_axes
 from napari_sam2.measures.slabs import centre_of, count_components, surface_area
 
@@ -177,7 +177,7 @@ def measure_each(
         raise GeometryError(f"Labels must have the volume's shape {volume.shape}; got {labels.shape}.")
     names = names or {}
     unit = "HU" if not volume.is_rgb and is_ct(volume) else ""
-    for label_id, box in sorted(_boxes(labels).items()):
+    for label_id, box in sorted(label_boxes(labels).items()):
         name = names.get(label_id, f"object {label_id}")
         yield _measure_one(label_id, name, labels[box] == label_id, box, volume, unit)
 
@@ -295,29 +295,6 @@ def _percentile(ordered: NDArray[Any], share: float) -> float:
     low = math.floor(at)
     first, second = float(ordered[low]), float(ordered[min(low + 1, len(ordered) - 1)])
     return first + (second - first) * (at - low)
-
-
-def _boxes(labels: NDArray[Any]) -> dict[int, tuple[slice, slice, slice]]:
-    """The box around each id, plane by plane: ids may be large, and the label map is never copied."""
-    low: dict[int, NDArray[np.intp]] = {}
-    high: dict[int, NDArray[np.intp]] = {}
-    for k in range(labels.shape[2]):
-        plane = labels[:, :, k]
-        if not plane.any():
-            continue
-        ids, dense = np.unique(plane, return_inverse=True)
-        for label_id, box in zip(ids.tolist(), ndimage.find_objects(dense.reshape(plane.shape) + 1), strict=True):
-            if label_id == 0:
-                continue
-            first = np.array([box[0].start, box[1].start, k])
-            last = np.array([box[0].stop, box[1].stop, k + 1])
-            low[label_id] = np.minimum(low.get(label_id, first), first)
-            high[label_id] = np.maximum(high.get(label_id, last), last)
-    return {
-        label_id: (slice(*pair[0]), slice(*pair[1]), slice(*pair[2]))
-        for label_id in low
-        for pair in (np.stack([low[label_id], high[label_id]], axis=1).tolist(),)
-    }
 
 
 def _percent(before: float, after: float) -> float:
