@@ -73,9 +73,8 @@ def carried(
         mask, low = laid
         i, j, k = low.tolist()
         a, b, c = (low + mask.shape - 1).tolist()
-        candidates.append(
-            Candidate(name, (i, j, k), (a, b, c), None, source, sha256(np.packbits(held).tobytes()).hexdigest(), mask, object_id=object_id)
-        )
+        sha = sha256(np.packbits(held).tobytes()).hexdigest()
+        candidates.append(Candidate(name, (i, j, k), (a, b, c), None, source, sha, mask, object_id=object_id))
     return candidates, outside
 
 
@@ -114,9 +113,7 @@ def laid_on(
     # One voxel of background around it: scipy takes nothing at all from beyond the first and last voxel.
     offset = to_earlier[:3, :3] @ low + to_earlier[:3, 3] - start + 1
     held = np.pad(mask, 1).astype(np.float32)
-    inside = ndimage.affine_transform(
-        held, to_earlier[:3, :3], offset, tuple(high - low + 1), np.float32, order=1
-    )
+    inside = ndimage.affine_transform(held, to_earlier[:3, :3], offset, tuple(high - low + 1), np.float32, order=1)
     return _cut(inside >= INSIDE, low)
 
 

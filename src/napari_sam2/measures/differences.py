@@ -12,7 +12,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["EQUAL", "ONLY_FIRST", "ONLY_SECOND", "OTHERWISE", "Difference", "difference_map", "differences", "on_ids_of"]
+__all__ = [
+    "EQUAL",
+    "ONLY_FIRST",
+    "ONLY_SECOND",
+    "OTHERWISE",
+    "Difference",
+    "difference_map",
+    "differences",
+    "on_ids_of",
+]
 
 EQUAL: Final = 0
 ONLY_FIRST: Final = 1
@@ -103,9 +112,7 @@ def differences(
     return sorted(places, key=lambda place: (-place.depth_mm, -place.n_voxels))
 
 
-def on_ids_of(
-    labels: NDArray[np.integer], names: Mapping[int, str], wanted: Mapping[int, str]
-) -> NDArray[np.integer]:
+def on_ids_of(labels: NDArray[np.integer], names: Mapping[int, str], wanted: Mapping[int, str]) -> NDArray[np.integer]:
     """A label map (I, J, K) with the ids that another map gives to the same names.
 
     Nothing changes when no name of `names` is one of `wanted` under another id. Names count, whatever their case; an

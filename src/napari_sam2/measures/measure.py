@@ -166,9 +166,7 @@ def measure(labels: NDArray[Any], volume: Volume, names: Mapping[int, str] | Non
     return list(measure_each(labels, volume, names))
 
 
-def measure_each(
-    labels: NDArray[Any], volume: Volume, names: Mapping[int, str] | None = None
-) -> Iterator[Measurement]:
+def measure_each(labels: NDArray[Any], volume: Volume, names: Mapping[int, str] | None = None) -> Iterator[Measurement]:
     """Measure object by object, for whoever shows how far it is.
 
     Parameters, order and errors as `measure`.
