@@ -52,7 +52,7 @@ def test_figures_are_shown_below_copied_and_a_row_goes_to_its_object(window):
     box = window.viewer.window._qt_window.findChild(FiguresBox)
     wait_for(box.isVisible)
     pump(0.3)
-    assert box.table.item(0, 0).text() == "Object 1"
+    assert box.table.item(0, 0).text() == "object 1"
     QTest.mouseClick(box.copy, LEFT)
     assert QApplication.clipboard().text() == window.controller.work.figures.text
     assert "copied" in window.panel.status.text()

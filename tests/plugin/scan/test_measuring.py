@@ -85,7 +85,8 @@ def test_an_undone_scan_leaves_no_axes_behind_when_its_work_ends(measured):
 
 
 @pytest.mark.parametrize(
-    ("cell", "text"), [(float("nan"), "–"), (0.123456, "0.12"), (12.345, "12.3"), (1234.5, "1234"), (3, "3"), ("a", "a")]
+    ("cell", "text"),
+    [(float("nan"), "–"), (0.123456, "0.12"), (12.345, "12.3"), (1234.5, "1234"), (3, "3"), ("a", "a")],
 )
 def test_numbers_are_short_for_the_eye(cell, text):
     assert shown_number(cell) == text

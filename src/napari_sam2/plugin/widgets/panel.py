@@ -53,7 +53,7 @@ STATUS_LINES = 3
 WIDTH = 290
 """Pixels that the panel asks for; it can be drawn wider."""
 
-BESIDE_TABLE = 556
+BESIDE_TABLE = 533
 """Pixels of the panel's height that everything but the table takes."""
 
 TABLE_HEIGHTS = 72, 420
@@ -64,7 +64,7 @@ TABLE_DELAY_MS = 120
 
 
 class SegmentPanel(QWidget):
-    """The dock widget: image and state above, four folded parts, Save below.
+    """The dock widget: image and state above, folded parts, Save below.
 
     Parameters
     ----------
@@ -212,12 +212,13 @@ class SegmentPanel(QWidget):
             _row(action_button("toggle_preview", do), action_button("use_layer", do)),
         ):
             self.viewing.addWidget(widget)
+        self.viewing.addWidget(self.tune)
         self.viewing.addWidget(hint)
         parts = QWidget()
         inside = QVBoxLayout(parts)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.setSpacing(0)
-        for part in (self.objects, scans.find, self.shaping, scans.compare, self.viewing, self.tune):
+        for part in (self.objects, scans.find, self.shaping, scans.compare, self.viewing):
             inside.addWidget(part)
         inside.addStretch()
         self.scroll = QScrollArea()
