@@ -158,4 +158,4 @@ def test_one_source_is_asked(project, program, capsys):
     both = ["--memory", str(project / "project.csv"), "--program", program]
     assert main(["find", str(project / "s01.nii.gz"), "liver", *both]) == 2
     assert main(["find", str(project / "s01.nii.gz"), "liver"]) == 2
-    assert capsys.readouterr().err.count("Give one of --memory and --program") == 2
+    assert capsys.readouterr().err.count("Give one of --memory, --program and --detector") == 2

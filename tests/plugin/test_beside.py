@@ -108,6 +108,6 @@ def test_the_page_names_the_other_scan_and_offers_nothing_without_one(window):
 def test_with_two_scans_the_page_offers_the_other_one(window, two):
     compare = window.panel.scans.compare
     compare.expand(animate=False)
-    wait_for(lambda: compare.scans.isEnabled())
+    wait_for(compare.scans.isEnabled)
     assert compare.scans.currentText() == "ball"
     assert compare.carry.isEnabled()

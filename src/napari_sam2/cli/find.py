@@ -11,6 +11,8 @@ from rich.table import Table
 
 from napari_sam2.cli.app import app
 from napari_sam2.cli.options import (
+    DetectorChoice,
+    Device,
     Image,
     MemoryChoice,
     Overwrite,
@@ -35,12 +37,14 @@ def find(
     names: Annotated[list[str], typer.Argument(help="What to find: names or SNOMED CT codes.", metavar="NAME...")],
     memory: MemoryChoice = None,
     program: ProgramChoice = "",
+    detector: DetectorChoice = "",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A prompt file for 'segment --prompts' or the window.")
     ] = None,
     least_score: Annotated[
         float | None, typer.Option("--least-score", min=0, max=1, help="Below it a structure counts as not found.")
     ] = None,
+    device: Device = "auto",
     require: Annotated[bool, typer.Option("--require", help="End with exit code 2 when a name is not found.")] = False,
     window: WindowSpec = "auto",
     volume: VolumeIndex = None,
@@ -63,7 +67,7 @@ def find(
     from napari_sam2.io.guard import refuse_inputs_as_outputs
     from napari_sam2.io.prompt_file import write_prompt_file
 
-    proposer = Asked(memory, program).proposer(least_score)
+    proposer = Asked(memory, program, detector, device).proposer(least_score)
     if output is not None:
         check_folder(output)
         check_free(output, overwrite=overwrite)

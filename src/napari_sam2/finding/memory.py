@@ -23,6 +23,7 @@ from SimpleITK import AffineTransform, Image
 
 from napari_sam2.errors import UserInputError
 from napari_sam2.finding.candidate import Candidate, Found, Proposer
+from napari_sam2.finding.sides import check_sides
 from napari_sam2.registration import (
     COARSE_VOXELS,
     LOCAL_VOXELS,
@@ -248,12 +249,7 @@ def _check_scan(volume: Volume, names: Sequence[str]) -> None:
         raise UserInputError(
             f"{name} is a picture or has fewer than {LEAST_SIDE} slices; names are found in scans of three dimensions."
         )
-    sided = [asked for asked in names if meaning_of(asked).side]
-    if sided and not volume.oriented:
-        raise UserInputError(
-            f"{name} does not say where left and right are, so {sided[0]!r} cannot be told from the other side; "
-            "point at it with a box or clicks."
-        )
+    check_sides(volume, names)
 
 
 def _lay(
