@@ -1,4 +1,4 @@
-"""Objects of one scan proposed on another one of the same body, such as a later one.
+"""Objects of one scan proposed on another scan of the same body.
 
 Masks are laid where the world says, or where a rigid registration does. What comes out are candidates: a person looks
 at each and accepts it.
@@ -85,7 +85,9 @@ def laid_on(
     start: NDArray[np.int64],
     transform: NDArray[np.float64] = IDENTITY,
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]] | None:
-    """A mask of one scan on the grid of another, cut to what it holds.
+    """A mask of one scan on the grid of another.
+
+    Cut to what it holds.
 
     Parameters
     ----------

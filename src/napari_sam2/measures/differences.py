@@ -1,4 +1,4 @@
-"""Where two label maps of one scan differ: connected places, the deepest first."""
+"""Connected places where two label maps of one scan differ."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ class Difference:
 
 
 def difference_map(first: NDArray[np.integer], second: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Which of two label maps (I, J, K) has what, voxel by voxel.
+    """Which of two label maps has what, voxel by voxel.
+
+    Both are (I, J, K).
 
     Returns
     -------
@@ -113,7 +115,7 @@ def differences(
 
 
 def on_ids_of(labels: NDArray[np.integer], names: Mapping[int, str], wanted: Mapping[int, str]) -> NDArray[np.integer]:
-    """A label map (I, J, K) with the ids that another map gives to the same names.
+    """A label map with the ids that another gives to its names.
 
     Nothing changes when no name of `names` is one of `wanted` under another id. Names count, whatever their case; an
     id whose name is not in `wanted` keeps it, or gets a free one where it would be taken for another object.

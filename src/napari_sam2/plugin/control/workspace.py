@@ -40,7 +40,10 @@ class Switch:
         self.set(not self.on)
 
     def set(self, on: bool) -> None:
-        """Turn it on, or off; nothing is told when it is so already."""
+        """Turn it on, or off.
+
+        Nothing is told when it is so already.
+        """
         if on != self.on:
             self.on = on
             self.changed.emit(on)

@@ -1,4 +1,4 @@
-"""Long and short axes of objects, drawn in the picture with their lengths."""
+"""Long and short axes of objects, drawn with their lengths."""
 
 from __future__ import annotations
 

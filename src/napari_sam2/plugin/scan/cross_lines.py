@@ -1,4 +1,7 @@
-"""The cross on the canvas: where the other planes, or the other scan, are seen."""
+"""The cross on the canvas.
+
+Where the other planes, or the other scan, are seen.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,9 @@ GAP: Final = 0.03
 
 
 class CrossLines:
-    """A layer with two lines on every slice, drawn while other planes or the other scan are shown.
+    """A layer with two lines on every slice.
+
+    It is there while other planes or the other scan are shown.
 
     Lines stand on all slices at once, so that moving through them draws nothing anew.
 

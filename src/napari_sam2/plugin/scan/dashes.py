@@ -23,9 +23,9 @@ Dashes = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
 
 
 def dashes_of(candidate: Candidate, axis: int) -> Dashes:
-    """Starts and ends (N, 3), in voxels, of the dashes on each slice across an axis.
+    """Starts and ends of the dashes on each slice across an axis.
 
-    Along the outline of its mask; around its box where it has none.
+    Both (N, 3), in voxels. Along the outline of its mask; around its box where it has none.
     """
     return _box_dashes(candidate, axis) if candidate.mask is None else _outline_dashes(candidate, candidate.mask, axis)
 

@@ -40,7 +40,10 @@ class FigureTable:
 
 
 def shown_number(cell: Cell) -> str:
-    """A cell for the eye: three digits or so; a dash where there is nothing."""
+    """A cell for the eye: three digits or so.
+
+    A dash where there is nothing.
+    """
     if not isinstance(cell, float):
         return str(cell)
     if math.isnan(cell):

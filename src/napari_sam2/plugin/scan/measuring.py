@@ -58,7 +58,7 @@ class Measuring:
         return self._of is self._work.snapshot
 
     def toggle(self) -> None:
-        """Measure and show the figures; hide them where they are shown and still true."""
+        """Measure, or hide figures that are still true."""
         figures = self._work.workspace.figures
         if figures.on and self.is_fresh:
             figures.set(False)

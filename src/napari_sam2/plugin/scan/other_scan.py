@@ -1,4 +1,4 @@
-"""The other scan: seen beside this one at the same place, and a source of proposals.
+"""The other scan: seen beside this one, and a source of proposals.
 
 Both are scans of one body, such as two time points. Places are matched by their world (RAS+ mm), or by a rigid
 registration of the two.
@@ -51,7 +51,10 @@ class OtherScan:
 
     @property
     def offered(self) -> list[ScanWork]:
-        """Open scans that it could be, whose place in the patient is known."""
+        """Open scans that it could be.
+
+        Their place in the patient is known.
+        """
         work = self._work
         if work.kind != "scan" or not work.shown.volume.oriented:
             return []
@@ -60,7 +63,7 @@ class OtherScan:
 
     @property
     def chosen(self) -> ScanWork | None:
-        """The other scan: the one that was chosen, or the only one that is open."""
+        """The one that was chosen, or the only one that is open."""
         offered = self.offered
         if self._chosen in offered:
             return self._chosen
@@ -72,7 +75,7 @@ class OtherScan:
         self.changed.emit()
 
     def place_there(self, voxel: Sequence[float]) -> NDArray[np.float64]:
-        """The voxel (3,) of the other scan at a voxel of this one, not rounded.
+        """The voxel (3,) there at a voxel of this scan, not rounded.
 
         Raises
         ------
@@ -86,7 +89,7 @@ class OtherScan:
         return place
 
     def place_here(self, voxel: Sequence[float]) -> NDArray[np.float64]:
-        """The voxel (3,) of this scan at a voxel of the other one, not rounded.
+        """The voxel (3,) here at a voxel of the other, not rounded.
 
         Raises
         ------
@@ -99,7 +102,10 @@ class OtherScan:
         return place
 
     def lay_on(self) -> None:
-        """Find how the other scan lies on this one, by a rigid registration."""
+        """Find how the other scan lies on this one.
+
+        By a rigid registration.
+        """
         work, other = self._work, self.chosen
         if other is None:
             work.told.emit(self._why_none())
@@ -118,7 +124,10 @@ class OtherScan:
         work.ask(find, done)
 
     def carry_over(self) -> None:
-        """Propose the objects of the other scan here, each to be accepted or rejected."""
+        """Propose the objects of the other scan here.
+
+        Each is to be accepted or rejected.
+        """
         work, other = self._work, self.chosen
         if other is None:
             work.told.emit(self._why_none())

@@ -1,4 +1,4 @@
-"""One scan is seen at a time, unless others lie on it voxel on voxel.
+"""One scan is seen at a time, unless others lie on it.
 
 One canvas has one orientation: what is stored in another order would lie turned in it, and cover what is worked on.
 """
@@ -18,7 +18,7 @@ __all__ = ["SeenAlone"]
 
 
 class SeenAlone:
-    """Puts the layers of a scan away while another one is worked on.
+    """Puts a scan's layers away while another one is worked on.
 
     Parameters
     ----------

@@ -61,7 +61,10 @@ class ScanView:
         show_slice(self._workspace.viewer, self._image, self._shown, axis, index)
 
     def look_at(self, voxel: Sequence[float]) -> None:
-        """Move the picture when a voxel (3,) lies outside of it; the zoom stays."""
+        """Move the picture when a voxel (3,) lies outside of it.
+
+        The zoom stays.
+        """
         viewer = self._workspace.viewer
         if viewer.dims.ndisplay != 2 or self._shown.grid.n_spatial < 3:
             return

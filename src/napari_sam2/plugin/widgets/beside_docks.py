@@ -1,4 +1,7 @@
-"""Docks beside the picture, each made when it is first asked for: other planes, other scan, figures."""
+"""Docks beside the picture: other planes, other scan, figures.
+
+Each is made when it is first asked for.
+"""
 
 from __future__ import annotations
 

@@ -37,7 +37,9 @@ NAME_WIDTH: Final = 120
 
 
 class FiguresBox(QWidget):
-    """Shows the last table of the chosen scan; a click on a row goes to its object.
+    """Shows the last table of figures of the chosen scan.
+
+    A click on a row goes to its object.
 
     Parameters
     ----------
@@ -96,7 +98,7 @@ class FiguresBox(QWidget):
         self._timer.stop()
 
     def show_now(self) -> None:
-        """Show the figures of the chosen scan, and whether they are still true."""
+        """Show the figures, and whether they are still true."""
         work = self._work()
         table = None if work is None else work.figures
         stale = work is not None and table is not None and not work.figures_are_fresh

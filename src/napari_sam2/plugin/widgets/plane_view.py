@@ -56,7 +56,10 @@ class PlaneView(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
     def show_plane(self, work: ScanWork | None, axis: int, place: tuple[int, int, int] | None = None) -> None:
-        """Show the slice across `axis` in which a voxel lies; by default that of the cross."""
+        """Show the slice across `axis` in which a voxel lies.
+
+        By default that of the cross.
+        """
         self._work, self.axis = work, axis
         if work is None:
             self._picture = None

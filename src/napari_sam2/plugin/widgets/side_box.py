@@ -1,4 +1,4 @@
-"""The other scan beside the canvas, at the same place of the body, upright."""
+"""The other scan beside the canvas, at the same place, upright."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ MIN_WIDTH: Final = 260
 
 
 class SideBox(QWidget):
-    """Follows the canvas while it is seen; a click or the wheel moves both.
+    """Follows the canvas while it is seen.
+
+    A click or the wheel moves both.
 
     Parameters
     ----------
