@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from napari_sam2.core.prompts import Box, MaskPrompt, ObjectPrompts
+from napari_sam2.core.prompts import Box, MaskPrompt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
 
-__all__ = ["Candidate", "Found", "Proposer", "as_prompts"]
+__all__ = ["Candidate", "Found", "Proposer"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -220,14 +220,6 @@ class Proposer(Protocol):
             if isinstance(step, Found):
                 found = step
         return found
-
-
-def as_prompts(candidates: Iterable[Candidate], volume: Volume, first_id: int = 1) -> list[ObjectPrompts]:
-    """Candidates as objects with prompts, numbered from `first_id`."""
-    return [
-        ObjectPrompts(number, candidate.prompts(volume), candidate.name, candidate.origin)
-        for number, candidate in enumerate(candidates, start=first_id)
-    ]
 
 
 def _held(mask: NDArray[np.bool_], axis: int) -> tuple[int, int]:
