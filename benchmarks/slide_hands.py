@@ -189,7 +189,7 @@ def judged(objects, outlines, kinds):
         ious = [(o.geometry.intersection(outline).area / o.geometry.union(outline).area, o) for o in objects]
         iou, best = max(ious, key=lambda entry: entry[0])
         hits += iou > 0.5
-        right += iou > 0.5 and (best.class_name or NAMES[0]) == NAMES[kind]
+        right += iou > 0.5 and best.class_name == NAMES[kind]
     return hits, right, len(objects)
 
 

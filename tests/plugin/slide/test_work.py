@@ -315,8 +315,10 @@ def test_more_nuclei_like_those_that_were_outlined_are_found(desk):
     # As large as the smallest disc, on glass beside it.
     desk.work._on_drawn(shapely.affinity.translate(disc_outline(2), 300))
     desk.bench.settle()
+    desk.work.choices.use_number(2)
     automatic.find("tissue", "", nuclei=True)
     desk.bench.settle()
+    assert {obj.class_name for obj in desk.work.snapshot.objects} == {"Stroma"}
     assert desk.work.snapshot.unfinished is None
     found = [obj for obj in desk.work.snapshot.objects if obj.kind == "detection"]
     assert any(overlap(obj.geometry, disc_outline(2)) > 0.9 for obj in found)

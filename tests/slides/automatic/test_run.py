@@ -222,3 +222,4 @@ def test_what_is_outlined_already_is_not_new_and_what_lies_inside_a_gland_is():
     assert new_ones([again, other, inside], [gland, nucleus]) == [other, inside]
     assert new_ones([again], []) == [again]
     assert new_ones([], [gland]) == []
+    assert new_ones([again], [nucleus.on_plane((3, 0))]) == [again]

@@ -132,12 +132,13 @@ def same_object(a: SliceMask, b: SliceMask, shared: tuple[int, int, int, int]) -
 def new_ones(found: Sequence[SlideObject], known: Sequence[SlideObject]) -> list[SlideObject]:
     """Those of `found` that are not among `known` already.
 
-    Two are the same when they share half of their union; nuclei inside an outlined gland are new.
+    Two are the same when they share half of their union, on one plane; nuclei inside an outlined gland are new.
     """
     import shapely
 
-    there = [obj.geometry for obj in known if not obj.geometry.is_empty]
-    if not there or not found:
+    planes = {obj.plane for obj in found}
+    there = [obj.geometry for obj in known if obj.plane in planes and not obj.geometry.is_empty]
+    if not there:
         return list(found)
     shapes = [obj.geometry for obj in found]
     ours, theirs = shapely.STRtree(there).query(shapes, predicate="intersects")
