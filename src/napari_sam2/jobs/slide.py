@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from napari_sam2.core.history import Step
 from napari_sam2.engine.verbs import ModelElsewhere
@@ -25,12 +26,13 @@ from napari_sam2.slides.prompt_file import read_slide_prompts
 from napari_sam2.slides.reader import open_slide
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Sequence
 
     from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.slides.image.pyramid import Slide
     from napari_sam2.slides.prompts import ObjectRequest
+
+    PromptSource: TypeAlias = Callable[[Slide], list[ObjectRequest]]
 
 __all__ = ["DEFAULT_OBJECT_SIZE", "NUCLEUS_SIZE", "SlideRun", "files_of_objects", "parse_region", "segment_slide"]
 
@@ -71,7 +73,7 @@ def segment_slide(
     slide_path: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
-    prompts: str | os.PathLike[str] | None = None,
+    prompts: str | os.PathLike[str] | PromptSource | None = None,
     auto: str | None = None,
     object_size: str | None = None,
     like: str | os.PathLike[str] | None = None,
@@ -96,8 +98,9 @@ def segment_slide(
         See `open_slide`.
     output : path-like
         ``.geojson`` (QuPath), ``.csv``, ``.coco.json`` or ``.ome.tif``.
-    prompts : path-like, optional
-        A prompt file, see `read_slide_prompts`.
+    prompts : path-like or callable, optional
+        A prompt file, see `read_slide_prompts`; or what gives prompts for a slide, such as
+        `napari_sam2.finding.on_slides.boxes_on_slide`.
     auto : str, optional
         Instead of prompts: ``"tissue"``, ``"row0,column0,row1,column1"`` in level-0 pixels, or a GeoJSON file.
         ``"nuclei"`` looks for nuclei in all tissue, ``"nuclei:"`` with one of the others in that region.
@@ -128,13 +131,14 @@ def segment_slide(
     """
     target = Path(output)
     check_slide_output(target, overwrite=overwrite)
-    inputs = [Path(slide_path), *(Path(given) for given in (prompts, like) if given is not None)]
+    named = (prompts, like)
+    inputs = [Path(slide_path), *(Path(given) for given in named if isinstance(given, str | os.PathLike))]
     refuse_inputs_as_outputs(inputs, files_of_objects(target))
     if (prompts is None) == (auto is None):
         raise UserInputError("Say what to segment: either --prompts with a file, or --auto with a region.")
     opened = open_slide(slide_path, mpp=mpp, channel=channel, polarity=polarity, image=image, plane=plane)
     with opened as slide:
-        requests = [] if prompts is None else read_slide_prompts(prompts, slide.shape, slide.name)
+        requests = _requests(prompts, slide)
         # The region is read before the model is loaded, so that its faults are told at once.
         automatic = None
         region_notes: tuple[str, ...] = ()
@@ -153,6 +157,12 @@ def segment_slide(
         facts = slide_sidecar_text(target, slide, loaded, asked_for, choices)
         count = write_objects(objects, target, slide, facts, overwrite=overwrite)
         return SlideRun(target, count, finished=True, notes=(*slide.notes, *notes))
+
+
+def _requests(prompts: str | os.PathLike[str] | PromptSource | None, slide: Slide) -> list[ObjectRequest]:
+    if prompts is None:
+        return []
+    return prompts(slide) if callable(prompts) else read_slide_prompts(prompts, slide.shape, slide.name)
 
 
 def _ready(model: str | Path | AnyModel | Callable[[], AnyModel], device: str) -> AnyModel:
