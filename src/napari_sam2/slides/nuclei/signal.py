@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Look", "absorbances", "look_of", "nuclear_signal", "contrast"]
+__all__ = ["Look", "absorbances", "contrast", "look_of", "nuclear_signal"]
 
 DARK_OFFSET: Final = 8.0
 """Grey values added before the logarithm: what is darker than this is noise of the camera."""
@@ -38,10 +38,10 @@ SMOOTHING: Final = 1 / 24
 SMALLEST_SMOOTHING: Final = 0.7
 
 SURROUNDINGS: Final = 1.0
-"""Standard deviation of the mean around a place, over the diameter: nuclei of a dark and of a pale part of the tissue are
-then cut at like thresholds, and those that touch are parted earlier."""
+"""Standard deviation of the mean around a place, over the diameter: nuclei of a dark and of a pale part of the tissue
+are then cut at like thresholds, and those that touch are parted earlier."""
 
-REACH: Final = 2.0
+REACH: Final = 4.0
 """How far that mean goes, over the diameter."""
 
 
