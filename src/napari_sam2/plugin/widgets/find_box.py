@@ -86,6 +86,8 @@ class FindBox(FoldedBox):
         menu = QMenu(self.project)
         menu.addAction("Manifest ...", self._choose_manifest)
         menu.addAction("Folder ...", self._choose_folder)
+        menu.addSeparator()
+        menu.addAction("Detector folder (experimental) ...", self._choose_detector)
         self.project.setMenu(menu)
         self.project.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.list = QListWidget()
@@ -179,6 +181,11 @@ class FindBox(FoldedBox):
 
     def _choose_folder(self) -> None:
         self.use_project(QFileDialog.getExistingDirectory(self, "Finished scans"))
+
+    def _choose_detector(self) -> None:
+        folder, work = QFileDialog.getExistingDirectory(self, "A general detector"), self._work()
+        if folder and work is not None:
+            work.finding.use_detector(Path(folder))
 
     def use_project(self, path: str) -> None:
         """Take the finished scans of a path.
