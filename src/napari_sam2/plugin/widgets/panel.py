@@ -105,7 +105,7 @@ class SegmentPanel(QWidget):
         self._build()
         self._wire()
         leave_keys_to_the_picture(self)
-        self.shortcuts = bind_shortcuts(self, self.controller.do)
+        self.shortcuts = bind_shortcuts(self, self.controller.do, lambda: self.controller.kind)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
         """Connect to the viewer; napari hides docked widgets and never closes them."""
