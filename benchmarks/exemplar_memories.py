@@ -112,10 +112,8 @@ def _from_memories(
     chances = np.zeros((3, *new.volume.shape), np.float32)
     last: tuple[View, object] | None = None
     for index in range(plane.n_slices):
-        alone, chained = (
-            [np.zeros(plane.shape, np.float32)] * len(laid),
-            [np.zeros(plane.shape, np.float32)] * len(laid),
-        )
+        nothing = np.zeros(plane.shape, np.float32)
+        alone, chained = [nothing] * len(laid), [nothing] * len(laid)
         for number, (beside, mask) in enumerate(zip(engines, masks, strict=True)):
             section = plane.take(mask, index)
             if section.any():
