@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_sam2.channels.alignment import checked_alignment, rigid_transform
-from napari_sam2.channels.facts import transform_from_json
 from napari_sam2.channels.placing import is_same_grid, refuse_without_place, said_move
 from napari_sam2.channels.stack import Channel, ChannelStack, place_channel
-from napari_sam2.core.checked import text_of, whole_of
 from napari_sam2.core.window import choose_window
 from napari_sam2.errors import GeometryError, ImageFileError, SeveralVolumesError, UserInputError
 from napari_sam2.io import read_volume
@@ -27,12 +25,12 @@ from napari_sam2.io.pet import is_pet, suv_window
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
 
-__all__ = ["RIGID", "ChannelFile", "channel_files", "name_of", "open_channel", "read_recorded", "read_stack"]
+__all__ = ["RIGID", "ChannelFile", "channel_files", "name_of", "open_channel", "read_stack", "volumes_of"]
 
 RIGID: Final = "rigid"
 """The only registration there is."""
@@ -117,7 +115,7 @@ def read_stack(
         raise UserInputError(f"--register {register[:40]}: there is only {RIGID}.")
     stack = ChannelStack(reference, (), name_of(reference, 0))
     for file in files:
-        for name, volume, index in _volumes(file, reference, reference_index):
+        for name, volume, index in volumes_of(file, reference, reference_index):
             used = name or name_of(volume, len(stack))
             if not name and used in stack.names:  # files of one name in different folders
                 used = f"{used}-{len(stack)}"
@@ -129,9 +127,30 @@ def read_stack(
     return stack
 
 
-def _volumes(
-    file: ChannelFile, reference: Volume, reference_index: int | None
+def volumes_of(
+    file: ChannelFile, reference: Volume, reference_index: int | None = None
 ) -> Iterator[tuple[str, Volume, int | None]]:
+    """The scans that a channel's file stands for.
+
+    Parameters
+    ----------
+    file : ChannelFile
+        As it was asked for.
+    reference : Volume
+        The scan with the labels, which is left out of its own file.
+    reference_index : int, optional
+        Which volume of that file it is.
+
+    Yields
+    ------
+    tuple of str, Volume and int
+        Name (empty where the file's own is as good), scan, and which volume of its file it is, if it holds several.
+
+    Raises
+    ------
+    UserInputError
+        If the file cannot be read, or holds several and none is named.
+    """
     if not file.whole:
         try:
             volume = read_volume(file.path, volume_index=file.volume_index)
@@ -151,42 +170,6 @@ def _volumes(
             if not (own and index == (reference_index or 0)):
                 volume = read_volume(file.path, volume_index=index)
                 yield f"{file.name or name_of(volume, 0)}-{index}", volume, index
-
-
-def read_recorded(
-    reference: Volume, files: Sequence[ChannelFile], described: Sequence[Mapping[str, Any]]
-) -> ChannelStack:
-    """The channels of a session, laid where they were laid then.
-
-    Parameters
-    ----------
-    reference : Volume
-        The scan with the labels.
-    files : sequence of ChannelFile
-        One for each, in the session's order.
-    described : sequence of dict
-        What the session's journal says, see `napari_sam2.channels.facts.described_channel`.
-
-    Raises
-    ------
-    UserInputError
-        If there are more files than channels, or what is said of one is damaged.
-    """
-    if len(files) != len(described):
-        raise UserInputError(f"The session has {len(described)} further channels; {len(files)} are given.")
-    stack = ChannelStack(reference, (), name_of(reference, 0))
-    for file, entry in zip(files, described, strict=True):
-        try:
-            name, placed = text_of(entry["name"]), text_of(entry["placed"])
-            index = None if entry["volume"] is None else whole_of(entry["volume"], 0, 1 << 20, "a volume")
-            transform = transform_from_json(entry["transform"])
-        except (ValueError, TypeError, KeyError) as error:
-            raise UserInputError("The session is damaged: what it says of a channel cannot be read.") from error
-        volume = read_volume(file.path, volume_index=index if file.volume_index is None else file.volume_index)
-        moved = transform if placed == "registered" else None
-        channel = place_channel(reference, volume, name, transform=moved)
-        stack = stack.with_channel(replace(channel, volume_index=index))
-    return stack
 
 
 def name_of(volume: Volume, number: int) -> str:
