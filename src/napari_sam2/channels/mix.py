@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AUTO",
     "COLOURS",
+    "FUSED",
     "PROMPT",
     "Mix",
     "coloured",
@@ -40,6 +41,9 @@ AUTO: Final = "auto"
 
 PROMPT: Final = "prompt"
 """Weights from the prompt."""
+
+FUSED: Final = "fused"
+"""Weights from the prompt, also where one channel parts it as well alone: what a person ticks is used."""
 
 RGB: Final = "rgb"
 COLOURS: Final = 3
@@ -108,8 +112,8 @@ def named_mix(spec: str, names: Sequence[str]) -> Mix | None:
     Parameters
     ----------
     spec : str
-        A channel's name; ``"rgb"`` or ``"rgb:FLAIR,T2"``; ``"FLAIR=0.7,T2=-0.3"``; ``"auto"`` or ``"prompt"``, of all
-        channels or of some: ``"auto:FLAIR,T2"``.
+        A channel's name; ``"rgb"`` or ``"rgb:FLAIR,T2"``; ``"FLAIR=0.7,T2=-0.3"``; ``"auto"``, ``"prompt"`` or
+        ``"fused"``, of all channels or of some: ``"auto:FLAIR,T2"``.
     names : sequence of str
         Of the channels, the reference first.
 
@@ -154,14 +158,14 @@ def left_open(spec: str, names: Sequence[str]) -> tuple[str, tuple[int, ...]] | 
     Parameters
     ----------
     spec : str
-        ``"auto"``, ``"prompt"``, or one of them for some channels: ``"prompt:FLAIR,T2"``.
+        ``"auto"``, ``"prompt"``, ``"fused"``, or one of them for some channels: ``"prompt:FLAIR,T2"``.
     names : sequence of str
         Of the channels, the reference first.
 
     Returns
     -------
     tuple of str and tuple of int, or None
-        `AUTO` or `PROMPT` and the places of the channels; None where a person has decided.
+        `AUTO`, `PROMPT` or `FUSED`, and the places of the channels; None where a person has decided.
 
     Raises
     ------
@@ -169,7 +173,7 @@ def left_open(spec: str, names: Sequence[str]) -> tuple[str, tuple[int, ...]] | 
         If a channel is not there, or is named twice.
     """
     kind, colon, listed = spec.partition(":")
-    if kind not in (AUTO, PROMPT):
+    if kind not in (AUTO, PROMPT, FUSED):
         return None
     among = tuple(_place(name, names) for name in listed.split(",")) if colon else tuple(range(len(names)))
     if len(set(among)) != len(among):

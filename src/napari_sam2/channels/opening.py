@@ -25,12 +25,24 @@ from napari_sam2.io.pet import is_pet, suv_window
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
 
-__all__ = ["RIGID", "ChannelFile", "channel_files", "name_of", "open_channel", "read_stack", "volumes_of"]
+__all__ = [
+    "RIGID",
+    "ChannelFile",
+    "channel_files",
+    "channel_name",
+    "check_channel",
+    "check_registration",
+    "free_name",
+    "name_of",
+    "open_channel",
+    "read_stack",
+    "volumes_of",
+]
 
 RIGID: Final = "rigid"
 """The only registration there is."""
@@ -111,20 +123,23 @@ def read_stack(
     UserInputError
         If a channel cannot be read, belongs to another patient, or has no place on the reference.
     """
-    if register not in ("", RIGID):
-        raise UserInputError(f"--register {register[:40]}: there is only {RIGID}.")
+    check_registration(register)
     stack = ChannelStack(reference, (), name_of(reference, 0))
     for file in files:
-        for name, volume, index in volumes_of(file, reference, reference_index):
-            used = name or name_of(volume, len(stack))
-            if not name and used in stack.names:  # files of one name in different folders
-                used = f"{used}-{len(stack)}"
-            channel = open_channel(reference, volume, used, register=bool(register))
-            channel = replace(channel, volume_index=index)
+        for given, volume, index in volumes_of(file, reference, reference_index):
+            name = free_name(given, volume, stack.names)
+            channel = replace(open_channel(reference, volume, name, register=bool(register)), volume_index=index)
             for note in channel.notes:
                 say(f"{channel.name}: {note}")
             stack = stack.with_channel(channel)
     return stack
+
+
+def free_name(given: str, volume: Volume, taken: Sequence[str]) -> str:
+    """A channel's name: as it was given, or its own, told apart from those that are taken."""
+    name = given or name_of(volume, len(taken))
+    # Files of one name lie in different folders.
+    return name if given or name not in taken else f"{name}-{len(taken)}"
 
 
 def volumes_of(
@@ -182,6 +197,23 @@ def name_of(volume: Volume, number: int) -> str:
     return _FORBIDDEN.sub("-", stem_of(volume.source.name)).strip("-_") or f"channel-{number}"
 
 
+def check_registration(register: str) -> None:
+    """Refuse any registration but the rigid one.
+
+    Raises
+    ------
+    UserInputError
+        Naming it.
+    """
+    if register not in ("", RIGID):
+        raise UserInputError(f"--register {register[:40]}: there is only {RIGID}.")
+
+
+def channel_name(text: str) -> str:
+    """A name for a channel, made from any text."""
+    return _FORBIDDEN.sub("-", text).strip("-_")[:40] or "channel"
+
+
 def open_channel(
     reference: Volume,
     volume: Volume,
@@ -208,7 +240,7 @@ def open_channel(
     GeometryError
         If it belongs to another patient or has no place on the reference.
     """
-    _refuse_another_patient(reference, volume, name, register=register)
+    check_channel(reference, volume, name, register=register)
     notes = list(volume.source.notes)
     if window is None and is_pet(volume):
         window, sentence = suv_window(volume)
@@ -220,7 +252,6 @@ def open_channel(
             f"laid on {reference.source.public_name} rigidly, by {said_move(reference, transform)}; look at it."
         )
         return place_channel(reference, volume, name, transform=transform, window=window, notes=notes)
-    refuse_without_place(reference, volume, name)
     if not is_same_grid(reference, volume):
         size, spacing = (" x ".join(f"{n:g}" for n in np.round(values, 2)) for values in (volume.shape, volume.spacing))
         notes.append(f"its grid is another ({size} of {spacing} mm); it is resampled on the reference's, linearly.")
@@ -232,6 +263,28 @@ def open_channel(
                 "--register rigid if so."
             )
     return place_channel(reference, volume, name, window=window, notes=notes)
+
+
+def check_channel(reference: Volume, volume: Volume, name: str, *, register: bool = False) -> None:
+    """Refuse a scan that cannot be a channel, before anything is computed.
+
+    Parameters
+    ----------
+    reference, volume : Volume
+        The scan with the labels, and the other one.
+    name : str
+        What the channel is called.
+    register : bool
+        Whether it is laid by what it shows, so that its header need not say where it lies.
+
+    Raises
+    ------
+    GeometryError
+        If it is of another patient, or its header puts it elsewhere.
+    """
+    _refuse_another_patient(reference, volume, name, register=register)
+    if not register:
+        refuse_without_place(reference, volume, name)
 
 
 def _refuse_another_patient(reference: Volume, volume: Volume, name: str, *, register: bool) -> None:

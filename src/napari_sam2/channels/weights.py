@@ -63,6 +63,8 @@ def mix_from_prompt(
     index: int,
     prompts: SlicePrompts,
     among: Sequence[int] | None = None,
+    *,
+    alone: bool = True,
 ) -> Mix:
     """The mix that parts a prompt from its surroundings.
 
@@ -80,6 +82,8 @@ def mix_from_prompt(
         What was prompted there.
     among : sequence of int, optional
         Channels that may be used, the preferred first; all by default.
+    alone : bool
+        Whether one channel is taken where it parts the prompt as well.
 
     Returns
     -------
@@ -95,7 +99,7 @@ def mix_from_prompt(
     if sides is None:
         return only(used[0], len(stack))
     best, fused_gain = _judged(pixels, *sides)
-    if fused_gain < LEAST_GAIN:
+    if alone and fused_gain < LEAST_GAIN:
         return only(used[best], len(stack))
     direction = np.zeros(len(stack))
     direction[used] = _direction(pixels[sides[0]], pixels[sides[1]])

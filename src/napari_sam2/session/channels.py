@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sam2.channels.mix import AUTO, COLOURS, coloured, left_open, named_mix, only
+from napari_sam2.channels.mix import COLOURS, FUSED, PROMPT, coloured, left_open, named_mix, only
 from napari_sam2.channels.weights import mix_from_prompt
 
 if TYPE_CHECKING:
@@ -67,10 +67,12 @@ def chosen_mix(state: SessionState, axis: int, prompts: Mapping[int, SlicePrompt
     kind, among = decides
     if len(among) == 1:
         return only(among[0], len(stack))
-    if kind == AUTO and len(among) <= COLOURS and sees_colours(state.model.card.kind):
+    if kind != PROMPT and len(among) <= COLOURS and sees_colours(state.model.card.kind):
         return coloured(among, len(stack))
     index = min(prompts, key=lambda i: _doubt(prompts[i]))
-    return mix_from_prompt(stack, state.window, state.volume.plane(axis), index, prompts[index], among)
+    return mix_from_prompt(
+        stack, state.window, state.volume.plane(axis), index, prompts[index], among, alone=kind != FUSED
+    )
 
 
 def _doubt(prompts: SlicePrompts) -> tuple[bool, bool, int]:
