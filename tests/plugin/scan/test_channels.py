@@ -141,6 +141,9 @@ def test_a_registered_channel_waits_as_a_checkerboard(ball_bench, moved_file, ac
     monkeypatch.setattr("napari_sam2.channels.opening.rigid_transform", lambda *given: found)
     work = ball_bench.controller.work
     layer = opened(ball_bench, moved_file)
+    # With a panel, what is selected in the list of layers is worked on.
+    ball_bench.controller.panel_shown()
+    ball_bench.viewer.layers.selection.active = work.image
     work.channels.add_layer(layer, register=True)
     ball_bench.settle()
     assert ball_bench.warnings == []

@@ -26,6 +26,10 @@ ALIKE: Final = 0.01
 """Part of a voxel by which layers may be shown apart and lie on each other."""
 
 
+SAMPLE: Final = 500_000
+"""Voxels looked at for the range of a window."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ChannelToOpen:
     """A scan that was read, and is to become a channel.
@@ -61,12 +65,14 @@ class ChannelLayers:
         self._work = work
         self._came_from: dict[str, Image] = {}
         self._by_name: dict[str, Image] = {}
+        self._made: list[Image] = []
 
     @property
     def all(self) -> tuple[Image, ...]:
-        """The layers that show channels and are in the viewer."""
+        """The layers that show channels, or a checkerboard of them, and are in the viewer."""
         layers = self._work.workspace.viewer.layers
-        return tuple(layer for layer in self._by_name.values() if layer in layers)
+        known = dict.fromkeys((*self._by_name.values(), *self._made))
+        return tuple(layer for layer in known if layer in layers)
 
     def of(self, name: str) -> Image | None:
         """The layer of a channel; None when it was deleted."""
@@ -85,7 +91,9 @@ class ChannelLayers:
         """Give every channel that has none its layer."""
         for channel in () if stack is None else stack.further:
             if channel.name not in self._by_name:
-                self._by_name[channel.name] = self._layer_for(channel)
+                layer = self._by_name[channel.name] = self._layer_for(channel)
+                _allow_all_values(layer, channel.laid.voxels)
+                _allow_all_values(self._work.image, self._work.shown.volume.voxels)
 
     def set_seen(self, name: str, on: bool) -> None:
         """Show a channel above the scan and the other channels, or hide it."""
@@ -106,6 +114,8 @@ class ChannelLayers:
         place = layer_placement(work.image, work.shown)
         layer = Image(work.shown.grid.shown(voxels), name=name, visible=False, contrast_limits=limits, **place)
         top = max(layers.index(one) for one in (work.image, *self.all) if one in layers)
+        # napari selects what is new: it has to be known as the scan's own by then.
+        self._made = [*(one for one in self._made if one in layers), layer]
         layers.insert(top + 1, layer)
         layers.selection.active = active
         return layer
@@ -131,6 +141,18 @@ class ChannelLayers:
         window = channel.window
         name = f"{channel.name} on {self._work.image.name}"
         return self.add(channel.laid.voxels, name, (window.low, window.high))
+
+
+def _allow_all_values(layer: Image, voxels: NDArray[Any]) -> None:
+    """Let a layer's window be drawn as far as its values go."""
+    step = max(1, round((voxels.size / SAMPLE) ** (1 / 3)))
+    seen = voxels[::step, ::step, ::step]
+    finite = seen[np.isfinite(seen)]
+    low, high = layer.contrast_limits
+    if finite.size:
+        low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    if high > low:
+        layer.contrast_limits_range = (low, high)
 
 
 def _covers(layer: Image, image: Image) -> bool:

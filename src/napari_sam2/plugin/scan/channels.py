@@ -83,7 +83,7 @@ class ScanChannels:
 
     def offered(self) -> list[Image]:
         """Grey image layers that could be further channels, of any plugin."""
-        taken = (self._work.image, self._board, *self.layers.all)
+        taken = (self._work.image, *self.layers.all)
         layers = self._work.workspace.viewer.layers
         grey = [layer for layer in layers if isinstance(layer, Image) and not layer.rgb]
         return [layer for layer in grey if not any(layer is one for one in taken)]

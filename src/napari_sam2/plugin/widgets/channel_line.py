@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ChannelLine"]
 
-NAME_WIDTH: Final = 76
+NAME_WIDTH: Final = 66
 """Pixels of the name; what is longer is cut, and told by the tooltip."""
 
 
@@ -37,7 +37,7 @@ class ChannelLine(QWidget):
         self._channels = channels
         self._row: ChannelRow | None = None
         self._followed: Image | None = None
-        self.eye, self.use = QCheckBox(), QCheckBox("use")
+        self.eye, self.use = QCheckBox("see"), QCheckBox("use")
         self.eye.setToolTip("Show this channel on the canvas, above the others.")
         self.use.setToolTip("Whether the model sees this channel of the current object, and of new ones.")
         self.name = QLabel()
