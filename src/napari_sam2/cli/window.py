@@ -40,7 +40,7 @@ def open_window(
     whole = labels is None and volume is None and series is None and not channel
     layers = _frames(image) if whole and image.is_file() else None
     channels: list[ChannelToOpen] = []
-    if layers is None and labels is None and not channel and _is_slide(image):
+    if layers is None and labels is None and volume is None and not channel and _is_slide(image):
         layers = _slide(image)
     elif layers is None:
         layers, channels = _scan(image, labels, volume, series, channel or [], register)
@@ -129,12 +129,15 @@ def _scan(
         volumes_of,
     )
     from napari_sam2.io import read_labels, read_volume
+    from napari_sam2.io.zarr_store import is_zarr
 
     # The one place where a front end uses another: this command is a way into the plugin.
-    from napari_sam2.plugin.reader import image_layer
+    from napari_sam2.plugin.reader import image_layer, read
     from napari_sam2.plugin.scan.channel_layers import ChannelToOpen
 
     check_registration(register)
+    if labels is None and volume is None and not channel and is_zarr(image):
+        return read(str(image)), []
     scan = read_volume(image, volume_index=volume, series=series_choice(series))
     if labels is not None:
         read_labels(labels, scan)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from napari_sam2.core.history import Step
 from napari_sam2.engine.verbs import ModelElsewhere
@@ -25,12 +26,13 @@ from napari_sam2.slides.prompt_file import read_slide_prompts
 from napari_sam2.slides.reader import open_slide
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.slides.image.pyramid import Slide
     from napari_sam2.slides.prompts import ObjectRequest
+
+    PromptSource: TypeAlias = Callable[[Slide], list[ObjectRequest]]
 
 __all__ = ["DEFAULT_OBJECT_SIZE", "NUCLEUS_SIZE", "SlideRun", "files_of_objects", "parse_region", "segment_slide"]
 
@@ -71,16 +73,17 @@ def segment_slide(
     slide_path: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
-    prompts: str | os.PathLike[str] | None = None,
+    prompts: str | os.PathLike[str] | PromptSource | None = None,
     auto: str | None = None,
     object_size: str | None = None,
     like: str | os.PathLike[str] | None = None,
     refine_steps: int = 0,
     overlap: str = "keep",
     mpp: float | str | None = None,
-    channel: str | int | None = None,
+    channel: str | int | Sequence[str | int] | None = None,
     polarity: str = "auto",
     image: str | int | None = None,
+    plane: str | int | None = None,
     model: str | Path | AnyModel | Callable[[], AnyModel] = DEFAULT_MODEL,
     device: str = "auto",
     overwrite: bool = False,
@@ -95,8 +98,9 @@ def segment_slide(
         See `open_slide`.
     output : path-like
         ``.geojson`` (QuPath), ``.csv``, ``.coco.json`` or ``.ome.tif``.
-    prompts : path-like, optional
-        A prompt file, see `read_slide_prompts`.
+    prompts : path-like or callable, optional
+        A prompt file, see `read_slide_prompts`; or what gives prompts for a slide, such as
+        `napari_sam2.finding.on_slides.boxes_on_slide`.
     auto : str, optional
         Instead of prompts: ``"tissue"``, ``"row0,column0,row1,column1"`` in level-0 pixels, or a GeoJSON file.
         ``"nuclei"`` looks for nuclei in all tissue, ``"nuclei:"`` with one of the others in that region.
@@ -109,7 +113,7 @@ def segment_slide(
         For `prompts`: how often to look again at an object's outline at twice the resolution.
     overlap : str
         For `prompts`: see `napari_sam2.slides.objects.OVERLAP_RULES`.
-    mpp, channel, polarity, image
+    mpp, channel, polarity, image, plane
         See `open_slide`.
     model, device
         See `load_model`; or a model, or what gives one, asked once everything else is in order.
@@ -127,12 +131,14 @@ def segment_slide(
     """
     target = Path(output)
     check_slide_output(target, overwrite=overwrite)
-    inputs = [Path(slide_path), *(Path(given) for given in (prompts, like) if given is not None)]
+    named = (prompts, like)
+    inputs = [Path(slide_path), *(Path(given) for given in named if isinstance(given, str | os.PathLike))]
     refuse_inputs_as_outputs(inputs, files_of_objects(target))
     if (prompts is None) == (auto is None):
         raise UserInputError("Say what to segment: either --prompts with a file, or --auto with a region.")
-    with open_slide(slide_path, mpp=mpp, channel=channel, polarity=polarity, image=image) as slide:
-        requests = [] if prompts is None else read_slide_prompts(prompts, slide.shape, slide.name)
+    opened = open_slide(slide_path, mpp=mpp, channel=channel, polarity=polarity, image=image, plane=plane)
+    with opened as slide:
+        requests = _requests(prompts, slide)
         # The region is read before the model is loaded, so that its faults are told at once.
         automatic = None
         region_notes: tuple[str, ...] = ()
@@ -151,6 +157,12 @@ def segment_slide(
         facts = slide_sidecar_text(target, slide, loaded, asked_for, choices)
         count = write_objects(objects, target, slide, facts, overwrite=overwrite)
         return SlideRun(target, count, finished=True, notes=(*slide.notes, *notes))
+
+
+def _requests(prompts: str | os.PathLike[str] | PromptSource | None, slide: Slide) -> list[ObjectRequest]:
+    if prompts is None:
+        return []
+    return prompts(slide) if callable(prompts) else read_slide_prompts(prompts, slide.shape, slide.name)
 
 
 def _ready(model: str | Path | AnyModel | Callable[[], AnyModel], device: str) -> AnyModel:
@@ -268,7 +280,7 @@ def _prompted(
                 object_class=ObjectClass(request.class_name) if request.class_name else None,
                 measurements={SCORE: answer.scores.predicted_iou},
                 metadata={"model": engine.model.card.name},
-            ),
+            ).on_plane(engine.slide.z_and_t),
         )
     on_progress(len(requests), len(requests))
     return [measured(obj, engine.slide.mpp) for obj in regions], notes
