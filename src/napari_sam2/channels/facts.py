@@ -96,7 +96,7 @@ def check_channels(stack: ChannelStack, described: Sequence[Mapping[str, Any]]) 
 
 
 def changed_channels(stack: ChannelStack) -> list[str]:
-    """A sentence for each channel whose file has changed since it was read."""
+    """Sentences on channels whose files have changed since."""
     return [
         f"the file of the channel {channel.name} has changed on disk since it was opened; the model saw it as it was "
         "then, and to go on with this session later the file is needed as it was."

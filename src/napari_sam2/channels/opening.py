@@ -136,7 +136,10 @@ def read_stack(
 
 
 def free_name(given: str, volume: Volume, taken: Sequence[str]) -> str:
-    """A channel's name: as it was given, or its own, told apart from those that are taken."""
+    """A channel's name, told apart from those that are taken.
+
+    As it was given, or the scan's own.
+    """
     name = given or name_of(volume, len(taken))
     # Files of one name lie in different folders.
     return name if given or name not in taken else f"{name}-{len(taken)}"

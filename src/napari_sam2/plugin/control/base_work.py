@@ -174,7 +174,10 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
 
     @property
     def companions(self) -> tuple[Image, ...]:
-        """Image layers that show the same thing otherwise; who points at them points at the image."""
+        """Image layers that show the same thing otherwise.
+
+        Who points at them points at the image.
+        """
         return ()
 
     def choose_earlier(self, note: JournalNote) -> None:

@@ -222,7 +222,10 @@ class Controller:
             self.when_open(lambda: self.open_labels(path))
 
     def open_channels(self, channels: Sequence[ChannelToOpen], *, register: bool = False) -> None:
-        """Let scans be channels of the chosen one, once that is open; with a layer each, hidden at first."""
+        """Let scans be channels of the chosen one.
+
+        Once that is open; with a layer each, hidden at first.
+        """
 
         def add() -> None:
             if isinstance(self.work, ScanWork):

@@ -147,7 +147,7 @@ class Workspace:
         return None
 
     def shown_by(self, layer: Layer) -> Image | None:
-        """The open image that a layer shows otherwise, such as in another channel."""
+        """The open image that a layer shows in another channel."""
         return next((image for image, work in self.works.items() if layer in work.companions), None)
 
     def say(self, sentence: str) -> None:

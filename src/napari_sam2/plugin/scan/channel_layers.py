@@ -69,7 +69,7 @@ class ChannelLayers:
 
     @property
     def all(self) -> tuple[Image, ...]:
-        """The layers that show channels, or a checkerboard of them, and are in the viewer."""
+        """Layers in the viewer that show channels, or a checkerboard."""
         layers = self._work.workspace.viewer.layers
         known = dict.fromkeys((*self._by_name.values(), *self._made))
         return tuple(layer for layer in known if layer in layers)
@@ -96,7 +96,7 @@ class ChannelLayers:
                 _allow_all_values(self._work.image, self._work.shown.volume.voxels)
 
     def set_seen(self, name: str, on: bool) -> None:
-        """Show a channel above the scan and the other channels, or hide it."""
+        """Show a channel above the others, or hide it."""
         layer = self.of(name)
         if layer is None:
             layer = self._by_name[name] = self._own(self._channel(name))
@@ -108,7 +108,10 @@ class ChannelLayers:
         layer.visible = on
 
     def add(self, voxels: NDArray[Any], name: str, limits: tuple[float, float]) -> Image:
-        """A hidden image layer on the scan's grid, right above it; the selection stays."""
+        """A hidden image layer on the scan's grid.
+
+        Right above it; the selection stays.
+        """
         work, layers = self._work, self._work.workspace.viewer.layers
         active = layers.selection.active
         place = layer_placement(work.image, work.shown)

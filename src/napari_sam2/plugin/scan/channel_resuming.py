@@ -1,4 +1,4 @@
-"""Channels of an earlier session, opened again when it is gone on with."""
+"""Channels of an earlier session, opened again with it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["resume_with_channels"]
 
 
 def resume_with_channels(work: ScanWork, session: Session, note: JournalNote, layers: Sequence[Image]) -> None:
-    """Bring a session to where an earlier one ended, with the channels it had.
+    """Go on where an earlier session ended, with its channels.
 
     A channel is looked for among those that are open, the image layers, and where its file was.
 

@@ -102,14 +102,14 @@ class ScanChannels:
     # -- one more -------------------------------------------------------------------------------
 
     def add_layer(self, layer: Image, *, register: bool = False) -> None:
-        """Take a layer as a channel, through the window it is shown with."""
+        """Take a layer as a channel, with its window."""
         low, high = (float(value) for value in layer.contrast_limits)
         window = Window(low, high, WINDOW_NAME) if high > low else None
         work = self._work
         self._add(lambda: layer_volume(work, layer), channel_name(layer.name), layer, register=register, window=window)
 
     def open(self, given: ChannelToOpen, *, register: bool = False) -> None:
-        """Take a scan that was read as a channel, through the window that is chosen for it."""
+        """Take a scan that was read as a channel."""
         self._add(lambda: given.volume, given.name, None, register=register, index=given.index)
 
     def _add(
@@ -251,7 +251,7 @@ class ScanChannels:
         return set(range(len(stack)) if decides is None else decides[1])
 
     def use(self, number: int, on: bool) -> None:
-        """Let the model see a channel beside the others that are used, or not."""
+        """Let the model see a channel, or not."""
         stack = self.stack
         if stack is None:
             return
@@ -272,7 +272,10 @@ class ScanChannels:
         return [AUTO, PROMPT, FUSED, *stack.names] if stack is not None and stack.several else []
 
     def see(self, spec: str) -> None:
-        """Choose what the model sees of this object, and new ones; see `napari_sam2.channels.mix.named_mix`."""
+        """Choose what the model sees of this object, and new ones.
+
+        See `napari_sam2.channels.mix.named_mix`.
+        """
         object_id = self._work.current
 
         def use(session: Session) -> None:
@@ -283,7 +286,10 @@ class ScanChannels:
         self._work.ask(use)
 
     def said_image(self) -> str:
-        """What the model sees of the current object, in words; empty where there is one channel."""
+        """What the model sees of the current object, in words.
+
+        Empty where there is one channel.
+        """
         stack = self.stack
         obj = self._work.snapshot.objects.get(self._work.current)
         if stack is None or not stack.several:

@@ -1,4 +1,7 @@
-"""Two channels in the squares of a checkerboard, so that borders show whether they lie on each other."""
+"""Two channels in the squares of a checkerboard.
+
+Borders that go on from square to square show that they lie on each other.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ SQUARES: Final = 8
 
 
 def checkerboard(reference: Volume, window: Window, channel: Channel) -> NDArray[np.uint8]:
-    """Cubes of a scan and of a channel laid on it, in turns.
+    """Cubes of a scan and of its channel, in turns.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""One channel in the panel: eye, name, window, and whether the model sees it."""
+"""One channel in the panel.
+
+Eye, name, window, and whether the model sees it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The channels of a scan: one row each, and how the model sees them."""
+"""The channels of a scan, one row each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["ChannelsBox"]
 
 
 class ChannelsBox(QWidget):
-    """Rows of channels, a list of layers that could be more, and what the model sees.
+    """Rows of channels, and what the model sees.
 
     Parameters
     ----------
