@@ -148,7 +148,7 @@ def test_a_registered_channel_waits_as_a_checkerboard(ball_bench, moved_file, ac
     ball_bench.settle()
     assert ball_bench.warnings == []
     assert names(work) == []
-    assert "6.0 mm" in work.channels.proposed.notes[-1]
+    assert "6.0 mm" in work.channels.question
     (board,) = [one for one in ball_bench.viewer.layers if "squares" in one.name]
     assert board.visible
     assert board not in work.channels.offered()

@@ -15,6 +15,7 @@ from napari.layers import Image
 from napari_sam2.channels.facts import channel_key
 from napari_sam2.channels.mix import AUTO, FUSED, PROMPT, left_open, named_mix, said_mix
 from napari_sam2.channels.opening import channel_name, open_channel
+from napari_sam2.channels.placing import said_move
 from napari_sam2.core.window import Window
 from napari_sam2.plugin.scan.channel_layers import ChannelLayers, layer_volume
 from napari_sam2.plugin.scan.checkerboard import checkerboard
@@ -168,8 +169,16 @@ class ScanChannels:
         board = checkerboard(work.shown.volume, window, channel)
         self._board = self.layers.add(board, f"{channel.name} and {work.image.name}, squares", (0, 255))
         self._board.visible = True
-        work.told.emit(f"{channel.name} was {channel.notes[-1]} Do borders go on from square to square? Then accept.")
+        work.told.emit(f"{self.question} Accept it or not under Channels.")
         work.changed.emit()
+
+    @property
+    def question(self) -> str:
+        """What a person is asked about the registered channel; empty when nothing waits."""
+        if self.proposed is None:
+            return ""
+        moved = said_move(self._work.shown.volume, self.proposed.transform)
+        return f"{self.proposed.name} was moved by {moved}. Do borders go on from square to square?"
 
     def accept(self) -> None:
         """Take the registered channel that is shown as a checkerboard."""

@@ -96,11 +96,8 @@ class ChannelsBox(QWidget):
         self.seen.setVisible(bool(rows))
         proposed = None if channels is None else channels.proposed
         self._asked.setVisible(proposed is not None)
-        if proposed is not None:
-            self.question.setText(
-                f"{proposed.name} was {proposed.notes[-1]} In the squares, do borders of the body and of organs go on "
-                "from one to the next?"
-            )
+        if channels is not None and proposed is not None:
+            self.question.setText(channels.question)
 
     def let_go(self) -> None:
         """Stop following layers."""
