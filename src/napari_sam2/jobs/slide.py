@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from napari_sam2.core.history import Step
 from napari_sam2.engine.verbs import ModelElsewhere
@@ -28,12 +29,13 @@ from napari_sam2.slides.prompt_file import read_slide_prompts
 from napari_sam2.slides.reader import open_slide
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Sequence
 
     from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.slides.image.pyramid import Slide
     from napari_sam2.slides.prompts import ObjectRequest
+
+    PromptSource: TypeAlias = Callable[[Slide], list[ObjectRequest]]
 
 __all__ = ["DEFAULT_OBJECT_SIZE", "NUCLEUS_SIZE", "SlideRun", "files_of_objects", "parse_region", "segment_slide"]
 
@@ -74,7 +76,7 @@ def segment_slide(
     slide_path: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
-    prompts: str | os.PathLike[str] | None = None,
+    prompts: str | os.PathLike[str] | PromptSource | None = None,
     auto: str | None = None,
     objects: str | os.PathLike[str] | None = None,
     object_size: str | None = None,
@@ -100,8 +102,9 @@ def segment_slide(
         See `open_slide`.
     output : path-like
         ``.geojson`` (QuPath), ``.csv``, ``.coco.json`` or ``.ome.tif``.
-    prompts : path-like, optional
-        A prompt file, see `read_slide_prompts`.
+    prompts : path-like or callable, optional
+        A prompt file, see `read_slide_prompts`; or what gives prompts for a slide, such as
+        `napari_sam2.finding.on_slides.boxes_on_slide`.
     auto : str, optional
         Instead of prompts: ``"tissue"``, ``"row0,column0,row1,column1"`` in level-0 pixels, or a GeoJSON file.
         ``"nuclei"`` looks for nuclei in all tissue, ``"nuclei:"`` with one of the others in that region.
@@ -135,7 +138,8 @@ def segment_slide(
     """
     target = Path(output)
     check_slide_output(target, overwrite=overwrite)
-    inputs = [Path(slide_path), *(Path(given) for given in (prompts, like, objects) if given is not None)]
+    named = (prompts, like, objects)
+    inputs = [Path(slide_path), *(Path(given) for given in named if isinstance(given, str | os.PathLike))]
     refuse_inputs_as_outputs(inputs, files_of_objects(target))
     if [prompts, auto, objects].count(None) != 2:
         raise UserInputError(
@@ -145,7 +149,7 @@ def segment_slide(
     with opened as slide:
         if objects is not None:
             return _taken(slide, Path(objects), target, overwrite)
-        requests = [] if prompts is None else read_slide_prompts(prompts, slide.shape, slide.name)
+        requests = _requests(prompts, slide)
         # The region is read before the model is loaded, so that its faults are told at once.
         automatic = None
         region_notes: tuple[str, ...] = ()
@@ -173,6 +177,12 @@ def _taken(slide: Slide, source: Path, target: Path, overwrite: bool) -> SlideRu
     facts = slide_sidecar_text(target, slide, None, {}, {"taken": {"sha256": sha256, "objects": len(taken.objects)}})
     count = write_objects((measured(o, slide.mpp) for o in taken.objects), target, slide, facts, overwrite=overwrite)
     return SlideRun(target, count, finished=True, notes=(*slide.notes, *taken.notes))
+
+
+def _requests(prompts: str | os.PathLike[str] | PromptSource | None, slide: Slide) -> list[ObjectRequest]:
+    if prompts is None:
+        return []
+    return prompts(slide) if callable(prompts) else read_slide_prompts(prompts, slide.shape, slide.name)
 
 
 def _ready(model: str | Path | AnyModel | Callable[[], AnyModel], device: str) -> AnyModel:
