@@ -90,7 +90,7 @@ def write_coco(
 
 
 def category_id(name: str) -> int:
-    """The number of a class: the same in every file and program run.
+    """The number of a class, the same in every file.
 
     The first 31 bits of the SHA-256 of its name, so that files that were written one by one belong together.
     """

@@ -31,7 +31,7 @@ _ARC_STEPS: Final = 64
 
 
 def is_roi_file(path: Path) -> bool:
-    """Whether a file is an ImageJ region, or a zip file with some."""
+    """Whether a file is an ImageJ region, or zipped ones."""
     with path.open("rb") as stream:
         if stream.read(4) == b"Iout":
             return True

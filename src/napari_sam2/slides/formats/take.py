@@ -22,7 +22,9 @@ TAKEN = "GeoJSON, ImageJ regions (.roi, .zip), and label pictures (TIFF, PNG, .n
 
 
 def take_objects(path: str | os.PathLike[str], shape: tuple[int, int]) -> ReadObjects:
-    """Read the objects of a slide from a file of QuPath, Cellpose, StarDist, ImageJ or this program.
+    """Read the objects of a slide from a file.
+
+    Of QuPath, Cellpose, StarDist, ImageJ or this program.
 
     Parameters
     ----------
