@@ -6,8 +6,7 @@ What belongs to another patient, lies elsewhere or holds several volumes is refu
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -18,13 +17,13 @@ from napari_sam2.channels.stack import Channel, ChannelStack, place_channel
 from napari_sam2.core.window import choose_window
 from napari_sam2.errors import GeometryError, ImageFileError, SeveralVolumesError, UserInputError
 from napari_sam2.io import read_volume
+from napari_sam2.io.channel_file import ChannelFile, channel_files
 from napari_sam2.io.dicom import DicomSource
 from napari_sam2.io.dicom_series import read_tags
 from napari_sam2.io.names import stem_of
 from napari_sam2.io.pet import is_pet, suv_window
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from napari_sam2.core.volume import Volume
@@ -47,52 +46,7 @@ __all__ = [
 RIGID: Final = "rigid"
 """The only registration there is."""
 
-_NAME: Final = re.compile(r"[^\W_][\w.+-]{0,39}")
 _FORBIDDEN: Final = re.compile(r"[^\w.+-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelFile:
-    """A channel as it was asked for.
-
-    Attributes
-    ----------
-    path : Path
-        The file or DICOM folder.
-    name : str
-        As a person gave it; empty otherwise.
-    volume_index : int, optional
-        Which volume of a file that holds several.
-    whole : bool
-        Whether every volume of the file is a channel.
-    """
-
-    path: Path
-    name: str = ""
-    volume_index: int | None = None
-    whole: bool = False
-
-
-def channel_files(texts: Iterable[str | os.PathLike[str]]) -> list[ChannelFile]:
-    """Channels as they are written: ``FILE``, ``NAME=FILE``, ``FILE:2`` or ``FILE:all``.
-
-    A file that is called so is meant itself.
-    """
-    return [_channel_file(text) for text in texts]
-
-
-def _channel_file(given: str | os.PathLike[str]) -> ChannelFile:
-    path, text = Path(given), str(given)
-    if not isinstance(given, str) or path.exists():
-        return ChannelFile(path)
-    name, equals, rest = text.partition("=")
-    if not (equals and _NAME.fullmatch(name)):
-        name, rest = "", text
-    file, colon, which = rest.rpartition(":")
-    if colon and not Path(rest).exists() and (which == "all" or re.fullmatch("[0-9]{1,6}", which)):
-        index = None if which == "all" else int(which)
-        return ChannelFile(Path(file), name, index, which == "all")
-    return ChannelFile(Path(rest), name)
 
 
 def read_stack(
@@ -101,6 +55,7 @@ def read_stack(
     *,
     register: str = "",
     reference_index: int | None = None,
+    name: str = "",
     say: Callable[[str], None] = lambda note: None,
 ) -> ChannelStack:
     """Read further channels, and lay them on a reference.
@@ -115,6 +70,8 @@ def read_stack(
         ``"rigid"``, or nothing: headers say where they lie.
     reference_index : int, optional
         Which volume of its own file the reference is; it is left out where all of that file are channels.
+    name : str
+        What the reference is called; after its file by default.
     say : callable
         Told what a person should know, a sentence at a time.
 
@@ -124,11 +81,11 @@ def read_stack(
         If a channel cannot be read, belongs to another patient, or has no place on the reference.
     """
     check_registration(register)
-    stack = ChannelStack(reference, (), name_of(reference, 0))
+    stack = ChannelStack(reference, (), name or name_of(reference, 0))
     for file in files:
         for given, volume, index in volumes_of(file, reference, reference_index):
-            name = free_name(given, volume, stack.names)
-            channel = replace(open_channel(reference, volume, name, register=bool(register)), volume_index=index)
+            used = free_name(given, volume, stack.names)
+            channel = replace(open_channel(reference, volume, used, register=bool(register)), volume_index=index)
             for note in channel.notes:
                 say(f"{channel.name}: {note}")
             stack = stack.with_channel(channel)
