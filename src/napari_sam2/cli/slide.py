@@ -55,6 +55,10 @@ def slide(
             metavar="REGION",
         ),
     ] = None,
+    objects: Annotated[
+        Path | None,
+        typer.Option("--objects", help="Objects of another program: GeoJSON, ImageJ .roi/.zip, label picture, .npy."),
+    ] = None,
     object_size: Annotated[
         str | None, typer.Option("--object-size", help="For --auto: expected diameter, such as 60um or 240px.")
     ] = None,
@@ -118,6 +122,7 @@ def slide(
             output,
             prompts=_named(text, detector, device, output) if text else prompts,
             auto=auto,
+            objects=objects,
             object_size=object_size,
             like=like,
             refine_steps=refine,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari.layers import Shapes
 
-from napari_sam2.errors import UserInputError
 from napari_sam2.io.names import without_suffix
 from napari_sam2.plugin.control.autosave import JournalKind
 from napari_sam2.plugin.control.base_work import BaseWork
@@ -309,20 +308,13 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         )
 
     def load(self, path: Path) -> None:
-        """Take over the objects of a GeoJSON file, as one step."""
+        """Take over the objects of a file, as one step; see `take_objects`."""
 
         def read(session: SlideSession) -> tuple[int, tuple[str, ...]]:
-            from napari_sam2.slides.formats.geojson import read_objects
+            from napari_sam2.slides.formats.take import take_objects
 
-            content = read_objects(path)
-            objects = [obj for obj in content.objects if obj.geometry.area > 0]
-            if not objects:
-                raise UserInputError(f"{path.name} holds no outlines.")
-            notes = list(content.notes)
-            flat = len(content.objects) - len(objects)
-            if flat:
-                notes.append(f"{path.name}: {flat} object{' has' if flat == 1 else 's have'} no area, left out.")
-            return session.add_objects(objects), tuple(notes)
+            taken = take_objects(path, session.slide.shape)
+            return session.add_objects(taken.objects), taken.notes
 
         def done(read: tuple[int, tuple[str, ...]]) -> None:
             count, notes = read

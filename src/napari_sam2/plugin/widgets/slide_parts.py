@@ -45,6 +45,7 @@ _FILES = (
     "GeoJSON for QuPath (*.geojson);;Table of measurements (*.csv);;COCO (*.coco.json);;"
     "Label image, OME-TIFF (*.ome.tif)"
 )
+_OBJECT_FILES = "Objects (*.geojson *.json *.gz *.roi *.zip *.tif *.tiff *.png *.npy)"
 
 
 class SlideParts(QObject):
@@ -218,8 +219,6 @@ class SlideParts(QObject):
         return True
 
     def _on_load(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(
-            self.more, "Load objects", self.saving.path.text(), "GeoJSON (*.geojson *.json)"
-        )
+        chosen, _ = QFileDialog.getOpenFileName(self.more, "Load objects", self.saving.path.text(), _OBJECT_FILES)
         if chosen and self.work is not None:
             self.work.load(Path(chosen))
