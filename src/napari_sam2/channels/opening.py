@@ -40,11 +40,18 @@ __all__ = [
     "name_of",
     "open_channel",
     "read_stack",
+    "twin_note",
     "volumes_of",
 ]
 
 RIGID: Final = "rigid"
 """The only registration there is."""
+
+MOST_LARGER: Final = 100.0
+"""Sides of voxels over each other: metres for millimetres are a thousand, and slides of tissue lie on no scan."""
+
+LEAST_REACH: Final = 0.9
+"""Part of the scan in which a channel has values, below which that is told."""
 
 _FORBIDDEN: Final = re.compile(r"[^\w.+-]+")
 
@@ -85,7 +92,9 @@ def read_stack(
     for file in files:
         for given, volume, index in volumes_of(file, reference, reference_index):
             used = free_name(given, volume, stack.names)
-            channel = replace(open_channel(reference, volume, used, register=bool(register)), volume_index=index)
+            opened = open_channel(reference, volume, used, register=bool(register))
+            notes = (*opened.notes, *twin_note(stack, volume))
+            channel = replace(opened, volume_index=index, notes=notes)
             for note in channel.notes:
                 say(f"{channel.name}: {note}")
             stack = stack.with_channel(channel)
@@ -205,13 +214,13 @@ def open_channel(
     if window is None and is_pet(volume):
         window, sentence = suv_window(volume)
         notes.append(sentence)
-    window = window or choose_window(volume)
+    window = window or _window_of(volume, name)
     if register:
         transform = rigid_transform(reference, volume, name)
         notes.append(
             f"laid on {reference.source.public_name} rigidly, by {said_move(reference, transform)}; look at it."
         )
-        return place_channel(reference, volume, name, transform=transform, window=window, notes=notes)
+        return _with_reach(place_channel(reference, volume, name, transform=transform, window=window, notes=notes))
     if not is_same_grid(reference, volume):
         size, spacing = (" x ".join(f"{n:g}" for n in np.round(values, 2)) for values in (volume.shape, volume.spacing))
         notes.append(f"its grid is another ({size} of {spacing} mm); it is resampled on the reference's, linearly.")
@@ -222,7 +231,33 @@ def open_channel(
                 f"it seems to lie {alignment.off_mm:.0f} mm off {reference.source.public_name}; look at both, and give "
                 "--register rigid if so."
             )
-    return place_channel(reference, volume, name, window=window, notes=notes)
+    return _with_reach(place_channel(reference, volume, name, window=window, notes=notes))
+
+
+def _window_of(volume: Volume, name: str) -> Window:
+    try:
+        return choose_window(volume)
+    except ValueError as error:
+        raise UserInputError(f"{name} shows nothing: all of its voxels are equal, or none is a number.") from error
+
+
+def _with_reach(channel: Channel) -> Channel:
+    """The channel with a sentence, where much of the scan is black in it."""
+    laid = channel.laid.voxels[::2, ::2, ::2]
+    share = float(np.isfinite(laid).mean()) if laid.dtype.kind == "f" else 1.0
+    if share > LEAST_REACH:
+        return channel
+    note = f"it has values in {share:.0%} of the scan; the rest of it is black."
+    return replace(channel, notes=(*channel.notes, note))
+
+
+def twin_note(stack: ChannelStack, volume: Volume) -> tuple[str, ...]:
+    """A sentence where a scan is one of the channels already."""
+    scans = (stack.reference, *(channel.volume for channel in stack.further))
+    for name, scan in zip(stack.names, scans, strict=True):
+        if scan.shape == volume.shape and np.array_equal(scan.voxels, volume.voxels, equal_nan=True):
+            return (f"it holds the same voxels as {name}, and adds nothing.",)
+    return ()
 
 
 def check_channel(reference: Volume, volume: Volume, name: str, *, register: bool = False) -> None:
@@ -242,9 +277,18 @@ def check_channel(reference: Volume, volume: Volume, name: str, *, register: boo
     GeometryError
         If it is of another patient, or its header puts it elsewhere.
     """
+    for one, what in ((reference, reference.source.public_name), (volume, name)):
+        if one.is_rgb:
+            raise GeometryError(f"{what} holds colours, which are three channels already; give scans with grey values.")
     _refuse_another_patient(reference, volume, name, register=register)
     if not register:
         refuse_without_place(reference, volume, name)
+    larger = float(np.prod(volume.spacing) / np.prod(reference.spacing)) ** (1 / 3)
+    if reference.oriented and volume.oriented and not 1 / MOST_LARGER < larger < MOST_LARGER:
+        raise GeometryError(
+            f"{name}: its voxels are {max(larger, 1 / larger):.3g} times {'larger' if larger > 1 else 'smaller'} than "
+            f"those of {reference.source.public_name}; its header may be in another unit, correct it."
+        )
 
 
 def _refuse_another_patient(reference: Volume, volume: Volume, name: str, *, register: bool) -> None:
