@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam2.engine.correction_evidence import Scene, Voxel, Window
+    from napari_sam2.engine.correction_evidence import Evidence, Scene, Voxel, Window
 
-__all__ = ["Change", "Perceptron", "correct"]
+__all__ = ["Change", "Perceptron", "correct", "taken"]
 
 WEIGHTS: Final = "correction-2.safetensors"
 """Beside this module; docs/corrections.md says what they were trained on."""
@@ -111,8 +111,34 @@ def correct(
     weighed = (perceptron or _shipped())(evidence.features)
     weighed[evidence.features[:, 0] <= OBEYED] += OBEYED_LOGIT
     logits[evidence.open] = np.where(far, _NEVER, weighed)
+    return taken(scene, evidence, logits, click, include, earlier, fixed_slices)
+
+
+def taken(
+    scene: Scene,
+    evidence: Evidence,
+    logits: NDArray[np.float64],
+    click: Voxel,
+    include: bool,
+    earlier: Sequence[tuple[Voxel, bool]] = (),
+    fixed_slices: Sequence[int] = (),
+    least: float = LEAST_LOGIT,
+) -> Change:
+    """What is taken over of an answer: the click, and what is connected with it.
+
+    Parameters
+    ----------
+    scene, click, include, earlier, fixed_slices
+        As for `correct`.
+    evidence : Evidence
+        The grid.
+    logits : float array
+        Of its cells, that they belong to the click's side; changed.
+    least : float
+        The logit above which a voxel changes sides.
+    """
     logits[evidence.side] = _ALREADY
-    wins = on_voxels(logits, evidence.window, evidence.strides) > LEAST_LOGIT
+    wins = on_voxels(logits, evidence.window, evidence.strides) > least
     wins &= scene.mask(evidence.window) != include
     first = [w.start for w in evidence.window]
     for index in fixed_slices:
@@ -134,11 +160,13 @@ class Perceptron:
 
     def __init__(self, weights: dict[str, NDArray[np.float32]]) -> None:
         self._weights = {name: values.astype(np.float64) for name, values in weights.items()}
+        self.mean, self.spread = self._weights["mu"], self._weights["sd"]
+        """Of the features, with which they are normed."""
 
     def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Logits (N,) that voxels belong to the click's side."""
         known = self._weights
-        values = np.clip((features - known["mu"]) / known["sd"], -5, 5)
+        values = np.clip((features - self.mean) / self.spread, -5, 5)
         for layer in (0, 2):
             values = values @ known[f"net.{layer}.weight"].T + known[f"net.{layer}.bias"]
             values = values / (1 + np.exp(-values))
