@@ -55,6 +55,9 @@ KEPT: Final = 600
 FIRST: Final = 100
 """Clicks that are gathered before the first update."""
 
+MOST_WEIGHT: Final = 50.0
+"""Of a cell, over the mean of all."""
+
 LOOKED_AT_AFTER: Final = 100
 """Episodes from one report to the next."""
 
@@ -211,9 +214,9 @@ def lessons_of(
         practice.object = practice.object.copy()
         practice.object[change.window] ^= change.voxels
         weights = np.where(evidence.open, 1 / (0.5 + away), 0)
-        yield Lesson(
-            channels.astype(np.float16), share.astype(np.float16), (weights / weights.mean()).astype(np.float16)
-        )
+        # In half precision a weight beyond 65504 is infinite: one open cell among many would have it.
+        weights = np.minimum(weights / weights.mean(), MOST_WEIGHT)
+        yield Lesson(channels.astype(np.float16), share.astype(np.float16), weights.astype(np.float16))
 
 
 def _learn(net: CorrectionNet, lesson: Lesson, rng: np.random.Generator) -> None:
