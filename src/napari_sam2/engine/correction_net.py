@@ -34,6 +34,9 @@ WIDTHS: Final = (16, 32, 48)
 COARSEST: Final = 4
 """Cells that one of the coarsest level spans."""
 
+LEAST: Final = 12
+"""Cells along every axis: torch 2.13 leaves gradients of 3-D convolutions in bfloat16 unset on grids of two slices."""
+
 _GROUP: Final = 8
 _FAR: Final = 5.0
 """Spreads from the mean at which features are clipped."""
@@ -99,7 +102,7 @@ class CorrectionNet(nn.Module):
     def forward(self, channels: Tensor) -> Tensor:
         """Logits (N, slices, rows, columns) of cells, from (N, CHANNELS, slices, rows, columns)."""
         slices, rows, columns = channels.shape[2:]
-        missing = [-n % COARSEST for n in (columns, rows, slices)]
+        missing = [max(LEAST - n, -n % COARSEST) for n in (columns, rows, slices)]
         padded = functional.pad(channels, [0, missing[0], 0, missing[1], 0, missing[2]], mode="replicate")
         fine = self.fine(self.enter(padded))
         middle = self.middle(self.halve(fine))

@@ -153,7 +153,7 @@ def train_net(
         while due >= 1 and len(lessons) >= FIRST:
             for chosen in rng.integers(len(lessons), size=GATHERED):
                 _learn(net, lessons[int(chosen)], rng)
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0, error_if_nonfinite=True)
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
