@@ -3,10 +3,13 @@
     python benchmarks/finding.py place MANIFEST.csv [--names A,B] [--mirror]
     python benchmarks/finding.py foreign MANIFEST.csv OTHER.csv --names A,B
     python benchmarks/finding.py dice MANIFEST.csv --names A
+    python benchmarks/finding.py clicks MANIFEST.csv --names A
 
 A manifest has labels with names for every case. Each case in turn is the new scan, the others are the finished ones.
 ``place`` prints the IoU of 3-D boxes, ``foreign`` what is proposed in scans that hold none of it, ``dice`` what a model
-makes of a candidate against one box drawn around the true section and its range, and against three such boxes.
+makes of a candidate against one box drawn around the true section and its range, beside the proposed mask as it is.
+``clicks`` takes the first scan as the only finished one, then each corrected one as a further, and counts the clicks on
+the largest error until the Dice is reached: from the proposed mask, and from one drawn box with its range.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import argparse
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +29,9 @@ from napari_sam2.finding.exemplars import Exemplars, exemplars_in
 from napari_sam2.finding.memory import ProjectMemory
 from napari_sam2.measures.metrics import dice
 
+if TYPE_CHECKING:
+    from napari_sam2.session.session import Session
+
 ENOUGH = 0.5
 """IoU of boxes in 3-D from which a proposal counts as right."""
 
@@ -32,17 +39,19 @@ ENOUGH = 0.5
 def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("place", "foreign", "dice"))
+    parser.add_argument("what", choices=("place", "foreign", "dice", "clicks"))
     parser.add_argument("manifest", type=Path)
     parser.add_argument("other", type=Path, nargs="?")
     parser.add_argument("--names", default="")
+    parser.add_argument("--reach", type=float, default=0.85, help="Dice that clicks are to reach")
+    parser.add_argument("--most-clicks", type=int, default=10)
     parser.add_argument("--mirror", action="store_true", help="store the new scan mirrored, its place the same")
     parser.add_argument("--cases", type=int, default=0, help="only the first so many new scans")
     parser.add_argument("--exemplars", type=int, default=0, help="only so many finished scans, those after the new one")
     given = parser.parse_args()
     cases = exemplars_in(given.manifest)
     names = [name for name in given.names.split(",") if name]
-    {"place": _place, "foreign": _foreign, "dice": _dice}[given.what](cases, names, given)
+    {"place": _place, "foreign": _foreign, "dice": _dice, "clicks": _clicks}[given.what](cases, names, given)
 
 
 def _others(cases: Exemplars, number: int, count: int) -> Exemplars:
@@ -128,6 +137,50 @@ def _dice(cases: Exemplars, names: list[str], given: argparse.Namespace) -> None
             print(f"{case.case} | {candidate.name} | {' | '.join(f'{score:.3f}' for score in scores)}", flush=True)
     print("mean: carried | model from candidate | its boxes alone | one drawn box with its range")
     print(" | ".join(f"{value:.3f}" for value in np.mean(rows, axis=0)))
+
+
+def _clicks(cases: Exemplars, names: list[str], given: argparse.Namespace) -> None:
+    """One scan by hand, the others from the proposal: all later finished scans count as corrected to the truth."""
+    from napari_sam2.evaluation.challenge import extent_of, middle_box
+    from napari_sam2.finding.accepting import accept
+    from napari_sam2.models import load_model
+    from napari_sam2.session.session import Session
+
+    model, rows = load_model("bundled"), []
+    for number, case in enumerate(cases.all[: given.cases or None]):
+        loaded, (name,) = cases.load(case), names
+        truth = np.isin(loaded.labels, [i for i, known in loaded.names.items() if known.name == name])
+        axis = loaded.volume.default_slice_axis
+        by_hand = Session(loaded.volume, model, window=loaded.window)
+        by_hand.set_prompts(1, (middle_box(truth, axis),))
+        for _ in by_hand.propagate(slices=extent_of(truth, axis)):
+            pass
+        counts = [_clicks_until(by_hand, truth, given)]
+        if number:
+            memory = ProjectMemory(Exemplars(cases.all[:number], cases.project), least_score=0.0)
+            (candidate,) = memory.propose(loaded.volume, loaded.window, names).candidates
+            named = Session(loaded.volume, model, window=loaded.window)
+            accept(named, candidate, 1, "proposed")
+            counts.append(_clicks_until(named, truth, given))
+            rows.append([value for count in counts for value in count])
+        print(f"{case.case} | {' | '.join(f'{n} clicks, Dice {a:.3f} to {b:.3f}' for n, a, b in counts)}", flush=True)
+    found = np.mean(rows, axis=0)
+    print(f"mean without names: a box, its range and {found[0]:.1f} clicks, Dice {found[1]:.3f} to {found[2]:.3f}")
+    print(f"mean with names: a key and {found[3]:.1f} clicks, Dice {found[4]:.3f} to {found[5]:.3f}")
+
+
+def _clicks_until(session: Session, truth: np.ndarray, given: argparse.Namespace) -> tuple[int, float, float]:
+    """Clicks on the largest error until the Dice is reached; their number, and the Dice before and after."""
+    from napari_sam2.evaluation.challenge import error_click
+
+    first = last = dice(session.label_map() == 1, truth)
+    for count in range(given.most_clicks):
+        click = None if last >= given.reach else error_click(session.label_map() == 1, truth)
+        if click is None:
+            return count, first, last
+        session.add_prompt(1, click)
+        last = dice(session.label_map() == 1, truth)
+    return given.most_clicks, first, last
 
 
 def mirrored(volume: Volume, labels: np.ndarray) -> tuple[Volume, np.ndarray]:

@@ -2,10 +2,12 @@
 
     python benchmarks/remote.py same|kill|delay|four|fuzz|thin [--trials N]
 
-same: label maps and scores against the model on this machine, and a local replay of the remote session.
+same: label maps and scores against the model on this machine, and a local replay of the remote session;
+    [--models bundled,classical,tiny] [--size 512].
 kill: SIGKILL of the server at random moments of a run, and its restart: what is lost, what differs.
 delay: a click's time over that of the same click here, with delay on the line; bytes of a 512 x 512 x 300 CT.
-four: three clients run, a fourth one clicks: what a click waits beyond the step under way; what the server holds.
+four: three clients run with eight objects each, a fourth one clicks: what a click waits beyond the step under way;
+    what the server holds.
 fuzz: damaged requests: every answer, and whether anything of a scan is on the disk or in the log.
 thin: importing the client, and a session with it, where there is neither torch nor transformers.
 """
@@ -56,12 +58,17 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["same", "kill", "delay", "four", "fuzz", "thin"])
     parser.add_argument("--trials", type=int)
+    parser.add_argument("--models", default="bundled,classical,tiny", help="for same")
+    parser.add_argument("--size", type=int, default=512, help="for same: view of SAM 2 tiny, in pixels")
     given = parser.parse_args()
-    {"same": same, "kill": kill, "delay": delay, "four": four, "fuzz": fuzz, "thin": thin}[given.what](given.trials)
+    if given.what == "same":
+        same(given.models.split(","), given.size)
+        return
+    {"kill": kill, "delay": delay, "four": four, "fuzz": fuzz, "thin": thin}[given.what](given.trials)
 
 
-def sam2_tiny():
-    """SAM 2 tiny's architecture at small views, with random weights."""
+def sam2_tiny(size: int):
+    """SAM 2 tiny's architecture with random weights."""
     import torch
     from transformers import Sam2VideoConfig, Sam2VideoModel
 
@@ -70,21 +77,21 @@ def sam2_tiny():
     config = Sam2VideoConfig(
         enable_occlusion_spatial_embedding=True, enable_temporal_pos_encoding_for_object_pointers=True
     )
-    resize_config(config, 128)
+    resize_config(config, size)
     torch.manual_seed(0)
     network = Sam2VideoModel(config).eval()
     network.shared_image_embedding = network.prompt_encoder.shared_embedding
     return Sam2Model(network, ModelCard("random-tiny", "sam2"))
 
 
-def worked(session: Session, n_objects: int) -> Session:
+def worked(session: Session, n_objects: int, slices: range = SLICES) -> Session:
     """Boxes, a run, then for every object a click on a carried slice and a box on another slice."""
     ct_boxes = [(76, 32, 79, 93, 54), (27, 28, 93, 44, 45), (34, 51, 97, 48, 74), (44, 36, 86, 76, 70)]
     for number in range(n_objects):
         i, j, k, i1, j1 = ct_boxes[number % 4]
         shift = number // 4 * 3
         session.add_prompt(number + 1, Box(((i + shift, j, k - shift), (i1 + shift, j1, k - shift))))
-    list(session.propagate(slices=SLICES))
+    list(session.propagate(slices=slices))
     for object_id, obj in list(session.objects.items()):
         carried = [index for index, found in obj.results.items() if found.mask.n_voxels and not found.prompted]
         if carried:
@@ -92,25 +99,27 @@ def worked(session: Session, n_objects: int) -> Session:
             row, col = obj.results[index].mask.row, obj.results[index].mask.col
             i, j, k = session.volume.plane(2).to_voxel(np.array([row, col]), index)
             session.add_prompt(object_id, Point((float(i), float(j), float(k))))
-            list(session.spread(object_id, index, slices=SLICES))
+            list(session.spread(object_id, index, slices=slices))
     session.add_prompt(1, Box(((78, 34, 76), (90, 50, 76))))
-    list(session.spread(1, 76, slices=SLICES))
+    list(session.spread(1, 76, slices=slices))
     return session
 
 
-def same(_: int | None) -> None:
+def same(names: list[str], size: int) -> None:
     volume = read_volume(sample("ct_abdomen")[0])
-    models = {"bundled": load_model("bundled"), "classical": load_model("classical"), "SAM 2 tiny": sam2_tiny()}
+    models = {name: sam2_tiny(size) if name == "tiny" else load_model(name) for name in names}
     with served(models) as server, tempfile.TemporaryDirectory() as folder:
         for name, model in models.items():
+            # A slice of the transformer takes seconds of a processor.
+            slices = range(90, 95) if name == "tiny" else SLICES
             for n_objects in (1, 10):
                 place = Path(folder) / f"{name}{n_objects}.sam2session"
                 with remote(server, name) as elsewhere:
                     session = Session(volume, elsewhere, fit=PLAN)
                     journal = Journal(session, place)
-                    there = worked(session, n_objects)
+                    there = worked(session, n_objects, slices)
                     journal.close()
-                here = worked(Session(volume, model, fit=PLAN), n_objects)
+                here = worked(Session(volume, model, fit=PLAN), n_objects, slices)
                 equal = np.array_equal(there.label_map(), here.label_map())
                 scores = all(repr(scores_of(there, i)) == repr(scores_of(here, i)) for i in here.objects)
                 again = replay(volume, model, place).identical
@@ -254,6 +263,7 @@ def delay(trials: int | None) -> None:
             first = time.perf_counter() - started
             here.add_prompt(1, box)
             extra, plain = [], []
+            over = overheads(elsewhere, there.engine(2))
             rng = random.Random(1)
             for _ in range(trials or 40):
                 click = Point((rng.uniform(335, 390), rng.uniform(180, 260), 212), positive=rng.random() < 0.7)
@@ -265,8 +275,9 @@ def delay(trials: int | None) -> None:
                 plain.append(times[0] * 1000)
                 extra.append((times[1] - times[0]) * 1000)
             print(
-                f"delay {added * 1000:.0f} ms: click here {spread(plain)} ms; over that elsewhere {spread(extra)}, "
-                f"least {min(extra):.1f} ms; "
+                f"delay {added * 1000:.0f} ms, load {os.getloadavg()[0]:.1f}: a click elsewhere beside the model's own "
+                f"time {spread(over)}, most {max(over):.1f} ms; click here {spread(plain)} ms, elsewhere longer by "
+                f"{spread(extra)}; "
                 f"first click with the scan's upload {first:.1f} s, {elsewhere.sent_bytes / 1e6:.1f} MB up "
                 f"of {volume.voxels.nbytes / 1e6:.0f} MB",
                 flush=True,
@@ -276,6 +287,27 @@ def delay(trials: int | None) -> None:
                 print(f"a run through the scan: {received / 1e3:.0f} kB down", flush=True)
             elsewhere.close()
         server.close()
+
+
+def overheads(elsewhere, engine):
+    """Milliseconds of every click from now on beside those in which the server's model worked; a list that grows."""
+    took, over = [], []
+    ask, predict = elsewhere.lease.connection.ask, engine.predict
+
+    def noted(*given, **named):
+        answer = ask(*given, **named)
+        if given[1].endswith("/predict"):
+            took.append(wire.unpacked(answer, finite=False).header["took"])
+        return answer
+
+    def timed(*given, **named):
+        started = time.perf_counter()
+        anchor = predict(*given, **named)
+        over.append((time.perf_counter() - started - took.pop()) * 1000)
+        return anchor
+
+    elsewhere.lease.connection.ask, engine.predict = noted, timed
+    return over
 
 
 def run_and_count(server, volume, box):
@@ -318,7 +350,8 @@ def four(trials: int | None) -> None:
             own = Volume(volume.voxels + number, volume.affine)
             elsewhere = connect(server.url, server.token_file, "bundled")
             session = Session(own, elsewhere, fit=None)
-            session.add_prompt(1, (SPLEEN, KIDNEY, SPLEEN)[number])
+            for object_id in range(1, 9):
+                session.add_prompt(object_id, shifted((SPLEEN, KIDNEY)[object_id % 2], object_id))
             try:
                 while not stopping.is_set():
                     list(session.propagate(should_stop=stopping.is_set))
@@ -349,7 +382,7 @@ def four(trials: int | None) -> None:
         for _ in range(trials or 60):
             session.add_prompt(1, Point((rng.uniform(80, 90), rng.uniform(36, 50), 79)))
             load = json.loads(ask("GET", "/v1/status"))["load"]
-            held.append(load["volume_bytes"] + load["feature_bytes"])
+            held.append(load["volume_bytes"] + load["feature_bytes"] + load["answer_bytes"])
             resident.append(process.memory_info().rss)
             time.sleep(rng.uniform(0.05, 0.25))
         stopping.set()
@@ -369,6 +402,12 @@ def four(trials: int | None) -> None:
         f"held {max(held) / 1e6:.1f} of {limit / 1e6:.1f} MB allowed; process {min(resident) / 1e6:.0f} to "
         f"{max(resident) / 1e6:.0f} MB"
     )
+
+
+def shifted(box: Box, slices: int) -> Box:
+    """The same box some slices lower."""
+    first, second = ((i, j, k - slices) for i, j, k in box.corners)
+    return Box((first, second))
 
 
 CANARY = b"CANARYVOXELS-9f31"

@@ -84,6 +84,7 @@ def main() -> None:
                     states["INPUTS TOUCHED"] += any(sha256_of(path) != mark for path, mark in before.items())
                     states["RERUNS THAT FAIL"] += not again(what, inputs, folder, number)
                     shutil.rmtree(folder)
+                    print(f"    {title} {number}: {faults}", flush=True)
                 said = ", ".join(f"{state} {n}" for state, n in sorted(states.items()))
                 print(f"  {title}, {round(count * SHARES[what])} times: {said}", flush=True)
 
@@ -289,8 +290,9 @@ def run_window(inputs: tuple[Path, ...], folder: Path, faults: dict[str, float])
         os.environ, NAPARI_SAM2_SESSIONS=str(folder / "sessions"), NAPARI_CONFIG=str(folder / "settings.yaml")
     )
     command = [sys.executable, __file__, "--window", str(folder)]
+    errors = (folder / "errors.txt").open("w", encoding="utf-8")
     window = subprocess.Popen(
-        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
     )
     window.stdin.write(json.dumps({**faults, "scan": str(inputs[0])}) + "\n")
     window.stdin.flush()
@@ -299,7 +301,11 @@ def run_window(inputs: tuple[Path, ...], folder: Path, faults: dict[str, float])
         time.sleep(faults["kill"])
         window.kill()
     rest = window.stdout.read()
-    window.wait()
+    code = window.wait()
+    errors.close()
+    if "full" in faults and code != 0:
+        last = (folder / "errors.txt").read_text(encoding="utf-8").strip()[-2000:]
+        print(f"  a window on a full disk ended with {code}: {last}", flush=True)
     return [json.loads(line) for line in (ready + rest).split("\n")[:-1] if line.startswith("{")]
 
 

@@ -38,6 +38,7 @@ LAYERS = (
     Layer(("measures",), "figures about masks", (GUI, NETWORKS, SCAN_FILES)),
     Layer(("io",), "scans, label maps and their sidecars: one module per format", (GUI, NETWORKS)),
     Layer(("models", "engine"), "networks; slices, views, memories, propagation", (GUI, SCAN_FILES), beside=True),
+    Layer(("registration", "channels"), "where scans lie in each other; further channels of a scan", (GUI, NETWORKS)),
     Layer(("remote",), "client of a server: wire, upload, an engine elsewhere", (GUI, NETWORKS, SCAN_FILES)),
     Layer(("server",), "models for other machines: turns, holdings, HTTP", (GUI, SCAN_FILES)),
     Layer(("session",), "one volume: objects, prompts, masks, review"),

@@ -16,6 +16,7 @@ __all__ = [
     "ModelError",
     "NapariSam2Error",
     "PromptError",
+    "ServerAwayError",
     "SeveralVolumesError",
     "UserInputError",
 ]
@@ -37,7 +38,19 @@ class ImageFileError(UserInputError):
 
 
 class SeveralVolumesError(ImageFileError):
-    """A file holds several volumes and none was chosen."""
+    """A file holds several volumes and none was chosen.
+
+    Parameters
+    ----------
+    message : str
+        One sentence.
+    count : int
+        How many there are.
+    """
+
+    def __init__(self, message: str, count: int) -> None:
+        self.count = count
+        super().__init__(message)
 
 
 class GeometryError(UserInputError):
@@ -78,6 +91,13 @@ class EnvironmentLacksError(NapariSam2Error, RuntimeError):
     """The machine lacks something.
 
     A model on disk, a device, an optional package. Exit code 3.
+    """
+
+
+class ServerAwayError(EnvironmentLacksError):
+    """A server that answers for a model is not there.
+
+    The same can be asked again later.
     """
 
 

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from napari_sam2.cli.app import main
-from tests.finding.project import noise_scan, write_project
+from tests.finding.project import noise_scan, subject, write_project
 
 
 @pytest.fixture
@@ -44,11 +45,32 @@ def test_a_name_becomes_prompts_that_segment_takes_and_replay_repeats_without_a_
     assert (np.asarray(nib.load(labels).dataobj) == np.asarray(nib.load(project / "again.nii.gz").dataobj)).all()
 
 
-def test_a_name_is_segmented_in_one_command(project):
+@pytest.mark.parametrize("answer", ["proposed", "model"])
+def test_a_name_is_segmented_in_one_command_and_replayed_without_the_memory(project, answer):
     out = project / "out.nii.gz"
-    arguments = ["--text", "liver", "--memory", str(project / "project.csv"), "--model", "classical", "-o", str(out)]
+    memory = ["--memory", str(project / "project.csv"), "--answer", answer]
+    arguments = ["--text", "liver", *memory, "--model", "classical", "--session", "-o", str(out)]
     assert main(["segment", str(project / "s01.nii.gz"), *arguments]) == 0
     assert "liver" in (project / "out.tsv").read_text()
+    labels, truth = np.asarray(nib.load(out).dataobj) == 1, subject(1)[1] == 1
+    assert 2 * (labels & truth).sum() / (labels.sum() + truth.sum()) > 0.7
+    settings = json.loads((project / "out.json").read_text())
+    assert answer in json.dumps(settings)
+    assert "placed from s00 of project.csv; score 0." in json.dumps(settings)
+    (project / "project.csv").unlink()
+    assert main(["replay", str(project / "out.sam2session"), "-o", str(project / "again.nii.gz")]) == 0
+    assert (labels == (np.asarray(nib.load(project / "again.nii.gz").dataobj) == 1)).all()
+
+
+def test_only_slices_that_may_be_written_get_a_proposed_mask(project, capsys):
+    out, memory = project / "out.nii.gz", ["--text", "liver", "--memory", str(project / "project.csv")]
+    arguments = ["segment", str(project / "s01.nii.gz"), *memory, "--model", "classical", "-o", str(out)]
+    assert main([*arguments, "--slices", "17:20"]) == 0
+    assert set(np.argwhere(np.asarray(nib.load(out).dataobj))[:, 2]) == {17, 18, 19}
+    assert main([*arguments, "--slices", "0:2", "--overwrite"]) == 2
+    assert "none of the slices" in capsys.readouterr().err
+    assert main([*arguments, "--answer", "best", "--overwrite"]) == 2
+    assert "choose one of proposed, model" in capsys.readouterr().err
 
 
 def test_what_is_not_there_is_an_empty_list_or_an_error_where_a_result_was_demanded(project, capsys):
@@ -98,3 +120,42 @@ def test_a_cohort_with_one_finished_scan_has_the_others_proposed(project, capsys
     assert any("nobody has" in note for note in json.loads((out / "s01" / "status.json").read_text())["notes"])
     assert main(["cohort", "run", manifest, "-o", str(out), *arguments]) == 0
     assert json.loads(capsys.readouterr().out)["skipped"] == 2
+
+
+PROGRAM = """
+import sys
+import nibabel, numpy
+image = nibabel.load(sys.argv[1])
+labels = (image.get_fdata() > 500).astype(numpy.uint8)
+nibabel.save(nibabel.Nifti1Image(labels, image.affine), sys.argv[2])
+"""
+
+
+@pytest.fixture
+def program(project):
+    script = project / "brightest.py"
+    script.write_text(PROGRAM)
+    return f"{sys.executable} {script} {{image}} {{output}} {{names}}"
+
+
+def test_a_name_is_segmented_by_another_program(project, program):
+    out, scan = project / "out.nii.gz", project / "s01.nii.gz"
+    arguments = ["--text", "kidneys", "--program", program, "--model", "classical", "-o", str(out)]
+    assert main(["segment", str(scan), *arguments]) == 0
+    bright = np.asarray(nib.load(scan).dataobj) > 500
+    assert ((np.asarray(nib.load(out).dataobj) == 1) == bright).all()
+    assert "proposed by python" in (project / "out.json").read_text()
+
+
+def test_a_cohort_is_segmented_by_another_program(project, program, capsys):
+    out = project / "results"
+    arguments = ["--text", "kidneys", "--program", program, "--model", "classical", "--shard", "1/1", "--json"]
+    assert main(["cohort", "run", str(project / "project.csv"), "-o", str(out), *arguments]) == 0
+    assert json.loads(capsys.readouterr().out)["done"] == 2
+
+
+def test_one_source_is_asked(project, program, capsys):
+    both = ["--memory", str(project / "project.csv"), "--program", program]
+    assert main(["find", str(project / "s01.nii.gz"), "liver", *both]) == 2
+    assert main(["find", str(project / "s01.nii.gz"), "liver"]) == 2
+    assert capsys.readouterr().err.count("Give one of --memory and --program") == 2

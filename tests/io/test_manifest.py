@@ -96,6 +96,12 @@ def test_a_case_is_called_so_that_its_folder_can_be_made_on_any_system(tmp_path,
     assert "on every system" in fault
 
 
+def test_channels_in_a_table_are_refused_rather_than_left_out(tmp_path):
+    (tmp_path / "cases.csv").write_text("case,image,channel_1\na,a.nii.gz,b.nii.gz\n")
+    with pytest.raises(ManifestError, match="channel_1"):
+        read_manifest(tmp_path / "cases.csv")
+
+
 def test_labels_that_are_the_image_and_folders_without_dicom_are_told(tmp_path):
     write_case(tmp_path / "scans", "a")
     (tmp_path / "manifest.csv").write_text("case,image,labels\na,scans/a.nii.gz,scans/../scans/a.nii.gz\nb,scans,\n")

@@ -98,6 +98,18 @@ def test_a_drawn_region_limits_an_automatic_run(slide_path, tmp_path):
     assert iou(read_geojson(tmp_path / "a.geojson")[0].geometry, truth(*DISCS[1])) > 0.95
 
 
+def test_what_was_skipped_in_a_file_with_the_region_is_said(slide_path, tmp_path):
+    region = tmp_path / "region.geojson"
+    drawn = {"type": "Polygon", "coordinates": [[[380, 80], [640, 80], [640, 330], [380, 330], [380, 80]]]}
+    features = [{"type": "Feature", "geometry": shape, "properties": {}} for shape in (drawn, None)]
+    region.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    run = segment_slide(
+        slide_path, tmp_path / "a.geojson", auto=str(region), object_size="120px", model=ComponentModel(256)
+    )
+    assert run.n_objects == 1
+    assert any("region.geojson" in note and "1 of 2" in note for note in run.notes), run.notes
+
+
 def test_a_stopped_run_says_how_it_goes_on_and_does(slide_path, tmp_path):
     calls = iter([False, True])
     options = {"auto": "tissue", "object_size": "30px", "model": ComponentModel(256)}
@@ -165,3 +177,16 @@ def test_prompts_off_the_slide_are_named(slide_path, tmp_path):
     with pytest.raises(PromptError, match=r"object 3, prompt 1: it lies outside discs\.ome\.tif") as caught:
         segment_slide(slide_path, tmp_path / "o.geojson", prompts=path)
     assert "object 4: it has no positive prompt" in caught.value.faults[1]
+
+
+def test_nuclei_are_looked_for_where_and_as_large_as_one_says(slide_path, tmp_path):
+    example = tmp_path / "like.geojson"
+    area = json.loads(shapely.to_geojson(truth(*DISCS[0])))
+    example.write_text(json.dumps([{"type": "Feature", "geometry": area, "properties": {}}]))
+    everywhere = segment_slide(slide_path, tmp_path / "all.geojson", auto="nuclei", like=example)
+    upper = segment_slide(slide_path, tmp_path / "upper.geojson", auto="nuclei:0,0,400,700", object_size="60um")
+    assert (everywhere.n_objects, upper.n_objects) == (3, 2)
+    for obj, disc in zip(read_geojson(upper.output), sorted(DISCS[:2]), strict=True):
+        assert iou(obj.geometry, truth(*disc)) > 0.9
+    with pytest.raises(UserInputError, match="either --object-size or --like"):
+        segment_slide(slide_path, tmp_path / "o.geojson", auto="nuclei", like=example, object_size="60um")

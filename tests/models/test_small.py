@@ -17,6 +17,7 @@ from napari_sam2.models.base import (
 )
 from napari_sam2.models.small.channels import (
     ALL_CHANNELS,
+    ANCHOR_CHANNELS,
     CHANNELS,
     Channel,
     PromptBatch,
@@ -24,6 +25,7 @@ from napari_sam2.models.small.channels import (
     build_channels,
     resample,
 )
+from napari_sam2.models.small.histograms import near_ratio
 from napari_sam2.models.small.model import load_small
 from napari_sam2.models.small.net import NetConfig, SmallNet
 from napari_sam2.models.small.weights import read_weights, write_weights
@@ -323,6 +325,80 @@ def test_the_later_channels_show_the_anchor_and_local_contrast():
     assert channels[Channel.ANCHOR_MASK, 10, 14] == -1
     assert channels[Channel.LOCAL, :, SIZE // 2].mean() > 0.1
     assert channels[Channel.LOCAL, :, 0].abs().max() < 0.1
+
+
+def boxed_disc():
+    """A disc of middle brightness on a dark ground, with as bright a field far from it, and a box around the disc."""
+    rows, columns = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
+    disc = (rows - 12) ** 2 + (columns - 12) ** 2 <= 25
+    image = torch.full((1, SIZE, SIZE), 0.2)
+    image[:, disc] = 0.6
+    image[:, :, 26:] = 0.6
+    return image, disc, torch.tensor([[6.5, 6.5, 17.5, 17.5]])
+
+
+def test_near_statistics_part_a_boxed_object_from_what_is_right_around_it():
+    image, disc, box = boxed_disc()
+    near = build_channels(image, prompts(boxes=box, has_box=torch.ones(1)), nothing(), nothing(), ALL_CHANNELS)
+    near = near[0, Channel.PROMPT_NEAR]
+    inner = torch.zeros(SIZE, SIZE, dtype=torch.bool)
+    inner[10:15, 10:15] = True
+    assert near[inner].min() > 0.5
+    assert near[:, 20:24].max() < -0.5
+    assert near[disc].mean() > 0.5
+
+
+def test_near_statistics_of_a_remembered_mask_follow_its_shift():
+    image, disc, _ = boxed_disc()
+    last = RememberedBatch(image, disc[None].float(), torch.tensor([[1.0, 0, 0]]), torch.ones(1))
+    near = build_channels(image, prompts(), nothing(), last, ALL_CHANNELS)[0]
+    assert near[Channel.LAST_NEAR][10:15, 10:15].min() > 0.5
+    assert near[Channel.PROMPT_NEAR].abs().max() == 0
+    # Seen from here the mask lies on dark ground: dark is what the object is taken to be.
+    moved = RememberedBatch(image, disc[None].float(), torch.tensor([[1.0, 0, -12.0]]), torch.ones(1))
+    elsewhere = build_channels(image, prompts(), nothing(), moved, ALL_CHANNELS)[0, Channel.LAST_NEAR]
+    assert elsewhere[10:15, 10:15].max() < 0.5
+
+
+def test_near_ratio_is_what_plain_loops_give():
+    rng = np.random.default_rng(3)
+    image = torch.from_numpy(rng.random((1, 16, 16)).astype(np.float32))
+    region = torch.zeros(1, 16, 16)
+    region[:, 5:11, 4:12] = 1
+    bins = np.rint(image[0].numpy() * 47).astype(int)
+    inside_region, around = np.zeros((16, 16)), np.zeros((16, 16))
+    inside_region[5:11, 4:12] = 1
+    around[4:12, 3:13] = 1
+    kernel = np.array([1, 3, 5, 6, 5, 3, 1]) / 24
+
+    def histogram(weights):
+        counts = np.bincount(bins.ravel(), weights.ravel(), 48)
+        smooth = np.convolve(counts, kernel)[3:-3]
+        return smooth / (smooth.sum() + 1e-6)
+
+    weights = inside_region.copy()
+    for _ in range(3):
+        table = np.log((histogram(weights) + 2e-3) / (histogram(around - weights) + 2e-3)).clip(-3, 3)
+        padded = np.pad(table[bins], 1, constant_values=np.nan)
+        ratio = np.array([[np.nanmean(padded[y : y + 3, x : x + 3]) for x in range(16)] for y in range(16)])
+        weights = inside_region / (1 + np.exp(-ratio))
+    np.testing.assert_allclose(near_ratio(image, region, region)[0].numpy(), ratio / 3, atol=1e-5)
+
+
+def test_near_statistics_say_nothing_without_prompt_or_contrast():
+    image, _, box = boxed_disc()
+    unprompted = build_channels(image, prompts(), nothing(), nothing(), ALL_CHANNELS)[0]
+    assert unprompted[[Channel.PROMPT_NEAR, Channel.LAST_NEAR]].abs().max() == 0
+    blank = torch.full((1, SIZE, SIZE), 0.5)
+    channels = build_channels(blank, prompts(boxes=box, has_box=torch.ones(1)), nothing(), nothing(), ALL_CHANNELS)
+    assert channels[0, Channel.PROMPT_NEAR].abs().max() < 1e-4
+
+
+def test_a_file_with_sixteen_channels_is_still_read(tmp_path):
+    config = NetConfig(widths=(8, 16, 16, 24), heads=2, channels=ANCHOR_CHANNELS)
+    path = tmp_path / "sixteen.safetensors"
+    write_weights(path, SmallNet(config).state_dict(), config, SIZE, "sixteen")
+    assert read_weights(path).net.config.channels == ANCHOR_CHANNELS
 
 
 def test_local_contrast_of_an_even_view_is_zero():

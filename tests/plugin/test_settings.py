@@ -12,7 +12,7 @@ import napari_sam2
 from napari_sam2.core.window import CT_PRESETS
 from napari_sam2.io.label_tables import read_terms
 from napari_sam2.plugin.control.models import ModelChoice
-from napari_sam2.plugin.settings import Preferences, read_preferences, remember_names
+from napari_sam2.plugin.settings import Preferences, read_preferences, remember_names, remember_project
 from napari_sam2.sample_data import sample
 from tests.plugin.conftest import BALL_CENTRE, Bench
 from tests.tiny_sam2 import tiny_network
@@ -59,6 +59,7 @@ def test_everything_that_is_set_is_read(registered, tmp_path):
     registered.storage.autosave, registered.storage.feature_gib = str(tmp_path), 0.5
     registered.storage.features = str(tmp_path / "features")
     remember_names(tmp_path / "list.csv")
+    remember_project(tmp_path / "project.csv")
     assert read_preferences() == Preferences(
         ModelChoice("classical", "cpu", "fast"),
         True,
@@ -68,6 +69,7 @@ def test_everything_that_is_set_is_read(registered, tmp_path):
         tmp_path,
         0.5,
         tmp_path / "features",
+        tmp_path / "project.csv",
     )
     remember_names(None)
     assert read_preferences().names is None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from napari_sam2.engine import correction
 from napari_sam2.engine.correction import Perceptron, correct
 from napari_sam2.training.config import PoolRecipe
 from napari_sam2.training.corrections.perceptron import PerceptronRecipe, train_perceptron
@@ -74,3 +76,10 @@ def test_the_recipe_names_pools_without_what_is_held_out():
     recipe = read_recipe(RECIPE)
     assert all(isinstance(pool, PoolRecipe) and not pool.held_out and pool.split for pool in recipe.prepare)
     assert recipe.shares.keys() == {pool.anatomy for pool in recipe.prepare}
+
+
+def test_the_card_names_the_file_that_ships():
+    shipped = (Path(correction.__file__).parent / correction.WEIGHTS).read_bytes()
+    assert (
+        hashlib.sha256(shipped).hexdigest() in (RECIPE.parents[1] / "correction-2.md").read_text().split("**Data.**")[0]
+    )

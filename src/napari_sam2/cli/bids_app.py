@@ -54,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default=DEFAULT_MODEL, help="'bundled', 'classical', a name or a folder")
     parser.add_argument("--window", default="auto", help="auto, a CT preset, or level/width")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--remote", metavar="URL", help="let a server answer: http://127.0.0.1:8765, https://host")
+    parser.add_argument("--token-file", "--token_file", type=Path, help="the file with the server's token")
     parser.add_argument("--debug", action="store_true", help="show tracebacks of errors")
     parser.add_argument("-v", "--version", action="version", version=f"napari-sam2 {__version__}. {RESEARCH_USE}")
     return parser
@@ -70,6 +72,7 @@ def _guarded(choices: argparse.Namespace) -> int:
 
 
 def _participants(choices: argparse.Namespace) -> int:
+    from napari_sam2.cli.options import check_remote, check_starts_nothing
     from napari_sam2.cohort.derivatives import COHORT_FOLDER, check_output, file_derivatives
     from napari_sam2.cohort.job import CohortSettings
     from napari_sam2.cohort.run import Workers, run_cohort
@@ -77,13 +80,18 @@ def _participants(choices: argparse.Namespace) -> int:
 
     if choices.n_procs < 0:
         raise UserInputError(f"--n-procs {choices.n_procs}: give a number of processes; 0 chooses.")
+    check_remote(choices.device, "auto", choices.remote, choices.token_file)
+    check_starts_nothing(choices.remote)
     check_output(choices.bids_dir, choices.prompts or choices.bids_dir / PROMPTS, choices.output_dir)
     every = find_cases(choices.bids_dir, choices.prompts)
     rows = find_cases(
         choices.bids_dir, choices.prompts, participants=choices.participant_label, sessions=choices.session_label
     )
     names = {row.case for row in rows}
-    settings = CohortSettings(model=choices.model, window=choices.window, device=choices.device)
+    settings = CohortSettings(
+        model=choices.model, window=choices.window, device=choices.device, remote=choices.remote,
+        token_file=None if choices.token_file is None else choices.token_file.resolve(),
+    )  # fmt: skip
     result = run_cohort(
         choices.bids_dir,
         every,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,9 +11,23 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Device, MemoryChoice, Model, Quality, WindowSpec
+from napari_sam2.cli.options import (
+    AnswerChoice,
+    Device,
+    MemoryChoice,
+    Model,
+    ProgramChoice,
+    Quality,
+    Remote,
+    TokenFile,
+    WindowSpec,
+    check_remote,
+    check_starts_nothing,
+)
 from napari_sam2.cli.printing import echo, errors, out
 from napari_sam2.errors import UserInputError
+from napari_sam2.finding.accepting import DEFAULT_ANSWER, checked_answer
+from napari_sam2.finding.asking import Asked
 from napari_sam2.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -51,6 +66,8 @@ def run(
         typer.Option("--text", help="A structure by its name, placed by --memory and taken unseen.", metavar="NAME"),
     ] = None,
     memory: MemoryChoice = None,
+    program: ProgramChoice = "",
+    answer: AnswerChoice = DEFAULT_ANSWER,
     prompts: Annotated[
         Path | None,
         typer.Option("--prompts", help="For a BIDS dataset: prompt files laid out like it; derivatives/prompts."),
@@ -79,6 +96,8 @@ def run(
     retries: Annotated[int, typer.Option("--retries", min=0, help="Further tries of a case that crashes.")] = 1,
     device: Device = "auto",
     quality: Quality = "auto",
+    remote: Remote = None,
+    token_file: TokenFile = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Repeat also what was edited by hand.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what became of the run as JSON.")] = False,
 ) -> int:
@@ -98,9 +117,12 @@ def run(
     from napari_sam2.cohort.run import Workers, parse_shard, run_cohort
 
     _check_choices(task, direction, export)
+    check_remote(device, quality, remote, token_file)
+    check_starts_nothing(remote)
+    asked = Asked(memory, program)
     if text:
-        rows, task, memory = _unfinished(source, task, memory)
-    elif memory is not None or task == "find":
+        rows, task, asked = _unfinished(source, task, asked)
+    elif asked or task == "find":
         raise UserInputError("--text names what is to be found; give it once for each structure.")
     else:
         rows, task = _cases(source, task, prompts)
@@ -114,8 +136,10 @@ def run(
     if bool(scheduler) + slurm > 1:
         raise UserInputError("Give either --scheduler or --slurm, not both.")
     settings = CohortSettings(
-        task=task, model=_model_path(model), device=device, quality=quality, window=window,
-        direction=direction, export=export, limit=limit, text=tuple(text or ()), memory=memory,
+        task=task, model=_model_path(model) if remote is None else model, device=device, quality=quality, window=window,
+        direction=direction, export=export, limit=limit, text=tuple(text or ()),
+        source=asked, answer=checked_answer(answer),
+        remote=remote, token_file=None if token_file is None else token_file.resolve(),
     )  # fmt: skip
     with _Shown() as progress:
         result = run_cohort(
@@ -209,20 +233,21 @@ def _cases(source: Path, task: str, prompts: Path | None) -> tuple[Any, str]:
     return rows, task_of(rows, task)
 
 
-def _unfinished(source: Path, task: str, memory: Path | None) -> tuple[Any, str, Path]:
-    """The cases to find structures in, and where the finished scans are."""
+def _unfinished(manifest: Path, task: str, asked: Asked) -> tuple[Any, str, Asked]:
+    """The cases to find structures in, and who says where they are: finished ones of the manifest by default."""
     from napari_sam2.io.manifest import read_manifest
 
     if task not in ("auto", "find"):
         raise UserInputError(f"--text finds structures; leave out --task {task}.")
-    if source.is_dir():
+    if manifest.is_dir():
         raise UserInputError("--text takes a manifest, with the columns case and image; a BIDS dataset is not offered.")
-    rows = read_manifest(source)
-    if memory is None:
+    rows = read_manifest(manifest)
+    if not asked:
         rows = tuple(row for row in rows if row.labels is None and row.session is None)
+        asked = Asked(manifest)
     if not rows:
-        raise UserInputError(f"All cases of {source.name} are finished: they have labels or a session.")
-    return rows, "find", (source if memory is None else memory).resolve()
+        raise UserInputError(f"All cases of {manifest.name} are finished: they have labels or a session.")
+    return rows, "find", replace(asked, memory=None if asked.memory is None else asked.memory.resolve())
 
 
 def _check_choices(task: str, direction: str, export: str) -> None:

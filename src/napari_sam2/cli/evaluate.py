@@ -101,6 +101,8 @@ def evaluate(
         check_folder(as_json)
         check_free(as_json, overwrite=overwrite)
     protocols = _protocols(protocol or [])
+    if predictor is not None and remote is not None:
+        raise UserInputError("Score either --predictor, a command, or --remote, a model on a server.")
     if predictor is not None and protocols != ("segfm",):
         raise UserInputError("--predictor: a command is scored with --protocol segfm alone.")
 

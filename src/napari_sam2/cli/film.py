@@ -15,9 +15,11 @@ from napari_sam2.cli.options import (
     Model,
     Overwrite,
     Quality,
+    Remote,
+    TokenFile,
     WindowSpec,
+    chosen_model,
     prompts_from_flags,
-    ready_model,
     slice_range,
 )
 from napari_sam2.cli.printing import echo, note, out
@@ -54,6 +56,8 @@ def film(
     window: WindowSpec = "auto",
     device: Device = "auto",
     quality: Quality = "auto",
+    remote: Remote = None,
+    token_file: TokenFile = None,
     overwrite: Overwrite = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -76,7 +80,7 @@ def film(
         clip,
         output,
         flagged if prompts is None else prompts,
-        model=lambda: ready_model(model, device, quality),
+        model=lambda: chosen_model(model, device, quality, remote, token_file),
         window=window,
         frames=slice_range(frames),
         direction=direction,

@@ -10,14 +10,21 @@ import typer
 from rich.table import Table
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Image, MemoryChoice, Overwrite, Series, VolumeIndex, WindowSpec, series_choice
+from napari_sam2.cli.options import (
+    Image,
+    MemoryChoice,
+    Overwrite,
+    ProgramChoice,
+    Series,
+    VolumeIndex,
+    WindowSpec,
+    series_choice,
+)
 from napari_sam2.cli.printing import echo, note, out
 from napari_sam2.errors import UserInputError
 
 if TYPE_CHECKING:
     from napari_sam2.finding.candidate import Candidate, Found
-    from napari_sam2.finding.memory import ProjectMemory
-    from napari_sam2.finding.program import Program
 
 __all__ = ["find"]
 
@@ -27,10 +34,7 @@ def find(
     image: Image,
     names: Annotated[list[str], typer.Argument(help="What to find: names or SNOMED CT codes.", metavar="NAME...")],
     memory: MemoryChoice = None,
-    program: Annotated[
-        str | None,
-        typer.Option("--program", help="Another program instead: a command with {image}, {output}, {names}."),
-    ] = None,
+    program: ProgramChoice = "",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A prompt file for 'segment --prompts' or the window.")
     ] = None,
@@ -52,13 +56,14 @@ def find(
 
     Candidates are placed, not understood: look at each of them before you use it.
     """
-    from napari_sam2.finding.candidate import accepted
+    from napari_sam2.finding.asking import Asked
+    from napari_sam2.finding.candidate import as_prompts
     from napari_sam2.finding.job import look_for
     from napari_sam2.io.atomic import check_folder, check_free
     from napari_sam2.io.guard import refuse_inputs_as_outputs
     from napari_sam2.io.prompt_file import write_prompt_file
 
-    proposer = _proposer(memory, program, least_score)
+    proposer = Asked(memory, program).proposer(least_score)
     if output is not None:
         check_folder(output)
         check_free(output, overwrite=overwrite)
@@ -67,7 +72,7 @@ def find(
         proposer, image, names, window=window, volume_index=volume, series=series_choice(series), say=note
     )
     if output is not None:
-        write_prompt_file(accepted(found.candidates, scan), scan, output, overwrite=overwrite)
+        write_prompt_file(as_prompts(found.candidates, scan), scan, output, overwrite=overwrite)
     if as_json:
         echo(json.dumps({"candidates": [_as_json(c) for c in found.candidates], "not_found": found.missing}))
     else:
@@ -76,17 +81,6 @@ def find(
         note(sentence)
     if require and found.missing:
         raise UserInputError("Not every structure was found.")
-
-
-def _proposer(memory: Path | None, program: str | None, least_score: float | None) -> ProjectMemory | Program:
-    from napari_sam2.finding.job import memory_of
-    from napari_sam2.finding.program import Program
-
-    if memory is not None and program is None:
-        return memory_of(memory, least_score)
-    if program is not None and memory is None:
-        return Program(program)
-    raise UserInputError("Give either --memory, finished scans of the project, or --program, a command.")
 
 
 def _as_json(candidate: Candidate) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import typer
 from rich.table import Table
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Image, Overwrite, Series, VolumeIndex, series_choice
-from napari_sam2.cli.printing import out
+from napari_sam2.cli.options import Channels, Image, Overwrite, Register, Series, VolumeIndex, series_choice
+from napari_sam2.cli.printing import note, out
 from napari_sam2.errors import UserInputError
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def measure(
     tolerance: Annotated[float, typer.Option("--tolerance", help="Of the surface Dice (NSD), in mm.")] = 1.0,
     series: Series = None,
     volume: VolumeIndex = None,
+    channel: Channels = None,
+    register: Register = "",
     overwrite: Overwrite = False,
 ) -> None:
     """Measure every object: mL, long and short axis, intensities.
@@ -54,6 +56,8 @@ def measure(
     part: dict[str, Any] = {"series": series_choice(series), "volume_index": volume}
     if earlier is not None and against is not None:
         raise UserInputError("Give either --against or --earlier, not both.")
+    if (channel or register) and (earlier is not None or against is not None):
+        raise UserInputError("--channel is for intensities; leave it out with --against and --earlier.")
     columns: Sequence[str]
     if earlier is not None:
         rows = growth_file(earlier, (image, labels))
@@ -61,6 +65,9 @@ def measure(
     elif against is None:
         rows = measure_file(image, labels, **part)
         columns = SHOWN
+        if channel or register:
+            rows, means = _with_channels(rows, image, labels, channel or [], register, part)
+            columns = (*SHOWN, *means)
     else:
         rows = agreement_file(image, labels, against, tolerance_mm=tolerance, **part)
         columns = COMPARED
@@ -68,6 +75,24 @@ def measure(
     if csv is not None:
         write_rows(rows, csv, overwrite=overwrite)
         out.print(f"wrote {csv}")
+
+
+def _with_channels(
+    rows: list[dict[str, Any]], image: Path, labels: Path, given: list[str], register: str, part: dict[str, Any]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Rows with the intensities of further channels, and the columns of their means."""
+    from napari_sam2.channels.measuring import channel_columns
+    from napari_sam2.channels.opening import channel_files, read_stack
+    from napari_sam2.io import read_labels, read_volume
+
+    if not given:
+        raise UserInputError("--register is for further channels; give them with --channel.")
+    scan = read_volume(image, **part)
+    index = part["volume_index"]
+    stack = read_stack(scan, channel_files(given), register=register, reference_index=index, say=note)
+    columns = channel_columns(stack, read_labels(labels, scan), [row["id"] for row in rows])
+    means = [key for key in next(iter(columns.values()), {}) if "_mean" in key]
+    return [row | columns[row["id"]] for row in rows], means
 
 
 def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> Table:

@@ -23,18 +23,25 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", int, float)
 
 __all__ = [
+    "AnswerChoice",
+    "Channels",
     "Device",
+    "Fusion",
     "Image",
     "MemoryChoice",
     "Methods",
     "Model",
     "Overwrite",
+    "ProgramChoice",
     "Quality",
+    "Register",
     "Remote",
     "Series",
     "TokenFile",
     "VolumeIndex",
     "WindowSpec",
+    "check_remote",
+    "check_starts_nothing",
     "chosen_model",
     "is_whole_number",
     "number_or_text",
@@ -79,6 +86,30 @@ _MEMORY = typer.Option(
     metavar="PROJECT",
 )
 MemoryChoice = Annotated[Path | None, _MEMORY]
+ProgramChoice = Annotated[
+    str,
+    typer.Option("--program", help="Another program says where names lie: a command with {image}, {output}, {names}."),
+]
+AnswerChoice = Annotated[
+    str, typer.Option("--answer", help="proposed: take the mask that is proposed; model: ask the model about its box.")
+]
+Channels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--channel",
+        help="Another sequence or modality of the scan; FILE:N is one volume of a file, FILE:all each.",
+        metavar="[NAME=]FILE",
+    ),
+]
+Register = Annotated[
+    str, typer.Option("--register", help="rigid: lay the channels on the scan by what they show.", metavar="rigid")
+]
+Fusion = Annotated[
+    str,
+    typer.Option(
+        "--fusion", help="What the model sees: auto, prompt, rgb, rgb:A,B,C, a channel's name, or A=0.7,B=-0.3."
+    ),
+]
 Methods = Annotated[bool, typer.Option("--methods", help="Print a methods paragraph for a paper after the result.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 
@@ -121,6 +152,39 @@ def ready_model(name: str, device: str, quality: str = "auto") -> SegmentationMo
     return load_model(name, device, quality=quality)
 
 
+def check_remote(device: str, quality: str, remote: str | None, token_file: Path | None) -> None:
+    """Refuse options of a server beside those of this machine.
+
+    Raises
+    ------
+    UserInputError
+        Saying which.
+    """
+    if remote is None and token_file is not None:
+        raise UserInputError("--token-file is for a server; give its address with --remote.")
+    if remote is not None and (device, quality) != ("auto", "auto"):
+        raise UserInputError("--device and --quality are the server's choice; leave them out with --remote.")
+
+
+def check_starts_nothing(remote: str | None) -> None:
+    """Refuse to start a server where several processes ask.
+
+    With ``ssh://host?start`` each would start one of its own.
+
+    Raises
+    ------
+    UserInputError
+        Saying what to do instead.
+    """
+    from napari_sam2.remote.tunnel import SshTarget
+
+    if remote is not None and remote.startswith("ssh:") and SshTarget.of(remote).starts:
+        raise UserInputError(
+            "--remote ssh://...?start: every worker would start a server; start one with 'napari-sam2 serve', and "
+            "leave out '?start'."
+        )
+
+
 def chosen_model(
     name: str, device: str, quality: str, remote: str | None, token_file: Path | None
 ) -> SegmentationModel | RemoteModel:
@@ -131,12 +195,9 @@ def chosen_model(
     UserInputError
         If options do not go together.
     """
+    check_remote(device, quality, remote, token_file)
     if remote is None:
-        if token_file is not None:
-            raise UserInputError("--token-file is for a server; give its address with --remote.")
         return ready_model(name, device, quality)
-    if (device, quality) != ("auto", "auto"):
-        raise UserInputError("--device and --quality are the server's choice; leave them out with --remote.")
     from napari_sam2.remote.model import connect
 
     return connect(remote, token_file, name, say=note)

@@ -13,6 +13,7 @@ import typer
 
 from napari_sam2.cli.app import app
 from napari_sam2.cli.options import (
+    Channels,
     Device,
     Methods,
     Overwrite,
@@ -21,7 +22,6 @@ from napari_sam2.cli.options import (
     VolumeIndex,
     chosen_model,
     print_methods,
-    ready_model,
 )
 from napari_sam2.cli.printing import errors, out
 from napari_sam2.errors import NapariSam2Error, UserInputError
@@ -30,8 +30,9 @@ from napari_sam2.io.formats import label_suffixes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from napari_sam2.channels.stack import ChannelStack
+    from napari_sam2.core.volume import Volume
     from napari_sam2.engine.verbs import AnyModel
-    from napari_sam2.models.base import SegmentationModel
 
 __all__ = ["replay"]
 
@@ -56,6 +57,7 @@ def replay(
         str | None, typer.Option("--quality", help="For SAM 2: fast, balanced or best; what was recorded by default.")
     ] = None,
     volume: VolumeIndex = None,
+    channel: Channels = None,
     device: Device = "auto",
     remote: Remote = None,
     token_file: TokenFile = None,
@@ -76,24 +78,19 @@ def replay(
 
     head = read_head(session)
 
-    def load(described: Mapping[str, Any]) -> SegmentationModel:
+    def load(described: Mapping[str, Any]) -> AnyModel:
         """The model that a change of model went to; the chosen one when --model says so."""
+        recorded = "auto" if remote is not None else described.get("quality") or "auto"
         name = model or described.get("name", "")
-        return ready_model(name, device, quality or described.get("quality") or "auto")
+        return chosen_model(name, device, quality or recorded, remote, token_file)
 
     if head.get("kind") == "slide":
-        if remote is not None:
-            raise UserInputError("--remote: slides are answered on this machine; leave it out.")
         return _replay_slide(session, output, image, load, head["model"], overwrite)
     scan = read_volume(image or _find_image(session, head["source"].get("sha256", "")), volume_index=volume)
     check_label_set(output, scan, overwrite=overwrite)
+    channels = _recorded_channels(session, scan, channel or [], output)
 
-    def load_scan(described: Mapping[str, Any]) -> AnyModel:
-        if remote is None:
-            return load(described)
-        return chosen_model(model or described.get("name", ""), device, quality or "auto", remote, token_file)
-
-    result = run(scan, load_scan(head["model"]), session, load_scan)
+    result = run(scan, load(head["model"]), session, load, channels)
     written = save_session(result.session, output, overwrite=overwrite, settings={"replayed": True})
     out.print(f"wrote {written}")
     for reason in result.reasons:
@@ -113,7 +110,7 @@ def _replay_slide(
     session: Path,
     output: Path,
     image: Path | None,
-    load: Callable[[Mapping[str, Any]], SegmentationModel],
+    load: Callable[[Mapping[str, Any]], AnyModel],
     recorded: Mapping[str, Any],
     overwrite: bool,
 ) -> int:
@@ -138,6 +135,22 @@ def _replay_slide(
     return EXIT_DIFFERS
 
 
+def _recorded_channels(session: Path, scan: Volume, given: list[str], output: Path) -> ChannelStack:
+    """The further channels of a session, laid where they were then."""
+    from napari_sam2.channels.opening import ChannelFile, channel_files, read_recorded
+    from napari_sam2.io.guard import refuse_inputs_as_outputs
+    from napari_sam2.jobs.segment import files_of_label_map
+    from napari_sam2.record.replay import needed_channels
+
+    needed = needed_channels(session)
+    files = channel_files(given)
+    for number, described in enumerate(needed[len(files) :], start=len(files)):
+        path = _find_image(session, described.get("sha256", ""), f"The channel {described.get('name', number + 1)}")
+        files.append(ChannelFile(path))
+    refuse_inputs_as_outputs([file.path for file in files], files_of_label_map(output))
+    return read_recorded(scan, files, needed)
+
+
 def _find_slide(session: Path, key: str) -> Path:
     """The picture beside the session that has the recorded key."""
     from napari_sam2.slides.reader import open_slide
@@ -154,7 +167,7 @@ def _find_slide(session: Path, key: str) -> Path:
     raise UserInputError(f"No picture beside {session.name} is the recorded one; name it with --image.")
 
 
-def _find_image(session: Path, sha256: str) -> Path:
+def _find_image(session: Path, sha256: str, what: str = "") -> Path:
     """The file beside the session whose bytes have the recorded hash."""
     from napari_sam2.hashing import sha256_of
 
@@ -163,4 +176,6 @@ def _find_image(session: Path, sha256: str) -> Path:
             with contextlib.suppress(OSError):  # one that may not be read is not it
                 if file.is_file() and sha256_of(file) == sha256:
                     return file
+    if what:
+        raise UserInputError(f"{what} of {session.name} is not beside it; name its file with --channel.")
     raise UserInputError(f"No file beside {session.name} has the recorded hash; name the image with --image.")

@@ -11,13 +11,18 @@ from rich.table import Table
 
 from napari_sam2.cli.app import app
 from napari_sam2.cli.options import (
+    AnswerChoice,
+    Channels,
     Device,
+    Fusion,
     Image,
     MemoryChoice,
     Methods,
     Model,
     Overwrite,
+    ProgramChoice,
     Quality,
+    Register,
     Remote,
     Series,
     TokenFile,
@@ -30,17 +35,19 @@ from napari_sam2.cli.options import (
     slice_range,
 )
 from napari_sam2.cli.printing import echo, note, out
-from napari_sam2.cli.progress import with_progress_bar
+from napari_sam2.cli.progress import answering_bar, with_progress_bar
 from napari_sam2.errors import UserInputError
+from napari_sam2.finding.accepting import DEFAULT_ANSWER
 from napari_sam2.io.formats import label_suffixes
 from napari_sam2.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_sam2.core.prompts import ObjectPrompts
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
+    from napari_sam2.finding.accepting import Accepted
+    from napari_sam2.finding.asking import Asked
     from napari_sam2.jobs.segment import ScanRun
 
 __all__ = ["segment"]
@@ -68,6 +75,8 @@ def segment(
         typer.Option("--text", help="A structure by its name, placed by --memory and taken unseen.", metavar="NAME"),
     ] = None,
     memory: MemoryChoice = None,
+    program: ProgramChoice = "",
+    answer: AnswerChoice = DEFAULT_ANSWER,
     model: Model = DEFAULT_MODEL,
     plane: Annotated[
         str | None, typer.Option("--plane", help="axial, coronal or sagittal slices, when there are only points.")
@@ -78,6 +87,9 @@ def segment(
     direction: Annotated[str, typer.Option("--direction", help="both, forward, backward or none.")] = "both",
     window: WindowSpec = "auto",
     volume: VolumeIndex = None,
+    channel: Channels = None,
+    register: Register = "",
+    fusion: Fusion = "auto",
     series: Series = None,
     device: Device = "auto",
     quality: Quality = "auto",
@@ -111,36 +123,49 @@ def segment(
 
     napari-sam2 segment ct.nii.gz -o liver.nii.gz --box 40,30,60,90,80,60 --box 65,30,40,65,80,85
 
+    Further sequences or modalities of the same patient help where one does not show the object:
+
+    napari-sam2 segment flair.nii.gz --channel t1c.nii.gz --register rigid -o tumour.nii.gz --box 40,30,60,90,80,60
+
     A name is placed from finished scans of the project (see 'napari-sam2 find'):
 
     napari-sam2 segment ct.nii.gz -o liver.nii.gz --text liver --memory project.csv
     """
+    from napari_sam2.finding.asking import Asked
     from napari_sam2.jobs.segment import segment_scan
 
     flagged = prompts_from_flags(box or [], point or [], negative or [])
     if (prompts is not None) + bool(flagged) + bool(text) > 1:
         raise UserInputError("Give one of --prompts, --text, or --box, --point and --negative.")
-    if bool(text) != (memory is not None):
-        raise UserInputError("--text and --memory belong together: finished scans say where a name lies.")
+    source = Asked(memory, program)
+    if bool(text) != bool(source):
+        raise UserInputError("--text and --memory (or --program) belong together: they say where a name lies.")
+    if remote is not None and feature_folder is not None:
+        raise UserInputError("--feature-folder is for a model on this machine; leave it out with --remote.")
     asked = flagged if prompts is None else prompts
-    run = segment_scan(
-        image,
-        output,
-        _named(text, memory, output, keep_session) if text and memory is not None else asked,
-        model=lambda: chosen_model(model, device, quality, remote, token_file),
-        window=window,
-        plane=plane,
-        slices=slice_range(slices),
-        direction=direction,
-        volume_index=volume,
-        series=series_choice(series),
-        keep_session=keep_session,
-        check_planes=check_planes,
-        feature_folder=feature_folder,
-        overwrite=overwrite,
-        say=note,
-        watch=with_progress_bar,
-    )
+    with answering_bar() as on_answered:
+        run = segment_scan(
+            image,
+            output,
+            _named(text, source, answer, output, keep_session) if text else asked,
+            model=lambda: chosen_model(model, device, quality, remote, token_file),
+            window=window,
+            plane=plane,
+            slices=slice_range(slices),
+            direction=direction,
+            volume_index=volume,
+            series=series_choice(series),
+            keep_session=keep_session,
+            check_planes=check_planes,
+            feature_folder=feature_folder,
+            channels=channel or (),
+            register=register,
+            fusion=fusion,
+            overwrite=overwrite,
+            say=note,
+            watch=with_progress_bar,
+            on_answered=on_answered,
+        )
     for sentence in run.notes:
         note(sentence)
     if as_json:
@@ -152,15 +177,15 @@ def segment(
 
 
 def _named(
-    names: list[str], memory: Path, output: Path, keep_session: bool
-) -> Callable[[Volume, Window], list[ObjectPrompts]]:
-    from napari_sam2.finding.job import memory_of, prompts_from
+    names: list[str], source: Asked, answer: str, output: Path, keep_session: bool
+) -> Callable[[Volume, Window], Accepted]:
+    from napari_sam2.finding.job import accepted_from
     from napari_sam2.io.guard import refuse_inputs_as_outputs
     from napari_sam2.jobs.segment import files_of_label_map
 
-    proposer = memory_of(memory)
+    proposer = source.proposer()
     refuse_inputs_as_outputs(proposer.files, files_of_label_map(output, keep_session=keep_session))
-    return prompts_from(proposer, names, note)
+    return accepted_from(proposer, names, answer, note)
 
 
 def _print_json(run: ScanRun) -> None:

@@ -54,7 +54,7 @@ def serve(
     napari-sam2 serve --token-file ~/.napari-sam2-token --models bundled,facebook/sam2.1-hiera-tiny
     """
     from napari_sam2.server.holdings import Limits
-    from napari_sam2.server.run import ModelServer, Place, keep_off_the_disk
+    from napari_sam2.server.run import ModelServer, Place, answer_quickly, keep_off_the_disk
 
     place = Place(host, port, tls_cert, tls_key, behind_proxy)
     place.check()
@@ -72,6 +72,7 @@ def serve(
         server.stop_with_input()
     echo(f"serving {described} at {server.url}")
     sys.stdout.flush()
+    answer_quickly()
     server.serve()
 
 

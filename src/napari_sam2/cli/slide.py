@@ -9,8 +9,18 @@ import typer
 from rich.progress import Progress
 
 from napari_sam2.cli.app import app
-from napari_sam2.cli.options import Device, Model, Overwrite, number_or_text
+from napari_sam2.cli.options import (
+    Device,
+    Model,
+    Overwrite,
+    Remote,
+    TokenFile,
+    check_remote,
+    chosen_model,
+    number_or_text,
+)
 from napari_sam2.cli.printing import errors, out
+from napari_sam2.errors import UserInputError
 from napari_sam2.models import DEFAULT_MODEL
 
 __all__ = ["slide"]
@@ -28,11 +38,16 @@ def slide(
     auto: Annotated[
         str | None,
         typer.Option(
-            "--auto", help="Without prompts: 'tissue', row0,column0,row1,column1 or a GeoJSON.", metavar="REGION"
+            "--auto",
+            help="Without prompts: 'tissue', row0,column0,row1,column1 or a GeoJSON; 'nuclei', or 'nuclei:REGION'.",
+            metavar="REGION",
         ),
     ] = None,
     object_size: Annotated[
         str | None, typer.Option("--object-size", help="For --auto: expected diameter, such as 60um or 240px.")
+    ] = None,
+    like: Annotated[
+        Path | None, typer.Option("--like", help="For --auto: a GeoJSON of outlines as large as what is looked for.")
     ] = None,
     refine: Annotated[
         int, typer.Option("--refine", help="For --prompts: look again at each outline, this often at twice the detail.")
@@ -54,6 +69,8 @@ def slide(
     ] = None,
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
+    remote: Remote = None,
+    token_file: TokenFile = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Segment objects on a slide of any size.
@@ -62,7 +79,13 @@ def slide(
 
     napari-sam2 slide slide.svs --prompts glands.json -o glands.geojson
     """
-    from napari_sam2.jobs.slide import DEFAULT_OBJECT_SIZE, segment_slide
+    from napari_sam2.jobs.slide import segment_slide
+
+    check_remote(device, "auto", remote, token_file)
+    if remote is not None and auto is not None:
+        raise UserInputError(
+            "--auto asks a model on the same machine about thousands of points; start it there, or leave out --remote."
+        )
 
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         task = progress.add_task("Segmenting", total=None)
@@ -71,15 +94,15 @@ def slide(
             output,
             prompts=prompts,
             auto=auto,
-            object_size=object_size or DEFAULT_OBJECT_SIZE,
+            object_size=object_size,
+            like=like,
             refine_steps=refine,
             overlap=overlap,
             mpp=mpp,
             channel=None if channel is None else number_or_text(channel),
             polarity=polarity,
             image=image,
-            model=model,
-            device=device,
+            model=lambda: chosen_model(model, device, "auto", remote, token_file),
             overwrite=overwrite,
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )

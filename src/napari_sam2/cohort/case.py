@@ -36,14 +36,16 @@ from napari_sam2.cohort.state import (
     write_status,
 )
 from napari_sam2.cohort.tasks import do_task
-from napari_sam2.errors import EnvironmentLacksError, ModelError, UserInputError
+from napari_sam2.errors import EnvironmentLacksError, ModelError, ServerAwayError, UserInputError
 from napari_sam2.io.atomic import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_sam2.cohort.job import CaseJob
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.remote.model import RemoteModel
 
 __all__ = ["BUSY", "Outcome", "give_up", "run_case"]
 
@@ -185,11 +187,12 @@ def _failure(job: CaseJob, error: Exception) -> Outcome:
         return outcome | {"error": nameless(job, str(error)), "kind": "input", "retry": False}
     if isinstance(error, EnvironmentLacksError | ModelError | OSError):
         full = _is_full(error) or _is_full(error.__cause__)
+        stop = full or isinstance(error, ServerAwayError)
         sentence = str(error)
         if isinstance(error, OSError):  # the system's own message holds whole paths
             what = error.strerror or type(error).__name__
             sentence = f"{what}; look at the case's files, their folders and the disk."
-        return outcome | {"error": nameless(job, sentence), "kind": "machine", "retry": not full, "stop": full}
+        return outcome | {"error": nameless(job, sentence), "kind": "machine", "retry": not stop, "stop": stop}
     if isinstance(error, MemoryError):
         return outcome | {"error": "There is not enough memory for it.", "kind": "machine", "retry": True}
     # A message of foreign code may hold anything; where it happened cannot.
@@ -208,16 +211,31 @@ def _is_full(error: BaseException | None) -> bool:
 
 
 def _files_of(job: CaseJob) -> dict[str, str]:
-    return {name: value for name, value in job.inputs.items() if name not in ("model", "memory")}
+    return {name: value for name, value in job.inputs.items() if name not in ("model", "source")}
 
 
-def _ready_model(job: CaseJob, threads: int) -> SegmentationModel:
+def _ready_model(job: CaseJob, threads: int) -> AnyModel:
     from napari_sam2.models.fingerprint import fingerprint
 
-    model = _loaded(job.settings.model, job.settings.device, job.settings.quality, threads)
-    if fingerprint(job.settings.model) != job.inputs.get("model"):
+    settings = job.settings
+    model: AnyModel
+    if settings.remote is None:
+        model = _loaded(settings.model, settings.device, settings.quality, threads)
+        sha256 = fingerprint(settings.model)
+    else:
+        model = _elsewhere(settings.remote, settings.token_file, settings.model)
+        sha256 = model.card.sha256 or model.card.name
+    if sha256 != job.inputs.get("model"):
         raise UserInputError("The model is not the one that the run began with; start the same command again.")
     return model
+
+
+@lru_cache(maxsize=1)
+def _elsewhere(remote: str, token_file: Path | None, name: str) -> RemoteModel:
+    """The model on a server: one lease for all cases of this process."""
+    from napari_sam2.remote.model import connect
+
+    return connect(remote, token_file, name, say=logger.info)
 
 
 @lru_cache(maxsize=1)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from napari_sam2.finding.accepting import DEFAULT_ANSWER
+from napari_sam2.finding.asking import Asked
 from napari_sam2.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -67,8 +69,12 @@ class CohortSettings:
         Minutes that a case may take before its worker is ended; 0 sets none.
     text : tuple of str
         For the task ``"find"``: names of structures, which are segmented where they are proposed.
-    memory : Path, optional
-        For the task ``"find"``: the finished scans, see `napari_sam2.finding.exemplars.exemplars_in`.
+    source : Asked
+        For the task ``"find"``: who says where they lie.
+    answer : str
+        For the task ``"find"``: one of `napari_sam2.finding.accepting.ANSWERS`.
+    remote, token_file
+        The server that answers instead, and the file with its token, see `napari_sam2.remote.model.connect`.
     """
 
     task: str = "segment"
@@ -80,7 +86,10 @@ class CohortSettings:
     export: str = ""
     limit: float = 0.0
     text: tuple[str, ...] = ()
-    memory: Path | None = None
+    source: Asked = field(default_factory=Asked)
+    answer: str = DEFAULT_ANSWER
+    remote: str | None = None
+    token_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -91,17 +92,13 @@ def make_plan(
     UserInputError
         If results would be written over inputs, or into folders that hold other files.
     EnvironmentLacksError
-        If the model is not on this machine.
+        If the model is not on this machine, or on the server.
     """
-    from napari_sam2.models.fingerprint import fingerprint
-
-    model = {"model": fingerprint(settings.model)} if settings.task in NEEDS_MODEL else {}
-    if settings.memory is not None:
-        from napari_sam2.finding.job import memory_of
-
-        memory = memory_of(settings.memory)
-        memory.check(settings.text)
-        model["memory"] = memory.sha256
+    model = {"model": _model_of(settings)} if settings.task in NEEDS_MODEL else {}
+    if settings.source:
+        proposer = settings.source.proposer()
+        proposer.check(settings.text)
+        model["source"] = proposer.sha256
     _check_output(output, source, rows)
     output.mkdir(parents=True, exist_ok=True)
     _note(output, source, rows, settings)
@@ -117,6 +114,18 @@ def make_plan(
         {case: state for case, state in standings.items() if case not in {job.case for job in todo}},
         sha256_of(source) if source.is_file() else "",
     )
+
+
+def _model_of(settings: CohortSettings) -> str:
+    """SHA-256 of the model, here or on the server."""
+    if settings.remote is None:
+        from napari_sam2.models.fingerprint import fingerprint
+
+        return fingerprint(settings.model)
+    from napari_sam2.remote.model import connect
+
+    with closing(connect(settings.remote, settings.token_file, settings.model)) as elsewhere:
+        return elsewhere.card.sha256 or elsewhere.card.name
 
 
 def in_shard(case: str, shard: tuple[int, int]) -> bool:

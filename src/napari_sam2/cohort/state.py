@@ -152,7 +152,7 @@ def _files(name: str, path: Path) -> list[Path]:
 def _deciding(settings: CohortSettings) -> dict[str, str]:
     """The settings that change a result; the device is not one of them."""
     names = ("task", "quality", "window", "direction", "export")
-    asked = {"text": ", ".join(settings.text)} if settings.text else {}
+    asked = {"text": ", ".join(settings.text), "answer": settings.answer} if settings.text else {}
     return {name: getattr(settings, name) for name in names} | asked
 
 

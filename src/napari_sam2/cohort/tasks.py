@@ -24,16 +24,17 @@ from napari_sam2.session.review import review_queue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_sam2.cohort.job import CaseJob
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
-    from napari_sam2.finding.memory import ProjectMemory
+    from napari_sam2.engine.verbs import AnyModel
+    from napari_sam2.finding.asking import Asked
+    from napari_sam2.finding.candidate import Proposer
+    from napari_sam2.jobs.segment import Objects
     from napari_sam2.measures.measure import Measurement
-    from napari_sam2.models.base import SegmentationModel
     from napari_sam2.session.review import DoubtfulSlice
     from napari_sam2.session.session import Session
 
@@ -43,7 +44,7 @@ DOUBTFUL_KEPT: Final = 20
 """Doubtful slices of an object that a status names; further ones are found by opening the case."""
 
 
-def do_task(job: CaseJob, model: SegmentationModel | None) -> dict[str, Any]:
+def do_task(job: CaseJob, model: AnyModel | None) -> dict[str, Any]:
     """Do what a job says, and write its files.
 
     Returns
@@ -74,50 +75,46 @@ def do_task(job: CaseJob, model: SegmentationModel | None) -> dict[str, Any]:
     return facts
 
 
-def _segment(job: CaseJob, volume: Volume, model: SegmentationModel) -> dict[str, Any]:
-    from napari_sam2.finding.job import prompts_from
+def _segment(job: CaseJob, volume: Volume, model: AnyModel) -> dict[str, Any]:
+    from napari_sam2.finding.job import accepted_from
     from napari_sam2.io.prompt_file import read_prompt_file
+    from napari_sam2.jobs.segment import answer_and_carry
     from napari_sam2.record.journal import Journal
     from napari_sam2.session.session import Session
 
     session = Session(volume, model, window=job.settings.window)
     notes: list[str] = []
+    objects: Objects
     if job.settings.task == "find":
-        objects = prompts_from(_memory(job), job.settings.text, notes.append)(volume, session.window)
+        names, answer = job.settings.text, job.settings.answer
+        objects = accepted_from(_proposer(job), names, answer, notes.append)(volume, session.window)
     elif job.prompts is None:
         raise UserInputError(f"The case {job.case} has no prompts.")
     else:
         objects = read_prompt_file(job.prompts, volume)
     journal = Journal(session, job.folder / SESSION)
-    session.set_objects(objects)
-    if job.settings.direction != "none":
-        for _ in session.propagate(direction=job.settings.direction):
-            pass
+    _, settings = answer_and_carry(session, objects, None, job.settings.direction, lambda results, total: results)
     journal.close()
     if journal.trouble:
         raise OSError(errno.ENOSPC if journal.trouble == os.strerror(errno.ENOSPC) else errno.EIO, journal.trouble)
-    facts = _saved(job, session, {"direction": job.settings.direction})
+    facts = _saved(job, session, settings)
     return facts | {"identical": None, "notes": [*facts["notes"], *notes]}
 
 
-def _memory(job: CaseJob) -> ProjectMemory:
-    """The finished scans, as they were when the run was planned."""
-    if job.settings.memory is None:
-        raise UserInputError("There are no finished scans to find structures by.")
-    memory = _memory_of(job.settings.memory)
-    if memory.sha256 != job.inputs.get("memory"):
+def _proposer(job: CaseJob) -> Proposer:
+    """Who says where names lie, as it was when the run was planned."""
+    proposer = _proposer_of(job.settings.source)
+    if proposer.sha256 != job.inputs.get("source"):
         raise UserInputError("The finished scans have changed since the run began; start the same command again.")
-    return memory
+    return proposer
 
 
 @lru_cache(maxsize=1)
-def _memory_of(project: Path) -> ProjectMemory:
-    from napari_sam2.finding.job import memory_of
-
-    return memory_of(project)
+def _proposer_of(source: Asked) -> Proposer:
+    return source.proposer()
 
 
-def _replay(job: CaseJob, volume: Volume, model: SegmentationModel) -> dict[str, Any]:
+def _replay(job: CaseJob, volume: Volume, model: AnyModel) -> dict[str, Any]:
     from napari_sam2.record.replay import replay
 
     if job.session is None:
@@ -160,7 +157,7 @@ def _saved(job: CaseJob, session: Session, settings: dict[str, Any]) -> dict[str
 
 
 def _evaluate(
-    job: CaseJob, volume: Volume, labels: NDArray[Any], names: dict[int, str], model: SegmentationModel
+    job: CaseJob, volume: Volume, labels: NDArray[Any], names: dict[int, str], model: AnyModel
 ) -> dict[str, Any]:
     import numpy as np
 

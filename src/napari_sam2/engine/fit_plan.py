@@ -80,6 +80,10 @@ class ObjectFits(Generic[KeptT]):
         """Forget all, because model or window have changed."""
         self._kept.clear()
 
+    def forget(self, object_id: int) -> None:
+        """Forget what knows one object, because it is seen otherwise now."""
+        self._kept = {key: kept for key, kept in self._kept.items() if key[1] != object_id}
+
     def model_for(self, axis: int, object_id: int, fixed: Iterable[int]) -> KeptT | None:
         """The model that knows an object.
 

@@ -13,7 +13,8 @@ import numpy as np
 from napari_sam2.core.prompts import Box, MaskPrompt, ObjectPrompts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
 
-__all__ = ["Candidate", "Found", "Proposer", "accepted"]
+__all__ = ["Candidate", "Found", "Proposer", "as_prompts"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +69,21 @@ class Candidate:
         """Where its prompts come from, as the journal keeps it."""
         score = "" if self.score is None else f"; score {self.score:.2f}"
         return f"{self.source}{score}; sha256 {self.sha256[:16]}"
+
+    def on_grid(self, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+        """Its mask on the grid (I, J, K) of the scan.
+
+        Raises
+        ------
+        ValueError
+            If it has none.
+        """
+        if self.mask is None:
+            raise ValueError(f"The candidate {self.name} has no mask.")
+        full = np.zeros(shape, bool)
+        i, j, k = (slice(low, high + 1) for low, high in zip(self.low, self.high, strict=True))
+        full[i, j, k] = self.mask
+        return full
 
     def best_slice(self, axis: int) -> int:
         """The slice across `axis` that shows most of it.
@@ -129,6 +145,17 @@ class Found:
 class Proposer(Protocol):
     """Whoever answers names with places."""
 
+    @property
+    def sha256(self) -> str:
+        """Of what its answers depend on.
+
+        But for the scan and the names.
+        """
+
+    @property
+    def files(self) -> list[Path]:
+        """Files that it reads, for whoever must not write over them."""
+
     def known(self) -> tuple[str, ...]:
         """The names that it can be asked for.
 
@@ -144,10 +171,15 @@ class Proposer(Protocol):
             Naming them, and the names that are known.
         """
 
-    def propose(
+    def steps(
         self, volume: Volume, window: Window, names: Sequence[str], should_stop: Callable[[], bool] = lambda: False
-    ) -> Found:
+    ) -> Iterator[str | Found]:
         """Look for structures in a scan.
+
+        Yields
+        ------
+        str or Found
+            A word on what was done after each second or so, and what was found at the end.
 
         Raises
         ------
@@ -155,8 +187,24 @@ class Proposer(Protocol):
             As `check`, or if the scan is of a kind that it cannot look at.
         """
 
+    def propose(
+        self, volume: Volume, window: Window, names: Sequence[str], should_stop: Callable[[], bool] = lambda: False
+    ) -> Found:
+        """What all steps end with.
 
-def accepted(candidates: Iterable[Candidate], volume: Volume, first_id: int = 1) -> list[ObjectPrompts]:
+        Raises
+        ------
+        UserInputError
+            As `steps`.
+        """
+        found = Found()
+        for step in self.steps(volume, window, names, should_stop):
+            if isinstance(step, Found):
+                found = step
+        return found
+
+
+def as_prompts(candidates: Iterable[Candidate], volume: Volume, first_id: int = 1) -> list[ObjectPrompts]:
     """Candidates as objects with prompts, numbered from `first_id`."""
     return [
         ObjectPrompts(number, candidate.prompts(volume), candidate.name, candidate.origin)

@@ -15,13 +15,13 @@ from scipy import ndimage
 
 from napari_sam2.core.window import choose_window
 from napari_sam2.errors import UserInputError
-from napari_sam2.finding.registration import COARSE_VOXELS, copy_of
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.label_tables import find_terms
 from napari_sam2.io.labels import WRITABLE, read_named_labels
 from napari_sam2.io.manifest import read_manifest
 from napari_sam2.io.read import read_volume
 from napari_sam2.io.sidecar import sidecar_paths
+from napari_sam2.registration import COARSE_VOXELS, copy_of
 from napari_sam2.terms.naming import StructureName, is_lesion, meaning_of
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
-    from napari_sam2.finding.registration import Block
     from napari_sam2.io.manifest import ManifestRow
+    from napari_sam2.registration import Block
 
 __all__ = ["Exemplar", "Exemplars", "exemplars_in"]
 

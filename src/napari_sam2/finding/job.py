@@ -5,39 +5,22 @@ And found ones as the prompts of a run.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam2.core.window import choose_window
 from napari_sam2.errors import UserInputError
-from napari_sam2.finding.candidate import accepted
-from napari_sam2.finding.exemplars import exemplars_in
-from napari_sam2.finding.memory import LEAST_SCORE, ProjectMemory
+from napari_sam2.finding.accepting import DEFAULT_ANSWER, Accepted, checked_answer
 from napari_sam2.io.read import read_volume
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
-    from napari_sam2.core.prompts import ObjectPrompts
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
     from napari_sam2.finding.candidate import Found, Proposer
 
-__all__ = ["look_for", "memory_of", "prompts_from"]
-
-
-def memory_of(project: str | os.PathLike[str], least_score: float | None = None) -> ProjectMemory:
-    """The memory of a project.
-
-    A manifest with finished scans, or a folder of them.
-
-    Raises
-    ------
-    ImageFileError, ManifestError, UserInputError
-        If it cannot be read, or nothing in it is finished.
-    """
-    return ProjectMemory(exemplars_in(Path(project)), LEAST_SCORE if least_score is None else least_score)
+__all__ = ["accepted_from", "look_for"]
 
 
 def look_for(
@@ -79,12 +62,26 @@ def look_for(
     return volume, proposer.propose(volume, choose_window(volume, window), names)
 
 
-def prompts_from(
-    proposer: Proposer, names: Sequence[str], say: Callable[[str], None] = lambda note: None
-) -> Callable[[Volume, Window], list[ObjectPrompts]]:
-    """A source of prompts for `segment_scan`.
+def accepted_from(
+    proposer: Proposer,
+    names: Sequence[str],
+    answer: str = DEFAULT_ANSWER,
+    say: Callable[[str], None] = lambda note: None,
+) -> Callable[[Volume, Window], Accepted]:
+    """A source of objects for `segment_scan`.
 
     Every candidate is accepted, as whoever names them here demands.
+
+    Parameters
+    ----------
+    proposer : Proposer
+        Who is asked.
+    names : sequence of str
+        Names or codes.
+    answer : str
+        One of `napari_sam2.finding.accepting.ANSWERS`.
+    say : callable
+        Told what a person should know, a sentence at a time.
 
     Raises
     ------
@@ -92,8 +89,9 @@ def prompts_from(
         At once for names that cannot be answered; from the source when nothing is found.
     """
     proposer.check(names)
+    checked_answer(answer)
 
-    def found_in(volume: Volume, window: Window) -> list[ObjectPrompts]:
+    def found_in(volume: Volume, window: Window) -> Accepted:
         found = proposer.propose(volume, window, names)
         if not found.candidates:
             raise UserInputError("\n".join(found.missing.values()))
@@ -101,6 +99,6 @@ def prompts_from(
             say(sentence)
         for candidate in found.candidates:
             say(f"{candidate.name}: {candidate.origin}; look at the result, nobody has")
-        return accepted(found.candidates, volume)
+        return Accepted(found.candidates, answer)
 
     return found_in

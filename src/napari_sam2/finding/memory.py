@@ -22,8 +22,8 @@ from scipy import ndimage
 from SimpleITK import AffineTransform, Image
 
 from napari_sam2.errors import UserInputError
-from napari_sam2.finding.candidate import Candidate, Found
-from napari_sam2.finding.registration import (
+from napari_sam2.finding.candidate import Candidate, Found, Proposer
+from napari_sam2.registration import (
     COARSE_VOXELS,
     LOCAL_VOXELS,
     as_image,
@@ -44,17 +44,17 @@ if TYPE_CHECKING:
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
     from napari_sam2.finding.exemplars import Exemplar, Exemplars, Loaded
-    from napari_sam2.finding.registration import Block
+    from napari_sam2.registration import Block
 
 __all__ = ["LEAST_SCORE", "ProjectMemory"]
 
-VOTERS: Final = 3
-"""Finished scans that are registered."""
+VOTERS: Final = 5
+"""Finished scans that vote: five of seven hippocampi have a mean Dice of 0.785, three 0.764, one 0.742."""
 
 LOOKED_AT: Final = 12
 """Finished scans among which the most similar are chosen."""
 
-LEAST_SCORE: Final = 0.3
+LEAST_SCORE: Final = 0.2
 """Below it a structure counts as not found."""
 
 LEAST_SIDE: Final = 4
@@ -85,7 +85,7 @@ class _Laid:
     inside: float
 
 
-class ProjectMemory:
+class ProjectMemory(Proposer):
     """Proposes structures where finished scans of the project have them; see `napari_sam2.finding.candidate.Proposer`.
 
     Parameters
@@ -125,26 +125,10 @@ class ProjectMemory:
             if not self._meant(name):
                 raise UserInputError(self._unknown(name))
 
-    def propose(
-        self, volume: Volume, window: Window, names: Sequence[str], should_stop: Callable[[], bool] = lambda: False
-    ) -> Found:
-        """Lay the finished scans over a new one.
-
-        Each structure is voted.
-        """
-        found = Found()
-        for step in self.steps(volume, window, names, should_stop):
-            if isinstance(step, Found):
-                found = step
-        return found
-
     def steps(
         self, volume: Volume, window: Window, names: Sequence[str], should_stop: Callable[[], bool] = lambda: False
     ) -> Iterator[str | Found]:
-        """The same piece by piece.
-
-        A word on what was done after each second or so, and what was found at the end.
-        """
+        """Lay the finished scans over a new one; each structure is voted."""
         self.check(names)
         _check_scan(volume, names)
         wanted = list(dict.fromkeys(target for name in names for target in self._meant(name)))
@@ -156,13 +140,19 @@ class ProjectMemory:
             placed += self._placed(volume, coarse, exemplar)
             yield f"{exemplar.case} laid over it"
         placed.sort(key=lambda entry: -entry[0])
+        laid: dict[StructureName, list[tuple[Exemplar, _Laid]]] = {target: [] for target in wanted}
+        # Exemplar by exemplar, so that each is read once for all structures.
+        for _, exemplar, transform in placed:
+            if should_stop():
+                break
+            self._lay_all(volume, window, exemplar, transform, laid)
+            yield f"structures of {exemplar.case} laid over it"
         candidates: list[Candidate] = []
         missing: dict[str, str] = {}
         for target in wanted:
             if should_stop():
                 break
-            candidate = self._candidate(volume, window, target, placed)
-            yield target.name
+            candidate = self._voted(volume, target, laid[target])
             if candidate is None:
                 missing[target.name] = f"{target.name}: not found; no finished scan could be laid over this one there."
             elif candidate.score is not None and candidate.score < self._least_score:
@@ -210,21 +200,25 @@ class ProjectMemory:
         transform = register(coarse, loaded.coarse)
         return [] if transform is None else [(said(coarse, loaded.coarse, transform), exemplar, transform)]
 
-    def _candidate(
+    def _lay_all(
         self,
         volume: Volume,
         window: Window,
-        target: StructureName,
-        placed: Sequence[tuple[float, Exemplar, AffineTransform]],
-    ) -> Candidate | None:
-        laid: list[tuple[Exemplar, _Laid]] = []
-        for _, exemplar, transform in placed:
-            loaded = self._exemplars.load(exemplar)
+        exemplar: Exemplar,
+        transform: AffineTransform,
+        laid: dict[StructureName, list[tuple[Exemplar, _Laid]]],
+    ) -> None:
+        """Lay an exemplar's structures over the scan, those that still want voters."""
+        loaded = self._exemplars.load(exemplar)
+        for target, voters in laid.items():
             ids = [i for i, name in loaded.names.items() if _same(name, target)]
-            if ids and len(laid) < VOTERS:
+            if ids and len(voters) < VOTERS:
                 cover = _lay(volume, window, loaded, ids, transform)
                 if cover is not None:
-                    laid.append((exemplar, cover))
+                    voters.append((exemplar, cover))
+
+    def _voted(self, volume: Volume, target: StructureName, laid: Sequence[tuple[Exemplar, _Laid]]) -> Candidate | None:
+        """What the laid exemplars agree on."""
         if not laid:
             return None
         block = _union([one.block for _, one in laid])

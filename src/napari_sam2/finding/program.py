@@ -5,6 +5,7 @@ It runs in an environment of its own, on a copy of the scan without header text;
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 import subprocess
 import tempfile
@@ -15,14 +16,14 @@ import nibabel
 import numpy as np
 
 from napari_sam2.errors import EnvironmentLacksError, UserInputError
-from napari_sam2.finding.candidate import Candidate, Found
+from napari_sam2.finding.candidate import Candidate, Found, Proposer
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.export import find_names
 from napari_sam2.io.labels import read_named_labels
 from napari_sam2.terms.naming import meaning_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
@@ -33,7 +34,7 @@ IMAGE, OUTPUT, NAMES = "{image}", "{output}", "{names}"
 LONGEST_SECONDS: Final = 3600
 
 
-class Program:
+class Program(Proposer):
     """Proposes what a program has segmented.
 
     See `napari_sam2.finding.candidate.Proposer`.
@@ -60,6 +61,14 @@ class Program:
         self._name = Path(self._words[0]).name
 
     @property
+    def sha256(self) -> str:
+        """Of the command.
+
+        What the program itself is made of is not known.
+        """
+        return hashlib.sha256("\0".join(self._words).encode()).hexdigest()
+
+    @property
     def files(self) -> list[Path]:
         """Nothing that this program reads."""
         return []
@@ -71,9 +80,9 @@ class Program:
     def check(self, names: Sequence[str]) -> None:
         """Take any names."""
 
-    def propose(
+    def steps(
         self, volume: Volume, window: Window, names: Sequence[str], should_stop: Callable[[], bool] = lambda: False
-    ) -> Found:
+    ) -> Iterator[str | Found]:
         """Run the program, and take what it names as was asked.
 
         Raises
@@ -106,7 +115,7 @@ class Program:
             candidates += [Candidate.of_mask(meant[i].name, labels == i, None, source, sha256) for i in found]
             if not found:
                 missing[name] = f"{name}: {self._name} has not found it."
-        return Found(tuple(candidates), missing)
+        yield Found(tuple(candidates), missing)
 
     def _run(self, image: Path, output: Path, names: Sequence[str]) -> None:
         words = [

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_sam2.errors import ImageFileError
+from napari_sam2.errors import ImageFileError, SeveralVolumesError
 from napari_sam2.io.dicom_marks import MARKS
 
 if TYPE_CHECKING:
@@ -111,9 +111,10 @@ def choose_pass(passes: Sequence[Pass], volume_index: int | None, name: str) -> 
     listing = "; ".join(f"{number}: {one}" for number, one in enumerate(passes[:_SHOWN]))
     listing += f"; and {count - _SHOWN} more" if count > _SHOWN else ""
     if volume_index is None and count > 1:
-        raise ImageFileError(
+        raise SeveralVolumesError(
             f"{name} holds {count} volumes; choose one with --volume N (volume_index=N in Python), 0 to {count - 1}: "
-            f"{listing}."
+            f"{listing}.",
+            count,
         )
     index = volume_index or 0
     if not 0 <= index < count:

@@ -254,6 +254,7 @@ FORMATS: Final[tuple[Format, ...]] = (
 
 SLIDE_SUFFIXES: Final = (
     ".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".ome.tif", ".ome.tiff", ".tif", ".tiff",
+    ".qptiff", ".btf", ".tf8",
 )  # fmt: skip
 """Whole-slide images, which `napari_sam2.slides` reads."""
 

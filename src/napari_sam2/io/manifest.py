@@ -4,7 +4,9 @@ Each line names one scan and what belongs to it.
 
 CSV with a header. ``case`` and ``image`` are always needed; ``prompts`` (a prompt file), ``session`` (a folder
 to replay) and ``labels`` (known labels) as the command asks; ``subject``, ``group`` and ``name`` are optional;
-further columns are left alone. Paths are relative to the manifest. Everything wrong is reported at once, by line.
+further columns are left alone,
+but for ``channel_1`` and so on: several channels of one scan are not read from a table. Paths are relative to the
+manifest. Everything wrong is reported at once, by line.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ CASE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 _DEVICES: Final = re.compile(r"(CON|PRN|AUX|NUL|COM\d|LPT\d)(\..*)?", re.IGNORECASE)
 """No names of files on Windows (Microsoft, "Naming Files, Paths, and Namespaces"), nor is one that ends in a dot."""
+
+_CHANNEL: Final = re.compile(r"channel_\d+")
 
 _PATHS: Final = ("image", "prompts", "session", "labels")
 _SEPARATORS: Final = ",;\t"
@@ -137,6 +141,9 @@ class _Table:
     def _check_header(self, line: int, columns: list[str]) -> None:
         for column in sorted({column for column in columns if column and columns.count(column) > 1}):
             self._fault(line, f"the column {column!r} is there twice.")
+        further = [column for column in columns if _CHANNEL.fullmatch(column)]
+        if further:
+            self._fault(line, f"the column {further[0]!r}: tables of cases take one channel each; leave it out.")
         for names in (("case",), ("image",), *self._needs):
             if not set(names) & set(columns):
                 needed = " or ".join(repr(name) for name in names)

@@ -65,6 +65,7 @@ def _sentences(facts: dict[str, Any]) -> list[str]:
             f"Intensities from {window['Low']:g} to {window['High']:g} ({window['Name']}) were mapped linearly to the "
             "model's input, with one mapping for the whole volume."
         )
+    sentences += _channel_sentences(facts)
     direction = facts["Propagation"].get("direction")
     if direction and direction != "none":
         ways = "both directions" if direction == "both" else f"{direction} direction"
@@ -76,6 +77,26 @@ def _sentences(facts: dict[str, Any]) -> list[str]:
     versions = [f"{name} {environment[key]}" for key, name in _NAMED.items() if key in environment]
     sentences.append(f"Software: {', '.join(versions)}.")
     return sentences
+
+
+_PLACED = {
+    "same grid": "on the same grid",
+    "resampled": "resampled linearly on its grid",
+    "registered": "registered rigidly to it by mutual information and resampled linearly",
+}
+
+
+def _channel_sentences(facts: dict[str, Any]) -> list[str]:
+    """Which further channels there were, and what the model saw of them."""
+    reference, *further = facts.get("Channels", [None])
+    if not further:
+        return []
+    named = [f"{one['Name']} (SHA-256 {one['sha256'][:12]}, {_PLACED[one['Placed']]})" for one in further]
+    seen = sorted({image["Image"] for image in facts["ImageOfObject"].values()})
+    return [
+        f"{reference['Name']} was the reference; further channels were {_list(named)}, each mapped on its own.",
+        f"The model saw {_list(seen)}.",
+    ]
 
 
 _NAMED = {"python": "Python", "torch": "PyTorch", "transformers": "transformers", "numpy": "NumPy"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam2.core.volume import Source, Volume
-from napari_sam2.errors import ImageFileError
+from napari_sam2.errors import ImageFileError, SeveralVolumesError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.payload import check_memory, existing_file, peek, read_range
 
@@ -46,9 +46,10 @@ def read_mgh(path: str | os.PathLike[str], *, volume_index: int | None = None) -
         raise ImageFileError(f"{file.name} is damaged: its header announces the size {shape}; export it again.")
     count = shape[3]
     if volume_index is None and count > 1:
-        raise ImageFileError(
+        raise SeveralVolumesError(
             f"{file.name} holds {count} volumes; choose one with --volume N (volume_index=N in Python), "
-            f"0 to {count - 1}."
+            f"0 to {count - 1}.",
+            count,
         )
     index = volume_index or 0
     if not 0 <= index < count:

@@ -270,7 +270,8 @@ def _spatial_shape(header: Any, name: str, volume_index: int | None) -> tuple[tu
         if count > 1:
             raise SeveralVolumesError(
                 f"{name} holds {count} volumes ({_times(dims)}); choose one with --volume N (volume_index=N "
-                f"in Python), 0 to {count - 1}."
+                f"in Python), 0 to {count - 1}.",
+                count,
             )
         volume_index = 0
     if not 0 <= volume_index < count:

@@ -90,7 +90,8 @@ def choose_volume(volumes: NDArray[Any], volume_index: int | None, name: str) ->
     count = len(volumes)
     if volume_index is None and count > 1:
         raise SeveralVolumesError(
-            f"{name} holds {count} volumes; choose one with --volume N (volume_index=N in Python), 0 to {count - 1}."
+            f"{name} holds {count} volumes; choose one with --volume N (volume_index=N in Python), 0 to {count - 1}.",
+            count,
         )
     index = volume_index or 0
     if not 0 <= index < count:

@@ -89,6 +89,8 @@ class Provenance:
     hide_source_name : bool
         Name the source by its hash alone, for file names that tell who the patient is. The folder of a DICOM
         series is never named.
+    channels : mapping
+        What is said of further channels, see `napari_sam2.channels.facts.facts_of_channels`; empty without any.
     source_changed : bool, optional
         Whether the source's file has changed since it was read; looked up where it is not known.
     """
@@ -103,6 +105,7 @@ class Provenance:
     edited: bool = False
     hide_source_name: bool = False
     source_changed: bool | None = None
+    channels: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_sidecars(
@@ -193,6 +196,7 @@ def facts_of(volume: Volume, provenance: Provenance) -> dict[str, Any]:
         "Model": dict(provenance.model),
         "Source": _source_facts(volume, provenance),
         "Preprocessing": _window_facts(provenance, volume),
+        **provenance.channels,
         "Prompts": [entry for obj in provenance.objects for entry in _prompt_facts(obj)],
         "Propagation": dict(provenance.settings),
         "EditedByHand": provenance.edited,

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from napari_sam2.core.slice_masks import SliceResult
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.jobs.segment import Prompts
-    from napari_sam2.models.base import SegmentationModel
 
 __all__ = ["TIME_AXIS", "FilmRun", "segment_film"]
 
@@ -62,7 +62,7 @@ def segment_film(
     output: str | os.PathLike[str],
     prompts: Prompts,
     *,
-    model: str | Path | Callable[[], SegmentationModel] = DEFAULT_MODEL,
+    model: str | Path | Callable[[], AnyModel] = DEFAULT_MODEL,
     window: str = "auto",
     frames: range | None = None,
     direction: str = "both",

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from napari_sam2.channels.mix import AUTO, named_mix, said_mix
+from napari_sam2.channels.opening import channel_files, read_stack
 from napari_sam2.core.window import choose_window
 from napari_sam2.errors import UserInputError
 from napari_sam2.io import read_volume
 from napari_sam2.io.guard import refuse_inputs_as_outputs
 from napari_sam2.io.label_set import check_label_set
 from napari_sam2.io.names import stem_of
+from napari_sam2.io.pet import suv_window
 from napari_sam2.io.sidecar import sidecar_paths
 from napari_sam2.models import DEFAULT_MODEL, load_model
 from napari_sam2.record.journal import Journal
@@ -21,16 +25,18 @@ from napari_sam2.record.save import save_with_counts
 from napari_sam2.session.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from napari_sam2.core.prompts import ObjectPrompts
     from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
     from napari_sam2.engine.verbs import AnyModel
+    from napari_sam2.finding.accepting import Accepted
 
     Prompts: TypeAlias = str | os.PathLike[str] | Sequence[ObjectPrompts]
-    PromptSource: TypeAlias = Callable[[Volume, Window], Sequence[ObjectPrompts]]
+    Objects: TypeAlias = Sequence[ObjectPrompts] | Accepted
+    PromptSource: TypeAlias = Callable[[Volume, Window], Objects]
 
 __all__ = [
     "DIRECTIONS",
@@ -97,9 +103,13 @@ def segment_scan(
     keep_session: bool = False,
     check_planes: bool = False,
     feature_folder: Path | None = None,
+    channels: Sequence[str | os.PathLike[str]] = (),
+    register: str = "",
+    fusion: str = AUTO,
     overwrite: bool = False,
     say: Callable[[str], None] = lambda note: None,
     watch: Callable[[Iterable[SliceResult], int], Iterable[SliceResult]] = lambda results, total: results,
+    on_answered: Callable[[int, int], None] = lambda done, total: None,
 ) -> ScanRun:
     """Segment objects of a scan from prompts.
 
@@ -113,7 +123,7 @@ def segment_scan(
         The label map, ``.nii.gz`` or ``.nii``; ``.json`` and ``.tsv`` are written beside it.
     prompts : path-like, sequence of ObjectPrompts or callable
         A prompt file, or what it would hold; or what gives that for a scan and its window, such as
-        `napari_sam2.finding.job.prompts_from`.
+        `napari_sam2.finding.job.accepted_from`.
     model, device, quality
         As in `napari_sam2.models.load_model`; or what gives a model, asked once everything else is in order.
     window, plane
@@ -128,12 +138,20 @@ def segment_scan(
         Carry every object along all three axes, and say where they differ.
     feature_folder : Path, optional
         As in `Session`; it is made when it is not there.
+    channels : sequence of path-like or str
+        Further channels of the scan, as in `napari_sam2.channels.opening.channel_files`.
+    register : str
+        ``"rigid"`` to lay them on the scan by their content; by their headers otherwise.
+    fusion : str
+        How they become the image for the model, see `napari_sam2.channels.mix.named_mix`.
     overwrite : bool
         Whether existing outputs may be replaced; an input never is.
     say : callable
         Told what a person should know before the result is there, a sentence at a time.
     watch : callable
         Given the results as they come and their number at most; passes them on.
+    on_answered : callable
+        Told after each prompted object how many are answered, and of how many.
 
     Raises
     ------
@@ -146,9 +164,15 @@ def segment_scan(
     scan = read_volume(image, volume_index=volume_index, series=series)
     for note in scan.source.notes:
         say(note)
-    inputs = [Path(image), *([Path(prompts)] if isinstance(prompts, str | os.PathLike) else [])]
+    files = channel_files(channels)
+    asked = [Path(prompts)] if isinstance(prompts, str | os.PathLike) else []
+    inputs = [Path(image), *asked, *(file.path for file in files)]
     refuse_inputs_as_outputs(inputs, files_of_label_map(target, keep_session=keep_session))
     check_label_set(target, scan, overwrite=overwrite)
+    if (register or fusion != AUTO) and not files:
+        raise UserInputError("--register and --fusion are for further channels; give them with --channel.")
+    stack = read_stack(scan, files, register=register, reference_index=volume_index, say=say)
+    named_mix(fusion, stack.names)
     if feature_folder is not None:
         _make_feature_folder(feature_folder)
     objects = (
@@ -160,17 +184,36 @@ def segment_scan(
     if feature_folder is not None and not loaded.view_policy.encodes:
         say(f"{loaded.card.name} computes nothing ahead of a prompt: nothing is kept in {feature_folder.name}.")
     axis = None if plane is None else scan.axis_of_plane(plane)
-    session = Session(scan, loaded, window=window, axis=axis, feature_folder=feature_folder)
+    fixed = pet_window(scan, say) if window == "auto" else None
+    session = Session(
+        scan,
+        loaded,
+        window=fixed or window,
+        axis=axis,
+        feature_folder=feature_folder,
+        channels=stack,
+        fusion=fusion,
+    )
     journal = Journal(session, session_folder(target), warn=say) if keep_session else None
-    seconds, settings = answer_and_carry(session, objects, slices, direction, watch)
+    seconds, settings = answer_and_carry(session, objects, slices, direction, watch, on_answered)
     if journal is not None:
         journal.close()
     saved = save_with_counts(session, target, overwrite=overwrite, settings=settings)
     notes = doubts_of(session, saved.voxels)
     if saved.source_changed:
         notes.insert(0, f"{scan.source.name} has changed on disk since it was opened; check that the labels fit.")
+    if stack.several:
+        notes += [f"object {i} was seen as {said_mix(o.mix, stack.names)}." for i, o in session.objects.items()]
     planes = _agreement(session) if check_planes else {}
     return ScanRun(saved.path, session, _rows(session, saved.voxels), planes, tuple(notes), seconds)
+
+
+def pet_window(scan: Volume, say: Callable[[str], None]) -> Window | None:
+    """The fixed window of a PET scan, where SUV is known."""
+    window, sentence = suv_window(scan)
+    if sentence:
+        say(sentence)
+    return window
 
 
 def files_of_label_map(output: Path, *, keep_session: bool = False) -> list[Path]:
@@ -214,10 +257,11 @@ def objects_of(prompts: Prompts, volume: Volume, outputs: Iterable[Path]) -> Seq
 
 def answer_and_carry(
     session: Session,
-    objects: Sequence[ObjectPrompts],
+    objects: Objects,
     slices: range | None,
     direction: str,
     watch: Callable[[Iterable[SliceResult], int], Iterable[SliceResult]],
+    on_answered: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[float, dict[str, Any]]:
     """Answer prompts and carry their objects; seconds, and settings for the sidecar.
 
@@ -225,18 +269,23 @@ def answer_and_carry(
     ----------
     session : Session
         Which takes the objects.
-    objects : sequence of ObjectPrompts
-        What is answered.
-    slices, direction, watch
+    objects : sequence of ObjectPrompts or Accepted
+        What is answered; proposals with a mask of their own are taken as they are.
+    slices, direction, watch, on_answered
         As in `segment_scan`.
     """
     started = time.perf_counter()
-    session.set_objects(objects)
-    if direction != "none":
-        total = session.count_slices(slices=slices, direction=direction)
-        for _ in watch(session.propagate(slices=slices, direction=direction), total):
+    settings: dict[str, Any] = {"direction": direction, "slices": [slices.start, slices.stop] if slices else None}
+    if isinstance(objects, Sequence):
+        session.set_objects(objects, on_answered)
+        carried = [obj.object_id for obj in objects]
+    else:
+        carried = objects.begin(session, slices)
+        settings |= objects.settings()
+    if direction != "none" and carried:
+        total = session.count_slices(carried, slices, direction)
+        for _ in watch(session.propagate(carried, slices=slices, direction=direction), total):
             pass
-    settings = {"direction": direction, "slices": [slices.start, slices.stop] if slices else None}
     return time.perf_counter() - started, settings
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.core.history import Step
+from napari_sam2.engine.verbs import ModelElsewhere
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.guard import refuse_inputs_as_outputs
 from napari_sam2.io.resolution import parse_size
 from napari_sam2.models import DEFAULT_MODEL, load_model
+from napari_sam2.models.base import SegmentationModel
 from napari_sam2.slides.actions import TakeObjects
 from napari_sam2.slides.answers.crop_engine import CropEngine
 from napari_sam2.slides.answers.refine import refine
-from napari_sam2.slides.automatic.run import AutomaticRequest, joined_objects, plan_of, run_tiles
+from napari_sam2.slides.automatic.run import AutomaticRequest, joined_objects, plan_of, run_tiles, size_like
 from napari_sam2.slides.formats.sidecar import slide_sidecar_path, slide_sidecar_text
 from napari_sam2.slides.formats.write import check_slide_output, write_objects
 from napari_sam2.slides.objects import SCORE, ObjectClass, Regions, SlideObject, measured
@@ -26,16 +28,21 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.slides.image.pyramid import Slide
     from napari_sam2.slides.prompts import ObjectRequest
 
-__all__ = ["DEFAULT_OBJECT_SIZE", "SlideRun", "files_of_objects", "parse_region", "segment_slide"]
+__all__ = ["DEFAULT_OBJECT_SIZE", "NUCLEUS_SIZE", "SlideRun", "files_of_objects", "parse_region", "segment_slide"]
 
 _NUMBER: Final = r"-?[0-9]{1,9}(?:\.[0-9]{0,9})?"
 
 DEFAULT_OBJECT_SIZE: Final = "60um"
 """Expected diameter in an automatic run: between a small gland and a vessel."""
+
+NUCLEUS_SIZE: Final = "8um"
+"""Expected diameter of nuclei: that of most in tissue of 5 µm thickness."""
+
+_NUCLEI: Final = "nuclei"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +73,15 @@ def segment_slide(
     *,
     prompts: str | os.PathLike[str] | None = None,
     auto: str | None = None,
-    object_size: str = DEFAULT_OBJECT_SIZE,
+    object_size: str | None = None,
+    like: str | os.PathLike[str] | None = None,
     refine_steps: int = 0,
     overlap: str = "keep",
     mpp: float | str | None = None,
     channel: str | int | None = None,
     polarity: str = "auto",
     image: str | int | None = None,
-    model: str | Path | SegmentationModel = DEFAULT_MODEL,
+    model: str | Path | AnyModel | Callable[[], AnyModel] = DEFAULT_MODEL,
     device: str = "auto",
     overwrite: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
@@ -91,8 +99,12 @@ def segment_slide(
         A prompt file, see `read_slide_prompts`.
     auto : str, optional
         Instead of prompts: ``"tissue"``, ``"row0,column0,row1,column1"`` in level-0 pixels, or a GeoJSON file.
-    object_size : str
-        For `auto`: expected diameter, such as ``"60um"`` or ``"240px"`` (level-0 pixels).
+        ``"nuclei"`` looks for nuclei in all tissue, ``"nuclei:"`` with one of the others in that region.
+    object_size : str, optional
+        For `auto`: expected diameter, such as ``"60um"`` or ``"240px"`` (level-0 pixels); by default
+        `DEFAULT_OBJECT_SIZE`, and `NUCLEUS_SIZE` for nuclei.
+    like : path-like, optional
+        For `auto`: a GeoJSON file of outlines that are as large as what is looked for, in place of a size.
     refine_steps : int
         For `prompts`: how often to look again at an object's outline at twice the resolution.
     overlap : str
@@ -100,7 +112,7 @@ def segment_slide(
     mpp, channel, polarity, image
         See `open_slide`.
     model, device
-        See `load_model`; or a model that is loaded already.
+        See `load_model`; or a model, or what gives one, asked once everything else is in order.
     overwrite : bool
         Whether an existing output may be replaced.
     on_progress : callable
@@ -115,7 +127,7 @@ def segment_slide(
     """
     target = Path(output)
     check_slide_output(target, overwrite=overwrite)
-    inputs = [Path(slide_path), *([] if prompts is None else [Path(prompts)])]
+    inputs = [Path(slide_path), *(Path(given) for given in (prompts, like) if given is not None)]
     refuse_inputs_as_outputs(inputs, files_of_objects(target))
     if (prompts is None) == (auto is None):
         raise UserInputError("Say what to segment: either --prompts with a file, or --auto with a region.")
@@ -123,13 +135,14 @@ def segment_slide(
         requests = [] if prompts is None else read_slide_prompts(prompts, slide.shape, slide.name)
         # The region is read before the model is loaded, so that its faults are told at once.
         automatic = None
+        region_notes: tuple[str, ...] = ()
         if auto is not None:
-            size = parse_size(object_size, slide.mpp, slide.name)
-            automatic = AutomaticRequest(*parse_region(auto, slide), size)
-        loaded = load_model(model, device) if isinstance(model, str | Path) else model
+            automatic, region_notes = _automatic_request(slide, auto, object_size, like)
+        loaded = _ready(model, device)
         engine = CropEngine(slide, loaded)
         if automatic is not None:
-            return _automatic(engine, automatic, target, overwrite, on_progress, should_stop)
+            run = _automatic(engine, automatic, target, overwrite, on_progress, should_stop)
+            return replace(run, notes=(*region_notes, *run.notes))
         objects, notes = _prompted(engine, requests, refine_steps, overlap, on_progress, should_stop)
         if objects is None:
             return SlideRun(target, 0, finished=False, notes=slide.notes)
@@ -138,6 +151,12 @@ def segment_slide(
         facts = slide_sidecar_text(target, slide, loaded, asked_for, choices)
         count = write_objects(objects, target, slide, facts, overwrite=overwrite)
         return SlideRun(target, count, finished=True, notes=(*slide.notes, *notes))
+
+
+def _ready(model: str | Path | AnyModel | Callable[[], AnyModel], device: str) -> AnyModel:
+    if isinstance(model, str | Path):
+        return load_model(model, device)
+    return model if isinstance(model, SegmentationModel | ModelElsewhere) else model()
 
 
 def files_of_objects(output: Path) -> list[Path]:
@@ -152,7 +171,7 @@ def _journal_of(output: Path) -> Path:
     return output.with_name(output.name + ".tiles.jsonl")
 
 
-def parse_region(text: str, slide: Slide) -> tuple[Any, bool]:
+def parse_region(text: str, slide: Slide) -> tuple[Any, bool, tuple[str, ...]]:
     """The region of an automatic run.
 
     It says too whether only tissue counts in it.
@@ -170,6 +189,8 @@ def parse_region(text: str, slide: Slide) -> tuple[Any, bool]:
         In level-0 pixel corners.
     tissue_only : bool
         True for ``"tissue"``: what a person has drawn is taken as it is.
+    notes : tuple of str
+        What a file holds that was skipped or mended.
 
     Raises
     ------
@@ -180,21 +201,40 @@ def parse_region(text: str, slide: Slide) -> tuple[Any, bool]:
 
     rows, cols = slide.shape
     if text == "tissue":
-        return shapely.box(0, 0, cols, rows), True
+        return shapely.box(0, 0, cols, rows), True, ()
     if re.fullmatch(rf"\s*{_NUMBER}(\s*,\s*{_NUMBER}){{3}}\s*", text):
         row0, col0, row1, col1 = (float(part) for part in text.split(","))
-        return shapely.box(min(col0, col1), min(row0, row1), max(col0, col1), max(row0, row1)), False
+        return shapely.box(min(col0, col1), min(row0, row1), max(col0, col1), max(row0, row1)), False, ()
     if not Path(text).exists():
         raise UserInputError(
             f"There is no region {text!r}; give tissue, row0,column0,row1,column1 in pixels of the full slide, or a "
             "GeoJSON file."
         )
-    from napari_sam2.slides.formats.geojson import read_geojson
+    from napari_sam2.slides.formats.geojson import read_objects
 
-    areas = [o.geometry for o in read_geojson(text) if o.geometry.area > 0]
+    read = read_objects(text)
+    areas = [o.geometry for o in read.objects if o.geometry.area > 0]
     if not areas:
         raise UserInputError(f"{Path(text).name} holds no area to segment in; draw a region and export it again.")
-    return shapely.union_all([shapely.make_valid(area) for area in areas]), False
+    return shapely.union_all([shapely.make_valid(area) for area in areas]), False, read.notes
+
+
+def _automatic_request(
+    slide: Slide, auto: str, object_size: str | None, like: str | os.PathLike[str] | None
+) -> tuple[AutomaticRequest, tuple[str, ...]]:
+    """What is asked for without prompts, and notes about its region."""
+    what, _, where = auto.partition(":")
+    nuclei = what == _NUCLEI
+    if like is not None and object_size is not None:
+        raise UserInputError("Give either --object-size or --like, which both say how large objects are.")
+    if like is not None:
+        from napari_sam2.slides.formats.geojson import read_geojson
+
+        size = size_like(obj.geometry for obj in read_geojson(like))
+    else:
+        size = parse_size(object_size or (NUCLEUS_SIZE if nuclei else DEFAULT_OBJECT_SIZE), slide.mpp, slide.name)
+    region, tissue_only, notes = parse_region((where or "tissue") if nuclei else auto, slide)
+    return AutomaticRequest(region, tissue_only, size, nuclei), notes
 
 
 def _prompted(

@@ -27,7 +27,17 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.volume import Volume
 
-__all__ = ["Growth", "Intensity", "Measurement", "growth", "growth_rows", "measure", "measurement_rows"]
+__all__ = [
+    "Growth",
+    "Intensity",
+    "Measurement",
+    "growth",
+    "growth_rows",
+    "intensity_columns",
+    "intensity_of",
+    "measure",
+    "measurement_rows",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,20 +193,23 @@ def measurement_rows(measurements: Sequence[Measurement], case: str = "") -> lis
     """
     rows = []
     for m in measurements:
-        unit = f"_{m.intensity.unit.lower()}" if m.intensity.unit else ""
         row: dict[str, Any] = {"case": case} if case else {}
         row |= {"id": m.label_id, "name": m.name, "voxels": m.voxels, "volume_ml": m.volume_ml}
         row |= {"surface_mm2": m.surface_mm2, "long_axis_mm": m.long_axis_mm, "short_axis_mm": m.short_axis_mm}
         row |= {"axis_slice": m.axis_slice, "components": m.components, "touches_border": m.touches_border}
-        for key, value in asdict(m.intensity).items():
-            if key != "unit":
-                row[f"intensity_{key}{unit}"] = value
+        row |= intensity_columns(m.intensity, "intensity")
         for axis, letter in enumerate("ijk"):
             row |= {f"{letter}_low": m.low[axis], f"{letter}_high": m.high[axis]}
         row |= {f"centroid_{letter}": m.centroid[axis] for axis, letter in enumerate("ijk")}
         row |= {f"centroid_{letter}_mm": m.centroid_mm[axis] for axis, letter in enumerate("xyz")}
         rows.append(row)
     return rows
+
+
+def intensity_columns(intensity: Intensity, prefix: str) -> dict[str, float]:
+    """Intensities as columns, such as ``intensity_mean_hu``."""
+    unit = f"_{intensity.unit.lower()}" if intensity.unit else ""
+    return {f"{prefix}_{key}{unit}": value for key, value in asdict(intensity).items() if key != "unit"}
 
 
 def growth_rows(changes: Sequence[Growth]) -> list[dict[str, Any]]:
@@ -243,11 +256,12 @@ def _measure_one(
         centroid_mm=_floats(volume.voxel_to_world(centroid)),
         components=count_components(crop),
         touches_border=bool(any(edges)),
-        intensity=Intensity() if volume.is_rgb else replace(_intensity(volume.voxels[box][crop]), unit=unit),
+        intensity=Intensity() if volume.is_rgb else replace(intensity_of(volume.voxels[box][crop]), unit=unit),
     )
 
 
-def _intensity(values: NDArray[Any]) -> Intensity:
+def intensity_of(values: NDArray[Any]) -> Intensity:
+    """Intensities of some voxels (N,), whose order may change."""
     finite = values if values.dtype.kind != "f" else values[np.isfinite(values)]
     if finite.size == 0:
         return Intensity()

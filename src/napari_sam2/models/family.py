@@ -93,6 +93,8 @@ class Family:
         What the files that can be converted are called.
     preparation : str
         What ``preprocessor_config.json`` of a converted file says, by the file's name; empty for no such file.
+    colours : bool
+        Whether it was trained on colours, so that three channels can be its red, green and blue.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Family:
     official: str = ""
     official_names: tuple[str, ...] = ()
     preparation: str = ""
+    colours: bool = False
 
 
 def function(reference: str) -> Callable[..., Any]:

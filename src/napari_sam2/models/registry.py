@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
     from napari_sam2.models.base import ModelCard, SegmentationModel
 
-__all__ = ["BUILT_IN", "FAMILIES", "ZOO", "convertible", "family_of_weights", "load_file", "load_folder"]
+__all__ = [
+    "BUILT_IN",
+    "FAMILIES",
+    "ZOO",
+    "convertible",
+    "family_of_weights",
+    "load_file",
+    "load_folder",
+    "sees_colours",
+]
 
 SMALLEST_VIEW: Final = 16
 LARGEST_VIEW: Final = 4096
@@ -53,6 +62,11 @@ BUILT_IN: Final = tuple(family.built_in for family in FAMILIES if family.built_i
 def convertible() -> tuple[str, ...]:
     """What official files can be converted, as people call them."""
     return tuple(name for family in FAMILIES for name in family.official_names)
+
+
+def sees_colours(kind: str) -> bool:
+    """Whether models of a kind were trained on colours; see `ModelCard.kind`."""
+    return any(family.colours for family in FAMILIES if family.name == kind)
 
 
 def family_of_weights(names: Iterable[str]) -> Family:

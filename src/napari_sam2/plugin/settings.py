@@ -8,7 +8,7 @@ from typing import Any
 
 from napari_sam2.plugin.control.models import ModelChoice
 
-__all__ = ["Preferences", "read_preferences", "remember_names"]
+__all__ = ["Preferences", "read_preferences", "remember_names", "remember_project"]
 
 PLUGIN = "napari-sam2"
 
@@ -35,6 +35,8 @@ class Preferences:
         Memory for the features of one plane of a scan, in GiB.
     features : Path, optional
         Where features are kept on disk for the next time; None keeps none.
+    project : Path, optional
+        The finished scans that names are found by; None until some were chosen.
     """
 
     model: ModelChoice = field(default_factory=ModelChoice)
@@ -45,6 +47,7 @@ class Preferences:
     autosave: Path | None = None
     feature_gib: float = 1.0
     features: Path | None = None
+    project: Path | None = None
 
 
 def read_preferences() -> Preferences:
@@ -70,6 +73,7 @@ def read_preferences() -> Preferences:
         autosave=_path(settings.storage.autosave),
         feature_gib=settings.storage.feature_gib,
         features=_path(settings.storage.features),
+        project=_path(settings.annotation.project),
     )
 
 
@@ -81,6 +85,13 @@ def remember_names(path: Path | None) -> None:
     settings = _settings()
     if settings is not None:
         settings.annotation.names = "" if path is None else str(path)
+
+
+def remember_project(path: Path) -> None:
+    """Find names by these finished scans in the next session too."""
+    settings = _settings()
+    if settings is not None:
+        settings.annotation.project = str(path)
 
 
 def _settings() -> Any:

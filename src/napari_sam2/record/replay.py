@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam2.core.actions import Run, UseModel
+from napari_sam2.core.checked import list_of
 from napari_sam2.errors import NapariSam2Error, UserInputError
 from napari_sam2.models.base import viewing_of
 from napari_sam2.record.journal import codec_of, restore, take_over
 from napari_sam2.record.journal_files import EARLIER, EVENTS, SNAPSHOT, damaged_line, journal_lines, read_head
-from napari_sam2.session.encoding import window_from_json
+from napari_sam2.session.actions import AddChannel
 from napari_sam2.session.session import Session
 
 if TYPE_CHECKING:
@@ -27,15 +28,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sam2.channels.stack import ChannelStack
     from napari_sam2.core.actions import ActionState
     from napari_sam2.core.volume import Volume
     from napari_sam2.engine.verbs import AnyModel
-    from napari_sam2.models.base import DescribedModel, SegmentationModel
+    from napari_sam2.models.base import DescribedModel
     from napari_sam2.record.codec import Codec
     from napari_sam2.slides.image.pyramid import Slide
     from napari_sam2.slides.session import SlideSession
 
-__all__ = ["Replay", "SlideReplay", "replay", "replay_slide"]
+__all__ = ["Replay", "SlideReplay", "needed_channels", "replay", "replay_slide"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,6 +101,7 @@ def replay(
     model: AnyModel,
     folder: Path,
     load: Callable[[Mapping[str, Any]], AnyModel] | None = None,
+    channels: ChannelStack | None = None,
 ) -> Replay:
     """Do the actions of a journal again.
 
@@ -113,16 +116,20 @@ def replay(
     load : callable, optional
         Gives the model that a change of model went to, by what the journal says of it; without it `model` answers
         to the end, and that is named as a reason.
+    channels : ChannelStack, optional
+        The image with its further channels, where the session has any; see `needed_channels`.
 
     Raises
     ------
     UserInputError
         If the folder holds no journal, a damaged one, or it belongs to another image.
+    EnvironmentLacksError
+        If a channel of the session is missing.
     """
     head = read_head(folder)
-    then = _empty(volume, model, head, folder)
+    then = _empty(volume, model, head, channels)
     restore(then, folder)
-    now = _empty(volume, model, head, folder)
+    now = _empty(volume, model, head, channels)
     reasons = [*_reasons(head, model), *_do_all(codec_of(now), now.state, folder, load)]
     recorded, labels = then.label_map(), now.label_map()
     differing = _differing(recorded, labels, now.axis)
@@ -131,9 +138,9 @@ def replay(
 
 def replay_slide(
     slide: Slide,
-    model: SegmentationModel,
+    model: AnyModel,
     folder: Path,
-    load: Callable[[Mapping[str, Any]], SegmentationModel] | None = None,
+    load: Callable[[Mapping[str, Any]], AnyModel] | None = None,
 ) -> SlideReplay:
     """Do the actions of a slide's journal again; see `replay`.
 
@@ -159,10 +166,26 @@ def replay_slide(
     return SlideReplay(now, then, _differing_outlines(then, now), tuple(reasons))
 
 
-def _empty(volume: Volume, model: AnyModel, head: Mapping[str, Any], folder: Path) -> Session:
-    session = Session(volume, model)
-    codec_of(session).check_head(head)
-    return Session(volume, model, window=window_from_json(head["window"]), axis=head["axis"], overlap=head["overlap"])
+def needed_channels(folder: Path) -> list[Mapping[str, Any]]:
+    """What a journal says of its further channels, in order.
+
+    See `napari_sam2.channels.facts.described_channel`.
+    """
+    found: list[Mapping[str, Any]] = list_of(read_head(folder).get("channels", []), what="channels")
+    for number, line in journal_lines(folder):
+        if line["event"] == SNAPSHOT and number == 1:
+            found = list_of(line["settings"].get("channels", []), what="channels")
+        elif line["event"] == AddChannel.name:
+            found = [*found, line["channel"]]
+    return found
+
+
+def _empty(volume: Volume, model: AnyModel, head: Mapping[str, Any], channels: ChannelStack | None) -> Session:
+    session = Session(volume, model, channels=channels)
+    codec = codec_of(session)
+    codec.check_head(head)
+    codec.use_head(head, session.state)
+    return session
 
 
 def _do_all(

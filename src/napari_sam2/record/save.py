@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam2.channels.facts import facts_of_channels
 from napari_sam2.core.prompts import MaskPrompt, ObjectPrompts
 from napari_sam2.io.film import write_label_film
 from napari_sam2.io.label_set import write_label_set
@@ -141,5 +142,8 @@ def provenance_of(session: Session, settings: Mapping[str, Any] | None = None) -
         terms={o.object_id: Term(o.name, o.code, o.colour) for o in session.objects.values()},
         device=str(session.model.device),
         settings={"overlap": session.overlap, **(settings or {})},
+        channels=facts_of_channels(
+            session.channels, session.window, {o.object_id: o.mix for o in session.objects.values()}
+        ),
         edited=any(isinstance(p, MaskPrompt) for o in objects for p in o.prompts),
     )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
+from napari_sam2.channels.facts import check_channels, described_channel
+from napari_sam2.channels.mix import AUTO, mix_from_json, mix_to_json, named_mix
 from napari_sam2.core.checked import colour_of, flag_of, list_of, text_of, whole_of
 from napari_sam2.core.history import MISSING, Change
 from napari_sam2.core.labels import check_overlap
@@ -82,6 +84,7 @@ class ScanCodec:
             "window": asdict(session.window),
             "axis": session.axis,
             "overlap": session.overlap,
+            **self._channels_to_json(),
         }
 
     def check_head(self, head: Mapping[str, Any]) -> None:
@@ -93,11 +96,18 @@ class ScanCodec:
         window_from_json(head["window"])
         axis_of(head["axis"])
         check_overlap(text_of(head["overlap"]))
+        check_channels(self._session.channels, list_of(head.get("channels", [])))
 
     def use_head(self, head: Mapping[str, Any], state: SessionState) -> None:
-        """Set window, axis and overlap rule."""
+        """Set window, axis, overlap rule, and how channels are seen."""
         state.window, state.axis = window_from_json(head["window"]), axis_of(head["axis"])
         state.overlap = check_overlap(text_of(head["overlap"]))
+        described = list_of(head.get("channels", []))
+        check_channels(state.channels, described)
+        for number, entry in enumerate(described, start=1):
+            state.channels = state.channels.with_window(number, window_from_json(entry["window"]))
+        state.fusion = text_of(head.get("fusion", AUTO))
+        named_mix(state.fusion, state.channels.names)
 
     def fresh(self) -> SessionState:
         """A state like the session's, without objects."""
@@ -142,6 +152,8 @@ class ScanCodec:
             value = None
         elif change.field == "code":
             value = code_to_json(value)
+        elif change.field == "mix":
+            value = mix_to_json(value)
         return {**written, "value": value}
 
     def change_from_json(self, written: Mapping[str, Any], state: ActionState[Any]) -> Change:
@@ -159,7 +171,7 @@ class ScanCodec:
         if field in _BY_SLICE:
             # The axis may have been changed by the same action: any slice of the volume can be meant.
             index = whole_of(written["slice"], 0, max(self._volume.shape) - 1, "a slice")
-        elif field not in ("prompts", "axis", "name", "code", "colour", "finished"):
+        elif field not in ("prompts", "axis", "name", "code", "colour", "finished", "mix"):
             raise ValueError(f"there is no field {field[:40]!r}")
         before = state.store.read(object_id, field, index)
         if written.get("gone"):
@@ -194,11 +206,19 @@ class ScanCodec:
     def settings_to_json(self) -> Json:
         """Window, axis and overlap rule."""
         session = self._session
-        return {"window": asdict(session.window), "axis": session.axis, "overlap": session.overlap}
+        written = {"window": asdict(session.window), "axis": session.axis, "overlap": session.overlap}
+        return written | self._channels_to_json()
 
     def use_settings(self, written: Mapping[str, Any], state: SessionState) -> None:
         """Set them again."""
         self.use_head(written, state)
+
+    def _channels_to_json(self) -> Json:
+        """Further channels and how they are mixed; nothing where there are none."""
+        channels = self._session.channels
+        if not channels.several:
+            return {}
+        return {"channels": [described_channel(one) for one in channels.further], "fusion": self._session.fusion}
 
     def record_to_json(self, record: ObjectRecord, pool: Pool) -> Json:
         """All that is kept of an object."""
@@ -214,6 +234,7 @@ class ScanCodec:
             "results": [[i, pool.put("result", result)] for i, result in record.results.items()],
             "anchors": list(record.anchors),
             "accepted": list(record.accepted),
+            **({} if record.mix is None else {"mix": mix_to_json(record.mix)}),
         }
 
     def record_from_json(self, written: Mapping[str, Any], pool: Pool) -> ObjectRecord:
@@ -236,6 +257,7 @@ class ScanCodec:
             code=term.code,
             colour=term.colour,
             rank=whole_of(written["rank"], 0, 1 << 40, "a rank"),
+            mix=self._plain("mix", written.get("mix")),
         )
 
     def value_to_json(self, field: str, value: Any, pool: Pool) -> Any:
@@ -246,7 +268,8 @@ class ScanCodec:
             return pool.put("result", value)
         if field == "anchors":
             return None
-        return code_to_json(value) if field == "code" else value
+        written: dict[str, Callable[[Any], Any]] = {"code": code_to_json, "mix": mix_to_json}
+        return written[field](value) if field in written else value
 
     def value_from_json(self, field: str, written: Any, pool: Pool) -> Any:
         """The value again."""
@@ -278,6 +301,7 @@ class ScanCodec:
             "name": text_of,
             "code": code_from_json,
             "colour": colour_of,
+            "mix": lambda written: mix_from_json(written, len(self._session.channels)),
         }
         # How a model saw a slice is not kept.
         return None if field == "anchors" else read[field](value)

@@ -6,10 +6,8 @@ very machine or through a tunnel.
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
-import queue
 import socket
 import ssl
 import threading
@@ -19,12 +17,16 @@ from urllib.parse import urlsplit
 
 from napari_sam2._version import __version__
 from napari_sam2.errors import EnvironmentLacksError, UserInputError
-from napari_sam2.remote.wire import ALIVE_SECONDS, PROTOCOL, Message, unpacked
+from napari_sam2.remote.answers import Refused, ServerGone, reason_of
+from napari_sam2.remote.stream import Frames
+from napari_sam2.remote.wire import ALIVE_SECONDS, PROTOCOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Connection", "Refused", "ServerGone"]
+    from napari_sam2.remote.wire import Message
+
+__all__ = ["Connection", "wait_a_little"]
 
 CONNECT_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 120.0
@@ -34,38 +36,10 @@ SILENT_SECONDS: Final = 4 * ALIVE_SECONDS
 """A stream that gives nothing for so long has nobody at its other end."""
 
 LARGEST_ANSWER: Final = 64 << 20
-LARGEST_FRAME: Final = 32 << 20
-"""Bytes; no slice is that large. A server is trusted with voxels, not with this machine's memory."""
-
-READ_AHEAD: Final = 256
-"""Frames that wait to be taken; then the server waits."""
+"""Bytes; no answer is that large."""
 
 PASSING: Final = frozenset({502, 503, 504})
 """Statuses of a proxy whose server is away, and of a server that is busy."""
-
-
-class ServerGone(Exception):  # noqa: N818  # what happened, not a fault of the program
-    """Nobody answers now; the same may be asked again."""
-
-
-class Refused(Exception):  # noqa: N818
-    """The server has answered that it cannot.
-
-    Parameters
-    ----------
-    status : int
-        HTTP's.
-    code : str
-        What is lacking, one of those in docs/remote.md.
-    sentence : str
-        For a person.
-    missing : list
-        Which anchors or fits it does not know.
-    """
-
-    def __init__(self, status: int, code: str, sentence: str, missing: list[Any]) -> None:
-        self.status, self.code, self.missing = status, code, missing
-        super().__init__(sentence)
 
 
 class Connection:
@@ -140,15 +114,21 @@ class Connection:
 
     def _exchange(self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes) -> bytes:
         try:
-            connection.request(method, path, body, self._headers)
-            response = connection.getresponse()
+            response = self._sent(connection, method, path, body)
             answer = response.read(LARGEST_ANSWER + 1)
         except (OSError, http.client.HTTPException) as error:
-            raise ServerGone(_reason(error)) from error
+            raise ServerGone(reason_of(error)) from error
         if len(answer) > LARGEST_ANSWER:
             raise EnvironmentLacksError(f"{self.name} answers with more than any server of napari-sam2 does.")
         self._check(response.status, answer)
         return answer
+
+    def _sent(
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes
+    ) -> http.client.HTTPResponse:
+        """The response to a request."""
+        connection.request(method, path, body, self._headers)
+        return connection.getresponse()
 
     def stream(self, path: str, body: bytes, should_stop: Callable[[], bool]) -> Iterator[Message]:
         """The frames of a run, as they come.
@@ -163,57 +143,22 @@ class Connection:
             As `ask`.
         """
         connection = self._connect(SILENT_SECONDS)
-        frames: queue.Queue[Message | Exception] = queue.Queue(READ_AHEAD)
-        closed = threading.Event()
-        reader = threading.Thread(
-            target=self._read_frames, args=(connection, path, body, frames, closed), name="napari-sam2 stream"
-        )
-        reader.daemon = True
-        reader.start()
-        try:
-            yield from _taken(frames, should_stop)
-        finally:
-            closed.set()
-            if connection.sock is not None:
-                with contextlib.suppress(OSError):
-                    connection.sock.shutdown(socket.SHUT_RDWR)
-            reader.join()
-            connection.close()
 
-    def _read_frames(
-        self,
-        connection: http.client.HTTPConnection,
-        path: str,
-        body: bytes,
-        frames: queue.Queue[Message | Exception],
-        closed: threading.Event,
-    ) -> None:
-        """Put frames, then what ended them, into the queue; on a thread of its own."""
-        item: Message | Exception
-        try:
-            connection.request("POST", path, body, self._headers)
-            response = connection.getresponse()
+        def begun() -> http.client.HTTPResponse:
+            response = self._sent(connection, "POST", path, body)
             if response.status != 200:
                 self._check(response.status, response.read(LARGEST_ANSWER))
-            while True:
-                item = unpacked(_exactly(response, int.from_bytes(_exactly(response, 4))), finite=False)
-                if not _put(frames, item, closed) or item.header.get("kind") in ("end", "error"):
-                    return
-        except (ServerGone, Refused, EnvironmentLacksError) as error:
-            item = error
-        except ValueError as error:
-            item = EnvironmentLacksError(f"{self.name} sends what is no answer ({error}).")
-        except (OSError, http.client.HTTPException, AttributeError) as error:
-            # http.client loses its file (AttributeError) when the socket is closed under it.
-            item = ServerGone(_reason(error))
-        _put(frames, item, closed)
+            return response
+
+        return Frames(connection, begun, self.name).taken(should_stop)
 
     def _connect(self, seconds: float) -> http.client.HTTPConnection:
         self._opened()
+        connection: http.client.HTTPConnection
         if self._tls is None:
-            connection = http.client.HTTPConnection(self.host, self.port, timeout=CONNECT_SECONDS)
+            connection = _Http(self.host, self.port, timeout=CONNECT_SECONDS)
         else:
-            connection = http.client.HTTPSConnection(self.host, self.port, timeout=CONNECT_SECONDS, context=self._tls)
+            connection = _Https(self.host, self.port, timeout=CONNECT_SECONDS, context=self._tls)
         try:
             connection.connect()
         except ssl.SSLCertVerificationError as error:
@@ -222,7 +167,7 @@ class Connection:
                 "signed it in the variable SSL_CERT_FILE."
             ) from error
         except OSError as error:
-            raise ServerGone(_reason(error)) from error
+            raise ServerGone(reason_of(error)) from error
         connection.sock.settimeout(seconds)
         _watch(connection.sock)
         return connection
@@ -254,36 +199,28 @@ class Connection:
                 self._open = None
 
 
-def _taken(frames: queue.Queue[Message | Exception], should_stop: Callable[[], bool]) -> Iterator[Message]:
-    while not should_stop():
+class _Http(http.client.HTTPConnection):
+    """Sends head and body of a request as one piece, so that a server wakes up once for both."""
+
+    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **how: Any) -> None:
+        """As in the standard library."""
+        self._pieces: list[Any] | None = []
         try:
-            item = frames.get(timeout=0.1)
-        except queue.Empty:
-            continue
-        if isinstance(item, Exception):
-            raise item
-        yield item
-        if item.header.get("kind") in ("end", "error"):
-            return
+            super().request(method, url, body, headers or {}, **how)
+        finally:
+            pieces, self._pieces = self._pieces, None
+        self.send(b"".join(pieces or ()))
+
+    def send(self, data: Any) -> None:
+        """As in the standard library, or later."""
+        if getattr(self, "_pieces", None) is None:
+            super().send(data)
+        elif self._pieces is not None:
+            self._pieces.append(data)
 
 
-def _put(frames: queue.Queue[Message | Exception], item: Message | Exception, closed: threading.Event) -> bool:
-    while not closed.is_set():
-        try:
-            frames.put(item, timeout=0.1)
-        except queue.Full:
-            continue
-        return True
-    return False
-
-
-def _exactly(response: http.client.HTTPResponse, size: int) -> bytes:
-    if size > LARGEST_FRAME:
-        raise ValueError("a frame is too long")
-    read = response.read(size)
-    if len(read) < size:
-        raise ServerGone("the stream broke off")
-    return read
+class _Https(_Http, http.client.HTTPSConnection):
+    """The same, encrypted."""
 
 
 def _watch(sock: socket.socket) -> None:
@@ -293,16 +230,6 @@ def _watch(sock: socket.socket) -> None:
     for option, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
         if hasattr(socket, option):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "it does not answer in time"
-    if isinstance(error, ConnectionRefusedError):
-        return "nothing listens there"
-    if isinstance(error, socket.gaierror):
-        return "there is no such host"
-    return str(error) or type(error).__name__
 
 
 def wait_a_little(attempt: int, should_stop: Callable[[], bool]) -> None:

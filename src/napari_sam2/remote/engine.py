@@ -15,7 +15,8 @@ from napari_sam2.core.checked import whole_of
 from napari_sam2.core.volume import closest_axes
 from napari_sam2.engine.fit_plan import fit_name, lessons_of
 from napari_sam2.errors import EnvironmentLacksError, UserInputError
-from napari_sam2.remote.connection import Refused, ServerGone, wait_a_little
+from napari_sam2.remote.answers import Refused, ServerGone
+from napari_sam2.remote.connection import wait_a_little
 from napari_sam2.remote.recipes import FitRecipe, Lesson, Recipe, RemoteAnchor, in_order
 from napari_sam2.remote.wire import (
     header_from_json,

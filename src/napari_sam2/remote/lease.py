@@ -14,11 +14,12 @@ import secrets
 import threading
 import time
 import weakref
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from napari_sam2.errors import EnvironmentLacksError
-from napari_sam2.remote.connection import Refused, ServerGone, wait_a_little
+from napari_sam2.errors import EnvironmentLacksError, ServerAwayError
+from napari_sam2.remote.answers import Refused, ServerGone
+from napari_sam2.remote.connection import wait_a_little
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,9 @@ __all__ = ["Lease"]
 T = TypeVar("T")
 
 HEARTBEAT_SECONDS: Final = 15.0
+
+MOST_VOLUMES: Final = 256
+"""That a heartbeat tells of; a slide is looked at crop by crop, and each is a volume."""
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +65,7 @@ class Lease:
         self.recipes: weakref.WeakValueDictionary[int, Recipe] = weakref.WeakValueDictionary()
         self._keys = itertools.count(1)
         self._forgotten: deque[int] = deque()
+        self._volumes: Counter[str] = Counter()
         self._closed = threading.Event()
         self._beating: threading.Thread | None = None
         self._away = False
@@ -73,6 +78,17 @@ class Lease:
         """Let the server forget an anchor, with the next heartbeat."""
         self._forgotten.append(key)
 
+    def holds(self, volume: str) -> None:
+        """Somebody here needs a volume, until `releases` says otherwise."""
+        self._volumes[volume] += 1
+
+    def releases(self, volume: str) -> None:
+        """Let the server forget a volume that nobody here needs.
+
+        It is said with the next heartbeat.
+        """
+        self._volumes[volume] -= 1
+
     def patiently(
         self, work: Callable[[], T], should_stop: Callable[[], bool] = lambda: False, patience: float | None = None
     ) -> T:
@@ -80,7 +96,7 @@ class Lease:
 
         Raises
         ------
-        EnvironmentLacksError
+        ServerAwayError
             If it stays away for longer than patience lasts, or `should_stop` says so.
         Refused
             If the server says no.
@@ -113,9 +129,9 @@ class Lease:
             self._away = False
             self.say(f"The server {self.connection.name} is back; going on.")
 
-    def absence(self, gone: Exception) -> EnvironmentLacksError:
+    def absence(self, gone: Exception) -> ServerAwayError:
         """What to tell a person who has waited long enough."""
-        return EnvironmentLacksError(
+        return ServerAwayError(
             f"The server {self.connection.name} does not answer ({gone}). Your work is kept; look whether "
             "'napari-sam2 serve' runs there, and ask again."
         )
@@ -134,8 +150,12 @@ class Lease:
     def beat(self) -> None:
         """Tell the server that somebody is here, and what it may forget."""
         keys = [self._forgotten.popleft() for _ in range(min(len(self._forgotten), 1000))]
+        unneeded = [key for key, holders in list(self._volumes.items()) if holders <= 0][:MOST_VOLUMES]
+        for key in unneeded:
+            del self._volumes[key]
+        told = json.dumps({"forget": keys, "volumes": unneeded}).encode()
         with contextlib.suppress(ServerGone, Refused, EnvironmentLacksError):
-            self.connection.ask_alone("POST", f"/v1/leases/{self.id}", json.dumps({"forget": keys}).encode(), 10.0)
+            self.connection.ask_alone("POST", f"/v1/leases/{self.id}", told, 10.0)
 
     def close(self) -> None:
         """Give the place back; what the server held is freed at once."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2._version import __version__
 from napari_sam2.core.checked import flag_of, list_of, text_of, whole_of
-from napari_sam2.errors import EnvironmentLacksError, UserInputError
+from napari_sam2.errors import EnvironmentLacksError, ServerAwayError, UserInputError
 from napari_sam2.models.base import ModelCard, ViewPolicy
-from napari_sam2.remote.connection import Connection, Refused, ServerGone
+from napari_sam2.remote.answers import Refused, ServerGone
+from napari_sam2.remote.connection import Connection
 from napari_sam2.remote.engine import RemoteEngine
 from napari_sam2.remote.lease import Lease
 from napari_sam2.remote.tokens import new_token, read_tokens
@@ -180,7 +181,7 @@ def server_status(connection: Connection) -> dict[str, Any]:
     try:
         status = header_from_json(connection.ask("GET", "/v1/status", seconds=10.0))
     except ServerGone as gone:
-        raise EnvironmentLacksError(
+        raise ServerAwayError(
             f"The server {connection.name} does not answer ({gone}); start it with 'napari-sam2 serve', and check "
             "address, port and tunnel."
         ) from gone

@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from napari_sam2.errors import EnvironmentLacksError, UserInputError
-from napari_sam2.remote.connection import ServerGone
+from napari_sam2.remote.answers import ServerGone
 
 __all__ = ["SshTarget", "Tunnel"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,6 +53,8 @@ class SentVolume:
         self.sent_bytes = 0
         """What has gone over the wire, all attempts together."""
         self._sending = threading.Lock()
+        lease.holds(self.key)
+        weakref.finalize(self, lease.releases, self.key).atexit = False
 
     def send(self, should_stop: Callable[[], bool] = lambda: False) -> None:
         """Send the pieces that the server lacks.

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
@@ -22,6 +21,7 @@ from napari_sam2.models.base import FittableModel, viewing_of
 from napari_sam2.remote.pieces import PIECE_BYTES, VoxelLayout
 from napari_sam2.remote.wire import PROTOCOL, frame, header_from_json, packed, unpacked
 from napari_sam2.server import reading
+from napari_sam2.server.intake import Intake
 from napari_sam2.server.refusals import Refusal, refusal_for
 from napari_sam2.server.streaming import EndingStream, Outbox
 from napari_sam2.server.turns import Run
@@ -45,9 +45,6 @@ SMALL_BODY: Final = 1 << 16
 MESSAGE_BODY: Final = 8 << 20
 PIECE_BODY: Final = PIECE_BYTES + (1 << 16)
 """Deflate adds a few bytes to what it cannot press."""
-
-READ_SECONDS: Final = 30.0
-"""Between two pieces of a body; a client that is slower is gone."""
 
 MOST_RUNS: Final = 4
 """Of one client at once."""
@@ -95,6 +92,7 @@ class _Server:
 
     def __init__(self, holdings: Holdings, turns: Turns, tokens: Sequence[str]) -> None:
         self._holdings, self._turns, self._tokens = holdings, turns, [token.encode() for token in tokens]
+        self._intake = Intake()
 
     def guarded(self, endpoint: Callable[[Request, str], Awaitable[Response]]) -> Callable[[Request], Any]:
         """An endpoint that only holders of a token reach, and whose errors become answers."""
@@ -107,6 +105,8 @@ class _Server:
                 response = _refused(refusal)
             except Exception as error:  # nothing that is asked ends the process
                 response = _refused(refusal_for(error))
+            finally:
+                await self._intake.done(request)
             milliseconds = (time.perf_counter() - started) * 1000
             logger.info("%s %d in %.0f ms", endpoint.__name__, response.status_code, milliseconds)
             return response
@@ -146,7 +146,7 @@ class _Server:
 
     async def declare(self, request: Request, token: str) -> Response:
         """Room for a volume, and the pieces that are missing."""
-        header = header_from_json(await _body(request, SMALL_BODY))
+        header = header_from_json(await self._intake.body(request, SMALL_BODY))
         lease = self._holdings.lease(reading.lease_id_of(header.get("lease")), token, uses=True)
         key, layout = reading.volume_key_of(header.get("key")), VoxelLayout.from_json(header)
         missing = await run_in_threadpool(self._holdings.declare, lease, key, layout)
@@ -158,12 +158,12 @@ class _Server:
         key, number = reading.volume_key_of(request.path_params["key"]), request.path_params["number"]
         if not (number.isascii() and number.isdigit() and len(number) < 8):
             raise Refusal(422, "input", "The number of a piece is a whole number.")
-        body = await _body(request, PIECE_BODY)
+        body = await self._intake.body(request, PIECE_BODY)
         return _json({"left": await run_in_threadpool(self._holdings.take_piece, token, key, int(number), body)})
 
     async def open_engine(self, request: Request, token: str) -> Response:
         """An engine on a volume."""
-        header = header_from_json(await _body(request, SMALL_BODY))
+        header = header_from_json(await self._intake.body(request, SMALL_BODY))
         wanted = reading.engine_request(header, self._holdings.models)
         lease = self._holdings.lease(wanted.lease, token, uses=True)
 
@@ -177,7 +177,7 @@ class _Server:
     async def predict(self, request: Request, token: str) -> Response:
         """The answer to a click."""
         lease, held = self._holdings.engine(token, request.path_params["engine"])
-        message = unpacked(await _body(request, MESSAGE_BODY))
+        message = unpacked(await self._intake.body(request, MESSAGE_BODY))
         wanted = reading.predict_request(message, held.engine.plane)
 
         arrived = time.perf_counter()
@@ -197,25 +197,24 @@ class _Server:
     async def propagate(self, request: Request, token: str) -> Response:
         """The frames of a run."""
         lease, held = self._holdings.engine(token, request.path_params["engine"])
-        wanted = reading.run_request(unpacked(await _body(request, MESSAGE_BODY)))
+        wanted = reading.run_request(unpacked(await self._intake.body(request, MESSAGE_BODY)))
         stopping = threading.Event()
         return self._streamed(lease, held, run_frames(lease, held, wanted, stopping.is_set), stopping)
 
     async def fit(self, request: Request, token: str) -> Response:
         """A fit that was lost, made again."""
         lease, held = self._holdings.engine(token, request.path_params["engine"])
-        wanted = reading.fit_request(unpacked(await _body(request, MESSAGE_BODY)), held.engine.plane)
+        wanted = reading.fit_request(unpacked(await self._intake.body(request, MESSAGE_BODY)), held.engine.plane)
         if not held.engine.can_fit:
             raise Refusal(422, "input", "The model cannot be fitted to an object.")
         return self._streamed(lease, held, fit_frames(held, wanted), threading.Event())
 
     async def beat(self, request: Request, token: str) -> Response:
         """Somebody is still there."""
-        header = header_from_json(await _body(request, SMALL_BODY))
-        keys = reading.keys_to_forget(header)
+        header = header_from_json(await self._intake.body(request, SMALL_BODY))
+        anchors, volumes = reading.keys_to_forget(header), reading.volumes_to_forget(header)
         lease = self._holdings.lease(reading.lease_id_of(request.path_params["lease"]), token, uses=False)
-        for key in keys:
-            lease.anchors.pop(key, None)
+        self._holdings.forget(lease, anchors, volumes)
         limits = self._holdings.limits
         return _json({"silent_seconds": limits.silent, "idle_seconds": limits.idle, "load": self._holdings.load()})
 
@@ -251,29 +250,6 @@ class _Server:
 
 def _failed(error: Exception) -> bytes:
     return frame(packed({"kind": "error", **refusal_for(error).as_json()}))
-
-
-async def _body(request: Request, largest: int) -> bytes:
-    """The body of a request, of which no more is read than it may have."""
-    stated = request.headers.get("content-length")
-    if stated is None or not (stated.isascii() and stated.isdigit()):
-        raise Refusal(411, "limit", "A request must state its length.")
-    if len(stated) > 12 or int(stated) > largest:
-        raise Refusal(413, "limit", f"A request of this kind has at most {largest} bytes.")
-    body = bytearray()
-    stream = request.stream()
-    while True:
-        try:
-            piece = await asyncio.wait_for(anext(stream, None), READ_SECONDS)
-        except ClientDisconnect:
-            raise Refusal(400, "limit", "The client closed the connection.") from None
-        except TimeoutError:
-            raise Refusal(408, "limit", "The rest of the request did not come in time.") from None
-        if piece is None:
-            return bytes(body)
-        body += piece
-        if len(body) > largest:
-            raise Refusal(413, "limit", f"A request of this kind has at most {largest} bytes.")
 
 
 def _described(name: str, model: SegmentationModel) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from napari_sam2.server.kept import Kept
 from napari_sam2.server.refusals import lacking
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ __all__ = ["Fitted", "HeldEngine", "HeldVolume", "Lease"]
 
 MOST_ANCHORS: Final = 4096
 MOST_FITS: Final = 32
-"""Of one lease (of one engine for fits); the least recently used ones go."""
+"""Of one lease (of one engine for fits); their bytes are counted with those of scans and features."""
 
 
 @dataclass(eq=False)
@@ -57,13 +58,7 @@ class HeldEngine:
     engine: Engine
     volume: HeldVolume
     used: float
-    fits: OrderedDict[str, Fitted] = field(default_factory=OrderedDict)
-
-    def keep_fit(self, name: str, fitted: Fitted) -> None:
-        """Take in a fitted model."""
-        self.fits[name] = fitted
-        while len(self.fits) > MOST_FITS:
-            self.fits.popitem(last=False)
+    fits: Kept[str, Fitted] = field(default_factory=lambda: Kept(MOST_FITS))
 
 
 @dataclass(eq=False)
@@ -75,17 +70,15 @@ class Lease:
     heard: float
     used: float
     engines: OrderedDict[str, HeldEngine] = field(default_factory=OrderedDict)
-    anchors: OrderedDict[int, Anchor] = field(default_factory=OrderedDict)
+    anchors: Kept[int, Anchor] = field(default_factory=lambda: Kept(MOST_ANCHORS))
     volumes: set[str] = field(default_factory=set)
     busy: int = 0
     """Clicks and runs under way."""
 
-    def keep_anchor(self, key: int, anchor: Anchor) -> None:
-        """Take in an answer."""
-        self.anchors[key] = anchor
-        self.anchors.move_to_end(key)
-        while len(self.anchors) > MOST_ANCHORS:
-            self.anchors.popitem(last=False)
+    @property
+    def answer_bytes(self) -> int:
+        """Bytes of anchors and fits."""
+        return self.anchors.nbytes + sum(held.fits.nbytes for held in self.engines.values())
 
     def anchors_of(self, keys: Sequence[int]) -> list[Anchor]:
         """The anchors of these keys.
@@ -98,6 +91,4 @@ class Lease:
         missing = [key for key in keys if key not in self.anchors]
         if missing:
             raise lacking("anchor", missing)
-        for key in keys:
-            self.anchors.move_to_end(key)
         return [self.anchors[key] for key in keys]

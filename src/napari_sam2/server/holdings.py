@@ -23,7 +23,7 @@ from napari_sam2.server.held import HeldEngine, HeldVolume, Lease
 from napari_sam2.server.refusals import Refusal, lacking
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -43,7 +43,7 @@ class Limits:
     Attributes
     ----------
     memory : int
-        Bytes of volumes and features, all clients together.
+        Bytes of volumes, features, anchors and fits, all clients together.
     volume : int
         Bytes of one volume.
     silent : float
@@ -62,8 +62,11 @@ class Limits:
 
 
 MOST_LEASES: Final = 64
-MOST_ENGINES: Final = 12
-"""Of one lease; the least recently used ones go."""
+MOST_ENGINES: Final = 32
+"""Of one lease, a crop of a slide each; the least recently used ones go."""
+
+LAST_ANSWERS: Final = 64
+"""Anchors of a client that stay when memory is short: what it corrects next, and what a run begins with."""
 
 
 class Holdings:
@@ -124,6 +127,13 @@ class Holdings:
             self._leases.pop(lease.id, None)
             self._drop_unused_volumes()
 
+    def forget(self, lease: Lease, anchors: Sequence[int], volumes: Sequence[str]) -> None:
+        """Let go of what a client needs no more."""
+        with self._lock:
+            lease.anchors.forget(anchors)
+            lease.volumes.difference_update(volumes)
+            self._drop_unused_volumes()
+
     def _drop_lapsed(self, now: float) -> None:
         for lease in list(self._leases.values()):
             silent, idle = now - lease.heard > self.limits.silent, now - lease.used > self.limits.idle
@@ -134,8 +144,15 @@ class Holdings:
 
     def _drop_unused_volumes(self) -> None:
         wanted = {(lease.token, key) for lease in self._leases.values() for key in lease.volumes}
-        for name in [name for name in self._volumes if name not in wanted]:
-            del self._volumes[name]
+        for name in [name for name, held in self._volumes.items() if name not in wanted and not held.busy]:
+            self._drop_volume(name)
+
+    def _drop_volume(self, name: tuple[str, str]) -> None:
+        """Let go of a volume with the engines on it."""
+        dropped = self._volumes.pop(name)
+        for lease in self._leases.values():
+            for engine_id in [i for i, held in lease.engines.items() if held.volume is dropped]:
+                del lease.engines[engine_id]
 
     def declare(self, lease: Lease, key: str, layout: VoxelLayout) -> list[int]:
         """Make room for a volume; the pieces that are missing."""
@@ -251,6 +268,12 @@ class Holdings:
                 held.engine.features.nbytes for lease in self._leases.values() for held in lease.engines.values()
             )
 
+    @property
+    def answer_bytes(self) -> int:
+        """Bytes of anchors and fits."""
+        with self._lock:
+            return sum(lease.answer_bytes for lease in self._leases.values())
+
     def load(self) -> dict[str, int]:
         """Counts for whoever asks how busy the server is."""
         with self._lock:
@@ -260,16 +283,22 @@ class Holdings:
                 "volumes": len(self._volumes),
                 "volume_bytes": self.volume_bytes,
                 "feature_bytes": self.feature_bytes,
+                "answer_bytes": self.answer_bytes,
                 "memory_bytes": self.limits.memory,
             }
 
     def shrink(self) -> None:
-        """Drop features, the longest unused first, until everything fits.
+        """Drop what was unused longest until everything fits.
 
-        At the model's thread only.
+        Features go first, then fits and anchors.
+
+        At the model's thread only. A run under way keeps what it began with until it ends.
         """
         with self._lock:
-            self._shrink_features(0)
+            for free in self._freeable():
+                if self.volume_bytes + self.feature_bytes + self.answer_bytes <= self.limits.memory:
+                    return
+                free()
 
     def _make_room(self, n_bytes: int) -> None:
         """Room for more voxels: idle volumes go; features go at the model's next turn, see `shrink`."""
@@ -281,11 +310,7 @@ class Holdings:
         )
         while self.volume_bytes + n_bytes > self.limits.memory and idle:
             _, name = idle.pop(0)
-            del self._volumes[name]
-            for lease in self._leases.values():
-                gone = [i for i, held in lease.engines.items() if held.volume not in self._volumes.values()]
-                for engine_id in gone:
-                    del lease.engines[engine_id]
+            self._drop_volume(name)
             logger.info("an idle volume has made room for another")
         if self.volume_bytes + n_bytes > self.limits.memory:
             raise Refusal(
@@ -295,14 +320,17 @@ class Holdings:
                 "'napari-sam2 serve --memory' gives it more.",
             )
 
-    def _shrink_features(self, n_bytes: int) -> None:
-        engines = sorted(
-            (held for lease in self._leases.values() for held in lease.engines.values()), key=lambda held: held.used
-        )
+    def _freeable(self) -> Iterator[Callable[[], None]]:
+        """What can be done to free memory, the least costly first."""
+        leases = sorted(self._leases.values(), key=lambda lease: lease.used)
+        engines = sorted((held for lease in leases for held in lease.engines.values()), key=lambda held: held.used)
         for held in engines:
-            if self.volume_bytes + self.feature_bytes + n_bytes <= self.limits.memory:
-                return
-            held.engine.features.clear()
+            yield held.engine.features.clear
+        for held in engines:
+            yield held.fits.clear
+        for lease in leases:
+            while len(lease.anchors) > LAST_ANSWERS:
+                yield lease.anchors.drop_oldest
 
 
 def _gb(n_bytes: int) -> str:

@@ -41,6 +41,7 @@ __all__ = [
     "predict_request",
     "run_request",
     "volume_key_of",
+    "volumes_to_forget",
 ]
 
 LARGEST_KEY: Final = 1 << 53
@@ -48,6 +49,7 @@ MOST_OTHERS: Final = 256
 MOST_OBJECTS: Final = 4096
 MOST_ANCHORS: Final = 4096
 MOST_LESSONS: Final = 8
+MOST_VOLUMES: Final = 256
 MOST_STEPS: Final = 1000
 LARGEST_SPACING: Final = 1e6
 SMALLEST_SPACING: Final = 1e-9
@@ -228,6 +230,14 @@ def keys_to_forget(header: Mapping[str, Any]) -> list[int]:
     if len(keys) > MOST_ANCHORS:
         raise ValueError(f"at most {MOST_ANCHORS} anchors are forgotten at once")
     return [_key(key) for key in keys]
+
+
+def volumes_to_forget(header: Mapping[str, Any]) -> list[str]:
+    """Volumes that nobody needs any more."""
+    keys = list_of(header.get("volumes", []), what="the volumes")
+    if len(keys) > MOST_VOLUMES:
+        raise ValueError(f"at most {MOST_VOLUMES} volumes are forgotten at once")
+    return [volume_key_of(key) for key in keys]
 
 
 def _plan(written: Any) -> FitPlan | None:

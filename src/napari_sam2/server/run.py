@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import logging
 import socket
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from napari_sam2.models.base import SegmentationModel
     from napari_sam2.server.holdings import Limits
 
-__all__ = ["ModelServer", "Place", "keep_off_the_disk"]
+__all__ = ["ModelServer", "Place", "answer_quickly", "keep_off_the_disk"]
 
 QUEUE: Final = 64
 """Connections that wait to be taken."""
@@ -29,6 +30,9 @@ QUEUE: Final = 64
 MOST_CONNECTIONS: Final = 256
 
 GRACE_SECONDS: Final = 2
+
+SWITCH_SECONDS: Final = 0.0005
+"""For which one thread keeps the interpreter while another wants it: a click comes in while a run is worked on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +184,16 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def answer_quickly() -> None:
+    """Let other threads and garbage collection not delay clicks.
+
+    For a process that only serves.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()  # networks and libraries stay, and need not be looked through again
 
 
 def keep_off_the_disk() -> None:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["EndingStream", "Outbox"]
 
 FRAMES_AHEAD: Final = 64
-"""Frames that wait to be sent; then others' runs go on."""
+BYTES_AHEAD: Final = 16 << 20
+"""Frames that wait to be sent, and their bytes; then others' runs go on."""
 
 _ALIVE: Final = frame(packed({"kind": "alive"}))
 
@@ -49,23 +50,25 @@ class Outbox:
     def __init__(self, loop: asyncio.AbstractEventLoop, turns: Turns) -> None:
         self._loop, self._turns = loop, turns
         self._waiting: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._put = self._taken = 0
+        self._put = self._taken = self._put_bytes = self._taken_bytes = 0
         """Each is counted by one thread alone."""
 
     def put(self, piece: bytes | None) -> None:
         """Leave a frame; from the model's thread."""
         self._put += 1
+        self._put_bytes += len(piece or b"")
         self._loop.call_soon_threadsafe(self._waiting.put_nowait, piece)
 
     def has_room(self) -> bool:
         """Whether the client keeps up."""
-        return self._put - self._taken < FRAMES_AHEAD
+        return self._put - self._taken < FRAMES_AHEAD and self._put_bytes - self._taken_bytes < BYTES_AHEAD
 
     async def frames(self) -> AsyncIterator[bytes]:
         """The frames, and signs of life where there are none."""
         while True:
             try:
-                piece = await asyncio.wait_for(self._waiting.get(), ALIVE_SECONDS)
+                async with asyncio.timeout(ALIVE_SECONDS):
+                    piece = await self._waiting.get()
             except TimeoutError:
                 yield _ALIVE
                 continue
@@ -73,5 +76,6 @@ class Outbox:
                 return
             yield piece
             self._taken += 1
-            if self._put - self._taken == FRAMES_AHEAD // 2:
+            self._taken_bytes += len(piece)
+            if self.has_room():
                 self._turns.wake()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from napari_sam2.engine.fit import learn
@@ -27,15 +28,17 @@ __all__ = ["fit_frames", "predict", "run_frames"]
 def predict(lease: Lease, held: HeldEngine, request: PredictRequest, waited: float, step: float) -> bytes:
     """Answer a click; the anchor stays here, mask and scores go.
 
-    With them go the seconds that it `waited`, and those of the `step` of a run before it.
+    With them go the seconds that it `waited`, those of the `step` of a run before it, and those that it `took`.
     """
     previous, others = request.previous, lease.anchors_of(request.others)
     corrected = lease.anchors_of([previous])[0] if isinstance(previous, int) else previous
+    started = time.perf_counter()
     anchor = held.engine.predict(request.index, request.prompts, previous=corrected, others=others)
-    lease.keep_anchor(request.key, anchor)
+    took = time.perf_counter() - started
+    lease.anchors.put(request.key, anchor)
     blobs: list[bytes] = []
     header = {"mask": mask_to_wire(anchor.mask, blobs), "scores": scores_to_wire(anchor.scores)}
-    return packed({**header, "waited": waited, "step": step}, blobs)
+    return packed({**header, "waited": waited, "step": step, "took": took}, blobs)
 
 
 def run_frames(lease: Lease, held: HeldEngine, request: RunRequest, should_stop: Callable[[], bool]) -> Iterator[bytes]:
@@ -91,7 +94,7 @@ class _RunFits(ObjectFits["SegmentationModel"]):
         super().keep(axis, object_id, anchors, model)
         if self._plan is not None:
             lessons = lessons_of(anchors)
-            self._held.keep_fit(fit_name(lessons, self._plan), Fitted(model, lessons))
+            self._held.fits.put(fit_name(lessons, self._plan), Fitted(model, lessons))
             self._news.append(object_id)
 
     def news(self) -> Iterator[bytes]:
@@ -107,7 +110,7 @@ def fit_frames(held: HeldEngine, request: FitRequest) -> Iterator[bytes]:
         try:
             next(learning)
         except StopIteration as done:
-            held.keep_fit(fit_name(request.lessons, request.plan), Fitted(done.value, request.lessons))
+            held.fits.put(fit_name(request.lessons, request.plan), Fitted(done.value, request.lessons))
             break
         yield b""
     yield frame(packed({"kind": "end"}))

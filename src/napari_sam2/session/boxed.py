@@ -81,7 +81,7 @@ def propagate_boxed(
     extent = Extent.of(p for p in obj.prompts if isinstance(p, Box))
     for axis, box in helper_boxes(obj).items():
         results: dict[int, SliceResult] = {}
-        for result in _helper_run(state, axis, box, extent, should_stop):
+        for result in _helper_run(state, obj, axis, box, extent, should_stop):
             results[result.index] = result
             if last is not None:
                 yield last
@@ -105,16 +105,16 @@ def propagate_boxed(
 def _own_run(
     state: SessionState, obj: ObjectRecord, held: range, fit: FitPlan | None, should_stop: Callable[[], bool]
 ) -> Iterator[SliceResult]:
-    engine, anchors = state.engine(obj.axis), {obj.object_id: anchors_of(state, obj)}
+    engine, anchors = state.engine(obj.axis, obj.mix), {obj.object_id: anchors_of(state, obj)}
     if fit is None:
         return engine.propagate(anchors, slices=held, should_stop=should_stop)
     return engine.propagate_fitted(anchors, state.fits, fit, slices=held, should_stop=should_stop)
 
 
 def _helper_run(
-    state: SessionState, axis: int, box: Box, extent: Extent, should_stop: Callable[[], bool]
+    state: SessionState, obj: ObjectRecord, axis: int, box: Box, extent: Extent, should_stop: Callable[[], bool]
 ) -> Iterator[SliceResult]:
-    engine, index = state.engine(axis), box.slice_index(axis)
+    engine, index = state.engine(axis, obj.mix), box.slice_index(axis)
     anchor = engine.predict(index, SlicePrompts.of([box], state.volume, axis)[index])
     yield SliceResult(0, axis, index, anchor.mask, anchor.scores, prompted=True)
     yield from engine.propagate({0: [anchor]}, slices=extent.along(axis), should_stop=should_stop)

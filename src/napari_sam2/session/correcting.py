@@ -94,7 +94,8 @@ class _ObjectScene:
     """An object and its scan, as `napari_sam2.engine.correction_evidence.Scene` wants them."""
 
     def __init__(self, state: SessionState, obj: ObjectRecord) -> None:
-        self._volume, self._window, self._obj = state.volume, state.window, obj
+        self._volume, self._window = state.channels.image(obj.mix, state.window)
+        self._obj = obj
         self._plane = state.volume.plane(obj.axis)
         self.shape = (self._plane.n_slices, *self._plane.shape)
         self.spacing = (self._plane.slice_spacing, *self._plane.spacing)

@@ -48,7 +48,9 @@ class ObjectVerbs:
         record = self.state.do(AddObject(object_id, name))
         return self.objects[record.object_id]
 
-    def take_labels(self, labels: NDArray[np.integer], terms: Mapping[int, Term] | None = None) -> list[int]:
+    def take_labels(
+        self, labels: NDArray[np.integer], terms: Mapping[int, Term] | None = None, *, origin: str = ""
+    ) -> list[int]:
         """Take over a label map as objects, which can be corrected.
 
         Every label becomes an object with masks on all its slices; one whose id is in use gets the next free one.
@@ -59,6 +61,8 @@ class ObjectVerbs:
             On the grid of the volume, in stored order; 0 is background. See `napari_sam2.io.read_labels`.
         terms : mapping of int to Term, optional
             Names, codes and colours by id.
+        origin : str
+            Who proposed them and from what, for the journal; empty for labels that a person opens.
 
         Returns
         -------
@@ -76,7 +80,7 @@ class ObjectVerbs:
         objects = taken_objects(labels, volume, self.state.axis, terms or {}, self.state.store.objects)
         if not objects:
             raise UserInputError("The label map holds no label: every voxel is 0.")
-        made: list[int] = self.state.do(TakeLabels(objects))
+        made: list[int] = self.state.do(TakeLabels(objects, origin))
         return made
 
     def remove_object(self, object_id: int) -> None:

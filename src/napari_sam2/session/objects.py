@@ -16,6 +16,7 @@ from napari_sam2.session.snapshot import ObjectSnapshot
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from napari_sam2.channels.mix import Mix
     from napari_sam2.core.history import Step
     from napari_sam2.core.prompts import Prompt
     from napari_sam2.core.slice_masks import SliceResult
@@ -51,6 +52,8 @@ class ObjectRecord:
         Slices that a person has accepted.
     finished : bool
         Whether the whole object is finished.
+    mix : Mix, optional
+        How the channels become the image for the model; chosen with the first prompt where there are several.
     rank : int
         See `napari_sam2.core.store.Record`.
     """
@@ -65,6 +68,7 @@ class ObjectRecord:
     finished: bool = False
     code: Code | None = None
     colour: tuple[int, int, int] | None = None
+    mix: Mix | None = None
     rank: int = -1
 
     def is_fixed(self, index: int) -> bool:
@@ -83,6 +87,7 @@ class ObjectRecord:
             finished=self.finished,
             code=self.code,
             colour=self.colour,
+            mix=self.mix,
         )
 
 
@@ -150,6 +155,11 @@ class SegmentedObject:
     def colour(self) -> tuple[int, int, int] | None:
         """Red, green, blue, 0 to 255, where the term has one."""
         return self._record.colour
+
+    @property
+    def mix(self) -> Mix | None:
+        """What the model sees of the channels; None for the reference."""
+        return self._record.mix
 
     @property
     def axis(self) -> int:

@@ -22,23 +22,25 @@ from napari_sam2.core.prompts import (
 )
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores
 from napari_sam2.errors import UserInputError
+from napari_sam2.session.channels import settle_mix
 from napari_sam2.session.correcting import correct_object, is_carried, new_clicks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from napari_sam2.channels.mix import Mix
     from napari_sam2.core.history import Step
     from napari_sam2.engine.engine import Anchor
     from napari_sam2.session.objects import ObjectRecord
     from napari_sam2.session.state import SessionState
 
-__all__ = ["anchors_of", "answer_prompts", "empty_result", "with_painted"]
+__all__ = ["anchors_of", "answer_again", "answer_prompts", "empty_result", "prompts_by_slice", "with_painted"]
 
 
 def answer_prompts(
-    state: SessionState, step: Step, object_id: int, prompts: Iterable[Prompt], *, around: bool
+    state: SessionState, step: Step, object_id: int, prompts: Iterable[Prompt], *, around: bool, mix: Mix | None = None
 ) -> list[SliceResult]:
-    """See `Session.set_prompts`, and `napari_sam2.session.actions.SetPrompts` for `around`."""
+    """See `Session.set_prompts`, and `napari_sam2.session.actions.SetPrompts` for `around` and `mix`."""
     new_prompts = list(prompts)
     record = state.store.objects.get(object_id)
     if new_prompts:
@@ -66,12 +68,30 @@ def answer_prompts(
         state.store.drop(step, obj, "anchors", index)
         state.store.drop(step, obj, "results", index)
     on_slices = SlicePrompts.of(new_prompts, state.volume, axis)
+    settle_mix(state, step, obj, on_slices, mix)
     changed = [index for index, of_slice in after.items() if of_slice != before.get(index)]
     results = [_answer(state, step, obj, i, on_slices[i], before.get(i, []), after[i]) for i in changed]
     results += [_shown(state, obj, p) for p in new_prompts if _is_helper(p, axis) and p not in obj.prompts]
     if new_prompts != obj.prompts:
         state.store.set(step, obj, "prompts", new_prompts)
     return results
+
+
+def prompts_by_slice(state: SessionState, obj: ObjectRecord) -> dict[int, SlicePrompts]:
+    """The prompts of an object on its own slices."""
+    return SlicePrompts.of(obj.prompts, state.volume, obj.axis) if obj.prompts else {}
+
+
+def answer_again(state: SessionState, step: Step, obj: ObjectRecord) -> list[SliceResult]:
+    """Answer an object's prompted slices anew, as the model sees them now.
+
+    Accepted slices stay. What was carried stays until it is carried again.
+    """
+    by_slice, on_slices = _by_slice(obj.prompts, obj.axis), prompts_by_slice(state, obj)
+    for index in list(obj.anchors):
+        state.store.put(step, obj, "anchors", index, None)
+    open_slices = [index for index in by_slice if index not in obj.accepted]
+    return [_answer(state, step, obj, i, on_slices[i], [], by_slice[i], afresh=True) for i in open_slices]
 
 
 def with_painted(state: SessionState, object_id: int, axis: int, index: int, mask: SliceMask) -> list[Prompt]:
@@ -111,7 +131,7 @@ def _anchor(state: SessionState, obj: ObjectRecord, index: int) -> Anchor | None
     anchor = obj.anchors[index]
     result = obj.results.get(index)
     if anchor is None and result is not None and result.mask.n_voxels:
-        engine = state.engine(obj.axis)
+        engine = state.engine(obj.axis, obj.mix)
         mask = SlicePrompts(np.zeros((0, 2)), np.zeros(0, dtype=bool), mask=result.mask.full(engine.plane.shape))
         anchor = engine.predict(index, mask)
         obj.anchors[index] = anchor
@@ -126,13 +146,15 @@ def _answer(
     prompts: SlicePrompts,
     before: list[Prompt],
     after: list[Prompt],
+    *,
+    afresh: bool = False,
 ) -> SliceResult:
     # As in SAM 2, a slice that was reached by propagation is answered with the memory of the prompted
     # ones, and a slice that is prompted for the first time on its own.
     tracked = index in obj.results and not obj.results[index].prompted
     others = anchors_of(state, obj) if tracked else []
-    previous = _to_correct(obj, index, before, after)
-    anchor = state.engine(obj.axis).predict(index, prompts, previous=previous, others=others)
+    previous = None if afresh else _to_correct(obj, index, before, after)
+    anchor = state.engine(obj.axis, obj.mix).predict(index, prompts, previous=previous, others=others)
     result = SliceResult(obj.object_id, obj.axis, index, anchor.mask, anchor.scores, prompted=True)
     state.store.put(step, obj, "anchors", index, anchor)
     state.store.put(step, obj, "results", index, result)
@@ -147,7 +169,7 @@ def _shown(state: SessionState, obj: ObjectRecord, box: Box) -> SliceResult:
     """The answer to a box on another plane than the object's own: for the eye, since masks lie on its own slices."""
     (axis,) = box.fixed_axes
     index = box.slice_index(axis)
-    anchor = state.engine(axis).predict(index, SlicePrompts.of([box], state.volume, axis)[index])
+    anchor = state.engine(axis, obj.mix).predict(index, SlicePrompts.of([box], state.volume, axis)[index])
     return SliceResult(obj.object_id, axis, index, anchor.mask, anchor.scores, prompted=True)
 
 

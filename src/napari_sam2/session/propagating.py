@@ -18,6 +18,7 @@ from napari_sam2.session.prompting import anchors_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from napari_sam2.channels.mix import Mix
     from napari_sam2.core.history import Step
     from napari_sam2.engine.fit_plan import FitPlan
     from napari_sam2.session.objects import ObjectRecord
@@ -51,9 +52,10 @@ def propagate_objects(
         reached = {(obj.object_id, index) for index in bounded(obj, None) or range(0)}
         yield from _clear_unreached(state, step, [obj], reached, slices, direction)
     chosen = [obj for obj in chosen if not helper_boxes(obj)]
-    for axis in sorted({obj.axis for obj in chosen}):
-        along = {obj.object_id: obj for obj in chosen if obj.axis == axis}
-        yield from _propagate_along(state, step, axis, along, slices, direction, fit, should_stop)
+    # Objects that are seen through one mix of channels go side by side.
+    for axis, mix in dict.fromkeys((o.axis, o.mix) for o in sorted(chosen, key=lambda o: o.axis)):
+        along = {obj.object_id: obj for obj in chosen if (obj.axis, obj.mix) == (axis, mix)}
+        yield from _propagate_along(state, step, axis, mix, along, slices, direction, fit, should_stop)
         if should_stop():
             return
 
@@ -142,7 +144,7 @@ def _write(
     if len(slices) == 0:
         return
     anchors = {obj.object_id: anchors_of(state, obj)}
-    engine = state.engine(obj.axis)
+    engine = state.engine(obj.axis, obj.mix)
     fitted_model = state.fits.model_for(obj.axis, obj.object_id, obj.anchors) if fitted else None
     models = {} if fitted_model is None else {obj.object_id: fitted_model}
     for result in engine.propagate(anchors, slices=slices, direction=direction, should_stop=should_stop, models=models):
@@ -155,6 +157,7 @@ def _propagate_along(
     state: SessionState,
     step: Step,
     axis: int,
+    mix: Mix | None,
     along: dict[int, ObjectRecord],
     slices: range | None,
     direction: str,
@@ -163,7 +166,7 @@ def _propagate_along(
 ) -> Iterator[SliceResult]:
     reached: set[tuple[int, int]] = set()
     anchors = {object_id: anchors_of(state, obj) for object_id, obj in along.items()}
-    engine = state.engine(axis)
+    engine = state.engine(axis, mix)
     if fit is None:
         run = engine.propagate(anchors, slices=slices, direction=direction, should_stop=should_stop)
     else:
@@ -198,7 +201,7 @@ def _clear_unreached(
             on_the_way = direction == "both" or (index > first if direction == "forward" else index < last)
             stale = on_the_way and (slices is None or index in slices) and not obj.is_fixed(index)
             if stale and (obj.object_id, index) not in reached and obj.results[index].mask.n_voxels:
-                empty = SliceMask.of(np.zeros(state.engine(obj.axis).plane.shape, dtype=bool))
+                empty = SliceMask.of(np.zeros(state.volume.plane(obj.axis).shape, dtype=bool))
                 result = SliceResult(obj.object_id, obj.axis, index, empty, GONE, prompted=False)
                 state.store.put(step, obj, "results", index, result)
                 yield result

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_sam2.channels.mix import AUTO
 from napari_sam2.core.labels import compose
 from napari_sam2.core.prompts import ObjectPrompts, Prompt, check_prompts
 from napari_sam2.core.window import Window, choose_window
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_sam2.channels.stack import ChannelStack
     from napari_sam2.core.hand_tools.tools import HandTool
     from napari_sam2.core.slice_masks import SliceMask, SliceResult
     from napari_sam2.core.volume import Volume
@@ -64,6 +66,10 @@ class Session(SessionSettings, ObjectVerbs):
         Bytes of features kept in memory, for each plane that is used; the engine's own choice by default.
     fit : FitPlan, optional
         How a model that can be fitted is fitted to each object before it is propagated; None leaves it out.
+    channels : ChannelStack, optional
+        The scan with further channels, see `napari_sam2.channels.opening.read_stack`.
+    fusion : str
+        How they become the image for the model, see `napari_sam2.channels.mix.named_mix`.
 
     Examples
     --------
@@ -85,6 +91,8 @@ class Session(SessionSettings, ObjectVerbs):
         feature_folder: Path | None = None,
         feature_budget: int | None = None,
         fit: FitPlan | None = FIT,
+        channels: ChannelStack | None = None,
+        fusion: str = AUTO,
     ) -> None:
         self.fit = fit
         self.state = SessionState(
@@ -95,6 +103,8 @@ class Session(SessionSettings, ObjectVerbs):
             overlap,
             feature_folder,
             feature_budget,
+            channels,
+            fusion,
         )
         """For the parts of this package that act on a session; scripts need the verbs below only."""
 
@@ -118,8 +128,17 @@ class Session(SessionSettings, ObjectVerbs):
         before = [] if record is None else record.prompts
         return self.set_prompts(object_id, [*before, prompt])[-1]
 
-    def set_objects(self, objects: Sequence[ObjectPrompts]) -> list[SliceResult]:
+    def set_objects(
+        self, objects: Sequence[ObjectPrompts], on_answered: Callable[[int, int], None] = lambda done, total: None
+    ) -> list[SliceResult]:
         """Set the prompts of several objects, after checking all of them.
+
+        Parameters
+        ----------
+        objects : sequence of ObjectPrompts
+            Which.
+        on_answered : callable
+            Told after each object how many are answered, and of how many.
 
         Raises
         ------
@@ -128,10 +147,11 @@ class Session(SessionSettings, ObjectVerbs):
         """
         check_prompts(objects, self.volume)
         results = []
-        for obj in objects:
+        for done, obj in enumerate(objects, start=1):
             results += self.set_prompts(obj.object_id, obj.prompts, origin=obj.origin)
             if obj.name:
                 self.rename(obj.object_id, obj.name)
+            on_answered(done, len(objects))
         return results
 
     def set_prompts(self, object_id: int, prompts: Iterable[Prompt], *, origin: str = "") -> list[SliceResult]:
@@ -280,7 +300,7 @@ class Session(SessionSettings, ObjectVerbs):
         """How many results `propagate` gives at most; for progress."""
         total = 0
         for obj in self.state.chosen(object_ids):
-            engine, anchors = self.engine(obj.axis), {obj.object_id: anchors_of(self.state, obj)}
+            engine, anchors = self.state.engine(obj.axis, obj.mix), {obj.object_id: anchors_of(self.state, obj)}
             helpers = helper_boxes(obj)
             if helpers:
                 extent, slices = Extent.of([*helpers.values()]), bounded(obj, slices)
@@ -307,6 +327,8 @@ class Session(SessionSettings, ObjectVerbs):
             overlap=self.overlap,
             undo=self.state.history.next_undo,
             redo=self.state.history.next_redo,
+            channels=self.state.channels,
+            fusion=self.state.fusion,
         )
 
     def undo(self) -> str:

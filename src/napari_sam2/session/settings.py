@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_sam2.channels.facts import described_channel
+from napari_sam2.channels.mix import named_mix
 from napari_sam2.core.actions import UseModel
 from napari_sam2.core.labels import check_overlap
 from napari_sam2.models.base import described_model
-from napari_sam2.session.actions import (
-    UseOverlap,
-    UseWindow,
-)
+from napari_sam2.session.actions import AddChannel, UseChannelWindow, UseFusion, UseMix, UseOverlap, UseWindow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from napari_sam2.channels.stack import Channel, ChannelStack
+    from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
     from napari_sam2.engine.verbs import AnyModel, SliceEngine
@@ -67,6 +68,60 @@ class SessionSettings:
             self.state.do(UseWindow(window))
 
     @property
+    def channels(self) -> ChannelStack:
+        """The scan with its further channels."""
+        return self.state.channels
+
+    def add_channel(self, channel: Channel) -> None:
+        """Take in one more channel; objects that have a mix keep it.
+
+        Parameters
+        ----------
+        channel : Channel
+            See `napari_sam2.channels.opening.open_channel`.
+        """
+        self.state.channels.with_channel(channel)
+        self.state.do(AddChannel(described_channel(channel), channel))
+
+    def use_channel_window(self, number: int, window: Window) -> None:
+        """Let the model see a further channel through another window.
+
+        The first one after the reference is 1.
+        """
+        self.state.do(UseChannelWindow(number, window))
+
+    @property
+    def fusion(self) -> str:
+        """How a new object's mix of channels is chosen, see `napari_sam2.channels.mix.named_mix`."""
+        return self.state.fusion
+
+    @fusion.setter
+    def fusion(self, spec: str) -> None:
+        named_mix(spec, self.state.channels.names)
+        if spec != self.state.fusion:
+            self.state.do(UseFusion(spec))
+
+    def use_mix(self, object_id: int, spec: str) -> list[SliceResult]:
+        """Let an object be seen through another mix of channels.
+
+        Its prompts are answered again.
+
+        Parameters
+        ----------
+        object_id : int
+            The object.
+        spec : str
+            See `napari_sam2.channels.mix.named_mix`; ``"prompt"`` finds weights from all its prompts.
+
+        Raises
+        ------
+        UserInputError
+            If it cannot be meant, or the object is finished.
+        """
+        results: list[SliceResult] = self.state.do(UseMix(object_id, spec))
+        return results
+
+    @property
     def model(self) -> AnyModel:
         """The model that answers.
 
@@ -90,5 +145,5 @@ class SessionSettings:
             self.state.do(UseOverlap(rule))
 
     def engine(self, axis: int) -> SliceEngine[Any, Any]:
-        """The engine for slices across `axis`."""
+        """The engine for slices across `axis` of the reference."""
         return self.state.engine(axis)

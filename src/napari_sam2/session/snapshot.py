@@ -14,6 +14,8 @@ from napari_sam2.core.labels import ObjectMasks
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from napari_sam2.channels.mix import Mix
+    from napari_sam2.channels.stack import ChannelStack
     from napari_sam2.core.prompts import Prompt
     from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.core.window import Window
@@ -46,6 +48,8 @@ class ObjectSnapshot:
         What it is, for machines, where a person chose a term.
     colour : tuple of int, optional
         Red, green, blue, 0 to 255, where the term has one.
+    mix : Mix, optional
+        How the channels become the image for the model.
     """
 
     object_id: int
@@ -57,6 +61,7 @@ class ObjectSnapshot:
     finished: bool = False
     code: Code | None = None
     colour: tuple[int, int, int] | None = None
+    mix: Mix | None = None
 
     @property
     def slices(self) -> Mapping[int, SliceResult]:
@@ -98,6 +103,10 @@ class SessionSnapshot:
         Who keeps a voxel that several objects claim.
     undo, redo : str
         What the next undo or redo would change; empty when there is nothing.
+    channels : ChannelStack, optional
+        The scan with its further channels.
+    fusion : str
+        How a new object's mix of them is chosen.
     """
 
     objects: Mapping[int, ObjectSnapshot]
@@ -105,3 +114,5 @@ class SessionSnapshot:
     overlap: str = "smallest"
     undo: str = ""
     redo: str = ""
+    channels: ChannelStack | None = None
+    fusion: str = "auto"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from napari_sam2.channels.mix import AUTO, named_mix
+from napari_sam2.channels.stack import ChannelStack
 from napari_sam2.core.actions import ActionState
 from napari_sam2.core.labels import check_overlap
 from napari_sam2.engine.fit_plan import ObjectFits
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from napari_sam2.channels.mix import Mix
     from napari_sam2.core.history import Step
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
@@ -23,13 +26,16 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionState"]
 
+MOST_MIXES: Final = 4
+"""Mixed images with an engine at a time: each holds the features of its slices."""
+
 
 class SessionState(ActionState[ObjectRecord]):
     """What the verbs and actions of a session share; scripts use `Session`.
 
     Parameters
     ----------
-    volume, model, window, axis, overlap, feature_folder, feature_budget
+    volume, model, window, axis, overlap, feature_folder, feature_budget, channels, fusion
         See `napari_sam2.session.session.Session`.
     """
 
@@ -44,6 +50,8 @@ class SessionState(ActionState[ObjectRecord]):
         overlap: str,
         feature_folder: Path | None,
         feature_budget: int | None,
+        channels: ChannelStack | None = None,
+        fusion: str = AUTO,
     ) -> None:
         # A model's answers are large, and masks say enough to make them again.
         super().__init__(VolumeObjects(), fading=("anchors",))
@@ -56,27 +64,57 @@ class SessionState(ActionState[ObjectRecord]):
         self._feature_folder, self._feature_budget = feature_folder, feature_budget
         self.fits: ObjectFits[Any] = ObjectFits()
         """Models that were fitted to one object each; none of it is written into a journal."""
-        self._engines: dict[int, SliceEngine[Any, Any]] = {}
+        self.channels = ChannelStack(volume) if channels is None else channels
+        self.fusion = fusion
+        named_mix(fusion, self.channels.names)
+        self._engines: dict[tuple[int, Mix | None], SliceEngine[Any, Any]] = {}
 
     def emptied(self) -> SessionState:
         """A state for the same volume and model, without objects and history."""
         state = SessionState(
-            self.volume, self.model, self.window, self.axis, self.overlap, self._feature_folder, self._feature_budget
+            self.volume,
+            self.model,
+            self.window,
+            self.axis,
+            self.overlap,
+            self._feature_folder,
+            self._feature_budget,
+            self.channels,
+            self.fusion,
         )
         state.terms = self.terms
         return state
 
-    def engine(self, axis: int) -> SliceEngine[Any, Any]:
-        """The engine for slices across `axis`."""
-        if axis not in self._engines:
-            self._engines[axis] = open_engine(
-                self.volume, self.model, self.window, axis, self._feature_budget, self._feature_folder
+    def engine(self, axis: int, mix: Mix | None = None) -> SliceEngine[Any, Any]:
+        """The engine for slices across `axis` of what a mix shows.
+
+        Of the reference alone without one.
+        """
+        key = (axis, mix)
+        if key not in self._engines:
+            image, window = self.channels.image(mix, self.window)
+            self._forget_mixed()
+            self._engines[key] = open_engine(
+                image, self.model, window, axis, self._feature_budget, self._feature_folder
             )
-        return self._engines[axis]
+        return self._engines[key]
+
+    def _forget_mixed(self) -> None:
+        """Make room for one more mixed image; what is forgotten is computed again when it is needed."""
+        mixes = list(dict.fromkeys(mix for _, mix in self._engines if mix is not None))
+        for oldest in mixes[: max(0, len(mixes) + 1 - MOST_MIXES)]:
+            for key in [key for key in self._engines if key[1] == oldest]:
+                del self._engines[key]
 
     def use_window(self, window: Window) -> None:
         """Let the model see intensities through another window."""
         self.window = window
+        self._engines.clear()
+        self.fits.clear()
+
+    def use_channels(self, channels: ChannelStack) -> None:
+        """Work with other channels, or other windows of them."""
+        self.channels = channels
         self._engines.clear()
         self.fits.clear()
 

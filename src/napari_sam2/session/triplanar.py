@@ -157,13 +157,13 @@ def steps_of_check(
     own = dict(masks)
     if all(result.prompted for result in obj.results.values()):
         anchors = {object_id: anchors_of(state, obj)}
-        for result in state.engine(obj.axis).propagate(anchors, should_stop=should_stop):
+        for result in state.engine(obj.axis, obj.mix).propagate(anchors, should_stop=should_stop):
             own[result.index] = result.mask
             yield Visited(obj.axis, result.index)
     along = {obj.axis: _volume_of(state.volume, obj.axis, own)}
     for axis in (a for a in range(3) if a != obj.axis):
         masks_there: dict[int, SliceMask] = {}
-        for result in _along(state, axis, along[obj.axis], should_stop):
+        for result in _along(state, obj, axis, along[obj.axis], should_stop):
             masks_there[result.index] = result.mask
             yield Visited(axis, result.index)
         along[axis] = _volume_of(state.volume, axis, masks_there)
@@ -192,10 +192,10 @@ def take_consensus(state: SessionState, step: Step, check: TriplanarCheck) -> in
 
 
 def _along(
-    state: SessionState, axis: int, own: NDArray[np.bool_], should_stop: Callable[[], bool]
+    state: SessionState, obj: ObjectRecord, axis: int, own: NDArray[np.bool_], should_stop: Callable[[], bool]
 ) -> Iterator[SliceResult]:
     """Carry the object along another axis, from its own sections on the slices that quarter it."""
-    engine = state.engine(axis)
+    engine = state.engine(axis, obj.mix)
     areas = own.sum(axis=tuple(a for a in range(3) if a != axis))
     filled = np.cumsum(areas) / areas.sum()
     indices = sorted({int(np.searchsorted(filled, share)) for share in QUANTILES})

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from napari_sam2.core.pixel_size import Mpp
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.slides.answers.crop_engine import CropEngine
     from napari_sam2.slides.automatic.run import AutomaticRequest
     from napari_sam2.slides.image.channels import ChannelMix
@@ -56,13 +56,13 @@ class SlideSession:
     ----------
     slide : Slide
         What is looked at.
-    model : SegmentationModel
+    model : AnyModel
         The network or method that answers.
     overlap : str
         See `napari_sam2.slides.objects.OVERLAP_RULES`.
     """
 
-    def __init__(self, slide: Slide, model: SegmentationModel, *, overlap: str = "keep") -> None:
+    def __init__(self, slide: Slide, model: AnyModel, *, overlap: str = "keep") -> None:
         self.state = SlideState(slide, model, overlap)
         """For the parts of this package that act on a session; scripts need the verbs below only."""
 
@@ -130,7 +130,7 @@ class SlideSession:
             self.unfinished,
         )
 
-    def use_model(self, model: SegmentationModel) -> None:
+    def use_model(self, model: AnyModel) -> None:
         """Let another model answer from now on."""
         if model is self.state.model:
             # The same one afresh: what it has looked at is forgotten.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.history import Step
     from napari_sam2.core.pixel_size import Mpp
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.slides.automatic.run import AutomaticRequest
     from napari_sam2.slides.image.channels import ChannelMix
     from napari_sam2.slides.image.pyramid import Slide
@@ -42,7 +42,7 @@ class SlideState(ActionState[SlideRecord]):
 
     store: Regions
 
-    def __init__(self, slide: Slide, model: SegmentationModel, overlap: str) -> None:
+    def __init__(self, slide: Slide, model: AnyModel, overlap: str) -> None:
         super().__init__(Regions(overlap))
         self.slide = slide
         self.engine = CropEngine(slide, model)
@@ -51,11 +51,11 @@ class SlideState(ActionState[SlideRecord]):
         self._answers: OrderedDict[int, tuple[Any, CropAnswer]] = OrderedDict()
 
     @property
-    def model(self) -> SegmentationModel:
+    def model(self) -> AnyModel:
         """The network or method that answers."""
         return self.engine.model
 
-    def use_model(self, model: SegmentationModel) -> None:
+    def use_model(self, model: AnyModel) -> None:
         """Let another model answer from now on; outlines stay."""
         self.engine = CropEngine(self.slide, model)
         self._answers.clear()

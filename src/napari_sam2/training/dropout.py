@@ -25,6 +25,8 @@ DROPPED_TOGETHER = (
     ((Channel.LAST_RATIO,), 0.12),
     ((Channel.LAST_IMAGE, Channel.LAST_DIFFERENCE), 0.15),
     ((Channel.LAST_MASK,), 0.08),
+    ((Channel.PROMPT_NEAR,), 0.12),
+    ((Channel.LAST_NEAR,), 0.12),
     ((Channel.IMAGE,), 0.05),
     ((Channel.EQUALISED,), 0.05),
 )
@@ -40,12 +42,14 @@ def withhold(rng: np.random.Generator, channels: Tensor, tokens: list[Tokens]) -
     Parameters
     ----------
     rng : numpy.random.Generator
-    channels : Tensor, (B, 13, S, S)
+    channels : Tensor, (B, C, S, S)
     tokens : list of Tokens
     """
     count = len(channels)
     kept = torch.ones(count, channels.shape[1])
     for together, chance in DROPPED_TOGETHER:
+        if together[0] >= channels.shape[1]:
+            continue
         dropped = torch.from_numpy(rng.random(count) < chance)
         for channel in together:
             kept[dropped, channel] = 0

@@ -7,6 +7,8 @@ import json
 import numpy as np
 import pytest
 
+from napari_sam2.core.prompts import Point
+from napari_sam2.plugin.settings import Preferences
 from tests.finding.project import noise_scan, subject, write_project
 
 
@@ -42,23 +44,46 @@ def test_candidates_change_no_voxel_and_are_no_objects_before_they_are_accepted(
     assert work.view.slice()[1] == liver.best_slice(work.view.axis())
 
 
-def test_accepting_makes_an_object_with_a_name_and_its_origin_in_the_journal(searched, sessions_folder):
-    work = searched.controller.work
+def dice(found, truth):
+    return 2 * (found & truth).sum() / (found.sum() + truth.sum())
+
+
+def origins(sessions_folder):
+    (events,) = sessions_folder.rglob("events.jsonl")
+    return [json.loads(line).get("origin", "") for line in events.read_text().splitlines()]
+
+
+def test_accepting_makes_an_object_of_the_proposed_mask_which_clicks_correct(searched, sessions_folder):
+    work, truth = searched.controller.work, subject(1)[1] == 1
+    proposed = work.finding.candidates[0].on_grid(work.shown.volume.shape)
     searched.controller.do("accept_candidate")
     searched.settle()
     assert {i: o.name for i, o in work.snapshot.objects.items()} == {1: "liver"}
-    assert (searched.labels() == 1).any()
+    assert ((searched.labels() == 1) == proposed).all()
+    assert dice(searched.labels() == 1, truth) > 0.7
     assert [c.name for c in work.finding.candidates] == ["left kidney"]
-    (events,) = sessions_folder.rglob("events.jsonl")
-    asked = [json.loads(line) for line in events.read_text().splitlines()]
-    assert asked[0]["origin"].startswith("placed from s00 of project.csv; score 0.")
-    truth = subject(1)[1] == 1
+    assert origins(sessions_folder)[0].startswith("placed from s00 of project.csv; score 0.")
+    place = np.argwhere(proposed)[len(np.argwhere(proposed)) // 2]
+    work.add_prompt(Point(tuple(place), positive=False))
+    searched.settle()
+    assert not searched.labels()[tuple(place)]
+    for _ in range(2):
+        searched.controller.do("undo")
+        searched.settle()
+    assert not searched.labels().any()
+
+
+def test_accepting_can_ask_the_model_instead(searched, sessions_folder):
+    work, truth = searched.controller.work, subject(1)[1] == 1
+    work.finding.answer = "model"
+    searched.controller.do("accept_candidate")
+    searched.settle()
+    (slice_index,) = np.unique(np.argwhere(searched.labels() == 1)[:, work.snapshot.objects[1].axis])
+    assert slice_index in work.snapshot.objects[1].slices
+    assert origins(sessions_folder)[0].startswith("placed from s00 of project.csv; score 0.")
     searched.controller.do("propagate_both")
     searched.settle()
-    found = searched.labels() == 1
-    assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) > 0.7
-    searched.controller.do("undo")
-    searched.settle()
+    assert dice(searched.labels() == 1, truth) > 0.7
 
 
 def test_rejecting_leaves_nothing_behind(searched):
@@ -82,3 +107,19 @@ def test_what_cannot_be_found_is_said(bench, project):
     finding.look_for("spleen")
     bench.settle()
     assert "they hold left kidney, liver, right kidney" in bench.warnings[-1]
+
+
+def test_the_finished_scans_of_the_last_session_are_asked_again(bench, project, monkeypatch):
+    bench.open(project.with_name("s01.nii.gz"))
+    finding, workspace = bench.controller.work.finding, bench.controller.workspace
+    finding.use_remembered()
+    assert finding.memory is None
+    monkeypatch.setattr(workspace, "preferences", lambda: Preferences(project=project.with_name("gone.csv")))
+    finding.use_remembered()
+    bench.settle()
+    assert finding.memory is None
+    assert not bench.warnings
+    monkeypatch.setattr(workspace, "preferences", lambda: Preferences(project=project))
+    finding.use_remembered()
+    bench.settle()
+    assert finding.memory.known() == ("left kidney", "liver", "right kidney")

@@ -9,11 +9,17 @@ import pydicom
 import pytest
 import tifffile
 from napari.components import ViewerModel
+from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 
+from napari_sam2.errors import UserInputError
+from napari_sam2.io import read_volume
+from napari_sam2.io.formats import all_suffixes
+from napari_sam2.io.names import stem_of
 from napari_sam2.plugin.reader import get_reader, read
 from napari_sam2.plugin.slide.content import WHOLE_SLIDE, is_slide_file
 from napari_sam2.plugin.slide.reader import napari_get_slide_reader
+from napari_sam2.slides.reader import open_slide
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (300, 400, 3)).astype(np.uint8)
 
@@ -39,6 +45,23 @@ def dicom(path, sop_class):
 def test_a_pyramid_in_any_tiff_is_a_slide(tmp_path, name):
     pyramid(tmp_path / name)
     assert is_slide_file(tmp_path / name)
+
+
+@pytest.mark.parametrize("ending", [".qptiff", ".btf", ".tf8"])
+def test_a_tiff_slide_under_a_name_of_its_maker_is_read_and_gives_its_outputs_their_name(tmp_path, ending):
+    pyramid(tmp_path / f"case.1{ending}")
+    with open_slide(tmp_path / f"case.1{ending}") as slide:
+        assert slide.shape == PIXELS.shape[:2]
+    assert stem_of(tmp_path / f"case.1{ending}") == "case.1"
+    assert ending in all_suffixes()
+
+
+@pytest.mark.parametrize("reader", [open_slide, read_volume])
+@pytest.mark.parametrize("name", ["x.bmp", "x.webp"])
+def test_pictures_that_are_not_read_are_refused_with_their_name(tmp_path, reader, name):
+    Image.fromarray(PIXELS).save(tmp_path / name)
+    with pytest.raises(UserInputError, match=name):
+        reader(tmp_path / name)
 
 
 @pytest.mark.parametrize(

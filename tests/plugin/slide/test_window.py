@@ -225,6 +225,11 @@ def test_an_automatic_run_is_begun_stopped_and_finished_from_the_panel(window):
     parts.automatic.expand(animate=False)
     pump(0.2)
     parts.automatic.where.setCurrentIndex(parts.automatic.where.findData("tissue"))
+    offered = []
+    for what in ("nuclei", "objects"):
+        parts.automatic.what.setCurrentIndex(parts.automatic.what.findData(what))
+        offered.append(parts.automatic.size.text())
+    assert offered == ["8 um", "60 um"]
     parts.automatic.size.setText("30 um")
     assert "draft" in parts.automatic.find.toolTip()
     QTest.mouseClick(parts.automatic.find, LEFT)
@@ -240,6 +245,23 @@ def test_an_automatic_run_is_begun_stopped_and_finished_from_the_panel(window):
     window.settle()
     assert any(overlap(o.geometry, disc_outline(0)) > 0.7 for o in window.objects)
     wait_for(lambda: len(parts.table.rows) >= len(window.objects))
+
+
+def test_nuclei_as_large_as_an_outline_are_found_from_the_panel(window):
+    window.work._on_drawn(disc_outline(2))
+    window.settle()
+    box = window.panel.slides.automatic
+    box.expand(animate=False)
+    pump(0.2)
+    box.what.setCurrentIndex(box.what.findData("nuclei"))
+    box.where.setCurrentIndex(box.where.findData("tissue"))
+    box.size.setFocus()
+    QTest.keyClick(box.size, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClick(box.size, Qt.Key.Key_Delete)
+    QTest.mouseClick(box.find, LEFT)
+    wait_for(lambda: len(window.objects) > 1, 60)
+    window.settle()
+    assert any(o.kind == "detection" and overlap(o.geometry, disc_outline(2)) > 0.9 for o in window.objects)
 
 
 def test_microns_are_asked_for_when_missing_and_saving_writes_what_the_name_says(

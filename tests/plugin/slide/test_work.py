@@ -10,11 +10,12 @@ import shapely
 from napari.layers import Image
 
 from napari_sam2.core.pixel_size import Mpp
+from napari_sam2.errors import UserInputError
 from napari_sam2.plugin.control.controller import Controller
 from napari_sam2.plugin.scan.volumes import METADATA_KEY, shown_volume
 from napari_sam2.plugin.slide.opening import is_slide, slide_of
 from napari_sam2.plugin.slide.view import view_of
-from napari_sam2.slides.automatic.run import AutomaticRequest
+from napari_sam2.slides.automatic.run import PROPOSER, AutomaticRequest
 from napari_sam2.slides.formats.geojson import read_geojson
 from napari_sam2.slides.objects import SCORE, SlideObject
 from tests.plugin.slide.conftest import DISCS, SHAPE, corners_of, disc_outline, overlap, world_of
@@ -304,6 +305,20 @@ def test_an_automatic_run_is_stopped_and_gone_on_with(desk):
     assert any(overlap(o.geometry, disc_outline(2)) > 0.7 for o in found)
     desk.act("undo")
     assert desk.work.snapshot.objects == ()
+
+
+def test_more_nuclei_like_those_that_were_outlined_are_found(desk):
+    automatic = desk.controller.work.run
+    with pytest.raises(UserInputError, match="outline one"):
+        automatic.find("tissue", "", nuclei=True)
+    desk.work._on_drawn(disc_outline(2))
+    desk.bench.settle()
+    automatic.find("tissue", "", nuclei=True)
+    desk.bench.settle()
+    assert desk.work.snapshot.unfinished is None
+    found = [obj for obj in desk.work.snapshot.objects if obj.kind == "detection"]
+    assert any(overlap(obj.geometry, disc_outline(2)) > 0.9 for obj in found)
+    assert {obj.metadata["model"] for obj in found} == {PROPOSER}
 
 
 def test_plain_pictures_are_slides_and_scans_are_not(disc_pixels, bench):

@@ -11,6 +11,7 @@ __all__ = ["FAMILY"]
 FAMILY: Final = Family(
     name="edgetam",
     title="EdgeTAM",
+    colours=True,
     model_types=("edgetam_video",),
     entries=(
         Entry(

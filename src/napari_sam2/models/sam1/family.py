@@ -13,6 +13,7 @@ _SAM1: Final = "The first SAM, {}: an image model, whose masks are carried from 
 FAMILY: Final = Family(
     name="sam1",
     title="SAM",
+    colours=True,
     model_types=("sam",),
     entries=(
         Entry("facebook/sam-vit-base", "Apache-2.0", 375, 93.7, _SAM1.format("base"), prepared=True),

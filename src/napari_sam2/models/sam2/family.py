@@ -11,6 +11,7 @@ __all__ = ["FAMILY"]
 FAMILY: Final = Family(
     name="sam2",
     title="SAM 2",
+    colours=True,
     model_types=("sam2_video",),
     entries=(
         Entry("facebook/sam2.1-hiera-tiny", "Apache-2.0", 156, 38.9, "SAM 2.1, the fastest; the choice on a laptop."),

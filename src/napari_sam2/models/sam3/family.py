@@ -11,6 +11,7 @@ __all__ = ["FAMILY"]
 FAMILY: Final = Family(
     name="sam3",
     title="SAM 3",
+    colours=True,
     model_types=("sam3_tracker_video", "sam3_video"),
     entries=(
         Entry(

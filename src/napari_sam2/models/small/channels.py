@@ -1,6 +1,6 @@
 """What the small network looks at.
 
-A view turned into thirteen image-like channels, or sixteen.
+A view turned into thirteen image-like channels, or up to eighteen.
 
 A network of this size learns little from raw intensities alone. So each prompt and each remembered slice
 is also turned into a question that is easy to answer pixel by pixel: how much more common is this
@@ -19,19 +19,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["ALL_CHANNELS", "CHANNELS", "Channel", "PromptBatch", "RememberedBatch", "build_channels", "resample"]
+from napari_sam2.models.small.histograms import grown, log_ratio, near_ratio
+
+__all__ = [
+    "ALL_CHANNELS",
+    "ANCHOR_CHANNELS",
+    "CHANNELS",
+    "Channel",
+    "PromptBatch",
+    "RememberedBatch",
+    "build_channels",
+    "resample",
+]
 
 #: Levels of the lookup table from raw intensity to normalised and equalised intensity.
 LEVELS = 512
-#: Bins of the histograms, and the kernel that smooths them.
-BINS = 48
-SMOOTHING = (1.0, 3.0, 5.0, 6.0, 5.0, 3.0, 1.0)
 #: Share of pixels clipped at each end by the view's own normalisation.
 CLIP = 0.01
-#: Log-likelihood ratios are clipped at this value and divided by it.
-RATIO_LIMIT = 3.0
-#: Floor of a histogram bin: an intensity never seen gives no certainty.
-RATIO_FLOOR = 2e-3
 #: Standard deviation of a drawn click over the side of the view.
 CLICK_SIGMA = 0.035
 #: How much more a click counts than a pixel inside the box.
@@ -43,6 +47,8 @@ MIN_CORE = 6.0
 #: Local contrast: pixels that are averaged first, for speed; side of the neighbourhood in those; and the spread
 #: below which all is noise.
 LOCAL_POOL, LOCAL_SIDE, LOCAL_FLOOR = 4, 5, 0.04
+#: How far an object may have grown beyond its last mask, over the view's side.
+NEAR_GROWTH = 0.06
 
 
 class Channel:
@@ -64,11 +70,13 @@ class Channel:
     LOCAL = 13
     ANCHOR_IMAGE = 14
     ANCHOR_MASK = 15
+    PROMPT_NEAR = 16
+    LAST_NEAR = 17
 
 
 #: Number of channels of small-1, and with those that came later: contrast with the near surroundings, and the
-#: prompted slice's image and mask as seen from the current view.
-CHANNELS, ALL_CHANNELS = 13, 16
+#: prompted slice's image and mask as seen from the current view; then what parts an object from its near surroundings.
+CHANNELS, ANCHOR_CHANNELS, ALL_CHANNELS = 13, 16, 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +141,7 @@ def build_channels(
     anchor, last : RememberedBatch
         The prompted slice, and the slice just passed.
     count : int
-        `CHANNELS` or `ALL_CHANNELS`.
+        `CHANNELS`, `ANCHOR_CHANNELS` or `ALL_CHANNELS`.
 
     Returns
     -------
@@ -165,13 +173,16 @@ def build_channels(
         last_mask,
         (normal - 0.5) * present - last_image,
     ]
-    if count == ALL_CHANNELS:
+    if count >= ANCHOR_CHANNELS:
         anchored = _column(anchor.present)
         channels += [
             _local_contrast(normal),
             (resample(scale.normalised(anchor.image), anchor.shift) - 0.5) * anchored,
             (2 * resample(anchor.mask, anchor.shift) - 1) * anchored,
         ]
+    if count >= ALL_CHANNELS:
+        before = resample(last.mask, last.shift) * present
+        channels += [_prompt_near(equalised, prompts, box), near_ratio(equalised, before, grown(before, NEAR_GROWTH))]
     return torch.stack(channels, 1)
 
 
@@ -272,7 +283,7 @@ def _prompt_statistics(
     far = torch.where(_column(prompts.has_box) > 0, 1 - box, torch.full_like(box, 0.15))
     outside = torch.where(has_prior, outer, far) + CLICK_WEIGHT * negative
     any_prompt = (inside.flatten(1).sum(1) > 0).float()
-    ratio = _ratio(equalised, equalised, inside, outside)
+    ratio = log_ratio(equalised, equalised, inside, outside)
     mean = (equalised * inside).sum((1, 2)) / inside.sum((1, 2)).clamp(min=1e-6)
     prompted = _column(any_prompt)
     return ratio * prompted, (equalised - _column(mean)) * prompted
@@ -281,7 +292,16 @@ def _prompt_statistics(
 def _memory_ratio(equalised: Tensor, scale: _Scale, memory: RememberedBatch) -> Tensor:
     inside, outside = _core_and_rest(memory.mask)
     usable = memory.present * (inside.flatten(1).sum(1) > 0)
-    return _ratio(equalised, scale.equalised(memory.image), inside, outside) * _column(usable)
+    return log_ratio(equalised, scale.equalised(memory.image), inside, outside) * _column(usable)
+
+
+def _prompt_near(equalised: Tensor, prompts: PromptBatch, box: Tensor) -> Tensor:
+    """Near statistics of a box, or of the mask that is corrected; zero where there is neither."""
+    boxed = (_column(prompts.has_box) > 0) & (_column(prompts.has_prior) == 0)
+    prior = prompts.prior * _column(prompts.has_prior)
+    start = torch.where(boxed, box, prior)
+    region = torch.where(boxed, (box > 0.5).float(), grown(prior, NEAR_GROWTH))
+    return near_ratio(equalised, start, region)
 
 
 def _core_and_rest(mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -292,21 +312,3 @@ def _core_and_rest(mask: Tensor) -> tuple[Tensor, Tensor]:
     core = eroded * enough + sure[:, 0] * (1 - enough)
     rest = 1 - functional.max_pool2d(mask[:, None], 5, 1, 2)[:, 0]
     return core, rest
-
-
-def _ratio(valid: Tensor, seen: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
-    """Log-likelihood ratio at each pixel of ``shown``, from the histograms of ``seen``; -1 to 1."""
-    bins = (seen * (BINS - 1)).round().long().flatten(1)
-    ratio = torch.log((_histogram(bins, inside) + RATIO_FLOOR) / (_histogram(bins, outside) + RATIO_FLOOR)).clamp(
-        -RATIO_LIMIT, RATIO_LIMIT
-    )
-    where = (valid * (BINS - 1)).round().long().flatten(1)
-    return (ratio / RATIO_LIMIT).gather(1, where).view_as(valid)
-
-
-def _histogram(bins: Tensor, weights: Tensor) -> Tensor:
-    counts = torch.zeros(len(bins), BINS, device=bins.device)
-    counts.scatter_add_(1, bins, weights.flatten(1))
-    kernel = torch.tensor(SMOOTHING, device=bins.device)
-    smooth = functional.conv1d(counts[:, None], (kernel / kernel.sum()).view(1, 1, -1), padding=3)[:, 0]
-    return smooth / (smooth.sum(1, keepdim=True) + 1e-6)

@@ -27,7 +27,7 @@ from napari_sam2.models.small.blocks import (
     down,
     norm,
 )
-from napari_sam2.models.small.channels import ALL_CHANNELS, CHANNELS
+from napari_sam2.models.small.channels import ALL_CHANNELS, ANCHOR_CHANNELS, CHANNELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,8 +106,10 @@ class NetConfig:
         """Refuse sizes that no network of this kind can have."""
         if len(self.widths) != 4 or any(w < GROUPS or w % GROUPS or w > MOST_WIDE for w in self.widths):
             raise ModelError(f"widths must be four multiples of {GROUPS} up to {MOST_WIDE}, got {self.widths}")
-        if self.channels not in (CHANNELS, ALL_CHANNELS):
-            raise ModelError(f"a network has {CHANNELS} or {ALL_CHANNELS} input channels, not {self.channels}")
+        if self.channels not in (CHANNELS, ANCHOR_CHANNELS, ALL_CHANNELS):
+            raise ModelError(
+                f"a network has {CHANNELS}, {ANCHOR_CHANNELS} or {ALL_CHANNELS} input channels, not {self.channels}"
+            )
         if not all(0 <= n <= MOST_DEEP for n in (*self.deeper, self.attend)):
             raise ModelError(f"at most {MOST_DEEP} further blocks, got {self.deeper} and {self.attend}")
         if self.heads < 1 or self.widths[2] % self.heads or (self.attend and self.widths[3] % self.heads):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
-    from napari_sam2.finding.memory import ProjectMemory
+    from napari_sam2.finding.candidate import Proposer
     from napari_sam2.plugin.background.worker import InferenceThread
     from napari_sam2.plugin.control.work import Work
 
@@ -67,7 +67,7 @@ class Workspace:
         Whether the two other planes of a scan are shown beside the canvas.
     layer_lists : Switch
         Whether napari's own lists of layers are shown beside the picture.
-    memory : ProjectMemory, optional
+    memory : Proposer, optional
         Finished scans that places of named structures are taken from.
     """
 
@@ -99,7 +99,7 @@ class Workspace:
         self.preview = Switch(preferences().preview)
         self.planes = Switch(False)
         self.layer_lists = Switch(True)
-        self.memory: ProjectMemory | None = None
+        self.memory: Proposer | None = None
         self.status = ""
 
     @property

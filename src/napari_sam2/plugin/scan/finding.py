@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_sam2.finding.accepting import DEFAULT_ANSWER, accept
+from napari_sam2.finding.asking import Asked
 from napari_sam2.finding.candidate import Candidate, Found
-from napari_sam2.finding.job import memory_of
 from napari_sam2.plugin.scan.prompt_layers import layer_placement
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam2.core.slice_masks import SliceResult
-    from napari_sam2.finding.memory import ProjectMemory
+    from napari_sam2.finding.candidate import Proposer
     from napari_sam2.plugin.background.worker import Stream
     from napari_sam2.plugin.scan.work import ScanWork
     from napari_sam2.session.session import Session
@@ -52,6 +53,8 @@ class Finding:
         Number of the candidate that is looked at.
     summary : str
         What came of the last search, in sentences.
+    answer : str
+        What an accepted candidate becomes, one of `napari_sam2.finding.accepting.ANSWERS`.
     """
 
     def __init__(self, work: ScanWork) -> None:
@@ -61,9 +64,10 @@ class Finding:
         self.candidates: tuple[Candidate, ...] = ()
         self.chosen = 0
         self.summary = ""
+        self.answer = DEFAULT_ANSWER
 
     @property
-    def memory(self) -> ProjectMemory | None:
+    def memory(self) -> Proposer | None:
         """The finished scans that are asked.
 
         The same for all images of the window.
@@ -80,16 +84,25 @@ class Finding:
         work = self._work
         work.told.emit(f"Reading the finished scans of {path.name} ...")
 
-        def read(_session: Session) -> tuple[ProjectMemory, int]:
-            memory = memory_of(path)
+        def read(_session: Session) -> tuple[Proposer, int]:
+            memory = Asked(path).proposer()
             return memory, len(memory.known())
 
-        def done(answer: tuple[ProjectMemory, int]) -> None:
+        def done(answer: tuple[Proposer, int]) -> None:
             work.workspace.memory, count = answer
             work.told.emit(f"{path.name}: {count} name{'' if count == 1 else 's'} can be found by. Type one of them.")
             work.changed.emit()
 
         work.ask(read, done)
+
+    def use_remembered(self) -> None:
+        """Take the finished scans of the last session.
+
+        If they are there still, and no others are chosen.
+        """
+        project = self._work.workspace.preferences().project
+        if self.memory is None and project is not None and project.exists():
+            self.use_project(project)
 
     def look_for(self, text: str) -> None:
         """Look for structures; several names are separated by commas."""
@@ -124,19 +137,18 @@ class Finding:
         candidate = self._taken()
         if candidate is None:
             return
-        work, prompts = self._work, candidate.prompts(self._work.shown.volume)
+        work, answer = self._work, self.answer
         free = max((*work.snapshot.objects, 0)) + 1
         object_id = work.current if work.current not in work.snapshot.objects else free
 
         def begin(session: Session) -> list[SliceResult]:
-            results = session.set_prompts(object_id, prompts, origin=candidate.origin)
-            session.rename(object_id, candidate.name)
-            return results
+            return accept(session, candidate, object_id, answer)
 
         def done(results: list[SliceResult]) -> None:
             work.select(object_id)
             work.on_answered(results)
-            work.told.emit(f"{candidate.name} is object {object_id} now, {candidate.source}. Propagate, or correct it.")
+            then = "the model has answered; G carries it" if results else "its mask is the proposed one"
+            work.told.emit(f"{candidate.name} is object {object_id} now: {then}. Clicks correct it.")
 
         work.ask(begin, done)
 
@@ -151,7 +163,7 @@ class Finding:
         self.stop()
         self._show((), "")
 
-    def _begin(self, memory: ProjectMemory, names: list[str]) -> None:
+    def _begin(self, memory: Proposer, names: list[str]) -> None:
         work = self._work
         volume, window = work.shown.volume, work.snapshot.window or work.auto_window
 

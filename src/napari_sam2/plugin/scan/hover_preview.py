@@ -140,5 +140,7 @@ def preview(session: Session, object_id: int, voxel: Sequence[float], axis: int,
     here = [] if obj is None else [p for p in obj.prompts if p.slice_index(axis) == index]
     prompts = SlicePrompts.of([*here, Point((voxel[0], voxel[1], voxel[2]))], session.volume, axis)[index]
     previous = None if obj is None else obj.anchors.get(index)
-    mask: SliceMask = state.engine(axis).predict(index, prompts, previous=previous).mask
+    mask: SliceMask = (
+        state.engine(axis, None if obj is None else obj.mix).predict(index, prompts, previous=previous).mask
+    )
     return mask

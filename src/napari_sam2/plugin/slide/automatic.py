@@ -59,7 +59,7 @@ class AutomaticRun:
         """Whether a run goes on."""
         return self._stream is not None
 
-    def find(self, where: str, size: str) -> None:
+    def find(self, where: str, size: str, *, nuclei: bool = False) -> None:
         """Segment a region without prompts.
 
         A ``"region"`` that was drawn, the ``"view"``, or all ``"tissue"``, in objects of a size.
@@ -69,7 +69,10 @@ class AutomaticRun:
         where : str
             One of these.
         size : str
-            Expected diameter, such as ``"60 um"`` or ``"240 px"``.
+            Expected diameter, such as ``"60 um"`` or ``"240 px"``; empty for that of the selected outlines, or, when
+            fewer than two are selected, of all that a person made.
+        nuclei : bool
+            Whether nuclei are looked for, and not whatever the model takes for an object.
 
         Raises
         ------
@@ -79,19 +82,19 @@ class AutomaticRun:
         import shapely
 
         from napari_sam2.io.resolution import parse_size
-        from napari_sam2.slides.automatic.run import AutomaticRequest
+        from napari_sam2.slides.automatic.run import AutomaticRequest, size_like
 
         work = self._work
         view = work.view()
         if view is None:
             return
-        pixels = parse_size(size, work.snapshot.mpp, work.name)
+        pixels = parse_size(size, work.snapshot.mpp, work.name) if size else size_like(self._examples())
         region = shapely.box(0, 0, work.shape[1], work.shape[0])
         if where == "region":
             region = self._drawn_region()
         elif where == "view":
             region = shapely.box(view.col0, view.row0, view.col1, view.row1)
-        self.begin(AutomaticRequest(region, where == "tissue", pixels))
+        self.begin(AutomaticRequest(region, where == "tissue", pixels, nuclei))
 
     def begin(self, request: AutomaticRequest) -> None:
         """Segment a region; what an earlier, stopped run did is dropped."""
@@ -128,6 +131,14 @@ class AutomaticRun:
 
     def _tiles(self) -> Path:
         return self._work.autosave.folder / TILES_FILE
+
+    def _examples(self) -> list[Any]:
+        """Outlines that say how large objects are: the selected rows, or all that no automatic run has found."""
+        work = self._work
+        chosen = [obj for obj in work.snapshot.objects if obj.object_id in work.selected]
+        if len(chosen) < 2:
+            chosen = [obj for obj in work.snapshot.objects if obj.kind != "detection" or obj.finished]
+        return [obj.geometry for obj in chosen]
 
     def _drawn_region(self) -> Any:
         """The union of the active Shapes layer's shapes, else the current object's outline."""

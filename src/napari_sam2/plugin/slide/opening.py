@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_sam2.core.pixel_size import Mpp
-from napari_sam2.engine.verbs import ModelElsewhere
 from napari_sam2.errors import EnvironmentLacksError, NapariSam2Error, UserInputError
 from napari_sam2.io.photometric import colour_range, to_8_bits
 from napari_sam2.plugin.control.autosave import Autosave
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam2.engine.verbs import AnyModel
-    from napari_sam2.models.base import SegmentationModel
     from napari_sam2.plugin.control.workspace import Workspace
     from napari_sam2.plugin.settings import Preferences
     from napari_sam2.plugin.slide.work import SlideWork
@@ -83,9 +81,8 @@ def open_slide_image(image: Image, model: AnyModel, preferences: Preferences) ->
     EnvironmentLacksError
         If a library that slides need is not installed.
     UserInputError
-        If the layer holds complex numbers, or the model is on a server.
+        If the layer holds complex numbers.
     """
-    model = here(model)
     try:
         from napari_sam2.plugin.slide.work import SLIDES
         from napari_sam2.slides.session import SlideSession
@@ -95,19 +92,6 @@ def open_slide_image(image: Image, model: AnyModel, preferences: Preferences) ->
         ) from error
     session = SlideSession(slide_of(image), model)
     return OpenedSlide(image, session, Autosave(session, SLIDES, preferences.autosave))
-
-
-def here(model: AnyModel) -> SegmentationModel:
-    """The model, which must be on this computer.
-
-    Raises
-    ------
-    UserInputError
-        If it is on a server.
-    """
-    if isinstance(model, ModelElsewhere):
-        raise UserInputError("Slides are answered on this computer; choose 'Use this computer' under 'Runs on'.")
-    return model
 
 
 def slide_of(image: Image) -> Slide:

@@ -18,7 +18,7 @@ from napari_sam2.plugin.scan.volumes import file_behind
 from napari_sam2.plugin.slide.automatic import AutomaticRun
 from napari_sam2.plugin.slide.choices import SlideChoices
 from napari_sam2.plugin.slide.drawn_outlines import geometries_of
-from napari_sam2.plugin.slide.opening import SLIDE_KEY, here, shown_mix
+from napari_sam2.plugin.slide.opening import SLIDE_KEY, shown_mix
 from napari_sam2.plugin.slide.pointing import SlidePointer
 from napari_sam2.plugin.slide.prompt_layers import SlidePromptLayers
 from napari_sam2.plugin.slide.result_layer import SlideResultLayer
@@ -312,7 +312,7 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         return f"Saved {path.name} with {count} object{'' if count == 1 else 's'}."
 
     def _set_model(self, session: SlideSession, model: AnyModel) -> None:
-        session.use_model(here(model))
+        session.use_model(model)
 
     def _on_answered(self, obj: SlideObject) -> None:
         self.answered.emit(obj)

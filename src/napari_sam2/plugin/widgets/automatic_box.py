@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from napari_sam2.plugin.control.progress import Progress
     from napari_sam2.slides.automatic.run import AutomaticRequest
 
-__all__ = ["WHERE", "AutomaticBox"]
+__all__ = ["WHAT", "WHERE", "AutomaticBox"]
+
+WHAT: Final = {
+    "objects": ("objects of the model", "60 um", "60 px"),
+    "nuclei": ("nuclei", "8 um", "30 px"),
+}
+"""What may be looked for: its title, and the size that is offered with and without known microns."""
 
 WHERE: Final = {
     "region": "drawn region",
@@ -37,14 +43,18 @@ class AutomaticBox(FoldedBox):
     Buttons become a progress bar with Stop while a run goes on.
     """
 
-    begun = Signal(str, str)
-    """Where (a key of `WHERE`), and the size as it was typed."""
+    begun = Signal(str, str, str)
+    """What and where (keys of `WHAT` and `WHERE`), and the size as it was typed."""
     stopped = Signal()
     resumed = Signal()
     discarded = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Find objects automatically (draft)", parent)
+        self.what = QComboBox()
+        self.what.setToolTip("Nuclei are found by their stain or light, without the model; other objects by the model.")
+        for key, (title, *_) in WHAT.items():
+            self.what.addItem(title, key)
         self.where = QComboBox()
         self.where.setToolTip(
             "The drawn region: shapes of the active Shapes layer of your own, else the current object's outline."
@@ -52,7 +62,11 @@ class AutomaticBox(FoldedBox):
         for key, title in WHERE.items():
             self.where.addItem(title, key)
         self.size = QLineEdit("60 um")
-        self.size.setToolTip("Expected diameter of an object: 60 um, or 240 px of the full slide.")
+        self.size.setToolTip(
+            "Expected diameter of an object: 60 um, or 240 px of the full slide. Empty: as large as the selected "
+            "outlines, or all that you made."
+        )
+        self.size.setPlaceholderText("as outlined")
         self.size.setMaximumWidth(84)
         self.find = QPushButton("Find objects")
         self.find.setToolTip(_DRAFT)
@@ -66,24 +80,27 @@ class AutomaticBox(FoldedBox):
         inside = QWidget()
         layout = QGridLayout(inside)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.where, 0, 0)
+        layout.addWidget(self.what, 0, 0)
         layout.addWidget(QLabel("of"), 0, 1)
         layout.addWidget(self.size, 0, 2)
-        layout.addWidget(self.find, 1, 0, 1, 3)
-        layout.addWidget(self.resume, 2, 0)
-        layout.addWidget(self.discard, 2, 1, 1, 2)
-        layout.addWidget(self.bar, 3, 0, 1, 3)
-        layout.addWidget(self.stop, 4, 0, 1, 3)
+        layout.addWidget(self.where, 1, 0, 1, 3)
+        layout.addWidget(self.find, 2, 0, 1, 3)
+        layout.addWidget(self.resume, 3, 0)
+        layout.addWidget(self.discard, 3, 1, 1, 2)
+        layout.addWidget(self.bar, 4, 0, 1, 3)
+        layout.addWidget(self.stop, 5, 0, 1, 3)
         self.addWidget(inside)
         for button in (self.find, self.stop, self.resume, self.discard):
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.find.clicked.connect(lambda: self.begun.emit(self.where.currentData(), self.size.text()))
+        self.find.clicked.connect(self._on_find)
+        self.what.currentIndexChanged.connect(self._offer_size)
         self.stop.clicked.connect(self.stopped)
         self.resume.clicked.connect(self.resumed)
         self.discard.clicked.connect(self.discarded)
         self.collapse(animate=False)
         self._running = False
         self._unfinished = False
+        self._knows_microns = True
         self._show()
 
     def suggest_size(self, knows_microns: bool) -> None:
@@ -91,8 +108,8 @@ class AutomaticBox(FoldedBox):
 
         Unless a person has typed one.
         """
-        if not self.size.isModified():
-            self.size.setText("60 um" if knows_microns else "60 px")
+        self._knows_microns = knows_microns
+        self._offer_size()
 
     def show_progress(self, progress: Progress | None) -> None:
         """Show how many tiles are done, and of how many.
@@ -113,6 +130,14 @@ class AutomaticBox(FoldedBox):
             if self._unfinished:
                 self.expand(animate=False)
             self._show()
+
+    def _on_find(self) -> None:
+        self.begun.emit(self.what.currentData(), self.where.currentData(), self.size.text().strip())
+
+    def _offer_size(self) -> None:
+        if not self.size.isModified():
+            _, microns, pixels = WHAT[self.what.currentData()]
+            self.size.setText(microns if self._knows_microns else pixels)
 
     def _show(self) -> None:
         for widget, visible in (

@@ -12,6 +12,7 @@ import numpy as np
 from qtpy.QtCore import QSize, QStringListModel, Qt
 from qtpy.QtGui import QColor, QIcon, QImage, QPainter, QPen, QPixmap
 from qtpy.QtWidgets import (
+    QComboBox,
     QCompleter,
     QFileDialog,
     QHBoxLayout,
@@ -25,6 +26,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sam2.plugin.scan.finding import COLOUR
+from napari_sam2.plugin.settings import remember_project
 from napari_sam2.plugin.widgets.buttons import action_button
 from napari_sam2.plugin.widgets.folded_box import FoldedBox
 from napari_sam2.plugin.widgets.name_editor import names_with
@@ -40,6 +42,12 @@ __all__ = ["FindBox"]
 
 THUMBNAIL: Final = 64
 """Side of the picture of a candidate, in pixels."""
+
+TINT: Final = 0.45
+"""How much of a proposed mask's voxels is the colour of boxes."""
+
+ANSWER_WORDS: Final = {"proposed": "The proposed mask", "model": "What the model answers"}
+"""What an accepted candidate becomes, in words."""
 
 ROWS: Final = 3
 """Candidates that are seen at once."""
@@ -86,9 +94,18 @@ class FindBox(FoldedBox):
         self.list.setWordWrap(True)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.itemClicked.connect(lambda item: self._choose(self.list.row(item)))
+        self.answer = QComboBox()
+        self.answer.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        for name, words in ANSWER_WORDS.items():
+            self.answer.addItem(words, name)
+        self.answer.setToolTip(
+            "What an accepted candidate becomes: its own mask as it is, or what the model answers about its box."
+        )
+        self.answer.currentIndexChanged.connect(self._choose_answer)
         self.text = WrappedLabel()
         self.accept, self.reject = (action_button(name, do) for name in ("accept_candidate", "reject_candidate"))
         self._build()
+        self.toggled.connect(self._opened)
         self.show_work(None)
 
     def show_work(self, work: ScanWork | None) -> None:
@@ -107,6 +124,9 @@ class FindBox(FoldedBox):
         self._shown = candidates
         for widget in (self.list, self.accept, self.reject):
             widget.setVisible(bool(candidates))
+        self.answer.setVisible(any(candidate.mask is not None for candidate in candidates))
+        if finding is not None:
+            self.answer.setCurrentIndex(self.answer.findData(finding.answer))
         self.text.setText("" if finding is None else finding.summary)
         self.text.setVisible(bool(self.text.text()))
         if finding is not None and candidates:
@@ -125,6 +145,7 @@ class FindBox(FoldedBox):
         layout.addLayout(top)
         layout.addWidget(self.list)
         layout.addWidget(self.text)
+        layout.addWidget(self.answer)
         layout.addLayout(buttons)
         self.addWidget(inside)
         self.collapse(animate=False)
@@ -147,6 +168,11 @@ class FindBox(FoldedBox):
         if work is not None:
             work.finding.choose(number)
 
+    def _choose_answer(self, _row: int) -> None:
+        work = self._work()
+        if work is not None:
+            work.finding.answer = self.answer.currentData()
+
     def _choose_manifest(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(self, "Finished scans", "", "Manifests (*.csv *.tsv)")
         self.use_project(chosen)
@@ -162,17 +188,27 @@ class FindBox(FoldedBox):
         work = self._work()
         if path and work is not None:
             work.finding.use_project(Path(path))
+            remember_project(Path(path))
+
+    def _opened(self, is_open: bool) -> None:
+        work = self._work()
+        if is_open and work is not None:
+            work.finding.use_remembered()
 
 
 def _thumbnail(candidate: Candidate, work: ScanWork) -> QPixmap:
-    """The candidate's best slice with its box, dashed."""
+    """The candidate's best slice with its mask, tinted, and its box, dashed."""
     volume = work.shown.volume
     axis = volume.default_slice_axis
-    plane = volume.plane(axis)
-    grey = (work.snapshot.window or work.auto_window).apply(plane.take(volume.voxels, candidate.best_slice(axis)))
-    pixels = np.ascontiguousarray(np.round(grey * 255).astype(np.uint8))
+    plane, index = volume.plane(axis), candidate.best_slice(axis)
+    grey = (work.snapshot.window or work.auto_window).apply(plane.take(volume.voxels, index))
+    colours = np.repeat(grey[..., None] * 255, 3, axis=-1)
+    if candidate.mask is not None:
+        held = plane.take(candidate.on_grid(volume.shape), index)
+        colours[held] = (1 - TINT) * colours[held] + TINT * np.array(QColor(COLOUR).getRgb()[:3])
+    pixels = np.ascontiguousarray(np.round(colours).astype(np.uint8))
     rows, cols = pixels.shape[:2]
-    image = QImage(pixels.tobytes(), cols, rows, cols, QImage.Format.Format_Grayscale8)
+    image = QImage(pixels.tobytes(), cols, rows, 3 * cols, QImage.Format.Format_RGB888)
     height, width = (n * mm for n, mm in zip(plane.shape, plane.spacing, strict=True))
     factor = THUMBNAIL / max(height, width)
     picture = QPixmap.fromImage(image).scaled(max(1, round(width * factor)), max(1, round(height * factor)))

@@ -16,6 +16,7 @@ from napari_sam2.plugin.scan.table_rows import object_rows, size_unit, strip_con
 from napari_sam2.plugin.scan.work import ScanWork
 from napari_sam2.plugin.settings import remember_names
 from napari_sam2.plugin.widgets.buttons import action_button
+from napari_sam2.plugin.widgets.channels_button import ChannelsButton
 from napari_sam2.plugin.widgets.check_box import CheckBox
 from napari_sam2.plugin.widgets.find_box import FindBox
 from napari_sam2.plugin.widgets.hand_box import HandBox
@@ -52,6 +53,7 @@ class ScanParts(QObject):
         super().__init__(parent)
         self._controller = controller
         self.window_choice = WindowChoice(controller.workspace)
+        self.channels = ChannelsButton(lambda: self.work)
         self.table = ObjectTable()
         self.run = RunBox(controller.do)
         self.strip = ScoreStrip()
@@ -101,7 +103,7 @@ class ScanParts(QObject):
             widget.setVisible(visible)
         for widget in (self.run, self.run.directions, self.strip):
             widget.setVisible(visible and kind in action("propagate_both").on)
-        for widget in (self.check_planes, self.planes, self.hand, self.find):
+        for widget in (self.check_planes, self.planes, self.hand, self.find, self.channels):
             widget.setVisible(visible and kind in action("check_planes").on)
         if not visible:
             self.check.setVisible(False)
@@ -111,6 +113,7 @@ class ScanParts(QObject):
         work = self.work
         self.strip.show_content(strip_content(work))
         self.window_choice.show_current()
+        self.channels.show_current()
         self.check.show_figures("" if work is None else work.check.summary)
         self.find.show_work(work)
         self.table.show_unit(size_unit(work))

@@ -197,8 +197,8 @@ class SlideParts(QObject):
         if self._is_explained(lambda work: work.choices.set_mpp(self.mpp.text())):
             self.mpp.clearFocus()
 
-    def _on_begun(self, where: str, size: str) -> None:
-        self._is_explained(lambda work: work.run.find(where, size))
+    def _on_begun(self, what: str, where: str, size: str) -> None:
+        self._is_explained(lambda work: work.run.find(where, size, nuclei=what == "nuclei"))
 
     def _is_explained(self, call: Callable[[SlideWork], None]) -> bool:
         """Call something with the work; a refusal goes to the status line. Whether it was done."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.core.actions import Action, Redo, Resumed, Undo, UseModel
+from napari_sam2.session.actions.channels import AddChannel, UseChannelWindow, UseFusion, UseMix
 from napari_sam2.session.actions.labels import TakeLabels
 from napari_sam2.session.actions.objects import AddObject, Describe, FinishObject, RemoveObject, TakeConsensus
 from napari_sam2.session.actions.prompts import SetPrompts, UseTool
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SCAN_ACTIONS",
     "AcceptSlice",
+    "AddChannel",
     "AddObject",
     "Describe",
     "FinishObject",
@@ -34,6 +36,9 @@ __all__ = [
     "Spread",
     "TakeConsensus",
     "TakeLabels",
+    "UseChannelWindow",
+    "UseFusion",
+    "UseMix",
     "UseOverlap",
     "UseTool",
     "UseWindow",
@@ -55,6 +60,10 @@ SCAN_ACTIONS: Final[Mapping[str, type[Action]]] = {
         FinishObject,
         Describe,
         UseWindow,
+        AddChannel,
+        UseChannelWindow,
+        UseFusion,
+        UseMix,
         UseOverlap,
         UseModel,
         Undo,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
 from scipy import ndimage
 
 from napari_sam2.core.actions import Edit, Line
-from napari_sam2.core.checked import list_of
+from napari_sam2.core.checked import list_of, text_of
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores
 from napari_sam2.errors import UserInputError
 from napari_sam2.session.encoding import axis_of, id_of, result_from_json, term_from_json
@@ -67,12 +67,15 @@ class TakeLabels(Edit):
     ----------
     objects : tuple of TakenObject
         None of which the session holds.
+    origin : str
+        Who proposed the masks, where a person accepted a proposal.
     """
 
     asked_in: ClassVar[tuple[str, ...]] = ("object", "results")
     name: ClassVar[str] = "labels"
     title: ClassVar[str] = "opened labels"
     objects: tuple[TakenObject, ...]
+    origin: str = ""
 
     def do(self, state: SessionState, step: Step) -> list[int]:
         """See `Session.take_labels`."""
@@ -87,6 +90,10 @@ class TakeLabels(Edit):
                 state.store.put(step, obj, "results", index, result)
         return [taken.object_id for taken in self.objects]
 
+    def as_json(self) -> dict[str, Any]:
+        """The masks are in the changes."""
+        return {"origin": self.origin} if self.origin else {}
+
     @classmethod
     def from_json(cls, line: Line, state: SessionState) -> Self:
         """From its changes."""
@@ -98,7 +105,7 @@ class TakeLabels(Edit):
             else:
                 result = result_from_json(value, object_id, written["slice"], state.volume)
                 objects[object_id].masks[result.index] = result.mask
-        return cls(tuple(objects.values()))
+        return cls(tuple(objects.values()), text_of(line.get("origin", "")))
 
 
 def taken_objects(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from napari_sam2.channels.mix import mix_from_json
 from napari_sam2.core.actions import Edit, Line
 from napari_sam2.core.checked import flag_of, list_of, text_of, whole_of
 from napari_sam2.core.hand_tools.tools import tool_from_json, tool_to_json
@@ -22,6 +23,7 @@ from napari_sam2.session.prompting import answer_prompts
 from napari_sam2.session.shaping import shape_object
 
 if TYPE_CHECKING:
+    from napari_sam2.channels.mix import Mix
     from napari_sam2.core.hand_tools.tools import HandTool
     from napari_sam2.core.history import Step
     from napari_sam2.core.prompts import Prompt
@@ -53,9 +55,12 @@ class SetPrompts(Edit):
         of version 0.1.0 the model answered their slice again.
     origin : str
         Who proposed the prompts, where a person accepted a proposal.
+    mix : Mix, optional
+        How the channels become the image for the model; chosen from the prompts otherwise. A journal has what was
+        chosen then.
     """
 
-    asked_in: ClassVar[tuple[str, ...]] = ("object", "prompts")
+    asked_in: ClassVar[tuple[str, ...]] = ("object", "prompts", "mix")
     name: ClassVar[str] = "prompt"
     title: ClassVar[str] = "prompt"
     object_id: int
@@ -64,6 +69,7 @@ class SetPrompts(Edit):
     term: Term | None = None
     around: bool = True
     origin: str = ""
+    mix: Mix | None = None
 
     def do(self, state: SessionState, step: Step) -> list[SliceResult]:
         """See `Session.set_prompts`."""
@@ -71,7 +77,7 @@ class SetPrompts(Edit):
             state.axis = self.axis
         if self.term is not None:
             state.terms = {**state.terms, self.object_id: self.term}
-        return answer_prompts(state, step, self.object_id, self.prompts, around=self.around)
+        return answer_prompts(state, step, self.object_id, self.prompts, around=self.around, mix=self.mix)
 
     def as_json(self) -> dict[str, Any]:
         """The prompts are in the changes."""
@@ -86,15 +92,17 @@ class SetPrompts(Edit):
         record = state.store.objects.get(object_id)
         prompts: list[Prompt] = [] if record is None else list(record.prompts)
         axis = None if line.get("axis") is None else axis_of(line["axis"])
-        term = None
+        term = mix = None
         for written in changes:
             if written["field"] == "prompts":
                 prompts = prompts_from_json(written, prompts, state.volume)
+            elif written["field"] == "mix":
+                mix = mix_from_json(written["value"], len(state.channels))
             elif written["field"] == "object":
                 term = term_from_json(written["value"])
                 axis = axis_of(written["value"]["axis"]) if axis is None else axis
         origin = text_of(line.get("origin", ""))
-        return cls(object_id, tuple(prompts), axis, term, flag_of(line.get("around", False)), origin)
+        return cls(object_id, tuple(prompts), axis, term, flag_of(line.get("around", False)), origin, mix)
 
 
 @dataclass(frozen=True, slots=True)

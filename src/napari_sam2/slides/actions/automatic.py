@@ -39,6 +39,7 @@ class BeginAutomatic(Setting):
         """As it was written."""
         number_of(line["object_size"], 1e-6, LARGEST, "the size of objects")
         flag_of(line["tissue_only"])
+        flag_of(line.get("nuclei", False))
         try:
             return cls(AutomaticRequest.from_json(line))
         except Exception as error:  # shapely raises many kinds on malformed geometries

@@ -18,7 +18,7 @@ import numpy as np
 from napari_sam2.core.slice_masks import SliceMask, SliceScores
 from napari_sam2.core.volume import Source, Volume
 from napari_sam2.core.window import Window
-from napari_sam2.engine.engine import Anchor, Engine
+from napari_sam2.engine.opening import open_engine
 from napari_sam2.slides.answers.crop import Crop, crop_around
 from napari_sam2.slides.polygons import SIMPLIFY, mask_to_polygon, polygon_to_mask
 from napari_sam2.slides.prompts import SlideBox, bounds_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.engine.verbs import Answered, AnyModel, SliceEngine
     from napari_sam2.slides.image.pyramid import Slide
     from napari_sam2.slides.prompts import Bounds, SlidePrompt
 
@@ -75,7 +75,7 @@ class CropAnswer:
         Doubt about it.
     is_cut : bool
         Whether the object goes on beyond the crop, which has grown as far as it may.
-    anchor : Anchor, optional
+    anchor : Answered, optional
         The model's own answer, to be corrected by further clicks; None when the mask was pieced together.
     """
 
@@ -83,7 +83,7 @@ class CropAnswer:
     mask: NDArray[np.bool_]
     scores: SliceScores
     is_cut: bool
-    anchor: Anchor | None = None
+    anchor: Answered | None = None
 
     @property
     def bounds(self) -> Bounds | None:
@@ -112,17 +112,17 @@ class CropEngine:
     ----------
     slide : Slide
         What is looked at.
-    model : SegmentationModel
-        The network or method that answers.
+    model : AnyModel
+        The network or method that answers, here or elsewhere.
     """
 
-    def __init__(self, slide: Slide, model: SegmentationModel) -> None:
+    def __init__(self, slide: Slide, model: AnyModel) -> None:
         self.slide = slide
         self.model = model
         # A model that zooms looks at a part of the crop only; more than twice its view is wasted.
         share = 2 if model.view_policy.zoom else 1
         self.pixels = min(LARGEST_PIXELS, 1 << math.ceil(math.log2(share * model.input_size)))
-        self._engines: OrderedDict[Crop, Engine] = OrderedDict()
+        self._engines: OrderedDict[Crop, SliceEngine[Any, Any]] = OrderedDict()
 
     def answer(
         self,
@@ -171,7 +171,7 @@ class CropEngine:
         mask = polygon_to_mask(geometry, crop.row, crop.col, (crop.rows, crop.cols), crop.scale)
         return CropAnswer(crop, mask, SliceScores(math.nan, math.nan), crop.is_cut(mask, self.slide.shape))
 
-    def engine_on(self, crop: Crop, feature_budget: int = FEATURE_BUDGET) -> Engine:
+    def engine_on(self, crop: Crop, feature_budget: int = FEATURE_BUDGET) -> SliceEngine[Any, Any]:
         """The engine that sees one crop, with the features it has.
 
         New ones keep `feature_budget` bytes.
@@ -181,7 +181,7 @@ class CropEngine:
             return self._engines[crop]
         pixels = self.slide.read_scaled(crop.row, crop.col, crop.rows, crop.cols, crop.scale)
         volume = Volume(pixels[:, :, np.newaxis], np.eye(4), oriented=False, source=Source(self.slide.name))
-        self._engines[crop] = Engine(volume, self.model, RGB, axis=2, feature_budget=feature_budget)
+        self._engines[crop] = open_engine(volume, self.model, RGB, 2, feature_budget)
         self._keep_within_budget()
         return self._engines[crop]
 
@@ -191,7 +191,7 @@ class CropEngine:
 
     def _keep_within_budget(self) -> None:
         while len(self._engines) > 1 and (
-            len(self._engines) > KEPT_CROPS or sum(e.features.nbytes for e in self._engines.values()) > FEATURE_BUDGET
+            len(self._engines) > KEPT_CROPS or sum(map(_feature_bytes, self._engines.values())) > FEATURE_BUDGET
         ):
             self._engines.popitem(last=False)
 
@@ -218,7 +218,7 @@ class CropEngine:
         crop = crop_around(around, self.slide.shape, self.pixels, context=1.0)
         return crop if crop.contains(known) else self._crop(known)
 
-    def _predict(self, crop: Crop, prompts: Sequence[SlidePrompt], previous: Anchor | SliceMask | None) -> CropAnswer:
+    def _predict(self, crop: Crop, prompts: Sequence[SlidePrompt], previous: Answered | SliceMask | None) -> CropAnswer:
         engine = self.engine_on(crop)
         anchor = engine.predict(0, crop.slice_prompts(prompts), previous=previous)
         mask = anchor.mask.full((crop.rows, crop.cols))
@@ -253,6 +253,12 @@ class CropEngine:
             return answer
         closer = self._again(self._crop(bounds), prompts, answer)
         return answer if closer.bounds is None or closer.is_cut else closer
+
+
+def _feature_bytes(engine: SliceEngine[Any, Any]) -> int:
+    """Bytes of features here; an engine elsewhere keeps its own there."""
+    features = getattr(engine, "features", None)
+    return 0 if features is None else int(features.nbytes)
 
 
 def _fill(answer: CropAnswer) -> float:

@@ -11,24 +11,31 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from napari_sam2.engine.verbs import ModelElsewhere
+from napari_sam2.errors import UserInputError
 from napari_sam2.slides.automatic.merge import Piece, merge_pieces
+from napari_sam2.slides.automatic.tile_journal import open_journal, piece_to_json, recorded_pieces, signature_of
+from napari_sam2.slides.automatic.tile_pieces import LARGEST, SMALLEST, find_pieces
 from napari_sam2.slides.automatic.tiles import make_plan
 from napari_sam2.slides.image.tissue import find_tissue
+from napari_sam2.slides.nuclei.find import find_nuclei, nuclei_plan
 from napari_sam2.slides.objects import SCORE, SlideObject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from napari_sam2.slides.answers.crop_engine import CropEngine
     from napari_sam2.slides.automatic.tiles import Plan
-from napari_sam2.slides.automatic.tile_journal import open_journal, piece_to_json, recorded_pieces, signature_of
-from napari_sam2.slides.automatic.tile_pieces import LARGEST, SMALLEST, find_pieces
 
-__all__ = ["AutomaticRequest", "joined_objects", "plan_of", "run_tiles", "tile_steps"]
+__all__ = ["PROPOSER", "AutomaticRequest", "joined_objects", "plan_of", "run_tiles", "size_like", "tile_steps"]
+
+PROPOSER: Final = "nuclei proposer 1"
+"""Named in the metadata of nuclei: no segmentation model has made them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,11 +50,14 @@ class AutomaticRequest:
         Whether glass in it is left out.
     object_size : float
         Expected diameter in level-0 pixels.
+    nuclei : bool
+        Whether nuclei are looked for, and not whatever the model takes for an object.
     """
 
     region: Any
     tissue_only: bool
     object_size: float
+    nuclei: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Plain values from which `from_json` makes it again."""
@@ -57,6 +67,7 @@ class AutomaticRequest:
             "region": shapely.to_wkb(self.region, hex=True),
             "tissue_only": self.tissue_only,
             "object_size": self.object_size,
+            "nuclei": self.nuclei,
         }
 
     @classmethod
@@ -64,17 +75,47 @@ class AutomaticRequest:
         """The request that `as_json` wrote."""
         import shapely
 
-        return cls(shapely.from_wkb(written["region"]), bool(written["tissue_only"]), float(written["object_size"]))
+        region = shapely.from_wkb(written["region"])
+        # Journals of earlier versions do not say what was looked for: objects.
+        nuclei = bool(written.get("nuclei", False))
+        return cls(region, bool(written["tissue_only"]), float(written["object_size"]), nuclei)
 
 
 def plan_of(engine: CropEngine, request: AutomaticRequest) -> Plan:
     """The tiles of a request.
 
-    `make_plan` says what may be wrong with it.
+    Raises
+    ------
+    UserInputError
+        As `make_plan`; or if objects are looked for by a model on a server: it would be asked about thousands of
+        points of every tile.
     """
     slide = engine.slide
     tissue = find_tissue(slide) if request.tissue_only else None
+    if request.nuclei:
+        return nuclei_plan(slide, request.region, request.object_size, tissue)
+    if isinstance(engine.model, ModelElsewhere):
+        raise UserInputError(
+            "An automatic run asks a model on the same machine about thousands of points; start it on the server's "
+            "machine, or here without a server. Prompts on slides are answered by a server."
+        )
     return make_plan(slide.shape, engine.model, request.region, request.object_size, tissue)
+
+
+def size_like(outlines: Iterable[Any]) -> float:
+    """Expected diameter of more objects like these.
+
+    The median of discs with the areas of `outlines` (shapely geometries), in their pixels.
+
+    Raises
+    ------
+    UserInputError
+        If none of them has an area.
+    """
+    areas = [outline.area for outline in outlines if outline.area > 0]
+    if not areas:
+        raise UserInputError("Nothing was drawn that says how large objects are; outline one or more, or give a size.")
+    return 2 * math.sqrt(statistics.median(areas) / math.pi)
 
 
 def run_tiles(
@@ -142,7 +183,8 @@ def tile_steps(engine: CropEngine, plan: Plan, journal: Path) -> Iterator[tuple[
             if count < done:
                 continue
             pieces: list[Piece] = []
-            for batch in find_pieces(engine, plan, tile):
+            found = find_pieces(engine, plan, tile) if plan.look is None else find_nuclei(engine.slide, plan, tile)
+            for batch in found:
                 pieces += batch
                 yield count, total
             file.write(json.dumps({"tile": [tile.row, tile.col], "pieces": [piece_to_json(p) for p in pieces]}) + "\n")
@@ -165,5 +207,5 @@ def joined_objects(engine: CropEngine, plan: Plan, journal: Path) -> Iterator[Sl
                 merged.geometry,
                 kind="detection",
                 measurements={SCORE: merged.score},
-                metadata={"model": engine.model.card.name},
+                metadata={"model": engine.model.card.name if plan.look is None else PROPOSER},
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ def signature_of(engine: CropEngine, plan: Plan) -> dict[str, Any]:
         "slide": [slide.name, *slide.shape, hashlib.sha256(slide.overview.tobytes()).hexdigest()],
         "model": [card.name, card.revision, card.sha256],
         "plan": [plan.scale, plan.object_pixels, plan.core, plan.halo, plan.tissue is not None],
+        "nuclei": None if plan.look is None else list(astuple(plan.look)),
         "region": hashlib.sha256(shapely.to_wkb(plan.region)).hexdigest(),
     }
 

@@ -10,16 +10,17 @@ import torch
 
 from napari_sam2.core.prompts import SlicePrompts
 from napari_sam2.core.slice_masks import SliceMask
+from napari_sam2.engine.engine import Engine
 from napari_sam2.engine.view import whole_view
 from napari_sam2.models.base import DecodeRequest
 from napari_sam2.slides.automatic.merge import Piece, same_object
+from napari_sam2.slides.automatic.tiles import reaches_border
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from napari_sam2.engine.engine import Engine
     from napari_sam2.engine.view import View
     from napari_sam2.models.base import Decoded
     from napari_sam2.slides.answers.crop_engine import CropEngine
@@ -61,6 +62,8 @@ def find_pieces(engine: CropEngine, plan: Plan, tile: Tile) -> Iterator[list[Pie
     if len(points) == 0:
         return
     on_crop = engine.engine_on(tile.crop(plan.scale), FEATURES)
+    if not isinstance(on_crop, Engine):
+        raise TypeError("a tile is answered where the model is; see plan_of")
     origin = np.array(tile.seen[:2])
     largest = math.pi / 4 * (LARGEST * plan.object_pixels) ** 2
     masks: list[tuple[SliceMask, float]] = []
@@ -143,11 +146,6 @@ def _piece(mask: SliceMask, score: float, tile: Tile, plan: Plan) -> Piece | Non
     trusted = full[top : top + row1 - row0, left : left + col1 - col0]
     if not trusted.any():
         return None
-    is_cut = (
-        (row0 > 0 and trusted[0].any())
-        or (col0 > 0 and trusted[:, 0].any())
-        or (row1 < plan.shape[0] and trusted[-1].any())
-        or (col1 < plan.shape[1] and trusted[:, -1].any())
-    )
     part = SliceMask.of(trusted)
-    return Piece(SliceMask(part.row + row0, part.col + col0, part.crop), score, bool(is_cut))
+    placed = SliceMask(part.row + row0, part.col + col0, part.crop)
+    return Piece(placed, score, reaches_border(placed, tile.trusted, plan.shape))

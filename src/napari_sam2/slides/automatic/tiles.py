@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.core.slice_masks import SliceMask
+    from napari_sam2.models.base import DescribedModel
     from napari_sam2.slides.image.tissue import TissueMask
+    from napari_sam2.slides.nuclei.signal import Look
 
-__all__ = ["Plan", "Tile", "make_plan"]
+__all__ = ["Plan", "Tile", "checked_region", "make_plan", "reaches_border"]
 
 OBJECT_PIXELS: Final = 48
 """An object of the expected size measures this to twice this many pixels on a tile."""
@@ -81,6 +83,8 @@ class Plan:
         In level-0 pixel corners: where points lie.
     tissue : TissueMask, optional
         Points lie on tissue only.
+    look : Look, optional
+        How nuclei look, when these are looked for, and not objects of a model.
     """
 
     shape: tuple[int, int]
@@ -90,6 +94,7 @@ class Plan:
     halo: int
     region: Any
     tissue: TissueMask | None = None
+    look: Look | None = None
 
     @property
     def spacing(self) -> int:
@@ -117,16 +122,26 @@ class Plan:
 
         In the slide's pixels of `scale`.
         """
-        import shapely
-
         row0, col0, row1, col1 = tile.core
         rows, cols = (_multiples(low, high, self.spacing) for low, high in ((row0, row1), (col0, col1)))
         grid = np.stack(np.meshgrid(rows, cols, indexing="ij"), axis=-1).reshape(-1, 2)
-        places = (grid + 0.5) * float(self.scale)
-        keep = shapely.contains_xy(self.region, places[:, 1], places[:, 0])
+        return np.asarray(grid[self._are_held(grid)], dtype=np.float64)
+
+    def holds(self, row: float, col: float) -> bool:
+        """Whether a pixel of `scale` is looked at.
+
+        In the region, and on tissue where that counts.
+        """
+        return bool(self._are_held(np.array([[row, col]]))[0])
+
+    def _are_held(self, pixels: NDArray[np.number]) -> NDArray[np.bool_]:
+        import shapely
+
+        places = (pixels.astype(np.float64) + 0.5) * float(self.scale)
+        held = shapely.contains_xy(self.region, places[:, 1], places[:, 0])
         if self.tissue is not None:
-            keep &= self.tissue.at(places[:, 0], places[:, 1])
-        return np.asarray(grid[keep], dtype=np.float64)
+            held &= self.tissue.at(places[:, 0], places[:, 1])
+        return np.asarray(held, dtype=bool)
 
     def _tile(self, row: int, col: int) -> Tile:
         core = (row * self.core, col * self.core, (row + 1) * self.core, (col + 1) * self.core)
@@ -146,7 +161,7 @@ class Plan:
 
 def make_plan(
     shape: tuple[int, int],
-    model: SegmentationModel,
+    model: DescribedModel,
     region: Any,
     object_size: float,
     tissue: TissueMask | None = None,
@@ -157,7 +172,7 @@ def make_plan(
     ----------
     shape : tuple of int
         (rows, columns) of level 0.
-    model : SegmentationModel
+    model : DescribedModel
         Its view decides how large a tile may be.
     region : shapely geometry
         In level-0 pixel corners.
@@ -171,13 +186,7 @@ def make_plan(
     UserInputError
         If the region does not meet the slide, or the size is not one.
     """
-    import shapely
-
-    if not (math.isfinite(object_size) and object_size >= 4):
-        raise UserInputError(f"The object size must be 4 pixels or more of the full slide; got {object_size:g}.")
-    inside = region.intersection(shapely.box(0, 0, shape[1], shape[0]))
-    if inside.is_empty or inside.area == 0:
-        raise UserInputError("The region does not lie on the slide; coordinates are level-0 pixels, x before y.")
+    inside = checked_region(shape, region, object_size)
     zoom = model.view_policy.zoom
     object_pixels = OBJECT_PIXELS if zoom else min(OBJECT_PIXELS, model.input_size / OBJECTS_ACROSS)
     scale = 1 << max(0, int(math.log2(object_size / object_pixels)))
@@ -187,6 +196,39 @@ def make_plan(
     core = ZOOM_CORE if zoom else max(model.input_size - 2 * halo, halo)
     scaled = math.ceil(shape[0] / scale), math.ceil(shape[1] / scale)
     return Plan(scaled, scale, pixels, core, halo, inside, tissue)
+
+
+def checked_region(shape: tuple[int, int], region: Any, object_size: float) -> Any:
+    """The part of a region that lies on a slide of `shape`.
+
+    Raises
+    ------
+    UserInputError
+        If there is none, or the size of objects is not one.
+    """
+    import shapely
+
+    if not (math.isfinite(object_size) and object_size >= 4):
+        raise UserInputError(f"The object size must be 4 pixels or more of the full slide; got {object_size:g}.")
+    inside = region.intersection(shapely.box(0, 0, shape[1], shape[0]))
+    if inside.is_empty or inside.area == 0:
+        raise UserInputError("The region does not lie on the slide; coordinates are level-0 pixels, x before y.")
+    return inside
+
+
+def reaches_border(mask: SliceMask, edges: tuple[int, int, int, int], shape: tuple[int, int]) -> bool:
+    """Whether a piece cuts a mask off.
+
+    It reaches one of the edges row0, column0, row1, column1 where the slide goes on.
+    """
+    row0, col0, row1, col1 = edges
+    height, width = mask.crop.shape
+    return (
+        mask.row <= row0 > 0
+        or mask.col <= col0 > 0
+        or mask.row + height >= row1 < shape[0]
+        or mask.col + width >= col1 < shape[1]
+    )
 
 
 def _multiples(low: int, high: int, step: int) -> NDArray[np.int64]:

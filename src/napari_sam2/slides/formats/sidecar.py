@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.models.base import DescribedModel
     from napari_sam2.slides.image.pyramid import Slide
     from napari_sam2.slides.prompts import SlidePrompt
 
@@ -50,7 +50,7 @@ def check_slide_sidecar(output: str | os.PathLike[str]) -> None:
 def slide_sidecar_text(
     output: str | os.PathLike[str],
     slide: Slide,
-    model: SegmentationModel,
+    model: DescribedModel,
     prompts: Mapping[str, Iterable[SlidePrompt]],
     settings: Mapping[str, Any],
 ) -> str:
@@ -62,7 +62,7 @@ def slide_sidecar_text(
         The file of objects.
     slide : Slide
         What was segmented.
-    model : SegmentationModel
+    model : DescribedModel
         Who answered.
     prompts : mapping of str to iterable of SlidePrompt
         By the object's id or name.

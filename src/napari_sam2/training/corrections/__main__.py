@@ -1,7 +1,7 @@
 """Trains what answers clicks: ``python -m napari_sam2.training.corrections CONFIG OUT``.
 
 CONFIG is a TOML file such as ``docs/models/correction-2/config.toml``; pools that it names and that are not there are
-made first. OUT receives ``perceptron.safetensors`` and ``object.safetensors``.
+made first. OUT receives the weight file, ``correction-2.safetensors``.
 """
 
 from __future__ import annotations

@@ -24,10 +24,22 @@ if TYPE_CHECKING:
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
 
-__all__ = ["COARSE_VOXELS", "LOCAL_VOXELS", "as_image", "copy_of", "inverse_of", "refine", "register", "said"]
+__all__ = [
+    "COARSE_VOXELS",
+    "LOCAL_VOXELS",
+    "as_image",
+    "copy_of",
+    "inverse_of",
+    "matrix_of",
+    "refine",
+    "refine_rigid",
+    "register",
+    "register_rigid",
+    "said",
+]
 
 COARSE_VOXELS: Final = 80_000
-LOCAL_VOXELS: Final = 60_000
+LOCAL_VOXELS: Final = 30_000
 """About how many voxels the copies of a whole scan and of a structure's surroundings have."""
 
 BINS: Final = 32
@@ -45,6 +57,9 @@ REACH: Final = 0.25
 
 STRETCH: Final = (0.7, 1.45)
 """How much larger or smaller another person may be along one direction; beyond it a registration has failed."""
+
+ROTATION_TOLERANCE: Final = 1e-6
+"""How far a rotation's matrix may be from orthogonal; ITK's own tolerance is within rounding of products."""
 
 Block = tuple[slice, slice, slice]
 
@@ -113,16 +128,52 @@ def register(scan: Image, exemplar: Image) -> AffineTransform | None:
     if _extent(scan).prod() > _extent(exemplar).prod():
         back = register(exemplar, scan)
         return None if back is None else inverse_of(back)
-    start = SimpleITK.CenteredTransformInitializer(
-        scan, exemplar, Euler3DTransform(), SimpleITK.CenteredTransformInitializerFilter.GEOMETRY
-    )
     try:
         with _one_thread():
-            shifted = _best_shift(scan, exemplar, Euler3DTransform(start))
-            rigid = _about(_centre(scan), _optimised(scan, exemplar, shifted, (2, 1)))
+            rigid = _rigid(scan, exemplar)
             return _sane(_optimised(scan, exemplar, _about(_centre(scan), rigid), (2, 1))) or rigid
     except RuntimeError:
         return None  # they have drifted apart, as scans of different things do
+
+
+def register_rigid(scan: Image, other: Image) -> AffineTransform | None:
+    """The rigid transform from one scan to another of the same body.
+
+    From the centres over shifts to a rigid transform, from copies of both; None when it has failed.
+    """
+    if _extent(scan).prod() > _extent(other).prod():
+        back = register_rigid(other, scan)
+        return None if back is None else inverse_of(back)
+    try:
+        with _one_thread():
+            return _rigid(scan, other)
+    except RuntimeError:
+        return None  # nothing of them overlaps any more
+
+
+def refine_rigid(start: AffineTransform, scan: Image, other: Image) -> AffineTransform | None:
+    """A better rigid transform near another one, from finer copies.
+
+    None when it has failed.
+    """
+    centre = _centre(scan)
+    near = Euler3DTransform()
+    near.SetCenter(centre.tolist())
+    near.SetMatrix(start.GetMatrix(), ROTATION_TOLERANCE)
+    near.SetTranslation((np.array(start.TransformPoint(centre.tolist())) - centre).tolist())
+    try:
+        with _one_thread():
+            return _about(centre, _optimised(scan, other, near, (2, 1)))
+    except RuntimeError:
+        return None
+
+
+def matrix_of(transform: AffineTransform) -> NDArray[np.float64]:
+    """A transform as a (4, 4) matrix of world places, RAS+ mm."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.reshape(transform.GetMatrix(), (3, 3))
+    matrix[:3, 3] = transform.TransformPoint((0.0, 0.0, 0.0))
+    return matrix
 
 
 def refine(start: AffineTransform, scan: Image, exemplar: Image) -> AffineTransform:
@@ -166,6 +217,14 @@ def said(scan: Image, exemplar: Image, transform: AffineTransform) -> float:
 def inverse_of(transform: AffineTransform) -> AffineTransform:
     """The way back."""
     return AffineTransform(transform.GetInverse())
+
+
+def _rigid(scan: Image, other: Image) -> AffineTransform:
+    start = SimpleITK.CenteredTransformInitializer(
+        scan, other, Euler3DTransform(), SimpleITK.CenteredTransformInitializerFilter.GEOMETRY
+    )
+    shifted = _best_shift(scan, other, Euler3DTransform(start))
+    return _about(_centre(scan), _optimised(scan, other, shifted, (2, 1)))
 
 
 def _best_shift(fixed: Image, moving: Image, start: Euler3DTransform) -> Euler3DTransform:

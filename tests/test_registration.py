@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from napari_sam2.finding import registration
-from napari_sam2.finding.registration import as_image, register
+from napari_sam2 import registration
+from napari_sam2.registration import as_image, register
 
 
 def test_scans_that_drift_apart_are_not_laid_over_each_other(monkeypatch):

@@ -1,0 +1,1 @@
+"""Further channels of a scan, on the reference's grid."""

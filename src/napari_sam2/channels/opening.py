@@ -1,0 +1,281 @@
+"""Opening further channels of a scan from files.
+
+What belongs to another patient, lies elsewhere or holds several volumes is refused in one sentence.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from napari_sam2.channels.alignment import checked_alignment, rigid_transform
+from napari_sam2.channels.facts import transform_from_json
+from napari_sam2.channels.placing import is_same_grid, refuse_without_place, said_move
+from napari_sam2.channels.stack import Channel, ChannelStack, place_channel
+from napari_sam2.core.checked import text_of, whole_of
+from napari_sam2.core.window import choose_window
+from napari_sam2.errors import GeometryError, ImageFileError, SeveralVolumesError, UserInputError
+from napari_sam2.io import read_volume
+from napari_sam2.io.dicom import DicomSource
+from napari_sam2.io.dicom_series import read_tags
+from napari_sam2.io.names import stem_of
+from napari_sam2.io.pet import is_pet, suv_window
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from napari_sam2.core.volume import Volume
+    from napari_sam2.core.window import Window
+
+__all__ = ["RIGID", "ChannelFile", "channel_files", "name_of", "open_channel", "read_recorded", "read_stack"]
+
+RIGID: Final = "rigid"
+"""The only registration there is."""
+
+_NAME: Final = re.compile(r"[^\W_][\w.+-]{0,39}")
+_FORBIDDEN: Final = re.compile(r"[^\w.+-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelFile:
+    """A channel as it was asked for.
+
+    Attributes
+    ----------
+    path : Path
+        The file or DICOM folder.
+    name : str
+        As a person gave it; empty otherwise.
+    volume_index : int, optional
+        Which volume of a file that holds several.
+    whole : bool
+        Whether every volume of the file is a channel.
+    """
+
+    path: Path
+    name: str = ""
+    volume_index: int | None = None
+    whole: bool = False
+
+
+def channel_files(texts: Iterable[str | os.PathLike[str]]) -> list[ChannelFile]:
+    """Channels as they are written: ``FILE``, ``NAME=FILE``, ``FILE:2`` or ``FILE:all``.
+
+    A file that is called so is meant itself.
+    """
+    return [_channel_file(text) for text in texts]
+
+
+def _channel_file(given: str | os.PathLike[str]) -> ChannelFile:
+    path, text = Path(given), str(given)
+    if not isinstance(given, str) or path.exists():
+        return ChannelFile(path)
+    name, equals, rest = text.partition("=")
+    if not (equals and _NAME.fullmatch(name)):
+        name, rest = "", text
+    file, colon, which = rest.rpartition(":")
+    if colon and not Path(rest).exists() and (which == "all" or re.fullmatch("[0-9]{1,6}", which)):
+        index = None if which == "all" else int(which)
+        return ChannelFile(Path(file), name, index, which == "all")
+    return ChannelFile(Path(rest), name)
+
+
+def read_stack(
+    reference: Volume,
+    files: Iterable[ChannelFile],
+    *,
+    register: str = "",
+    reference_index: int | None = None,
+    say: Callable[[str], None] = lambda note: None,
+) -> ChannelStack:
+    """Read further channels, and lay them on a reference.
+
+    Parameters
+    ----------
+    reference : Volume
+        The scan with the labels.
+    files : iterable of ChannelFile
+        The channels.
+    register : str
+        ``"rigid"``, or nothing: headers say where they lie.
+    reference_index : int, optional
+        Which volume of its own file the reference is; it is left out where all of that file are channels.
+    say : callable
+        Told what a person should know, a sentence at a time.
+
+    Raises
+    ------
+    UserInputError
+        If a channel cannot be read, belongs to another patient, or has no place on the reference.
+    """
+    if register not in ("", RIGID):
+        raise UserInputError(f"--register {register[:40]}: there is only {RIGID}.")
+    stack = ChannelStack(reference, (), name_of(reference, 0))
+    for file in files:
+        for name, volume, index in _volumes(file, reference, reference_index):
+            used = name or name_of(volume, len(stack))
+            if not name and used in stack.names:  # files of one name in different folders
+                used = f"{used}-{len(stack)}"
+            channel = open_channel(reference, volume, used, register=bool(register))
+            channel = replace(channel, volume_index=index)
+            for note in channel.notes:
+                say(f"{channel.name}: {note}")
+            stack = stack.with_channel(channel)
+    return stack
+
+
+def _volumes(
+    file: ChannelFile, reference: Volume, reference_index: int | None
+) -> Iterator[tuple[str, Volume, int | None]]:
+    if not file.whole:
+        try:
+            volume = read_volume(file.path, volume_index=file.volume_index)
+        except SeveralVolumesError as error:
+            raise ImageFileError(
+                f"{file.path.name} holds {error.count} volumes; give --channel FILE:N for one, 0 to {error.count - 1}, "
+                "or FILE:all for each."
+            ) from error
+        suffix = "" if file.volume_index is None else f"-{file.volume_index}"
+        yield file.name or (f"{name_of(volume, 0)}{suffix}" if suffix else ""), volume, file.volume_index
+        return
+    try:
+        yield file.name, read_volume(file.path), None
+    except SeveralVolumesError as error:
+        own = reference.source.path is not None and file.path.absolute() == reference.source.path
+        for index in range(error.count):
+            if not (own and index == (reference_index or 0)):
+                volume = read_volume(file.path, volume_index=index)
+                yield f"{file.name or name_of(volume, 0)}-{index}", volume, index
+
+
+def read_recorded(
+    reference: Volume, files: Sequence[ChannelFile], described: Sequence[Mapping[str, Any]]
+) -> ChannelStack:
+    """The channels of a session, laid where they were laid then.
+
+    Parameters
+    ----------
+    reference : Volume
+        The scan with the labels.
+    files : sequence of ChannelFile
+        One for each, in the session's order.
+    described : sequence of dict
+        What the session's journal says, see `napari_sam2.channels.facts.described_channel`.
+
+    Raises
+    ------
+    UserInputError
+        If there are more files than channels, or what is said of one is damaged.
+    """
+    if len(files) != len(described):
+        raise UserInputError(f"The session has {len(described)} further channels; {len(files)} are given.")
+    stack = ChannelStack(reference, (), name_of(reference, 0))
+    for file, entry in zip(files, described, strict=True):
+        try:
+            name, placed = text_of(entry["name"]), text_of(entry["placed"])
+            index = None if entry["volume"] is None else whole_of(entry["volume"], 0, 1 << 20, "a volume")
+            transform = transform_from_json(entry["transform"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserInputError("The session is damaged: what it says of a channel cannot be read.") from error
+        volume = read_volume(file.path, volume_index=index if file.volume_index is None else file.volume_index)
+        moved = transform if placed == "registered" else None
+        channel = place_channel(reference, volume, name, transform=moved)
+        stack = stack.with_channel(replace(channel, volume_index=index))
+    return stack
+
+
+def name_of(volume: Volume, number: int) -> str:
+    """What a channel is called by itself: its file's name without ending.
+
+    A DICOM folder may be called after a person: its modality, or its number, then.
+    """
+    if volume.source.file_format == "dicom" or volume.source.path is None:
+        return f"{volume.source.modality or 'channel'}-{number}"
+    return _FORBIDDEN.sub("-", stem_of(volume.source.name)).strip("-_") or f"channel-{number}"
+
+
+def open_channel(
+    reference: Volume,
+    volume: Volume,
+    name: str,
+    *,
+    register: bool = False,
+    window: Window | None = None,
+) -> Channel:
+    """Lay a scan on a reference, by its header or rigidly registered.
+
+    Parameters
+    ----------
+    reference, volume : Volume
+        Where to, and what.
+    name : str
+        What people call it.
+    register : bool
+        Whether to find the rigid transform; headers count otherwise, and what looks misplaced is told.
+    window : Window, optional
+        Chosen for the scan by default; PET gets its fixed one where SUV is known.
+
+    Raises
+    ------
+    GeometryError
+        If it belongs to another patient or has no place on the reference.
+    """
+    _refuse_another_patient(reference, volume, name, register=register)
+    notes = list(volume.source.notes)
+    if window is None and is_pet(volume):
+        window, sentence = suv_window(volume)
+        notes.append(sentence)
+    window = window or choose_window(volume)
+    if register:
+        transform = rigid_transform(reference, volume, name)
+        notes.append(
+            f"laid on {reference.source.public_name} rigidly, by {said_move(reference, transform)}; look at it."
+        )
+        return place_channel(reference, volume, name, transform=transform, window=window, notes=notes)
+    refuse_without_place(reference, volume, name)
+    if not is_same_grid(reference, volume):
+        size, spacing = (" x ".join(f"{n:g}" for n in np.round(values, 2)) for values in (volume.shape, volume.spacing))
+        notes.append(f"its grid is another ({size} of {spacing} mm); it is resampled on the reference's, linearly.")
+    if reference.oriented and volume.oriented:
+        alignment = checked_alignment(reference, volume)
+        if alignment.is_off:
+            notes.append(
+                f"it seems to lie {alignment.off_mm:.0f} mm off {reference.source.public_name}; look at both, and give "
+                "--register rigid if so."
+            )
+    return place_channel(reference, volume, name, window=window, notes=notes)
+
+
+def _refuse_another_patient(reference: Volume, volume: Volume, name: str, *, register: bool) -> None:
+    """Refuse DICOM of another patient, and of another frame of reference unless it is to be registered."""
+    one, two = _tags(reference), _tags(volume)
+    if one is None or two is None:
+        return
+    if _value(one, "PatientID") != _value(two, "PatientID"):
+        raise GeometryError(f"{name}: it is of another patient than the reference; give a scan of the same one.")
+    frames = _value(one, "FrameOfReferenceUID"), _value(two, "FrameOfReferenceUID")
+    if not register and all(frames) and frames[0] != frames[1]:
+        centres = [v.voxel_to_world((np.array(v.shape) - 1) / 2) for v in (reference, volume)]
+        away = np.linalg.norm(centres[0] - centres[1])
+        raise GeometryError(
+            f"{name}: its frame of reference differs from the reference's (its centre lies {away:.0f} mm away, if that "
+            "means anything); give a scan of the same session, or --register rigid."
+        )
+
+
+def _tags(volume: Volume) -> Any:
+    if not isinstance(volume.source.header, DicomSource):
+        return None
+    return read_tags(volume.source.header.slices[0].path)
+
+
+def _value(tags: Any, keyword: str) -> str:
+    try:
+        return str(tags.get(keyword) or "")
+    except Exception:  # values are converted here, and pydicom raises many kinds
+        return ""

@@ -1,0 +1,120 @@
+"""What becomes of an accepted candidate.
+
+An object with the mask that was proposed, or prompts that a model answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from napari_sam2.errors import UserInputError
+from napari_sam2.terms.terminology import Term
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_sam2.core.slice_masks import SliceResult
+    from napari_sam2.finding.candidate import Candidate
+    from napari_sam2.session.session import Session
+
+__all__ = ["ANSWERS", "DEFAULT_ANSWER", "Accepted", "accept", "checked_answer"]
+
+ANSWERS: Final = ("proposed", "model")
+"""The mask as it was proposed, or what the model makes of its best slice and its boxes."""
+
+DEFAULT_ANSWER: Final = "proposed"
+"""The better one in every set that was measured (docs/names.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Candidates that whoever named them takes unseen.
+
+    Attributes
+    ----------
+    candidates : tuple of Candidate
+        At least one.
+    answer : str
+        One of `ANSWERS`.
+    """
+
+    candidates: tuple[Candidate, ...]
+    answer: str = DEFAULT_ANSWER
+
+    def begin(self, session: Session, slices: range | None = None) -> list[int]:
+        """Make them the objects 1, 2, ... of a session.
+
+        Returns
+        -------
+        list of int
+            Ids of those that a model has still to carry.
+        """
+        carried = []
+        for object_id, candidate in enumerate(self.candidates, start=1):
+            if accept(session, candidate, object_id, self.answer, slices):
+                carried.append(object_id)
+        return carried
+
+    def settings(self) -> dict[str, Any]:
+        """What the sidecar of a result says about them."""
+        return {
+            "answer": self.answer,
+            "proposed": {str(number): c.origin for number, c in enumerate(self.candidates, start=1)},
+        }
+
+
+def accept(
+    session: Session, candidate: Candidate, object_id: int, answer: str, slices: range | None = None
+) -> list[SliceResult]:
+    """Make a candidate an object.
+
+    The journal keeps where it comes from.
+
+    Parameters
+    ----------
+    session : Session
+        Of the scan in which it was found.
+    candidate : Candidate
+        One without a mask is always answered by the model.
+    object_id : int
+        Free in the session.
+    answer : str
+        One of `ANSWERS`.
+    slices : range, optional
+        Slices across the session's axis that may be written.
+
+    Returns
+    -------
+    list of SliceResult
+        What the model answered, to be carried from there; empty where the mask was taken, which is whole.
+    """
+    if candidate.mask is None or answer == "model":
+        results = session.set_prompts(object_id, candidate.prompts(session.volume), origin=candidate.origin)
+        session.rename(object_id, candidate.name)
+        return results
+    labels = candidate.on_grid(session.volume.shape).astype(np.min_scalar_type(object_id))
+    labels *= labels.dtype.type(object_id)
+    if slices is not None:
+        across = np.moveaxis(labels, session.axis, 0)
+        across[: max(slices.start, 0)] = 0
+        across[max(slices.stop, 0) :] = 0
+        if not across.any():
+            raise UserInputError(f"{candidate.name} was found, but on none of the slices that may be written.")
+    session.take_labels(labels, {object_id: Term(candidate.name)}, origin=candidate.origin)
+    return []
+
+
+def checked_answer(answer: str, choices: Sequence[str] = ANSWERS) -> str:
+    """The answer that was asked for.
+
+    Raises
+    ------
+    UserInputError
+        Naming the choices.
+    """
+    if answer not in choices:
+        raise UserInputError(f"--answer {answer}: choose one of {', '.join(choices)}.")
+    return answer

@@ -1,0 +1,1 @@
+"""Nuclei and other blob-like objects found without prompts."""

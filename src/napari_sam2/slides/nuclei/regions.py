@@ -1,0 +1,279 @@
+"""Candidates for nuclei.
+
+What lies above one of many thresholds, and its parts.
+
+Regions above a falling threshold grow and join; each is a candidate, with those that joined in it as its parts
+(the component tree of Matas et al., "Robust wide baseline stereo from maximally stable extremal regions",
+BMVC 2002). Nuclei that touch at every threshold are parted where their common shape is narrow, by a watershed
+of the distance to the border; these pieces are candidates as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy import ndimage
+from skimage.feature import peak_local_max
+from skimage.segmentation import watershed
+
+from napari_sam2.slides.nuclei.signal import nuclear_signal, redness, smoothed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_sam2.slides.nuclei.signal import Look
+
+__all__ = ["COLUMNS", "Candidates", "candidates_of"]
+
+THRESHOLDS: Final = 40
+
+SMALLEST_AREA: Final = 0.08
+LARGEST_AREA: Final = 12.0
+"""Areas of candidates, over that of a disc of the expected diameter."""
+
+PARTED_ABOVE: Final = 0.5
+PARTED_BELOW_FIT: Final = 0.96
+"""Regions are parted by shape when they are larger than this share of the expected area, and no good ellipse."""
+
+PART_EVERY: Final = 2
+"""Thresholds between two partings."""
+
+PEAK_DISTANCE: Final = 0.22
+"""Of two peaks of the distance to the border, over the diameter."""
+
+SMOOTH_DISTANCE: Final = (0.7, 1 / 16)
+"""Of the distance to the border: pixels at least, and over the diameter."""
+
+WEAK_EDGE: Final = 0.35
+"""A border pixel is weak when the signal rises there by less than this share of its range along one diameter."""
+
+COLUMNS: Final = (
+    "area", "fit", "roundness", "edge", "inside", "weak", "rise", "spread", "compactness", "at_border", "level",
+    "is_part", "hue",
+)  # fmt: skip
+"""What is measured of a candidate, see `Candidates`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """All candidates of one tile.
+
+    Attributes
+    ----------
+    table : (N, len(COLUMNS)) float array
+        `area` over the expected one; `fit`: area over that of the ellipse with the same moments; `roundness`: its
+        shorter over its longer axis; `edge` and `inside`: slope of the signal at the border and inside, in ranges
+        per diameter; `weak`: share of the border with hardly a slope; `rise` and `spread`: mean over the threshold
+        and standard deviation, in ranges; `compactness`: perimeter squared over 4 pi area; `at_border`: 1 where it
+        reaches the border of the tile; `level`: its threshold in the range; `is_part`: 1 when it was parted by
+        shape; `hue`: redness over that of the slide.
+    parents : (N,) int array
+        The candidate that a candidate is a part of; -1 for none. Parts come before what they are parts of, except
+        those that were parted by shape.
+    pictures, labels : (N,) int array
+        Where it is drawn: which of `maps`, and its number there.
+    maps : list of (rows, columns) int32 array
+        Numbered candidates of one threshold.
+    """
+
+    table: NDArray[np.float64]
+    parents: NDArray[np.int64]
+    pictures: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    maps: list[NDArray[np.int32]]
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """One of `COLUMNS` for all candidates."""
+        return self.table[:, COLUMNS.index(name)]
+
+    def mask(self, number: int) -> NDArray[np.bool_]:
+        """Pixels of a candidate."""
+        return np.asarray(self.maps[self.pictures[number]] == self.labels[number])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Field:
+    """Pictures of one tile that candidates are measured on."""
+
+    signal: NDArray[np.float32]
+    slope: NDArray[np.float32]
+    hue: NDArray[np.float32]
+    look: Look
+    diameter: float
+
+    @property
+    def disc(self) -> float:
+        return float(np.pi / 4 * self.diameter**2)
+
+
+def candidates_of(rgb: NDArray[np.uint8], look: Look, diameter: float) -> Candidates:
+    """Find all candidates on a tile.
+
+    Parameters
+    ----------
+    rgb : (rows, columns, 3) uint8 array
+        The tile.
+    look : Look
+        Of the slide.
+    diameter : float
+        Expected one, in pixels of the tile.
+    """
+    signal = smoothed(nuclear_signal(rgb, look.is_dark, look.channel), diameter)
+    slope = np.hypot(*np.gradient(signal)).astype(np.float32)
+    field = _Field(signal, slope, redness(rgb) - np.float32(look.hue), look, diameter)
+    tables: list[NDArray[np.float64]] = []
+    maps: list[NDArray[np.int32]] = []
+    parents: list[NDArray[np.int64]] = []
+    count = 0
+    last: tuple[NDArray[np.int32], int] | None = None  # numbered regions of the last threshold, and where they begin
+    for step, threshold in enumerate(np.linspace(look.high, look.low, THRESHOLDS + 2)[1:-1]):
+        regions, number = _regions(signal > threshold, field)
+        if number == 0:
+            last = None
+            continue
+        first = count
+        if last is not None:
+            parents[last[1]] = _parents(last[0], regions, first)
+        table = _measured(regions, number, field, threshold, is_part=False)
+        last = regions, len(parents)
+        tables.append(table)
+        maps.append(regions)
+        parents.append(np.full(number, -1))
+        count += number
+        if step % PART_EVERY:
+            continue
+        parts, number = _parted(regions, table, field)
+        if number:
+            tables.append(_measured(parts, number, field, threshold, is_part=True))
+            maps.append(parts)
+            parents.append(_parents(parts, regions, first))
+            count += number
+    if not tables:
+        none = np.zeros(0, dtype=np.int64)
+        return Candidates(np.zeros((0, len(COLUMNS))), none, none, none, [])
+    sizes = [len(table) for table in tables]
+    return Candidates(
+        np.concatenate(tables),
+        np.concatenate(parents),
+        np.repeat(np.arange(len(maps)), sizes),
+        np.concatenate([np.arange(1, size + 1) for size in sizes]),
+        maps,
+    )
+
+
+def _regions(above: NDArray[np.bool_], field: _Field) -> tuple[NDArray[np.int32], int]:
+    """Numbered regions of a possible size, without their holes."""
+    labels, number = ndimage.label(above)
+    kept, number = _of_size(labels, number, field)
+    if number == 0:
+        return kept, 0
+    filled = ndimage.binary_fill_holes(kept > 0)
+    labels, number = ndimage.label(filled)
+    return _of_size(labels, number, field)
+
+
+def _of_size(labels: NDArray[np.int32], number: int, field: _Field) -> tuple[NDArray[np.int32], int]:
+    areas = np.bincount(labels.ravel(), minlength=number + 1)
+    kept = (areas >= max(8.0, SMALLEST_AREA * field.disc)) & (areas <= LARGEST_AREA * field.disc)
+    kept[0] = False
+    numbers = np.zeros(number + 1, dtype=np.int32)
+    numbers[kept] = np.arange(1, kept.sum() + 1)
+    return numbers[labels], int(kept.sum())
+
+
+def _parents(parts: NDArray[np.int32], wholes: NDArray[np.int32], first: int) -> NDArray[np.int64]:
+    """For each part the region that holds it, counted from `first`; -1 when it is not among them."""
+    places = np.zeros(int(parts.max()) + 1, dtype=np.int64)
+    inside = np.flatnonzero(parts)
+    places[parts.ravel()[inside]] = inside
+    owners = wholes.ravel()[places[1:]].astype(np.int64)
+    return np.where(owners > 0, owners - 1 + first, -1)
+
+
+def _parted(regions: NDArray[np.int32], table: NDArray[np.float64], field: _Field) -> tuple[NDArray[np.int32], int]:
+    """Large regions that are no ellipse, parted where they are narrow."""
+    area, fit = table[:, COLUMNS.index("area")], table[:, COLUMNS.index("fit")]
+    doubtful = np.concatenate([[False], (area > PARTED_ABOVE) & (fit < PARTED_BELOW_FIT)])[regions]
+    if not doubtful.any():
+        return regions, 0
+    distance = ndimage.gaussian_filter(
+        ndimage.distance_transform_edt(doubtful), max(SMOOTH_DISTANCE[0], field.diameter * SMOOTH_DISTANCE[1])
+    )
+    peaks = peak_local_max(
+        distance,
+        min_distance=max(2, int(field.diameter * PEAK_DISTANCE)),
+        labels=np.where(doubtful, regions, 0),
+        exclude_border=False,
+    )
+    if len(peaks) == 0:
+        return regions, 0
+    owners = regions[tuple(peaks.T)]
+    peaks = peaks[np.bincount(owners)[owners] > 1]
+    seeds = np.zeros(regions.shape, dtype=np.int32)
+    seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+    several = np.isin(regions, np.unique(owners[np.bincount(owners)[owners] > 1]))
+    pieces = watershed(-distance, seeds, mask=several).astype(np.int32)
+    return _of_size(pieces, len(peaks), field)
+
+
+def _measured(
+    labels: NDArray[np.int32], number: int, field: _Field, threshold: float, *, is_part: bool
+) -> NDArray[np.float64]:
+    """Rows of the table for numbered regions."""
+    inside = np.flatnonzero(labels)
+    owner = labels.ravel()[inside]
+    count = np.bincount(owner, minlength=number + 1)[1:].astype(float)
+
+    def mean(values: NDArray[np.floating]) -> NDArray[np.float64]:
+        return np.asarray(np.bincount(owner, values, number + 1)[1:] / count)
+
+    row, col = (place.astype(float) for place in np.divmod(inside, labels.shape[1]))
+    mean_row, mean_col = mean(row), mean(col)
+    # A pixel is a square: a twelfth is its own second moment.
+    rows = mean(row * row) - mean_row**2 + 1 / 12
+    cols = mean(col * col) - mean_col**2 + 1 / 12
+    both = mean(row * col) - mean_row * mean_col
+    determinant = np.maximum(rows * cols - both**2, 1e-6)
+    half = (rows + cols) / 2
+    apart = np.sqrt(np.maximum(half**2 - determinant, 0))
+    signal = field.signal.ravel()[inside].astype(float)
+    mean_signal = mean(signal)
+    edge = _edge(labels)
+    edge_owner, edge_slope = labels[edge], field.slope[edge].astype(float)
+    length = np.maximum(np.bincount(edge_owner, minlength=number + 1)[1:], 1).astype(float)
+    at_edge = np.bincount(edge_owner, edge_slope, number + 1)[1:]
+    is_weak = edge_slope < WEAK_EDGE * field.look.span / field.diameter
+    within = np.maximum(mean(field.slope.ravel()[inside].astype(float)) * count - at_edge, 0)
+    at_border = np.zeros(number + 1)
+    for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        at_border[side] = 1
+    slopes = field.diameter / field.look.span
+    columns = {
+        "area": count / field.disc,
+        "fit": count / (4 * np.pi * np.sqrt(determinant)),
+        "roundness": np.sqrt(np.maximum(half - apart, 1e-6) / (half + apart)),
+        "edge": at_edge / length * slopes,
+        "inside": within / np.maximum(count - length, 1) * slopes,
+        "weak": np.bincount(edge_owner, is_weak, number + 1)[1:] / length,
+        "rise": (mean_signal - threshold) / field.look.span,
+        "spread": np.sqrt(np.maximum(mean(signal**2) - mean_signal**2, 0)) / field.look.span,
+        "compactness": length**2 / (4 * np.pi * count),
+        "at_border": at_border[1:],
+        "level": np.full(number, (threshold - field.look.low) / field.look.span),
+        "is_part": np.full(number, float(is_part)),
+        "hue": mean(field.hue.ravel()[inside].astype(float)),
+    }
+    return np.column_stack([columns[name] for name in COLUMNS])
+
+
+def _edge(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Pixels of regions beside a pixel of another number."""
+    edge = np.zeros(labels.shape, dtype=bool)
+    down, across = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
+    edge[1:] |= down
+    edge[:-1] |= down
+    edge[:, 1:] |= across
+    edge[:, :-1] |= across
+    return edge & (labels > 0)
