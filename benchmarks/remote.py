@@ -30,7 +30,6 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from tests.remote.serving import ServerProcess, remote, served
 
 from napari_sam2 import read_volume
 from napari_sam2._version import __version__
@@ -47,6 +46,9 @@ from napari_sam2.remote.model import connect
 from napari_sam2.remote.tokens import read_tokens
 from napari_sam2.sample_data import sample
 from napari_sam2.session.session import Session
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.remote.serving import ServerProcess, remote, served
 
 SPLEEN = Box(((76, 32, 79), (93, 54, 79)))
 KIDNEY = Box(((27, 28, 93), (44, 45, 93)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import http.server
 import json
 import socket
@@ -20,6 +21,7 @@ from napari_sam2.remote.model import connect, connect_with
 from napari_sam2.remote.tokens import new_token, read_tokens, write_token
 from napari_sam2.server import streaming
 from napari_sam2.server.holdings import Limits
+from napari_sam2.server.run import ModelServer, Place
 from napari_sam2.session.session import Session
 from tests.phantoms import ball, box_on
 from tests.remote.serving import TOKEN, ServerProcess, remote, served
@@ -177,17 +179,22 @@ def test_a_full_server_says_so_and_takes_the_scan_when_there_is_room(model):
         assert server.holdings.volume_bytes <= 1.5 * size
 
 
+def reply(handler, status, kind, body):
+    """Answer a request."""
+    handler.send_response(status)
+    handler.send_header("Content-Type", kind)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
 @contextmanager
 def answering(status, body, kind="text/html"):
     """A server of another program, or a proxy."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            reply(self, status, kind, body)
 
         def log_message(self, *_):
             pass
@@ -206,8 +213,9 @@ def answering(status, body, kind="text/html"):
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
-        (200, b"<html>hello", "is no server of napari-sam2"),
+        (200, b"<html>hello", r"does not answer .a web page comes instead"),
         (404, b"<html>not here", "is no server of napari-sam2"),
+        (200, b"hello", "is no server of napari-sam2"),
         (504, b"<html>Gateway Time-out", "does not answer"),
         (
             200,
@@ -217,7 +225,8 @@ def answering(status, body, kind="text/html"):
     ],
 )
 def test_what_is_no_server_of_ours_or_a_proxy_without_one_is_told(status, body, said):
-    with answering(status, body) as url, pytest.raises(EnvironmentLacksError, match=said):
+    kind = "text/html" if body.startswith(b"<") else "application/json"
+    with answering(status, body, kind) as url, pytest.raises(EnvironmentLacksError, match=said):
         connect_with(url, TOKEN, "")
 
 
@@ -231,6 +240,112 @@ def test_nobody_there_a_wrong_token_and_no_such_model_are_one_sentence_each(mode
             connect_with(server.url, TOKEN, "sam9")
     with pytest.raises(UserInputError, match="no address of a server"):
         connect_with("gpu:8765", TOKEN, "")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "http://",
+        "ftp://gpu:8765",
+        "http://gpu:99999",
+        "http://gpu:0",
+        "http://gpu:port",
+        "http://gpu:8765/path",
+        "http://gpu:8765/?query",
+        "http://gpu:8765/#part",
+        "http://my gpu:8765",
+        "http://.gpu:8765",
+        f"http://{'a' * 70}:8765",
+        "http://[::1:8765",
+        "http://::1:8765",
+    ],
+)
+def test_what_is_no_address_is_told_before_anybody_is_asked(url):
+    with pytest.raises(UserInputError, match=r"is no address of a server; give http://host:8765"):
+        connect_with(url, TOKEN, "")
+
+
+@pytest.mark.parametrize("url", ["http://me:secret@gpu:8765", "http://me:secret@gpu:port", "https://me@gpu"])
+def test_user_and_password_in_an_address_are_refused_and_not_repeated(url):
+    with pytest.raises(UserInputError) as refused:
+        connect_with(url, TOKEN, "")
+    assert "secret" not in str(refused.value)
+    assert "me@" not in str(refused.value)
+
+
+def test_an_ipv6_address_is_asked_and_named_in_brackets(model):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    server = ModelServer(Place("::1", 0), {"classical": model}, (TOKEN,), Limits(1 << 28))
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    try:
+        elsewhere = connect_with(server.url, TOKEN, "")
+        assert elsewhere.lease.connection.name == server.url.removeprefix("http://")
+        elsewhere.close()
+    finally:
+        server.stop()
+        thread.join()
+    with pytest.raises(EnvironmentLacksError, match=r"The server \[::1\]:\d+ does not answer"):
+        connect_with(server.url, TOKEN, "")
+
+
+class WebPages:
+    """Passes requests on to a server, but for some, which it answers with a web page of its own."""
+
+    def __init__(self, server):
+        self.wanted, self.given = 0, 0
+        near = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def any_verb(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if near.wanted:
+                    near.wanted -= 1
+                    near.given += 1
+                    reply(self, 200, "text/html; charset=utf-8", b"<html>Maintenance")
+                    return
+                far = http.client.HTTPConnection(*server.url.removeprefix("http://").split(":"))
+                far.request(self.command, self.path, body, dict(self.headers))
+                response = far.getresponse()
+                reply(self, response.status, response.headers["Content-Type"], response.read())
+                far.close()
+
+            def log_message(self, *_):
+                pass
+
+        for verb in ("GET", "POST", "PUT", "DELETE"):
+            setattr(Handler, f"do_{verb}", Handler.any_verb)
+        self._running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._running.serve_forever)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._running.server_address[1]}"
+
+    def close(self):
+        self._running.shutdown()
+        self._running.server_close()
+        self._thread.join()
+
+
+def test_a_web_page_of_a_proxy_instead_of_an_answer_is_a_pause(model, expected):
+    with served({"classical": model}) as server:
+        proxy = WebPages(server)
+        try:
+            notes = []
+            elsewhere = connect_with(proxy.url, TOKEN, "", say=notes.append)
+            session = Session(VOLUME, elsewhere)
+            for work in (lambda: session.add_prompt(1, BOX), lambda: list(session.propagate())):
+                proxy.wanted = 2
+                work()
+            assert np.array_equal(session.label_map(), expected)
+            assert proxy.given == 4
+            assert sum("a web page comes instead" in note for note in notes) == 2
+            elsewhere.close()
+        finally:
+            proxy.close()
 
 
 def test_proxy_settings_do_not_catch_what_goes_to_the_server(model, monkeypatch):

@@ -55,6 +55,12 @@ def test_an_address_that_ssh_would_misread_is_refused(url):
         SshTarget.of(url)
 
 
+def test_a_password_in_an_address_is_refused_and_not_repeated():
+    with pytest.raises(UserInputError, match="gpu is no address for ssh") as refused:
+        SshTarget.of("ssh://me:hunter2@gpu")
+    assert "hunter2" not in str(refused.value)
+
+
 def test_a_tunnel_that_breaks_is_opened_again_and_the_session_goes_on(log, tmp_path):
     (tmp_path / "token").write_text(TOKEN)
     (tmp_path / "token").chmod(0o600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 from typing import Any
 
@@ -40,4 +41,8 @@ def reason_of(error: Exception) -> str:
         return "nothing listens there"
     if isinstance(error, socket.gaierror):
         return "there is no such host"
+    if isinstance(error, ConnectionError | http.client.IncompleteRead):
+        return "the connection broke off"
+    if isinstance(error, http.client.HTTPException):
+        return "what answers does not speak HTTP"
     return str(error) or type(error).__name__

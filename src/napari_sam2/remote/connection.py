@@ -13,10 +13,10 @@ import ssl
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from napari_sam2._version import __version__
-from napari_sam2.errors import EnvironmentLacksError, UserInputError
+from napari_sam2.errors import EnvironmentLacksError
+from napari_sam2.remote.address import ServerAddress
 from napari_sam2.remote.answers import Refused, ServerGone, reason_of
 from napari_sam2.remote.stream import Frames
 from napari_sam2.remote.wire import ALIVE_SECONDS, PROTOCOL
@@ -48,7 +48,7 @@ class Connection:
     Parameters
     ----------
     url : str
-        ``http://host:port`` or ``https://host[:port]``.
+        See `napari_sam2.remote.address.ServerAddress.of`.
     token : str
         Who asks.
     opened : callable
@@ -56,12 +56,9 @@ class Connection:
     """
 
     def __init__(self, url: str, token: str, opened: Callable[[], None] = lambda: None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
-            raise UserInputError(f"{url[:60]} is no address of a server; give http://host:8765 or https://host.")
-        self.host, self.port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
-        self.name = f"{self.host}:{self.port}"
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        address = ServerAddress.of(url)
+        self.host, self.port, self.name = address.host, address.port, address.name
+        self._tls = ssl.create_default_context() if address.encrypted else None
         self._headers = {
             "Authorization": f"Bearer {token}",
             "Napari-Sam2": f"{PROTOCOL} {__version__}",
@@ -121,6 +118,7 @@ class Connection:
         if len(answer) > LARGEST_ANSWER:
             raise EnvironmentLacksError(f"{self.name} answers with more than any server of napari-sam2 does.")
         self._check(response.status, answer)
+        _check_kind(response)
         return answer
 
     def _sent(
@@ -148,6 +146,7 @@ class Connection:
             response = self._sent(connection, "POST", path, body)
             if response.status != 200:
                 self._check(response.status, response.read(LARGEST_ANSWER))
+            _check_kind(response)
             return response
 
         return Frames(connection, begun, self.name).taken(should_stop)
@@ -221,6 +220,13 @@ class _Http(http.client.HTTPConnection):
 
 class _Https(_Http, http.client.HTTPSConnection):
     """The same, encrypted."""
+
+
+def _check_kind(response: http.client.HTTPResponse) -> None:
+    """Take a web page for a proxy whose server is away: no server of ours sends one."""
+    if response.headers.get_content_type() == "text/html":
+        response.close()
+        raise ServerGone("a web page comes instead, from a proxy or another program")
 
 
 def _watch(sock: socket.socket) -> None:

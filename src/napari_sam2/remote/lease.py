@@ -121,7 +121,7 @@ class Lease:
         self._start_beating()
         if not self._away:
             self._away = True
-            self.say(f"The server {self.connection.name} is away ({gone}); waiting for it. Your work is kept.")
+            self.say(f"The server {self.connection.name} is away; waiting for it. Your work is kept ({gone}).")
 
     def was_found(self) -> None:
         """Say once that the server is back."""

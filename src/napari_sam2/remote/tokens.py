@@ -1,4 +1,4 @@
-"""Where a server is and who asks: addresses and token files."""
+"""Who asks a server: token files."""
 
 from __future__ import annotations
 

@@ -59,10 +59,10 @@ class SshTarget:
         Raises
         ------
         UserInputError
-            If it is anything else.
+            If it is anything else; what stands before an ``@`` may be a password and is not repeated.
         """
         wrong = UserInputError(
-            f"{url[:60]} is no address for ssh; give ssh://user@host, ssh://user@host/8765 or ssh://user@host?start."
+            f"{url.rsplit('@', 1)[-1][:60]} is no address for ssh; give ssh://user@host, ssh://user@host/8765 or ssh://user@host?start."
         )
         try:
             parts = urlsplit(url)

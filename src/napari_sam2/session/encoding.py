@@ -44,6 +44,7 @@ __all__ = [
     "result_to_json",
     "term_from_json",
     "window_from_json",
+    "window_to_json",
 ]
 
 Json = dict[str, Any]
@@ -157,6 +158,11 @@ def code_from_json(written: Any) -> Code | None:
 def term_from_json(written: Any) -> Term:
     """A name with its code and colour."""
     return Term(text_of(written["name"]), code_from_json(written.get("code")), colour_of(written.get("colour")))
+
+
+def window_to_json(window: Window) -> dict[str, Any]:
+    """An intensity window as plain values."""
+    return {"low": window.low, "high": window.high, "name": window.name}
 
 
 def window_from_json(written: Any) -> Window:

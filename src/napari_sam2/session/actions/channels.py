@@ -11,7 +11,7 @@ from napari_sam2.core.actions import Edit, Line, Setting
 from napari_sam2.core.checked import list_of, text_of, whole_of
 from napari_sam2.errors import EnvironmentLacksError, UserInputError
 from napari_sam2.session.channels import chosen_mix
-from napari_sam2.session.encoding import id_of, window_from_json
+from napari_sam2.session.encoding import id_of, window_from_json, window_to_json
 from napari_sam2.session.prompting import answer_again, prompts_by_slice
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ class UseChannelWindow(Setting):
 
     def as_json(self) -> dict[str, Any]:
         """Which channel, and the window's ends and name."""
-        window = self.window
-        return {"channel": self.number, "low": window.low, "high": window.high, "name": window.name}
+        return {"channel": self.number, **window_to_json(self.window)}
 
     @classmethod
     def from_json(cls, line: Line, state: SessionState) -> Self:

@@ -10,6 +10,7 @@ from napari_sam2.core.checked import text_of
 from napari_sam2.core.labels import check_overlap
 from napari_sam2.session.encoding import (
     window_from_json,
+    window_to_json,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class UseWindow(Setting):
 
     def as_json(self) -> dict[str, Any]:
         """Its ends and its name."""
-        return {"low": self.window.low, "high": self.window.high, "name": self.window.name}
+        return window_to_json(self.window)
 
     @classmethod
     def from_json(cls, line: Line, state: SessionState) -> Self:
