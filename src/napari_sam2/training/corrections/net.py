@@ -17,9 +17,10 @@ from torch.nn import functional
 
 from napari_sam2.engine.correction import OBEYED, OBEYED_LOGIT, Perceptron, taken
 from napari_sam2.engine.correction_evidence import WIDE, averaged, gather
-from napari_sam2.engine.correction_net import CorrectionNet, channels_of
+from napari_sam2.engine.correction_net import channels_of
 from napari_sam2.training.corrections.carried import carried_mask
 from napari_sam2.training.corrections.practice import draw_practice, next_click
+from napari_sam2.training.corrections.torch_net import CorrectionNet
 from napari_sam2.training.corrections.wrong_masks import DICE, wrong_mask
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def train_net(
     recipe: NetRecipe,
     known: Mapping[str, NDArray[np.float32]],
     model: AnyModel | None = None,
+    start: CorrectionNet | None = None,
     keep: Callable[[CorrectionNet, int], None] = lambda net, episodes: None,
 ) -> CorrectionNet:
     """The trained network.
@@ -130,13 +132,15 @@ def train_net(
         The perceptron's weights.
     model : SegmentationModel, optional
         Makes carried masks; without one all are invented.
+    start : CorrectionNet, optional
+        What is trained on; one that repeats the perceptron by default.
     keep : callable
         Given the network and the number of episodes, now and then.
     """
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     perceptron = Perceptron(dict(known))
-    net = CorrectionNet()
+    net = CorrectionNet() if start is None else copy.deepcopy(start).train()
     mean = copy.deepcopy(net).eval()
     optimizer = torch.optim.AdamW(net.parameters(), recipe.rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: min((n + 1) / WARM_UP, 1.0))
