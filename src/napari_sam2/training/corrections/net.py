@@ -24,7 +24,7 @@ from napari_sam2.training.corrections.torch_net import CorrectionNet
 from napari_sam2.training.corrections.wrong_masks import DICE, wrong_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -59,7 +59,7 @@ FIRST: Final = 100
 MOST_WEIGHT: Final = 50.0
 """Of a cell, over the mean of all."""
 
-LOOKED_AT_AFTER: Final = 100
+LOOKED_AT_AFTER: Final = 50
 """Episodes from one report to the next."""
 
 
@@ -85,7 +85,7 @@ class NetRecipe:
         Of all that is drawn.
     """
 
-    episodes: int = 2000
+    episodes: int = 300
     clicks: int = 5
     times: float = 4.0
     carried: float = 0.25
@@ -118,29 +118,24 @@ def train_net(
     recipe: NetRecipe,
     known: Mapping[str, NDArray[np.float32]],
     model: AnyModel | None = None,
-    start: CorrectionNet | None = None,
-    keep: Callable[[CorrectionNet, int], None] = lambda net, episodes: None,
-) -> CorrectionNet:
-    """The trained network.
+) -> dict[str, NDArray[np.float32]]:
+    """The weights of the trained network, by their names in the weight file.
 
     Parameters
     ----------
     pools, shares
         As for `draw_practice`.
     recipe : NetRecipe
+        How it is trained.
     known : mapping of str to array
         The perceptron's weights.
     model : SegmentationModel, optional
         Makes carried masks; without one all are invented.
-    start : CorrectionNet, optional
-        What is trained on; one that repeats the perceptron by default.
-    keep : callable
-        Given the network and the number of episodes, now and then.
     """
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     perceptron = Perceptron(dict(known))
-    net = CorrectionNet() if start is None else copy.deepcopy(start).train()
+    net = CorrectionNet()
     mean = copy.deepcopy(net).eval()
     optimizer = torch.optim.AdamW(net.parameters(), recipe.rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: min((n + 1) / WARM_UP, 1.0))
@@ -168,8 +163,7 @@ def train_net(
         if episode % LOOKED_AT_AFTER == 0:
             recent = [o for o in overlaps[-LOOKED_AT_AFTER:] if len(o) == recipe.clicks + 1]
             logger.info("%d: %d clicks, %s", episode, seen, np.mean(recent, axis=0).round(3))
-            keep(mean, episode)
-    return mean
+    return {name: values.numpy().copy() for name, values in mean.state_dict().items()}
 
 
 def begin(rng: np.random.Generator, practice: Practice, model: AnyModel | None) -> int | None:
