@@ -3,10 +3,10 @@
 In three dimensions, at the resolution of the error.
 
 What is known of every voxel near the click (`correction_evidence`) is weighed, first voxel by voxel by a perceptron,
-then as a whole by a U-Net (`correction_net`); what they give to the click's side and is connected with the click changes
-sides, and nothing else does. Neither sees polarity: an exclude click on an object is an include click on its outside.
-Both were trained on simulated clicks on wrong masks of labelled scans, never on the model that made the mask alone, so
-they serve every model.
+then as a whole by a U-Net (`correction_net`); what they give to the click's side and is connected with the click
+changes sides, and nothing else does. Neither sees polarity: an exclude click on an object is an include click on its
+outside. Both were trained on simulated clicks on wrong masks of labelled scans, for the most part invented ones, and
+are not told which model made a mask, so they serve every model.
 """
 
 from __future__ import annotations
@@ -47,15 +47,22 @@ LEAST_LOGIT: Final = 0.7
 """Odds of two to one that a voxel is the click's: a wrong change costs more than a missing one, which the next
 click brings. 1.5 did a little less harm (5 of 120 clicks instead of 6) and gained less."""
 
-NETWORK_LEAST: Final = 1.5
-"""The same for the U-Net, odds of 3.3 to one; chosen on held-out objects."""
+NETWORK_LEAST: Final = 1.2
+"""The same for the U-Net, odds of 3.3 to one."""
+
+NETWORK_DOUBT: Final = 0.25
+"""What is asked beyond that for every depth that a voxel is further away than one.
+
+On 48 held-out objects, 240 clicks: without it 14 do harm and Dice ends at 0.787, with it 9 and 0.777; with 1.7
+everywhere 9 and 0.771."""
 
 HARDLY: Final = 0.5
 """Share of the perceptron's change below which the network's is not an answer: of a mask that is lost almost wholly the
 network changes one voxel, the perceptron a ball."""
 
 TRUSTED_REACH: Final = 2.2
-"""Depths from the click within which the perceptron alone is believed: without the limit 6 of 120 clicks did harm, with it 3."""
+"""Depths from the click within which the perceptron alone is believed: without the limit 6 of 120 clicks did harm,
+with it 3."""
 
 OBEYED: Final = 0.5
 """Depths around the click within which the image hardly counts: a click that changes nothing would come again."""
@@ -163,7 +170,9 @@ def correct_widely(
     perceptron = _shipped()
     alone = perceptron(evidence.features)
     logits = (network or _shipped_network())(channels_of(evidence, perceptron.mean, perceptron.spread, alone, trusted))
-    logits[evidence.maps[..., 0] <= OBEYED] += OBEYED_LOGIT
+    away = evidence.maps[..., 0]
+    logits -= NETWORK_DOUBT * np.maximum(away - 1, 0)
+    logits[away <= OBEYED] += OBEYED_LOGIT
     logits[~evidence.open] = _NEVER
     wide = taken(scene, evidence, logits, click, include, earlier, fixed_slices, NETWORK_LEAST)
     near = correct(scene, click, include, earlier, fixed_slices)

@@ -218,12 +218,12 @@ def lessons_of(
 
 
 def _learn(net: CorrectionNet, lesson: Lesson, rng: np.random.Generator) -> None:
-    flips = tuple(slice(None, None, -1 if rng.random() < 0.5 else 1) for _ in range(3))
+    across, down, along = (slice(None, None, -1 if rng.random() < 0.5 else 1) for _ in range(3))
     order = (0, 2, 1) if rng.random() < 0.5 else (0, 1, 2)
 
     def turned(array: NDArray[np.float16]) -> Tensor:
         lead = array.ndim - 3
-        moved = array[(..., *flips)].transpose([*range(lead), *(lead + axis for axis in order)])
+        moved = array[..., across, down, along].transpose([*range(lead), *(lead + axis for axis in order)])
         return torch.from_numpy(np.ascontiguousarray(moved, dtype=np.float32))
 
     channels, wanted, weights = turned(lesson.channels), turned(lesson.wanted), turned(lesson.weights)

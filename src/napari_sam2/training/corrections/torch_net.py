@@ -35,8 +35,8 @@ class CorrectionNet(nn.Module):
         self.to_fine = nn.Conv3d(middle, fine, 1)
         self.fine_again = _Block(fine)
         self.leave = nn.Conv3d(fine, 1, 1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        for values in self.leave.parameters():
+            nn.init.zeros_(values)
 
     def forward(self, channels: Tensor) -> Tensor:
         """Logits (N, slices, rows, columns) of cells, from (N, CHANNELS, slices, rows, columns)."""
