@@ -118,8 +118,8 @@ def test_a_journal_from_before_the_network_is_replayed_with_what_answered_then(t
     )
     session.add_prompt(1, box_on(INSIDE, 2, 20))
     list(session.propagate())
+    session.add_prompt(1, Point((24, 30, 24), positive=False))
     session.add_prompt(1, Point((14, 22, 24), positive=False))
-    session.add_prompt(1, Point((38, 22, 17)))
     journal.close()
     monkeypatch.undo()
     events = folder / "events.jsonl"
