@@ -59,13 +59,21 @@ def slide(
         float | None, typer.Option("--mpp", help="Microns per pixel, when the file does not say; never invented.")
     ] = None,
     channel: Annotated[
-        str | None, typer.Option("--channel", help="Fluorescence: which channel, by number or name.")
+        list[str] | None,
+        typer.Option(
+            "--channel",
+            help="Fluorescence: a channel by number or name, as DAPI, DAPI=blue or DAPI=00a0ff:100:4000; repeatable.",
+            metavar="NAME[=COLOUR][:LOW:HIGH]",
+        ),
     ] = None,
     polarity: Annotated[
         str, typer.Option("--polarity", help="Background: 'bright' (glass) or 'dark' (fluorescence), not as it looks.")
     ] = "auto",
     image: Annotated[
         str | None, typer.Option("--image", help="Of a file with several pictures: which, by number or name.")
+    ] = None,
+    plane: Annotated[
+        str | None, typer.Option("--plane", help="Of a stack: the plane along z, from 0; or z=3,t=2.")
     ] = None,
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
@@ -99,9 +107,10 @@ def slide(
             refine_steps=refine,
             overlap=overlap,
             mpp=mpp,
-            channel=None if channel is None else number_or_text(channel),
+            channel=[number_or_text(text) for text in channel] if channel else None,
             polarity=polarity,
             image=image,
+            plane=plane,
             model=lambda: chosen_model(model, device, "auto", remote, token_file),
             overwrite=overwrite,
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),

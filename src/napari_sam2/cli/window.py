@@ -32,7 +32,8 @@ def open_window(
     """
     layers = _frames(image) if labels is None and volume is None and series is None and image.is_file() else None
     if layers is None:
-        layers = _slide(image) if labels is None and _is_slide(image) else _scan(image, labels, volume, series)
+        flat = labels is None and volume is None and _is_slide(image)
+        layers = _slide(image) if flat else _scan(image, labels, volume, series)
     _require_qt()
     import napari
     from napari.layers import Layer
@@ -102,10 +103,13 @@ def _slide(path: Path) -> list[LayerTuple]:
 
 def _scan(image: Path, labels: Path | None, volume: int | None, series: str | None) -> list[LayerTuple]:
     from napari_sam2.io import read_labels, read_volume
+    from napari_sam2.io.zarr_store import is_zarr
 
     # The one place where a front end uses another: this command is a way into the plugin.
-    from napari_sam2.plugin.reader import image_layer
+    from napari_sam2.plugin.reader import image_layer, read
 
+    if labels is None and volume is None and is_zarr(image):
+        return read(str(image))
     scan = read_volume(image, volume_index=volume, series=series_choice(series))
     if labels is not None:
         # What does not fit is refused here, before a window opens.

@@ -57,7 +57,7 @@ def look_for(
     """
     proposer.check(names)
     volume = read_volume(image, volume_index=volume_index, series=series)
-    for sentence in volume.source.notes:
+    for sentence in (*volume.source.notes, *proposer.notes):
         say(sentence)
     return volume, proposer.propose(volume, choose_window(volume, window), names)
 
@@ -92,6 +92,8 @@ def accepted_from(
     checked_answer(answer)
 
     def found_in(volume: Volume, window: Window) -> Accepted:
+        for sentence in proposer.notes:
+            say(sentence)
         found = proposer.propose(volume, window, names)
         if not found.candidates:
             raise UserInputError("\n".join(found.missing.values()))

@@ -277,8 +277,8 @@ def answer_and_carry(
     started = time.perf_counter()
     settings: dict[str, Any] = {"direction": direction, "slices": [slices.start, slices.stop] if slices else None}
     if isinstance(objects, Sequence):
-        session.set_objects(objects, on_answered)
-        carried = [obj.object_id for obj in objects]
+        session.set_objects([obj.on_slices(slices, session.axis) for obj in objects], on_answered)
+        carried = [obj.object_id for obj in objects if obj.whole is None]
     else:
         carried = objects.begin(session, slices)
         settings |= objects.settings()

@@ -26,7 +26,7 @@ from napari_sam2.slides.reader import open_slide
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.slides.image.pyramid import Slide
@@ -78,9 +78,10 @@ def segment_slide(
     refine_steps: int = 0,
     overlap: str = "keep",
     mpp: float | str | None = None,
-    channel: str | int | None = None,
+    channel: str | int | Sequence[str | int] | None = None,
     polarity: str = "auto",
     image: str | int | None = None,
+    plane: str | int | None = None,
     model: str | Path | AnyModel | Callable[[], AnyModel] = DEFAULT_MODEL,
     device: str = "auto",
     overwrite: bool = False,
@@ -109,7 +110,7 @@ def segment_slide(
         For `prompts`: how often to look again at an object's outline at twice the resolution.
     overlap : str
         For `prompts`: see `napari_sam2.slides.objects.OVERLAP_RULES`.
-    mpp, channel, polarity, image
+    mpp, channel, polarity, image, plane
         See `open_slide`.
     model, device
         See `load_model`; or a model, or what gives one, asked once everything else is in order.
@@ -131,7 +132,8 @@ def segment_slide(
     refuse_inputs_as_outputs(inputs, files_of_objects(target))
     if (prompts is None) == (auto is None):
         raise UserInputError("Say what to segment: either --prompts with a file, or --auto with a region.")
-    with open_slide(slide_path, mpp=mpp, channel=channel, polarity=polarity, image=image) as slide:
+    opened = open_slide(slide_path, mpp=mpp, channel=channel, polarity=polarity, image=image, plane=plane)
+    with opened as slide:
         requests = [] if prompts is None else read_slide_prompts(prompts, slide.shape, slide.name)
         # The region is read before the model is loaded, so that its faults are told at once.
         automatic = None
@@ -268,7 +270,7 @@ def _prompted(
                 object_class=ObjectClass(request.class_name) if request.class_name else None,
                 measurements={SCORE: answer.scores.predicted_iou},
                 metadata={"model": engine.model.card.name},
-            ),
+            ).on_plane(engine.slide.z_and_t),
         )
     on_progress(len(requests), len(requests))
     return [measured(obj, engine.slide.mpp) for obj in regions], notes

@@ -133,6 +133,23 @@ class SlideObject:
         return self.colour or (None if self.object_class is None else self.object_class.colour)
 
     @property
+    def plane(self) -> tuple[int, int]:
+        """The plane of a stack that it lies on.
+
+        Along z, then over time, from 0, as QuPath has it.
+        """
+        stated = self.foreign.get("geometry", {}).get("plane")
+        return (_index(stated.get("z")), _index(stated.get("t"))) if isinstance(stated, dict) else (0, 0)
+
+    def on_plane(self, z_and_t: tuple[int, int]) -> SlideObject:
+        """The same object on another plane."""
+        if self.plane == z_and_t:
+            return self
+        beside = dict(self.foreign.get("geometry", {}))
+        beside["plane"] = {"c": -1, "z": z_and_t[0], "t": z_and_t[1]}
+        return replace(self, foreign={**self.foreign, "geometry": beside})
+
+    @property
     def score(self) -> float | None:
         """The model's own estimate of its mask's IoU.
 
@@ -275,6 +292,10 @@ class Regions(ObjectStore[SlideRecord]):
             raise UserInputError(f"Object {obj.name or object_id} is finished; reopen it to change it.")
 
 
+def _index(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+
+
 def check_overlap_rule(rule: str) -> str:
     """The rule again.
 
@@ -296,7 +317,7 @@ def _without_overlap(
         return changed, []
     import shapely
 
-    others = [record for record in records if record.object_id != changed.object_id]
+    others = [r for r in records if r.object_id != changed.object_id and r.outline.plane == changed.plane]
     near = shapely.intersects([record.outline.geometry for record in others], changed.geometry) if others else ()
     cut = []
     for record, meets in zip(others, near, strict=True):

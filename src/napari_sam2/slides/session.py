@@ -24,6 +24,7 @@ from napari_sam2.slides.actions import (
     SetClasses,
     SetMpp,
     ShowChannels,
+    ShowPlane,
     TakeFound,
     TakeObjects,
     UseOverlap,
@@ -271,6 +272,19 @@ class SlideSession:
         """
         if mix != self.slide.mix:
             self.state.do(ShowChannels(mix))
+
+    def show_plane(self, plane: Mapping[str, int]) -> None:
+        """Look at another plane of a stack, for example ``{"Z": 3}``.
+
+        Objects stay on theirs.
+
+        Raises
+        ------
+        UserInputError
+            If there is no such plane, or an automatic run has begun on this one.
+        """
+        if any(self.slide.plane.get(axis) != index for axis, index in plane.items()):
+            self.state.do(ShowPlane(dict(plane)))
 
     def set_overlap(self, rule: str) -> None:
         """Choose what happens where objects overlap.

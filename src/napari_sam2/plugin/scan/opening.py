@@ -65,6 +65,7 @@ class OpenedScan:
         is_first = not any(isinstance(other, ScanWork) for other in workspace.works.values())
         if is_first and volume.oriented and viewer.dims.ndisplay == 2:
             show_plane(viewer, self.image, self.shown, volume.plane_name(self.session.axis))
+        work.alone.show()
         work.view.turn_upright()
         if self.shown.is_sized:
             viewer.canvas.overlays["scale_bar"].visible = True

@@ -16,7 +16,7 @@ from napari_sam2.slides.actions.classes import ListClasses, Recolour, SetClasses
 from napari_sam2.slides.actions.objects import AsRecorded, ChangeObject, RemoveObject
 from napari_sam2.slides.actions.outlines import Draw, EditOutline, TakeFound, TakeObjects
 from napari_sam2.slides.actions.prompts import AddPrompt, Refine
-from napari_sam2.slides.actions.settings import SetMpp, ShowChannels, UseOverlap
+from napari_sam2.slides.actions.settings import SetMpp, ShowChannels, ShowPlane, UseOverlap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +35,7 @@ __all__ = [
     "SetClasses",
     "SetMpp",
     "ShowChannels",
+    "ShowPlane",
     "TakeFound",
     "TakeObjects",
     "UseOverlap",
@@ -72,6 +73,7 @@ _ACTIONS: Final[Mapping[str, type[Action]]] = {
         SetMpp,
         UseOverlap,
         ShowChannels,
+        ShowPlane,
         UseModel,
         BeginAutomatic,
         EndAutomatic,

@@ -37,7 +37,8 @@ class Draw(Edit):
             raise UserInputError("The drawn outline has no area; draw around something.")
         record = state.store.objects.get(self.outline.object_id)
         prompts = () if record is None else record.prompts
-        return state.store.place(step, measured(self.outline, state.slide.mpp), prompts)
+        outline = self.outline if record is not None else self.outline.on_plane(state.slide.z_and_t)
+        return state.store.place(step, measured(outline, state.slide.mpp), prompts)
 
     def as_json(self) -> dict[str, Any]:
         """Which object it is, and its outline.

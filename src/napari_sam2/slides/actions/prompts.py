@@ -58,6 +58,7 @@ class AddPrompt(Edit):
         outline = None if record is None else record.outline
         if outline is not None:
             state.store.refuse_finished(self.object_id)
+            state.refuse_other_plane(outline)
         starts_afresh = isinstance(self.prompt, SlideBox)
         before = () if record is None else record.prompts
         if outline is not None and not before and not starts_afresh and not outline.geometry.is_empty:
@@ -73,6 +74,7 @@ class AddPrompt(Edit):
         if outline is None:
             name = self.called or f"object {len(state.store) + 1}"
             outline = SlideObject(answer.polygon(), object_id=self.object_id, name=name)
+            outline = outline.on_plane(state.slide.z_and_t)
         return state.put_answer(step, outline, answer, prompts)
 
     def as_json(self) -> dict[str, Any]:
@@ -98,6 +100,7 @@ class Refine(OfObject):
     def do(self, state: SlideState, step: Step) -> SlideObject:
         """See `SlideSession.refine`."""
         record = state.store.record(self.object_id)
+        state.refuse_other_plane(record.outline)
         answer = state.answer_of(record.outline) if record.prompts else None
         if answer is None:
             raise UserInputError("Only an outline that a prompt gave can be refined; add a click to it first.")

@@ -208,4 +208,4 @@ def joined_objects(engine: CropEngine, plan: Plan, journal: Path) -> Iterator[Sl
                 kind="detection",
                 measurements={SCORE: merged.score},
                 metadata={"model": engine.model.card.name if plan.look is None else PROPOSER},
-            )
+            ).on_plane(engine.slide.z_and_t)

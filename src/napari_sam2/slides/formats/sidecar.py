@@ -77,6 +77,7 @@ def slide_sidecar_text(
             "key": slide.key,
             "shape": list(slide.shape),
             "mpp": None if slide.mpp is None else asdict(slide.mpp),
+            "plane": dict(slide.plane) or None,
             "channels": None if slide.mix is None else asdict(slide.mix),
         },
         "Model": {**described_model(model), "license": model.card.license, "device": str(model.device)},
