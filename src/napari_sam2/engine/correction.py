@@ -189,7 +189,9 @@ def taken(
     fixed_slices: Sequence[int] = (),
     least: float = LEAST_LOGIT,
 ) -> Change:
-    """What is taken over of an answer: the click, and what is connected with it.
+    """What is taken over of an answer.
+
+    The click, and what is connected with it.
 
     Parameters
     ----------

@@ -21,9 +21,9 @@ __all__ = ["carried_mask"]
 
 
 def carried_mask(practice: Practice, model: AnyModel) -> tuple[NDArray[np.bool_], int]:
-    """A box on the middle slice, carried through the volume without a fit.
+    """The mask that a box on the middle slice gives.
 
-    And the slice of the box.
+    Carried through the volume without a fit; and the slice of the box.
     """
     volume = Volume(practice.voxels, np.diag([*practice.spacing, 1.0]))
     session = Session(volume, model, window=Window(0.0, 1.0, "practice"), axis=0, fit=None)

@@ -119,7 +119,7 @@ def train_net(
     known: Mapping[str, NDArray[np.float32]],
     model: AnyModel | None = None,
 ) -> dict[str, NDArray[np.float32]]:
-    """The weights of the trained network, by their names in the weight file.
+    """Weights of the network, by their names in the file.
 
     Parameters
     ----------
@@ -167,7 +167,10 @@ def train_net(
 
 
 def begin(rng: np.random.Generator, practice: Practice, model: AnyModel | None) -> int | None:
-    """Let an object's mask go wrong; the slice on which it is nearly right, where that is told."""
+    """Let an object's mask go wrong.
+
+    Returns the slice on which it is nearly right, where that is told.
+    """
     boxed = None
     if model is not None:
         mask, boxed = carried_mask(practice, model)

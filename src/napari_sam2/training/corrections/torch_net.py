@@ -19,7 +19,10 @@ WIDTHS: Final = (16, 32, 48)
 
 
 class CorrectionNet(nn.Module):
-    """A U-Net of three levels, which repeats the perceptron before it is trained."""
+    """A U-Net of three levels.
+
+    It repeats the perceptron before it is trained.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +42,10 @@ class CorrectionNet(nn.Module):
             nn.init.zeros_(values)
 
     def forward(self, channels: Tensor) -> Tensor:
-        """Logits (N, slices, rows, columns) of cells, from (N, CHANNELS, slices, rows, columns)."""
+        """Logits of cells.
+
+        (N, slices, rows, columns), from (N, CHANNELS, slices, rows, columns).
+        """
         slices, rows, columns = channels.shape[2:]
         missing = [padding(count) for count in (columns, rows, slices)]
         padded = functional.pad(channels, [0, missing[0], 0, missing[1], 0, missing[2]], mode="replicate")
