@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 __all__ = [
     "AREA_MICRONS",
     "AREA_PIXELS",
+    "EXPECTED",
     "OVERLAP_RULES",
+    "SCORE",
+    "SCORES",
     "ObjectClass",
     "Regions",
     "SlideObject",
@@ -33,6 +36,7 @@ __all__ = [
     "check_overlap_rule",
     "measured",
     "new_id",
+    "without_scores",
 ]
 
 OVERLAP_RULES: Final = ("keep", "first", "last")
@@ -40,6 +44,13 @@ OVERLAP_RULES: Final = ("keep", "first", "last")
 
 SCORE: Final = "SAM2 predicted IoU"
 """Name of the measurement that holds the model's own estimate of its mask's IoU."""
+
+EXPECTED: Final = "Expected IoU"
+"""Of the measurement that holds what the nuclei proposer expects, which is no model; see
+`napari_sam2.slides.nuclei.worth`."""
+
+SCORES: Final = (SCORE, EXPECTED)
+"""Names of all measurements that say how good an outline may be; they hold for that outline only."""
 
 AREA_PIXELS: Final = "Area px^2"
 AREA_MICRONS: Final = "Area µm^2"
@@ -151,11 +162,16 @@ class SlideObject:
 
     @property
     def score(self) -> float | None:
-        """The model's own estimate of its mask's IoU.
+        """The estimate of its outline's IoU.
 
-        When a model made it.
+        The model's own, or the nuclei proposer's; None for an outline drawn by hand.
         """
-        return self.measurements.get(SCORE)
+        return next((self.measurements[name] for name in SCORES if name in self.measurements), None)
+
+
+def without_scores(measurements: Mapping[str, float]) -> dict[str, float]:
+    """Measurements without those that hold for an earlier outline."""
+    return {name: value for name, value in measurements.items() if name not in SCORES}
 
 
 def measured(obj: SlideObject, mpp: Mpp | None) -> SlideObject:

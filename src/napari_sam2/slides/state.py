@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from napari_sam2.core.actions import ActionState
 from napari_sam2.errors import UserInputError
 from napari_sam2.slides.answers.crop_engine import CropAnswer, CropEngine
-from napari_sam2.slides.objects import SCORE, ObjectClass, Regions, SlideObject, SlideRecord, measured
+from napari_sam2.slides.objects import SCORE, ObjectClass, Regions, SlideObject, SlideRecord, measured, without_scores
 from napari_sam2.slides.snapshot import CLASSES
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class SlideState(ActionState[SlideRecord]):
         outline = replace(
             obj,
             geometry=answer.polygon(),
-            measurements=obj.measurements if math.isnan(iou) else {**obj.measurements, SCORE: iou},
+            measurements=obj.measurements if math.isnan(iou) else {**without_scores(obj.measurements), SCORE: iou},
             metadata={**obj.metadata, "model": self.engine.model.card.name},
         )
         placed = self.store.place(step, measured(outline, self.slide.mpp), prompts)

@@ -12,7 +12,7 @@ from napari_sam2.slides.encoding import (
     id_of,
     outline_from_json,
 )
-from napari_sam2.slides.objects import SCORE, SlideObject, measured
+from napari_sam2.slides.objects import SlideObject, measured, without_scores
 
 if TYPE_CHECKING:
     from napari_sam2.core.history import Step
@@ -73,8 +73,8 @@ class EditOutline(Edit):
     def do(self, state: SlideState, step: Step) -> SlideObject:
         """See `SlideSession.edit`."""
         old = state.store[self.object_id]
-        numbers = {name: value for name, value in old.measurements.items() if name != SCORE}
-        edited = measured(replace(old, geometry=self.geometry, measurements=numbers), state.slide.mpp)
+        kept = without_scores(old.measurements)
+        edited = measured(replace(old, geometry=self.geometry, measurements=kept), state.slide.mpp)
         return state.store.place(step, edited)
 
     def as_json(self) -> dict[str, Any]:
