@@ -6,7 +6,9 @@ Each is made when it is first asked for.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from qtpy.QtCore import QTimer
 
 from napari_sam2.plugin.widgets.figures_box import FiguresBox
 from napari_sam2.plugin.widgets.planes_box import PlanesBox
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from napari_sam2.plugin.control.workspace import Switch
 
 __all__ = ["BesideDocks"]
+
+LAYOUT_MS: Final = 50
+"""After this time Qt has laid out a dock that was shown or hidden."""
 
 
 class BesideDocks:
@@ -48,8 +53,22 @@ class BesideDocks:
             switch.changed.connect(show) if on else switch.changed.disconnect(show)
 
     def _show(self, name: str, area: str, kind: Callable[[Controller], QWidget], on: bool) -> None:
+        self._keep_field()
         if name not in self._docks and on:
             window = self._controller.workspace.viewer.window
             self._docks[name] = window.add_dock_widget(kind(self._controller), name=name, area=area)
         if name in self._docks:
             self._docks[name].setVisible(on)
+
+    def _keep_field(self) -> None:
+        """Let the canvas show as much of the scan as before, once the dock has taken or given back its room."""
+        viewer = self._controller.workspace.viewer
+        before = tuple(viewer.canvas.size)
+
+        def fit() -> None:
+            if not self._controller.workspace.has_viewer or viewer.dims.ndisplay != 2:
+                return
+            after = tuple(viewer.canvas.size)
+            viewer.scene.camera.zoom *= after[0] / before[0] * after[1] / before[1]
+
+        QTimer.singleShot(LAYOUT_MS, fit)
