@@ -8,8 +8,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
 
+from napari_sam2.plugin.canvas.fitting import fit, is_seen_whole
 from napari_sam2.plugin.widgets.figures_box import FiguresBox
 from napari_sam2.plugin.widgets.planes_box import PlanesBox
 from napari_sam2.plugin.widgets.side_box import SideBox
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
     from napari_sam2.plugin.control.controller import Controller
     from napari_sam2.plugin.control.workspace import Switch
 
-__all__ = ["BesideDocks"]
+__all__ = ["LAYOUT_MS", "BesideDocks"]
+
+CORNERS: Final = (
+    (Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea),
+    (Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea),
+)
 
 LAYOUT_MS: Final = 50
 """After this time Qt has laid out a dock that was shown or hidden."""
@@ -53,22 +59,25 @@ class BesideDocks:
             switch.changed.connect(show) if on else switch.changed.disconnect(show)
 
     def _show(self, name: str, area: str, kind: Callable[[Controller], QWidget], on: bool) -> None:
-        self._keep_field()
+        self._keep_whole()
         if name not in self._docks and on:
             window = self._controller.workspace.viewer.window
+            # A dock below the picture takes from the picture alone: the panel keeps its height.
+            for corner, side in CORNERS:
+                window._qt_window.setCorner(corner, side)
             self._docks[name] = window.add_dock_widget(kind(self._controller), name=name, area=area)
         if name in self._docks:
             self._docks[name].setVisible(on)
 
-    def _keep_field(self) -> None:
-        """Let the canvas show as much of the scan as before, once the dock has taken or given back its room."""
-        viewer = self._controller.workspace.viewer
-        before = tuple(viewer.canvas.size)
+    def _keep_whole(self) -> None:
+        """Let an image that is seen whole stay so, once the dock has taken or given back its room."""
+        workspace = self._controller.workspace
+        image = workspace.image
+        if image is None or not is_seen_whole(workspace.viewer, image):
+            return
 
-        def fit() -> None:
-            if not self._controller.workspace.has_viewer or viewer.dims.ndisplay != 2:
-                return
-            after = tuple(viewer.canvas.size)
-            viewer.scene.camera.zoom *= after[0] / before[0] * after[1] / before[1]
+        def refit() -> None:
+            if workspace.has_viewer and image in workspace.viewer.layers:
+                fit(workspace.viewer, image)
 
-        QTimer.singleShot(LAYOUT_MS, fit)
+        QTimer.singleShot(LAYOUT_MS, refit)

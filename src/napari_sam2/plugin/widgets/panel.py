@@ -20,11 +20,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sam2.plugin.canvas.fitting import fit, is_seen_whole
 from napari_sam2.plugin.control.action_table import GESTURES, action
 from napari_sam2.plugin.control.models import available_models
 from napari_sam2.plugin.control.registry import controller_for
 from napari_sam2.plugin.widgets.activity_row import ActivityRow
-from napari_sam2.plugin.widgets.beside_docks import BesideDocks
+from napari_sam2.plugin.widgets.beside_docks import LAYOUT_MS, BesideDocks
 from napari_sam2.plugin.widgets.buttons import action_button, bind_shortcuts
 from napari_sam2.plugin.widgets.earlier_row import EarlierRow
 from napari_sam2.plugin.widgets.focus import leave_keys_to_the_picture
@@ -105,7 +106,7 @@ class SegmentPanel(QWidget):
         self._build()
         self._wire()
         leave_keys_to_the_picture(self)
-        self.shortcuts = bind_shortcuts(self, self.controller.do)
+        self.shortcuts = bind_shortcuts(self, self.controller.do, lambda: self.controller.kind)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
         """Connect to the viewer; napari hides docked widgets and never closes them."""
@@ -200,7 +201,7 @@ class SegmentPanel(QWidget):
         form.addRow("Model", self.model)
         form.addRow("Runs on", self.server)
         form.addRow("Window", scans.window_choice)
-        form.addRow("Channels", scans.channels)
+        form.addRow(scans.channels)
         choices = QWidget()
         choices.setLayout(form)
         form.setContentsMargins(0, 0, 0, 0)
@@ -254,8 +255,13 @@ class SegmentPanel(QWidget):
         self._objects_timer.timeout.connect(self._show_objects)
 
     def _make_room(self) -> None:
-        if self._connected:
-            self.controller.workspace.layer_lists.on = self._docks.make_room()
+        if not self._connected:
+            return
+        image = self.controller.workspace.image
+        whole = image is not None and is_seen_whole(self._viewer, image)
+        self.controller.workspace.layer_lists.on = self._docks.make_room()
+        if image is not None and whole:
+            QTimer.singleShot(LAYOUT_MS, lambda: fit(self._viewer, image) if image in self._viewer.layers else None)
 
     def _list_images(self, _event: Any = None) -> None:
         current = self.controller.workspace.image
@@ -324,7 +330,6 @@ class SegmentPanel(QWidget):
         self.scans.set_visible(not slide)
         self.slides.set_visible(slide)
         self._form.labelForField(self.scans.window_choice).setVisible(not slide)
-        self._form.labelForField(self.scans.channels).setVisible(not slide)
         if slide:
             # What a slide is made of stands there: refinement, classes, the automatic run.
             self.shaping.expand(animate=False)
