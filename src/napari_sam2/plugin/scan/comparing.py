@@ -213,8 +213,7 @@ class Comparison:
         work.show_figures(_table(work, found, other))
         many = len(found.places)
         work.told.emit(
-            f"{other.name}: {many} difference{'' if many == 1 else 's'}; D goes to the deepest. "
-            "Orange: only here; blue: only there; yellow: another object."
+            f"{other.name}: {many} difference{'' if many == 1 else 's'}. D goes to the deepest, then to the next."
         )
         work.changed.emit()
 
@@ -278,7 +277,7 @@ def _table(work: ScanWork, found: _Found, other: _Other) -> FigureTable:
         name = ours if named or not theirs else f"{ours} ({theirs})" if ours else theirs
         figures = (a.dice, a.assd_mm, a.hd95_mm, a.predicted_ml, a.reference_ml, a.volume_difference_percent)
         rows.append((name or f"object {object_id}", object_id, *figures))
-    title = f"{work.image.name}, against {other.name}"
+    title = f"{work.image.name} against {other.name}; orange: only here, blue: only there, yellow: another object"
     return FigureTable(title, HEADERS, tuple(rows), tuple(found.agreements))
 
 

@@ -44,7 +44,7 @@ class SeenAlone:
                 other.alone.put_away()
                 hidden.append(other.image.name)
         name = " and ".join(hidden)
-        self.said = f" {name} is hidden meanwhile: press 5 to see it beside this scan." if hidden else ""
+        self.said = f" {name} is hidden; 5 shows it beside." if hidden else ""
 
     def put_away(self) -> None:
         """Hide all layers of this scan that are seen."""

@@ -50,14 +50,16 @@ if TYPE_CHECKING:
 __all__ = ["SegmentPanel"]
 
 STATUS_LINES = 3
+STATUS_MARGIN = 10
+"""Lines of the status, and pixels that napari's style leaves around them."""
 
 WIDTH = 290
 """Pixels that the panel asks for; it can be drawn wider."""
 
-BESIDE_TABLE = 533
+BESIDE_TABLE = 541
 """Pixels of the panel's height that everything but the table takes."""
 
-TABLE_HEIGHTS = 72, 420
+TABLE_HEIGHTS = 64, 420
 """Least and greatest height of a table."""
 
 TABLE_DELAY_MS = 120
@@ -89,7 +91,7 @@ class SegmentPanel(QWidget):
         self.layers = action_button("toggle_layer_lists", self.controller.do)
         self.status = WrappedLabel()
         # Room for the longest common sentences, so that buttons below stay where they are.
-        self.status.setFixedHeight(STATUS_LINES * self.status.fontMetrics().lineSpacing() + 2)
+        self.status.setFixedHeight(STATUS_LINES * self.status.fontMetrics().lineSpacing() + STATUS_MARGIN)
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.activity = ActivityRow(self.controller.do, lambda: not self.controller.thread.idle)
         self.where = WhereRow(self.controller.workspace)
