@@ -1,4 +1,7 @@
-"""An image that is seen whole stays so when the canvas gets another size."""
+"""An image that is seen whole stays so in another size.
+
+The size is that of the canvas.
+"""
 
 from __future__ import annotations
 
