@@ -30,6 +30,12 @@ CORNERS: Final = (
     (Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea),
 )
 
+LEFT: Final = ("Other planes", "Other scan")
+"""Docks that stand where napari has its lists of layers."""
+
+SHARE: Final = 0.28
+"""Part of the window's width that they get."""
+
 LAYOUT_MS: Final = 50
 """After this time Qt has laid out a dock that was shown or hidden."""
 
@@ -47,6 +53,7 @@ class BesideDocks:
         workspace = controller.workspace
         self._controller = controller
         self._docks: dict[str, QWidget] = {}
+        self._hid_lists = False
         self._followed: list[tuple[Switch, Callable[[bool], None]]] = [
             (workspace.planes, partial(self._show, "Other planes", "left", PlanesBox)),
             (workspace.side_by_side, partial(self._show, "Other scan", "left", SideBox)),
@@ -68,6 +75,23 @@ class BesideDocks:
             self._docks[name] = window.add_dock_widget(kind(self._controller), name=name, area=area)
         if name in self._docks:
             self._docks[name].setVisible(on)
+        if area == "left":
+            self._give_room(on)
+
+    def _give_room(self, on: bool) -> None:
+        """Let napari's lists step aside for a picture on their side, and come back after the last one."""
+        workspace = self._controller.workspace
+        if on and workspace.layer_lists.on:
+            self._hid_lists = True
+            workspace.layer_lists.set(False)
+        elif not on and self._hid_lists and not (workspace.planes.on or workspace.side_by_side.on):
+            self._hid_lists = False
+            workspace.layer_lists.set(True)
+        shown = [self._docks[name] for name in LEFT if name in self._docks and self._docks[name].isVisible()]
+        if shown:
+            window = workspace.viewer.window._qt_window
+            widths = [round(SHARE * window.width())] * len(shown)
+            window.resizeDocks(shown, widths, Qt.Orientation.Horizontal)
 
     def _keep_whole(self) -> None:
         """Let an image that is seen whole stay so, once the dock has taken or given back its room."""
