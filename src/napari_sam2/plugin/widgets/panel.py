@@ -88,6 +88,8 @@ class SegmentPanel(QWidget):
         self.layers = action_button("toggle_layer_lists", self.controller.do)
         self.status = WrappedLabel()
         # Room for the longest common sentences, so that buttons below stay where they are.
+        # Without napari's padding, which would cut the last of them.
+        self.status.setStyleSheet("padding: 0px;")
         self.status.setFixedHeight(STATUS_LINES * self.status.fontMetrics().lineSpacing() + 2)
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.activity = ActivityRow(self.controller.do, lambda: not self.controller.thread.idle)
@@ -311,6 +313,7 @@ class SegmentPanel(QWidget):
         self.scans.window_choice.listen_to(self.controller.workspace.image)
         self._follow(self.controller.work)
         self.where.show_letters()
+        self.where.show_place()
 
     def _follow(self, work: Work | None) -> None:
         """Ask what the work on the chosen image asks, and suggest where to save it."""
@@ -353,6 +356,8 @@ class SegmentPanel(QWidget):
 
     def _show_status(self, sentence: str) -> None:
         self.status.setText(sentence)
+        # The longest sentences, those that quote a system's reason, take more lines than there are.
+        self.status.setToolTip(sentence)
         self._show_model()
 
     @staticmethod
