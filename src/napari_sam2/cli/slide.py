@@ -20,7 +20,6 @@ from napari_sam2.cli.options import (
     number_or_text,
 )
 from napari_sam2.cli.printing import errors, out
-from napari_sam2.errors import UserInputError
 from napari_sam2.models import DEFAULT_MODEL
 
 __all__ = ["slide"]
@@ -82,10 +81,6 @@ def slide(
     from napari_sam2.jobs.slide import segment_slide
 
     check_remote(device, "auto", remote, token_file)
-    if remote is not None and auto is not None:
-        raise UserInputError(
-            "--auto asks a model on the same machine about thousands of points; start it there, or leave out --remote."
-        )
 
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         task = progress.add_task("Segmenting", total=None)

@@ -53,10 +53,10 @@ STATUS_LINES = 3
 WIDTH = 290
 """Pixels that the panel asks for; it can be drawn wider."""
 
-BESIDE_TABLE = 533
+BESIDE_TABLE = 537
 """Pixels of the panel's height that everything but the table takes."""
 
-TABLE_HEIGHTS = 72, 420
+TABLE_HEIGHTS = 68, 420
 """Least and greatest height of a table."""
 
 TABLE_DELAY_MS = 120
@@ -90,7 +90,7 @@ class SegmentPanel(QWidget):
         # Room for the longest common sentences, so that buttons below stay where they are.
         # Without napari's padding, which would cut the last of them.
         self.status.setStyleSheet("padding: 0px;")
-        self.status.setFixedHeight(STATUS_LINES * self.status.fontMetrics().lineSpacing() + 2)
+        self.status.setFixedHeight(STATUS_LINES * self.status.fontMetrics().lineSpacing() + 6)
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.activity = ActivityRow(self.controller.do, lambda: not self.controller.thread.idle)
         self.where = WhereRow(self.controller.workspace)
