@@ -3,8 +3,8 @@
     python benchmarks/footprint.py [--shape 512x512x400] [--clicks 300] [--only write,read,measure,clicks]
 
 Peaks are the highest resident size beyond what the program takes after its imports, scan and labels included, and
-their ratio to both arrays (int16 scan, uint8 labels). Clicks say how far the resident size has grown from the 20th click on, corrections
-of one object of the bundled scan by the bundled model.
+their ratio to both arrays (int16 scan, uint8 labels). Clicks say how far the resident size has grown from the 20th
+click on: corrections of one object of the bundled scan by the bundled model, with a journal.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def main() -> None:
         print(f"scan and labels: {arrays / MIB:.0f} MiB")
         for case in given.only.split(","):
             command = [sys.executable, __file__, "--clicks", str(given.clicks), "--case", case, folder]
-            said = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+            said = json.loads(
+                subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+            )
             ratio = f"  {said['MiB'] * MIB / arrays:.2f} x" if case != "clicks" else ""
             print(f"{case:8s} {said['MiB']:6.0f} MiB{ratio}  {said['what']}", flush=True)
 
@@ -100,7 +102,9 @@ def read(place: Path, given: argparse.Namespace) -> dict[str, object]:
 def measure(place: Path, given: argparse.Namespace) -> dict[str, object]:
     before = status("VmRSS")
     with contextlib.redirect_stdout(io.StringIO()):
-        code = napari_sam2(["measure", str(place / "scan.nii"), str(place / "labels.nii"), "--csv", str(place / "m.csv")])
+        code = napari_sam2(
+            ["measure", str(place / "scan.nii"), str(place / "labels.nii"), "--csv", str(place / "m.csv")]
+        )
     if code:
         raise SystemExit("measure failed")
     return {"MiB": status("VmHWM") - before, "what": "napari-sam2 measure with intensities"}
