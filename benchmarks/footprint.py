@@ -117,8 +117,9 @@ def clicks(place: Path, given: argparse.Namespace) -> dict[str, object]:
     session = Session(volume, load_model("bundled"))
     Journal(session, place / "clicks.sam2session")
     k = int(inside.sum((0, 1)).argmax())
-    rows, columns = np.nonzero(inside[:, :, k])
-    session.add_prompt(1, Box(((rows.min(), columns.min(), k), (rows.max(), columns.max(), k))))
+    held = np.argwhere(inside[:, :, k])
+    low, high = held.min(axis=0).tolist(), held.max(axis=0).tolist()
+    session.add_prompt(1, Box(((*low, k), (*high, k))))
     for _ in session.propagate([1]):
         pass
     rng, voxels, settled = np.random.default_rng(0), np.argwhere(inside), 0.0

@@ -330,7 +330,8 @@ class Controller:
             work.resume()
             # After what resuming says of itself.
             sentence = f"{name} shows the work itself, so it is made again from the journal; nothing is lost."
-            work.ask_quietly(lambda session: None, lambda _: work.told.emit(sentence))
+            thread = self.workspace.thread
+            thread.request(lambda: None, lambda _: self.workspace.say(sentence), lambda _: None)
 
     def _remove_dead(self, dead: Sequence[Layer]) -> None:
         """Take layers of a closed work away: nothing follows them any more, or they are made again."""
@@ -363,7 +364,7 @@ class Controller:
         if removed is workspace.image:
             self.use_image(self.suggested_image())
             if owner is not None and work.has_objects:
-                workspace.say(f"{removed.name} was removed. Its work is kept; open the image again to go on with it.")
+                workspace.say(f"{owner.name} was removed. Its work is kept; open the image again to go on with it.")
 
 
 def plain(proxy: Any) -> Any:
