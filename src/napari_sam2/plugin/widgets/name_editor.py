@@ -65,7 +65,10 @@ def names_with(text: str, names: Sequence[str]) -> list[str]:
 
 
 def popup_style() -> str:
-    """The colours of napari's theme: a list of its own window does not inherit them."""
+    """The colours of napari's theme as a style sheet.
+
+    A list in a window of its own does not inherit them.
+    """
     theme = get_theme(get_settings().appearance.theme)
     colours = (theme.foreground, theme.text, theme.highlight)
     back, text, chosen = (colour.as_hex() for colour in colours)
