@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_sam2.models.small.model import SmallModel
+    from napari_sam2.training.pool import PoolVolume
     from napari_sam2.tuning.cases import FinishedScan
 
 __all__ = ["SmallLearner"]
@@ -76,7 +77,7 @@ class SmallLearner:
             shares=Shares(synthetic=REHEARSED, pasted=0.0, labelled=1 - REHEARSED), net=weights.net.config,
             mirrored=weights.mirrored, validate_every=chunk, keep_every=chunk, validate_hidden=False,
         )  # fmt: skip
-        material = [pool_volume(scan.key, *scan.read(), MOST_VOXELS // len(scans)) for scan in scans]
+        material = [_material(scan, MOST_VOXELS // len(scans)) for scan in scans]
         if not any(volume.objects for volume in material):
             raise UserInputError("The scans to learn from hold no structure of 30 voxels or more; add larger ones.")
         slabs = rehearsal()
@@ -127,3 +128,9 @@ class SmallLearner:
         """Write the averaged weights, in half precision."""
         state = averaged_weights(self._folder)[0]
         write_folder(folder, state, self._parent.weights)
+
+
+def _material(scan: FinishedScan, most_voxels: int) -> PoolVolume:
+    """A scan to learn from, with what a person gave on it."""
+    volume, labels, names = scan.read()
+    return pool_volume(scan.key, volume, labels, names, most_voxels, scan.prompts(volume))

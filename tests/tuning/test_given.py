@@ -1,0 +1,119 @@
+"""What a person gave in a session, as the first prompts of what a network learns from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given as cases
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from napari_sam2.core.prompts import Box, Point
+from napari_sam2.core.volume import Volume
+from napari_sam2.io import read_volume
+from napari_sam2.models import load_model
+from napari_sam2.record.journal import Journal
+from napari_sam2.session.session import Session
+from napari_sam2.training.given import GivenPrompts
+from napari_sam2.training.rollout import Rollout, RolloutSettings
+from napari_sam2.training.sampler import ClipSampler, Shares
+from napari_sam2.tuning.cases import find_cases
+from napari_sam2.tuning.material import pool_volume
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_sam2.training.clip import Clip
+
+LOW, HIGH = (10, 30, 20), (10, 89, 59)
+"""First and last voxel of a block's slice 10 across axis 0."""
+
+
+def block(thick: float = 4.0) -> tuple[Volume, np.ndarray]:
+    """A bright block in a volume that is sliced across its first axis."""
+    labels = np.zeros((20, 120, 100), np.uint8)
+    labels[5:16, LOW[1] : HIGH[1] + 1, LOW[2] : HIGH[2] + 1] = 1
+    voxels = np.random.default_rng(0).normal(0, 5, labels.shape).astype(np.float32) + 100 * labels
+    return Volume(voxels, np.diag([thick, 1, 1, 1])), labels
+
+
+def shown(clip: Clip, place: torch.Tensor) -> float:
+    """The object's mask at a place of the clip's frame on the first slice."""
+    column, row = (clip.origin + clip.turn @ place).round().long().tolist()
+    return float(clip.mask[0, row, column])
+
+
+@pytest.mark.parametrize("most_voxels", [10**9, 100_000])
+def test_a_tight_box_stays_tight_on_every_clip_however_it_is_turned(most_voxels: int):
+    volume, labels = block()
+    prompts = {1: [Box((LOW, HIGH)), Point((10, 40, 30)), Point((10, 20, 10), positive=False)]}
+    pool = pool_volume("scan", volume, labels, [1], most_voxels, prompts)
+    sampler = ClipSampler([], [], Shares(0.0, 0.0, 1.0), [pool])
+    rng = np.random.default_rng(1)
+    clips = [clip for clip in (sampler.draw(rng, 3) for _ in range(40)) if clip.given is not None]
+    assert 10 < len(clips) < 32
+    for clip in clips:
+        rows, columns = (torch.nonzero(clip.mask[0].any(1 - a)).flatten() for a in (0, 1))
+        corners = torch.tensor([[columns[0] - 0.5, rows[0] - 0.5], [columns[-1] + 0.5, rows[-1] + 0.5]])
+        tight = (corners - clip.origin) @ clip.turn
+        torch.testing.assert_close(clip.given.box, torch.cat([tight.amin(0), tight.amax(0)]), atol=1e-3, rtol=0)
+        assert shown(clip, clip.given.points[0]) == 1
+        assert shown(clip, clip.given.points[1]) == 0
+        assert clip.given.labels.tolist() == [1, 0]
+
+
+@settings(max_examples=30, deadline=None)
+@cases(st.integers(0, 3), st.booleans(), st.floats(-50, 50), st.floats(-50, 50))
+def test_a_frame_and_back_is_where_it_was(quarters: int, mirrored: bool, x: float, y: float):
+    turn = torch.from_numpy(np.rot90(np.eye(2), quarters % 2).astype(np.float32).copy()) * (-1) ** (quarters // 2)
+    turn = turn.flip(1) if mirrored else turn
+    given = GivenPrompts(torch.tensor([[x, y], [x + 3, y + 5]]), torch.tensor([[x, y]]), torch.tensor([1]))
+    origin = torch.tensor([7.0, -2.0])
+    there = given.moved(turn, origin)
+    torch.testing.assert_close(there.points @ turn.T + origin, given.points, atol=1e-4, rtol=0)
+    assert there.box[2] > there.box[0]
+    assert there.box[3] > there.box[1]
+
+
+def test_a_roll_out_begins_with_what_was_given_whatever_kind_was_drawn():
+    volume, labels = block()
+    pool = pool_volume("scan", volume, labels, [1], prompts={1: [Point((10, 40, 30)), Point((10, 50, 30))]})
+    sampler = ClipSampler([], [], Shares(0.0, 0.0, 1.0), [pool])
+    rng = np.random.default_rng(1)
+    clip = next(clip for clip in (sampler.draw(rng, 3) for _ in range(40)) if clip.given is not None)
+    rollout = Rollout([clip], ["mask"], rng, RolloutSettings(32), 8)
+    assert rollout.has_box.tolist() == [0]
+    assert rollout.has_prior.tolist() == [0]
+    assert rollout.labels[0].tolist() == [1, 1] + [-1] * 6
+    torch.testing.assert_close(rollout.points[0, :2], clip.given.points)
+
+
+def test_prompts_that_may_mean_another_part_are_left_out():
+    volume, labels = block()
+    labels[10, 2:12, 2:12] = 1
+    pool = pool_volume("scan", volume, labels, [1], prompts={1: [Box((LOW, HIGH)), Box(((9, 30, 20), (9, 89, 59)))]})
+    assert [sorted(item.given) for item in pool.objects if item.given] == [[9 - corner_of(pool)]]
+
+
+def corner_of(pool) -> int:
+    """The first slice that was kept: the largest part begins at slice 5 of the scan."""
+    return 5 - pool.objects[0].corner[0]
+
+
+def test_a_session_s_prompts_reach_the_network_and_a_label_map_has_none(scans: Path):
+    image = scans.parent / "ann.nii.gz"
+    volume = read_volume(image)
+    session = Session(volume, load_model("classical"))
+    folder = image.with_name("ann.sam2session")
+    journal = Journal(session, folder)
+    session.add_prompt(1, Box(((6, 6, 5), (18, 17, 5))))
+    session.add_prompt(1, Point((12, 11, 5)))
+    session.rename(1, "ball")
+    session.finish_object(1)
+    journal.close()
+    scan = find_cases([folder])[0]
+    assert [type(prompt) for prompt in scan.prompts(volume)[1]] == [Box, Point]
+    assert find_cases([scans])[0].prompts(volume) == {}
