@@ -13,15 +13,14 @@ from hypothesis import strategies as st
 
 from napari_sam2.core.prompts import Box, Point
 from napari_sam2.core.volume import Volume
-from napari_sam2.io import read_volume
 from napari_sam2.models import load_model
-from napari_sam2.record.journal import Journal
-from napari_sam2.session.session import Session
 from napari_sam2.training.given import GivenPrompts
 from napari_sam2.training.rollout import Rollout, RolloutSettings
 from napari_sam2.training.sampler import ClipSampler, Shares
 from napari_sam2.tuning.cases import find_cases
+from napari_sam2.tuning.clips import clips_of
 from napari_sam2.tuning.material import pool_volume
+from tests.tuning.sessions import session_beside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,16 +108,18 @@ def corner_of(pool) -> int:
 
 
 def test_a_session_s_prompts_reach_the_network_and_a_label_map_has_none(scans: Path):
-    image = scans.parent / "ann.nii.gz"
-    volume = read_volume(image)
-    session = Session(volume, load_model("classical"))
-    folder = image.with_name("ann.sam2session")
-    journal = Journal(session, folder)
-    session.add_prompt(1, Box(((6, 6, 5), (18, 17, 5))))
-    session.add_prompt(1, Point((12, 11, 5)))
-    session.rename(1, "ball")
-    session.finish_object(1)
-    journal.close()
-    scan = find_cases([folder])[0]
-    assert [type(prompt) for prompt in scan.prompts(volume)[1]] == [Box, Point]
+    scan = find_cases([session_beside(scans.parent / "ann.nii.gz", finished=True)])[0]
+    volume = scan.read()[0]
+    assert scan.prompts(volume)[1] == (Box(((6, 6, 5), (18, 17, 5))),)
     assert find_cases([scans])[0].prompts(volume) == {}
+
+
+def test_a_clip_for_sam_2_begins_with_the_given_box(scans: Path):
+    scan = find_cases([session_beside(scans.parent / "ann.nii.gz", finished=True)])[0]
+    clips = clips_of([scan], load_model("classical"))
+    assert [clip.given is not None for clip in clips].count(True) == 1
+    box = next(clip.given.box for clip in clips if clip.given is not None)
+    # 13 voxels of the first axis are the box's columns or rows, 12 of the second the others.
+    sides = sorted((box[2:] - box[:2]).tolist())
+    assert sides[1] / sides[0] == pytest.approx(13 / 12, rel=1e-3)
+    assert all(clip.given is None for clip in clips_of(find_cases([scans])[:1], load_model("classical")))

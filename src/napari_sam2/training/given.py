@@ -40,7 +40,9 @@ class GivenPrompts:
         return "box" if len(self.corners) else "click"
 
     def moved(self, turn: Tensor, origin: Tensor) -> GivenPrompts:
-        """The same in a frame with another origin and, by quarter turns and reflections, other axes.
+        """The same in another frame.
+
+        Its axes are those of before, turned by quarters or mirrored.
 
         Parameters
         ----------

@@ -94,9 +94,9 @@ class FinishedScan:
         return volume, labels, _names_of(self.labels.name, present, self.named, own or find_names(self.labels))
 
     def prompts(self, volume: Volume) -> dict[int, tuple[Prompt, ...]]:
-        """What a person gave for each structure, by id; nothing where there is only a label map.
+        """What a person gave for each structure, by id.
 
-        `volume` is the scan as `read` gives it.
+        Nothing where there is only a label map. `volume` is the scan as `read` gives it.
         """
         return {} if self.session is None else finished_prompts(volume, self.session)
 

@@ -163,7 +163,10 @@ def _given(prompts: Sequence[Prompt], axis: int, corner: Sequence[int], halvings
 
 
 def _parts(mask: NDArray[np.bool_], given: Mapping[int, GivenPrompts]) -> Iterator[PoolObject]:
-    """The larger connected parts of a structure, with what was given on slices that show nothing else of it."""
+    """The larger connected parts of a structure.
+
+    With what was given on slices that show nothing else of it.
+    """
     parts, count = ndimage.label(mask)
     sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
     for part in np.argsort(-sizes, kind="stable")[:MOST_PARTS]:
