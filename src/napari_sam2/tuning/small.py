@@ -31,8 +31,8 @@ __all__ = ["SmallLearner"]
 REHEARSED: Final = 1 / 3
 """Share of invented slabs among what is learned from."""
 
-RATE: Final = 5e-4
-"""A quarter of the rate of the bundled network's own training."""
+RATE: Final = 1e-3
+"""Half the rate of the bundled network's own training."""
 
 AVERAGED: Final = 0.99
 """Decay of the averaged weights: over about a hundred updates."""
@@ -40,12 +40,6 @@ AVERAGED: Final = 0.99
 CURVE_CLIPS: Final = 12
 CARRIED: Final = "box-propagate"
 """What the learning curve shows."""
-
-MANY: Final = 20
-"""From more scans than this on, all weights learn."""
-
-FIRST_PARTS: Final = ("lateral", "decode", "mask", "scores")
-"""What learns from few scans; what a slice is remembered by stays as it was."""
 
 
 class SmallLearner:
@@ -82,13 +76,7 @@ class SmallLearner:
             raise UserInputError("The scans to learn from hold no structure of 30 voxels or more; add larger ones.")
         slabs = rehearsal()
         self._trainer = Trainer(config, folder, folder, labelled=material, synthetic=slabs, start=weights.net)
-        all_learn = len(scans) > MANY
-        self.learned = "all weights" if all_learn else f"the blocks {', '.join(FIRST_PARTS)}"
-        if not all_learn:
-            net = self._trainer.net
-            net.requires_grad_(False)
-            for name in FIRST_PARTS:
-                net.get_submodule(name).requires_grad_(True)
+        self.learned = "all weights"
         self._trainer.protocols = tuple(p for p in PROTOCOLS if p.name == CARRIED)
         self._trainer.validation = {
             "own": fixed_clips(ClipSampler([], [], Shares(0.0, 0.0, 1.0), material), CURVE_CLIPS),
