@@ -25,7 +25,7 @@ import numpy as np
 from napari_sam2.core.prompts import Box
 from napari_sam2.core.volume import Volume
 from napari_sam2.finding.candidate import Candidate
-from napari_sam2.finding.exemplars import Exemplars, exemplars_in
+from napari_sam2.finding.exemplars import Exemplar, Exemplars, exemplars_in
 from napari_sam2.finding.memory import ProjectMemory
 from napari_sam2.measures.metrics import dice
 
@@ -48,24 +48,30 @@ def main() -> None:
     parser.add_argument("--mirror", action="store_true", help="store the new scan mirrored, its place the same")
     parser.add_argument("--cases", type=int, default=0, help="only the first so many new scans")
     parser.add_argument("--exemplars", type=int, default=0, help="only so many finished scans, those after the new one")
+    parser.add_argument("--finished", default="", help="the only finished scan; all the others are new in turn")
     given = parser.parse_args()
     cases = exemplars_in(given.manifest)
     names = [name for name in given.names.split(",") if name]
     {"place": _place, "foreign": _foreign, "dice": _dice, "clicks": _clicks}[given.what](cases, names, given)
 
 
-def _others(cases: Exemplars, number: int, count: int) -> Exemplars:
+def _others(cases: Exemplars, number: int, given: argparse.Namespace) -> Exemplars:
     turned = [*cases.all[number + 1 :], *cases.all[:number]]
-    return Exemplars(turned[: count or None], cases.project)
+    finished = [case for case in turned if case.case == given.finished] if given.finished else turned
+    return Exemplars(finished[: given.exemplars or None], cases.project)
+
+
+def _new(cases: Exemplars, given: argparse.Namespace) -> list[tuple[int, Exemplar]]:
+    return [pair for pair in enumerate(cases.all[: given.cases or None]) if pair[1].case != given.finished]
 
 
 def _place(cases: Exemplars, names: list[str], given: argparse.Namespace) -> None:
     rows, seconds, exchanged = [], [], 0
-    for number, case in enumerate(cases.all[: given.cases or None]):
+    for number, case in _new(cases, given):
         loaded = cases.load(case)
         volume, labels = mirrored(loaded.volume, loaded.labels) if given.mirror else (loaded.volume, loaded.labels)
         started = time.process_time()
-        memory = ProjectMemory(_others(cases, number, given.exemplars), least_score=0.0)
+        memory = ProjectMemory(_others(cases, number, given), least_score=0.0)
         asked = names or sorted({name.name for name in loaded.names.values()} & set(memory.known()))
         found = memory.propose(volume, loaded.window, asked)
         seconds.append(time.process_time() - started)
@@ -108,9 +114,9 @@ def _dice(cases: Exemplars, names: list[str], given: argparse.Namespace) -> None
     from napari_sam2.session.session import Session
 
     model, rows = load_model("bundled"), []
-    for number, case in enumerate(cases.all[: given.cases or None]):
+    for number, case in _new(cases, given):
         loaded = cases.load(case)
-        memory = ProjectMemory(_others(cases, number, given.exemplars), least_score=0.0)
+        memory = ProjectMemory(_others(cases, number, given), least_score=0.0)
         for candidate in memory.propose(loaded.volume, loaded.window, names).candidates:
             ids = [i for i, name in loaded.names.items() if name.name == candidate.name]
             truth = np.isin(loaded.labels, ids)

@@ -30,7 +30,7 @@ def test_a_name_becomes_prompts_that_segment_takes_and_replay_repeats_without_a_
     assert candidate["name"] == "liver"
     assert candidate["source"] == "placed from s00 of project.csv"
     made = set(hashes(project)) - set(before)
-    assert made == {"prompts.json", next(name for name in made if name.startswith("prompts_object1"))}
+    assert made == {"prompts.json", "prompts_object1.nii.gz"}
     assert {name: hashes(project)[name] for name in before} == before
 
     labels = project / "out.nii.gz"
@@ -43,6 +43,18 @@ def test_a_name_becomes_prompts_that_segment_takes_and_replay_repeats_without_a_
     capsys.readouterr()
     assert main(["replay", str(project / "out.sam2session"), "-o", str(project / "again.nii.gz")]) == 0
     assert (np.asarray(nib.load(labels).dataobj) == np.asarray(nib.load(project / "again.nii.gz").dataobj)).all()
+
+
+@pytest.mark.parametrize("answer", ["proposed", "model"])
+def test_the_prompts_of_a_name_give_what_the_name_itself_gives(project, answer):
+    scan, prompts = str(project / "s01.nii.gz"), str(project / "prompts.json")
+    source = ["--memory", str(project / "project.csv"), "--answer", answer]
+    assert main(["find", scan, "liver", *source, "-o", prompts]) == 0
+    named, prompted = project / "named.nii.gz", project / "prompted.nii.gz"
+    assert main(["segment", scan, "--text", "liver", *source, "--model", "classical", "-o", str(named)]) == 0
+    assert main(["segment", scan, "--prompts", prompts, "--model", "classical", "-o", str(prompted)]) == 0
+    assert (np.asarray(nib.load(named).dataobj) == np.asarray(nib.load(prompted).dataobj)).all()
+    assert np.asarray(nib.load(named).dataobj).any()
 
 
 @pytest.mark.parametrize("answer", ["proposed", "model"])
@@ -158,4 +170,4 @@ def test_one_source_is_asked(project, program, capsys):
     both = ["--memory", str(project / "project.csv"), "--program", program]
     assert main(["find", str(project / "s01.nii.gz"), "liver", *both]) == 2
     assert main(["find", str(project / "s01.nii.gz"), "liver"]) == 2
-    assert capsys.readouterr().err.count("Give one of --memory and --program") == 2
+    assert capsys.readouterr().err.count("Give one of --memory, --program and --detector") == 2

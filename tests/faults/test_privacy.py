@@ -16,7 +16,7 @@ from napari_sam2.io import read_volume, write_labels
 from napari_sam2.io.bids import write_bids_derivative
 from napari_sam2.io.export import export_labels, notices_before
 from napari_sam2.io.measurements import measure_file, write_rows
-from napari_sam2.io.prompt_file import write_prompt_file
+from napari_sam2.io.prompt_file_write import write_prompt_file
 from napari_sam2.io.sidecar import Provenance, write_sidecars
 from tests.io.dicom_maker import make_series
 

@@ -9,7 +9,8 @@ from napari_sam2.core.prompts import Box, MaskPrompt, ObjectPrompts, Point
 from napari_sam2.core.volume import Volume
 from napari_sam2.errors import ImageFileError, PromptError
 from napari_sam2.io import read_volume, write_labels
-from napari_sam2.io.prompt_file import read_prompt_file, write_prompt_file
+from napari_sam2.io.prompt_file import masks_named, read_prompt_file
+from napari_sam2.io.prompt_file_write import write_prompt_file
 
 
 @pytest.fixture
@@ -160,3 +161,23 @@ def test_what_is_written_is_read_back_exactly(tmp_path, volume, labels):
     assert (mask.axis, mask.index) == (1, 5)
     np.testing.assert_array_equal(mask.mask, labels[:, 5] == 1)
     assert point == Point((0.1, 0.2, 0.3))
+
+
+def test_an_object_that_is_given_as_a_whole_is_read_back_exactly(tmp_path, volume, labels):
+    whole = ObjectPrompts(7, (), "liver", "placed from s00", labels == 1)
+    write_prompt_file([whole], volume, tmp_path / "p.json")
+    assert {path.name for path in tmp_path.iterdir()} >= {"p.json", "p_object7.nii.gz"}
+    (back,) = read_prompt_file(tmp_path / "p.json", volume)
+    assert (back.object_id, back.prompts, back.name, back.origin) == (7, (), "liver", "placed from s00")
+    np.testing.assert_array_equal(back.whole, whole.whole)
+    assert masks_named(tmp_path / "p.json") == [tmp_path / "p_object7.nii.gz"]
+
+
+def test_faults_of_a_whole_object_are_told(tmp_path, volume):
+    both = {"id": 1, "labels": "no.nii", "prompts": [{"point": [1, 2, 3]}]}
+    content = {"version": 1, "objects": [both, {"id": 2, "labels": 3}]}
+    with pytest.raises(PromptError) as told:
+        read_prompt_file(save(tmp_path / "p.json", content), volume)
+    assert 'either "prompts" or "labels"' in told.value.faults[0]
+    assert "no.nii" in told.value.faults[1]
+    assert '"labels" must be a file name; got 3' in told.value.faults[2]

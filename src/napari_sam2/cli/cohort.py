@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from napari_sam2.cli.app import app
 from napari_sam2.cli.options import (
     AnswerChoice,
+    DetectorChoice,
     Device,
     MemoryChoice,
     Model,
@@ -26,7 +27,6 @@ from napari_sam2.cli.options import (
 )
 from napari_sam2.cli.printing import echo, errors, out
 from napari_sam2.errors import UserInputError
-from napari_sam2.finding.accepting import DEFAULT_ANSWER, checked_answer
 from napari_sam2.finding.asking import Asked
 from napari_sam2.models import DEFAULT_MODEL
 
@@ -63,11 +63,12 @@ def run(
     export: Annotated[str, typer.Option("--to", help="For --task export: the ending, such as .seg.nrrd.")] = "",
     text: Annotated[
         list[str] | None,
-        typer.Option("--text", help="A structure by its name, placed by --memory and taken unseen.", metavar="NAME"),
+        typer.Option("--text", help="A structure by its name, proposed by --memory and taken unseen.", metavar="NAME"),
     ] = None,
     memory: MemoryChoice = None,
     program: ProgramChoice = "",
-    answer: AnswerChoice = DEFAULT_ANSWER,
+    detector: DetectorChoice = "",
+    answer: AnswerChoice = None,
     prompts: Annotated[
         Path | None,
         typer.Option("--prompts", help="For a BIDS dataset: prompt files laid out like it; derivatives/prompts."),
@@ -119,7 +120,8 @@ def run(
     _check_choices(task, direction, export)
     check_remote(device, quality, remote, token_file)
     check_starts_nothing(remote)
-    asked = Asked(memory, program)
+    asked = Asked(memory, program, detector, device)
+    become = asked.answer(answer, text)
     if text:
         rows, task, asked = _unfinished(source, task, asked)
     elif asked or task == "find":
@@ -138,7 +140,7 @@ def run(
     settings = CohortSettings(
         task=task, model=_model_path(model) if remote is None else model, device=device, quality=quality, window=window,
         direction=direction, export=export, limit=limit, text=tuple(text or ()),
-        source=asked, answer=checked_answer(answer),
+        source=asked, answer=become,
         remote=remote, token_file=None if token_file is None else token_file.resolve(),
     )  # fmt: skip
     with _Shown() as progress:
@@ -247,7 +249,8 @@ def _unfinished(manifest: Path, task: str, asked: Asked) -> tuple[Any, str, Aske
         asked = Asked(manifest)
     if not rows:
         raise UserInputError(f"All cases of {manifest.name} are finished: they have labels or a session.")
-    return rows, "find", replace(asked, memory=None if asked.memory is None else asked.memory.resolve())
+    memory = None if asked.memory is None else asked.memory.resolve()
+    return rows, "find", replace(asked, memory=memory, detector=_model_path(asked.detector) if asked.detector else "")
 
 
 def _check_choices(task: str, direction: str, export: str) -> None:

@@ -11,6 +11,9 @@ from rich.table import Table
 
 from napari_sam2.cli.app import app
 from napari_sam2.cli.options import (
+    AnswerChoice,
+    DetectorChoice,
+    Device,
     Image,
     MemoryChoice,
     Overwrite,
@@ -35,12 +38,15 @@ def find(
     names: Annotated[list[str], typer.Argument(help="What to find: names or SNOMED CT codes.", metavar="NAME...")],
     memory: MemoryChoice = None,
     program: ProgramChoice = "",
+    detector: DetectorChoice = "",
+    answer: AnswerChoice = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A prompt file for 'segment --prompts' or the window.")
     ] = None,
     least_score: Annotated[
         float | None, typer.Option("--least-score", min=0, max=1, help="Below it a structure counts as not found.")
     ] = None,
+    device: Device = "auto",
     require: Annotated[bool, typer.Option("--require", help="End with exit code 2 when a name is not found.")] = False,
     window: WindowSpec = "auto",
     volume: VolumeIndex = None,
@@ -56,14 +62,15 @@ def find(
 
     Candidates are placed, not understood: look at each of them before you use it.
     """
+    from napari_sam2.finding.accepting import as_object
     from napari_sam2.finding.asking import Asked
-    from napari_sam2.finding.candidate import as_prompts
     from napari_sam2.finding.job import look_for
     from napari_sam2.io.atomic import check_folder, check_free
     from napari_sam2.io.guard import refuse_inputs_as_outputs
-    from napari_sam2.io.prompt_file import write_prompt_file
+    from napari_sam2.io.prompt_file_write import write_prompt_file
 
-    proposer = Asked(memory, program).proposer(least_score)
+    source = Asked(memory, program, detector, device)
+    become, proposer = source.answer(answer, names), source.proposer(least_score)
     if output is not None:
         check_folder(output)
         check_free(output, overwrite=overwrite)
@@ -72,7 +79,8 @@ def find(
         proposer, image, names, window=window, volume_index=volume, series=series_choice(series), say=note
     )
     if output is not None:
-        write_prompt_file(as_prompts(found.candidates, scan), scan, output, overwrite=overwrite)
+        objects = [as_object(c, scan, number, become) for number, c in enumerate(found.candidates, start=1)]
+        write_prompt_file(objects, scan, output, overwrite=overwrite)
     if as_json:
         echo(json.dumps({"candidates": [_as_json(c) for c in found.candidates], "not_found": found.missing}))
     else:

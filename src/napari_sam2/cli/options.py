@@ -25,6 +25,7 @@ Number = TypeVar("Number", int, float)
 __all__ = [
     "AnswerChoice",
     "Channels",
+    "DetectorChoice",
     "Device",
     "Fusion",
     "Image",
@@ -90,8 +91,20 @@ ProgramChoice = Annotated[
     str,
     typer.Option("--program", help="Another program says where names lie: a command with {image}, {output}, {names}."),
 ]
+DetectorChoice = Annotated[
+    str,
+    typer.Option(
+        "--detector",
+        help="Experimental: a general detector looks for names: its folder (Grounding DINO, SAM 3), or its id.",
+        metavar="FOLDER",
+    ),
+]
 AnswerChoice = Annotated[
-    str, typer.Option("--answer", help="proposed: take the mask that is proposed; model: ask the model about its box.")
+    str | None,
+    typer.Option(
+        "--answer",
+        help="proposed (the default): take the mask that is proposed; model: ask the model about its box.",
+    ),
 ]
 Channels = Annotated[
     list[str] | None,

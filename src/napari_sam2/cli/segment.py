@@ -13,6 +13,7 @@ from napari_sam2.cli.app import app
 from napari_sam2.cli.options import (
     AnswerChoice,
     Channels,
+    DetectorChoice,
     Device,
     Fusion,
     Image,
@@ -37,7 +38,6 @@ from napari_sam2.cli.options import (
 from napari_sam2.cli.printing import echo, note, out
 from napari_sam2.cli.progress import answering_bar, with_progress_bar
 from napari_sam2.errors import UserInputError
-from napari_sam2.finding.accepting import DEFAULT_ANSWER
 from napari_sam2.io.formats import label_suffixes
 from napari_sam2.models import DEFAULT_MODEL
 
@@ -72,11 +72,12 @@ def segment(
     ] = None,
     text: Annotated[
         list[str] | None,
-        typer.Option("--text", help="A structure by its name, placed by --memory and taken unseen.", metavar="NAME"),
+        typer.Option("--text", help="A structure by its name, proposed by --memory and taken unseen.", metavar="NAME"),
     ] = None,
     memory: MemoryChoice = None,
     program: ProgramChoice = "",
-    answer: AnswerChoice = DEFAULT_ANSWER,
+    detector: DetectorChoice = "",
+    answer: AnswerChoice = None,
     model: Model = DEFAULT_MODEL,
     plane: Annotated[
         str | None, typer.Option("--plane", help="axial, coronal or sagittal slices, when there are only points.")
@@ -137,9 +138,12 @@ def segment(
     flagged = prompts_from_flags(box or [], point or [], negative or [])
     if (prompts is not None) + bool(flagged) + bool(text) > 1:
         raise UserInputError("Give one of --prompts, --text, or --box, --point and --negative.")
-    source = Asked(memory, program)
+    source = Asked(memory, program, detector, device)
     if bool(text) != bool(source):
-        raise UserInputError("--text and --memory (or --program) belong together: they say where a name lies.")
+        raise UserInputError(
+            "--text and --memory (or --program, --detector) belong together: they say where a name lies."
+        )
+    become = source.answer(answer, text)
     if remote is not None and feature_folder is not None:
         raise UserInputError("--feature-folder is for a model on this machine; leave it out with --remote.")
     asked = flagged if prompts is None else prompts
@@ -147,7 +151,7 @@ def segment(
         run = segment_scan(
             image,
             output,
-            _named(text, source, answer, output, keep_session) if text else asked,
+            _named(text, source, become, output, keep_session) if text else asked,
             model=lambda: chosen_model(model, device, quality, remote, token_file),
             window=window,
             plane=plane,

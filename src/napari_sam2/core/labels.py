@@ -28,6 +28,7 @@ __all__ = [
     "compose_slice",
     "consecutive_ids",
     "label_dtype",
+    "labelled",
     "painting_order",
 ]
 
@@ -59,6 +60,12 @@ class ObjectMasks:
     axis: int
     masks: Mapping[int, SliceMask]
     finished: bool = False
+
+
+def labelled(mask: NDArray[np.bool_], object_id: int) -> NDArray[np.integer]:
+    """The label map of one object: its id where its mask holds."""
+    labels: NDArray[np.integer] = np.where(mask, np.min_scalar_type(object_id).type(object_id), 0)
+    return labels
 
 
 def label_dtype(largest_id: int) -> type[np.uint8] | type[np.uint16] | type[np.int32]:

@@ -10,12 +10,12 @@ An object lies on the plane of its first box or mask; boxes on other planes make
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam2.errors import PromptError
+from napari_sam2.errors import PromptError, UserInputError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -143,12 +143,34 @@ class ObjectPrompts:
         For people; need not be unique.
     origin : str
         Who proposed the prompts and from what, where a person or a program did not give them itself.
+    whole : (I, J, K) bool array, optional
+        The object itself, where it is known already; no model is asked, and there are no prompts.
     """
 
     object_id: int
     prompts: tuple[Prompt, ...]
     name: str = ""
     origin: str = ""
+    whole: NDArray[np.bool_] | None = None
+
+    def on_slices(self, slices: range | None, axis: int) -> ObjectPrompts:
+        """The same with nothing outside of slices across an axis.
+
+        Raises
+        ------
+        UserInputError
+            If nothing of it lies on them.
+        """
+        if slices is None or self.whole is None:
+            return self
+        kept = self.whole.copy()
+        across = np.moveaxis(kept, axis, 0)
+        across[: max(slices.start, 0)] = False
+        across[max(slices.stop, 0) :] = False
+        if not kept.any():
+            name = self.name or f"object {self.object_id}"
+            raise UserInputError(f"{name} lies on none of the slices that may be written.")
+        return replace(self, whole=kept)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -235,7 +257,7 @@ def check_prompts(
             faults.append(f"{where}: the id is used twice.")
         ids.add(obj.object_id)
         faults.extend(f"{where}: {fault}" for fault in _object_faults(obj, volume, axis))
-        includes = any(isinstance(p, Box | MaskPrompt) or p.positive for p in obj.prompts)
+        includes = obj.whole is not None or any(isinstance(p, Box | MaskPrompt) or p.positive for p in obj.prompts)
         if not includes and obj.object_id not in begun:
             faults.append(f"{where}: it has no positive prompt, so nothing says what to include.")
     if faults:
@@ -244,6 +266,13 @@ def check_prompts(
 
 def _object_faults(obj: ObjectPrompts, volume: Volume, axis: int | None) -> list[str]:
     faults: list[str] = []
+    if obj.whole is not None:
+        if obj.prompts:
+            faults.append("it is given as a whole, so it has no prompts.")
+        if obj.whole.shape != volume.shape:
+            faults.append(f"it has shape {obj.whole.shape}, but the image has {volume.shape}.")
+        elif not obj.whole.any():
+            faults.append("it is empty.")
     own_axis = slice_axis_of(obj.prompts) if axis is None else axis
     for number, prompt in enumerate(obj.prompts, start=1):
         # Boxes on several planes are one box in 3-D, unless the caller insists on an axis.

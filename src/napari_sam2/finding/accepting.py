@@ -8,19 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
+from napari_sam2.core.prompts import ObjectPrompts
 from napari_sam2.errors import UserInputError
-from napari_sam2.terms.terminology import Term
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_sam2.core.slice_masks import SliceResult
+    from napari_sam2.core.volume import Volume
     from napari_sam2.finding.candidate import Candidate
     from napari_sam2.session.session import Session
 
-__all__ = ["ANSWERS", "DEFAULT_ANSWER", "Accepted", "accept", "checked_answer"]
+__all__ = ["ANSWERS", "DEFAULT_ANSWER", "Accepted", "accept", "as_object", "checked_answer"]
 
 ANSWERS: Final = ("proposed", "model")
 """The mask as it was proposed, or what the model makes of its best slice and its boxes."""
@@ -91,20 +90,18 @@ def accept(
     list of SliceResult
         What the model answered, to be carried from there; empty where the mask was taken, which is whole.
     """
-    if candidate.mask is None or answer == "model":
-        results = session.set_prompts(object_id, candidate.prompts(session.volume), origin=candidate.origin)
-        session.rename(object_id, candidate.name)
-        return results
-    labels = candidate.on_grid(session.volume.shape).astype(np.min_scalar_type(object_id))
-    labels *= labels.dtype.type(object_id)
-    if slices is not None:
-        across = np.moveaxis(labels, session.axis, 0)
-        across[: max(slices.start, 0)] = 0
-        across[max(slices.stop, 0) :] = 0
-        if not across.any():
-            raise UserInputError(f"{candidate.name} was found, but on none of the slices that may be written.")
-    session.take_labels(labels, {object_id: Term(candidate.name)}, origin=candidate.origin)
-    return []
+    made = as_object(candidate, session.volume, object_id, answer)
+    return session.set_objects([made.on_slices(slices, session.axis)])
+
+
+def as_object(candidate: Candidate, volume: Volume, object_id: int, answer: str = DEFAULT_ANSWER) -> ObjectPrompts:
+    """A candidate as an object: its whole mask, or prompts.
+
+    Parameters as in `accept`.
+    """
+    whole = candidate.on_grid(volume.shape) if candidate.mask is not None and answer == "proposed" else None
+    prompts = candidate.prompts(volume) if whole is None else ()
+    return ObjectPrompts(object_id, prompts, candidate.name, candidate.origin, whole)
 
 
 def checked_answer(answer: str, choices: Sequence[str] = ANSWERS) -> str:

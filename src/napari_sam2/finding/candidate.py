@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from napari_sam2.core.prompts import Box, MaskPrompt, ObjectPrompts
+from napari_sam2.core.prompts import Box, MaskPrompt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
 
-__all__ = ["Candidate", "Found", "Proposer", "as_prompts"]
+__all__ = ["Candidate", "Found", "Proposer"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +43,10 @@ class Candidate:
         Hash of what it was proposed from: exemplars, or a model.
     mask : bool array of shape ``high - low + 1``, optional
         The voxels of the box that it holds, where the source says so.
+    seen : Box, optional
+        Its section on the slice where it is seen best, where the source gives sections and no mask.
+    object_id : int, optional
+        The id that it should have, where it is free; None for any.
     """
 
     name: str
@@ -52,6 +56,8 @@ class Candidate:
     source: str
     sha256: str
     mask: NDArray[np.bool_] | None = None
+    seen: Box | None = None
+    object_id: int | None = None
 
     @classmethod
     def of_mask(cls, name: str, mask: NDArray[np.bool_], score: float | None, source: str, sha256: str) -> Candidate:
@@ -88,8 +94,10 @@ class Candidate:
     def best_slice(self, axis: int) -> int:
         """The slice across `axis` that shows most of it.
 
-        Without a mask the middle one.
+        Without a mask that of its best section, or the middle one.
         """
+        if self.seen is not None and axis in self.seen.fixed_axes:
+            return self.seen.low[axis]
         if self.mask is None:
             return (self.low[axis] + self.high[axis]) // 2
         areas = self.mask.sum(axis=tuple(a for a in range(3) if a != axis))
@@ -117,6 +125,8 @@ class Candidate:
     def _box_on(self, axis: int, *, whole: bool) -> Box:
         """Its box on the best slice across an axis: the section there, or the extent of the whole."""
         index = self.best_slice(axis)
+        if self.seen is not None and axis in self.seen.fixed_axes:
+            return self.seen
         low, high = list(self.low), list(self.high)
         if self.mask is not None and not whole:
             section = np.take(self.mask, index - self.low[axis], axis)
@@ -143,7 +153,15 @@ class Found:
 
 
 class Proposer(Protocol):
-    """Whoever answers names with places."""
+    """Whoever answers names with places.
+
+    Attributes
+    ----------
+    notes : tuple of str
+        Sentences that a person should know before they look at what it proposes.
+    """
+
+    notes: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -202,14 +220,6 @@ class Proposer(Protocol):
             if isinstance(step, Found):
                 found = step
         return found
-
-
-def as_prompts(candidates: Iterable[Candidate], volume: Volume, first_id: int = 1) -> list[ObjectPrompts]:
-    """Candidates as objects with prompts, numbered from `first_id`."""
-    return [
-        ObjectPrompts(number, candidate.prompts(volume), candidate.name, candidate.origin)
-        for number, candidate in enumerate(candidates, start=first_id)
-    ]
 
 
 def _held(mask: NDArray[np.bool_], axis: int) -> tuple[int, int]:

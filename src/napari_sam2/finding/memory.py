@@ -11,28 +11,18 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice, product
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import SimpleITK
 from scipy import ndimage
-from SimpleITK import AffineTransform, Image
 
 from napari_sam2.errors import UserInputError
 from napari_sam2.finding.candidate import Candidate, Found, Proposer
-from napari_sam2.registration import (
-    COARSE_VOXELS,
-    LOCAL_VOXELS,
-    as_image,
-    copy_of,
-    inverse_of,
-    refine,
-    register,
-    said,
-)
+from napari_sam2.finding.laying import Laid, lay, union_of
+from napari_sam2.finding.sides import check_sides
+from napari_sam2.registration import COARSE_VOXELS, copy_of, register, said
 from napari_sam2.terms.naming import StructureName, is_lesion, meaning_of
 
 if TYPE_CHECKING:
@@ -40,11 +30,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from SimpleITK import AffineTransform, Image
 
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
-    from napari_sam2.finding.exemplars import Exemplar, Exemplars, Loaded
-    from napari_sam2.registration import Block
+    from napari_sam2.finding.exemplars import Exemplar, Exemplars
 
 __all__ = ["LEAST_SCORE", "ProjectMemory"]
 
@@ -60,29 +50,7 @@ LEAST_SCORE: Final = 0.2
 LEAST_SIDE: Final = 4
 """Voxels along each axis that a scan must have to be registered."""
 
-MARGIN: Final = 0.25
-LEAST_MARGIN_MM: Final = 8.0
-"""How far around a structure registration looks: a part of its largest extent, and at least so much."""
-
-BESIDE: Final = 0.25
-"""How far a structure is moved to see whether its place stands out, as a part of its extent."""
-
 NAMES_SHOWN: Final = 40
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Laid:
-    """One exemplar's structure on the grid of the new scan.
-
-    How much of each voxel of a block it covers, how much the two scans say of each other around it, how much less they
-    would say if it were laid a little beside (0 as much, 1 nothing), and which part of it lies inside the scan.
-    """
-
-    block: Block
-    cover: NDArray[np.float32]
-    fit: float
-    distinct: float
-    inside: float
 
 
 class ProjectMemory(Proposer):
@@ -140,7 +108,7 @@ class ProjectMemory(Proposer):
             placed += self._placed(volume, coarse, exemplar)
             yield f"{exemplar.case} laid over it"
         placed.sort(key=lambda entry: -entry[0])
-        laid: dict[StructureName, list[tuple[Exemplar, _Laid]]] = {target: [] for target in wanted}
+        laid: dict[StructureName, list[tuple[Exemplar, Laid]]] = {target: [] for target in wanted}
         # Exemplar by exemplar, so that each is read once for all structures.
         for _, exemplar, transform in placed:
             if should_stop():
@@ -206,23 +174,23 @@ class ProjectMemory(Proposer):
         window: Window,
         exemplar: Exemplar,
         transform: AffineTransform,
-        laid: dict[StructureName, list[tuple[Exemplar, _Laid]]],
+        laid: dict[StructureName, list[tuple[Exemplar, Laid]]],
     ) -> None:
         """Lay an exemplar's structures over the scan, those that still want voters."""
         loaded = self._exemplars.load(exemplar)
         for target, voters in laid.items():
             ids = [i for i, name in loaded.names.items() if _same(name, target)]
             if ids and len(voters) < VOTERS:
-                cover = _lay(volume, window, loaded, ids, transform)
-                if cover is not None:
-                    voters.append((exemplar, cover))
+                laid_one = lay(volume, window, loaded, ids, transform)
+                if laid_one is not None:
+                    voters.append((exemplar, laid_one))
 
-    def _voted(self, volume: Volume, target: StructureName, laid: Sequence[tuple[Exemplar, _Laid]]) -> Candidate | None:
+    def _voted(self, volume: Volume, target: StructureName, laid: Sequence[tuple[Exemplar, Laid]]) -> Candidate | None:
         """What the laid exemplars agree on."""
         if not laid:
             return None
-        block = _union([one.block for _, one in laid])
-        covers = [_in_block(one, block) for _, one in laid]
+        block = union_of([one.block for _, one in laid])
+        covers = [one.cover_in(block) for _, one in laid]
         says = np.array([one.fit * one.distinct * one.inside for _, one in laid])
         if not says.any():
             return None
@@ -248,99 +216,7 @@ def _check_scan(volume: Volume, names: Sequence[str]) -> None:
         raise UserInputError(
             f"{name} is a picture or has fewer than {LEAST_SIDE} slices; names are found in scans of three dimensions."
         )
-    sided = [asked for asked in names if meaning_of(asked).side]
-    if sided and not volume.oriented:
-        raise UserInputError(
-            f"{name} does not say where left and right are, so {sided[0]!r} cannot be told from the other side; "
-            "point at it with a box or clicks."
-        )
-
-
-def _lay(
-    volume: Volume, window: Window, loaded: Loaded, ids: Sequence[int], transform: AffineTransform
-) -> _Laid | None:
-    """Lay an exemplar's structure over the scan, registered anew around it; None where it lies outside."""
-    tight = _union([loaded.blocks[i] for i in ids])
-    size = max((part.stop - part.start) * mm for part, mm in zip(tight, loaded.volume.spacing, strict=True))
-    margin = max(LEAST_MARGIN_MM, MARGIN * size)
-    own = _block_around(np.array([[p.start for p in tight], [p.stop - 1 for p in tight]]), loaded.volume, margin)
-    there = _carried(own, loaded.volume, volume, transform, margin)
-    if there is None:
-        return None
-    exemplar = copy_of(loaded.volume, loaded.window, LOCAL_VOXELS, own)
-    scan = copy_of(volume, window, 4 * LOCAL_VOXELS, there)
-    better = refine(transform, scan, exemplar)
-    into = _carried(own, loaded.volume, volume, better, 0.0)
-    if into is None:
-        return None
-    mask = np.isin(loaded.labels[own], ids).astype(np.float32)
-    structure = as_image(mask, _moved(loaded.volume, own))
-    grid = as_image(np.zeros([part.stop - part.start for part in into], np.float32), _moved(volume, into))
-    cover = SimpleITK.GetArrayFromImage(
-        SimpleITK.Resample(structure, grid, better, SimpleITK.sitkLinear, 0.0)
-    ).transpose(2, 1, 0)
-    if not cover.size or cover.max() <= 0.5:
-        return None
-    expected = mask.sum() * loaded.volume.voxel_volume_ml / abs(np.linalg.det(np.reshape(better.GetMatrix(), (3, 3))))
-    inside = min(1.0, float(cover.sum()) * volume.voxel_volume_ml / float(expected))
-    fit, beside = said(scan, exemplar, better), _said_beside(scan, exemplar, better, loaded.volume, tight)
-    return _Laid(into, cover, fit, max(0.0, 1 - beside / fit) if fit > 0 else 0.0, inside)
-
-
-def _said_beside(scan: Image, exemplar: Image, transform: AffineTransform, volume: Volume, block: Block) -> float:
-    """What two copies say of each other, on average, when they are laid beside where they fit best.
-
-    A right place is one that stands out. Two scans of different things are laid somewhere, too, but a step to the side
-    is hardly worse there.
-    """
-    found = []
-    for axis, part in enumerate(block):
-        step = BESIDE * (part.stop - part.start) * volume.affine[:3, axis]
-        for away in (step, -step):
-            moved = AffineTransform(transform)
-            moved.SetTranslation((np.array(transform.GetTranslation()) + away).tolist())
-            found.append(said(scan, exemplar, moved))
-    return float(np.mean(found))
-
-
-def _in_block(laid: _Laid, block: Block) -> NDArray[np.float32]:
-    cover = np.zeros([part.stop - part.start for part in block], np.float32)
-    i, j, k = (
-        slice(own.start - part.start, own.stop - part.start) for own, part in zip(laid.block, block, strict=True)
-    )
-    cover[i, j, k] = laid.cover
-    return cover
-
-
-def _union(blocks: Sequence[Block]) -> Block:
-    """The smallest block that holds all of them."""
-    i, j, k = (slice(min(p.start for p in parts), max(p.stop for p in parts)) for parts in zip(*blocks, strict=True))
-    return i, j, k
-
-
-def _block_around(places: NDArray[np.floating] | NDArray[np.integer], volume: Volume, margin: float) -> Block:
-    """The voxels within `margin` mm of the box of places (N, 3)."""
-    more = np.ceil(margin / np.array(volume.spacing)).astype(int)
-    low = np.maximum(np.floor(places.min(axis=0)).astype(int) - more, 0)
-    high = np.minimum(np.ceil(places.max(axis=0)).astype(int) + more + 1, volume.shape)
-    i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    return i, j, k
-
-
-def _carried(block: Block, exemplar: Volume, scan: Volume, transform: AffineTransform, margin: float) -> Block | None:
-    """The block of the scan that a block of an exemplar is carried into; None when it lies outside of the scan."""
-    corners = exemplar.voxel_to_world(list(product(*((part.start, part.stop - 1) for part in block))))
-    back = inverse_of(transform)
-    world = np.array([back.TransformPoint(corner.tolist()) for corner in corners])
-    found = _block_around(scan.world_to_voxel(world), scan, margin)
-    return found if all(part.stop - part.start >= 2 for part in found) else None
-
-
-def _moved(volume: Volume, block: Block) -> NDArray[np.float64]:
-    """The affine of a block of a volume."""
-    affine = volume.affine.copy()
-    affine[:3, 3] = volume.voxel_to_world([part.start for part in block])
-    return affine
+    check_sides(volume, names)
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

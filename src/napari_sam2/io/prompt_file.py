@@ -10,31 +10,32 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import numpy as np
 
 from napari_sam2.core.prompts import Box, MaskPrompt, ObjectPrompts, Point, Prompt
 from napari_sam2.errors import PromptError, UserInputError
-from napari_sam2.io.atomic import check_folder, write_text
 from napari_sam2.io.payload import existing_file
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from napari_sam2.core.volume import Volume
 
-__all__ = ["check_prompt_file", "parse_json", "read_prompt_file", "write_prompt_file"]
+__all__ = ["check_prompt_file", "parse_json", "read_prompt_file"]
 
 VERSION: Final = 1
+"""Of the format, see `napari_sam2.io.prompt_file_write` for the way out."""
 
 _ANY_SLICE: Final = 2**31 - 1
 """The last slice of an image that is not known."""
 
 _TOP_KEYS: Final = ("version", "space", "objects")
-_OBJECT_KEYS: Final = ("id", "name", "origin", "prompts")
+_OBJECT_KEYS: Final = ("id", "name", "origin", "prompts", "labels")
 _KINDS: Final = {"point": ("point", "positive"), "box": ("box",), "mask": ("mask", "axis", "slice")}
 
 
@@ -81,7 +82,7 @@ def check_prompt_file(path: str | os.PathLike[str]) -> None:
 
 
 def masks_named(path: str | os.PathLike[str]) -> list[Path]:
-    """The mask files that a prompt file names.
+    """The masks and label maps that a prompt file names.
 
     For whoever must not write over them.
 
@@ -93,57 +94,11 @@ def masks_named(path: str | os.PathLike[str]) -> list[Path]:
     file = existing_file(path)
     content = parse_json(file)
     entries = content.get("objects") if isinstance(content, dict) else None
-    prompts = [e.get("prompts") for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
+    objects = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
+    prompts = [e.get("prompts") for e in objects]
     named = [p.get("mask") for some in prompts if isinstance(some, list) for p in some if isinstance(p, dict)]
+    named += [e.get("labels") for e in objects]
     return [file.parent / name for name in named if isinstance(name, str) and name and "\0" not in name]
-
-
-def write_prompt_file(
-    objects: Sequence[ObjectPrompts],
-    volume: Volume,
-    path: str | os.PathLike[str],
-    *,
-    overwrite: bool = False,
-) -> Path:
-    """Write prompts so that `read_prompt_file` gives them back exactly.
-
-    Masks become label maps beside the file, named after it, the object and the slice.
-
-    Raises
-    ------
-    UserInputError, EnvironmentLacksError
-        If a file cannot be written, or exists and may not be replaced.
-    """
-    target = Path(path)
-    check_folder(target)
-    written = []
-    for obj in objects:
-        prompts = [_as_json(prompt, obj.object_id, volume, target, overwrite) for prompt in obj.prompts]
-        entry: dict[str, Any] = {"id": obj.object_id, "prompts": prompts}
-        if obj.name:
-            entry["name"] = obj.name
-        if obj.origin:
-            entry["origin"] = obj.origin
-        written.append(entry)
-    text = json.dumps({"version": VERSION, "space": "voxel", "objects": written}, indent=1, ensure_ascii=False)
-    return write_text(target, text + "\n", overwrite=overwrite)
-
-
-def _as_json(prompt: Prompt, object_id: int, volume: Volume, target: Path, overwrite: bool) -> dict[str, Any]:
-    if isinstance(prompt, Point):
-        entry: dict[str, Any] = {"point": list(prompt.voxel)}
-        if not prompt.positive:
-            entry["positive"] = False
-        return entry
-    if isinstance(prompt, Box):
-        return {"box": [list(corner) for corner in prompt.corners]}
-    from napari_sam2.io.labels import write_labels
-
-    name = f"{target.stem}_object{object_id}_{'ijk'[prompt.axis]}{prompt.index}.nii.gz"
-    full = np.zeros(volume.shape, dtype=np.uint8)
-    np.moveaxis(full, prompt.axis, 0)[prompt.index] = prompt.mask
-    write_labels(full, volume, target.with_name(name), overwrite=overwrite)
-    return {"mask": name, "axis": prompt.axis, "slice": prompt.index}
 
 
 def parse_json(file: Path) -> Any:
@@ -220,6 +175,11 @@ class _Reading:
             object_id = number
         name, origin = (self._text(where, key, entry.get(key, "")) for key in ("name", "origin"))
         entries = entry.get("prompts")
+        if "labels" in entry:
+            if entries is not None:
+                self._fault(f'{where}: it must have either "prompts" or "labels", the object as it is.')
+            whole = self._labels(where, "labels", entry["labels"])
+            return None if whole is None else ObjectPrompts(object_id, (), name, origin, whole > 0)
         if not isinstance(entries, list) or not entries:
             self._fault(f'{where}: "prompts" must be a list with at least one prompt.')
             return None
@@ -269,12 +229,7 @@ class _Reading:
         return Box((whole[0], whole[1]))
 
     def _mask(self, where: str, entry: dict[str, Any]) -> MaskPrompt | None:
-        from napari_sam2.io.labels import read_labels
-
-        name, axis, index = entry["mask"], entry.get("axis"), entry.get("slice")
-        if not isinstance(name, str) or not name:
-            self._fault(f'{where}: "mask" must be a file name; got {_show(name)}.')
-            return None
+        axis, index = entry.get("axis"), entry.get("slice")
         if not _is_index(axis, 3):
             self._fault(f'{where}: "axis" must be 0, 1 or 2; got {_show(axis)}.')
             return None
@@ -282,15 +237,24 @@ class _Reading:
         if not _is_index(index, last + 1):
             self._fault(f'{where}: "slice" must be 0 to {last} on axis {axis}; got {_show(index)}.')
             return None
+        labels = self._labels(where, "mask", entry["mask"])
+        return None if labels is None else MaskPrompt(np.moveaxis(labels, axis, 0)[index] > 0, axis, index)
+
+    def _labels(self, where: str, key: str, name: Any) -> NDArray[np.integer] | None:
+        """A label map on the grid of the image; None without an image, or when it cannot be read."""
+        from napari_sam2.io.labels import read_labels
+
+        if not isinstance(name, str) or not name:
+            self._fault(f'{where}: "{key}" must be a file name; got {_show(name)}.')
+            return None
         try:
             if self._volume is None:
                 existing_file(self._file.parent / name)
                 return None
-            labels = read_labels(self._file.parent / name, self._volume)
+            return read_labels(self._file.parent / name, self._volume)
         except UserInputError as error:
             self._fault(f"{where}: {error}")
             return None
-        return MaskPrompt(np.moveaxis(labels, axis, 0)[index] > 0, axis, index)
 
     def _voxel(self, where: str, what: str, value: Any) -> tuple[float, float, float] | None:
         if (

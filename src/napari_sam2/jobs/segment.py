@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from napari_sam2.channels.facts import changed_channels
 from napari_sam2.channels.mix import AUTO, named_mix, said_mix
 from napari_sam2.channels.opening import channel_files, read_stack
 from napari_sam2.core.window import choose_window
@@ -202,6 +203,7 @@ def segment_scan(
     notes = doubts_of(session, saved.voxels)
     if saved.source_changed:
         notes.insert(0, f"{scan.source.name} has changed on disk since it was opened; check that the labels fit.")
+    notes += changed_channels(stack)
     if stack.several:
         notes += [f"object {i} was seen as {said_mix(o.mix, stack.names)}." for i, o in session.objects.items()]
     planes = _agreement(session) if check_planes else {}
@@ -277,8 +279,8 @@ def answer_and_carry(
     started = time.perf_counter()
     settings: dict[str, Any] = {"direction": direction, "slices": [slices.start, slices.stop] if slices else None}
     if isinstance(objects, Sequence):
-        session.set_objects(objects, on_answered)
-        carried = [obj.object_id for obj in objects]
+        session.set_objects([obj.on_slices(slices, session.axis) for obj in objects], on_answered)
+        carried = [obj.object_id for obj in objects if obj.whole is None]
     else:
         carried = objects.begin(session, slices)
         settings |= objects.settings()

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_sam2.channels.mix import AUTO
-from napari_sam2.core.labels import compose
+from napari_sam2.core.labels import compose, labelled
 from napari_sam2.core.prompts import ObjectPrompts, Prompt, check_prompts
 from napari_sam2.core.window import Window, choose_window
 from napari_sam2.engine.box3d import Extent
@@ -27,6 +29,7 @@ from napari_sam2.session.propagating import checked_objects
 from napari_sam2.session.settings import SessionSettings
 from napari_sam2.session.snapshot import SessionSnapshot
 from napari_sam2.session.state import SessionState
+from napari_sam2.terms.terminology import Term
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -136,7 +139,7 @@ class Session(SessionSettings, ObjectVerbs):
         Parameters
         ----------
         objects : sequence of ObjectPrompts
-            Which.
+            Which; one that is given as a whole is taken as it is, with the next free id where its own is in use.
         on_answered : callable
             Told after each object how many are answered, and of how many.
 
@@ -148,9 +151,12 @@ class Session(SessionSettings, ObjectVerbs):
         check_prompts(objects, self.volume)
         results = []
         for done, obj in enumerate(objects, start=1):
-            results += self.set_prompts(obj.object_id, obj.prompts, origin=obj.origin)
-            if obj.name:
-                self.rename(obj.object_id, obj.name)
+            if obj.whole is not None:
+                self.take_labels(labelled(obj.whole, obj.object_id), {obj.object_id: Term(obj.name)}, origin=obj.origin)
+            else:
+                results += self.set_prompts(obj.object_id, obj.prompts, origin=obj.origin)
+                if obj.name:
+                    self.rename(obj.object_id, obj.name)
             on_answered(done, len(objects))
         return results
 

@@ -20,7 +20,7 @@ from napari_sam2.terms.terminology import ABNORMAL, bundled_terms
 if TYPE_CHECKING:
     from napari_sam2.terms.terminology import Code
 
-__all__ = ["LEFT", "NO_SIDE", "RIGHT", "StructureName", "is_lesion", "meaning_of"]
+__all__ = ["LEFT", "NO_SIDE", "RIGHT", "StructureName", "is_lesion", "is_paired", "meaning_of", "phrase_of"]
 
 LEFT, RIGHT, NO_SIDE = "left", "right", ""
 
@@ -86,6 +86,20 @@ def meaning_of(text: str, code: Code | None = None) -> StructureName:
         return StructureName(" ".join(part for part in (side, *rest) if part), " ".join(sorted(rest)), side)
     usual = _usual_names()[concept]
     return StructureName(usual if side in ("", *usual.split()) else f"{side} {usual}", concept, side)
+
+
+def phrase_of(name: StructureName) -> str:
+    """The words of a structure without its side, in small letters."""
+    words = re.findall(r"[0-9a-zà-ÿ]+", name.name.lower())
+    return " ".join(word for word in words if not name.side or word not in _SIDES)
+
+
+def is_paired(name: StructureName) -> bool:
+    """Whether a structure is one of two.
+
+    The lists know both sides of it, or its name has one.
+    """
+    return bool(name.side) or _shared(name.concept)
 
 
 def is_lesion(text: str) -> bool:

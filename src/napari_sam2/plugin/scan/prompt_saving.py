@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_sam2.core.prompts import ObjectPrompts
 from napari_sam2.io.names import without_suffix
-from napari_sam2.io.prompt_file import write_prompt_file
+from napari_sam2.io.prompt_file_write import write_prompt_file
 from napari_sam2.plugin.scan.volumes import file_behind
 
 if TYPE_CHECKING:
