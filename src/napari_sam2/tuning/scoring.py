@@ -50,7 +50,10 @@ class _Asked:
 
 
 def count_scored(scans: Sequence[FinishedScan]) -> int:
-    """Structures that are scored: of held-out scans, seen and hidden, and of the guard."""
+    """How many structures are scored.
+
+    Of held-out scans, seen and hidden, and of the guard.
+    """
     return 2 * sum(len(scan.names) for scan in scans) + sum(len(ids) for ids in GUARD.values())
 
 
