@@ -57,6 +57,10 @@ def worked(tmp_path):
     session.finish_objects([clicked.object_id], False)
     session.remove_objects([gland.object_id, clicked.object_id])
     session.undo()
+    session.add_prompt(SlidePoint(200, 200), field=400, class_name="Cell")
+    session.draw(shapely.box(500, 20, 540, 60), class_name="Cell")
+    session.remove_objects([clicked.object_id])
+    session.undo()
     journal.close()
     return session, tmp_path / "a.sam2session"
 
