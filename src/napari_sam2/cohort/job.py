@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from napari_sam2.cohort.slide_wish import SlideWish
 from napari_sam2.finding.accepting import DEFAULT_ANSWER
 from napari_sam2.finding.asking import Asked
 from napari_sam2.models import DEFAULT_MODEL
@@ -35,10 +36,11 @@ TASKS: Final = {
     "evaluate": ("labels",),
     "export": ("labels",),
     "find": (),
+    "slide": (),
 }
 """What can be done with every case, and the columns of the manifest that it needs beside ``image``."""
 
-NEEDS_MODEL: Final = frozenset({"segment", "replay", "evaluate", "find"})
+NEEDS_MODEL: Final = frozenset({"segment", "replay", "evaluate", "find", "slide"})
 
 LABELS: Final = "labels.nii.gz"
 SESSION: Final = "labels.sam2session"
@@ -73,6 +75,8 @@ class CohortSettings:
         For the task ``"find"``: who says where they lie.
     answer : str
         For the task ``"find"``: one of `napari_sam2.finding.accepting.ANSWERS`.
+    slide : SlideWish
+        For the task ``"slide"``: what is asked of every slide.
     remote, token_file
         The server that answers instead, and the file with its token, see `napari_sam2.remote.model.connect`.
     """
@@ -88,6 +92,7 @@ class CohortSettings:
     text: tuple[str, ...] = ()
     source: Asked = field(default_factory=Asked)
     answer: str = DEFAULT_ANSWER
+    slide: SlideWish = field(default_factory=SlideWish)
     remote: str | None = None
     token_file: Path | None = None
 

@@ -153,7 +153,7 @@ def _deciding(settings: CohortSettings) -> dict[str, str]:
     """The settings that change a result; the device is not one of them."""
     names = ("task", "quality", "window", "direction", "export")
     asked = {"text": ", ".join(settings.text), "answer": settings.answer} if settings.text else {}
-    return {name: getattr(settings, name) for name in names} | asked
+    return {name: getattr(settings, name) for name in names} | asked | settings.slide.said()
 
 
 def _outputs_now(folder: Path, recorded: dict[str, str]) -> dict[str, tuple[str, str]]:
