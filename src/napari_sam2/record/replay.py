@@ -177,7 +177,8 @@ def needed_channels(folder: Path) -> list[Mapping[str, Any]]:
     for number, line in journal_lines(folder):
         if line["event"] == SNAPSHOT and number == 1:
             found = list_of(line["settings"].get("channels", []), what="channels")
-        elif line["event"] == AddChannel.name:
+        # A head that was written with the first action holds a channel that came with it.
+        elif line["event"] == AddChannel.name and line["channel"] not in found:
             found = [*found, line["channel"]]
     return found
 

@@ -146,6 +146,10 @@ class Workspace:
                 return image
         return None
 
+    def shown_by(self, layer: Layer) -> Image | None:
+        """The open image that a layer shows in another channel."""
+        return next((image for image, work in self.works.items() if layer in work.companions), None)
+
     def say(self, sentence: str) -> None:
         """Put a sentence on the status line."""
         self.status = sentence

@@ -17,6 +17,8 @@ from napari.layers import Labels
 
 from napari_sam2.core.prompts import OTHER_PLANE, Box
 from napari_sam2.plugin.canvas.placement import lies_alike
+from napari_sam2.plugin.scan.channel_resuming import resume_with_channels
+from napari_sam2.plugin.scan.channels import ScanChannels
 from napari_sam2.plugin.scan.comparing import Comparison
 from napari_sam2.plugin.scan.cross import Cross, middle_of
 from napari_sam2.plugin.scan.cross_lines import CrossLines
@@ -43,7 +45,7 @@ from napari_sam2.plugin.scan.suggested_path import suggested_path
 from napari_sam2.plugin.scan.view import ScanView
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from napari.layers import Image, Layer
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from napari_sam2.plugin.control.workspace import Workspace
     from napari_sam2.plugin.scan.figures import FigureTable
     from napari_sam2.plugin.scan.volumes import ShownVolume
+    from napari_sam2.record.listing import JournalNote
     from napari_sam2.session.session import Session
     from napari_sam2.session.snapshot import ObjectSnapshot, SessionSnapshot
 
@@ -118,6 +121,7 @@ class ScanWork(RunVerbs):
         self.check = PlaneCheck(self)
         self.hand = HandStrokes(self)
         self.finding = Finding(self)
+        self.channels = ScanChannels(self)
         self.figures: FigureTable | None = None
         self.other = OtherScan(self)
         self.measuring = Measuring(self)
@@ -145,6 +149,11 @@ class ScanWork(RunVerbs):
     def layers(self) -> tuple[Layer, ...]:
         """The layers that belong to it."""
         return (*self.prompts.layers, self.result.layer)
+
+    @property
+    def companions(self) -> tuple[Image, ...]:
+        """The layers of its further channels."""
+        return self.channels.layers.all
 
     @property
     def drawn_layers(self) -> tuple[Layer, ...]:
@@ -182,6 +191,7 @@ class ScanWork(RunVerbs):
         self.pointer.clear_preview()
         self.check.discard()
         self.finding.discard()
+        self.channels.discard()
         self.measuring.stop()
         self.comparison.stop()
         self.review.forget()
@@ -277,6 +287,7 @@ class ScanWork(RunVerbs):
         before = self.snapshot
         super().show(snapshot)
         self.result.show(before, snapshot, self.view.slice())
+        self.channels.show(before, snapshot)
         self.prompting.show()
         self.changed.emit()
 
@@ -355,6 +366,10 @@ class ScanWork(RunVerbs):
 
     def _write(self, session: Session, path: Path, *, overwrite: bool, **how: Any) -> str:
         return save_scan(session, self.shown, path, overwrite=overwrite, **how)
+
+    def _bringing_back(self, note: JournalNote) -> Callable[[Session], None]:
+        layers = self.channels.offered()
+        return lambda session: resume_with_channels(self, session, note, layers)
 
     def _set_model(self, session: Session, model: AnyModel) -> None:
         session.model = model

@@ -200,7 +200,7 @@ class SegmentPanel(QWidget):
         form.addRow("Model", self.model)
         form.addRow("Runs on", self.server)
         form.addRow("Window", scans.window_choice)
-        form.addRow("Channels", scans.channels)
+        form.addRow(scans.channels)
         choices = QWidget()
         choices.setLayout(form)
         form.setContentsMargins(0, 0, 0, 0)
@@ -324,7 +324,6 @@ class SegmentPanel(QWidget):
         self.scans.set_visible(not slide)
         self.slides.set_visible(slide)
         self._form.labelForField(self.scans.window_choice).setVisible(not slide)
-        self._form.labelForField(self.scans.channels).setVisible(not slide)
         if slide:
             # What a slide is made of stands there: refinement, classes, the automatic run.
             self.shaping.expand(animate=False)

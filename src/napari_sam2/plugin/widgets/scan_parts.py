@@ -16,7 +16,7 @@ from napari_sam2.plugin.scan.table_rows import object_rows, size_unit, strip_con
 from napari_sam2.plugin.scan.work import ScanWork
 from napari_sam2.plugin.settings import remember_names
 from napari_sam2.plugin.widgets.buttons import action_button
-from napari_sam2.plugin.widgets.channels_button import ChannelsButton
+from napari_sam2.plugin.widgets.channels_box import ChannelsBox
 from napari_sam2.plugin.widgets.check_box import CheckBox
 from napari_sam2.plugin.widgets.compare_box import CompareBox
 from napari_sam2.plugin.widgets.find_box import FindBox
@@ -54,7 +54,7 @@ class ScanParts(QObject):
         super().__init__(parent)
         self._controller = controller
         self.window_choice = WindowChoice(controller.workspace)
-        self.channels = ChannelsButton(lambda: self.work)
+        self.channels = ChannelsBox(lambda: self.work)
         self.table = ObjectTable()
         self.run = RunBox(controller.do)
         self.strip = ScoreStrip()
@@ -97,6 +97,7 @@ class ScanParts(QObject):
         workspace.viewer.dims.events.current_step.disconnect(self._on_slice)
         self._controller.names.changed.disconnect(self._show_names)
         self.window_choice.listen_to(None)
+        self.channels.let_go()
 
     def set_visible(self, visible: bool) -> None:
         """Show what means something for the chosen kind of image, or nothing."""
