@@ -174,7 +174,10 @@ class ScanChannels:
 
     @property
     def question(self) -> str:
-        """What a person is asked about the registered channel; empty when nothing waits."""
+        """What a person is asked about the registered channel.
+
+        Empty when nothing waits.
+        """
         if self.proposed is None:
             return ""
         moved = said_move(self._work.shown.volume, self.proposed.transform)
