@@ -62,7 +62,7 @@ def test_a_click_is_answered_on_the_plane_on_view_and_outlines_stay_on_theirs(st
     assert (first.plane, second.plane) == ((0, 0), (2, 0))
     for obj, (row, col, radius) in ((first, PLACES[0]), (second, PLACES[2])):
         assert obj.geometry.centroid.distance(obj.geometry.centroid.__class__(col, row)) < 3
-        assert obj.geometry.area == pytest.approx(np.pi * radius**2, rel=0.1)
+        assert obj.geometry.area == pytest.approx(np.pi * radius**2, rel=0.25)
     assert len(work.result.layer.data) == 1
     work.go_to_object(first.object_id)
     desk.bench.settle()
