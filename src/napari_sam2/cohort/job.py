@@ -16,6 +16,8 @@ from napari_sam2.models import DEFAULT_MODEL
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_sam2.io.channel_file import ChannelFile
+
 __all__ = [
     "LABELS",
     "LOCK",
@@ -25,6 +27,7 @@ __all__ = [
     "SCORES",
     "SESSION",
     "TASKS",
+    "WITH_CHANNELS",
     "CaseJob",
     "CohortSettings",
 ]
@@ -41,6 +44,9 @@ TASKS: Final = {
 """What can be done with every case, and the columns of the manifest that it needs beside ``image``."""
 
 NEEDS_MODEL: Final = frozenset({"segment", "replay", "evaluate", "find", "slide"})
+
+WITH_CHANNELS: Final = frozenset({"segment", "replay", "evaluate", "measure", "find"})
+"""Tasks that read further channels of a scan; an export is of labels alone."""
 
 LABELS: Final = "labels.nii.gz"
 SESSION: Final = "labels.sam2session"
@@ -77,6 +83,9 @@ class CohortSettings:
         For the task ``"find"``: one of `napari_sam2.finding.accepting.ANSWERS`.
     slide : SlideWish
         For the task ``"slide"``: what is asked of every slide.
+    register, fusion : str
+        For further channels of scans, see `napari_sam2.channels.opening.read_stack` and
+        `napari_sam2.channels.mix.named_mix`.
     remote, token_file
         The server that answers instead, and the file with its token, see `napari_sam2.remote.model.connect`.
     """
@@ -93,6 +102,8 @@ class CohortSettings:
     source: Asked = field(default_factory=Asked)
     answer: str = DEFAULT_ANSWER
     slide: SlideWish = field(default_factory=SlideWish)
+    register: str = ""
+    fusion: str = "auto"
     remote: str | None = None
     token_file: Path | None = None
 
@@ -111,6 +122,8 @@ class CaseJob:
         The scan.
     prompts, session, labels : Path, optional
         As in the manifest.
+    channels : tuple of ChannelFile
+        Further channels of the scan.
     settings : CohortSettings
         What to do.
     inputs : dict of str to str
@@ -127,6 +140,7 @@ class CaseJob:
     prompts: Path | None = None
     session: Path | None = None
     labels: Path | None = None
+    channels: tuple[ChannelFile, ...] = ()
     settings: CohortSettings = field(default_factory=CohortSettings)
     inputs: dict[str, str] = field(default_factory=dict)
     group: str = ""

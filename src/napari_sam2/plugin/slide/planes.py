@@ -53,7 +53,10 @@ class SlidePlanes:
         return self.current.get("Z", 0), self.current.get("T", 0)
 
     def on_view(self, objects: Iterable[SlideObject]) -> tuple[SlideObject, ...]:
-        """The objects that lie on the plane on view; all of a slide of one plane."""
+        """The objects that lie on the plane on view.
+
+        All of them on a slide of one plane.
+        """
         if not self._planes:
             return tuple(objects)
         shown = self.z_and_t

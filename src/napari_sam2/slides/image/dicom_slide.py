@@ -39,7 +39,10 @@ _OTHER_FLAVOURS: Final = {"LABEL", "OVERVIEW", "THUMBNAIL"}
 
 
 def reads_openslide(file: Path) -> bool | None:
-    """Whether OpenSlide reads a DICOM slide; None for what is no DICOM slide."""
+    """Whether OpenSlide reads a DICOM slide.
+
+    None for what is no DICOM slide.
+    """
     facts = _facts(file)
     if facts is None:
         return None
@@ -48,7 +51,9 @@ def reads_openslide(file: Path) -> bool | None:
 
 
 def open_dicom_slide(file: Path) -> OpenedFile:
-    """Open a DICOM slide with the other levels of its series, which lie in the same folder.
+    """Open a DICOM slide with the other levels of its series.
+
+    They lie in the same folder.
 
     Parameters
     ----------
