@@ -22,6 +22,7 @@ from napari_sam2.io.dicom import DicomSource
 from napari_sam2.io.dicom_series import read_tags
 from napari_sam2.io.names import stem_of
 from napari_sam2.io.pet import is_pet, suv_window
+from napari_sam2.io.zarr_volume import names_of_channels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -143,8 +144,8 @@ def volumes_of(
                 f"{file.path.name} holds {error.count} volumes; give --channel FILE:N for one, 0 to {error.count - 1}, "
                 "or FILE:all for each."
             ) from error
-        suffix = "" if file.volume_index is None else f"-{file.volume_index}"
-        yield file.name or (f"{name_of(volume, 0)}{suffix}" if suffix else ""), volume, file.volume_index
+        index = file.volume_index
+        yield file.name or ("" if index is None else _name_in_file(file, volume, index)), volume, index
         return
     try:
         yield file.name, read_volume(file.path), None
@@ -153,7 +154,16 @@ def volumes_of(
         for index in range(error.count):
             if not (own and index == (reference_index or 0)):
                 volume = read_volume(file.path, volume_index=index)
-                yield f"{file.name or name_of(volume, 0)}-{index}", volume, index
+                yield _name_in_file(file, volume, index), volume, index
+
+
+def _name_in_file(file: ChannelFile, volume: Volume, index: int) -> str:
+    """A channel's name among the volumes of a file: from its table, where it has one."""
+    table = names_of_channels(file.path)
+    stated = table[index] if index < len(table) else ""
+    if stated:
+        return f"{file.name}-{channel_name(stated)}" if file.name else channel_name(stated)
+    return f"{file.name or name_of(volume, 0)}-{index}"
 
 
 def name_of(volume: Volume, number: int) -> str:
