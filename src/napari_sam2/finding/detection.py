@@ -100,7 +100,10 @@ class Detection(Proposer):
         return ()
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuse what has no words, such as codes that no list holds, and what has too many."""
+        """Refuse what has no words, and what has too many.
+
+        No words have codes that no list holds.
+        """
         for name in names:
             phrase = phrase_of(meaning_of(name))
             if not re.search("[a-z]", phrase):
