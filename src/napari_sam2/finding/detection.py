@@ -100,9 +100,9 @@ class Detection(Proposer):
         return ()
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuse what has no words, and what has too many.
+        """Refuse names without words, or with too many.
 
-        No words have codes that no list holds.
+        Such as codes that no list holds.
         """
         for name in names:
             phrase = phrase_of(meaning_of(name))
