@@ -267,8 +267,8 @@ class FittableModel(Protocol):
 class ManyMaskModel(Protocol):
     """A model that has several masks for one click."""
 
-    def decode_all(self, request: DecodeRequest) -> list[Decoded]:
-        """Every mask for one request.
+    def decode_all(self, requests: Sequence[DecodeRequest]) -> list[list[Decoded]]:
+        """Every mask for each request.
 
         One where the prompts are not ambiguous.
         """
