@@ -13,6 +13,7 @@ from torch.nn import functional
 from napari_sam2.errors import ModelError
 from napari_sam2.models.base import Decoded, ModelCard, ViewPolicy, ViewPrompts
 from napari_sam2.models.device_copy import copy_to
+from napari_sam2.models.small.boxed import refined_by_box
 from napari_sam2.models.small.channels import PromptBatch, RememberedBatch, build_channels
 from napari_sam2.models.small.fitting import Lesson, NetworkFit
 from napari_sam2.models.small.flat import with_grain
@@ -153,7 +154,7 @@ class SmallModel:
         output = self._asked(channels, [tokens for _, tokens in remembered], [r.prompts is not None for r in requests])
         return [
             self._answer(
-                request.prompts,
+                request,
                 output.logits[index],
                 float(output.presence[index]),
                 float(torch.sigmoid(output.iou[index])),
@@ -184,14 +185,17 @@ class SmallModel:
         )
 
     def _answer(
-        self, prompts: ViewPrompts | None, logits: Tensor, object_score: float, predicted_iou: float, state: _State
+        self, request: DecodeRequest, logits: Tensor, object_score: float, predicted_iou: float, state: _State
     ) -> Decoded:
-        """User input has priority: a lone mask is the answer, and a boxed object is there."""
+        """User input has priority: a lone mask is the answer, and a boxed object is there and fills its box."""
+        prompts = request.prompts
         if prompts is not None and prompts.mask is not None and not len(prompts.points) and prompts.box is None:
             mask_logits = (self._resized(prompts.mask) - 0.5) * 2 * CERTAIN
             return Decoded(mask_logits, CERTAIN, 1.0, state)
         if prompts is not None and prompts.box is not None:
             object_score = max(object_score, BOXED_SCORE)
+            if prompts.mask is None and request.previous is None and not len(prompts.points):
+                logits = refined_by_box(logits, request.features[0], prompts.box)
         return Decoded(logits, object_score, predicted_iou, state)
 
     def _prompts(self, requests: Sequence[DecodeRequest]) -> PromptBatch:
