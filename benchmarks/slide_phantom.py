@@ -6,6 +6,9 @@ Pale tissue in a few large patches on white glass; in it glands (wobbly discs, f
 and, when given, real fields (image.png with labels.png in each subfolder of FOLDER) at known places. No level is
 ever held: every tile of every level is computed from the outlines alone. Beside the slide:
 ``<name>.truth.geojson`` (glands and nuclei) and ``<name>.fields.json`` (where fields lie).
+
+With ``--plain`` tissue has neither fibres nor grain, and tiles that are alike are stored once: a file of some MB, made
+in minutes, for what depends on the size of a slide alone.
 """
 
 from __future__ import annotations
@@ -79,8 +82,9 @@ def blob(rng, row, col, radius):
 class Phantom:
     """The scene, from which any tile of any level follows."""
 
-    def __init__(self, rows, cols, fields, seed=0, per_radius=(400, 300, 150, 60, 20, 5)):
+    def __init__(self, rows, cols, fields, seed=0, per_radius=(400, 300, 150, 60, 20, 5), *, plain=False):
         rng = np.random.default_rng(seed)
+        self.plain = plain
         self.shape = rows, cols
         size = min(rows, cols)
         self.patches = [blob(rng, rows * r, cols * c, size * s) for r, c, s in ((0.3, 0.28, 0.22), (0.66, 0.68, 0.25))]
@@ -119,11 +123,14 @@ class Phantom:
         if len(patches) == 0:
             return None
         origin = row * scale, col * scale
+        glands = self._glands.query(edges)
         pixels = np.broadcast_to(GLASS, (TILE, TILE, 3)).copy()
         for index in patches:
             self.patches[index].paint(pixels, STROMA, origin, scale)
-        for index in self._glands.query(edges):
+        for index in glands:
             self.glands[index].paint(pixels, GLAND, origin, scale)
+        if self.plain:
+            return pixels.astype(np.uint8)
         # Fibres and grain follow the place on the slide, so levels and neighbouring tiles agree.
         rows, cols = (start + (np.arange(TILE) + 0.5) * scale for start in origin)
         waves = _wave(rows / 61, cols / 47) + _wave(rows / 23, -cols / 37)
@@ -167,12 +174,26 @@ def encoded(pixels):
     return imagecodecs.jpeg_encode(pixels, level=85, colorspace="rgb", outcolorspace="ycbcr", subsampling="422")
 
 
-def tiles_of(phantom, scale, glass):
+def tiles_of(phantom, scale, glass, first):
+    """Encoded tiles of a level; of a plain phantom nothing for one that was there before, see `first`."""
     rows, cols = (-(-n // scale) for n in phantom.shape)
+    numbers = {}
     for row in range(0, rows, TILE):
         for col in range(0, cols, TILE):
             pixels = phantom.tile(row, col, scale)
-            yield glass if pixels is None else encoded(pixels)
+            tile = glass if pixels is None else encoded(pixels)
+            number = numbers.setdefault(tile, len(first)) if phantom.plain else len(first)
+            yield tile if number == len(first) else b""
+            first.append(number)
+
+
+def share_tiles(path, firsts):
+    """Let tiles of every level that were left out point at those that they equal."""
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        for level, first in zip(file.series[0].levels, firsts, strict=True):
+            for name in ("TileOffsets", "TileByteCounts"):
+                tag = level.pages[0].tags[name]
+                tag.overwrite([tag.value[number] for number in first])
 
 
 def write_slide(phantom, path):
@@ -185,13 +206,16 @@ def write_slide(phantom, path):
         "dtype": "uint8", "tile": (TILE, TILE), "photometric": "ycbcr", "compression": "jpeg", "subsampling": (2, 1),
         "planarconfig": "contig",
     }  # fmt: skip
+    firsts = [[] for _ in scales]
     with tifffile.TiffWriter(path, bigtiff=True, ome=True) as file:
         for number, scale in enumerate(scales):
             began = time.perf_counter()
             size = tuple(-(-n // scale) for n in phantom.shape)
             pyramid = {"subifds": len(scales) - 1, "metadata": metadata} if number == 0 else {"subfiletype": 1}
-            file.write(tiles_of(phantom, scale, glass), shape=(*size, 3), **options, **pyramid)
+            file.write(tiles_of(phantom, scale, glass, firsts[number]), shape=(*size, 3), **options, **pyramid)
             print(f"level {number}: {size[1]} x {size[0]} in {time.perf_counter() - began:.0f} s", flush=True)
+    if phantom.plain:
+        share_tiles(path, firsts)
 
 
 def write_truth(phantom, path):
@@ -216,8 +240,9 @@ def main():
     parser.add_argument("--cols", type=int, default=100_000)
     parser.add_argument("--fields", type=Path, help="folder whose subfolders hold image.png and labels.png")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--plain", action="store_true", help="no grain, tiles that are alike stored once: some MB")
     given = parser.parse_args()
-    phantom = Phantom(given.rows, given.cols, read_fields(given.fields), given.seed)
+    phantom = Phantom(given.rows, given.cols, read_fields(given.fields), given.seed, plain=given.plain)
     print(f"{write_truth(phantom, given.output)} objects")
     write_slide(phantom, given.output)
     print(f"{given.output.stat().st_size / 2**30:.2f} GiB")

@@ -40,6 +40,7 @@ INPUTS = {
         "slide_file": "slide",
         "prompts": "slide_prompts",
         "auto": "region",
+        "objects": "region",
         "like": "region",
         "token_file": "config",
     },
@@ -71,7 +72,7 @@ ENDINGS = {
 BESIDE = {"segment feature_folder": {"output": "new.nii.gz"}}
 """Other outputs that a command must be given; they are not there yet."""
 
-ALONE = {"measure": ("against", "earlier"), "evaluate": ("compare",), "slide": ("prompts", "auto")}
+ALONE = {"measure": ("against", "earlier"), "evaluate": ("compare",), "slide": ("prompts", "auto", "objects")}
 """Parameters that exclude others: one of them at a time."""
 
 

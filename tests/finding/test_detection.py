@@ -175,13 +175,15 @@ def test_a_code_that_no_list_holds_is_no_word():
 
 @pytest.mark.parametrize(("spacing", "slices"), [(1.0, 300), (5.0, 40), (8.0, 7), (2.5, 1), (0.5, 90)])
 def test_at_most_32_slices_are_looked_at_and_both_ends_are_near_one(spacing, slices):
-    plane = Volume(np.zeros((8, 8, slices), np.uint8), np.diag([0.9, 0.9, spacing, 1])).plane(2)
-    indices = slices_to_look_at(plane)
+    affine = np.diag([min(spacing, 0.9)] * 2 + [spacing, 1])
+    indices = slices_to_look_at(Volume(np.zeros((8, 8, slices), np.uint8), affine))
     step = np.diff(indices).max(initial=1)
     assert 1 <= len(indices) <= 32
     assert indices[0] <= step / 2
     assert slices - 1 - indices[-1] <= step / 2
     assert step == 1 or step * spacing >= 4.5
+    frames = slices_to_look_at(Volume(np.zeros((8, 8, slices), np.uint8), affine, oriented=False))
+    assert len(frames) == min(slices, -(-slices // max(1, -(-slices // 32))))
 
 
 def test_the_search_can_be_stopped():

@@ -136,7 +136,7 @@ def test_microns_are_asked_for_only_when_the_slide_does_not_state_them(tmp_path,
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({}, "either --prompts with a file, or --auto"),
+        ({}, "one of --prompts with a file, --auto"),
         ({"auto": "nowhere.geojson"}, "There is no region 'nowhere.geojson'"),
         ({"auto": "9000,9000,9100,9100"}, "does not lie on the slide"),
         ({"auto": "tissue", "object_size": "large"}, "like 60um or 240px"),

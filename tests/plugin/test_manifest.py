@@ -10,7 +10,7 @@ import yaml
 
 import napari_sam2
 from napari_sam2.plugin import commands
-from napari_sam2.plugin.control.action_table import ACTIONS, key_help
+from napari_sam2.plugin.control.action_table import ACTIONS, CLASS_KEYS, key_help, keyed
 from napari_sam2.plugin.control.work import Kind
 
 PACKAGED = Path(napari_sam2.__file__).parent / "napari.yaml"
@@ -27,9 +27,13 @@ def test_the_manifest_at_the_top_is_the_packaged_one():
     assert TOP.read_bytes() == PACKAGED.read_bytes()
 
 
-def test_every_action_exists_and_its_key_is_used_once():
-    keys = [entry.key for entry in ACTIONS if entry.key]
-    assert len(keys) == len(set(keys))
+def test_every_action_exists_and_its_key_is_used_once_on_every_kind_of_work():
+    rows = [entry for entry in (*ACTIONS, *CLASS_KEYS) if entry.key]
+    for kind in get_args(Kind):
+        keys = [entry.key for entry in rows if kind in entry.on]
+        assert len(keys) == len(set(keys))
+        assert all(kind in keyed(kind)[key].on for key in keys)
+    keys = {entry.key for entry in ACTIONS if entry.key}
     for entry in ACTIONS:
         assert callable(entry.run), entry.name
         assert entry.on <= set(get_args(Kind)), entry.name

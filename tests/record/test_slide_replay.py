@@ -17,7 +17,7 @@ from napari_sam2.slides.image.sources import ArraySource
 from napari_sam2.slides.objects import ObjectClass, SlideObject
 from napari_sam2.slides.prompts import SlideBox, SlidePoint
 from napari_sam2.slides.session import SlideSession
-from tests.slides.conftest import stained
+from tests.slides.conftest import cell_pixels, stained
 
 MIX = ChannelMix(("a", "b", "c"), (0, 1), ((255, 0, 0), (0, 255, 0)), ((0.0, 255.0), (0.0, 200.0)))
 OTHER = ChannelMix(("a", "b", "c"), (1,), ((255, 255, 255),), ((10.0, 150.0),))
@@ -50,6 +50,12 @@ def worked(tmp_path):
     session.add_objects([SlideObject(shapely.box(300, 300, 320, 320), object_class=ObjectClass("Nucleus", (1, 2, 3)))])
     session.finish_object(other.object_id)
     session.remove(gland.object_id)
+    session.undo()
+    clicked = session.add_prompt(SlidePoint(400, 420), field=400, class_name="Cell")
+    session.classify([gland.object_id, other.object_id, clicked.object_id], "Necrosis")
+    session.finish_objects([gland.object_id, clicked.object_id])
+    session.finish_objects([clicked.object_id], False)
+    session.remove_objects([gland.object_id, clicked.object_id])
     session.undo()
     journal.close()
     return session, tmp_path / "a.sam2session"
@@ -119,3 +125,23 @@ def test_a_step_costs_what_it_changes(tmp_path):
     journal.close()
     assert len(session.state.history.done[-1]) == 1
     assert (tmp_path / "a" / "events.jsonl").stat().st_size < 1500
+
+
+def test_a_choice_among_masks_is_resumed_without_the_model_and_replayed_with_it(tmp_path):
+    def new_session():
+        return SlideSession(Slide(ArraySource(cell_pixels()), "cell"), ClassicalModel())
+
+    session, folder = new_session(), tmp_path / "a.sam2session"
+    journal = Journal(session, folder)
+    clicked = session.add_prompt(SlidePoint(450, 450), field=900)
+    session.choose_mask(clicked.object_id, 1, field=900)
+    session.choose_mask(clicked.object_id, 2, field=900)
+    journal.close()
+    resumed = new_session()
+    restore(resumed, folder)
+    assert told(resumed) == told(session)
+    assert resumed.undo()
+    again = replay_slide(Slide(ArraySource(cell_pixels()), "cell"), ClassicalModel(), folder)
+    assert again.identical
+    assert told(again.session) == told(session)
+    assert not again.reasons

@@ -56,6 +56,15 @@ def stained(shape, *discs):
     return np.clip(pixels + noise, 0, 255).astype(np.uint8)
 
 
+def cell_pixels():
+    """A pale cell of radius 200 with a dark nucleus of radius 70, around (450, 450): a click may mean either."""
+    pixels = stained((900, 900))
+    rows, cols = np.ogrid[:900, :900]
+    away = np.hypot(rows - 450, cols - 450)
+    pixels[away < 200], pixels[away < 70] = (200, 150, 190), (110, 60, 140)
+    return pixels
+
+
 def disc(shape, row, col, radius):
     rows, cols = np.ogrid[: shape[0], : shape[1]]
     return (rows - row) ** 2 + (cols - col) ** 2 <= radius**2

@@ -16,7 +16,7 @@ from napari_sam2.slides.image.sources import ArraySource
 from napari_sam2.slides.objects import ObjectClass, SlideObject
 from napari_sam2.slides.prompts import SlideBox, SlidePoint
 from napari_sam2.slides.session import SlideSession
-from tests.slides.conftest import stained
+from tests.slides.conftest import cell_pixels, stained
 
 BOX = SlideBox(150, 150, 250, 250)
 
@@ -160,3 +160,57 @@ def test_outlines_go_to_shapes_and_back_with_their_holes_marked():
     assert outlines[0].min(axis=0).tolist() == [19.5, 9.5]
     assert polygon_of_shape(outlines[0]).equals(shapely.Polygon(ring.exterior))
     np.testing.assert_array_equal(fields["edge_color"][0], [1, 0, 0, 1])
+
+
+def test_several_objects_are_changed_in_one_step_and_finished_ones_stay(session):
+    ids = [session.draw(shapely.box(c, 10, c + 20, 30)).object_id for c in (10, 50, 90)]
+    session.finish_object(ids[1])
+    before = session.position
+    assert session.classify(ids, "Lymphocyte") == 2
+    assert [session.find(i).class_name for i in ids] == ["Lymphocyte", "", "Lymphocyte"]
+    assert session.classes[-1].name == "Lymphocyte"
+    assert session.position == before + 1
+    session.undo()
+    assert [session.find(i).class_name for i in ids] == ["", "", ""]
+    assert session.finish_objects(ids) == 2
+    with pytest.raises(UserInputError, match="finished"):
+        session.classify(ids, "Tumor")
+    with pytest.raises(UserInputError, match="finished"):
+        session.remove_objects(ids)
+    session.undo()
+    assert session.remove_objects(ids) == 2
+    assert [obj.object_id for obj in session.objects] == [ids[1]]
+    session.undo()
+    assert [obj.object_id for obj in session.objects] == ids
+
+
+def test_a_class_is_listed_before_there_is_an_object_and_keeps_its_colour(session):
+    assert session.classify([], "Mitosis") == 0
+    (listed,) = [c for c in session.classes if c.name == "Mitosis"]
+    drawn = session.draw(shapely.box(0, 0, 9, 9), class_name="Mitosis")
+    assert drawn.object_class == listed
+    prompted = session.add_prompt(BOX, class_name="Mitosis")
+    assert prompted.object_class == listed
+    session.undo()
+    assert [obj.object_id for obj in session.objects] == [drawn.object_id]
+
+
+def test_a_click_that_may_mean_a_part_or_the_whole_leaves_a_choice():
+    session = SlideSession(Slide(ArraySource(cell_pixels()), "cell"), load_model("classical"))
+    clicked = session.add_prompt(SlidePoint(450, 450), field=900)
+    areas = {}
+    for number in range(3):
+        chosen, at, count = session.choose_mask(clicked.object_id, number, field=900)
+        assert (at, count) == (number, 3)
+        areas[number] = chosen.geometry.area
+    assert areas[0] == pytest.approx(clicked.geometry.area)
+    whole, part = np.pi * 200**2, np.pi * 70**2
+    assert any(abs(area / part - 1) < 0.15 for area in areas.values())
+    assert any(area > 0.6 * whole for area in areas.values())
+    # Behind the last comes the first again, and undo takes one choice back.
+    assert session.choose_mask(clicked.object_id, 3, field=900)[1] == 0
+    session.undo()
+    assert session.find(clicked.object_id).geometry.area == areas[2]
+    session.add_prompt(SlidePoint(300, 450), clicked.object_id)
+    with pytest.raises(UserInputError, match="one click"):
+        session.choose_mask(clicked.object_id, 1, field=900)

@@ -15,6 +15,7 @@ from napari_sam2.channels.mix import mix_to_json, said_mix
 from napari_sam2.channels.placing import IDENTITY
 from napari_sam2.core.checked import list_of, number_of, text_of
 from napari_sam2.errors import EnvironmentLacksError
+from napari_sam2.io.labels import source_has_changed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +27,14 @@ if TYPE_CHECKING:
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
 
-__all__ = ["channel_key", "check_channels", "described_channel", "facts_of_channels", "transform_from_json"]
+__all__ = [
+    "changed_channels",
+    "channel_key",
+    "check_channels",
+    "described_channel",
+    "facts_of_channels",
+    "transform_from_json",
+]
 
 SAME_PLACE: Final = 1e-3
 """Millimetres, and parts of a turn, by which two transforms may differ and be one: files round."""
@@ -87,6 +95,16 @@ def check_channels(stack: ChannelStack, described: Sequence[Mapping[str, Any]]) 
             )
 
 
+def changed_channels(stack: ChannelStack) -> list[str]:
+    """Sentences on channels whose files have changed since."""
+    return [
+        f"the file of the channel {channel.name} has changed on disk since it was opened; the model saw it as it was "
+        "then, and to go on with this session later the file is needed as it was."
+        for channel in stack.further
+        if source_has_changed(channel.volume)
+    ]
+
+
 def transform_from_json(written: Any) -> NDArray[np.float64]:
     """A (4, 4) matrix, checked.
 
@@ -131,6 +149,8 @@ def facts_of_channels(stack: ChannelStack, window: Window, mixes: Mapping[int, M
             row["Volume"] = channel.volume_index
         if not np.array_equal(channel.transform, IDENTITY):
             row["TransformRASMM"] = channel.transform.tolist()
+        if source_has_changed(channel.volume):
+            row["ChangedSinceOpened"] = True
         row["Notes"] = list(channel.notes)
         rows.append(row)
     seen = {str(i): {"Image": said_mix(mix, stack.names), **(mix_to_json(mix) or {})} for i, mix in mixes.items()}

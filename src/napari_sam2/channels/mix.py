@@ -21,13 +21,29 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["AUTO", "PROMPT", "Mix", "coloured", "mix_from_json", "mix_to_json", "named_mix", "only", "said_mix"]
+__all__ = [
+    "AUTO",
+    "COLOURS",
+    "FUSED",
+    "PROMPT",
+    "Mix",
+    "coloured",
+    "left_open",
+    "mix_from_json",
+    "mix_to_json",
+    "named_mix",
+    "only",
+    "said_mix",
+]
 
 AUTO: Final = "auto"
 """Colours for models that see them and up to three channels, weights from the prompt otherwise."""
 
 PROMPT: Final = "prompt"
 """Weights from the prompt."""
+
+FUSED: Final = "fused"
+"""Weights from the prompt, also where one channel parts it as well alone: what a person ticks is used."""
 
 RGB: Final = "rgb"
 COLOURS: Final = 3
@@ -96,7 +112,8 @@ def named_mix(spec: str, names: Sequence[str]) -> Mix | None:
     Parameters
     ----------
     spec : str
-        A channel's name; ``"rgb"`` or ``"rgb:FLAIR,T2"``; ``"FLAIR=0.7,T2=-0.3"``; ``"auto"`` or ``"prompt"``.
+        A channel's name; ``"rgb"`` or ``"rgb:FLAIR,T2"``; ``"FLAIR=0.7,T2=-0.3"``; ``"auto"``, ``"prompt"`` or
+        ``"fused"``, of all channels or of some: ``"auto:FLAIR,T2"``.
     names : sequence of str
         Of the channels, the reference first.
 
@@ -110,10 +127,10 @@ def named_mix(spec: str, names: Sequence[str]) -> Mix | None:
     UserInputError
         If it cannot be meant.
     """
-    if spec in (AUTO, PROMPT):
-        return None
     if spec in names:
         return only(list(names).index(spec), len(names))
+    if left_open(spec, names) is not None:
+        return None
     if spec == RGB or spec.startswith(f"{RGB}:"):
         chosen = [_place(name, names) for name in spec[4:].split(",")] if ":" in spec else range(len(names))
         if not 2 <= len(chosen) <= COLOURS or len(set(chosen)) != len(chosen):
@@ -125,13 +142,43 @@ def named_mix(spec: str, names: Sequence[str]) -> Mix | None:
         weight = _weight(text)
         if not equals or weight is None:
             raise UserInputError(
-                f"--fusion {spec[:60]}: give auto, prompt, rgb, rgb:A,B,C, a channel ({_listed(names)}), or weights "
+                f"--fusion {spec[:60]}: give auto, prompt (prompt:A,B for some channels), rgb, rgb:A,B,C, a channel "
+                f"({_listed(names)}), or weights "
                 f"such as {names[0]}=0.7,{names[-1]}=0.3."
             )
         weights[_place(name, names)] = weight
     if not any(weights):
         raise UserInputError(f"--fusion {spec[:60]}: at least one channel needs a weight that is not 0.")
     return scaled(weights)
+
+
+def left_open(spec: str, names: Sequence[str]) -> tuple[str, tuple[int, ...]] | None:
+    """Who decides, the model or the prompt, and among which channels.
+
+    Parameters
+    ----------
+    spec : str
+        ``"auto"``, ``"prompt"``, ``"fused"``, or one of them for some channels: ``"prompt:FLAIR,T2"``.
+    names : sequence of str
+        Of the channels, the reference first.
+
+    Returns
+    -------
+    tuple of str and tuple of int, or None
+        `AUTO`, `PROMPT` or `FUSED`, and the places of the channels; None where a person has decided.
+
+    Raises
+    ------
+    UserInputError
+        If a channel is not there, or is named twice.
+    """
+    kind, colon, listed = spec.partition(":")
+    if kind not in (AUTO, PROMPT, FUSED):
+        return None
+    among = tuple(_place(name, names) for name in listed.split(",")) if colon else tuple(range(len(names)))
+    if len(set(among)) != len(among):
+        raise UserInputError(f"--fusion {spec[:60]}: a channel is named twice; name each once.")
+    return kind, among
 
 
 def scaled(weights: Sequence[float]) -> Mix:

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_sam2.channels.alignment import checked_alignment, rigid_transform
-from napari_sam2.channels.facts import transform_from_json
 from napari_sam2.channels.placing import is_same_grid, refuse_without_place, said_move
 from napari_sam2.channels.stack import Channel, ChannelStack, place_channel
-from napari_sam2.core.checked import text_of, whole_of
 from napari_sam2.core.window import choose_window
 from napari_sam2.errors import GeometryError, ImageFileError, SeveralVolumesError, UserInputError
 from napari_sam2.io import read_volume
@@ -27,12 +25,24 @@ from napari_sam2.io.pet import is_pet, suv_window
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
 
-__all__ = ["RIGID", "ChannelFile", "channel_files", "name_of", "open_channel", "read_recorded", "read_stack"]
+__all__ = [
+    "RIGID",
+    "ChannelFile",
+    "channel_files",
+    "channel_name",
+    "check_channel",
+    "check_registration",
+    "free_name",
+    "name_of",
+    "open_channel",
+    "read_stack",
+    "volumes_of",
+]
 
 RIGID: Final = "rigid"
 """The only registration there is."""
@@ -113,25 +123,52 @@ def read_stack(
     UserInputError
         If a channel cannot be read, belongs to another patient, or has no place on the reference.
     """
-    if register not in ("", RIGID):
-        raise UserInputError(f"--register {register[:40]}: there is only {RIGID}.")
+    check_registration(register)
     stack = ChannelStack(reference, (), name_of(reference, 0))
     for file in files:
-        for name, volume, index in _volumes(file, reference, reference_index):
-            used = name or name_of(volume, len(stack))
-            if not name and used in stack.names:  # files of one name in different folders
-                used = f"{used}-{len(stack)}"
-            channel = open_channel(reference, volume, used, register=bool(register))
-            channel = replace(channel, volume_index=index)
+        for given, volume, index in volumes_of(file, reference, reference_index):
+            name = free_name(given, volume, stack.names)
+            channel = replace(open_channel(reference, volume, name, register=bool(register)), volume_index=index)
             for note in channel.notes:
                 say(f"{channel.name}: {note}")
             stack = stack.with_channel(channel)
     return stack
 
 
-def _volumes(
-    file: ChannelFile, reference: Volume, reference_index: int | None
+def free_name(given: str, volume: Volume, taken: Sequence[str]) -> str:
+    """A channel's name, told apart from those that are taken.
+
+    As it was given, or the scan's own.
+    """
+    name = given or name_of(volume, len(taken))
+    # Files of one name lie in different folders.
+    return name if given or name not in taken else f"{name}-{len(taken)}"
+
+
+def volumes_of(
+    file: ChannelFile, reference: Volume, reference_index: int | None = None
 ) -> Iterator[tuple[str, Volume, int | None]]:
+    """The scans that a channel's file stands for.
+
+    Parameters
+    ----------
+    file : ChannelFile
+        As it was asked for.
+    reference : Volume
+        The scan with the labels, which is left out of its own file.
+    reference_index : int, optional
+        Which volume of that file it is.
+
+    Yields
+    ------
+    tuple of str, Volume and int
+        Name (empty where the file's own is as good), scan, and which volume of its file it is, if it holds several.
+
+    Raises
+    ------
+    UserInputError
+        If the file cannot be read, or holds several and none is named.
+    """
     if not file.whole:
         try:
             volume = read_volume(file.path, volume_index=file.volume_index)
@@ -153,42 +190,6 @@ def _volumes(
                 yield f"{file.name or name_of(volume, 0)}-{index}", volume, index
 
 
-def read_recorded(
-    reference: Volume, files: Sequence[ChannelFile], described: Sequence[Mapping[str, Any]]
-) -> ChannelStack:
-    """The channels of a session, laid where they were laid then.
-
-    Parameters
-    ----------
-    reference : Volume
-        The scan with the labels.
-    files : sequence of ChannelFile
-        One for each, in the session's order.
-    described : sequence of dict
-        What the session's journal says, see `napari_sam2.channels.facts.described_channel`.
-
-    Raises
-    ------
-    UserInputError
-        If there are more files than channels, or what is said of one is damaged.
-    """
-    if len(files) != len(described):
-        raise UserInputError(f"The session has {len(described)} further channels; {len(files)} are given.")
-    stack = ChannelStack(reference, (), name_of(reference, 0))
-    for file, entry in zip(files, described, strict=True):
-        try:
-            name, placed = text_of(entry["name"]), text_of(entry["placed"])
-            index = None if entry["volume"] is None else whole_of(entry["volume"], 0, 1 << 20, "a volume")
-            transform = transform_from_json(entry["transform"])
-        except (ValueError, TypeError, KeyError) as error:
-            raise UserInputError("The session is damaged: what it says of a channel cannot be read.") from error
-        volume = read_volume(file.path, volume_index=index if file.volume_index is None else file.volume_index)
-        moved = transform if placed == "registered" else None
-        channel = place_channel(reference, volume, name, transform=moved)
-        stack = stack.with_channel(replace(channel, volume_index=index))
-    return stack
-
-
 def name_of(volume: Volume, number: int) -> str:
     """What a channel is called by itself: its file's name without ending.
 
@@ -197,6 +198,23 @@ def name_of(volume: Volume, number: int) -> str:
     if volume.source.file_format == "dicom" or volume.source.path is None:
         return f"{volume.source.modality or 'channel'}-{number}"
     return _FORBIDDEN.sub("-", stem_of(volume.source.name)).strip("-_") or f"channel-{number}"
+
+
+def check_registration(register: str) -> None:
+    """Refuse any registration but the rigid one.
+
+    Raises
+    ------
+    UserInputError
+        Naming it.
+    """
+    if register not in ("", RIGID):
+        raise UserInputError(f"--register {register[:40]}: there is only {RIGID}.")
+
+
+def channel_name(text: str) -> str:
+    """A name for a channel, made from any text."""
+    return _FORBIDDEN.sub("-", text).strip("-_")[:40] or "channel"
 
 
 def open_channel(
@@ -225,7 +243,7 @@ def open_channel(
     GeometryError
         If it belongs to another patient or has no place on the reference.
     """
-    _refuse_another_patient(reference, volume, name, register=register)
+    check_channel(reference, volume, name, register=register)
     notes = list(volume.source.notes)
     if window is None and is_pet(volume):
         window, sentence = suv_window(volume)
@@ -237,7 +255,6 @@ def open_channel(
             f"laid on {reference.source.public_name} rigidly, by {said_move(reference, transform)}; look at it."
         )
         return place_channel(reference, volume, name, transform=transform, window=window, notes=notes)
-    refuse_without_place(reference, volume, name)
     if not is_same_grid(reference, volume):
         size, spacing = (" x ".join(f"{n:g}" for n in np.round(values, 2)) for values in (volume.shape, volume.spacing))
         notes.append(f"its grid is another ({size} of {spacing} mm); it is resampled on the reference's, linearly.")
@@ -249,6 +266,28 @@ def open_channel(
                 "--register rigid if so."
             )
     return place_channel(reference, volume, name, window=window, notes=notes)
+
+
+def check_channel(reference: Volume, volume: Volume, name: str, *, register: bool = False) -> None:
+    """Refuse a scan that cannot be a channel, before anything is computed.
+
+    Parameters
+    ----------
+    reference, volume : Volume
+        The scan with the labels, and the other one.
+    name : str
+        What the channel is called.
+    register : bool
+        Whether it is laid by what it shows, so that its header need not say where it lies.
+
+    Raises
+    ------
+    GeometryError
+        If it is of another patient, or its header puts it elsewhere.
+    """
+    _refuse_another_patient(reference, volume, name, register=register)
+    if not register:
+        refuse_without_place(reference, volume, name)
 
 
 def _refuse_another_patient(reference: Volume, volume: Volume, name: str, *, register: bool) -> None:

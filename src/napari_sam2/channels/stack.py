@@ -145,6 +145,17 @@ class ChannelStack:
         """Names of all channels, the reference first."""
         return (self.name or "reference", *(channel.name for channel in self.further))
 
+    def check_name(self, name: str) -> None:
+        """Refuse a name that a channel has already.
+
+        Raises
+        ------
+        UserInputError
+            Saying what to do.
+        """
+        if name in self.names:
+            raise UserInputError(f"There is a channel called {name!r} already; give this one another name.")
+
     @property
     def several(self) -> bool:
         """Whether there is any other channel than the reference."""

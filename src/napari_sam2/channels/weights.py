@@ -56,7 +56,16 @@ RANGE: Final = (0.5, 99.5)
 DIGITS: Final = 6
 
 
-def mix_from_prompt(stack: ChannelStack, window: Window, plane: SlicePlane, index: int, prompts: SlicePrompts) -> Mix:
+def mix_from_prompt(
+    stack: ChannelStack,
+    window: Window,
+    plane: SlicePlane,
+    index: int,
+    prompts: SlicePrompts,
+    among: Sequence[int] | None = None,
+    *,
+    alone: bool = True,
+) -> Mix:
     """The mix that parts a prompt from its surroundings.
 
     Parameters
@@ -71,22 +80,30 @@ def mix_from_prompt(stack: ChannelStack, window: Window, plane: SlicePlane, inde
         The prompted slice.
     prompts : SlicePrompts
         What was prompted there.
+    among : sequence of int, optional
+        Channels that may be used, the preferred first; all by default.
+    alone : bool
+        Whether one channel is taken where it parts the prompt as well.
 
     Returns
     -------
     Mix
-        One channel, or a fusion of all.
+        One channel, or a fusion of those that may be used.
     """
     part = tuple(index if axis == plane.axis else slice(None) for axis in range(3))
-    images = [_laid_out(plane, image) for image in stack.windowed(window, part)]
+    used = list(range(len(stack)) if among is None else among)
+    windowed = stack.windowed(window, part)
+    images = [_laid_out(plane, windowed[channel]) for channel in used]
     pixels = np.stack(images, axis=-1).astype(np.float64)
     sides = sides_of_prompt(plane, prompts, pixels)
     if sides is None:
-        return only(0, len(stack))
+        return only(used[0], len(stack))
     best, fused_gain = _judged(pixels, *sides)
-    if fused_gain < LEAST_GAIN:
-        return only(best, len(stack))
-    return _ranged(stack, window, _direction(pixels[sides[0]], pixels[sides[1]]))
+    if alone and fused_gain < LEAST_GAIN:
+        return only(used[best], len(stack))
+    direction = np.zeros(len(stack))
+    direction[used] = _direction(pixels[sides[0]], pixels[sides[1]])
+    return _ranged(stack, window, direction)
 
 
 def sides_of_prompt(

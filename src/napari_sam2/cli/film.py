@@ -11,6 +11,7 @@ from rich.table import Table
 
 from napari_sam2.cli.app import app
 from napari_sam2.cli.options import (
+    DetectorChoice,
     Device,
     Model,
     Overwrite,
@@ -28,6 +29,11 @@ from napari_sam2.errors import UserInputError
 from napari_sam2.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_sam2.core.prompts import ObjectPrompts
+    from napari_sam2.core.volume import Volume
+    from napari_sam2.core.window import Window
     from napari_sam2.jobs.film import FilmRun
 
 __all__ = ["film"]
@@ -48,6 +54,11 @@ def film(
     negative: Annotated[
         list[str] | None, typer.Option("--negative", help="Exclude this pixel.", metavar="col,row,t")
     ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option("--text", help="What to follow by its name, found by --detector, unseen.", metavar="NAME"),
+    ] = None,
+    detector: DetectorChoice = "",
     model: Model = DEFAULT_MODEL,
     frames: Annotated[
         str | None, typer.Option("--frames", help="Only these frames, A to B - 1.", metavar="A:B")
@@ -74,12 +85,14 @@ def film(
     from napari_sam2.jobs.film import segment_film
 
     flagged = prompts_from_flags(box or [], point or [], negative or [])
-    if (prompts is not None) == bool(flagged):
-        raise UserInputError("Say what to follow: either --prompts, or --box, --point and --negative.")
+    if (prompts is not None) + bool(flagged) + bool(text) != 1:
+        raise UserInputError("Say what to follow: one of --prompts, --text, or --box, --point and --negative.")
+    if bool(text) != bool(detector):
+        raise UserInputError("--text and --detector belong together: a detector says where a name is seen.")
     run = segment_film(
         clip,
         output,
-        flagged if prompts is None else prompts,
+        _named(text, detector, device, output) if text else flagged if prompts is None else prompts,
         model=lambda: chosen_model(model, device, quality, remote, token_file),
         window=window,
         frames=slice_range(frames),
@@ -94,6 +107,19 @@ def film(
         echo(json.dumps({"output": str(run.output), "seconds": round(run.seconds, 3), "objects": run.objects}))
     else:
         _print_table(run)
+
+
+def _named(
+    names: list[str], detector: str, device: str, output: Path
+) -> Callable[[Volume, Window], list[ObjectPrompts]]:
+    from napari_sam2.finding.asking import Asked
+    from napari_sam2.finding.job import seen_on_film
+    from napari_sam2.io.film import files_of_film
+    from napari_sam2.io.guard import refuse_inputs_as_outputs
+
+    proposer = Asked(detector=detector, device=device).proposer()
+    refuse_inputs_as_outputs(proposer.files, files_of_film(output))
+    return seen_on_film(proposer, names, note)
 
 
 def _print_table(run: FilmRun) -> None:

@@ -137,7 +137,8 @@ def _replay_slide(
 
 def _recorded_channels(session: Path, scan: Volume, given: list[str], output: Path) -> ChannelStack:
     """The further channels of a session, laid where they were then."""
-    from napari_sam2.channels.opening import ChannelFile, channel_files, read_recorded
+    from napari_sam2.channels.opening import ChannelFile, channel_files
+    from napari_sam2.channels.recorded import read_recorded
     from napari_sam2.io.guard import refuse_inputs_as_outputs
     from napari_sam2.jobs.segment import files_of_label_map
     from napari_sam2.record.replay import needed_channels

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_sam2.engine.engine import Engine
     from napari_sam2.models.base import Decoded
 
-__all__ = ["find_from_clicks"]
+__all__ = ["click_answers", "find_from_clicks"]
 
 CLICK_ZOOM_STEP: Final = 0.6
 """Each view tried around a bare click is this much smaller than the one before."""
@@ -40,23 +40,31 @@ def find_from_clicks(engine: Engine, index: int, prompts: SlicePrompts) -> tuple
     Nothing is known of the object's size, so the model is asked at several, and its own predicted
     IoU decides among the masks that hold every positive click and do not fill their view.
     """
+    answers = click_answers(engine, index, prompts)
+    return max(answers, key=lambda answer: answer[1].predicted_iou, default=None)
+
+
+def click_answers(engine: Engine, index: int, prompts: SlicePrompts) -> list[tuple[View, Decoded, SliceMask]]:
+    """All plausible answers to bare clicks.
+
+    From the largest view to the smallest. Their masks hold a positive click and do not fill their view.
+    """
     inside = prompts.points[prompts.positive]
     if len(inside) == 0:
-        return None
+        return []
     views = _click_views(engine, inside)
     features = engine.features.get([(index, view) for view in views])
     requests = [
         DecodeRequest(f, view.prompts(prompts, engine.model.device), n_slices=engine.plane.n_slices)
         for f, view in zip(features, views, strict=True)
     ]
-    best: tuple[View, Decoded, SliceMask] | None = None
+    plausible = []
     for view, decoded in zip(views, engine.decode(requests), strict=True):
         mask = engine.mask_of(decoded, view)
         filled = mask.n_voxels / (view.rows * view.cols)
-        plausible = _holds_any(mask, inside) and filled < LARGEST_CLICK_FRACTION
-        if plausible and (best is None or decoded.predicted_iou > best[1].predicted_iou):
-            best = (view, decoded, mask)
-    return best
+        if _holds_any(mask, inside) and filled < LARGEST_CLICK_FRACTION:
+            plausible.append((view, decoded, mask))
+    return plausible
 
 
 def _click_views(engine: Engine, inside: NDArray[np.float64]) -> list[View]:

@@ -90,12 +90,19 @@ class Asked:
         if self.memory is not None:
             return ProjectMemory(exemplars_in(self.memory), LEAST_SCORE if least_score is None else least_score)
         if self.detector:
-            return self._detection(least_score)
+            return self.detection(least_score)
         if least_score is not None:
             raise UserInputError("--least-score is for --memory and --detector: a program gives no scores.")
         return Program(self.program)
 
-    def _detection(self, least_score: float | None) -> Detection:
+    def detection(self, least_score: float | None = None) -> Detection:
+        """The detector that is named.
+
+        Raises
+        ------
+        UserInputError, EnvironmentLacksError, ModelError
+            If there is none, or it cannot be used.
+        """
         from napari_sam2.finding.detection import Detection
         from napari_sam2.finding.detectors.loading import folder_of_detector, load_detector, settings_of
         from napari_sam2.models import resolve_device

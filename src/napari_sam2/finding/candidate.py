@@ -45,6 +45,8 @@ class Candidate:
         The voxels of the box that it holds, where the source says so.
     seen : Box, optional
         Its section on the slice where it is seen best, where the source gives sections and no mask.
+    object_id : int, optional
+        The id that it should have, where it is free; None for any.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Candidate:
     sha256: str
     mask: NDArray[np.bool_] | None = None
     seen: Box | None = None
+    object_id: int | None = None
 
     @classmethod
     def of_mask(cls, name: str, mask: NDArray[np.bool_], score: float | None, source: str, sha256: str) -> Candidate:

@@ -75,16 +75,17 @@ class Detection(Proposer):
 
     def __init__(self, load: Callable[[], Detector], folder: Path, least_score: float | None = None) -> None:
         self._load, self._folder = load, folder
-        self._least_score = LEAST_SCORE if least_score is None else least_score
+        self.least_score = LEAST_SCORE if least_score is None else least_score
 
     @cached_property
-    def _guarded(self) -> Guarded:
+    def guarded(self) -> Guarded:
+        """The detector, loaded when it is first asked."""
         return Guarded(self._load())
 
     @cached_property
     def sha256(self) -> str:
         """Of its weights and what it was asked to believe."""
-        return hashlib.sha256(f"{sha256_of(self._folder / WEIGHTS)} {self._least_score}".encode()).hexdigest()
+        return hashlib.sha256(f"{sha256_of(self._folder / WEIGHTS)} {self.least_score}".encode()).hexdigest()
 
     @property
     def files(self) -> list[Path]:
@@ -109,7 +110,7 @@ class Detection(Proposer):
         check_sides(volume, names)
         wanted = list(dict.fromkeys(meaning_of(name) for name in names))
         phrases = list(dict.fromkeys(phrase_of(name) for name in wanted))
-        looked = _Looked(volume.plane(), slices_to_look_at(volume.plane()))
+        looked = _Looked(volume.plane(), slices_to_look_at(volume))
         on_slices: dict[str, list[Boxes]] = {phrase: [] for phrase in phrases}
         for index in looked.indices:
             if should_stop():
@@ -118,7 +119,7 @@ class Detection(Proposer):
             grey = window.apply(looked.plane.take(volume.voxels, index))
             picture = picture_of(grey, looked.plane.spacing)
             body = None if volume.is_rgb else picture.pixels[..., 0] > 255 * BODY
-            for phrase, boxes in zip(phrases, self._guarded.boxes(picture.pixels, phrases, body), strict=True):
+            for phrase, boxes in zip(phrases, self.guarded.boxes(picture.pixels, phrases, body), strict=True):
                 on_slices[phrase].append(picture.on_slice(boxes))
             yield f"slice {index} looked at"
         candidates: list[Candidate] = []
@@ -135,8 +136,8 @@ class Detection(Proposer):
         """Why nothing is proposed, as the end of a sentence."""
         if not chains:
             return "the detector sees nothing that it would not call by any word, on enough slices"
-        if chains[0].score < self._least_score:
-            return f"score {chains[0].score:.2f}, below {self._least_score:g}"
+        if chains[0].score < self.least_score:
+            return f"score {chains[0].score:.2f}, below {self.least_score:g}"
         return (
             f"what the detector sees does not lie clearly on the patient's {name.side}; the scan must show the whole "
             "width of the body, or leave the side out"
@@ -151,14 +152,12 @@ class Detection(Proposer):
         for chain in chains:
             low, high = looked.box_of(chain)
             side = side_of(volume, window, low, high) if paired else NO_SIDE
-            if chain.score < self._least_score or (name.side and side != name.side):
+            if chain.score < self.least_score or (name.side and side != name.side):
                 continue
             called = name.name if name.side or not side else f"{side} {name.name}"
-            source = f"found by {self._guarded.detector.name} on {len(chain.sections)} slices, experimental"
+            source = f"found by {self.guarded.detector.name} on {len(chain.sections)} slices, experimental"
             found.append(
-                Candidate(
-                    called, low, high, chain.score, source, self._guarded.detector.sha256, seen=looked.seen(chain)
-                )
+                Candidate(called, low, high, chain.score, source, self.guarded.detector.sha256, seen=looked.seen(chain))
             )
         if not found:
             return []
@@ -205,10 +204,13 @@ def _as_voxel(place: NDArray[np.float64]) -> Voxel:
     return int(place[0]), int(place[1]), int(place[2])
 
 
-def slices_to_look_at(plane: SlicePlane) -> tuple[int, ...]:
+def slices_to_look_at(volume: Volume) -> tuple[int, ...]:
     """Indices of the slices that are looked at.
 
-    Evenly over all, at least `LEAST_STEP_MM` apart, and at most `MOST_SLICES`.
+    Evenly over all, at most `MOST_SLICES`, and at least `LEAST_STEP_MM` apart in a scan that says where it lies; others
+    may be films.
     """
-    step = max(1, round(LEAST_STEP_MM / plane.slice_spacing), -(-plane.n_slices // MOST_SLICES))
+    plane = volume.plane()
+    apart = round(LEAST_STEP_MM / plane.slice_spacing) if volume.oriented else 1
+    step = max(1, apart, -(-plane.n_slices // MOST_SLICES))
     return tuple(range((plane.n_slices - 1) % step // 2, plane.n_slices, step))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_sam2.core.prompts import ObjectPrompts
 from napari_sam2.core.window import choose_window
 from napari_sam2.errors import UserInputError
 from napari_sam2.finding.accepting import DEFAULT_ANSWER, Accepted, checked_answer
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.window import Window
     from napari_sam2.finding.candidate import Found, Proposer
 
-__all__ = ["accepted_from", "look_for"]
+__all__ = ["accepted_from", "look_for", "seen_on_film"]
 
 
 def look_for(
@@ -104,3 +105,21 @@ def accepted_from(
         return Accepted(found.candidates, answer)
 
     return found_in
+
+
+def seen_on_film(
+    proposer: Proposer, names: Sequence[str], say: Callable[[str], None] = lambda note: None
+) -> Callable[[Volume, Window], list[ObjectPrompts]]:
+    """A source of objects for `segment_film`.
+
+    Each gets a box on the frame where it is seen best.
+
+    Parameters and errors as in `accepted_from`, with a detector.
+    """
+    taken = accepted_from(proposer, names, "model", say)
+
+    def found_on(film: Volume, window: Window) -> list[ObjectPrompts]:
+        seen = [(c, c.seen) for c in taken(film, window).candidates if c.seen is not None]
+        return [ObjectPrompts(n, (box,), c.name, c.origin) for n, (c, box) in enumerate(seen, start=1)]
+
+    return found_on

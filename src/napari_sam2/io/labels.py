@@ -20,6 +20,7 @@ from napari_sam2.io.guard import is_one_of
 from napari_sam2.io.lattice import onto_grid
 from napari_sam2.io.payload import existing_file
 from napari_sam2.io.read import formats_of, read_volume
+from napari_sam2.io.zarr_store import is_zarr
 
 if TYPE_CHECKING:
     import os
@@ -33,6 +34,7 @@ __all__ = [
     "check_labels_fit",
     "check_output",
     "checked_labels",
+    "labels_of",
     "read_labels",
     "read_named_labels",
     "source_has_changed",
@@ -59,7 +61,7 @@ def read_labels(path: str | os.PathLike[str], volume: Volume) -> NDArray[Any]:
     Parameters
     ----------
     path : path-like
-        Any readable format, a Slicer segmentation or a DICOM SEG.
+        Any readable format, a Slicer segmentation, a DICOM SEG, or an OME-Zarr label group.
         Floating-point and 64-bit files are accepted when they hold whole numbers.
     volume : Volume
         The image; shape and geometry must agree.
@@ -96,24 +98,28 @@ def read_named_labels(path: str | os.PathLike[str], volume: Volume) -> tuple[NDA
     ImageFileError, GeometryError
         As `read_labels`.
     """
-    if Path(path).is_dir() and suffix_of(Path(path).name, (".ome.zarr",)):
-        return function("ome_zarr:read_ome_zarr")(Path(path), volume)  # type: ignore[no-any-return]
+    if is_zarr(path):
+        return function("zarr_labels:read_zarr_labels")(Path(path), volume)  # type: ignore[no-any-return]
     file = existing_file(path)
     for row in formats_of(file):
         if row.is_labels and function(row.is_labels)(file):
             named: tuple[NDArray[Any], dict[int, str]] = function(row.read_labels)(file, volume)
             return named
-    return _read_plain(file, volume), {}
-
-
-def _read_plain(path: Path, volume: Volume) -> NDArray[Any]:
     try:
-        label_volume = read_volume(path)
+        label_volume = read_volume(file)
     except SeveralVolumesError as error:
         raise ImageFileError(
-            f"{path.name} holds several volumes, so it is no label map but one mask or probability per class "
+            f"{file.name} holds several volumes, so it is no label map but one mask or probability per class "
             "(one-hot); save the number of the class of each voxel as one volume of whole numbers."
         ) from error
+    return labels_of(label_volume, volume), {}
+
+
+def labels_of(label_volume: Volume, volume: Volume) -> NDArray[Any]:
+    """Ids of a volume on the grid of another one.
+
+    Errors as `read_labels`.
+    """
     name = label_volume.source.name
     if label_volume.is_rgb:
         raise ImageFileError(f"{name} is a colour image, not a label map.")

@@ -3,7 +3,7 @@
 It grows with the image (OME-NGFF 0.5, Zarr 3).
 
 OME-NGFF 0.5 places an array by a scale and a translation only. Axis directions and obliqueness do not fit
-into that, so the full affine stands beside it, under ``napari_sam2``; `read_ome_zarr` goes by the affine.
+into that, so the full affine stands beside it, under ``napari_sam2``; `napari_sam2.io.zarr_labels` goes by the affine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from napari_sam2._version import __version__
 from napari_sam2.core.labels import label_dtype
-from napari_sam2.errors import EnvironmentLacksError, GeometryError, ImageFileError, UserInputError
+from napari_sam2.errors import EnvironmentLacksError, GeometryError, UserInputError
 from napari_sam2.io.atomic import check_folder
 
 if TYPE_CHECKING:
@@ -30,16 +30,13 @@ if TYPE_CHECKING:
     from napari_sam2.core.volume import Volume
     from napari_sam2.terms.structures import Structure
 
-__all__ = ["NAME", "NGFF_VERSION", "fresh_folder", "labels_group", "read_ome_zarr", "write_ome_zarr"]
+__all__ = ["NAME", "NGFF_VERSION", "fresh_folder", "labels_group", "write_ome_zarr"]
 
 ENDING: Final = ".ome.zarr"
 NAME: Final = "segmentation"
 NGFF_VERSION: Final = "0.5"
 CHUNK: Final = 128
 """Voxels along each side of a chunk: 2 MiB in uint8, read whole for any voxel in it."""
-
-AFFINE_TOLERANCE: Final = 1e-3
-"""Millimetres by which a corner may be off: far less than a voxel, far more than rounding."""
 
 
 def write_ome_zarr(
@@ -140,45 +137,12 @@ def labels_group(folder: Path, attributes: dict[str, Any]) -> Any:
     return root.create_group(f"labels/{NAME}", attributes=attributes)
 
 
-def read_ome_zarr(path: str | os.PathLike[str], volume: Volume) -> tuple[NDArray[Any], dict[int, str]]:
-    """Read labels that `write_ome_zarr` wrote, on the grid of `volume`.
-
-    Returns
-    -------
-    labels : (I, J, K) array of integers
-    names : dict of int to str
-        Names by id.
-
-    Raises
-    ------
-    ImageFileError
-        If the folder holds no such labels.
-    GeometryError
-        If they lie on another grid.
-    """
-    zarr = _require_zarr()
-    source = Path(path)
-    try:
-        group = zarr.open_group(source, mode="r")[f"labels/{NAME}"]
-        array, attributes = group["0"], dict(group.attrs)
-        affine = np.array(attributes["napari_sam2"]["affine"], dtype=np.float64)
-        properties = attributes["ome"]["image-label"].get("properties", [])
-        names = {int(p["label-value"]): str(p["name"]) for p in properties}
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        raise ImageFileError(f"{source.name} holds no OME-Zarr labels of this program.") from error
-    if array.shape != volume.shape[::-1]:
-        raise GeometryError(f"{source.name} has {array.shape[::-1]} voxels, {volume.source.name} {volume.shape}.")
-    corners = np.array([[0, 0, 0], [n - 1 for n in volume.shape]], dtype=np.float64)
-    off = np.abs(corners @ affine[:3, :3].T + affine[:3, 3] - volume.voxel_to_world(corners)).max()
-    if not off <= AFFINE_TOLERANCE:
-        raise GeometryError(f"{source.name} lies {off:.3g} mm off {volume.source.name}; it belongs to another grid.")
-    return np.ascontiguousarray(array[:].transpose(2, 1, 0)), names
-
-
 def _attributes(volume: Volume, structures: Sequence[Structure]) -> dict[str, Any]:
     scale = [float(s) for s in volume.spacing[::-1]]
     axes = [{"name": name, "type": "space", "unit": "millimeter"} for name in "zyx"]
-    transforms = [{"type": "scale", "scale": scale}]
+    transforms: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
+    if np.array_equal(volume.affine[:3, :3], np.diag(volume.spacing)):
+        transforms.append({"type": "translation", "translation": volume.affine[2::-1, 3].tolist()})
     return {
         "ome": {
             "version": NGFF_VERSION,

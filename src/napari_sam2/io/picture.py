@@ -1,20 +1,23 @@
-"""Flat pictures in.
+"""Pictures in.
 
-PNG, JPEG and TIFF as a volume of one slice, (rows, columns, 1[, 3]).
+PNG, JPEG, BMP, WebP, JPEG 2000 and TIFF as a volume of one slice, (rows, columns, 1[, 3]); a TIFF stack along z as one
+of several.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from napari_sam2.core.volume import Source, Volume
-from napari_sam2.errors import ImageFileError
+from napari_sam2.errors import EnvironmentLacksError, ImageFileError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.payload import check_claim, existing_file
 from napari_sam2.io.photometric import colour_range, over_white, samples_of, to_8_bits
+from napari_sam2.io.tiff_stack import is_stack, read_stack
 
 if TYPE_CHECKING:
     import os
@@ -22,10 +25,30 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["channels_last", "read_picture"]
+__all__ = ["channels_last", "is_picture", "read_picture"]
+
+_DECODERS: Final = ("PNG", "JPEG", "BMP", "WEBP", "JPEG2000")
+"""Of Pillow's; others had holes, and hold no pictures of a microscope."""
 
 LARGEST_PIXELS: Final = 2**28
 """A picture of 16k x 16k; larger ones are slides and need a pyramid."""
+
+
+_MAGIC: Final = (
+    b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\x00\x00\x00\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"
+)  # fmt: skip
+_BMP_HEADERS: Final = (12, 40, 52, 56, 64, 108, 124)
+"""Sizes of the header that follows the 14 bytes which begin a BMP file; its own mark is two letters only."""
+
+
+def is_picture(first: bytes) -> bool:
+    """Whether a file that begins so is a picture.
+
+    PNG, JPEG, JPEG 2000, WebP or BMP.
+    """
+    if first.startswith(_MAGIC) or (first[:4] == b"RIFF" and first[8:12] == b"WEBP"):
+        return True
+    return first[:2] == b"BM" and int.from_bytes(first[14:18], "little") in _BMP_HEADERS
 
 
 def read_picture(path: str | os.PathLike[str], *, volume_index: int | None = None) -> Volume:
@@ -34,14 +57,16 @@ def read_picture(path: str | os.PathLike[str], *, volume_index: int | None = Non
     Parameters
     ----------
     path : path-like
-        PNG, JPEG or TIFF, of grey, RGB, indexed or CMYK colours; transparent places become white.
+        PNG, JPEG, BMP, WebP, JPEG 2000 or TIFF, of grey, RGB, indexed or CMYK colours; transparent places become
+        white.
     volume_index : int, optional
-        Which page of a TIFF file with several, counted from 0.
+        Which page of a TIFF file with several, or which channel or moment of a stack along z, counted from 0.
 
     Returns
     -------
     Volume
-        (rows, columns, 1), or (rows, columns, 1, 3) uint8; spacing 1, orientation unknown.
+        (rows, columns, 1), or (rows, columns, 1, 3) uint8, spacing 1; a stack along z (columns, rows, planes), with
+        the spacing that it states. Orientation unknown.
 
     Raises
     ------
@@ -51,38 +76,115 @@ def read_picture(path: str | os.PathLike[str], *, volume_index: int | None = Non
     file = existing_file(path)
     with file.open("rb") as stream:
         is_tiff = stream.read(2) in (b"II", b"MM")
-    pixels = _read_tiff(file, volume_index) if is_tiff else _read_png_or_jpeg(file, volume_index)
-    pixels, notes = _grey_or_colour(pixels, file.name)
+    stack = _read_tiff(file, volume_index) if is_tiff else _Stack(*_read_with_pillow(file, volume_index))
+    pixels, affine, notes = stack.pixels, stack.affine, stack.notes
+    if affine is None:
+        pixels, told = _grey_or_colour(pixels, file.name)
+        pixels, affine, notes = pixels[:, :, np.newaxis], np.eye(4), (*notes, *told)
     source = Source(file.name, file.absolute(), sha256_of(file), "picture", notes=notes, files=(file,))
-    return Volume(pixels[:, :, np.newaxis], np.eye(4), oriented=False, source=source)
+    return Volume(pixels, affine, oriented=False, source=source)
 
 
-def _read_png_or_jpeg(path: Path, volume_index: int | None) -> NDArray[Any]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stack:
+    """Samples (rows, columns[, S]) of a flat picture.
+
+    With an affine, voxels (columns, rows, planes[, 3]).
+    """
+
+    pixels: NDArray[Any]
+    notes: tuple[str, ...] = ()
+    affine: NDArray[np.float64] | None = None
+
+
+def _read_with_pillow(path: Path, volume_index: int | None) -> tuple[NDArray[Any], tuple[str, ...]]:
     from PIL import Image
 
     if volume_index not in (None, 0):
         raise ImageFileError(f"{path.name} has no volume {volume_index}: it is a single picture.")
     try:
-        with Image.open(path, formats=("PNG", "JPEG")) as image:  # only these: other decoders had holes
+        with Image.open(path, formats=_DECODERS) as image:
             _check_size(path.name, image.height, image.width)
-            if image.mode == "1":
-                return np.array(image.convert("L"))
-            if image.mode in ("P", "PA", "CMYK", "YCbCr", "LA"):
-                has_alpha = image.mode in ("PA", "LA") or "transparency" in image.info
-                return np.array(image.convert("RGBA" if has_alpha else "RGB"))
-            return np.array(image)
+            bits = bits_of(path)
+            notes = []
+            n_frames = getattr(image, "n_frames", 1)
+            if n_frames > 1:
+                notes.append(f"{path.name} holds {n_frames} frames; the first one is read.")
+            if image.format == "JPEG2000" and bits > 8 and not image.mode.startswith("I"):
+                return _deep_jpeg2000(path), ()
+            if bits > 8 and not image.mode.startswith("I"):
+                notes.append(f"{path.name} holds colours of {bits} bits; 8 bits are kept.")
+            pixels = _pixels(image)
+            if image.format == "JPEG2000" and 8 < bits < 16 and image.mode.startswith("I"):
+                pixels = pixels >> (16 - bits)  # Pillow moves grey values up to 16 bits
+            return pixels, tuple(notes)
     except ImageFileError:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageFileError(f"{path.name} is damaged or truncated; copy or export it again.") from error
 
 
-def _read_tiff(path: Path, volume_index: int | None) -> NDArray[Any]:
+def _deep_jpeg2000(path: Path) -> NDArray[Any]:
+    """Colours of more than 8 bits.
+
+    Pillow 13 turns the brightest ones into black when it rounds them to 8.
+    """
+    try:
+        import imagecodecs
+    except ImportError as error:
+        raise EnvironmentLacksError(
+            f"{path.name} holds colours of more than 8 bits, which need imagecodecs; run: pip install "
+            '"napari-sam2[slide]".'
+        ) from error
+    try:
+        return np.asarray(imagecodecs.jpeg2k_decode(path.read_bytes()))
+    except Exception as error:  # imagecodecs raises kinds of its own
+        raise ImageFileError(f"{path.name} is damaged or truncated; copy or export it again.") from error
+
+
+def _pixels(image: Any) -> NDArray[Any]:
+    """Grey, RGB or RGBA samples of an open picture."""
+    if image.mode == "1":
+        return np.array(image.convert("L"))
+    if image.mode in ("PA", "LA", "La", "RGBa") or ("transparency" in image.info and image.mode in ("P", "L", "RGB")):
+        return np.array(image.convert("RGBA"))
+    return np.array(image.convert("RGB") if image.mode in ("P", "CMYK", "YCbCr", "RGBX") else image)
+
+
+def bits_of(path: Path) -> int:
+    """Bits of a sample of a PNG or JPEG 2000 file.
+
+    8 for other pictures.
+
+    By PNG's header chunk (ISO 15948, 11.2.2) and the SIZ marker of JPEG 2000 (ISO 15444-1, A.5.1).
+
+    Raises
+    ------
+    ImageFileError
+        If the samples of a JPEG 2000 file are signed.
+    """
+    with path.open("rb") as stream:
+        first = stream.read(1 << 16)
+    if first.startswith(_MAGIC[0]):
+        return first[24] if len(first) > 24 else 8
+    start = first.find(b"\xff\x4f\xff\x51")
+    if not first.startswith(_MAGIC[2:]) or start < 0 or len(first) < start + 43:
+        return 8
+    depth = first[start + 42]
+    if depth & 0x80:
+        raise ImageFileError(f"{path.name} stores signed samples, which is not read here; save it with unsigned ones.")
+    return (depth & 0x7F) + 1
+
+
+def _read_tiff(path: Path, volume_index: int | None) -> _Stack:
     import tifffile
 
     logging.getLogger("tifffile").disabled = True  # what matters of it becomes the error below
     try:
         with tifffile.TiffFile(path) as tiff:
+            if is_stack(tiff):
+                pixels, affine, notes = read_stack(path, tiff, volume_index)
+                return _Stack(pixels, notes, affine)
             count = len(tiff.pages)
             if volume_index is None and count > 1:
                 raise ImageFileError(
@@ -96,7 +198,7 @@ def _read_tiff(path: Path, volume_index: int | None) -> NDArray[Any]:
             _check_size(path.name, page.imagelength, page.imagewidth)
             check_claim(path, page.imagelength * page.imagewidth * page.samplesperpixel * page.bitspersample // 8)
             samples = samples_of(page, path.name)
-            return samples.apply(channels_last(page.asarray(), page.axes, path.name))
+            return _Stack(samples.apply(channels_last(page.asarray(), page.axes, path.name)))
     except ImageFileError:
         raise
     except Exception as error:  # tifffile and its codecs raise many kinds on damaged files

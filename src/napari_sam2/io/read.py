@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from napari_sam2.errors import ImageFileError
 from napari_sam2.io.formats import FORMATS, Format, function, readable
 from napari_sam2.io.payload import existing_file, is_gzip, peek
+from napari_sam2.io.zarr_store import is_zarr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ def read_volume(
     Parameters
     ----------
     path : path-like
-        A file, or a folder with one DICOM series.
+        A file, a folder with one DICOM series, or an OME-Zarr folder.
     volume_index : int, optional
         Which volume of a file that holds several, counted from 0.
     series : str or int, optional
@@ -50,7 +51,8 @@ def read_volume(
         If the format needs an optional package that is not installed.
     """
     if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, takes names that are too long
-        file, row = Path(path), next(row for row in FORMATS if row.series)
+        file = Path(path)
+        row = next(row for row in FORMATS if (row.is_folder and row.read if is_zarr(file) else row.series))
     else:
         file = existing_file(path)
         row = _image_format_of(file)
@@ -73,6 +75,8 @@ def check_image(path: str | os.PathLike[str]) -> None:
         _image_format_of(existing_file(path))
         return
     folder = Path(path)
+    if is_zarr(folder):
+        return
     if not any(_is_of_series(file) for file in folder.rglob("*")):
         raise ImageFileError(f"{folder.name or folder} is a folder without DICOM files; give the scan's file.")
 

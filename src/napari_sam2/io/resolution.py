@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "images_of_ome",
+    "microns_of",
     "mpp_from_imagej",
     "mpp_from_ome",
     "mpp_from_properties",
     "mpp_from_tiff_tags",
+    "number_of",
     "parse_mpp",
     "parse_size",
 ]
@@ -88,7 +90,7 @@ def parse_size(text: str, mpp: Mpp | None, name: str) -> float:
 def mpp_from_properties(properties: Mapping[str, Any]) -> Mpp | None:
     """Look through the properties of OpenSlide and tiffslide."""
     for x_name, y_name in _PROPERTY_PAIRS:
-        mpp = _plausible(_number(properties.get(y_name)), _number(properties.get(x_name)), x_name)
+        mpp = _plausible(number_of(properties.get(y_name)), number_of(properties.get(x_name)), x_name)
         if mpp is not None:
             return mpp
     return None
@@ -105,7 +107,7 @@ def mpp_from_ome(xml: str, number: int = 0) -> Mpp | None:
     sizes = []
     for axis in "YX":
         unit = MICRONS.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
-        size = _number(pixels.get(f"PhysicalSize{axis}"))
+        size = number_of(pixels.get(f"PhysicalSize{axis}"))
         sizes.append(None if unit is None or size is None else size * unit)
     return _plausible(sizes[0], sizes[1], "OME-XML PhysicalSize")
 
@@ -123,16 +125,24 @@ def images_of_ome(xml: str | None) -> list[ElementTree.Element]:
     return []
 
 
+def microns_of(unit: object) -> float | None:
+    """Microns in a unit as OME-XML or ImageJ spell it.
+
+    None for pixels and what is not known.
+    """
+    text = str(unit).replace("\\u00B5", "µ").strip()
+    return MICRONS.get(text, MICRONS.get(_IMAGEJ_UNITS.get(text.lower(), "")))
+
+
 def mpp_from_imagej(tiff: Any, tags: Any) -> Mpp | None:
     """Read the calibration of ImageJ and Fiji.
 
     Pixels per unit in the resolution tags, the unit in the description.
     """
-    unit = str((tiff.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ").strip()
-    microns = MICRONS.get(unit, MICRONS.get(_IMAGEJ_UNITS.get(unit.lower(), "")))
+    microns = microns_of((tiff.imagej_metadata or {}).get("unit", ""))
     if microns is None or "XResolution" not in tags or "YResolution" not in tags:
         return None
-    densities = [_number(tags[name].value) for name in ("YResolution", "XResolution")]
+    densities = [number_of(tags[name].value) for name in ("YResolution", "XResolution")]
     if any(d is None or d <= 0 for d in densities):
         return None
     row, col = (microns / d for d in densities if d)
@@ -151,7 +161,7 @@ def mpp_from_tiff_tags(tags: Any) -> Mpp | None:
     if "ResolutionUnit" not in tags or "XResolution" not in tags or "YResolution" not in tags:
         return None
     unit = microns.get(int(tags["ResolutionUnit"].value))
-    densities = [_number(tags[name].value) for name in ("YResolution", "XResolution")]
+    densities = [number_of(tags[name].value) for name in ("YResolution", "XResolution")]
     if unit is None or any(d is None or d <= 0 for d in densities):
         return None
     row, col = (unit / d for d in densities if d)
@@ -165,7 +175,11 @@ def _plausible(row: float | None, col: float | None, origin: str) -> Mpp | None:
     return Mpp(row, col, origin)
 
 
-def _number(value: Any) -> float | None:
+def number_of(value: Any) -> float | None:
+    """A finite number as a tag or text states it.
+
+    A TIFF rational among them; None for what is none.
+    """
     if isinstance(value, tuple) and len(value) == 2:  # a TIFF rational
         return value[0] / value[1] if value[1] else None
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_sam2.core.window import choose_window
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.film import check_film_output, files_of_film
 from napari_sam2.io.film_read import read_film_volume
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.engine.verbs import AnyModel
-    from napari_sam2.jobs.segment import Prompts
+    from napari_sam2.jobs.segment import Prompts, PromptSource
 
 __all__ = ["TIME_AXIS", "FilmRun", "segment_film"]
 
@@ -60,7 +61,7 @@ class FilmRun:
 def segment_film(
     clip: str | os.PathLike[str],
     output: str | os.PathLike[str],
-    prompts: Prompts,
+    prompts: Prompts | PromptSource,
     *,
     model: str | Path | Callable[[], AnyModel] = DEFAULT_MODEL,
     window: str = "auto",
@@ -80,8 +81,9 @@ def segment_film(
         As in `napari_sam2.io.film_read.read_film`.
     output : path-like
         ``.ome.tif``; see `napari_sam2.io.film.files_of_film` for what is written beside it.
-    prompts : path-like or sequence of ObjectPrompts
-        A prompt file, or what it would hold; coordinates are (column, row, frame).
+    prompts : path-like, sequence of ObjectPrompts or callable
+        A prompt file, or what it would hold; coordinates are (column, row, frame). Or what gives that for a film and
+        its window, such as `napari_sam2.finding.job.seen_on_film`.
     model
         As in `napari_sam2.models.load_model`; or what gives a model, asked once everything else is in order.
     window
@@ -107,7 +109,11 @@ def segment_film(
     for note in film.notes:
         say(note)
     check_film_output(target, volume, overwrite=overwrite)
-    objects = objects_of(prompts, volume, files_of_film(target))
+    objects = (
+        prompts(volume, choose_window(volume, window))
+        if callable(prompts)
+        else objects_of(prompts, volume, files_of_film(target))
+    )
     loaded = load_model(model) if isinstance(model, str | Path) else model()
     session = Session(volume, loaded, window=window, axis=TIME_AXIS)
     seconds, settings = answer_and_carry(session, objects, frames, direction, watch)

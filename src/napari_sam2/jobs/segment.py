@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from napari_sam2.channels.facts import changed_channels
 from napari_sam2.channels.mix import AUTO, named_mix, said_mix
 from napari_sam2.channels.opening import channel_files, read_stack
 from napari_sam2.core.window import choose_window
@@ -202,6 +203,7 @@ def segment_scan(
     notes = doubts_of(session, saved.voxels)
     if saved.source_changed:
         notes.insert(0, f"{scan.source.name} has changed on disk since it was opened; check that the labels fit.")
+    notes += changed_channels(stack)
     if stack.several:
         notes += [f"object {i} was seen as {said_mix(o.mix, stack.names)}." for i, o in session.objects.items()]
     planes = _agreement(session) if check_planes else {}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from napari_sam2.core.history import Step
 from napari_sam2.engine.verbs import ModelElsewhere
 from napari_sam2.errors import UserInputError
+from napari_sam2.hashing import sha256_of
 from napari_sam2.io.guard import refuse_inputs_as_outputs
 from napari_sam2.io.resolution import parse_size
+from napari_sam2.io.zarr_volume import files_of_zarr
 from napari_sam2.models import DEFAULT_MODEL, load_model
 from napari_sam2.models.base import SegmentationModel
 from napari_sam2.slides.actions import TakeObjects
@@ -19,18 +22,20 @@ from napari_sam2.slides.answers.crop_engine import CropEngine
 from napari_sam2.slides.answers.refine import refine
 from napari_sam2.slides.automatic.run import AutomaticRequest, joined_objects, plan_of, run_tiles, size_like
 from napari_sam2.slides.formats.sidecar import slide_sidecar_path, slide_sidecar_text
+from napari_sam2.slides.formats.take import take_objects
 from napari_sam2.slides.formats.write import check_slide_output, write_objects
 from napari_sam2.slides.objects import SCORE, ObjectClass, Regions, SlideObject, measured
 from napari_sam2.slides.prompt_file import read_slide_prompts
 from napari_sam2.slides.reader import open_slide
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.slides.image.pyramid import Slide
     from napari_sam2.slides.prompts import ObjectRequest
+
+    PromptSource: TypeAlias = Callable[[Slide], list[ObjectRequest]]
 
 __all__ = ["DEFAULT_OBJECT_SIZE", "NUCLEUS_SIZE", "SlideRun", "files_of_objects", "parse_region", "segment_slide"]
 
@@ -71,16 +76,18 @@ def segment_slide(
     slide_path: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
-    prompts: str | os.PathLike[str] | None = None,
+    prompts: str | os.PathLike[str] | PromptSource | None = None,
     auto: str | None = None,
+    objects: str | os.PathLike[str] | None = None,
     object_size: str | None = None,
     like: str | os.PathLike[str] | None = None,
     refine_steps: int = 0,
     overlap: str = "keep",
     mpp: float | str | None = None,
-    channel: str | int | None = None,
+    channel: str | int | Sequence[str | int] | None = None,
     polarity: str = "auto",
     image: str | int | None = None,
+    plane: str | int | None = None,
     model: str | Path | AnyModel | Callable[[], AnyModel] = DEFAULT_MODEL,
     device: str = "auto",
     overwrite: bool = False,
@@ -95,11 +102,15 @@ def segment_slide(
         See `open_slide`.
     output : path-like
         ``.geojson`` (QuPath), ``.csv``, ``.coco.json`` or ``.ome.tif``.
-    prompts : path-like, optional
-        A prompt file, see `read_slide_prompts`.
+    prompts : path-like or callable, optional
+        A prompt file, see `read_slide_prompts`; or what gives prompts for a slide, such as
+        `napari_sam2.finding.on_slides.boxes_on_slide`.
     auto : str, optional
         Instead of prompts: ``"tissue"``, ``"row0,column0,row1,column1"`` in level-0 pixels, or a GeoJSON file.
         ``"nuclei"`` looks for nuclei in all tissue, ``"nuclei:"`` with one of the others in that region.
+    objects : path-like, optional
+        Instead of both: objects that another program made, see `napari_sam2.slides.formats.take.take_objects`. They
+        are measured and written as they are, and no model is asked.
     object_size : str, optional
         For `auto`: expected diameter, such as ``"60um"`` or ``"240px"`` (level-0 pixels); by default
         `DEFAULT_OBJECT_SIZE`, and `NUCLEUS_SIZE` for nuclei.
@@ -109,7 +120,7 @@ def segment_slide(
         For `prompts`: how often to look again at an object's outline at twice the resolution.
     overlap : str
         For `prompts`: see `napari_sam2.slides.objects.OVERLAP_RULES`.
-    mpp, channel, polarity, image
+    mpp, channel, polarity, image, plane
         See `open_slide`.
     model, device
         See `load_model`; or a model, or what gives one, asked once everything else is in order.
@@ -127,12 +138,18 @@ def segment_slide(
     """
     target = Path(output)
     check_slide_output(target, overwrite=overwrite)
-    inputs = [Path(slide_path), *(Path(given) for given in (prompts, like) if given is not None)]
+    named = (prompts, like, objects)
+    inputs = [Path(slide_path), *(Path(given) for given in named if isinstance(given, str | os.PathLike))]
     refuse_inputs_as_outputs(inputs, files_of_objects(target))
-    if (prompts is None) == (auto is None):
-        raise UserInputError("Say what to segment: either --prompts with a file, or --auto with a region.")
-    with open_slide(slide_path, mpp=mpp, channel=channel, polarity=polarity, image=image) as slide:
-        requests = [] if prompts is None else read_slide_prompts(prompts, slide.shape, slide.name)
+    if [prompts, auto, objects].count(None) != 2:
+        raise UserInputError(
+            "Say what to segment: one of --prompts with a file, --auto with a region, and --objects with a file."
+        )
+    opened = open_slide(slide_path, mpp=mpp, channel=channel, polarity=polarity, image=image, plane=plane)
+    with opened as slide:
+        if objects is not None:
+            return _taken(slide, Path(objects), target, overwrite)
+        requests = _requests(prompts, slide)
         # The region is read before the model is loaded, so that its faults are told at once.
         automatic = None
         region_notes: tuple[str, ...] = ()
@@ -143,14 +160,29 @@ def segment_slide(
         if automatic is not None:
             run = _automatic(engine, automatic, target, overwrite, on_progress, should_stop)
             return replace(run, notes=(*region_notes, *run.notes))
-        objects, notes = _prompted(engine, requests, refine_steps, overlap, on_progress, should_stop)
-        if objects is None:
+        found, notes = _prompted(engine, requests, refine_steps, overlap, on_progress, should_stop)
+        if found is None:
             return SlideRun(target, 0, finished=False, notes=slide.notes)
         asked_for = {request.name or f"object {request.object_id}": request.prompts for request in requests}
         choices = {"overlap": overlap, "refine": refine_steps}
         facts = slide_sidecar_text(target, slide, loaded, asked_for, choices)
-        count = write_objects(objects, target, slide, facts, overwrite=overwrite)
+        count = write_objects(found, target, slide, facts, overwrite=overwrite)
         return SlideRun(target, count, finished=True, notes=(*slide.notes, *notes))
+
+
+def _taken(slide: Slide, source: Path, target: Path, overwrite: bool) -> SlideRun:
+    """Write what another program found."""
+    taken = take_objects(source, slide.shape)
+    sha256 = sha256_of(*([source] if source.is_file() else files_of_zarr(source)))
+    facts = slide_sidecar_text(target, slide, None, {}, {"taken": {"sha256": sha256, "objects": len(taken.objects)}})
+    count = write_objects((measured(o, slide.mpp) for o in taken.objects), target, slide, facts, overwrite=overwrite)
+    return SlideRun(target, count, finished=True, notes=(*slide.notes, *taken.notes))
+
+
+def _requests(prompts: str | os.PathLike[str] | PromptSource | None, slide: Slide) -> list[ObjectRequest]:
+    if prompts is None:
+        return []
+    return prompts(slide) if callable(prompts) else read_slide_prompts(prompts, slide.shape, slide.name)
 
 
 def _ready(model: str | Path | AnyModel | Callable[[], AnyModel], device: str) -> AnyModel:
@@ -268,7 +300,7 @@ def _prompted(
                 object_class=ObjectClass(request.class_name) if request.class_name else None,
                 measurements={SCORE: answer.scores.predicted_iou},
                 metadata={"model": engine.model.card.name},
-            ),
+            ).on_plane(engine.slide.z_and_t),
         )
     on_progress(len(requests), len(requests))
     return [measured(obj, engine.slide.mpp) for obj in regions], notes

@@ -13,15 +13,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import ndimage
 
 from napari_sam2.core.window import is_ct
 from napari_sam2.errors import GeometryError
-from napari_sam2.measures.recist import recist_axes
+from napari_sam2.measures.boxes import label_boxes
+from napari_sam2.measures.recist import Line, recist_axes
 from napari_sam2.measures.slabs import centre_of, count_components, surface_area
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,6 +36,7 @@ __all__ = [
     "intensity_columns",
     "intensity_of",
     "measure",
+    "measure_each",
     "measurement_rows",
 ]
 
@@ -83,6 +84,8 @@ class Measurement:
         right angles to it there; of the convex outline, from voxel edge to voxel edge.
     axis_slice : int
         That slice's index.
+    long_line, short_line : Line
+        Ends of both axes, to be drawn.
     low, high : tuple of int
         Bounding box (i, j, k); both belong to it.
     centroid, centroid_mm : tuple of float
@@ -103,6 +106,8 @@ class Measurement:
     long_axis_mm: float
     short_axis_mm: float
     axis_slice: int
+    long_line: Line
+    short_line: Line
     low: tuple[int, int, int]
     high: tuple[int, int, int]
     centroid: tuple[float, float, float]
@@ -158,14 +163,21 @@ def measure(labels: NDArray[Any], volume: Volume, names: Mapping[int, str] | Non
     GeometryError
         If the shapes differ.
     """
+    return list(measure_each(labels, volume, names))
+
+
+def measure_each(labels: NDArray[Any], volume: Volume, names: Mapping[int, str] | None = None) -> Iterator[Measurement]:
+    """Measure object by object, for whoever shows how far it is.
+
+    Parameters, order and errors as `measure`.
+    """
     if labels.shape != volume.shape:
         raise GeometryError(f"Labels must have the volume's shape {volume.shape}; got {labels.shape}.")
     names = names or {}
     unit = "HU" if not volume.is_rgb and is_ct(volume) else ""
-    return [
-        _measure_one(label_id, names.get(label_id, f"object {label_id}"), labels[box] == label_id, box, volume, unit)
-        for label_id, box in sorted(_boxes(labels).items())
-    ]
+    for label_id, box in sorted(label_boxes(labels).items()):
+        name = names.get(label_id, f"object {label_id}")
+        yield _measure_one(label_id, name, labels[box] == label_id, box, volume, unit)
 
 
 def growth(before: Sequence[Measurement], after: Sequence[Measurement]) -> list[Growth]:
@@ -239,7 +251,7 @@ def _measure_one(
     count, centroid = centre_of(crop)
     centroid += start
     low, high = start, start + np.array(crop.shape) - 1
-    long_axis, short_axis, axis_slice = recist_axes(crop, start, volume)
+    axes = recist_axes(crop, start, volume)
     edges = [n > 1 and (lo == 0 or hi == n - 1) for lo, hi, n in zip(low, high, volume.shape, strict=True)]
     return Measurement(
         label_id=label_id,
@@ -247,9 +259,11 @@ def _measure_one(
         voxels=count,
         volume_ml=count * volume.voxel_volume_ml,
         surface_mm2=surface_area(crop, volume.affine[:3, :3]),
-        long_axis_mm=long_axis,
-        short_axis_mm=short_axis,
-        axis_slice=axis_slice,
+        long_axis_mm=axes.long_mm,
+        short_axis_mm=axes.short_mm,
+        axis_slice=axes.index,
+        long_line=axes.long_line,
+        short_line=axes.short_line,
         low=_ints(low),
         high=_ints(high),
         centroid=_floats(centroid),
@@ -279,29 +293,6 @@ def _percentile(ordered: NDArray[Any], share: float) -> float:
     low = math.floor(at)
     first, second = float(ordered[low]), float(ordered[min(low + 1, len(ordered) - 1)])
     return first + (second - first) * (at - low)
-
-
-def _boxes(labels: NDArray[Any]) -> dict[int, tuple[slice, slice, slice]]:
-    """The box around each id, plane by plane: ids may be large, and the label map is never copied."""
-    low: dict[int, NDArray[np.intp]] = {}
-    high: dict[int, NDArray[np.intp]] = {}
-    for k in range(labels.shape[2]):
-        plane = labels[:, :, k]
-        if not plane.any():
-            continue
-        ids, dense = np.unique(plane, return_inverse=True)
-        for label_id, box in zip(ids.tolist(), ndimage.find_objects(dense.reshape(plane.shape) + 1), strict=True):
-            if label_id == 0:
-                continue
-            first = np.array([box[0].start, box[1].start, k])
-            last = np.array([box[0].stop, box[1].stop, k + 1])
-            low[label_id] = np.minimum(low.get(label_id, first), first)
-            high[label_id] = np.maximum(high.get(label_id, last), last)
-    return {
-        label_id: (slice(*pair[0]), slice(*pair[1]), slice(*pair[2]))
-        for label_id in low
-        for pair in (np.stack([low[label_id], high[label_id]], axis=1).tolist(),)
-    }
 
 
 def _percent(before: float, after: float) -> float:

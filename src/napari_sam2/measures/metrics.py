@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_sam2.errors import GeometryError, UserInputError
+from napari_sam2.measures.boxes import common_box, label_boxes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from napari_sam2.core.volume import Volume
 
-__all__ = ["DEFAULT_TOLERANCE_MM", "Agreement", "agreement", "agreement_rows", "compare_labels", "dice"]
+__all__ = ["DEFAULT_TOLERANCE_MM", "Agreement", "agreement", "agreement_rows", "compare_each", "compare_labels", "dice"]
 
 DEFAULT_TOLERANCE_MM: Final = 2.0
 """NSD's tolerance in the CVPR 2025 challenge for interactive 3-D segmentation."""
@@ -149,8 +150,25 @@ def compare_labels(
     GeometryError
         If the shapes differ.
     """
-    ids = sorted({int(i) for labels in (reference, predicted) for i in np.unique(labels)} - {0})
-    return {i: agreement(reference == i, predicted == i, volume.spacing, tolerance_mm) for i in ids}
+    return dict(compare_each(reference, predicted, volume, tolerance_mm))
+
+
+def compare_each(
+    reference: NDArray[Any],
+    predicted: NDArray[Any],
+    volume: Volume,
+    tolerance_mm: float = DEFAULT_TOLERANCE_MM,
+) -> Iterator[tuple[int, Agreement]]:
+    """Compare object by object, for whoever shows how far it is.
+
+    Parameters, order and errors as `compare_labels`.
+    """
+    if reference.shape != predicted.shape:
+        raise GeometryError(f"The label maps must have one shape; got {reference.shape} and {predicted.shape}.")
+    theirs, ours = label_boxes(reference), label_boxes(predicted)
+    for label_id in sorted({*theirs, *ours}):
+        box = common_box(theirs.get(label_id), ours.get(label_id))
+        yield label_id, agreement(reference[box] == label_id, predicted[box] == label_id, volume.spacing, tolerance_mm)
 
 
 def agreement_rows(agreements: Mapping[int, Agreement], names: Mapping[int, str] | None = None) -> list[dict[str, Any]]:

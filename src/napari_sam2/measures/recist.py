@@ -6,6 +6,7 @@ They lie in its axial slices.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +16,35 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.volume import Volume
 
-__all__ = ["recist_axes"]
+__all__ = ["Line", "RecistAxes", "recist_axes"]
+
+Line = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""Two ends (i, j, k), in voxels of the whole volume, not rounded."""
 
 
-def recist_axes(crop: NDArray[np.bool_], start: NDArray[Any], volume: Volume) -> tuple[float, float, int]:
+@dataclass(frozen=True, slots=True)
+class RecistAxes:
+    """Both diameters of an object, and where they lie.
+
+    Attributes
+    ----------
+    long_mm, short_mm : float
+        Of the region's convex outline, from voxel edge to voxel edge; the short axis is the longest chord at right
+        angles to the long one.
+    index : int
+        The slice they lie on.
+    long_line, short_line : Line
+        Their ends.
+    """
+
+    long_mm: float
+    short_mm: float
+    index: int
+    long_line: Line
+    short_line: Line
+
+
+def recist_axes(crop: NDArray[np.bool_], start: NDArray[Any], volume: Volume) -> RecistAxes:
     """The longest axial diameter of a region, and the one across.
 
     The region is connected.
@@ -32,13 +58,6 @@ def recist_axes(crop: NDArray[np.bool_], start: NDArray[Any], volume: Volume) ->
     volume : Volume
         Its grid.
 
-    Returns
-    -------
-    long_axis, short_axis : float
-        In mm, of the region's convex outline, from voxel edge to voxel edge; the short axis is the
-        longest chord at right angles to the long one.
-    index : int
-        The slice they lie on.
     """
     from scipy import ndimage
 
@@ -49,14 +68,25 @@ def recist_axes(crop: NDArray[np.bool_], start: NDArray[Any], volume: Volume) ->
     length = float(np.linalg.norm(a))
     along = float(a @ b) / length
     step = np.array([[length, 0.0], [along, math.sqrt(max(float(b @ b) - along * along, 0.0))]])
-    best = (0.0, 0.0, 0)
-    for index, mask in enumerate(np.moveaxis(crop, axis, 0)):
+    longest, index, lines = 0.0, 0, np.zeros((2, 2, 2))
+    for number, mask in enumerate(np.moveaxis(crop, axis, 0)):
         regions, count = ndimage.label(mask, structure=np.ones((3, 3)))
         for region in range(1, count + 1):
-            long_axis, short_axis = _diameters(_corners(regions == region) @ step)
-            if long_axis > best[0]:
-                best = (long_axis, short_axis, index + int(start[axis]))
-    return best
+            found = _diameters(_corners(regions == region) @ step)
+            length = float(np.linalg.norm(found[0, 1] - found[0, 0]))
+            if length > longest:
+                longest, index, lines = length, number, found
+    on_grid = lines @ np.linalg.inv(step)
+    ends = np.empty((2, 2, 3))
+    ends[..., rows], ends[..., cols], ends[..., axis] = on_grid[..., 0], on_grid[..., 1], index
+    ends += start
+    across = float(np.linalg.norm(lines[1, 1] - lines[1, 0]))
+    return RecistAxes(longest, across, index + int(start[axis]), _line(ends[0]), _line(ends[1]))
+
+
+def _line(ends: NDArray[np.float64]) -> Line:
+    (a, b, c), (d, e, f) = ends.tolist()
+    return (a, b, c), (d, e, f)
 
 
 def _corners(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -68,8 +98,11 @@ def _corners(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.concatenate(ends)
 
 
-def _diameters(points: NDArray[np.float64]) -> tuple[float, float]:
-    """Longest diameter of the convex hull, and the longest chord at right angles to it."""
+def _diameters(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Longest diameter of the convex hull, and the longest chord at right angles to it.
+
+    Returns (2, 2, 2): both lines by their two ends.
+    """
     from scipy.spatial import ConvexHull
     from scipy.spatial.distance import cdist
 
@@ -77,13 +110,16 @@ def _diameters(points: NDArray[np.float64]) -> tuple[float, float]:
     distances = cdist(hull, hull)
     one, other = np.unravel_index(distances.argmax(), distances.shape)
     direction = (hull[other] - hull[one]) / distances[one, other]
-    t = hull @ direction
-    s = hull @ np.array([-direction[1], direction[0]])
+    normal = np.array([-direction[1], direction[0]])
+    t, s = hull @ direction, hull @ normal
     # The chord's length is concave and piecewise linear along the diameter: its maximum is at a vertex.
     above = s >= s[one] - 1e-9
     below = s <= s[one] + 1e-9
-    widths = _chain(t, t[above], s[above], upper=True) - _chain(t, t[below], s[below], upper=False)
-    return float(distances[one, other]), float(widths.max())
+    high, low = _chain(t, t[above], s[above], upper=True), _chain(t, t[below], s[below], upper=False)
+    widest = int((high - low).argmax())
+    foot = t[widest] * direction
+    chord = [foot + low[widest] * normal, foot + high[widest] * normal]
+    return np.array([[hull[one], hull[other]], chord])
 
 
 def _chain(

@@ -24,6 +24,7 @@ __all__ = [
     "DescribedModel",
     "Features",
     "FittableModel",
+    "ManyMaskModel",
     "MemoryRef",
     "ModelCard",
     "ModelFit",
@@ -258,6 +259,18 @@ class FittableModel(Protocol):
             Views of slices that a person answered for, each with the object's mask in the view, (S, S), 0 to 1.
         seed : int
             The same lessons, seed and number of steps give the same model.
+        """
+        ...
+
+
+@runtime_checkable
+class ManyMaskModel(Protocol):
+    """A model that has several masks for one click."""
+
+    def decode_all(self, request: DecodeRequest) -> list[Decoded]:
+        """Every mask for one request.
+
+        One where the prompts are not ambiguous.
         """
         ...
 

@@ -16,8 +16,10 @@ from napari.utils.notifications import show_warning
 
 from napari_sam2.io.axes_map import AxesMap
 from napari_sam2.io.names import without_suffix
+from napari_sam2.io.zarr_store import is_zarr
 from napari_sam2.plugin.canvas.coordinates import IN_PLANE_2D
 from napari_sam2.plugin.scan.volumes import geometry_metadata
+from napari_sam2.plugin.scan.zarr_layers import label_layers, volumes_of_zarr
 from napari_sam2.plugin.slide.content import is_slide_file
 
 MAY_BE_SLIDES: Final = (".dcm",)
@@ -36,12 +38,15 @@ __all__ = ["get_reader", "image_layer"]
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerTuple]] | None:
     """The reader for a path.
 
-    None for a stack of several files, and for a slide, which another reader opens.
+    None for a stack of several files, for a folder that is no OME-Zarr, and for a slide, which another reader opens.
     """
     if isinstance(path, list) and len(path) != 1:
         return None
     file = path[0] if isinstance(path, list) else path
-    return None if file.lower().endswith(MAY_BE_SLIDES) and is_slide_file(file) else read
+    if Path(file).is_dir() and not is_zarr(file):
+        return None
+    may_be_slide = file.lower().endswith(MAY_BE_SLIDES) or is_zarr(file)
+    return None if may_be_slide and is_slide_file(file) else read
 
 
 def read(path: str | list[str]) -> list[LayerTuple]:
@@ -59,16 +64,21 @@ def read(path: str | list[str]) -> list[LayerTuple]:
     frames = film_layers(file) if file.is_file() else None
     if frames is not None:
         return frames
-    volume = read_volume(file)
-    for note in volume.source.notes:
+    titled = volumes_of_zarr(file) if is_zarr(file) else [(read_volume(file), "")]
+    first = titled[0][0]
+    for note in first.source.notes if len(titled) == 1 else ():
         show_warning(f"{file.name}: {note}")
-    return [image_layer(volume)]
+    layers = [image_layer(volume, title) for volume, title in titled]
+    return [*layers, *label_layers(file, first)] if is_zarr(file) else layers
 
 
-def image_layer(volume: Volume) -> LayerTuple:
-    """A volume as napari's (array, arguments, ``"image"``)."""
+def image_layer(volume: Volume, title: str = "") -> LayerTuple:
+    """A volume as napari's (array, arguments, ``"image"``).
+
+    Named after its file unless it has a title.
+    """
     array, placement = _shown(volume, volume.voxels)
-    arguments: dict[str, Any] = {**placement, "name": without_suffix(volume.source.name)}
+    arguments: dict[str, Any] = {**placement, "name": title or without_suffix(volume.source.name)}
     if volume.is_rgb:
         return array, {**arguments, "rgb": True}, "image"
     from napari_sam2.core.window import choose_window

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam2.core.actions import Run, UseModel
-from napari_sam2.core.checked import list_of
+from napari_sam2.core.checked import list_of, text_of, whole_of
 from napari_sam2.errors import NapariSam2Error, UserInputError
 from napari_sam2.models.base import viewing_of
 from napari_sam2.record.journal import codec_of, restore, take_over
@@ -156,6 +156,8 @@ def replay_slide(
     then = SlideSession(slide, model)
     restore(then, folder)
     slide.mpp = mpp
+    plane = head.get("plane", {})
+    slide.show_plane({text_of(axis): whole_of(n, 0, 1 << 30, "a plane") for axis, n in plane.items()})
     now = SlideSession(slide, model)
     codec = codec_of(now)
     codec.use_head(head, now.state)
@@ -175,7 +177,8 @@ def needed_channels(folder: Path) -> list[Mapping[str, Any]]:
     for number, line in journal_lines(folder):
         if line["event"] == SNAPSHOT and number == 1:
             found = list_of(line["settings"].get("channels", []), what="channels")
-        elif line["event"] == AddChannel.name:
+        # A head that was written with the first action holds a channel that came with it.
+        elif line["event"] == AddChannel.name and line["channel"] not in found:
             found = [*found, line["channel"]]
     return found
 

@@ -12,7 +12,7 @@ from napari_sam2.core.history import MISSING, Change
 from napari_sam2.core.pixel_size import Mpp
 from napari_sam2.errors import UserInputError
 from napari_sam2.models.base import viewing_of
-from napari_sam2.slides.actions import BeginAutomatic, ShowChannels, slide_action
+from napari_sam2.slides.actions import BeginAutomatic, ShowChannels, ShowPlane, slide_action
 from napari_sam2.slides.encoding import (
     class_from_json,
     class_to_json,
@@ -66,6 +66,7 @@ class SlideCodec:
             "device": str(session.engine.model.device),
             "channels": mix_to_json(slide.mix),
             "overlap": session.overlap,
+            **({"plane": dict(slide.plane)} if slide.plane else {}),
         }
 
     def check_head(self, head: Mapping[str, Any]) -> None:
@@ -93,12 +94,13 @@ class SlideCodec:
         self._session.state = state
 
     def seen_now(self) -> list[Action]:
-        """The channels as they are shown.
+        """The channels and the plane as they are shown.
 
         A session that is gone on with does not change them.
         """
-        mix = self._session.slide.mix
-        return [] if mix is None else [ShowChannels(mix)]
+        slide = self._session.slide
+        shown: list[Action] = [] if slide.mix is None else [ShowChannels(slide.mix)]
+        return [*shown, ShowPlane(dict(slide.plane))] if slide.plane else shown
 
     def checked_id(self, value: Any) -> str:
         """An object's id."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sam2.channels.mix import AUTO, COLOURS, coloured, named_mix
+from napari_sam2.channels.mix import COLOURS, FUSED, PROMPT, coloured, left_open, named_mix, only
 from napari_sam2.channels.weights import mix_from_prompt
 
 if TYPE_CHECKING:
@@ -61,12 +61,18 @@ def chosen_mix(state: SessionState, axis: int, prompts: Mapping[int, SlicePrompt
 
     stack = state.channels
     named = named_mix(fusion, stack.names)
-    if named is not None:
-        return named
-    if fusion == AUTO and len(stack) <= COLOURS and sees_colours(state.model.card.kind):
-        return coloured(range(len(stack)), len(stack))
+    decides = left_open(fusion, stack.names)
+    if named is not None or decides is None:
+        return named or only(0, len(stack))
+    kind, among = decides
+    if len(among) == 1:
+        return only(among[0], len(stack))
+    if kind != PROMPT and len(among) <= COLOURS and sees_colours(state.model.card.kind):
+        return coloured(among, len(stack))
     index = min(prompts, key=lambda i: _doubt(prompts[i]))
-    return mix_from_prompt(stack, state.window, state.volume.plane(axis), index, prompts[index])
+    return mix_from_prompt(
+        stack, state.window, state.volume.plane(axis), index, prompts[index], among, alone=kind != FUSED
+    )
 
 
 def _doubt(prompts: SlicePrompts) -> tuple[bool, bool, int]:

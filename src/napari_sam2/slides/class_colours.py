@@ -9,7 +9,10 @@ import colorsys
 import hashlib
 from typing import Final
 
-__all__ = ["QUPATH_COLOURS", "class_colour"]
+__all__ = ["DEFAULT_COLOUR", "QUPATH_COLOURS", "class_colour"]
+
+DEFAULT_COLOUR: Final = (0, 140, 60)
+"""Of objects without a class: a dark green, which stands out on the pinks and purples of common stains."""
 
 QUPATH_COLOURS: Final = {
     "Tumor": (200, 0, 0),

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 __all__ = [
     "AREA_MICRONS",
     "AREA_PIXELS",
+    "EXPECTED",
     "OVERLAP_RULES",
+    "SCORE",
+    "SCORES",
     "ObjectClass",
     "Regions",
     "SlideObject",
@@ -33,6 +36,7 @@ __all__ = [
     "check_overlap_rule",
     "measured",
     "new_id",
+    "without_scores",
 ]
 
 OVERLAP_RULES: Final = ("keep", "first", "last")
@@ -40,6 +44,13 @@ OVERLAP_RULES: Final = ("keep", "first", "last")
 
 SCORE: Final = "SAM2 predicted IoU"
 """Name of the measurement that holds the model's own estimate of its mask's IoU."""
+
+EXPECTED: Final = "Expected IoU"
+"""Of the measurement that holds what the nuclei proposer expects, which is no model; see
+`napari_sam2.slides.nuclei.worth`."""
+
+SCORES: Final = (SCORE, EXPECTED)
+"""Names of all measurements that say how good an outline may be; they hold for that outline only."""
 
 AREA_PIXELS: Final = "Area px^2"
 AREA_MICRONS: Final = "Area µm^2"
@@ -133,12 +144,34 @@ class SlideObject:
         return self.colour or (None if self.object_class is None else self.object_class.colour)
 
     @property
-    def score(self) -> float | None:
-        """The model's own estimate of its mask's IoU.
+    def plane(self) -> tuple[int, int]:
+        """The plane of a stack that it lies on.
 
-        When a model made it.
+        Along z, then over time, from 0, as QuPath has it.
         """
-        return self.measurements.get(SCORE)
+        stated = self.foreign.get("geometry", {}).get("plane")
+        return (_index(stated.get("z")), _index(stated.get("t"))) if isinstance(stated, dict) else (0, 0)
+
+    def on_plane(self, z_and_t: tuple[int, int]) -> SlideObject:
+        """The same object on another plane."""
+        if self.plane == z_and_t:
+            return self
+        beside = dict(self.foreign.get("geometry", {}))
+        beside["plane"] = {"c": -1, "z": z_and_t[0], "t": z_and_t[1]}
+        return replace(self, foreign={**self.foreign, "geometry": beside})
+
+    @property
+    def score(self) -> float | None:
+        """The estimate of its outline's IoU.
+
+        The model's own, or the nuclei proposer's; None for an outline drawn by hand.
+        """
+        return next((self.measurements[name] for name in SCORES if name in self.measurements), None)
+
+
+def without_scores(measurements: Mapping[str, float]) -> dict[str, float]:
+    """Measurements without those that hold for an earlier outline."""
+    return {name: value for name, value in measurements.items() if name not in SCORES}
 
 
 def measured(obj: SlideObject, mpp: Mpp | None) -> SlideObject:
@@ -275,6 +308,10 @@ class Regions(ObjectStore[SlideRecord]):
             raise UserInputError(f"Object {obj.name or object_id} is finished; reopen it to change it.")
 
 
+def _index(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+
+
 def check_overlap_rule(rule: str) -> str:
     """The rule again.
 
@@ -296,7 +333,7 @@ def _without_overlap(
         return changed, []
     import shapely
 
-    others = [record for record in records if record.object_id != changed.object_id]
+    others = [r for r in records if r.object_id != changed.object_id and r.outline.plane == changed.plane]
     near = shapely.intersects([record.outline.geometry for record in others], changed.geometry) if others else ()
     cut = []
     for record, meets in zip(others, near, strict=True):

@@ -15,15 +15,20 @@ from napari_sam2.slides.actions import (
     AddPrompt,
     BeginAutomatic,
     ChangeObject,
+    ChooseMask,
+    ClassifyObjects,
     Draw,
     EditOutline,
     EndAutomatic,
+    FinishObjects,
     ListClasses,
     Refine,
     RemoveObject,
+    RemoveObjects,
     SetClasses,
     SetMpp,
     ShowChannels,
+    ShowPlane,
     TakeFound,
     TakeObjects,
     UseOverlap,
@@ -139,7 +144,13 @@ class SlideSession:
             self.state.do(UseModel(described_model(model), model))
 
     def add_prompt(
-        self, prompt: SlidePrompt, object_id: str | None = None, *, field: float | None = None, name: str = ""
+        self,
+        prompt: SlidePrompt,
+        object_id: str | None = None,
+        *,
+        field: float | None = None,
+        name: str = "",
+        class_name: str = "",
     ) -> SlideObject:
         """Begin an object with a prompt, or correct one.
 
@@ -151,7 +162,7 @@ class SlideSession:
             The object to correct, or the id (a UUID) of the new one; a new one by default.
         field : float, optional
             Level-0 pixels along the shorter side of what is on the screen.
-        name : str
+        name, class_name : str
             Of a new object.
 
         Raises
@@ -161,8 +172,35 @@ class SlideSession:
         UserInputError
             If the object is finished, or nothing is there.
         """
-        placed: SlideObject = self.state.do(AddPrompt(object_id or new_id(), prompt, field, name))
+        chosen = self.class_named(class_name)
+        placed: SlideObject = self.state.do(AddPrompt(object_id or new_id(), prompt, field, name, chosen))
+        self._list_classes([placed.object_class])
         return placed
+
+    def choose_mask(self, object_id: str, number: int, *, field: float | None = None) -> tuple[SlideObject, int, int]:
+        """Take another of the masks that an object's one click may mean.
+
+        Parameters
+        ----------
+        object_id : str
+            The object.
+        number : int
+            Which mask, from 0, the best first; behind the last comes the first again.
+        field : float, optional
+            As in `add_prompt`.
+
+        Returns
+        -------
+        SlideObject, int, int
+            The object, the mask's number, and how many there are.
+
+        Raises
+        ------
+        UserInputError
+            If the object has other prompts than one click, or the model has one mask only.
+        """
+        chosen: tuple[SlideObject, int, int] = self.state.do(ChooseMask(object_id, number, field))
+        return chosen
 
     def preview(self, prompt: SlidePoint, field: float) -> Any:
         """The outline that a click would give, without keeping it.
@@ -182,7 +220,7 @@ class SlideSession:
         refined: SlideObject = self.state.do(Refine(object_id, should_stop))
         return refined
 
-    def draw(self, geometry: Any, object_id: str | None = None, *, name: str = "") -> SlideObject:
+    def draw(self, geometry: Any, object_id: str | None = None, *, name: str = "", class_name: str = "") -> SlideObject:
         """Take an outline drawn by hand as a new object.
 
         Raises
@@ -191,9 +229,13 @@ class SlideSession:
             If it has no area.
         """
         outline = SlideObject(
-            geometry, object_id=object_id or new_id(), name=name or f"object {len(self.state.store) + 1}"
+            geometry,
+            object_id=object_id or new_id(),
+            name=name or f"object {len(self.state.store) + 1}",
+            object_class=self.class_named(class_name),
         )
         drawn: SlideObject = self.state.do(Draw(outline))
+        self._list_classes([drawn.object_class])
         return drawn
 
     def edit(self, object_id: str, geometry: Any) -> SlideObject:
@@ -239,16 +281,48 @@ class SlideSession:
         """Let a finished object be changed again."""
         return self.change(object_id, finished=False)
 
+    def class_named(self, name: str, colour: tuple[int, int, int] | None = None) -> ObjectClass | None:
+        """The class of a name.
+
+        The listed one, or a new one; None for no name.
+        """
+        if not name:
+            return None
+        listed = next((c for c in self.classes if c.name == name), None)
+        return listed if listed is not None and colour in (None, listed.colour) else ObjectClass(name, colour)
+
     def set_class(self, object_id: str, name: str, colour: tuple[int, int, int] | None = None) -> SlideObject:
         """Say what an object is.
 
         A class of the list, or a new one, which is then in the list.
         """
-        listed = next((c for c in self.classes if c.name == name), None)
-        chosen = listed if listed is not None and colour in (None, listed.colour) else ObjectClass(name, colour)
-        changed = self.change(object_id, object_class=chosen if name else None)
+        changed = self.change(object_id, object_class=self.class_named(name, colour))
         self._list_classes([changed.object_class])
         return changed
+
+    def classify(self, object_ids: Sequence[str], name: str) -> int:
+        """Say what several objects are, as one step; how many were changed.
+
+        With no object the class is only put on the list. Finished objects stay as they are.
+
+        Raises
+        ------
+        UserInputError
+            If all of them are finished.
+        """
+        chosen, count = self.class_named(name), 0
+        if object_ids:
+            count = self.state.do(ClassifyObjects(tuple(object_ids), chosen))
+        self._list_classes([chosen])
+        return count
+
+    def finish_objects(self, object_ids: Sequence[str], finished: bool = True) -> int:
+        """Declare several objects finished, or reopen them.
+
+        As one step; how many were changed.
+        """
+        count: int = self.state.do(FinishObjects(tuple(object_ids), finished))
+        return count
 
     def set_classes(self, classes: Sequence[ObjectClass]) -> None:
         """Replace the list of classes.
@@ -272,6 +346,19 @@ class SlideSession:
         if mix != self.slide.mix:
             self.state.do(ShowChannels(mix))
 
+    def show_plane(self, plane: Mapping[str, int]) -> None:
+        """Look at another plane of a stack, for example ``{"Z": 3}``.
+
+        Objects stay on theirs.
+
+        Raises
+        ------
+        UserInputError
+            If there is no such plane, or an automatic run has begun on this one.
+        """
+        if any(self.slide.plane.get(axis) != index for axis, index in plane.items()):
+            self.state.do(ShowPlane(dict(plane)))
+
     def set_overlap(self, rule: str) -> None:
         """Choose what happens where objects overlap.
 
@@ -287,6 +374,19 @@ class SlideSession:
     def remove(self, object_id: str) -> None:
         """Remove an object."""
         self.state.do(RemoveObject(object_id))
+
+    def remove_objects(self, object_ids: Sequence[str]) -> int:
+        """Remove several objects as one step; how many.
+
+        Finished ones stay.
+
+        Raises
+        ------
+        UserInputError
+            If all of them are finished.
+        """
+        count: int = self.state.do(RemoveObjects(tuple(object_ids)))
+        return count
 
     def undo(self) -> bool:
         """Take the last change back, with its prompts.

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.core.actions import ActionState
+from napari_sam2.errors import UserInputError
 from napari_sam2.slides.answers.crop_engine import CropAnswer, CropEngine
-from napari_sam2.slides.objects import SCORE, ObjectClass, Regions, SlideObject, SlideRecord, measured
+from napari_sam2.slides.objects import SCORE, ObjectClass, Regions, SlideObject, SlideRecord, measured, without_scores
 from napari_sam2.slides.snapshot import CLASSES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from napari_sam2.core.history import Step
     from napari_sam2.core.pixel_size import Mpp
@@ -65,6 +66,31 @@ class SlideState(ActionState[SlideRecord]):
         self.slide.show_channels(mix)
         self.engine = CropEngine(self.slide, self.engine.model)
 
+    def show_plane(self, plane: Mapping[str, int]) -> None:
+        """Look at another plane of a stack.
+
+        Raises
+        ------
+        UserInputError
+            If there is no such plane, or an automatic run has begun on this one.
+        """
+        if self.unfinished is not None:
+            raise UserInputError("An automatic run is not done on this plane; let it end, or stop it and undo it.")
+        self.slide.show_plane(plane)
+        self.engine = CropEngine(self.slide, self.engine.model)
+
+    def refuse_other_plane(self, obj: SlideObject) -> None:
+        """Refuse to answer for an object on another plane.
+
+        Raises
+        ------
+        UserInputError
+            Naming the plane.
+        """
+        if self.slide.planes and obj.plane != self.slide.z_and_t:
+            z, t = obj.plane
+            raise UserInputError(f"{obj.name or 'The object'} lies on plane z={z}, t={t}; go there to correct it.")
+
     def use_mpp(self, mpp: Mpp) -> None:
         """Measure every object with another size of a pixel.
 
@@ -101,7 +127,7 @@ class SlideState(ActionState[SlideRecord]):
         outline = replace(
             obj,
             geometry=answer.polygon(),
-            measurements=obj.measurements if math.isnan(iou) else {**obj.measurements, SCORE: iou},
+            measurements=obj.measurements if math.isnan(iou) else {**without_scores(obj.measurements), SCORE: iou},
             metadata={**obj.metadata, "model": self.engine.model.card.name},
         )
         placed = self.store.place(step, measured(outline, self.slide.mpp), prompts)

@@ -255,3 +255,16 @@ def test_a_damaged_folder_is_refused(copied):
     (copied / "config.json").write_text(json.dumps(settings))
     with pytest.raises(ModelError, match="a SAM of a build that is not known"):
         load_model(copied, "cpu")
+
+
+def test_all_masks_of_a_click_are_the_three_of_transformers(network, model):
+    mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (IMAGE_MEAN, IMAGE_STD))
+    with torch.inference_mode():
+        theirs = network((image().expand(-1, 3, -1, -1) - mean) / std, multimask_output=True, **KINDS["click"][2])
+    features = model.encode(image())[0]
+    answers = model.decode_all(DecodeRequest(features, KINDS["click"][0]))
+    assert len(answers) == 3
+    for answer, mask, iou in zip(answers, theirs.pred_masks[0, 0], theirs.iou_scores[0, 0], strict=True):
+        assert torch.allclose(answer.logits, mask, atol=1e-3)
+        assert answer.predicted_iou == pytest.approx(float(iou), abs=1e-3)
+    assert len(model.decode_all(DecodeRequest(features, KINDS["box"][0]))) == 1

@@ -91,3 +91,17 @@ def test_a_click_that_a_memory_disagrees_with_still_depends_on_the_memory(model)
         without = DecodeRequest(with_memory.features, with_memory.prompts, n_slices=10)
         one, other = model.decode([with_memory, without])
     assert (one.logits - other.logits).abs().max() > 1e-2
+
+
+def test_all_masks_of_a_click_are_three_and_the_best_is_the_answer(model):
+    with torch.inference_mode():
+        features = model.encode(torch.rand(1, 1, SIZE, SIZE))[0]
+        click = DecodeRequest(features, clicks((60.0, 50.0)))
+        masks, answer = model.decode_all(click), model.decode([click])[0]
+        boxed = model.decode_all(DecodeRequest(features, box(20.0, 30.0, 80.0, 90.0)))
+    best = max(masks, key=lambda decoded: decoded.predicted_iou)
+    assert len(masks) == 3
+    assert torch.allclose(best.logits, answer.logits, atol=1e-5)
+    assert torch.allclose(best.state, answer.state, atol=1e-5)
+    assert all((a.logits - b.logits).abs().max() > 1e-2 for a, b in ((masks[0], masks[1]), (masks[1], masks[2])))
+    assert len(boxed) == 1

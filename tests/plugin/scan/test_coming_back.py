@@ -95,6 +95,78 @@ def test_a_hundred_labels_open_at_once(next_day, ball_file):
     assert np.array_equal(next_day.labels(), labels)
 
 
+def test_of_a_hundred_labels_one_is_corrected_and_the_others_stay_voxel_by_voxel(next_day, ball_file):
+    """As a TotalSegmentator result is worked on: everything opens, one organ is wrong."""
+    labels = np.zeros(BALL_SHAPE, dtype=np.uint8)
+    for number in range(104):
+        at = np.unravel_index(number * 331, BALL_SHAPE)
+        labels[tuple(slice(a, a + 2) for a in at)] = number + 1
+    grown = ball_truth()
+    grown[:, :, : CENTRE[2] - 3] |= ball_truth()[:, :, CENTRE[2] - 3 : CENTRE[2] - 2]
+    labels[grown] = 5
+    path = ball_file.with_name("total.nii.gz")
+    nib.save(nib.Nifti1Image(labels, BALL_AFFINE), path)
+    work = _opened(next_day, path)
+    work.select(5)
+    next_day.click((CENTRE[0], CENTRE[1], 2), positive=False)
+    others = labels != 5
+    assert np.array_equal(next_day.labels()[others], labels[others])
+    after = next_day.labels() == 5
+    assert not after[CENTRE[0], CENTRE[1], 2]
+    assert after[tuple(CENTRE)]
+    next_day.controller.do("undo")
+    next_day.settle()
+    assert np.array_equal(next_day.labels(), labels)
+
+
+@pytest.fixture
+def dicom_day(tmp_path):
+    """A bench on a DICOM series, with two named structures saved as DICOM SEG."""
+    from napari_sam2.io.dicom_seg import write_dicom_seg
+    from napari_sam2.terms.structures import structures_for
+    from tests.io.dicom_maker import make_series
+
+    make_series(tmp_path / "ct")
+    volume = read_volume(tmp_path / "ct")
+    labels = np.zeros(volume.shape, dtype=np.uint8)
+    labels[2:9, 3:12, 1:4] = 1
+    labels[10:14, 3:12, 2:6] = 2
+    names = {1: "liver", 2: "left kidney"}
+    write_dicom_seg(labels, volume, tmp_path / "seg.dcm", structures_for(names, names), model={})
+    bench = Bench()
+    bench.open(tmp_path / "ct")
+    yield bench, labels, tmp_path
+    bench.controller.close()
+    bench.thread.shutdown()
+
+
+def test_a_dicom_seg_opens_as_objects_with_names_codes_and_colours_and_is_saved_again(dicom_day):
+    bench, labels, folder = dicom_day
+    work = _opened(bench, folder / "seg.dcm")
+    assert np.array_equal(bench.labels(), labels)
+    assert [work.object(i).name for i in (1, 2)] == ["liver", "left kidney"]
+    assert work.object(1).code.value == "10200004"
+    bench.click((5, 7, 2), positive=False)
+    corrected = bench.labels().copy()
+    assert not np.array_equal(corrected, labels)
+    work.save(folder / "corrected.dcm")
+    bench.settle()
+    assert np.array_equal(read_labels(folder / "corrected.dcm", read_volume(folder / "ct")), corrected), bench.warnings
+    bench.controller.do("undo")
+    bench.settle()
+    assert np.array_equal(bench.labels(), labels)
+
+
+def test_an_ome_zarr_opens_as_objects_that_are_corrected(next_day, saved, ball_file):
+    folder = ball_file.with_name("ball.ome.zarr")
+    export_labels(saved[0], ball_file, folder)
+    work = _opened(next_day, folder)
+    assert np.array_equal(next_day.labels(), saved[1])
+    assert work.object(1).name == "ball of fat"
+    next_day.click(CENTRE + (0, 0, 3), positive=False)
+    assert not np.array_equal(next_day.labels(), saved[1])
+
+
 def test_labels_of_another_grid_are_explained_and_change_nothing(next_day, ball_file):
     path = ball_file.with_name("other.nii.gz")
     nib.save(nib.Nifti1Image(np.ones((4, 4, 4), dtype=np.uint8), np.eye(4)), path)

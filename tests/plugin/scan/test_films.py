@@ -9,6 +9,8 @@ from napari.layers import Image
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from napari_sam2.core.prompts import ObjectPrompts
+from napari_sam2.jobs.film import segment_film
 from napari_sam2.plugin.control.models import ModelChoice
 from napari_sam2.plugin.scan.films import is_film
 from napari_sam2.plugin.scan.table_rows import object_rows, size_unit
@@ -146,5 +148,11 @@ def test_a_film_in_a_real_window(make_napari_viewer, tmp_path, qtbot):
     QTest.mouseClick(panel.scans.saving.save, LEFT)
     wait_for((tmp_path / "clip_labels.ome.tif").is_file)
     wait_for(lambda: "Saved" in controller.workspace.status)
-    assert dice(tifffile.imread(tmp_path / "clip_labels.ome.tif") == 1, truth()) > 0.85
+    labels = tifffile.imread(tmp_path / "clip_labels.ome.tif")
+    assert dice(labels == 1, truth()) > 0.85
+    # The command gives the same masks for the same box.
+    tifffile.imwrite(tmp_path / "clip.ome.tif", film(), photometric="minisblack", metadata={"axes": "TYX"})
+    given = ObjectPrompts(1, controller.work.object(1).prompts)
+    segment_film(tmp_path / "clip.ome.tif", tmp_path / "again.ome.tif", [given], model="classical")
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "again.ome.tif"), labels)
     wait_for(lambda: controller.thread.idle)

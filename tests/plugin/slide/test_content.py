@@ -18,9 +18,11 @@ from napari_sam2.io.formats import all_suffixes
 from napari_sam2.io.names import stem_of
 from napari_sam2.plugin.reader import get_reader, read
 from napari_sam2.plugin.slide.content import WHOLE_SLIDE, is_slide_file
-from napari_sam2.plugin.slide.reader import napari_get_slide_reader
+from napari_sam2.plugin.slide.reader import napari_get_slide_reader, read_slide_layers
 from napari_sam2.slides.reader import open_slide
+from tests.zarr_maker import write_group, write_image
 
+STACK = np.random.default_rng(4).integers(0, 4000, (5, 40, 50), dtype=np.uint16)
 PIXELS = np.random.default_rng(0).integers(0, 255, (300, 400, 3)).astype(np.uint8)
 
 
@@ -57,7 +59,7 @@ def test_a_tiff_slide_under_a_name_of_its_maker_is_read_and_gives_its_outputs_th
 
 
 @pytest.mark.parametrize("reader", [open_slide, read_volume])
-@pytest.mark.parametrize("name", ["x.bmp", "x.webp"])
+@pytest.mark.parametrize("name", ["x.tga", "x.ppm"])
 def test_pictures_that_are_not_read_are_refused_with_their_name(tmp_path, reader, name):
     Image.fromarray(PIXELS).save(tmp_path / name)
     with pytest.raises(UserInputError, match=name):
@@ -116,3 +118,40 @@ def test_a_colour_volume_opens(tmp_path, shape):
     assert array.shape[-1] == 3
     assert array[..., 1].max() == 11
     assert "contrast_limits" not in arguments
+
+
+def test_a_flat_ome_zarr_is_a_slide_and_a_stack_of_planes_a_volume(tmp_path):
+    flat = write_image(tmp_path / "flat.ome.zarr", STACK[0], "yx", (1, 1))
+    deep = write_image(tmp_path / "deep.ome.zarr", STACK, "zyx", (1, 1, 1))
+    assert is_slide_file(flat)
+    assert not is_slide_file(deep)
+    assert napari_get_slide_reader(str(flat)) is not None
+    assert get_reader(str(flat)) is None
+    assert get_reader(str(deep)) is not None
+    (tmp_path / "folder").mkdir()
+    assert get_reader(str(tmp_path / "folder")) is None
+    assert napari_get_slide_reader(str(tmp_path / "folder")) is None
+
+
+def test_an_ome_zarr_opens_with_its_channels_and_label_groups(tmp_path):
+    omero = {"channels": [{"label": "DAPI"}, {"label": "GFP"}]}
+    path = write_image(tmp_path / "deep.ome.zarr", np.stack([STACK, STACK // 2]), "czyx", (1, 2, 1, 1), omero=omero)
+    write_image(path / "labels" / "cells", STACK // 1000, "zyx", (2, 1, 1), **{"image-label": {}})
+    write_image(path / "labels" / "small", STACK[:, :9, :9] // 1000, "zyx", (2, 1, 1), **{"image-label": {}})
+    write_group(path / "labels", {"labels": ["cells", "small"]}, "0.4")
+    layers = read(str(path))
+    named = [(fields["name"], kind) for _, fields, kind in layers]
+    assert named == [("deep DAPI", "image"), ("deep GFP", "image"), ("cells", "labels")]
+    np.testing.assert_array_equal(layers[1][0], STACK // 2)
+    np.testing.assert_array_equal(layers[2][0], STACK // 1000)
+    np.testing.assert_allclose(layers[2][1]["scale"], layers[0][1]["scale"])
+
+
+def test_a_flat_ome_zarr_opens_with_its_label_groups(tmp_path):
+    path = write_image(tmp_path / "flat.ome.zarr", STACK[0], "yx", (0.5, 0.5), levels=2)
+    write_image(path / "labels" / "cells", STACK[0] // 1000, "yx", (0.5, 0.5), **{"image-label": {}})
+    write_group(path / "labels", {"labels": ["cells"]}, "0.4")
+    (_, fields, _), (labels, more, kind) = read_slide_layers(path)
+    fields["metadata"]["napari_sam2_slide"].close()
+    np.testing.assert_array_equal(np.asarray(labels), STACK[0] // 1000)
+    assert (more["name"], more["scale"], kind) == ("cells", (0.5, 0.5), "labels")

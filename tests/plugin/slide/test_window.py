@@ -259,9 +259,12 @@ def test_nuclei_as_large_as_an_outline_are_found_from_the_panel(window):
     QTest.keyClick(box.size, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
     QTest.keyClick(box.size, Qt.Key.Key_Delete)
     QTest.mouseClick(box.find, LEFT)
-    wait_for(lambda: len(window.objects) > 1, 60)
+    wait_for(lambda: "Found" in window.panel.status.text(), 60)
     window.settle()
-    assert any(o.kind == "detection" and overlap(o.geometry, disc_outline(2)) > 0.9 for o in window.objects)
+    # What is outlined already is not found a second time.
+    (outlined,) = [o for o in window.objects if overlap(o.geometry, disc_outline(2)) > 0.5]
+    assert outlined.kind == "annotation"
+    assert "1 more" in window.panel.status.text()
 
 
 def test_microns_are_asked_for_when_missing_and_saving_writes_what_the_name_says(

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import shapely
+import shapely.affinity
 from napari.layers import Image
 
 from napari_sam2.core.pixel_size import Mpp
@@ -311,10 +312,13 @@ def test_more_nuclei_like_those_that_were_outlined_are_found(desk):
     automatic = desk.controller.work.run
     with pytest.raises(UserInputError, match="outline one"):
         automatic.find("tissue", "", nuclei=True)
-    desk.work._on_drawn(disc_outline(2))
+    # As large as the smallest disc, on glass beside it.
+    desk.work._on_drawn(shapely.affinity.translate(disc_outline(2), 300))
     desk.bench.settle()
+    desk.work.choices.use_number(2)
     automatic.find("tissue", "", nuclei=True)
     desk.bench.settle()
+    assert {obj.class_name for obj in desk.work.snapshot.objects} == {"Stroma"}
     assert desk.work.snapshot.unfinished is None
     found = [obj for obj in desk.work.snapshot.objects if obj.kind == "detection"]
     assert any(overlap(obj.geometry, disc_outline(2)) > 0.9 for obj in found)

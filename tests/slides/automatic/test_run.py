@@ -10,12 +10,13 @@ from napari_sam2.core.slice_masks import SliceMask
 from napari_sam2.errors import UserInputError
 from napari_sam2.models import load_model
 from napari_sam2.slides.answers.crop_engine import CropEngine
-from napari_sam2.slides.automatic.merge import Piece, merge_pieces
+from napari_sam2.slides.automatic.merge import Piece, merge_pieces, new_ones
 from napari_sam2.slides.automatic.run import joined_objects, run_tiles
 from napari_sam2.slides.automatic.tiles import make_plan
 from napari_sam2.slides.image.pyramid import Slide
 from napari_sam2.slides.image.sources import ArraySource
 from napari_sam2.slides.image.tissue import find_tissue
+from napari_sam2.slides.objects import SlideObject
 from tests.slides.conftest import ComponentModel, disc, stained
 
 
@@ -213,3 +214,12 @@ def test_what_is_known_of_a_tile_is_let_go_after_it(tmp_path):
     plan = make_plan(slide.shape, engine.model, shapely.box(0, 0, 500, 500), 20.0)
     run_tiles(engine, plan, tmp_path / "j.jsonl")
     assert engine._engines == {}
+
+
+def test_what_is_outlined_already_is_not_new_and_what_lies_inside_a_gland_is():
+    gland, nucleus = SlideObject(shapely.box(0, 0, 500, 500)), SlideObject(shapely.box(40, 40, 60, 60))
+    again, other, inside = (SlideObject(shapely.box(c, c, c + 20, c + 20)) for c in (42, 55, 200))
+    assert new_ones([again, other, inside], [gland, nucleus]) == [other, inside]
+    assert new_ones([again], []) == [again]
+    assert new_ones([], [gland]) == []
+    assert new_ones([again], [nucleus.on_plane((3, 0))]) == [again]

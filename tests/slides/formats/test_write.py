@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy import ndimage
 
 from napari_sam2.core.pixel_size import Mpp
 from napari_sam2.errors import EnvironmentLacksError, UserInputError
-from napari_sam2.slides.formats.coco import run_lengths, write_coco
+from napari_sam2.slides.formats.coco import category_id, run_lengths, write_coco
 from napari_sam2.slides.formats.label_mosaic import write_label_mosaic, write_label_zarr
 from napari_sam2.slides.formats.write import FORMATS, write_objects
 from napari_sam2.slides.image.pyramid import Slide
@@ -78,7 +79,7 @@ def test_coco_masks_come_back_to_the_pixel(tmp_path, seed):
     entry = content["annotations"][0]
     np.testing.assert_array_equal(painted(decoded(entry["segmentation"]["counts"]), mask.shape), mask)
     assert entry["area"] == mask.sum()
-    assert content["categories"] == [{"id": 1, "name": "Tumor"}]
+    assert content["categories"] == [{"id": category_id("Tumor"), "name": "Tumor"}]
 
 
 def test_run_lengths_do_not_depend_on_how_an_object_is_cut_into_strips(monkeypatch):
@@ -173,3 +174,38 @@ def test_coco_boxes_of_ragged_masks_are_those_of_their_pixels(tmp_path, seed):
     rows, cols = np.nonzero(mask)
     (entry,) = json.loads((tmp_path / "o.coco.json").read_text())["annotations"]
     assert entry["bbox"] == [cols.min(), rows.min(), np.ptp(cols) + 1, np.ptp(rows) + 1]
+
+
+# pycocotools 2.0.11 has an __array__ of the time before numpy 2.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_cocos_own_library_reads_masks_boxes_and_areas(tmp_path):
+    coco = pytest.importorskip("pycocotools.coco")
+    mask_api = pytest.importorskip("pycocotools.mask")
+    masks = [blobs(seed, (60, 90)) for seed in range(4)]
+    classes = [ObjectClass("Tumor"), ObjectClass("Stroma"), ObjectClass("Tumor"), None]
+    objects = [
+        SlideObject(mask_to_polygon(mask, tolerance=0), object_class=kind)
+        for mask, kind in zip(masks, classes, strict=True)
+    ]
+    write_coco(objects, tmp_path / "o.coco.json", "s.svs", (60, 90))
+    read = coco.COCO(str(tmp_path / "o.coco.json"))
+    for mask, kind, entry in zip(masks, classes, read.loadAnns(read.getAnnIds()), strict=True):
+        np.testing.assert_array_equal(read.annToMask(entry), mask)
+        assert mask_api.area(entry["segmentation"]) == entry["area"] == mask.sum()
+        assert mask_api.toBbox(entry["segmentation"]).tolist() == entry["bbox"]
+        (category,) = read.loadCats([entry["category_id"]])
+        assert category["name"] == (kind.name if kind else "object")
+
+
+def test_a_class_has_the_same_number_in_every_coco_file(tmp_path):
+    numbers = []
+    for file, names in (("a", ("Tumor", "Stroma")), ("b", ("Stroma",)), ("c", ("Necrosis", "Stroma", "Tumor"))):
+        objects = [SlideObject(shapely.box(0, 0, 5, 5), object_class=ObjectClass(name)) for name in names]
+        write_coco(objects, tmp_path / f"{file}.coco.json", "s", (60, 90))
+        content = json.loads((tmp_path / f"{file}.coco.json").read_text())
+        numbers.append({c["name"]: c["id"] for c in content["categories"]})
+        assert {a["category_id"] for a in content["annotations"]} == set(numbers[-1].values())
+    assert numbers[0].items() <= numbers[2].items()
+    assert numbers[1].items() <= numbers[2].items()
+    # By sha256sum: printf Tumor | sha256sum | cut -c 1-8, halved.
+    assert numbers[0]["Tumor"] == int(hashlib.sha256(b"Tumor").hexdigest()[:8], 16) // 2

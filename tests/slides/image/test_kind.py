@@ -216,7 +216,7 @@ def test_further_planes_are_not_passed_over_in_silence(tmp_path):
     stack = np.stack([cells(np.uint16, 1000)] * 5)
     tifffile.imwrite(tmp_path / "z.ome.tif", stack, ome=True, metadata={"axes": "ZYX"})
     with open_slide(tmp_path / "z.ome.tif") as slide:
-        assert slide.notes == ("z.ome.tif holds several planes (5 along Z); the first one is read.",)
+        assert slide.notes == ("z.ome.tif holds several planes (5 along Z); z=0 is read, choose another with --plane.",)
 
 
 def test_a_vsi_is_refused_because_it_holds_an_overview_only(tmp_path):

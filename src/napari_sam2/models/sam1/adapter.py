@@ -135,12 +135,29 @@ class Sam1Model:
         return [answers[number] for number in range(len(requests))]
 
     @torch.inference_mode()
+    def decode_all(self, request: DecodeRequest) -> list[Decoded]:
+        """All three masks for an ambiguous click.
+
+        The one mask where the prompts are not ambiguous.
+        """
+        if not _is_ambiguous(request):
+            return self.decode([request])
+        masks, ious = self._decoder_output([request], multimask=True)
+        return [_judged(mask.float(), float(quality), False) for mask, quality in zip(masks[0], ious[0], strict=True)]
+
+    @torch.inference_mode()
     def remember(self, requests: Sequence[RememberRequest]) -> list[Any]:
         """Masks of slices; nothing is computed."""
         return [_Memory(r.decoded.logits if r.decoded.object_score > 0 else None) for r in requests]
 
     def _run_decoder(self, batch: Sequence[DecodeRequest], multimask: bool) -> list[tuple[Tensor, float]]:
         """The best mask's logits and its expected IoU, for requests with alike prompts."""
+        masks, ious = self._decoder_output(batch, multimask)
+        best = ious.argmax(dim=1)
+        return [(masks[i, n].float(), float(ious[i, n])) for i, n in enumerate(best.tolist())]
+
+    def _decoder_output(self, batch: Sequence[DecodeRequest], multimask: bool) -> tuple[Tensor, Tensor]:
+        """Masks (B, M, h, w) and their expected IoU (B, M)."""
         network = self.network
         view_prompts = [request.prompts for request in batch if request.prompts is not None]
         points, labels, boxes = None, None, None
@@ -159,8 +176,7 @@ class Sam1Model:
             dense_prompt_embeddings=dense_prompts(network.prompt_encoder, batch, self._mask_size),
             multimask_output=multimask,
         )
-        best = ious[:, 0].argmax(dim=1)
-        return [(masks[i, 0, n].float(), float(ious[i, 0, n])) for i, n in enumerate(best.tolist())]
+        return masks[:, 0], ious[:, 0]
 
     def _given(self, request: DecodeRequest) -> Decoded:
         """A given mask as the answer."""

@@ -127,6 +127,16 @@ class VideoModel(ABC):
         return self._precision.run(lambda: self._decode(requests), lambda found: [d.logits for d in found])
 
     @torch.inference_mode()
+    def decode_all(self, request: DecodeRequest) -> list[Decoded]:
+        """All three masks for an ambiguous click.
+
+        The one mask where the prompts are not ambiguous.
+        """
+        if is_mask_only(request) or not self._wants_multimask(request, count_points(request)):
+            return self.decode([request])
+        return self._precision.run(lambda: self._decode_three(request), lambda found: [d.logits for d in found])
+
+    @torch.inference_mode()
     def remember(self, requests: Sequence[RememberRequest]) -> list[Any]:
         """Memories of slices.
 
@@ -194,6 +204,32 @@ class VideoModel(ABC):
         dense: Tensor,
         multimask: bool,
     ) -> list[Decoded]:
+        masks, ious, tokens, scores = self._decoder_output(top, batch, points, labels, dense, multimask)
+        rows = torch.arange(len(batch), device=self.device)
+        best = ious.argmax(dim=1)
+        token = tokens[:, 0] if tokens.shape[1] == 1 else tokens[rows, best]
+        return self._answers(masks[rows, best].float(), ious[rows, best], scores, self._pointers(token, scores))
+
+    def _decode_three(self, request: DecodeRequest) -> list[Decoded]:
+        """All masks of one request."""
+        batch, encoder = [request], self.network.prompt_encoder
+        dense = dense_prompts(encoder, batch, encoder.mask_input_size[0])
+        masks, ious, tokens, scores = self._decoder_output(
+            self._conditioned(batch), batch, *as_points(batch), dense, multimask=True
+        )
+        scores = scores.expand(masks.shape[1])
+        return self._answers(masks[0].float(), ious[0], scores, self._pointers(tokens[0], scores))
+
+    def _decoder_output(
+        self,
+        top: Tensor,
+        batch: Sequence[DecodeRequest],
+        points: Tensor,
+        labels: Tensor,
+        dense: Tensor,
+        multimask: bool,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Masks (B, M, h, w), their IoU (B, M), tokens (B, M or 1, C) and presence (B,), of M masks."""
         network = self.network
         sparse, _ = network.prompt_encoder(points, labels, None, None)
         # The prompt encoder ends every prompt with a token that says so.
@@ -207,14 +243,12 @@ class VideoModel(ABC):
                 multimask_output=multimask,
                 high_resolution_features=[torch.stack([r.features[level] for r in batch]) for level in (0, 1)],
             )
-        best = ious[:, 0].argmax(dim=1)
-        rows = torch.arange(len(batch), device=self.device)
-        token = tokens[:, 0, 0] if tokens.shape[2] == 1 else tokens[rows, 0, best]
-        scores = object_scores[:, 0, 0]
-        pointers = network.object_pointer_proj(token)
-        pointers = torch.where(scores[:, None] > 0, pointers, network.no_object_pointer)
-        chosen, chosen_iou = masks[rows, 0, best].float(), ious[rows, 0, best]
-        return self._answers(chosen, chosen_iou, scores, pointers)
+        return masks[:, 0], ious[:, 0], tokens[:, 0], object_scores[:, 0, 0]
+
+    def _pointers(self, token: Tensor, scores: Tensor) -> Tensor:
+        """Object pointers (B, C); that of no object where it is absent."""
+        pointers = self.network.object_pointer_proj(token)
+        return torch.where(scores[:, None] > 0, pointers, self.network.no_object_pointer)
 
     def _answers(self, chosen: Tensor, chosen_iou: Tensor, scores: Tensor, pointers: Tensor) -> list[Decoded]:
         """One answer for each mask (B, h, w), with its scores (B,) and object pointer (B, C)."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_sam2.plugin.scan.work import ScanWork
     from napari_sam2.plugin.slide.work import SlideWork
 
-__all__ = ["ACTIONS", "GESTURES", "Action", "action", "key_help"]
+__all__ = ["ACTIONS", "CLASS_KEYS", "GESTURES", "Action", "action", "key_help", "keyed"]
 
 VOLUMES: Final = frozenset({"scan", "film"})
 SCANS: Final = frozenset({"scan", "film", "picture"})
@@ -100,6 +100,10 @@ def _scan(name: str, title: str, key: str, help_: str, menu: str, run: Callable[
     return Action(name, title, key, help_, menu, frozenset({"scan"}), run)
 
 
+def _hand(name: str, title: str, key: str, help_: str, menu: str, run: Callable[[Any], None]) -> Action:
+    return Action(name, title, key, help_, menu, frozenset({"scan"}) | SLIDES, run)
+
+
 def _slide(name: str, title: str, key: str, help_: str, menu: str, run: Callable[[SlideWork], None]) -> Action:
     return Action(name, title, key, help_, menu, SLIDES, run)
 
@@ -166,6 +170,38 @@ ACTIONS: Final = (
         "Look at the object's border at twice the resolution; helps the classical model, the bundled one rarely.",
         "1_work",
         lambda work: work.refine_object(),
+    ),
+    _slide(
+        "other_mask",
+        "Other mask",
+        "M",
+        "Take the next of the masks that the object's one click may mean.",
+        "1_work",
+        lambda work: work.masks.next(),
+    ),
+    _slide(
+        "one_by_one",
+        "One by one",
+        "O",
+        "Let every click begin an object of its own, or select the one that is there; again to stop.",
+        "1_work",
+        lambda work: work.one_by_one.toggle(),
+    ),
+    _slide(
+        "next_row",
+        "Next row",
+        "PgDown",
+        "Go to the next object of the table; the zoom stays.",
+        "3_review",
+        lambda work: work.step_object(1),
+    ),
+    _slide(
+        "previous_row",
+        "Row before",
+        "PgUp",
+        "Go to the object before in the table; the zoom stays.",
+        "3_review",
+        lambda work: work.step_object(-1),
     ),
     _every(
         "use_layer",
@@ -272,6 +308,46 @@ ACTIONS: Final = (
         lambda work: work.finding.reject(),
     ),
     _scan(
+        "accept_candidates",
+        "Accept all",
+        "Shift+Y",
+        "Make every candidate that waits an object, unseen ones too.",
+        "3_review",
+        lambda work: work.finding.accept_all(),
+    ),
+    _scan(
+        "measure_objects",
+        "Measure",
+        "M",
+        "Measure all objects in a table that copies to a spreadsheet, and draw their axes; again to hide both.",
+        "3_compare",
+        lambda work: work.measuring.toggle(),
+    ),
+    _scan(
+        "next_difference",
+        "Next difference",
+        "D",
+        "Go to the deepest difference from the labels that are compared with.",
+        "3_compare",
+        lambda work: work.comparison.next(),
+    ),
+    _scan(
+        "carry_over",
+        "Carry over",
+        "",
+        "Propose the objects of the other scan at the same place here, to be accepted or rejected.",
+        "3_compare",
+        lambda work: work.other.carry_over(),
+    ),
+    _scan(
+        "lay_on",
+        "Lay on",
+        "",
+        "Find how the other scan lies on this one; for a body that was moved between the two.",
+        "3_compare",
+        lambda work: work.other.lay_on(),
+    ),
+    _scan(
         "grow",
         "Grow",
         "",
@@ -319,23 +395,23 @@ ACTIONS: Final = (
         "3_shape",
         lambda work: use_tool(work, "snap to edge"),
     ),
-    _scan(
+    _hand(
         "brush",
         "Brush",
         "B",
-        "Let a drag paint on the object, where intensities lie in the range of the fields; again to stop.",
+        "Let a drag paint on the object; again to stop. On scans only intensities in the range of the fields.",
         "3_shape",
         lambda work: work.hand.choose("brush"),
     ),
-    _scan(
+    _hand(
         "erase",
         "Erase",
         "E",
-        "Let a drag take away from the object, where intensities lie in the range of the fields; again to stop.",
+        "Let a drag take away from the object; again to stop. On scans only intensities in the range of the fields.",
         "3_shape",
         lambda work: work.hand.choose("erase"),
     ),
-    _scan(
+    _hand(
         "lasso",
         "Lasso",
         "L",
@@ -393,6 +469,14 @@ ACTIONS: Final = (
         lambda work: work.workspace.planes.toggle(),
     ),
     _scan(
+        "toggle_side_by_side",
+        "Side by side",
+        "5",
+        "Show the other scan beside the picture, at the same place of the body; again to hide it.",
+        "5_view",
+        lambda work: work.workspace.side_by_side.toggle(),
+    ),
+    _scan(
         "meet_here",
         "Meet here",
         "V",
@@ -415,7 +499,23 @@ ACTIONS: Final = (
     ),
 )
 
-_BY_NAME: Final = {entry.name: entry for entry in ACTIONS}
+
+def _class_key(number: int) -> Action:
+    help_ = f"Give class {number} of the list to the current or selected objects and to new ones."
+    return _slide(
+        f"class_{number}",
+        f"Class {number}",
+        str(number),
+        help_ if number else "Take the class of the current or selected objects away.",
+        "2_class",
+        lambda work: work.choices.use_number(number),
+    )
+
+
+CLASS_KEYS: Final = tuple(_class_key(number) for number in range(10))
+"""Number keys on a slide: keys alone, without commands."""
+
+_BY_NAME: Final = {entry.name: entry for entry in (*ACTIONS, *CLASS_KEYS)}
 
 
 def action(name: str) -> Action:
@@ -423,9 +523,19 @@ def action(name: str) -> Action:
     return _BY_NAME[name]
 
 
+def keyed(kind: str) -> dict[str, Action]:
+    """The actions of all keys, on a kind of work.
+
+    Where a key is for other kinds only, one of those.
+    """
+    rows = [entry for entry in (*ACTIONS, *CLASS_KEYS) if entry.key]
+    return {entry.key: entry for entry in sorted(rows, key=lambda entry: kind in entry.on)}
+
+
 def key_help() -> list[tuple[str, str]]:
     """Gestures and keys with what they do.
 
     For the help panel and the docs.
     """
-    return [*GESTURES, *((entry.key, entry.help) for entry in ACTIONS if entry.key)]
+    classes = ("1 to 9, 0", "On a slide: give that class of the list, or none, to the chosen objects and to new ones.")
+    return [*GESTURES, *((entry.key, entry.help) for entry in ACTIONS if entry.key), classes]

@@ -141,10 +141,12 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         """
         if not lies_at(self.image, world):
             return False
-        if not self.image.visible:
+        if not any(layer.visible for layer in (self.image, *self.companions)):
             self.told.emit(f"{self.image.name} is hidden; show it to go on with it.")
             return False
         other = covering_image(self.workspace.viewer, self.image, world)
+        if other in self.companions:
+            return True
         if other is not None:
             self.told.emit(
                 f"{other.name} covers {self.image.name} here. Select {other.name} in the layer list to work on it, or "
@@ -164,7 +166,19 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
             self.choose_earlier(self.sessions[0])
             self.told.emit("Choose the earlier work to go on with, and press Resume.")
         else:
-            self.ask(lambda session: self.autosave.resume(session, note), lambda _: self._on_resumed())
+            self.ask(self._bringing_back(note), lambda _: self._on_resumed())
+
+    def _bringing_back(self, note: JournalNote) -> Callable[[SessionT], None]:
+        """What brings the session to where an earlier one ended."""
+        return lambda session: self.autosave.resume(session, note)
+
+    @property
+    def companions(self) -> tuple[Image, ...]:
+        """Image layers that show the same thing otherwise.
+
+        Who points at them points at the image.
+        """
+        return ()
 
     def choose_earlier(self, note: JournalNote) -> None:
         """Offer one of the earlier sessions."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from napari_sam2.plugin.background.worker import InferenceThread
     from napari_sam2.plugin.control.progress import Progress
     from napari_sam2.plugin.control.work import Kind, Opened, Work
+    from napari_sam2.plugin.scan.channel_layers import ChannelToOpen
 
 __all__ = ["Controller", "plain"]
 
@@ -220,6 +221,22 @@ class Controller:
         else:
             self.when_open(lambda: self.open_labels(path))
 
+    def open_channels(self, channels: Sequence[ChannelToOpen], *, register: bool = False) -> None:
+        """Let scans be channels of the chosen one.
+
+        Once that is open; with a layer each, hidden at first.
+        """
+
+        def add() -> None:
+            if isinstance(self.work, ScanWork):
+                for channel in channels:
+                    self.work.channels.open(channel, register=register)
+
+        if self.work is None:
+            self.when_open(add)
+        else:
+            add()
+
     def when_open(self, call: Callable[[], None]) -> None:
         """Call something once the image that is being opened is open."""
         self._after_opening.append(call)
@@ -300,7 +317,9 @@ class Controller:
         if not self.has_panel or event.value is None:
             return
         layer = plain(event.value)
-        image = layer if isinstance(layer, Image) else self.workspace.owner_of(layer)
+        image = self.workspace.shown_by(layer)
+        if image is None:
+            image = layer if isinstance(layer, Image) else self.workspace.owner_of(layer)
         if image is not None:
             self.use_image(image)
 

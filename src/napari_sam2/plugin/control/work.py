@@ -92,6 +92,10 @@ class Work(Protocol):
         """The layers that belong to it."""
 
     @property
+    def companions(self) -> tuple[Image, ...]:
+        """Image layers that show the same thing otherwise."""
+
+    @property
     def notes(self) -> Sequence[str]:
         """What the user should know before working on it."""
 

@@ -37,8 +37,16 @@ class Switch:
 
     def toggle(self) -> None:
         """Turn it on or off."""
-        self.on = not self.on
-        self.changed.emit(self.on)
+        self.set(not self.on)
+
+    def set(self, on: bool) -> None:
+        """Turn it on, or off.
+
+        Nothing is told when it is so already.
+        """
+        if on != self.on:
+            self.on = on
+            self.changed.emit(on)
 
 
 class Workspace:
@@ -65,6 +73,10 @@ class Workspace:
         The hover preview, of all works.
     planes : Switch
         Whether the two other planes of a scan are shown beside the canvas.
+    side_by_side : Switch
+        Whether the other scan is shown beside the canvas.
+    figures : Switch
+        Whether the table of figures is shown.
     layer_lists : Switch
         Whether napari's own lists of layers are shown beside the picture.
     memory : Proposer, optional
@@ -98,6 +110,8 @@ class Workspace:
         self.opening: Image | None = None
         self.preview = Switch(preferences().preview)
         self.planes = Switch(False)
+        self.side_by_side = Switch(False)
+        self.figures = Switch(False)
         self.layer_lists = Switch(True)
         self.memory: Proposer | None = None
         self.status = ""
@@ -131,6 +145,10 @@ class Workspace:
             if layer is image or layer in work.layers:
                 return image
         return None
+
+    def shown_by(self, layer: Layer) -> Image | None:
+        """The open image that a layer shows in another channel."""
+        return next((image for image, work in self.works.items() if layer in work.companions), None)
 
     def say(self, sentence: str) -> None:
         """Put a sentence on the status line."""

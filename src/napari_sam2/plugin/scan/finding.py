@@ -12,6 +12,7 @@ import numpy as np
 from napari_sam2.finding.accepting import DEFAULT_ANSWER, accept
 from napari_sam2.finding.asking import Asked
 from napari_sam2.finding.candidate import Candidate, Found
+from napari_sam2.plugin.scan.dashes import dashes_of
 from napari_sam2.plugin.scan.prompt_layers import layer_placement
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari.layers import Vectors
-    from numpy.typing import NDArray
 
     from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.finding.candidate import Proposer
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from napari_sam2.session.session import Session
 
 __all__ = ["Finding"]
-
-DASHES: Final = 8
-"""Dashes of one side of a box, each as long as the gap beside it."""
 
 COLOUR: Final = "#f5c542"
 """Of boxes, as of those that a person draws; a candidate's are dashed."""
@@ -122,6 +119,15 @@ class Finding:
         if self._stream is not None:
             self._stream.stop()
 
+    def offer(self, candidates: tuple[Candidate, ...], summary: str) -> None:
+        """Let candidates wait that came from elsewhere, and say what to do.
+
+        Those of before are forgotten.
+        """
+        self.stop()
+        self._show(candidates, summary)
+        self._say_count()
+
     def choose(self, number: int) -> None:
         """Look at a candidate: show its best slice."""
         if not 0 <= number < len(self.candidates):
@@ -138,8 +144,7 @@ class Finding:
         if candidate is None:
             return
         work, answer = self._work, self.answer
-        free = max((*work.snapshot.objects, 0)) + 1
-        object_id = work.current if work.current not in work.snapshot.objects else free
+        object_id = self._id_for(candidate, {*work.snapshot.objects})
 
         def begin(session: Session) -> list[SliceResult]:
             return accept(session, candidate, object_id, answer)
@@ -149,6 +154,31 @@ class Finding:
             work.on_answered(results)
             then = "the model has answered; G carries it" if results else "its mask is the proposed one"
             work.told.emit(f"{candidate.name} is object {object_id} now: {then}. Clicks correct it.")
+
+        work.ask(begin, done)
+
+    def accept_all(self) -> None:
+        """Make every candidate that waits an object."""
+        candidates = self.candidates
+        if not candidates:
+            self._work.told.emit("No candidate is waiting: type a name and press Return.")
+            return
+        work, answer = self._work, self.answer
+        begun = {*work.snapshot.objects}
+        ids: list[int] = []
+        for candidate in candidates:
+            ids.append(self._id_for(candidate, begun))
+            begun.add(ids[-1])
+        self._show((), "")
+
+        def begin(session: Session) -> None:
+            for candidate, object_id in zip(candidates, ids, strict=True):
+                accept(session, candidate, object_id, answer)
+
+        def done(_: None) -> None:
+            work.select(ids[0])
+            many = len(ids)
+            work.told.emit(f"{many} candidate{'' if many == 1 else 's'} accepted. Clicks correct them.")
 
         work.ask(begin, done)
 
@@ -179,9 +209,7 @@ class Finding:
 
         def done() -> None:
             self._stream = None
-            count = len(self.candidates)
-            found = f"{count} candidate{'' if count == 1 else 's'}: Y accepts, X rejects. " if count else ""
-            work.told.emit(f"{found}{self.summary}" or "The search was stopped.")
+            self._say_count()
 
         def failed(error: BaseException) -> None:
             self._stream = None
@@ -190,6 +218,19 @@ class Finding:
         self._show((), "")
         work.told.emit(f"Looking for {', '.join(names)} ...")
         self._stream = work.stream(run, each, done, failed)
+
+    def _say_count(self) -> None:
+        count = len(self.candidates)
+        every = "" if count == 1 else ", Shift+Y accepts all"
+        found = f"{count} candidate{'' if count == 1 else 's'}: Y accepts, X rejects{every}. " if count else ""
+        self._work.told.emit(f"{found}{self.summary}" or "The search was stopped.")
+
+    def _id_for(self, candidate: Candidate, begun: set[int]) -> int:
+        """The id that it should have, or that of the current object before it begins, or a free one."""
+        for wanted in (candidate.object_id, self._work.current):
+            if wanted is not None and wanted not in begun:
+                return wanted
+        return max((*begun, 0)) + 1
 
     def _taken(self) -> Candidate | None:
         """The candidate that is looked at, taken from the list."""
@@ -210,7 +251,7 @@ class Finding:
             self._work.changed.emit()
 
     def _draw(self) -> None:
-        """Show the boxes of all candidates, dashed, on the slices of the plane on view."""
+        """Show all candidates, dashed, on the slices of the plane on view."""
         workspace, work = self._work.workspace, self._work
         if not workspace.has_viewer:
             return
@@ -221,7 +262,8 @@ class Finding:
         if not self.candidates:
             return
         grid, axis = work.shown.grid, work.view.axis()
-        starts, ends = (np.concatenate(part) for part in zip(*(_dashes(c, axis) for c in self.candidates), strict=True))
+        drawn = [dashes_of(c, axis) for c in self.candidates]
+        starts, ends = (np.concatenate(part) for part in zip(*drawn, strict=True))
         starts, ends = grid.to_data(starts), grid.to_data(ends)
         active = viewer.layers.selection.active
         self._layer = viewer.add_vectors(
@@ -233,22 +275,3 @@ class Finding:
             **layer_placement(work.image, work.shown),
         )
         viewer.layers.selection.active = active
-
-
-def _dashes(candidate: Candidate, axis: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Starts and ends (N, 3), in voxels, of the dashes around a box on each of its slices across an axis."""
-    low, high = np.array(candidate.low, float) - 0.5, np.array(candidate.high, float) + 0.5
-    rows, cols = (a for a in range(3) if a != axis)
-    corners = [(low[rows], low[cols]), (low[rows], high[cols]), (high[rows], high[cols]), (high[rows], low[cols])]
-    shares = np.arange(DASHES) / DASHES
-    starts: list[NDArray[np.float64]] = []
-    ends: list[NDArray[np.float64]] = []
-    for index in range(candidate.low[axis], candidate.high[axis] + 1):
-        for first, second in zip(corners, (*corners[1:], corners[0]), strict=True):
-            for share in shares:
-                for where, target in ((share, starts), (share + 0.5 / DASHES, ends)):
-                    place = np.empty(3)
-                    place[axis] = index
-                    place[rows], place[cols] = (a + (b - a) * where for a, b in zip(first, second, strict=True))
-                    target.append(place)
-    return np.array(starts), np.array(ends)

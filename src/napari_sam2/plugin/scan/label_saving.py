@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam2.channels.facts import changed_channels
 from napari_sam2.errors import UserInputError
 from napari_sam2.io import write_labels
 from napari_sam2.io.axes_map import prove_axes_map
@@ -64,7 +65,8 @@ def save_scan(session: Session, shown: ShownVolume, path: Path, **how: Any) -> s
     writer = save_session if is_label_map or suffix_of(path.name, EXPORTABLE) is None else export_session
     written = writer(session, path, overwrite=overwrite)
     count = sum(bool(obj.snapshot().n_voxels) for obj in session.objects.values())
-    return f"Saved {written.name} with {count} object{'' if count == 1 else 's'}."
+    changed = [sentence[0].upper() + sentence[1:] for sentence in changed_channels(session.channels)]
+    return " ".join([f"Saved {written.name} with {count} object{'' if count == 1 else 's'}.", *changed])
 
 
 def save_labels(

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_sam2.channels.opening import channel_name
 from napari_sam2.channels.stack import ChannelStack
 from napari_sam2.core.window import is_ct
 from napari_sam2.plugin.canvas.planes import show_plane
 from napari_sam2.plugin.control.autosave import VOLUMES, Autosave
-from napari_sam2.plugin.scan.channels import channel_name
 from napari_sam2.plugin.scan.volumes import ShownVolume, shown_volume
 from napari_sam2.plugin.scan.window_change import AUTO, show_window
 from napari_sam2.plugin.scan.work import ScanWork
@@ -65,6 +65,7 @@ class OpenedScan:
         is_first = not any(isinstance(other, ScanWork) for other in workspace.works.values())
         if is_first and volume.oriented and viewer.dims.ndisplay == 2:
             show_plane(viewer, self.image, self.shown, volume.plane_name(self.session.axis))
+        work.alone.show()
         work.view.turn_upright()
         if self.shown.is_sized:
             viewer.canvas.overlays["scale_bar"].visible = True
@@ -106,7 +107,7 @@ def open_scan(
         overlap=preferences.overlap,
         feature_budget=round(preferences.feature_gib * 2**30),
         feature_folder=preferences.features,
-        channels=ChannelStack(shown.volume, (), channel_name(image)),
+        channels=ChannelStack(shown.volume, (), channel_name(image.name)),
     )
     session.terms = terms
     return OpenedScan(image, shown, session, Autosave(session, VOLUMES, preferences.autosave), ct)

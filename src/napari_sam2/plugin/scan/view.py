@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from napari_sam2.plugin.canvas.planes import show_plane, show_slice, turn_upright
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.layers import Image
 
     from napari_sam2.plugin.control.workspace import Workspace
@@ -57,6 +59,21 @@ class ScanView:
     def go_to(self, axis: int, index: int) -> None:
         """Show slice `index` across a voxel axis."""
         show_slice(self._workspace.viewer, self._image, self._shown, axis, index)
+
+    def look_at(self, voxel: Sequence[float]) -> None:
+        """Move the picture when a voxel (3,) lies outside of it.
+
+        The zoom stays.
+        """
+        viewer = self._workspace.viewer
+        if viewer.dims.ndisplay != 2 or self._shown.grid.n_spatial < 3:
+            return
+        camera, canvas = viewer.scene.camera, viewer.canvas.size
+        world = self._image.data_to_world([*self._shown.grid.leading, *self._shown.grid.to_data(voxel)[0]])
+        at = [world[axis - viewer.dims.ndim] for axis in viewer.dims.displayed]
+        away = [abs(a - c) * camera.zoom for a, c in zip(at, camera.center[-2:], strict=True)]
+        if any(distance > extent / 2 for distance, extent in zip(away, canvas, strict=True)):
+            camera.center = (*camera.center[:-2], *at)
 
     def remember(self) -> None:
         """Remember the plane, for when the scan is chosen again."""

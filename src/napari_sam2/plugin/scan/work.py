@@ -17,11 +17,17 @@ from napari.layers import Labels
 
 from napari_sam2.core.prompts import OTHER_PLANE, Box
 from napari_sam2.plugin.canvas.placement import lies_alike
+from napari_sam2.plugin.scan.channel_resuming import resume_with_channels
+from napari_sam2.plugin.scan.channels import ScanChannels
+from napari_sam2.plugin.scan.comparing import Comparison
 from napari_sam2.plugin.scan.cross import Cross, middle_of
+from napari_sam2.plugin.scan.cross_lines import CrossLines
 from napari_sam2.plugin.scan.finding import Finding
 from napari_sam2.plugin.scan.hand_strokes import HandStrokes
 from napari_sam2.plugin.scan.label_saving import save_scan
 from napari_sam2.plugin.scan.labels_opening import open_label_file, open_label_layer
+from napari_sam2.plugin.scan.measuring import Measuring
+from napari_sam2.plugin.scan.other_scan import OtherScan
 from napari_sam2.plugin.scan.painting import Painting
 from napari_sam2.plugin.scan.plane_check import PlaneCheck
 from napari_sam2.plugin.scan.plane_picture import thumbnail
@@ -33,12 +39,13 @@ from napari_sam2.plugin.scan.propagation import Propagation
 from napari_sam2.plugin.scan.result_layer import ScanResultLayer
 from napari_sam2.plugin.scan.review import ScanReview
 from napari_sam2.plugin.scan.run_verbs import RunVerbs
+from napari_sam2.plugin.scan.seen_alone import SeenAlone
 from napari_sam2.plugin.scan.slice_range import SliceRange
 from napari_sam2.plugin.scan.suggested_path import suggested_path
 from napari_sam2.plugin.scan.view import ScanView
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from napari.layers import Image, Layer
@@ -51,7 +58,9 @@ if TYPE_CHECKING:
     from napari_sam2.plugin.control.autosave import Autosave
     from napari_sam2.plugin.control.work import Kind
     from napari_sam2.plugin.control.workspace import Workspace
+    from napari_sam2.plugin.scan.figures import FigureTable
     from napari_sam2.plugin.scan.volumes import ShownVolume
+    from napari_sam2.record.listing import JournalNote
     from napari_sam2.session.session import Session
     from napari_sam2.session.snapshot import ObjectSnapshot, SessionSnapshot
 
@@ -112,6 +121,13 @@ class ScanWork(RunVerbs):
         self.check = PlaneCheck(self)
         self.hand = HandStrokes(self)
         self.finding = Finding(self)
+        self.channels = ScanChannels(self)
+        self.figures: FigureTable | None = None
+        self.other = OtherScan(self)
+        self.measuring = Measuring(self)
+        self.comparison = Comparison(self)
+        self.cross_lines = CrossLines(self)
+        self.alone = SeenAlone(self)
         self.pointer = ScanPointer(self)
         self.painting = Painting(self, workspace.thread.queue)
         self.prompting = ScanPrompting(self)
@@ -135,6 +151,17 @@ class ScanWork(RunVerbs):
         return (*self.prompts.layers, self.result.layer)
 
     @property
+    def companions(self) -> tuple[Image, ...]:
+        """The layers of its further channels."""
+        return self.channels.layers.all
+
+    @property
+    def drawn_layers(self) -> tuple[Layer, ...]:
+        """Layers that show something about it; deleting one changes nothing."""
+        drawn = (self.measuring.layer, self.comparison.layer, self.cross_lines.layer)
+        return tuple(layer for layer in drawn if layer is not None)
+
+    @property
     def notes(self) -> list[str]:
         """What the user should know before working on it."""
         return [note for note in (*self.shown.volume.source.notes, self.shown.note, self.autosave.note) if note]
@@ -152,8 +179,10 @@ class ScanWork(RunVerbs):
 
         Show it upright, in the plane in which it was left.
         """
+        self.alone.show()
         self.view.turn_upright()
         self.select(self.current)
+        self.cross_lines.draw()
 
     def leave(self) -> None:
         """Another image is chosen: end what belongs to looking at this one."""
@@ -162,6 +191,9 @@ class ScanWork(RunVerbs):
         self.pointer.clear_preview()
         self.check.discard()
         self.finding.discard()
+        self.channels.discard()
+        self.measuring.stop()
+        self.comparison.stop()
         self.review.forget()
 
     def close(self) -> None:
@@ -170,6 +202,9 @@ class ScanWork(RunVerbs):
         The layers stay in the viewer.
         """
         self.leave()
+        self.measuring.hide()
+        self.comparison.discard()
+        self.cross_lines.close()
         super().close()
         self.prompts.close()
         self.painting.close()
@@ -252,8 +287,20 @@ class ScanWork(RunVerbs):
         before = self.snapshot
         super().show(snapshot)
         self.result.show(before, snapshot, self.view.slice())
+        self.channels.show(before, snapshot)
         self.prompting.show()
         self.changed.emit()
+
+    def show_figures(self, table: FigureTable) -> None:
+        """Show a table of figures, until there is a newer one."""
+        self.figures = table
+        self.workspace.figures.set(True)
+        self.changed.emit()
+
+    @property
+    def figures_are_fresh(self) -> bool:
+        """Whether nothing has changed since the table of figures was made."""
+        return self.measuring.is_fresh or self.comparison.is_fresh
 
     def show_results(self, results: Iterable[SliceResult]) -> None:
         """Take over results that came while a run goes on."""
@@ -319,6 +366,10 @@ class ScanWork(RunVerbs):
 
     def _write(self, session: Session, path: Path, *, overwrite: bool, **how: Any) -> str:
         return save_scan(session, self.shown, path, overwrite=overwrite, **how)
+
+    def _bringing_back(self, note: JournalNote) -> Callable[[Session], None]:
+        layers = self.channels.offered()
+        return lambda session: resume_with_channels(self, session, note, layers)
 
     def _set_model(self, session: Session, model: AnyModel) -> None:
         session.model = model

@@ -5,6 +5,7 @@ Tile by tile between clicks, stopped and gone on with at any time.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from napari.layers import Shapes
@@ -157,12 +158,14 @@ class AutomaticRun:
     def _start(self, request: AutomaticRequest) -> None:
         work = self._work
 
+        class_name = work.choices.for_new
+
         def run(stopping: threading.Event) -> Iterator[Piece | SlideSnapshot]:
             session = work.stream_session()
             if session is None:
                 return
             try:
-                yield from _steps(session, request, self._tiles(), stopping)
+                yield from _steps(session, request, self._tiles(), class_name, stopping)
             except Exception:
                 # The screen shows what the session holds, also after a run that broke off.
                 yield session.snapshot()
@@ -194,10 +197,11 @@ class AutomaticRun:
 
 
 def _steps(
-    session: SlideSession, request: AutomaticRequest, tiles: Path, stopping: threading.Event
+    session: SlideSession, request: AutomaticRequest, tiles: Path, class_name: str, stopping: threading.Event
 ) -> Iterator[Piece | SlideSnapshot]:
     """The run itself, on the inference thread."""
     from napari_sam2.slides.answers.crop_engine import CropEngine
+    from napari_sam2.slides.automatic.merge import new_ones
     from napari_sam2.slides.automatic.run import joined_objects, plan_of, tile_steps
 
     # An engine of its own: the crops that clicks go on using are not pushed out.
@@ -215,10 +219,14 @@ def _steps(
         objects.append(obj)
         if len(objects) % AT_ONCE == 0:
             yield step
+    found = len(objects)
+    object_class = session.class_named(class_name)
+    objects = [replace(obj, object_class=object_class) for obj in new_ones(objects, session.objects)]
     session.end_automatic()
     if objects:
         session.add_objects(objects, "automatic")
     tiles.unlink(missing_ok=True)
     yield session.snapshot()
     many = "" if len(objects) == 1 else "s"
-    yield f"Found {len(objects)} outline{many}. They are a draft: J goes through them, the worst first."
+    known = f", {found - len(objects)} more were there already" if found > len(objects) else ""
+    yield f"Found {len(objects)} outline{many}{known}. They are a draft: J goes through them, the worst first."

@@ -12,7 +12,6 @@ from napari_sam2.io.resolution import parse_mpp
 
 if TYPE_CHECKING:
     from napari_sam2.plugin.slide.work import SlideWork
-    from napari_sam2.slides.session import SlideSession
 
 __all__ = ["SlideChoices"]
 
@@ -42,12 +41,27 @@ class SlideChoices:
         self.for_new = name
         object_ids = work.targets
 
-        def change(session: SlideSession) -> None:
-            for object_id in object_ids:
-                session.set_class(object_id, name)
+        def done(count: int) -> None:
+            what = name or "no class"
+            if count > 1:
+                work.told.emit(f"{count} objects: {what}. New objects as well.")
+            else:
+                work.told.emit(f"{what[0].upper()}{what[1:]}, and for new objects.")
 
-        if object_ids:
-            work.ask(change)
+        work.ask(lambda session: session.classify(object_ids, name), done)
+
+    def use_number(self, number: int) -> None:
+        """Choose the class of a number key.
+
+        From 1; 0 is no class.
+        """
+        classes = self._work.snapshot.classes
+        if number == 0:
+            self.set_class("")
+        elif number <= len(classes):
+            self.set_class(classes[number - 1].name)
+        else:
+            self._work.told.emit(f"There is no class {number} yet: type its name into the field Class and press Enter.")
 
     def colour_class(self, name: str, colour: tuple[int, int, int]) -> None:
         """Give a class, and all of its objects, a colour."""

@@ -108,7 +108,7 @@ def slide_of(image: Image) -> Slide:
     if own is not None:
         return own  # type: ignore[no-any-return]
     source = LayerSource(image)
-    kind = classify(survey_of(source), is_rgb=bool(image.rgb), names=(), name=image.name)
+    kind = classify(survey_of(source), is_rgb=bool(image.rgb), name=image.name)
     mpp = _mpp_of(image, source.level_shapes[0])
     return Slide(source, image.name, mpp=mpp, mix=shown_mix(image), is_dark=kind.is_dark)
 

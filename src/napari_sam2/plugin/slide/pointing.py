@@ -5,6 +5,7 @@ What a click, a box or a resting mouse means for the current object.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -24,6 +25,9 @@ __all__ = ["SlidePointer"]
 SMALLEST_BOX: Final = 4.0
 """Screen pixels along each side; a smaller box comes from an unsteady hand."""
 
+PREVIEW_PAUSE: Final = 0.04
+"""Seconds between two pictures of a stroke that is being drawn."""
+
 
 class SlidePointer:
     """Turns pointing at a slide into prompts.
@@ -39,14 +43,21 @@ class SlidePointer:
     def __init__(self, work: SlideWork) -> None:
         self._work = work
         self._generation = 0
+        self._drawn_at = 0.0
         self.n_previews = 0
 
     def click_at(self, world: Sequence[float], *, positive: bool) -> None:
-        """Include or exclude a place of the current object."""
+        """Include or exclude a place of the current object.
+
+        Where every click is an object of its own, an included place begins a new one, or selects the one that is there.
+        """
         place = self._place(world)
-        if place is not None and self._work.is_seen_at(world):
-            self.clear_preview()
-            self._work.add_prompt(SlidePoint(*place, positive=positive))
+        if place is None or not self._work.is_seen_at(world):
+            return
+        self.clear_preview()
+        if positive and self._work.one_by_one.on and self._work.one_by_one.takes(*place):
+            return
+        self._work.add_prompt(SlidePoint(*place, positive=positive))
 
     def box_between(self, start: Sequence[float], end: Sequence[float]) -> None:
         """Put a box around the current object."""
@@ -57,6 +68,8 @@ class SlidePointer:
         work.prompts.show_rubber_band(None, view.pixel)
         large = min(box.row1 - box.row0, box.col1 - box.col0) >= SMALLEST_BOX * view.pixel
         if large and work.is_seen_at([(a + b) / 2 for a, b in zip(start, end, strict=True)]):
+            if work.one_by_one.on:
+                work.one_by_one.begin()
             work.add_prompt(box)
 
     def box_preview(self, start: Sequence[float], end: Sequence[float] | None) -> None:
@@ -86,18 +99,37 @@ class SlidePointer:
 
         work.ask_quietly(lambda session: session.preview(point, field), done, key="hover")
 
-    draws = False
+    @property
+    def draws(self) -> bool:
+        """Whether a hand tool is chosen."""
+        return bool(self._work.hand.mode)
 
     def stroke_preview(self, path: Sequence[Sequence[float]]) -> None:
-        """Nothing is drawn by hand on a slide."""
+        """Show what the stroke that is being drawn covers."""
+        view, now = self._work.view(), time.monotonic()
+        if view is None or now - self._drawn_at < PREVIEW_PAUSE:
+            return
+        self._drawn_at = now
+        drawn = self._work.hand.shape(self._corners(path), view.pixel)
+        outlines = () if drawn.is_empty else shapes_of([SlideObject(drawn)])[0]
+        self._work.prompts.show_preview(outlines, view.pixel)
 
     def stroke_along(self, path: Sequence[Sequence[float]]) -> None:
-        """Nothing is drawn by hand on a slide."""
+        """Use the chosen hand tool along a stroke."""
+        work, view = self._work, self._work.view()
+        self.clear_preview()
+        if view is not None and self._place(path[0]) is not None and work.is_seen_at(path[0]):
+            work.hand.stroke(self._corners(path), view.pixel)
 
     def clear_preview(self) -> None:
         """Take the hover preview away, and drop answers on their way."""
         self._generation += 1
         self._work.prompts.show_preview((), 1.0)
+
+    def _corners(self, path: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
+        """A path as (column, row) in level-0 pixel corners."""
+        placed = [self._work.image.world_to_data(world)[-2:] for world in path]
+        return [(float(col) + 0.5, float(row) + 0.5) for row, col in placed]
 
     def _place(self, world: Sequence[float]) -> tuple[float, float] | None:
         """(row, column) of a world position; None outside the slide."""

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_sam2.io.ngff import image_of
+from napari_sam2.io.zarr_store import is_zarr, open_zarr
 from napari_sam2.plugin.slide.content import is_slide_file
 from napari_sam2.plugin.slide.film_reader import film_layers, is_timed_tiff
+from napari_sam2.slides.class_colours import DEFAULT_COLOUR
 from napari_sam2.slides.reader import open_slide
 
 if TYPE_CHECKING:
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
     from napari_sam2.slides.objects import SlideObject
 
 __all__ = [
-    "DEFAULT_COLOUR",
     "napari_get_slide_reader",
     "polygon_of_shape",
     "read_slide_layers",
@@ -35,9 +37,6 @@ __all__ = [
 
 CHUNK: Final = 1024
 """Pixels: a screenful is a few chunks, and a chunk takes a few milliseconds."""
-
-DEFAULT_COLOUR: Final = (0, 140, 60)
-"""Of objects without a class: a dark green, which stands out on the pinks and purples of common stains."""
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -55,13 +54,16 @@ def napari_get_slide_reader(path: str | list[str]) -> Callable[[str], list[Layer
 def read_slide_layers(path: str | os.PathLike[str]) -> list[LayerData]:
     """Read a slide or a film as napari layers.
 
-    A slide is one multiscale image layer, a film a stack of frames.
+    A slide is one multiscale image layer, with the label groups of an OME-Zarr beside it; a film a stack of frames.
 
     Raises
     ------
     UserInputError, EnvironmentLacksError
         As `open_slide`.
     """
+    if is_zarr(path):
+        slide = open_slide(path)
+        return [slide_layer(slide, Path(path)), *_label_layers(Path(path), slide)]
     return film_layers(path) or [slide_layer(open_slide(path), Path(path))]
 
 
@@ -91,6 +93,28 @@ def slide_layer(slide: Slide, path: Path | None = None) -> LayerData:
     if slide.mpp is not None:
         fields |= {"scale": (slide.mpp.row, slide.mpp.col), "units": ("um", "um")}
     return levels, fields, "image"
+
+
+def _label_layers(path: Path, slide: Slide) -> list[LayerData]:
+    """The label groups of an OME-Zarr as Labels layers of one plane; what does not fit the slide is left out."""
+    import dask.array as da
+
+    layers: list[LayerData] = []
+    with open_zarr(path) as file:
+        images = file.images() if path.is_dir() else []
+        for group in file.label_groups(images[0]) if images else ():
+            image = image_of(file.attributes(group), file.name)
+            array = file.array(f"{group}/{image.levels[0].path}")
+            sizes = dict(zip(image.letters, array.shape, strict=True))
+            planes = any(n > 1 for axis, n in sizes.items() if axis not in "YX")
+            if planes or (sizes["Y"], sizes["X"]) != slide.shape or array.dtype.kind not in "ui":
+                continue
+            labels = da.from_zarr(array).reshape(slide.shape)
+            fields: dict[str, Any] = {"name": group.rpartition("/")[2]}
+            if slide.mpp is not None:
+                fields |= {"scale": (slide.mpp.row, slide.mpp.col), "units": ("um", "um")}
+            layers.append((labels, fields, "labels"))
+    return layers
 
 
 def shapes_of(objects: Iterable[SlideObject]) -> tuple[list[NDArray[np.float64]], dict[str, Any]]:

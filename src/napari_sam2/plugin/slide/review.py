@@ -11,7 +11,6 @@ from napari_sam2.plugin.control.review_queue import ReviewQueue
 
 if TYPE_CHECKING:
     from napari_sam2.plugin.slide.work import SlideWork
-    from napari_sam2.slides.session import SlideSession
 
 __all__ = ["SlideReview"]
 
@@ -52,23 +51,22 @@ class SlideReview:
     def accept(self) -> None:
         """Declare the current object finished, and go on.
 
-        Nothing changes it then; a finished one is reopened.
+        Or all that are selected with it. Nothing changes them then; when the current one is finished, they are
+        reopened.
         """
         work, obj = self._work, self._work.current_object
         if obj is None:
             work.told.emit("There is no outline to finish yet.")
             return
-        finished = not obj.finished
+        finished, object_ids = not obj.finished, work.targets
 
-        def change(session: SlideSession) -> None:
-            (session.finish_object if finished else session.reopen_object)(obj.object_id)
-
-        def done(_: None) -> None:
-            work.told.emit(f"{obj.name or 'Object'} is {'finished' if finished else 'open again'}.")
+        def done(_: int) -> None:
+            what = f"{obj.name or 'Object'} is" if len(object_ids) == 1 else f"{len(object_ids)} objects are"
+            work.told.emit(f"{what} {'finished' if finished else 'open again'}.")
             if finished and self._queue.current is not None:
                 self.next()
 
-        work.ask(change, done)
+        work.ask(lambda session: session.finish_objects(object_ids, finished), done)
 
     def forget(self) -> None:
         """Begin anew."""

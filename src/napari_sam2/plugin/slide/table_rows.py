@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_sam2.plugin.slide.reader import DEFAULT_COLOUR
+from napari_sam2.slides.class_colours import DEFAULT_COLOUR
 from napari_sam2.slides.objects import AREA_MICRONS
 
 if TYPE_CHECKING:

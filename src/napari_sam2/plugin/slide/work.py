@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari.layers import Shapes
 
-from napari_sam2.errors import UserInputError
 from napari_sam2.io.names import without_suffix
 from napari_sam2.plugin.control.autosave import JournalKind
 from napari_sam2.plugin.control.base_work import BaseWork
@@ -18,6 +17,9 @@ from napari_sam2.plugin.scan.volumes import file_behind
 from napari_sam2.plugin.slide.automatic import AutomaticRun
 from napari_sam2.plugin.slide.choices import SlideChoices
 from napari_sam2.plugin.slide.drawn_outlines import geometries_of
+from napari_sam2.plugin.slide.hand_strokes import SlideStrokes
+from napari_sam2.plugin.slide.mask_choice import MaskChoice
+from napari_sam2.plugin.slide.one_by_one import OneByOne
 from napari_sam2.plugin.slide.opening import SLIDE_KEY, shown_mix
 from napari_sam2.plugin.slide.pointing import SlidePointer
 from napari_sam2.plugin.slide.prompt_layers import SlidePromptLayers
@@ -31,6 +33,8 @@ from napari_sam2.slides.session import SlideSession
 from napari_sam2.slides.snapshot import SlideSnapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from napari.layers import Image, Layer
 
     from napari_sam2.engine.verbs import AnyModel
@@ -67,6 +71,8 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         The object that gets what is pointed at; a UUID.
     selected : tuple of str
         Rows of the table that are selected.
+    row_order : callable
+        Ids of all objects as a table shows them.
     """
 
     def __init__(
@@ -90,6 +96,11 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         self.review = SlideReview(self)
         self.pointer = SlidePointer(self)
         self.choices = SlideChoices(self)
+        self.hand = SlideStrokes(self)
+        self.hand.changed.connect(lambda _: self.changed.emit())
+        self.masks = MaskChoice(self)
+        self.one_by_one = OneByOne(self)
+        self.row_order: Callable[[], Sequence[str]] = self._creation_order
         self.result.edited.connect(self._on_edited)
         self.result.removed.connect(self.remove)
         self.result.drawn.connect(self._on_drawn)
@@ -198,9 +209,7 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         class_name = self.choices.for_new
 
         def answer(session: SlideSession) -> SlideObject:
-            is_new = session.find(object_id) is None
-            obj = session.add_prompt(prompt, object_id, field=field)
-            return session.set_class(object_id, class_name) if is_new and class_name else obj
+            return session.add_prompt(prompt, object_id, field=field, class_name=class_name)
 
         self.ask(answer, self._on_answered, arrived=lambda: self._waiting.remove(entry))
 
@@ -213,6 +222,25 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
             return
         self.select(new_id())
         self.told.emit("A new object: click inside it, or Shift-drag a box.")
+
+    def step_object(self, step: int) -> None:
+        """Go `step` rows on in the table.
+
+        The zoom stays as it is; behind the last row comes the first.
+        """
+        order = list(self.row_order())
+        if not order:
+            self.told.emit("There is no object yet.")
+            return
+        here = order.index(self.current) if self.current in order else -1 if step > 0 else 0
+        self.go_to_object(order[(here + step) % len(order)])
+        obj = self.current_object
+        if obj is not None:
+            what = f", {obj.class_name}" if obj.class_name else ""
+            self.told.emit(f"{obj.name or 'Object'}{what}: {order.index(obj.object_id) + 1} of {len(order)}.")
+
+    def _creation_order(self) -> Sequence[str]:
+        return [obj.object_id for obj in self.snapshot.objects]
 
     def change(self, object_id: str, **fields: Any) -> None:
         """Change an object's name or class."""
@@ -243,13 +271,15 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
             self.told.emit("There is no outline to remove yet.")
             return
 
-        def change(session: SlideSession) -> None:
-            for object_id in object_ids:
-                session.remove(object_id)
-
         obj = self.current_object
-        what = f"{len(object_ids)} objects are" if len(object_ids) > 1 or obj is None else f"{obj.name or 'Object'} is"
-        self.ask(change, lambda _: self.told.emit(f"{what} removed. Ctrl+Z brings back one at a time."))
+        name = "" if obj is None else obj.name
+
+        def done(count: int) -> None:
+            what = f"{name or 'Object'} is" if len(object_ids) == 1 else f"{count} objects are"
+            kept = len(object_ids) - count
+            self.told.emit(f"{what} removed{_kept(kept)}. Ctrl+Z brings {'it' if count == 1 else 'them'} back.")
+
+        self.ask(lambda session: session.remove_objects(object_ids), done)
 
     def refine_object(self) -> None:
         """Look at the current object's outline at twice the resolution."""
@@ -278,20 +308,13 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         )
 
     def load(self, path: Path) -> None:
-        """Take over the objects of a GeoJSON file, as one step."""
+        """Take over the objects of a file, as one step; see `take_objects`."""
 
         def read(session: SlideSession) -> tuple[int, tuple[str, ...]]:
-            from napari_sam2.slides.formats.geojson import read_objects
+            from napari_sam2.slides.formats.take import take_objects
 
-            content = read_objects(path)
-            objects = [obj for obj in content.objects if obj.geometry.area > 0]
-            if not objects:
-                raise UserInputError(f"{path.name} holds no outlines.")
-            notes = list(content.notes)
-            flat = len(content.objects) - len(objects)
-            if flat:
-                notes.append(f"{path.name}: {flat} object{' has' if flat == 1 else 's have'} no area, left out.")
-            return session.add_objects(objects), tuple(notes)
+            taken = take_objects(path, session.slide.shape)
+            return session.add_objects(taken.objects), taken.notes
 
         def done(read: tuple[int, tuple[str, ...]]) -> None:
             count, notes = read
@@ -317,7 +340,10 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
     def _on_answered(self, obj: SlideObject) -> None:
         self.answered.emit(obj)
         score = "" if obj.score is None else f", score {obj.score:.2f}"
-        self.told.emit(f"{obj.name or 'Object'}{score}. Correct it with a click, or N for the next one.")
+        then = "Correct it with a click, or N for the next one."
+        if self.one_by_one.on:
+            then = "The next click begins another one; a right click takes away from this one."
+        self.told.emit(f"{obj.name or 'Object'}{score}. {then}")
 
     def _on_history(self, past: str, verb: str, step: str) -> None:
         if self.current_object is None and self.snapshot.objects:
@@ -329,7 +355,9 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         super()._on_resumed()
         many = len(self.snapshot.objects)
         if many:
-            self.select(self.snapshot.objects[-1].object_id)
+            last = self.snapshot.objects[-1]
+            self.select(last.object_id)
+            self.choices.for_new = last.class_name
             self.told.emit(f"Resumed with {many} object{'' if many == 1 else 's'}. Undo goes on where it was.")
 
     def _on_edited(self, object_id: str, geometry: Any) -> None:
@@ -338,10 +366,15 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
     def _on_drawn(self, geometry: Any) -> None:
         object_id = new_id()
         self.current = object_id
-        self.ask(lambda session: session.draw(geometry, object_id))
+        class_name = self.choices.for_new
+        self.ask(lambda session: session.draw(geometry, object_id, class_name=class_name))
 
     def _on_limits(self, _event: Any = None) -> None:
         """The model sees grey values as they are shown, from the next answer on."""
         mix = shown_mix(self.image)
         if SLIDE_KEY not in self.image.metadata:
             self.ask_quietly(lambda session: session.show_channels(mix), lambda _: None, key="limits")
+
+
+def _kept(count: int) -> str:
+    return f", {count} finished {'one stays' if count == 1 else 'ones stay'}" if count else ""

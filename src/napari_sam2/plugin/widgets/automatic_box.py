@@ -66,8 +66,8 @@ class AutomaticBox(FoldedBox):
             "Expected diameter of an object: 60 um, or 240 px of the full slide. Empty: as large as the selected "
             "outlines, or all that you made."
         )
-        self.size.setPlaceholderText("as outlined")
-        self.size.setMaximumWidth(84)
+        self.size.setPlaceholderText("as drawn")
+        self.size.setFixedWidth(84)
         self.find = QPushButton("Find objects")
         self.find.setToolTip(_DRAFT)
         self.stop = QPushButton("Stop  [Esc]")

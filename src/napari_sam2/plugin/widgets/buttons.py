@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QPushButton, QShortcut, QWidget
 
-from napari_sam2.plugin.control.action_table import ACTIONS, action
+from napari_sam2.plugin.control.action_table import action, keyed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,15 +32,27 @@ def action_button(name: str, do: Callable[[str], None], parent: QWidget | None =
     return button
 
 
-def bind_shortcuts(panel: QWidget, do: Callable[[str], None]) -> list[QShortcut]:
+def bind_shortcuts(panel: QWidget, do: Callable[[str], None], kind: Callable[[], str]) -> list[QShortcut]:
     """Bind the key of every action, in the panel's whole window.
 
     A window shortcut comes before napari's layer keys, yields to text fields, and goes with the panel.
+
+    Parameters
+    ----------
+    panel : QWidget
+        Whose window listens.
+    do : callable
+        Does the action of a name.
+    kind : callable
+        The kind of work at this moment: some keys mean one thing on a scan and another on a slide.
     """
+
+    def press(key: str) -> None:
+        do(keyed(kind())[key].name)
+
     shortcuts = []
-    for entry in ACTIONS:
-        if entry.key:
-            shortcut = QShortcut(QKeySequence(entry.key), panel)
-            shortcut.activated.connect(partial(do, entry.name))
-            shortcuts.append(shortcut)
+    for key in keyed(""):
+        shortcut = QShortcut(QKeySequence(key), panel)
+        shortcut.activated.connect(partial(press, key))
+        shortcuts.append(shortcut)
     return shortcuts

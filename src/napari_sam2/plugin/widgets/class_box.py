@@ -1,14 +1,14 @@
-"""The class of the current object.
+"""The class of the current object, and of new ones.
 
 It is chosen from a list that a person edits in place.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import QColorDialog, QComboBox, QHBoxLayout, QPushButton, QWidget
 
 if TYPE_CHECKING:
@@ -20,11 +20,18 @@ __all__ = ["ClassBox"]
 
 NONE = "no class"
 
+SWATCH: Final = 14
+"""Pixels along a side of a class's colour."""
+
+BRIGHT: Final = 380
+"""Sum of red, green and blue above which a black digit is read better than a white one."""
+
 
 class ClassBox(QWidget):
     """A list of classes, with a colour and a remove button.
 
-    To choose from or to type a new name into; the button takes a class off the list.
+    To choose from or to type a new name into; the button takes a class off the list. The first nine have the keys
+    1 to 9, which their colours show.
     """
 
     chosen = Signal(str)
@@ -43,7 +50,11 @@ class ClassBox(QWidget):
         self.names.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.names.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.names.setMinimumContentsLength(8)
-        self.names.setToolTip("What the current object is. Type a new name and press Enter to add a class.")
+        self.names.setIconSize(QSize(SWATCH, SWATCH))
+        self.names.setToolTip(
+            "What the current object is, all that are selected with it, and new ones. Keys 1 to 9 choose, 0 takes it "
+            "away. Type a new name and press Enter to add a class."
+        )
         self.colour = QPushButton()
         self.colour.setToolTip("The colour of this class, on all of its objects.")
         self.drop = QPushButton("-")
@@ -61,19 +72,18 @@ class ClassBox(QWidget):
         self.colour.clicked.connect(self._on_colour)
         self.drop.clicked.connect(lambda: self.dropped.emit(self._name()))
 
-    def show_classes(self, classes: Sequence[ObjectClass], current: str, usable: bool) -> None:
-        """Show the list with the current object's class chosen.
+    def show_classes(self, classes: Sequence[ObjectClass], current: str) -> None:
+        """Show the list, and which class is chosen.
 
-        Unusable without an object.
+        That of the current object, or of the next one.
         """
-        self.setEnabled(usable)
         if self.names.lineEdit().hasFocus() and self.names.lineEdit().isModified():
             return
         entries = [(NONE, None), *((c.name, c.colour) for c in classes)]
         if entries != [(self.names.itemText(n), self.names.itemData(n)) for n in range(self.names.count())]:
             self.names.clear()
-            for name, colour in entries:
-                self.names.addItem(_swatch(colour), name, colour)
+            for number, (name, colour) in enumerate(entries):
+                self.names.addItem(_swatch(colour, str(number) if number < 10 else ""), name, colour)
         row = self.names.findText(current or NONE)
         self.names.setCurrentIndex(row)
         if row < 0:
@@ -103,7 +113,17 @@ class ClassBox(QWidget):
             self.coloured.emit(self._name(), (picked.red(), picked.green(), picked.blue()))
 
 
-def _swatch(colour: tuple[int, int, int] | None) -> QIcon:
-    pixels = QPixmap(12, 12)
+def _swatch(colour: tuple[int, int, int] | None, key: str = "") -> QIcon:
+    """A square of the class's colour with its key in it."""
+    pixels = QPixmap(2 * SWATCH, 2 * SWATCH)
     pixels.fill(QColor(*colour) if colour else QColor(0, 0, 0, 0))
+    if key and colour:
+        painter = QPainter(pixels)
+        painter.setPen(QColor("black" if sum(colour) > BRIGHT else "white"))
+        font = painter.font()
+        font.setPixelSize(round(1.6 * SWATCH))
+        font.setBold(True)
+        painter.setFont(font)
+        painter.drawText(pixels.rect(), Qt.AlignmentFlag.AlignCenter, key)
+        painter.end()
     return QIcon(pixels)

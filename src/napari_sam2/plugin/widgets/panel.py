@@ -24,13 +24,13 @@ from napari_sam2.plugin.control.action_table import GESTURES, action
 from napari_sam2.plugin.control.models import available_models
 from napari_sam2.plugin.control.registry import controller_for
 from napari_sam2.plugin.widgets.activity_row import ActivityRow
+from napari_sam2.plugin.widgets.beside_docks import BesideDocks
 from napari_sam2.plugin.widgets.buttons import action_button, bind_shortcuts
 from napari_sam2.plugin.widgets.earlier_row import EarlierRow
 from napari_sam2.plugin.widgets.focus import leave_keys_to_the_picture
 from napari_sam2.plugin.widgets.folded_box import FoldedBox
 from napari_sam2.plugin.widgets.layer_docks import LayerDocks
 from napari_sam2.plugin.widgets.opening_dialogs import ask_for_earlier, ask_for_labels
-from napari_sam2.plugin.widgets.planes_box import PlanesBox
 from napari_sam2.plugin.widgets.scan_parts import ScanParts
 from napari_sam2.plugin.widgets.server_line import ServerLine
 from napari_sam2.plugin.widgets.slide_parts import SlideParts
@@ -64,7 +64,7 @@ TABLE_DELAY_MS = 120
 
 
 class SegmentPanel(QWidget):
-    """The dock widget: image and state above, four folded parts, Save below.
+    """The dock widget: image and state above, folded parts, Save below.
 
     Parameters
     ----------
@@ -101,11 +101,11 @@ class SegmentPanel(QWidget):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(8)
         self._docks = LayerDocks(self)
-        self._planes: QWidget | None = None
+        self._beside = BesideDocks(self.controller)
         self._build()
         self._wire()
         leave_keys_to_the_picture(self)
-        self.shortcuts = bind_shortcuts(self, self.controller.do)
+        self.shortcuts = bind_shortcuts(self, self.controller.do, lambda: self.controller.kind)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
         """Connect to the viewer; napari hides docked widgets and never closes them."""
@@ -124,7 +124,7 @@ class SegmentPanel(QWidget):
         workspace.objects_changed.connect(self._show_soon)
         workspace.progressed.connect(self.activity.show_progress)
         workspace.layer_lists.changed.connect(self._docks.show)
-        workspace.planes.changed.connect(self._show_planes)
+        self._beside.listen(True)
         self.activity.watch(True)
         self.where.listen(True)
         self.scans.connect_viewer()
@@ -150,7 +150,7 @@ class SegmentPanel(QWidget):
         self.where.listen(False)
         workspace.progressed.disconnect(self.activity.show_progress)
         workspace.layer_lists.changed.disconnect(self._docks.show)
-        workspace.planes.changed.disconnect(self._show_planes)
+        self._beside.listen(False)
         self.controller.panel_hidden()
         self.scans.disconnect_viewer()
         self.slides.disconnect_viewer()
@@ -200,7 +200,7 @@ class SegmentPanel(QWidget):
         form.addRow("Model", self.model)
         form.addRow("Runs on", self.server)
         form.addRow("Window", scans.window_choice)
-        form.addRow("Channels", scans.channels)
+        form.addRow(scans.channels)
         choices = QWidget()
         choices.setLayout(form)
         form.setContentsMargins(0, 0, 0, 0)
@@ -212,12 +212,13 @@ class SegmentPanel(QWidget):
             _row(action_button("toggle_preview", do), action_button("use_layer", do)),
         ):
             self.viewing.addWidget(widget)
+        self.viewing.addWidget(self.tune)
         self.viewing.addWidget(hint)
         parts = QWidget()
         inside = QVBoxLayout(parts)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.setSpacing(0)
-        for part in (self.objects, scans.find, self.shaping, self.viewing, self.tune):
+        for part in (self.objects, scans.find, self.shaping, scans.compare, self.viewing):
             inside.addWidget(part)
         inside.addStretch()
         self.scroll = QScrollArea()
@@ -251,14 +252,6 @@ class SegmentPanel(QWidget):
         self._objects_timer.setSingleShot(True)
         self._objects_timer.setInterval(TABLE_DELAY_MS)
         self._objects_timer.timeout.connect(self._show_objects)
-
-    def _show_planes(self, on: bool) -> None:
-        """Show the other planes in a dock of their own, made when they are first asked for."""
-        if self._planes is None and on:
-            box = PlanesBox(self.controller)
-            self._planes = self._viewer.window.add_dock_widget(box, name="Other planes", area="left")
-        if self._planes is not None:
-            self._planes.setVisible(on)
 
     def _make_room(self) -> None:
         if self._connected:
@@ -331,7 +324,6 @@ class SegmentPanel(QWidget):
         self.scans.set_visible(not slide)
         self.slides.set_visible(slide)
         self._form.labelForField(self.scans.window_choice).setVisible(not slide)
-        self._form.labelForField(self.scans.channels).setVisible(not slide)
         if slide:
             # What a slide is made of stands there: refinement, classes, the automatic run.
             self.shaping.expand(animate=False)

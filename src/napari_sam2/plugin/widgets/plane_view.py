@@ -55,13 +55,16 @@ class PlaneView(QWidget):
         self.setMinimumSize(160, 120)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
-    def show_plane(self, work: ScanWork | None, axis: int) -> None:
-        """Show the slice across `axis` in which the cross lies."""
+    def show_plane(self, work: ScanWork | None, axis: int, place: tuple[int, int, int] | None = None) -> None:
+        """Show the slice across `axis` in which a voxel lies.
+
+        By default that of the cross.
+        """
         self._work, self.axis = work, axis
         if work is None:
             self._picture = None
         else:
-            self._place = work.cross.place
+            self._place = work.cross.place if place is None else place
             self._picture = np.ascontiguousarray(plane_picture(work, axis, self._place[axis]))
             self.setToolTip(
                 f"{work.shown.volume.plane_name(axis).capitalize()} slice {self._place[axis]}. Click includes, "

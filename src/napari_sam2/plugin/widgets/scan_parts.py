@@ -16,8 +16,9 @@ from napari_sam2.plugin.scan.table_rows import object_rows, size_unit, strip_con
 from napari_sam2.plugin.scan.work import ScanWork
 from napari_sam2.plugin.settings import remember_names
 from napari_sam2.plugin.widgets.buttons import action_button
-from napari_sam2.plugin.widgets.channels_button import ChannelsButton
+from napari_sam2.plugin.widgets.channels_box import ChannelsBox
 from napari_sam2.plugin.widgets.check_box import CheckBox
+from napari_sam2.plugin.widgets.compare_box import CompareBox
 from napari_sam2.plugin.widgets.find_box import FindBox
 from napari_sam2.plugin.widgets.hand_box import HandBox
 from napari_sam2.plugin.widgets.more_box import MoreBox
@@ -53,7 +54,7 @@ class ScanParts(QObject):
         super().__init__(parent)
         self._controller = controller
         self.window_choice = WindowChoice(controller.workspace)
-        self.channels = ChannelsButton(lambda: self.work)
+        self.channels = ChannelsBox(lambda: self.work)
         self.table = ObjectTable()
         self.run = RunBox(controller.do)
         self.strip = ScoreStrip()
@@ -70,6 +71,7 @@ class ScanParts(QObject):
         self.hand = HandBox(controller.do)
         self.more = MoreBox(controller.do)
         self.find = FindBox(controller.do, lambda: self.work)
+        self.compare = CompareBox(controller.do, lambda: self.work)
         self.saving = SaveBox(kinds=SCAN_KINDS)
         self._wire()
 
@@ -95,6 +97,7 @@ class ScanParts(QObject):
         workspace.viewer.dims.events.current_step.disconnect(self._on_slice)
         self._controller.names.changed.disconnect(self._show_names)
         self.window_choice.listen_to(None)
+        self.channels.let_go()
 
     def set_visible(self, visible: bool) -> None:
         """Show what means something for the chosen kind of image, or nothing."""
@@ -103,7 +106,7 @@ class ScanParts(QObject):
             widget.setVisible(visible)
         for widget in (self.run, self.run.directions, self.strip):
             widget.setVisible(visible and kind in action("propagate_both").on)
-        for widget in (self.check_planes, self.planes, self.hand, self.find, self.channels):
+        for widget in (self.check_planes, self.planes, self.hand, self.find, self.compare, self.channels):
             widget.setVisible(visible and kind in action("check_planes").on)
         if not visible:
             self.check.setVisible(False)
@@ -116,6 +119,7 @@ class ScanParts(QObject):
         self.channels.show_current()
         self.check.show_figures("" if work is None else work.check.summary)
         self.find.show_work(work)
+        self.compare.show_work(work)
         self.table.show_unit(size_unit(work))
         self.table.show_rows(object_rows(work), 1 if work is None else work.current)
         if work is None:

@@ -26,6 +26,7 @@ from napari_sam2.plugin.widgets.automatic_box import AutomaticBox
 from napari_sam2.plugin.widgets.buttons import action_button
 from napari_sam2.plugin.widgets.class_box import ClassBox
 from napari_sam2.plugin.widgets.save_box import SaveBox
+from napari_sam2.plugin.widgets.slide_hand_box import SlideHandBox
 from napari_sam2.plugin.widgets.slide_table import SlideTable
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ _FILES = (
     "GeoJSON for QuPath (*.geojson);;Table of measurements (*.csv);;COCO (*.coco.json);;"
     "Label image, OME-TIFF (*.ome.tif)"
 )
+_OBJECT_FILES = "Objects (*.geojson *.json *.gz *.roi *.zip *.tif *.tiff *.png *.npy)"
 
 
 class SlideParts(QObject):
@@ -74,6 +76,7 @@ class SlideParts(QObject):
         self.table = SlideTable()
         self.classes = ClassBox()
         self.refine = action_button("refine_object", controller.do)
+        self.hands = SlideHandBox(controller.do)
         self.overlap = QComboBox()
         self.overlap.setToolTip("Who keeps a place that two objects claim. Accepted objects always keep theirs.")
         for rule, title in OVERLAP_TITLES.items():
@@ -127,7 +130,9 @@ class SlideParts(QObject):
         if work is None:
             return
         snapshot, obj = work.snapshot, work.current_object
-        self.classes.show_classes(snapshot.classes, "" if obj is None else obj.class_name, obj is not None)
+        work.row_order = self.table.order
+        self.classes.show_classes(snapshot.classes, work.choices.for_new if obj is None else obj.class_name)
+        self.hands.show_hands(work.hand.mode, work.one_by_one.on, work.hand.radius)
         self.refine.setEnabled(obj is not None)
         self.overlap.setCurrentIndex(self.overlap.findData(snapshot.overlap))
         self.automatic.show_unfinished(snapshot.unfinished)
@@ -150,6 +155,7 @@ class SlideParts(QObject):
         above.addWidget(self._asking)
         below = QVBoxLayout(self.more)
         below.setContentsMargins(0, 0, 0, 0)
+        below.addWidget(self.hands)
         below.addWidget(self.refine)
         overlaps = QFormLayout()
         overlaps.addRow("Overlap", self.overlap)
@@ -165,6 +171,7 @@ class SlideParts(QObject):
         self.classes.chosen.connect(self._with_work(lambda work, name: work.choices.set_class(name)))
         self.classes.coloured.connect(self._with_work(lambda work, name, c: work.choices.colour_class(name, c)))
         self.classes.dropped.connect(self._with_work(lambda work, name: work.choices.drop_class(name)))
+        self.hands.radius_chosen.connect(self._with_work(lambda work, radius: setattr(work.hand, "radius", radius)))
         self.overlap.activated.connect(
             self._with_work(lambda work, _: work.choices.set_overlap(self.overlap.currentData()))
         )
@@ -212,8 +219,6 @@ class SlideParts(QObject):
         return True
 
     def _on_load(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(
-            self.more, "Load objects", self.saving.path.text(), "GeoJSON (*.geojson *.json)"
-        )
+        chosen, _ = QFileDialog.getOpenFileName(self.more, "Load objects", self.saving.path.text(), _OBJECT_FILES)
         if chosen and self.work is not None:
             self.work.load(Path(chosen))

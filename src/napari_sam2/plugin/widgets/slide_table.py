@@ -8,7 +8,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSize, QSortFilterProxyModel, Qt, Signal
+from qtpy.QtCore import (
+    QAbstractTableModel,
+    QItemSelection,
+    QItemSelectionModel,
+    QModelIndex,
+    QSize,
+    QSortFilterProxyModel,
+    Qt,
+    Signal,
+)
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
@@ -20,8 +29,8 @@ __all__ = ["SlideTable"]
 NAME, CLASS, AREA, SCORE, FINISHED = range(5)
 
 _TOOLTIPS: Final = (
-    "Click selects and shows, double click renames.",
-    "Chosen below the table.",
+    "Click selects and shows, Shift- or Ctrl-click selects several, double click renames.",
+    "Chosen below the table, or by its number key.",
     "Area: in square microns when the size of a pixel is known, else in pixels of the full slide.",
     "The model's own estimate of its overlap with the truth. Click to sort; J goes through them, the worst first.",
     "A finished object keeps its outline: nothing changes it.",
@@ -112,6 +121,8 @@ class SlideTable(QTableView):
         # Keys go on working for the image after a click on a row.
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setWordWrap(False)
+        # The end of a name is what tells "object 12" from "object 13".
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setIconSize(QSize(10, 10))
         header = self.horizontalHeader()
         header.setMinimumSectionSize(20)
@@ -138,6 +149,12 @@ class SlideTable(QTableView):
             self._model.rows[self._sorted.mapToSource(self._sorted.index(row, NAME)).row()].object_id for row in rows
         ]
 
+    def order(self) -> list[str]:
+        """Ids of the objects that have an outline, as they are sorted."""
+        places = (self._sorted.mapToSource(self._sorted.index(row, NAME)).row() for row in range(len(self.rows)))
+        rows = (self._model.rows[place] for place in places)
+        return [row.object_id for row in rows if not math.isnan(row.area)]
+
     def show_rows(self, rows: list[SlideRow], current: str, unit: str) -> None:
         """Show these objects with one of them selected.
 
@@ -150,9 +167,12 @@ class SlideTable(QTableView):
             model.unit = unit
             model.headerDataChanged.emit(Qt.Orientation.Horizontal, AREA, AREA)
         if [row.object_id for row in rows] != [row.object_id for row in model.rows]:
+            selected = set(self.selected)
             model.beginResetModel()
             model.rows = rows
             model.endResetModel()
+            if current in selected:
+                self._select(selected)
         elif rows != model.rows:
             model.rows = rows
             model.dataChanged.emit(model.index(0, 0), model.index(len(rows) - 1, FINISHED))
@@ -163,9 +183,22 @@ class SlideTable(QTableView):
                 self.setCurrentIndex(index)
                 self.scrollTo(index)
 
+    def _select(self, object_ids: set[str]) -> None:
+        """Select again what was selected before the rows were made anew."""
+        chosen = QItemSelection()
+        for number, row in enumerate(self._model.rows):
+            if row.object_id in object_ids:
+                index = self._sorted.mapFromSource(self._model.index(number, NAME))
+                chosen.select(index, index)
+        flags = QItemSelectionModel.SelectionFlag
+        self.selectionModel().select(chosen, flags.ClearAndSelect | flags.Rows)
+
     def _on_clicked(self, index: QModelIndex) -> None:
-        if index.column() != FINISHED:
-            self.chosen.emit(self._model.rows[self._sorted.mapToSource(index).row()].object_id)
+        if index.column() == FINISHED:
+            return
+        clicked, selected = self._model.rows[self._sorted.mapToSource(index).row()].object_id, self.selected
+        # A row that Ctrl has taken out of several is not what the person goes on with.
+        self.chosen.emit(clicked if clicked in selected or not selected else selected[-1])
 
 
 def _area(area: float) -> str:

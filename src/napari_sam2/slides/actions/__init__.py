@@ -15,8 +15,9 @@ from napari_sam2.slides.actions.automatic import BeginAutomatic, EndAutomatic
 from napari_sam2.slides.actions.classes import ListClasses, Recolour, SetClasses
 from napari_sam2.slides.actions.objects import AsRecorded, ChangeObject, RemoveObject
 from napari_sam2.slides.actions.outlines import Draw, EditOutline, TakeFound, TakeObjects
-from napari_sam2.slides.actions.prompts import AddPrompt, Refine
-from napari_sam2.slides.actions.settings import SetMpp, ShowChannels, UseOverlap
+from napari_sam2.slides.actions.prompts import AddPrompt, ChooseMask, Refine
+from napari_sam2.slides.actions.settings import SetMpp, ShowChannels, ShowPlane, UseOverlap
+from napari_sam2.slides.actions.several import ClassifyObjects, FinishObjects, RemoveObjects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,15 +27,20 @@ __all__ = [
     "AsRecorded",
     "BeginAutomatic",
     "ChangeObject",
+    "ChooseMask",
+    "ClassifyObjects",
     "Draw",
     "EditOutline",
     "EndAutomatic",
+    "FinishObjects",
     "ListClasses",
     "Refine",
     "RemoveObject",
+    "RemoveObjects",
     "SetClasses",
     "SetMpp",
     "ShowChannels",
+    "ShowPlane",
     "TakeFound",
     "TakeObjects",
     "UseOverlap",
@@ -59,6 +65,7 @@ _ACTIONS: Final[Mapping[str, type[Action]]] = {
     action.name: action
     for action in (
         AddPrompt,
+        ChooseMask,
         Refine,
         Draw,
         EditOutline,
@@ -66,12 +73,16 @@ _ACTIONS: Final[Mapping[str, type[Action]]] = {
         TakeFound,
         ChangeObject,
         RemoveObject,
+        ClassifyObjects,
+        FinishObjects,
+        RemoveObjects,
         SetClasses,
         Recolour,
         ListClasses,
         SetMpp,
         UseOverlap,
         ShowChannels,
+        ShowPlane,
         UseModel,
         BeginAutomatic,
         EndAutomatic,

@@ -12,7 +12,7 @@ from napari_sam2.slides.encoding import (
     id_of,
     outline_from_json,
 )
-from napari_sam2.slides.objects import SCORE, SlideObject, measured
+from napari_sam2.slides.objects import SlideObject, measured, without_scores
 
 if TYPE_CHECKING:
     from napari_sam2.core.history import Step
@@ -37,7 +37,8 @@ class Draw(Edit):
             raise UserInputError("The drawn outline has no area; draw around something.")
         record = state.store.objects.get(self.outline.object_id)
         prompts = () if record is None else record.prompts
-        return state.store.place(step, measured(self.outline, state.slide.mpp), prompts)
+        outline = self.outline if record is not None else self.outline.on_plane(state.slide.z_and_t)
+        return state.store.place(step, measured(outline, state.slide.mpp), prompts)
 
     def as_json(self) -> dict[str, Any]:
         """Which object it is, and its outline.
@@ -72,8 +73,8 @@ class EditOutline(Edit):
     def do(self, state: SlideState, step: Step) -> SlideObject:
         """See `SlideSession.edit`."""
         old = state.store[self.object_id]
-        numbers = {name: value for name, value in old.measurements.items() if name != SCORE}
-        edited = measured(replace(old, geometry=self.geometry, measurements=numbers), state.slide.mpp)
+        kept = without_scores(old.measurements)
+        edited = measured(replace(old, geometry=self.geometry, measurements=kept), state.slide.mpp)
         return state.store.place(step, edited)
 
     def as_json(self) -> dict[str, Any]:

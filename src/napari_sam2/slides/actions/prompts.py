@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from napari_sam2.core.actions import Edit, Line
-from napari_sam2.core.checked import number_of, text_of
+from napari_sam2.core.checked import number_of, text_of, whole_of
 from napari_sam2.errors import UserInputError
 from napari_sam2.slides.answers.refine import refine
 from napari_sam2.slides.encoding import (
     LARGEST,
+    class_from_json,
+    class_to_json,
     id_of,
     prompt_from_json,
     prompt_to_json,
@@ -22,11 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_sam2.core.history import Step
+    from napari_sam2.slides.objects import ObjectClass
     from napari_sam2.slides.prompts import SlidePrompt
     from napari_sam2.slides.state import SlideState
 from napari_sam2.slides.actions.objects import OfObject
 
-__all__ = ["AddPrompt", "Refine"]
+__all__ = ["AddPrompt", "ChooseMask", "Refine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class AddPrompt(Edit):
         Level-0 pixels along the shorter side of what is on the screen.
     called : str
         Name of a new object.
+    object_class : ObjectClass, optional
+        Of a new object.
     """
 
     name: ClassVar[str] = "prompt"
@@ -51,6 +56,7 @@ class AddPrompt(Edit):
     prompt: SlidePrompt
     field: float | None = None
     called: str = ""
+    object_class: ObjectClass | None = None
 
     def do(self, state: SlideState, step: Step) -> SlideObject:
         """See `SlideSession.add_prompt`."""
@@ -58,6 +64,7 @@ class AddPrompt(Edit):
         outline = None if record is None else record.outline
         if outline is not None:
             state.store.refuse_finished(self.object_id)
+            state.refuse_other_plane(outline)
         starts_afresh = isinstance(self.prompt, SlideBox)
         before = () if record is None else record.prompts
         if outline is not None and not before and not starts_afresh and not outline.geometry.is_empty:
@@ -72,19 +79,23 @@ class AddPrompt(Edit):
             raise UserInputError("Nothing was found there; draw a box around the object.")
         if outline is None:
             name = self.called or f"object {len(state.store) + 1}"
-            outline = SlideObject(answer.polygon(), object_id=self.object_id, name=name)
+            outline = SlideObject(answer.polygon(), object_id=self.object_id, name=name, object_class=self.object_class)
+            outline = outline.on_plane(state.slide.z_and_t)
         return state.put_answer(step, outline, answer, prompts)
 
     def as_json(self) -> dict[str, Any]:
         """All of it."""
-        written = {"object": self.object_id, "add": prompt_to_json(self.prompt), "field": self.field}
+        written: dict[str, Any] = {"object": self.object_id, "add": prompt_to_json(self.prompt), "field": self.field}
+        if self.object_class is not None:
+            written["class"] = class_to_json(self.object_class)
         return {**written, "name": self.called} if self.called else written
 
     @classmethod
     def from_json(cls, line: Line, state: SlideState) -> Self:
         """As it was written."""
         view = None if line["field"] is None else number_of(line["field"], 0.0, LARGEST, "a field")
-        return cls(id_of(line["object"]), prompt_from_json(line["add"]), view, text_of(line.get("name", "")))
+        chosen = class_from_json(line.get("class"))
+        return cls(id_of(line["object"]), prompt_from_json(line["add"]), view, text_of(line.get("name", "")), chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +109,49 @@ class Refine(OfObject):
     def do(self, state: SlideState, step: Step) -> SlideObject:
         """See `SlideSession.refine`."""
         record = state.store.record(self.object_id)
+        state.refuse_other_plane(record.outline)
         answer = state.answer_of(record.outline) if record.prompts else None
         if answer is None:
             raise UserInputError("Only an outline that a prompt gave can be refined; add a click to it first.")
         return state.put_answer(step, record.outline, refine(state.engine, answer, self.should_stop), record.prompts)
+
+
+@dataclass(frozen=True, slots=True)
+class ChooseMask(OfObject):
+    """Another of the masks that a click may mean is taken.
+
+    Attributes
+    ----------
+    number : int
+        Which of them, from 0, the best first; counted on from the first behind the last.
+    field : float, optional
+        Level-0 pixels along the shorter side of what is on the screen.
+    """
+
+    name: ClassVar[str] = "choose mask"
+    title: ClassVar[str] = "other mask"
+    number: int = 0
+    field: float | None = None
+
+    def do(self, state: SlideState, step: Step) -> tuple[SlideObject, int, int]:
+        """See `SlideSession.choose_mask`."""
+        state.store.refuse_finished(self.object_id)
+        record = state.store.record(self.object_id)
+        if len(record.prompts) != 1 or not isinstance(record.prompts[0], SlidePoint):
+            raise UserInputError("Only an object of one click leaves a choice of masks; correct it with another click.")
+        answers = state.engine.choices(record.prompts, field=self.field)
+        if len(answers) < 2:
+            raise UserInputError("The model has one mask for this click; correct it with another click.")
+        number = self.number % len(answers)
+        placed = state.put_answer(step, record.outline, answers[number], record.prompts)
+        return placed, number, len(answers)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it."""
+        return {"object": self.object_id, "number": self.number, "field": self.field}
+
+    @classmethod
+    def from_json(cls, line: Line, state: SlideState) -> Self:
+        """As it was written."""
+        view = None if line["field"] is None else number_of(line["field"], 0.0, LARGEST, "a field")
+        return cls(id_of(line["object"]), whole_of(line["number"], 0, 1000, "a mask"), view)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from napari_sam2.core.actions import Line, Setting
-from napari_sam2.core.checked import number_of, text_of
+from napari_sam2.core.checked import number_of, text_of, whole_of
 from napari_sam2.core.pixel_size import Mpp
 from napari_sam2.slides.encoding import (
     mix_from_json,
@@ -15,10 +15,12 @@ from napari_sam2.slides.encoding import (
 from napari_sam2.slides.objects import check_overlap_rule
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_sam2.slides.image.channels import ChannelMix
     from napari_sam2.slides.state import SlideState
 
-__all__ = ["SetMpp", "ShowChannels", "UseOverlap"]
+__all__ = ["SetMpp", "ShowChannels", "ShowPlane", "UseOverlap"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +91,25 @@ class ShowChannels(Setting):
     def from_json(cls, line: Line, state: SlideState) -> Self:
         """As it was written."""
         return cls(mix_from_json(line["mix"]))
+
+
+@dataclass(frozen=True, slots=True)
+class ShowPlane(Setting):
+    """Another plane of a stack is looked at."""
+
+    name: ClassVar[str] = "plane"
+    title: ClassVar[str] = "plane"
+    plane: Mapping[str, int]
+
+    def do(self, state: SlideState) -> None:
+        """Look at it."""
+        state.show_plane(self.plane)
+
+    def as_json(self) -> dict[str, Any]:
+        """The index along each axis."""
+        return {"plane": dict(self.plane)}
+
+    @classmethod
+    def from_json(cls, line: Line, state: SlideState) -> Self:
+        """As it was written."""
+        return cls({text_of(axis): whole_of(index, 0, 1 << 30, "a plane") for axis, index in line["plane"].items()})

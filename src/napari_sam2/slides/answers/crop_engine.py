@@ -19,6 +19,7 @@ from napari_sam2.core.slice_masks import SliceMask, SliceScores
 from napari_sam2.core.volume import Source, Volume
 from napari_sam2.core.window import Window
 from napari_sam2.engine.opening import open_engine
+from napari_sam2.engine.verbs import ModelElsewhere
 from napari_sam2.slides.answers.crop import Crop, crop_around
 from napari_sam2.slides.polygons import SIMPLIFY, mask_to_polygon, polygon_to_mask
 from napari_sam2.slides.prompts import SlideBox, bounds_of
@@ -156,6 +157,34 @@ class CropEngine:
         else:
             answer = self._first(prompts, around, field)
         return self._closer(self._grown(answer, prompts, around), prompts, around)
+
+    def choices(self, prompts: Sequence[SlidePrompt], *, field: float | None = None) -> list[CropAnswer]:
+        """The different masks that clicks may mean; parameters as in `answer`.
+
+        Returns
+        -------
+        list of CropAnswer
+            The best first; one alone where the model, or a server, has no other.
+        """
+        around = bounds_of(p.bounds for p in prompts)
+        base = FIELD_PIXELS if self.slide.mpp is None else FIELD_MICRONS / self.slide.mpp.mean
+        crop = self._field_crop(around, base if field is None else field)
+        on_crop = self.engine_on(crop)
+        if isinstance(self.model, ModelElsewhere):
+            return [self._predict(crop, prompts, None)]
+        # A network, and with it torch, is on this machine only where the model is.
+        from napari_sam2.engine.choices import choices
+        from napari_sam2.engine.engine import Engine
+
+        if not isinstance(on_crop, Engine):
+            raise TypeError("a model on this machine has an engine on this machine")
+        found = []
+        for anchor in choices(on_crop, 0, crop.slice_prompts(prompts)):
+            mask = anchor.mask.full((crop.rows, crop.cols))
+            answer = CropAnswer(crop, mask, anchor.scores, crop.is_cut(mask, self.slide.shape), anchor)
+            if answer.bounds is not None:
+                found.append(self._grown(answer, prompts, around))
+        return found
 
     def answer_from(self, geometry: Any) -> CropAnswer | None:
         """What `answer` would have given for an outline.

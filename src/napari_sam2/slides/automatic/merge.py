@@ -17,14 +17,15 @@ import numpy as np
 from napari_sam2.slides.polygons import SIMPLIFY, mask_to_polygon, simplified
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from napari_sam2.core.slice_masks import SliceMask
     from napari_sam2.slides.automatic.tiles import Tile
+    from napari_sam2.slides.objects import SlideObject
 
-__all__ = ["MergedObject", "Piece", "merge_pieces", "same_object"]
+__all__ = ["MergedObject", "Piece", "merge_pieces", "new_ones", "same_object"]
 
 SAME_IOU: Final = 0.5
 SAME_IOMIN: Final = 0.7
@@ -126,6 +127,27 @@ def same_object(a: SliceMask, b: SliceMask, shared: tuple[int, int, int, int]) -
     both = int((_part(a, both_at) & _part(b, both_at)).sum())
     count_a, count_b = (int(_part(m, _meet(_edges(m), shared)).sum()) for m in (a, b))
     return both > 0 and (both >= SAME_IOU * (count_a + count_b - both) or both >= SAME_IOMIN * min(count_a, count_b))
+
+
+def new_ones(found: Sequence[SlideObject], known: Sequence[SlideObject]) -> list[SlideObject]:
+    """Those of `found` that are not among `known` already.
+
+    Two are the same when they share half of their union, on one plane; nuclei inside an outlined gland are new.
+    """
+    import shapely
+
+    planes = {obj.plane for obj in found}
+    there = [obj.geometry for obj in known if obj.plane in planes and not obj.geometry.is_empty]
+    if not there:
+        return list(found)
+    shapes = [obj.geometry for obj in found]
+    ours, theirs = shapely.STRtree(there).query(shapes, predicate="intersects")
+    first, second = np.array(shapes, dtype=object)[ours], np.array(there, dtype=object)[theirs]
+    # An outline drawn by hand may cross itself.
+    both = shapely.area(shapely.intersection(shapely.make_valid(first), shapely.make_valid(second)))
+    same = both >= SAME_IOU * (shapely.area(first) + shapely.area(second) - both)
+    taken = set(ours[same].tolist())
+    return [obj for number, obj in enumerate(found) if number not in taken]
 
 
 def _linked(

@@ -23,7 +23,7 @@ from napari_sam2.slides.automatic.tile_pieces import LARGEST, SMALLEST, find_pie
 from napari_sam2.slides.automatic.tiles import make_plan
 from napari_sam2.slides.image.tissue import find_tissue
 from napari_sam2.slides.nuclei.find import find_nuclei, nuclei_plan
-from napari_sam2.slides.objects import SCORE, SlideObject
+from napari_sam2.slides.objects import EXPECTED, SCORE, SlideObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -206,6 +206,6 @@ def joined_objects(engine: CropEngine, plan: Plan, journal: Path) -> Iterator[Sl
             yield SlideObject(
                 merged.geometry,
                 kind="detection",
-                measurements={SCORE: merged.score},
+                measurements={SCORE if plan.look is None else EXPECTED: merged.score},
                 metadata={"model": engine.model.card.name if plan.look is None else PROPOSER},
-            )
+            ).on_plane(engine.slide.z_and_t)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.slides.objects import SlideObject
 
-__all__ = ["compress_counts", "run_lengths", "write_coco"]
+__all__ = ["category_id", "compress_counts", "run_lengths", "write_coco"]
 
 LARGEST_IMAGE: Final = 2**32 - 1
 """Pixels: COCO's own library holds run lengths in 32 bits."""
@@ -61,7 +62,7 @@ def write_coco(
     Raises
     ------
     UserInputError
-        If the image has too many pixels for COCO at this scale.
+        If the image has too many pixels for COCO at this scale, or two classes would get one number.
     """
     size = (math.ceil(shape[0] / scale), math.ceil(shape[1] / scale))
     if size[0] * size[1] > LARGEST_IMAGE:
@@ -69,18 +70,32 @@ def write_coco(
             f"{slide_name} has {size[0]} x {size[1]} pixels, more than COCO's run lengths can count; write GeoJSON, or "
             "COCO at a coarser scale."
         )
-    categories: dict[str, int] = {}
+    categories: dict[int, str] = {}
     annotations = []
     for number, obj in enumerate(objects, start=1):
-        category = categories.setdefault(obj.class_name or "object", len(categories) + 1)
+        name = obj.class_name or "object"
+        category = category_id(name)
+        if categories.setdefault(category, name) != name:
+            raise UserInputError(
+                f"The classes {name!r} and {categories[category]!r} would share a number in COCO; rename one of them."
+            )
         annotations.append(_annotation(number, obj, category, size, scale))
     content = {
         "images": [{"id": 1, "file_name": slide_name, "height": size[0], "width": size[1]}],
-        "categories": [{"id": n, "name": name} for name, n in categories.items()],
+        "categories": [{"id": n, "name": name} for n, name in sorted(categories.items(), key=lambda c: c[1])],
         "annotations": annotations,
     }
     write_text(path, json.dumps(content, allow_nan=False), overwrite=overwrite)
     return len(annotations)
+
+
+def category_id(name: str) -> int:
+    """The number of a class, the same in every file.
+
+    The first 31 bits of the SHA-256 of its name, so that files that were written one by one belong together.
+    """
+    digest = hashlib.sha256(name.encode("utf-8", errors="surrogatepass")).digest()
+    return max(1, int.from_bytes(digest[:4], "big") >> 1)
 
 
 def run_lengths(obj: SlideObject, size: tuple[int, int], scale: int = 1) -> list[int]:
@@ -140,6 +155,7 @@ def _annotation(number: int, obj: SlideObject, category: int, size: tuple[int, i
         "bbox": _box(counts, size[0]),
         "segmentation": {"size": list(size), "counts": compress_counts(counts)},
         "object_id": obj.object_id,
+        **({"plane": {"z": obj.plane[0], "t": obj.plane[1]}} if any(obj.plane) else {}),
         "score": score if score is not None and math.isfinite(score) else None,
     }
 

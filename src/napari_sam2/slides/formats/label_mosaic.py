@@ -15,6 +15,7 @@ from napari_sam2.core.labels import label_dtype
 from napari_sam2.errors import EnvironmentLacksError
 from napari_sam2.io.atomic import atomic_write
 from napari_sam2.io.ome_zarr import NAME, NGFF_VERSION, fresh_folder, labels_group
+from napari_sam2.slides.class_colours import DEFAULT_COLOUR
 from napari_sam2.slides.polygons import polygon_to_mask
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _zarr_attributes(objects: Sequence[SlideObject], scales: list[int], mpp: Mpp
             {"type": "scale", "scale": [scale * row, scale * col]}, {"type": "translation", "translation": place}
         ]  # fmt: skip
         datasets.append({"path": str(number), "coordinateTransformations": transforms})
-    coloured = [(n, obj.shown_colour) for n, obj in enumerate(objects, start=1) if obj.shown_colour]
+    coloured = [(n, obj.shown_colour or DEFAULT_COLOUR) for n, obj in enumerate(objects, start=1)]
     return {
         "ome": {
             "version": NGFF_VERSION,

@@ -50,7 +50,7 @@ def check_slide_sidecar(output: str | os.PathLike[str]) -> None:
 def slide_sidecar_text(
     output: str | os.PathLike[str],
     slide: Slide,
-    model: DescribedModel,
+    model: DescribedModel | None,
     prompts: Mapping[str, Iterable[SlidePrompt]],
     settings: Mapping[str, Any],
 ) -> str:
@@ -62,8 +62,8 @@ def slide_sidecar_text(
         The file of objects.
     slide : Slide
         What was segmented.
-    model : DescribedModel
-        Who answered.
+    model : DescribedModel, optional
+        Who answered; None for objects that were taken as they are.
     prompts : mapping of str to iterable of SlidePrompt
         By the object's id or name.
     settings : mapping
@@ -77,9 +77,12 @@ def slide_sidecar_text(
             "key": slide.key,
             "shape": list(slide.shape),
             "mpp": None if slide.mpp is None else asdict(slide.mpp),
+            "plane": dict(slide.plane) or None,
             "channels": None if slide.mix is None else asdict(slide.mix),
         },
-        "Model": {**described_model(model), "license": model.card.license, "device": str(model.device)},
+        "Model": None
+        if model is None
+        else {**described_model(model), "license": model.card.license, "device": str(model.device)},
         "Settings": dict(settings),
         "Prompts": {name: [asdict(prompt) for prompt in listed] for name, listed in prompts.items()},
         "Software": software_versions(),

@@ -1,6 +1,7 @@
 """Fluorescence channels as RGB.
 
-With one intensity window per channel for the whole slide.
+With one colour and one range of intensities per channel for the whole slide: a person's, else the file's, else by
+place and content.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_sam2.core.channel_display import parse_channel
 from napari_sam2.errors import UserInputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from napari_sam2.core.channel_display import ChannelDisplay
 
 __all__ = ["ChannelMix", "choose_mix"]
 
@@ -55,29 +59,52 @@ class ChannelMix:
         return np.rint(np.minimum(rgb, 255)).astype(np.uint8)
 
 
-def choose_mix(survey: NDArray[Any], names: tuple[str, ...], wanted: str | int | None, file_name: str) -> ChannelMix:
-    """One channel in grey, or all of them merged.
+def choose_mix(
+    survey: NDArray[Any], displays: tuple[ChannelDisplay, ...], wanted: tuple[str | int, ...], file_name: str
+) -> ChannelMix:
+    """Channels that are shown, with their colours and ranges.
+
+    One alone is grey unless a person gives it a colour: a model sees more in grey than in blue.
 
     Parameters
     ----------
     survey : (rows, columns, C) array
         The coarsest level, on which intensities are looked at.
-    names : tuple of str
-        One per channel.
-    wanted : str or int, optional
-        A channel's name (any case) or number counted from 0; all channels by default.
+    displays : tuple of ChannelDisplay
+        One per channel: what the file says.
+    wanted : tuple of str or int
+        Channels as `parse_channel` takes them; empty for all that the file shows.
     file_name : str
         For the message.
 
     Raises
     ------
     UserInputError
-        If there is no such channel.
+        If there is no such channel, one is wanted twice, or a colour or range is none.
     """
-    chosen = tuple(range(len(names))) if wanted is None else (_find(names, wanted, file_name),)
-    grey = len(chosen) == 1
-    colours = tuple((255, 255, 255) if grey else COLOURS[c % len(COLOURS)] for c in chosen)
-    return ChannelMix(names, chosen, colours, tuple(_window(survey[..., c]) for c in chosen))
+    names = tuple(display.name or f"channel {i}" for i, display in enumerate(displays))
+    wishes = {}
+    for text in wanted:
+        wish = parse_channel(text, names)
+        index = _find(names, wish.channel, file_name)
+        if index in wishes:
+            raise UserInputError(f"The channel {names[index]} is wanted twice; give it once.")
+        wishes[index] = wish
+    shown = tuple(i for i, display in enumerate(displays) if display.shown) or tuple(range(len(displays)))
+    chosen = tuple(wishes) or shown
+    colours, windows = [], []
+    for index in chosen:
+        asked, display = wishes.get(index), displays[index]
+        by_file = (255, 255, 255) if len(chosen) == 1 else display.colour or COLOURS[index % len(COLOURS)]
+        colours.append((asked.colour if asked else None) or by_file)
+        stated = display.window if display.window and not _is_whole_range(display.window, survey.dtype) else None
+        windows.append((asked.window if asked else None) or stated or _window(survey[..., index]))
+    return ChannelMix(names, chosen, tuple(colours), tuple(windows))
+
+
+def _is_whole_range(window: tuple[float, float], dtype: np.dtype[Any]) -> bool:
+    """Whether a range is that of the whole type beyond 8 bits, which writers put there when they know none."""
+    return dtype.kind in "ui" and dtype.itemsize > 1 and window[1] - window[0] >= np.iinfo(dtype).max
 
 
 def _find(names: tuple[str, ...], channel: str | int, file_name: str) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_sam2.core.channel_display import ChannelDisplay
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.photometric import colour_range
 from napari_sam2.slides.image.channels import ChannelMix, choose_mix
@@ -62,8 +63,8 @@ def classify(
     survey: NDArray[Any],
     *,
     is_rgb: bool | None,
-    names: tuple[str, ...],
-    channel: str | int | None = None,
+    displays: tuple[ChannelDisplay, ...] = (),
+    channels: tuple[str | int, ...] = (),
     polarity: str = "auto",
     name: str = "the slide",
 ) -> PictureKind:
@@ -75,10 +76,10 @@ def classify(
         The coarsest level, on which values are looked at.
     is_rgb : bool, optional
         What the file says of three channels: RGB samples, or separate channels; None when it says nothing.
-    names : tuple of str
-        Of the channels, empty where the file names none.
-    channel : str or int, optional
-        One channel alone, by name or number.
+    displays : tuple of ChannelDisplay
+        How the file shows its channels, as far as it says.
+    channels : tuple of str or int
+        Those that a person wants, see `choose_mix`; all that the file shows by default.
     polarity : str
         One of `POLARITIES`.
     name : str
@@ -93,6 +94,8 @@ def classify(
         raise UserInputError(f"The polarity {polarity!r} is not known; choose one of {', '.join(POLARITIES)}.")
     notes = _finite_notes(survey, name)
     count = survey.shape[2]
+    displays = tuple(displays[i] if i < len(displays) else ChannelDisplay() for i in range(count))
+    names = tuple(display.name for display in displays)
     lower = tuple(n.lower() for n in names)
     if count == 3 and is_rgb is None:
         named_otherwise = any(names) and lower not in _RGB_NAMES
@@ -100,12 +103,11 @@ def classify(
     elif count == 3 and is_rgb is False and lower in _RGB_NAMES:
         is_rgb = True
     if count == 3 and is_rgb:
-        return _of_colours(survey, channel, polarity, name, notes)
-    channel_names = tuple(n or f"channel {i}" for i, n in enumerate(names))
-    mix = choose_mix(survey, channel_names, channel, name)
+        return _of_colours(survey, channels, polarity, name, notes)
+    mix = choose_mix(survey, displays, channels, name)
     single = count == 1
     is_dark = polarity == "dark" or (polarity == "auto" and not (single and _is_bright(survey[..., 0])))
-    if single and not is_dark and survey.dtype == np.uint8:
+    if single and not is_dark and survey.dtype == np.uint8 and not channels and displays[0].window is None:
         mix = ChannelMix(mix.names, mix.chosen, mix.colours, ((0.0, 255.0),))
     return PictureKind(mix, is_dark, notes)
 
@@ -129,11 +131,12 @@ def surveyed(shape: tuple[int, int]) -> tuple[int, int, int, int]:
 
 
 def _of_colours(
-    survey: NDArray[Any], channel: str | int | None, polarity: str, name: str, notes: tuple[str, ...]
+    survey: NDArray[Any], channels: tuple[str | int, ...], polarity: str, name: str, notes: tuple[str, ...]
 ) -> PictureKind:
     is_dark = polarity == "dark" or (polarity == "auto" and _is_dark(survey))
-    if channel is not None:
-        return PictureKind(choose_mix(survey, RGB, channel, name), is_dark, notes)
+    if channels:
+        displays = tuple(map(ChannelDisplay, RGB, _COLOURS))
+        return PictureKind(choose_mix(survey, displays, channels, name), is_dark, notes)
     if survey.dtype == np.uint8:
         return PictureKind(None, is_dark, notes)
     full = colour_range(survey)

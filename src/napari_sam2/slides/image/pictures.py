@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from napari_sam2.errors import UserInputError
-from napari_sam2.io.resolution import images_of_ome
 
-__all__ = ["PictureChoice", "PictureInFile", "channel_names", "choose_picture"]
+__all__ = ["PictureChoice", "PictureInFile", "choose_picture"]
 
 RIVAL: Final = 0.25
 """A picture with this part of the pixels of the largest one is no label or overview but another scan."""
@@ -48,12 +47,6 @@ class PictureInFile:
             return 0, 0
         return int(self.shape[self.axes.index("Y")]), int(self.shape[self.axes.index("X")])
 
-    @property
-    def planes(self) -> dict[str, int]:
-        """Axes of which one plane is read, with their length."""
-        sizes = zip(self.axes, self.shape, strict=True)
-        return {axis: int(n) for axis, n in sizes if axis not in "YXSC" and n > 1}
-
     def __str__(self) -> str:
         rows, cols = self.size
         return f"{self.number}: {self.name or 'without a name'}, {cols} x {rows}"
@@ -68,7 +61,7 @@ class PictureChoice:
     chosen : int, optional
         Its number; None when there is none.
     notes : tuple of str
-        Sentences about other pictures and planes that are not read.
+        Sentences about other pictures that are not read.
     """
 
     chosen: int | None
@@ -101,18 +94,4 @@ def choose_picture(pictures: list[PictureInFile], wanted: str | int | None, name
         notes.append(
             f"{name} holds several pictures ({listing}); {picture.number} is read, choose another with --image N."
         )
-    if picture.planes:
-        planes = " and ".join(f"{n} along {axis}" for axis, n in picture.planes.items())
-        notes.append(f"{name} holds several planes ({planes}); the first one is read.")
     return PictureChoice(picture.number, tuple(notes))
-
-
-def channel_names(xml: str | None, number: int) -> tuple[str, ...]:
-    """Names of the channels of one image in OME-XML.
-
-    Empty strings where it gives none.
-    """
-    images = images_of_ome(xml)
-    if number >= len(images):
-        return ()
-    return tuple(e.get("Name") or "" for e in images[number].iter() if e.tag.endswith("}Channel"))

@@ -12,11 +12,14 @@ import hashlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 
+from napari_sam2.slides.image.planes import choose_plane
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.pixel_size import Mpp
     from napari_sam2.slides.image.channels import ChannelMix
 
-__all__ = ["Level", "PixelSource", "Slide"]
+__all__ = ["Level", "PixelSource", "Slide", "StackSource"]
 
 BLOCK: Final = 2048
 """Side of the blocks, in pixels of a level, in which a large piece is read and reduced: memory stays flat."""
@@ -55,6 +58,25 @@ class PixelSource(Protocol):
 
     def close(self) -> None:
         """Let go of the file."""
+        ...
+
+
+@runtime_checkable
+class StackSource(PixelSource, Protocol):
+    """A reader of a file with several planes."""
+
+    @property
+    def planes(self) -> Mapping[str, int]:
+        """Axes beside rows, columns and channels, by letter, with their lengths."""
+        ...
+
+    @property
+    def plane(self) -> Mapping[str, int]:
+        """The index along each that pieces are read from."""
+        ...
+
+    def at(self, plane: Mapping[str, int]) -> StackSource:
+        """The same file, open once, with pieces from another plane."""
         ...
 
 
@@ -131,6 +153,57 @@ class Slide:
         self.__dict__.pop("overview", None)
 
     @property
+    def planes(self) -> dict[str, int]:
+        """Axes of planes (Z, T, ...) that are longer than 1.
+
+        With their lengths.
+        """
+        planes: Mapping[str, int] = self._source.planes if isinstance(self._source, StackSource) else {}
+        return {axis: count for axis, count in planes.items() if count > 1}
+
+    @property
+    def plane(self) -> dict[str, int]:
+        """The plane that is looked at: its index along each of `planes`."""
+        chosen: Mapping[str, int] = self._source.plane if isinstance(self._source, StackSource) else {}
+        return {axis: index for axis, index in chosen.items() if axis in self.planes}
+
+    def show_plane(self, chosen: Mapping[str, int]) -> None:
+        """Look at another plane from now on.
+
+        Raises
+        ------
+        UserInputError
+            If there is no such plane.
+        """
+        wanted = ",".join(f"{axis}={index}" for axis, index in chosen.items())
+        if isinstance(self._source, StackSource) and wanted:
+            self._source = self._source.at(choose_plane(self._source.planes, wanted, self.name))
+            self.__dict__.pop("overview", None)
+
+    def at(self, chosen: Mapping[str, int]) -> Slide:
+        """Another plane of the same open slide, shown the same way.
+
+        Closed with this one.
+
+        Raises
+        ------
+        UserInputError
+            If there is no such plane.
+        """
+        other = Slide(self._source, self.name, mpp=self.mpp, mix=self.mix, is_dark=self._is_dark, notes=self.notes)
+        other.show_plane(chosen)
+        return other
+
+    @property
+    def z_and_t(self) -> tuple[int, int]:
+        """The plane that is looked at, as QuPath counts it.
+
+        Along z, then over time, from 0.
+        """
+        plane = self.plane
+        return plane.get("Z", 0), plane.get("T", 0)
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns) of level 0."""
         return self.levels[0].rows, self.levels[0].cols
@@ -151,15 +224,18 @@ class Slide:
 
         It finds a session again, and says nothing about the patient.
 
-        From small pieces of the coarsest level as the file holds them, whatever channels are shown.
+        From small pieces of the coarsest level as the file holds them, whatever channels and plane are shown.
         """
+        source = self._source
+        if isinstance(source, StackSource):
+            source = source.at(dict.fromkeys(source.planes, 0))
         digest = hashlib.sha256(repr([(level.rows, level.cols) for level in self.levels]).encode())
         last = len(self.levels) - 1
         rows, cols = self.levels[last].rows, self.levels[last].cols
         height, width = min(rows, KEY_SIDE), min(cols, KEY_SIDE)
         for row in np.linspace(0, rows - height, KEY_PIECES).astype(int).tolist():
             for col in np.linspace(0, cols - width, KEY_PIECES).astype(int).tolist():
-                digest.update(np.ascontiguousarray(self._source.read(last, row, col, height, width)).tobytes())
+                digest.update(np.ascontiguousarray(source.read(last, row, col, height, width)).tobytes())
         return digest.hexdigest()[:24]
 
     def read(self, level: int, row: int, col: int, rows: int, cols: int) -> NDArray[np.uint8]:

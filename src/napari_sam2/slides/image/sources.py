@@ -5,21 +5,25 @@ Each gives raw pixels of any piece of any level; what they mean is for `Slide` t
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_sam2.errors import ImageFileError
+from napari_sam2.io.zarr_store import read_array
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_sam2.io.photometric import Samples
+    from napari_sam2.io.zarr_store import ZarrFile
 
-__all__ = ["ArraySource", "ConvertedSource", "OpenSlideSource", "TiffSlideSource", "TifffileSource"]
+__all__ = ["ArraySource", "ConvertedSource", "OpenSlideSource", "TiffSlideSource", "TifffileSource", "ZarrSource"]
 
 
 class ArraySource:
@@ -70,33 +74,80 @@ class TifffileSource:
         self.level_shapes = tuple((int(level.shape[y]), int(level.shape[x])) for level in series.levels)
         self._stores = [level.aszarr() for level in series.levels]
         self._arrays = [_array_of(zarr.open(store, mode="r")) for store in self._stores]
-        self._channel_axis = next((self._axes.index(a) for a in "SC" if a in self._axes), None)
-        self.n_channels = 1 if self._channel_axis is None else int(series.shape[self._channel_axis])
+        self._channel = next((a for a in "SC" if a in self._axes), "")
+        self.n_channels = int(series.shape[self._axes.index(self._channel)]) if self._channel else 1
         self.dtype = np.dtype(series.dtype)
+        self.planes = _planes(self._axes, series.shape, self._channel)
+        self.plane: Mapping[str, int] = dict.fromkeys(self.planes, 0)
+
+    def at(self, plane: Mapping[str, int]) -> TifffileSource:
+        """See `StackSource`."""
+        other = copy.copy(self)
+        other.plane = dict(plane)
+        return other
 
     def read(self, level: int, row: int, col: int, rows: int, cols: int) -> NDArray[Any]:
-        """See `PixelSource`. Of other axes (z, t) the first plane is taken."""
-        chosen: list[Any] = [0] * len(self._axes)
-        chosen[self._axes.index("Y")] = slice(row, row + rows)
-        chosen[self._axes.index("X")] = slice(col, col + cols)
-        if self._channel_axis is not None:
-            chosen[self._channel_axis] = slice(None)
+        """See `StackSource`."""
+        chosen = _part(self._axes, self._channel, self.plane, (row, col, rows, cols))
         try:
-            piece = np.asarray(self._arrays[level][tuple(chosen)])
+            piece = np.asarray(self._arrays[level][chosen])
         except Exception as error:  # codecs raise many kinds on damaged tiles
             raise _damaged(self._name, level) from error
-        if self._channel_axis is None:
-            return piece[..., np.newaxis]
-        # Only three axes are left, in stored order.
-        left = [a for i, a in enumerate(self._axes) if isinstance(chosen[i], slice)]
-        order = [left.index("Y"), left.index("X"), left.index(self._axes[self._channel_axis])]
-        return piece.transpose(order)
+        return _rows_first(piece, self._axes, self._channel)
 
     def close(self) -> None:
         """Close the file."""
         for store in self._stores:
             store.close()
         self._tiff.close()
+
+
+class ZarrSource:
+    """One image of an OME-Zarr file.
+
+    Parameters
+    ----------
+    file : ZarrFile
+        Open; closed with this.
+    axes : str
+        A letter per axis, see `napari_sam2.io.ngff.NgffImage.letters`.
+    arrays : sequence of zarr.Array
+        The levels, the finest first.
+    """
+
+    def __init__(self, file: ZarrFile, axes: str, arrays: Sequence[Any]) -> None:
+        self._file = file
+        self._axes = axes
+        self._arrays = arrays
+        y, x = axes.index("Y"), axes.index("X")
+        self.level_shapes = tuple((int(level.shape[y]), int(level.shape[x])) for level in arrays)
+        self._channel = "C" if "C" in axes else ""
+        self.n_channels = int(arrays[0].shape[axes.index("C")]) if self._channel else 1
+        self.dtype = np.dtype(np.uint8) if arrays[0].dtype == bool else arrays[0].dtype.newbyteorder("=")
+        self.planes = _planes(axes, arrays[0].shape, self._channel)
+        self.plane: Mapping[str, int] = dict.fromkeys(self.planes, 0)
+
+    def at(self, plane: Mapping[str, int]) -> ZarrSource:
+        """See `StackSource`."""
+        other = copy.copy(self)
+        other.plane = dict(plane)
+        return other
+
+    def read(self, level: int, row: int, col: int, rows: int, cols: int) -> NDArray[Any]:
+        """See `StackSource`.
+
+        A level with fewer planes gives the one at the same part of its depth.
+        """
+        shape = self._arrays[level].shape
+        plane = {a: i * int(shape[self._axes.index(a)]) // self.planes[a] for a, i in self.plane.items()}
+        chosen = _part(self._axes, self._channel, plane, (row, col, rows, cols))
+        return _rows_first(read_array(self._arrays[level], chosen, self._file.name), self._axes, self._channel).astype(
+            self.dtype, copy=False
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 class ConvertedSource:
@@ -106,13 +157,13 @@ class ConvertedSource:
 
     Parameters
     ----------
-    source : PixelSource
+    source : StackSource
         Gives stored samples; closed with this one.
     samples : Samples
         What they mean.
     """
 
-    def __init__(self, source: Any, samples: Samples) -> None:
+    def __init__(self, source: TifffileSource, samples: Samples) -> None:
         self._source = source
         self._samples = samples
         self.level_shapes = source.level_shapes
@@ -122,6 +173,20 @@ class ConvertedSource:
     def read(self, level: int, row: int, col: int, rows: int, cols: int) -> NDArray[Any]:
         """See `PixelSource`."""
         return self._samples.apply(self._source.read(level, row, col, rows, cols))
+
+    @property
+    def planes(self) -> Mapping[str, int]:
+        """See `StackSource`."""
+        return self._source.planes
+
+    @property
+    def plane(self) -> Mapping[str, int]:
+        """See `StackSource`."""
+        return self._source.plane
+
+    def at(self, plane: Mapping[str, int]) -> ConvertedSource:
+        """See `StackSource`."""
+        return ConvertedSource(self._source.at(plane), self._samples)
 
     def close(self) -> None:
         """Close the other source."""
@@ -194,6 +259,28 @@ class OpenSlideSource:
     def close(self) -> None:
         """Close the file."""
         self._slide.close()
+
+
+def _planes(axes: str, shape: Sequence[int], channel: str) -> dict[str, int]:
+    """Axes of which one index is looked at, with their lengths."""
+    return {axis: int(n) for axis, n in zip(axes, shape, strict=True) if axis not in ("Y", "X", channel)}
+
+
+def _part(axes: str, channel: str, plane: Mapping[str, int], piece: tuple[int, int, int, int]) -> tuple[Any, ...]:
+    """The index of a piece (first row and column, size) of one plane, with all channels."""
+    row, col, rows, cols = piece
+    parts: dict[str, Any] = {**plane, "Y": slice(row, row + rows), "X": slice(col, col + cols)}
+    if channel:
+        parts[channel] = slice(None)
+    return tuple(parts[axis] for axis in axes)
+
+
+def _rows_first(piece: NDArray[Any], axes: str, channel: str) -> NDArray[Any]:
+    """(rows, columns, C) of what `_part` chose, whatever the stored order."""
+    if not channel:
+        return (piece if axes.index("Y") < axes.index("X") else piece.T)[..., np.newaxis]
+    left = [axis for axis in axes if axis in ("Y", "X", channel)]
+    return piece.transpose([left.index("Y"), left.index("X"), left.index(channel)])
 
 
 def _array_of(opened: Any) -> Any:
