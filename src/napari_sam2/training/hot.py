@@ -29,7 +29,9 @@ WINDOW = (0.35, 1.5)
 ACROSS = (8.0, 32.0)
 
 
-def render_hot(rng: np.random.Generator, regions: NDArray[np.integer[Any]], own: tuple[int, ...], mask: Tensor) -> Tensor:
+def render_hot(
+    rng: np.random.Generator, regions: NDArray[np.integer[Any]], own: tuple[int, ...], mask: Tensor
+) -> Tensor:
     """Invent the uptake of a stack of region numbers.
 
     Parameters

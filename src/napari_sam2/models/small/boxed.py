@@ -28,7 +28,7 @@ EVIDENCE = 1.0
 #: Gap between the answer and a side of the box, over the box's extent, from which on it counts as touched.
 GAP = 0.06
 #: How far the threshold is lowered at most, and in which steps; in logits.
-LOWEST, STEP = 3.0, 0.25
+LOWEST, STEP = 1.5, 0.25
 #: Logit of what was filled, and of what was left out.
 FILLED, LEFT_OUT = 0.5, -2.0
 

@@ -199,7 +199,7 @@ def boxed_evidence(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     inside, evidence : Tensor, (B, S, S)
-        Soft rectangles, 0 to 1; log-likelihood ratio of each place, see `napari_sam2.models.small.histograms.near_ratio`.
+        Soft rectangles, 0 to 1; log-likelihood ratio of each place, see `near_ratio` of `histograms`.
     """
     count, device = len(image), image.device
     prompts = PromptBatch(
@@ -211,7 +211,7 @@ def boxed_evidence(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
         torch.zeros(count, device=device),
     )
     rectangle, _ = _boxes(prompts, image.shape[-1])
-    ratio = near_ratio(_Scale(image).equalised(image), rectangle, (rectangle > 0.5).float())
+    ratio = near_ratio(_Scale(image).equalised(image), rectangle, (rectangle > 0.5).float(), rounds=1)
     return rectangle, RATIO_LIMIT * ratio
 
 
