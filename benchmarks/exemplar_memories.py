@@ -4,8 +4,8 @@
 
 Each finished scan is laid over the new one, image and mask, as `napari_sam2.finding.memory` does, and every slice of it
 becomes a conditioning memory (features, image, mask) for the same slice of the new scan. Printed is the Dice of: the
-voted mask; the model from that mask; the model from one exemplar's slices alone; from all exemplars, their logits
-averaged; the same with the slice before as a further memory; and the mean of voted share and model.
+voted mask; the model from that mask; the model from the most similar exemplar's slices alone; from those of all that
+voted, the chances averaged; the same with the slice before as a further memory; and the means of vote and these two.
 """
 
 from __future__ import annotations
@@ -23,19 +23,21 @@ from napari_sam2.core.volume import Volume
 from napari_sam2.engine.engine import Engine
 from napari_sam2.finding.accepting import accept
 from napari_sam2.finding.exemplars import Exemplars, exemplars_in
-from napari_sam2.finding.laying import Laid, lay
-from napari_sam2.finding.memory import VOTERS, ProjectMemory
+from napari_sam2.finding.memory import ProjectMemory
 from napari_sam2.measures.metrics import dice
 from napari_sam2.models import load_model
 from napari_sam2.models.base import DecodeRequest, MemoryRef, RememberRequest
-from napari_sam2.registration import COARSE_VOXELS, as_image, copy_of, register, said
+from napari_sam2.registration import as_image
 from napari_sam2.session.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from napari_sam2.engine.view import View
-    from napari_sam2.finding.exemplars import Loaded
+    from napari_sam2.finding.exemplars import Exemplar, Loaded
+    from napari_sam2.finding.laying import Laid
     from napari_sam2.models.base import SegmentationModel
 
 COLUMNS = (
@@ -44,7 +46,8 @@ COLUMNS = (
     "one exemplar's slices",
     "all exemplars' slices",
     "and the slice before",
-    "mean of vote and these",
+    "vote and all exemplars",
+    "vote and slice before",
 )
 
 
@@ -62,14 +65,14 @@ def main() -> None:
         loaded = cases.load(case)
         truth = np.isin(loaded.labels, [i for i, name in loaded.names.items() if name.name == given.names])
         others = Exemplars([*cases.all[number + 1 :], *cases.all[:number]], cases.project)
-        memory = ProjectMemory(others, least_score=0.0)
+        memory = _Keeping(others, least_score=0.0)
         (candidate,) = memory.propose(loaded.volume, loaded.window, [given.names]).candidates
         voted = candidate.on_grid(loaded.volume.shape)
         session = Session(loaded.volume, model, window=loaded.window)
         accept(session, candidate, 1, "model")
         for _ in session.propagate():
             pass
-        laid = _laid(loaded, others, given.names)
+        laid = _loaded(others, memory.laid, given.names)
         scores = [dice(voted, truth), dice(session.label_map() == 1, truth)]
         scores += [dice(mask, truth) for mask in _from_memories(model, loaded, laid)]
         rows.append(scores)
@@ -77,18 +80,22 @@ def main() -> None:
     print(" | ".join(("mean", *(f"{score:.3f}" for score in np.mean(rows, axis=0)))))
 
 
-def _laid(new: Loaded, others: Exemplars, name: str) -> list[tuple[Loaded, Laid, list[int]]]:
-    """The exemplars that vote, the most similar first."""
-    coarse, found = copy_of(new.volume, new.window, COARSE_VOXELS), []
-    for exemplar in others.all:
-        own = others.load(exemplar)
-        transform = register(coarse, own.coarse)
-        ids = [i for i, known in own.names.items() if known.name == name]
-        one = None if transform is None else lay(new.volume, new.window, own, ids, transform)
-        if transform is not None and one is not None:
-            found.append((said(coarse, own.coarse, transform), own, one, ids))
-    found.sort(key=lambda entry: -entry[0])
-    return [(own, one, ids) for _, own, one, ids in found[:VOTERS]]
+class _Keeping(ProjectMemory):
+    """A memory that keeps what it has laid over a scan."""
+
+    laid: Sequence[tuple[Exemplar, Laid]] = ()
+
+    def _voted(self, volume, target, laid):  # type: ignore[no-untyped-def]
+        self.laid = laid
+        return super()._voted(volume, target, laid)
+
+
+def _loaded(
+    others: Exemplars, laid: Sequence[tuple[Exemplar, Laid]], name: str
+) -> list[tuple[Loaded, Laid, list[int]]]:
+    """The exemplars that voted, the most similar first, with the labels of a structure."""
+    found = [(others.load(exemplar), one) for exemplar, one in laid]
+    return [(own, one, [i for i, known in own.names.items() if known.name == name]) for own, one in found]
 
 
 def _from_memories(
@@ -102,30 +109,26 @@ def _from_memories(
         engines.append(Engine(Volume(image, new.volume.affine), model, new.window))
         masks.append(mask > 0.5)
         shares.append(mask)
-    logits = np.full((3, *new.volume.shape), -10.0, np.float32)
+    chances = np.zeros((3, *new.volume.shape), np.float32)
     last: tuple[View, object] | None = None
-    anyone = np.any(masks, axis=0)
     for index in range(plane.n_slices):
-        if not plane.take(anyone, index).any():
-            continue
-        answers, chained = [], []
-        for beside, mask in zip(engines, masks, strict=True):
+        nothing = np.zeros(plane.shape, np.float32)
+        alone, chained = [nothing] * len(laid), [nothing] * len(laid)
+        for number, (beside, mask) in enumerate(zip(engines, masks, strict=True)):
             section = plane.take(mask, index)
-            if not section.any():
-                answers.append(torch.full(plane.shape, -10.0))
-                chained.append(answers[-1])
-                continue
-            anchor = beside.predict(index, _mask_prompt(section))
-            refs = [MemoryRef(beside.memory_of(anchor), -1, True)]
-            answers.append(_answer(engine, index, anchor.view, refs))
-            if last is not None:
-                refs.append(MemoryRef(last[1], -1, False, anchor.view.shift_to(last[0])))
-            chained.append(_answer(engine, index, anchor.view, refs))
-        for place, values in enumerate((answers[0], torch.stack(answers).mean(0), torch.stack(chained).mean(0))):
-            plane.take(logits[place], index)[:] = values.numpy()
-        last = _remembered(engine, index, plane.take(logits[2], index) > 0)
-    mixed = np.mean(shares, axis=0) + 1 / (1 + np.exp(-logits[1])) > 1
-    return [*(logits > 0), mixed]
+            if section.any():
+                anchor = beside.predict(index, _mask_prompt(section))
+                memory = beside.memory_of(anchor)
+                refs = [MemoryRef(memory, -1, True)]
+                alone[number] = _answer(engine, index, anchor.view, refs)
+                if last is not None:  # the slice before is the nearer one
+                    refs = [MemoryRef(memory, -2, True), MemoryRef(last[1], -1, False, anchor.view.shift_to(last[0]))]
+                chained[number] = _answer(engine, index, anchor.view, refs)
+        for place, values in enumerate((alone[0], np.mean(alone, axis=0), np.mean(chained, axis=0))):
+            plane.take(chances[place], index)[:] = values
+        last = _remembered(engine, index, plane.take(chances[2], index) > 0.5)
+    vote = np.mean(shares, axis=0)
+    return [*(chances > 0.5), vote + chances[1] > 1, vote + chances[2] > 1]
 
 
 def _remembered(engine: Engine, index: int, section: NDArray[np.bool_]) -> tuple[View, object] | None:
@@ -141,12 +144,13 @@ def _mask_prompt(section: NDArray[np.bool_]) -> SlicePrompts:
     return SlicePrompts(np.zeros((0, 2)), np.zeros(0, bool), None, section)
 
 
-def _answer(engine: Engine, index: int, view: View, refs: list[MemoryRef]) -> torch.Tensor:
+def _answer(engine: Engine, index: int, view: View, refs: list[MemoryRef]) -> NDArray[np.float32]:
     with torch.inference_mode():
         features = engine.features.get([(index, view)])[0]
         request = DecodeRequest(features, memories=tuple(refs), n_slices=engine.plane.n_slices)
         decoded = engine.decode([request])[0]
-        return view.to_slice(decoded.logits, engine.plane.shape).clamp(-10, 10).cpu()
+        chances: NDArray[np.float32] = view.to_slice(decoded.logits, engine.plane.shape).sigmoid().cpu().numpy()
+        return chances
 
 
 def _on_grid(own: Loaded, one: Laid, ids: list[int], volume: Volume) -> tuple[NDArray, NDArray]:

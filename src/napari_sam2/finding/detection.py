@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["EXPERIMENTAL", "Detection", "slices_to_look_at"]
 
 EXPERIMENTAL: Final = (
-    "--detector is experimental: such networks know photographs, not scans, and their scores say nothing of whether "
+    "Detectors are experimental: such networks know photographs, not scans, and their scores say nothing of whether "
     "something is there; look at every candidate"
 )
 

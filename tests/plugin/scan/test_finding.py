@@ -9,6 +9,7 @@ import pytest
 
 from napari_sam2.core.prompts import Point
 from napari_sam2.plugin.settings import Preferences
+from tests.finding.detectors.tiny import write_sam3
 from tests.finding.project import noise_scan, subject, write_project
 
 
@@ -123,3 +124,19 @@ def test_the_finished_scans_of_the_last_session_are_asked_again(bench, project, 
     finding.use_remembered()
     bench.settle()
     assert finding.memory.known() == ("left kidney", "liver", "right kidney")
+
+
+def test_a_detector_can_be_asked_instead_and_is_told_to_be_experimental(bench, project, tmp_path):
+    folder = tmp_path / "detector"
+    folder.mkdir()
+    write_sam3(folder)
+    bench.open(project.with_name("s01.nii.gz"))
+    finding, told = bench.controller.work.finding, []
+    bench.controller.work.told.connect(told.append)
+    finding.use_detector(folder)
+    bench.settle()
+    assert any("detector: Detectors are experimental" in sentence for sentence in told)
+    finding.look_for("liver")
+    bench.settle()
+    assert "not found" in finding.summary
+    assert not bench.labels().any()

@@ -65,7 +65,7 @@ class Finding:
 
     @property
     def memory(self) -> Proposer | None:
-        """The finished scans that are asked.
+        """The finished scans, or the detector, that are asked.
 
         The same for all images of the window.
         """
@@ -78,16 +78,24 @@ class Finding:
 
     def use_project(self, path: Path) -> None:
         """Take the finished scans of a manifest or a folder as memory."""
+        self._work.told.emit(f"Reading the finished scans of {path.name} ...")
+        self._use(Asked(path), path.name)
+
+    def use_detector(self, folder: Path) -> None:
+        """Ask a general detector instead, an experiment."""
+        self._use(Asked(detector=str(folder)), folder.name)
+
+    def _use(self, asked: Asked, name: str) -> None:
         work = self._work
-        work.told.emit(f"Reading the finished scans of {path.name} ...")
 
         def read(_session: Session) -> tuple[Proposer, int]:
-            memory = Asked(path).proposer()
-            return memory, len(memory.known())
+            source = asked.proposer()
+            return source, len(source.known())
 
         def done(answer: tuple[Proposer, int]) -> None:
             work.workspace.memory, count = answer
-            work.told.emit(f"{path.name}: {count} name{'' if count == 1 else 's'} can be found by. Type one of them.")
+            names = f"{count} name{'' if count == 1 else 's'} can be found by. Type one of them."
+            work.told.emit(f"{name}: {' '.join(f'{note}.' for note in answer[0].notes) or names}")
             work.changed.emit()
 
         work.ask(read, done)

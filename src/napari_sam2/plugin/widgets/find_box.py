@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from qtpy.QtCore import QSize, QStringListModel, Qt
+from qtpy.QtCore import QSize, QStringListModel, Qt, QTimer
 from qtpy.QtGui import QColor, QIcon, QImage, QPainter, QPen, QPixmap
 from qtpy.QtWidgets import (
     QComboBox,
@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QMenu,
+    QScrollArea,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -48,6 +49,9 @@ TINT: Final = 0.45
 
 ANSWER_WORDS: Final = {"proposed": "The proposed mask", "model": "What the model answers"}
 """What an accepted candidate becomes, in words."""
+
+LAID_OUT_MS: Final = 50
+"""After so long the nested layouts of the panel have made room for a list."""
 
 ROWS: Final = 3
 """Candidates that are seen at once."""
@@ -86,6 +90,8 @@ class FindBox(FoldedBox):
         menu = QMenu(self.project)
         menu.addAction("Manifest ...", self._choose_manifest)
         menu.addAction("Folder ...", self._choose_folder)
+        menu.addSeparator()
+        menu.addAction("Detector folder (experimental) ...", self._choose_detector)
         self.project.setMenu(menu)
         self.project.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.list = QListWidget()
@@ -115,12 +121,15 @@ class FindBox(FoldedBox):
         """
         finding = None if work is None else work.finding
         memory = None if finding is None else finding.memory
-        self._known = () if memory is None else memory.known()
-        if not self.name.text():
-            self._offered.setStringList(list(self._known))
+        known = () if memory is None else memory.known()
+        if known != self._known:
+            self._known = known
+            self._offered.setStringList(names_with(self.name.text(), known))
         candidates = () if finding is None else finding.candidates
         if candidates != self._shown and work is not None:
             self._fill(candidates, work)
+            if not self._shown:
+                QTimer.singleShot(LAID_OUT_MS, self._come_into_sight)
         self._shown = candidates
         for widget in (self.list, self.accept, self.reject):
             widget.setVisible(bool(candidates))
@@ -158,6 +167,14 @@ class FindBox(FoldedBox):
             item.setToolTip(f"{candidate.name}: {candidate.origin}")
             self.list.addItem(item)
 
+    def _come_into_sight(self) -> None:
+        """Scroll the panel so far that the list and its buttons are seen."""
+        parent = self.parentWidget()
+        while parent is not None and not isinstance(parent, QScrollArea):
+            parent = parent.parentWidget()
+        if parent is not None:
+            parent.ensureWidgetVisible(self, 0, 0)
+
     def _look(self) -> None:
         work = self._work()
         if work is not None:
@@ -179,6 +196,11 @@ class FindBox(FoldedBox):
 
     def _choose_folder(self) -> None:
         self.use_project(QFileDialog.getExistingDirectory(self, "Finished scans"))
+
+    def _choose_detector(self) -> None:
+        folder, work = QFileDialog.getExistingDirectory(self, "A general detector"), self._work()
+        if folder and work is not None:
+            work.finding.use_detector(Path(folder))
 
     def use_project(self, path: str) -> None:
         """Take the finished scans of a path.
