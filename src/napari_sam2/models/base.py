@@ -296,7 +296,7 @@ class MovableModel(Protocol):
 
 @runtime_checkable
 class RevisedModel(Protocol):
-    """A model that can still answer as an earlier revision of it did."""
+    """A model that can answer as an earlier revision."""
 
     card: ModelCard
 

@@ -261,7 +261,10 @@ def _change_model(
 
 
 def _as_it_was(model: AnyModel, described: Mapping[str, Any]) -> AnyModel:
-    """A model at the revision that a journal states, if it has the same weights and knows that revision."""
+    """A model at the revision that a journal states.
+
+    Itself with other weights, or where it does not know earlier revisions.
+    """
     if isinstance(model, RevisedModel) and described.get("sha256") == model.card.sha256:
         return model.at_revision(described.get("revision", ""))
     return model

@@ -74,7 +74,7 @@ def render_hot(
 
 
 def coarsened(rng: np.random.Generator, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Image and mask, (T, h, w), in pixels as coarse as those of PET."""
+    """Image and mask, (T, h, w), in pixels as coarse as PET's."""
     by = max(1, round(_side(mask[0]) / rng.uniform(*ACROSS)))
     if by == 1:
         return image, mask

@@ -213,7 +213,7 @@ def white_noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
 
 
 def coarse_noise(rng: np.random.Generator, knots: int, shape: tuple[int, ...]) -> Tensor:
-    """Normal numbers at so many knots across the slices, (T, h, w), interpolated."""
+    """Normal numbers at so many knots across, interpolated, (T, h, w)."""
     grid = white_noise(rng, (1, 1, 2, knots + 1, knots + 1))
     size = (shape[0], shape[1], shape[2])
     return functional.interpolate(grid, size=size, mode="trilinear", align_corners=True)[0, 0]

@@ -272,7 +272,7 @@ def _paste(rng: np.random.Generator, image: Tensor, side: int) -> tuple[Tensor, 
 def _hot(
     rng: np.random.Generator, numbers: NDArray[np.generic], own: tuple[int, ...], mask: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """A PET-like clip of the object, or of a lesion put in its place."""
+    """A PET-like clip of the object, or of a lesion there."""
     regions = numbers.astype(np.int16)
     if rng.random() < LESIONS:
         side = int(max(np.ptp(np.flatnonzero(mask[0].numpy().any(a))) for a in (0, 1))) + 1

@@ -67,7 +67,10 @@ def refined_by_box(logits: Tensor, image: Tensor, box: Tensor) -> Tensor:
 def _touching(
     fused: NDArray[np.float32], rectangle: NDArray[np.float32], box: list[float]
 ) -> tuple[float, NDArray[np.bool_] | None]:
-    """The least lowering at which the largest part comes within `GAP` of all sides, or nearest to it; and that part."""
+    """The least lowering at which the answer touches the box.
+
+    Or comes nearest to it; and the largest part of the answer then.
+    """
     best: tuple[float, float, NDArray[np.bool_] | None] = (np.inf, 0.0, None)
     for shift in np.arange(0, LOWEST + STEP / 2, STEP):
         part = _largest(fused + shift * rectangle > 0)
@@ -88,7 +91,10 @@ def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _widest_gap(mask: NDArray[np.bool_], box: list[float]) -> float:
-    """The largest gap between a mask's bounds and a box's sides, over the box's extent along the same axis."""
+    """The widest gap between a mask and the box's sides.
+
+    Over the box's extent along the same axis.
+    """
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
         return float("inf")
