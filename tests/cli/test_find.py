@@ -116,6 +116,25 @@ def test_files_of_the_memory_are_never_written_over(project, capsys):
     assert hashes(project) == before
 
 
+def test_masks_beside_a_prompt_file_are_never_written_over_inputs(project, capsys):
+    memory = ["--memory", str(project / "project.csv")]
+    for number, name in enumerate(("s01.nii.gz", "s00_labels.nii.gz")):
+        taken = project / f"prompts{number}_object1.nii.gz"
+        taken.symlink_to(project / name)
+        before = hashes(project)
+        target = str(project / f"prompts{number}.json")
+        for overwrite in ([], ["--overwrite"]):
+            assert main(["find", str(project / "s01.nii.gz"), "liver", *memory, "-o", target, *overwrite]) == 2
+        assert hashes(project) == before
+    assert "is one of the inputs and is never replaced" in capsys.readouterr().err
+
+
+def test_an_empty_project_is_one_sentence(project, capsys):
+    (project / "empty").mkdir()
+    assert main(["find", str(project / "s01.nii.gz"), "liver", "--memory", str(project / "empty")]) == 2
+    assert "empty holds no finished scan yet" in capsys.readouterr().err
+
+
 def test_text_and_memory_belong_together(project, capsys):
     out = str(project / "out.nii.gz")
     assert main(["segment", str(project / "s01.nii.gz"), "--text", "liver", "-o", out]) == 2

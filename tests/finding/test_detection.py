@@ -122,7 +122,9 @@ def same_for_every_word(picture, _phrase):
 
 
 def also_where_nothing_is(picture, phrase):
-    return seen(picture, "kidney") if picture.any() else [([5, 5, 20, 20], 0.75)] if phrase == "kidney" else []
+    if phrase != "kidney":
+        return []
+    return seen(picture, "kidney") if picture.any() else [([5, 5, 20, 20], 0.75)]
 
 
 def whole_body(picture, phrase):

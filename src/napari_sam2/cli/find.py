@@ -80,7 +80,7 @@ def find(
     )
     if output is not None:
         objects = [as_object(c, scan, number, become) for number, c in enumerate(found.candidates, start=1)]
-        write_prompt_file(objects, scan, output, overwrite=overwrite)
+        write_prompt_file(objects, scan, output, overwrite=overwrite, inputs=[Path(image), *proposer.files])
     if as_json:
         echo(json.dumps({"candidates": [_as_json(c) for c in found.candidates], "not_found": found.missing}))
     else:

@@ -85,7 +85,7 @@ class FindBox(FoldedBox):
         self.name.textEdited.connect(lambda text: self._offered.setStringList(names_with(text, self._known)))
         self.name.returnPressed.connect(self._look)
         self.project = QToolButton()
-        self.project.setText("Finished scans ...")
+        self.project.setText("Finished scans")
         self.project.setToolTip("The finished scans: a manifest, or a folder of label maps beside their scans.")
         menu = QMenu(self.project)
         menu.addAction("Manifest ...", self._choose_manifest)
