@@ -37,11 +37,14 @@ def test_the_object_is_mostly_hotter_than_what_is_around_it_and_blurred():
 
 def test_pixels_become_as_coarse_as_those_of_pet():
     image, mask = rendered(0)
-    coarse, small = coarsened(np.random.default_rng(0), image, mask)
-    assert coarse.shape == small.shape
-    across = int(small[0].any(0).sum())
-    assert 8 <= across <= 40
-    assert set(small.unique().tolist()) <= {0.0, 1.0}
+    across = []
+    for seed in range(10):
+        coarse, small = coarsened(np.random.default_rng(seed), image, mask)
+        assert coarse.shape == small.shape
+        assert set(small.unique().tolist()) <= {0.0, 1.0}
+        across.append(int(small[0].any(0).sum()))
+    assert min(across) >= 7
+    assert np.median(across) <= 20
 
 
 def test_the_share_of_pet_like_clips_is_drawn():
