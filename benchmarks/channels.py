@@ -1,21 +1,32 @@
-"""One channel against several, on real scans with the same prompts, and what several cost.
+"""One channel against several, with the same prompts, and what several cost.
 
-``python -m benchmarks.channels CASES.csv`` with the columns case, image, labels, channel_1, channel_2 and so on (paths
-beside the table). Every structure gets a box on its largest slice, or three clicks inside and two outside of it; each
-channel alone, the mix that the prompt chooses, and colours where the model knows them are carried through the scan.
-The table says Dice of the whole structure, and seconds per slice with the opening of channels left out and in.
+    python benchmarks/channels.py CASES.csv [--model NAME] [--register rigid] [--parts 3]
+    python benchmarks/channels.py phantom [--model NAME]
+    python benchmarks/channels.py cost [--model NAME]
+
+A table has the columns case, image, labels, channel_1, channel_2 and so on (paths beside the table). Every structure
+gets a box on its largest slice, or three clicks inside and two outside of it; each channel alone and the mix that the
+prompt chooses are carried through the scan: Dice of the whole structure, and seconds per slice. ``phantom`` does so
+with an object that neither of two channels shows. ``cost`` carries an object through it with one channel and with two,
+in turns, and says the ratio of the times per slice, prompt and mixing out and in.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import statistics
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.channels.scans import stack_of, two_channels, volume
 
 from napari_sam2.channels.mix import said_mix
 from napari_sam2.channels.opening import channel_files, read_stack
@@ -31,23 +42,66 @@ if TYPE_CHECKING:
     from napari_sam2.core.prompts import Prompt
     from napari_sam2.models.base import SegmentationModel
 
+REPEATS = 5
+"""Runs of each kind; the median counts."""
+
 PARTS = 3
 """Largest connected parts of a label that are prompted one by one: lesions are many."""
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("cases", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", help="a table of cases, 'phantom' or 'cost'")
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--register", default="")
     parser.add_argument("--parts", type=int, default=PARTS)
     given = parser.parse_args()
     model = load_model(given.model)
+    if given.cases == "cost":
+        cost(model)
+        return
     print("| case | structure | prompt | seen as | Dice | s/slice |\n|---|---|---|---|---|---|")
-    with given.cases.open(newline="") as file:
+    if given.cases == "phantom":
+        for seed in range(3):
+            phantom(model, seed)
+        return
+    table = Path(given.cases)
+    with table.open(newline="") as file:
         for row in csv.DictReader(file):
-            compare(row, given.cases.parent, model, given.register, given.parts)
+            compare(row, table.parent, model, given.register, given.parts)
+
+
+def phantom(model: SegmentationModel, seed: int) -> None:
+    """All ways of seeing an object that neither of two channels shows."""
+    first, second, truth = two_channels(seed)
+    stack = stack_of(volume(first), volume(second))
+    axis = stack.reference.default_slice_axis
+    for said, prompts in (("box", box_of(truth, axis)), ("clicks", clicks_of(truth, axis))):
+        for fusion in (*stack.names, "prompt"):
+            print(f"| phantom {seed} | 1 | {said} | {one_run(stack, model, prompts, fusion, truth)} |", flush=True)
+
+
+def cost(model: SegmentationModel) -> None:
+    """Ratio of the times per slice with two channels and with one."""
+    first, second, truth = two_channels()
+    box = box_of(truth, 2)
+    carried: dict[str, list[float]] = {"reference": [], "fused": []}
+    whole: dict[str, list[float]] = {"reference": [], "fused": []}
+    for _ in range(REPEATS):
+        for fusion in ("reference", "fused"):
+            stack = stack_of(volume(first), volume(second))  # with nothing mixed yet
+            session = Session(stack.reference, model, channels=stack, fusion=fusion)
+            begun = time.perf_counter()
+            session.set_prompts(1, box)
+            answered = time.perf_counter()
+            slices = sum(1 for _ in session.propagate())
+            ended = time.perf_counter()
+            carried[fusion].append((ended - answered) / slices)
+            whole[fusion].append((ended - begun) / slices)
+    for what, seconds in (("carrying", carried), ("prompt and mixing in", whole)):
+        one, two = (statistics.median(values) for values in seconds.values())
+        print(f"{what}: {one * 1000:.1f} ms per slice with one channel, {two * 1000:.1f} with two: {two / one:.2f} x")
 
 
 def compare(row: dict[str, str], folder: Path, model: SegmentationModel, register: str, parts: int) -> None:

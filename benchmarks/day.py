@@ -58,14 +58,16 @@ class Story:
 
         import nibabel as nib
 
+        from napari_sam2.io.sidecar import sidecar_paths
+
         shutil.copy(labels, self.foreign)
         image = nib.load(self.foreign)
         voxels = np.asarray(image.dataobj).copy()
         half = voxels[: int(np.median(np.nonzero(voxels == self.ids["liver"])[0]))]
         half[half == self.ids["liver"]] = 0
         nib.save(nib.Nifti1Image(voxels, image.affine, image.header), self.foreign)
-        rows = "".join(f"{number},{name}\n" for number, name in names.items())
-        self.foreign.with_name("other_program.csv").write_text(f"index,name\n{rows}", encoding="utf-8")
+        rows = "".join(f"{number}\t{name}\n" for number, name in names.items())
+        sidecar_paths(self.foreign)[1].write_text(f"index\tname\n{rows}", encoding="utf-8")
 
     def open(self, labels: Path | None = None):
         """A window with the scan."""

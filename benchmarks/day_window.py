@@ -96,6 +96,10 @@ class Day:
 
         wait_for(is_done, 600)
         pump(0.2)
+        while not is_done():
+            # An answer has begun something of its own: a correction spreads.
+            wait_for(is_done, 600)
+            pump(0.2)
 
     def picture(self, name: str) -> None:
         """Keep how the window looks, and say how far one is."""

@@ -1,6 +1,9 @@
 """Measure the panel in a real window: press-to-drawn of clicks and hovers, event-loop gaps of a run.
 
 xvfb-run -a python benchmarks/plugin_latency.py [--model NAME] [--clicks 30]
+
+The same previews and the same run are asked of a session without a window right before and after, in the same process,
+so that what the window itself costs is a ratio, whatever else the machine does.
 """
 
 from __future__ import annotations
@@ -37,17 +40,22 @@ def measure(model: str, n_clicks: int) -> None:
     from napari_sam2.plugin.control.models import ModelChoice
 
     notification_manager.__enter__()
+    opened = time.perf_counter()
     viewer = napari.Viewer()
     viewer.window.resize(1300, 850)
     viewer.open_sample("napari-sam2", "ct_abdomen")
     _, panel = viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
     controller = panel.controller
+    pump(0.01)
+    print(f"window to first picture {time.perf_counter() - opened:.1f} s")
     wait_for(lambda: controller.work is not None)
     if model:
         controller.use_model(ModelChoice(model, "cpu"))
     wait_for(lambda: controller.thread.idle)
     pump(0.5)
     annotation = controller.work
+    voxels = [(75 + i, 45 + j) for i, j in np.random.default_rng(1).integers(-10, 10, (n_clicks, 2)).tolist()]
+    bare = headless_previews(annotation, voxels)
     drawn, painted = [], []
     annotation.result.layer.events.set_data.connect(lambda _: painted.append(time.perf_counter()))
     viewer.layers.events.inserted.connect(
@@ -90,8 +98,7 @@ def measure(model: str, n_clicks: int) -> None:
     controller.do("toggle_preview")
     pump(0.3)
     hovers = []
-    for _ in range(n_clicks):
-        i, j = 75 + rng.integers(-10, 10), 45 + rng.integers(-10, 10)
+    for i, j in voxels:
         asked = controller.work.pointer.preview.n_shown
         began = time.perf_counter()
         QTest.mouseMove(canvas(viewer), canvas_position(viewer, world(i, j, 100)))
@@ -102,6 +109,9 @@ def measure(model: str, n_clicks: int) -> None:
         pump(0.05)
     tell("hover, move to drawn", np.array(hovers) * 1000)
     controller.do("toggle_preview")
+    bare += headless_previews(annotation, voxels)
+    tell("the same without a window", np.array(bare) * 1000)
+    print(f"{'hover, window against none':34s} {np.median(hovers) / np.median(bare):.2f} x")
 
     gaps, last = [], [time.perf_counter()]
 
@@ -120,15 +130,53 @@ def measure(model: str, n_clicks: int) -> None:
     pump(0.5)
     gaps.clear()
     last[0] = time.perf_counter()
+    before = headless_run(annotation)
+    began = time.perf_counter()
     controller.do("propagate_both")
     from qtpy.QtWidgets import QApplication
 
     while controller.work.run.running:
         QApplication.processEvents()
+    seconds = time.perf_counter() - began
     timer.stop()
     tell("event-loop gap while propagating", np.array(gaps) * 1000)
     print(controller.workspace.status)
+    both = (before, headless_run(annotation))
+    took = ", ".join(f"{s:.1f} s" for s in (both[0], seconds, both[1]))
+    print(f"{'run, window against none':34s} {seconds / np.mean(both):.2f} x (none, window, none: {took})")
+    controller.close()
     viewer.close()
+
+
+def bare_session(annotation):
+    """A session on the same scan, with the same model and window."""
+    from napari_sam2.session.session import Session
+
+    own = annotation.stream_session()
+    return Session(annotation.shown.volume, own.model, window=own.window)
+
+
+def headless_previews(annotation, voxels):
+    """Seconds of each preview that a session without a window gives."""
+    from napari_sam2.plugin.scan.hover_preview import preview
+
+    session, seconds = bare_session(annotation), []
+    preview(session, 1, (75.0, 45.0, 100.0), 2, 100)
+    for i, j in voxels:
+        began = time.perf_counter()
+        preview(session, 1, (float(i), float(j), 100.0), 2, 100)
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def headless_run(annotation):
+    """Seconds of the run of the current object in a session without a window."""
+    session = bare_session(annotation)
+    session.set_prompts(1, annotation.object(annotation.current).prompts)
+    began = time.perf_counter()
+    for _ in session.propagate([1]):
+        pass
+    return time.perf_counter() - began
 
 
 def tell(what: str, milliseconds) -> None:

@@ -57,6 +57,16 @@ def test_what_is_no_detector_is_one_sentence(project, capsys):
     assert "Traceback" not in told
 
 
+def test_a_cohort_in_which_nothing_is_found_fails_case_by_case_with_that_sentence(project, detector, capsys):
+    out = project / "results"
+    arguments = ["--text", "liver", "--detector", detector, "--model", "classical", "--shard", "1/1", "--json"]
+    assert main(["cohort", "run", str(project / "project.csv"), "-o", str(out), *arguments]) == 1
+    assert json.loads(capsys.readouterr().out)["done"] == 0
+    status = json.loads((out / "s01" / "status.json").read_text())
+    assert "not found" in status["error"]
+    assert not list(out.glob("*/labels.nii.gz"))
+
+
 def test_a_detector_has_no_mask_to_be_taken_and_is_the_only_source(project, detector, capsys):
     scan, out = str(project / "s01.nii.gz"), ["-o", str(project / "out.nii.gz")]
     source = ["--text", "liver", "--detector", detector]

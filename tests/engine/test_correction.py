@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_sam2.engine.correction import TRUSTED_REACH, correct
+from napari_sam2.engine.correction import TRUSTED_REACH, correct, correct_widely
+from napari_sam2.engine.correction_evidence import WIDE
 
 
 @dataclass
@@ -42,8 +43,8 @@ TRUTH = ball(SHAPE, (6, 24, 24), 15)
 GREY = np.where(TRUTH, 0.7, 0.3) + np.random.default_rng(3).normal(0, 0.03, SHAPE)
 
 
-def after(scene, click, include, **more):
-    change = correct(scene, click, include, **more)
+def after(scene, click, include, by=correct, **more):
+    change = by(scene, click, include, **more)
     mask = scene.object.copy()
     if change is not None:
         mask[change.window] ^= change.voxels
@@ -54,16 +55,21 @@ def overlap(a, b):
     return 2 * (a & b).sum() / (a.sum() + b.sum())
 
 
-def test_a_missing_lobe_comes_back_with_one_click():
+both = pytest.mark.parametrize("by", [correct, correct_widely])
+
+
+@both
+def test_a_missing_lobe_comes_back_with_one_click(by):
     lost = TRUTH & ~ball(SHAPE, (6, 24, 36), 9)
-    mask = after(Phantom(GREY, lost), (6, 24, 33), True)
+    mask = after(Phantom(GREY, lost), (6, 24, 33), True, by)
     assert overlap(lost, TRUTH) < 0.94
     assert overlap(mask, TRUTH) > 0.97
 
 
-def test_a_leak_goes_with_one_click_and_the_object_stays():
+@both
+def test_a_leak_goes_with_one_click_and_the_object_stays(by):
     leaked = TRUTH | ball(SHAPE, (6, 24, 40), 7)
-    mask = after(Phantom(GREY, leaked), (6, 24, 43), False)
+    mask = after(Phantom(GREY, leaked), (6, 24, 43), False, by)
     assert overlap(mask, TRUTH) > overlap(leaked, TRUTH)
     assert (mask & TRUTH).sum() > 0.97 * TRUTH.sum()
     assert mask.any((1, 2)).tolist() == leaked.any((1, 2)).tolist(), "no slice is emptied"
@@ -77,31 +83,33 @@ def test_a_click_that_says_what_the_mask_says_changes_nothing():
 clicks = st.tuples(st.integers(1, 10), st.integers(4, 43), st.integers(4, 43))
 
 
-@settings(deadline=None, max_examples=15)
+@both
+@settings(deadline=None, max_examples=10)
 @given(clicks, st.booleans(), st.integers(0, 999))
-def test_an_exclude_click_is_an_include_click_on_the_outside(click, include, seed):
+def test_an_exclude_click_is_an_include_click_on_the_outside(by, click, include, seed):
     noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=SHAPE), (0.7, 2, 2))
     mask = noise > 0.01
     earlier = [((3, 20, 20), include), ((8, 30, 14), not include)]
     swapped = [(voxel, not of) for voxel, of in earlier]
-    one = correct(Phantom(GREY, mask), click, include, earlier)
-    other = correct(Phantom(GREY, ~mask), click, not include, swapped)
+    one = by(Phantom(GREY, mask), click, include, earlier)
+    other = by(Phantom(GREY, ~mask), click, not include, swapped)
     assert (one is None) == (other is None)
     if one is not None and other is not None:
         assert one.window == other.window
         assert np.array_equal(one.voxels, other.voxels)
 
 
-@settings(deadline=None, max_examples=15)
+@both
+@settings(deadline=None, max_examples=10)
 @given(clicks, st.booleans(), st.integers(0, 999))
-def test_what_changes_is_connected_bounded_and_leaves_what_is_kept(click, include, seed):
+def test_what_changes_is_connected_bounded_and_leaves_what_is_kept(by, click, include, seed):
     noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=SHAPE), (0.7, 2, 2))
     mask = noise > 0.01
     other = [tuple(int(v) for v in np.minimum(np.array(click) + step, 47)) for step in ((0, 1, 0), (0, 0, 2))]
     earlier = [(voxel, not include) for voxel in other]
     fixed = [click[0] + 1]
     scene = Phantom(GREY, mask)
-    change = correct(scene, click, include, earlier=earlier, fixed_slices=fixed)
+    change = by(scene, click, include, earlier=earlier, fixed_slices=fixed)
     if change is None:
         return
     flipped = np.zeros(SHAPE, dtype=bool)
@@ -113,19 +121,31 @@ def test_what_changes_is_connected_bounded_and_leaves_what_is_kept(click, includ
     assert not flipped[fixed].any()
     depth = ndimage.distance_transform_edt(mask != include, sampling=scene.spacing)[click]
     away = np.sqrt((((np.argwhere(flipped) - click) * scene.spacing) ** 2).sum(1)).max()
-    assert away <= max(TRUSTED_REACH * max(depth, 1.0), 1.0) + 2 * np.linalg.norm(scene.spacing)
+    reach = TRUSTED_REACH * max(depth, 1.0) if by is correct else max(WIDE.depths * depth, WIDE.steps)
+    assert away <= reach + 2 * np.linalg.norm(scene.spacing)
 
 
+@both
 @pytest.mark.parametrize("include", [True, False])
-def test_a_flat_volume_and_an_empty_object_are_answered(include):
+def test_a_flat_volume_and_an_empty_object_are_answered(by, include):
     empty = np.zeros(SHAPE, dtype=bool)
     scene = Phantom(np.full(SHAPE, 0.5), empty if include else ~empty)
-    change = correct(scene, (5, 20, 20), include)
+    change = by(scene, (5, 20, 20), include)
     assert change is not None
     assert change.voxels.any()
 
 
-def test_a_single_slice_is_corrected_as_well():
+@both
+def test_a_single_slice_is_corrected_as_well(by):
     truth, grey = TRUTH[6:7], GREY[6:7]
     lost = truth & ~ball(SHAPE, (6, 24, 36), 9)[6:7]
-    assert overlap(after(Phantom(grey, lost), (0, 24, 33), True), truth) > 0.95
+    assert overlap(after(Phantom(grey, lost), (0, 24, 33), True, by), truth) > 0.95
+
+
+def test_where_the_network_finds_nothing_the_perceptron_answers():
+    lost = TRUTH & ~ball(SHAPE, (6, 24, 36), 9)
+    scene = Phantom(GREY, lost)
+    silent = correct_widely(scene, (6, 24, 33), True, network=lambda channels: np.full(channels.shape[1:], -20.0))
+    near = correct(scene, (6, 24, 33), True)
+    assert silent.window == near.window
+    assert np.array_equal(silent.voxels, near.voxels)

@@ -74,6 +74,7 @@ def test_names_become_boxes_in_three_dimensions_with_their_sides():
         assert iou(volume, candidate, candidate.name) > 0.8, candidate.name
         assert candidate.score == pytest.approx(0.8)
         assert candidate.mask is None
+        assert candidate.prompts(volume)[0] == candidate.seen, "a model is asked about the section, not the extent"
         assert "scripted" in candidate.origin
         assert "experimental" in candidate.origin
 
@@ -102,6 +103,15 @@ def test_a_crop_of_one_side_has_none():
     assert "the scan must show the whole width of the body" in found.missing["left kidney"]
     (candidate,) = detection().propose(crop, WINDOW, ["kidney"]).candidates
     assert candidate.name == "kidney"
+
+
+def test_a_range_ends_half_way_to_the_next_slice_that_was_looked_at():
+    voxels = np.full((40, 40, 40), 80, np.uint8)
+    voxels[10:20, 10:20, 8:32] = GREYS["liver"]
+    volume = Volume(voxels, np.eye(4))
+    assert slices_to_look_at(volume) == (2, 7, 12, 17, 22, 27, 32, 37)
+    (candidate,) = detection().propose(volume, WINDOW, ["liver"]).candidates
+    assert (candidate.low, candidate.high) == ((10, 10, 10), (19, 19, 29))
 
 
 def test_a_side_that_is_not_there_is_not_found():
@@ -170,9 +180,11 @@ def test_nothing_is_looked_at_where_there_is_no_body():
     assert not detector.asked
 
 
-def test_a_code_that_no_list_holds_is_no_word():
+def test_a_code_that_no_list_holds_and_a_page_are_no_words():
     with pytest.raises(UserInputError, match="is no word that a detector could know"):
         detection().check(["liver", "123456789"])
+    with pytest.raises(UserInputError, match="is too long for a detector"):
+        detection().check([" ".join(f"word{n}" for n in range(40))])
 
 
 @pytest.mark.parametrize(("spacing", "slices"), [(1.0, 300), (5.0, 40), (8.0, 7), (2.5, 1), (0.5, 90)])

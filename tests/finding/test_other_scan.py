@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from napari_sam2.core.volume import Source, Volume
 from napari_sam2.finding.other_scan import carried, laid_on
+from napari_sam2.terms.terminology import Term
 
 
 def _volume(shape, affine, name="scan"):
@@ -44,12 +45,14 @@ def test_a_ball_lies_at_its_place_in_the_world_whatever_the_other_grid(order, si
     affine = _affine(spacing, order, signs)
     middle = affine[:3, :3] @ ((np.array(size) - 1) / 2)
     later = _volume(size, _affine(spacing, order, signs, centre - middle))
-    (candidate,), outside = carried(_ball(earlier, centre, 9).astype(np.uint8) * 3, earlier, later, {3: "ball"})
+    (candidate,), outside = carried(
+        _ball(earlier, centre, 9).astype(np.uint8) * 3, earlier, later, {3: Term("ball", None, (1, 2, 3))}
+    )
     wanted = _ball(later, centre, 9)
     laid = candidate.on_grid(later.shape)
     assert outside == []
     assert 2 * (laid & wanted).sum() / (laid.sum() + wanted.sum()) > 0.88
-    assert candidate.object_id == 3
+    assert candidate.term == Term("ball", None, (1, 2, 3), 3)
 
 
 def test_the_same_grid_gives_the_same_voxels():
@@ -82,4 +85,4 @@ def test_what_lies_nowhere_on_the_other_scan_is_named(away):
     earlier, later = _volume((20, 20, 20), _affine((1, 1, 1))), _volume((20, 20, 20), _affine((1, 1, 1), origin=away))
     labels = np.zeros(earlier.shape, np.uint8)
     labels[5:9, 5:9, 5:9] = 1
-    assert carried(labels, earlier, later, {1: "lesion", 2: "not there"}) == ([], ["lesion"])
+    assert carried(labels, earlier, later, {1: Term("lesion"), 2: Term("not there")}) == ([], ["lesion"])

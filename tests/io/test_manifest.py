@@ -96,9 +96,18 @@ def test_a_case_is_called_so_that_its_folder_can_be_made_on_any_system(tmp_path,
     assert "on every system" in fault
 
 
-def test_channels_in_a_table_are_refused_rather_than_left_out(tmp_path):
-    (tmp_path / "cases.csv").write_text("case,image,channel_1\na,a.nii.gz,b.nii.gz\n")
-    with pytest.raises(ManifestError, match="channel_1"):
+def test_channels_of_a_table_are_read_in_order_and_looked_at(tmp_path):
+    write_case(tmp_path / "scans", "a")
+    write_case(tmp_path / "scans", "b")
+    cells = "a,scans/a.nii.gz,FLAIR=scans/b.nii.gz:2,scans/b.nii.gz"
+    (tmp_path / "cases.csv").write_text(f"case,image,channel_2,channel_1\n{cells}\n")
+    (row,) = read_manifest(tmp_path / "cases.csv")
+    assert [(file.name, file.path.name, file.volume_index) for file in row.channels] == [
+        ("channel_1", "b.nii.gz", None),
+        ("FLAIR", "b.nii.gz", 2),
+    ]
+    (tmp_path / "cases.csv").write_text("case,image,channel_1\na,scans/a.nii.gz,gone.nii.gz\n")
+    with pytest.raises(ManifestError, match=r"line 2: channel_1: .*gone"):
         read_manifest(tmp_path / "cases.csv")
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -166,6 +167,30 @@ def test_a_person_names_what_the_model_sees(spec, said):
 def test_what_cannot_be_meant_is_refused(spec):
     with pytest.raises(UserInputError):
         named_mix(spec, ("a", "b"))
+
+
+def test_some_channels_are_named_and_all_of_them_are_used():
+    session = session_of(fusion="fused:b,a")
+    session.add_prompt(1, BOX)
+    weights = session.objects[1].mix.weights[0]
+    assert weights[0] * weights[1] < 0
+    assert chosen_mix(session.state, 2, {}, "prompt:b").channel == 1
+    with pytest.raises(UserInputError, match="twice"):
+        named_mix("prompt:a,a", ("a", "b"))
+
+
+def test_the_reference_is_meant_whatever_its_file_is_called(tmp_path):
+    session = session_of(fusion="a=1,b=-1")
+    journal = Journal(session, tmp_path / "s.sam2session")
+    session.add_prompt(1, BOX)
+    session.fusion = "a"
+    session.add_prompt(2, BOX)
+    journal.close()
+    renamed = replace(session_of().channels, name="another")
+    again = Session(renamed.reference, load_model("classical"), channels=renamed)
+    restore(again, tmp_path / "s.sam2session")
+    assert again.fusion == "reference"
+    assert again.objects[2].mix.channel == 0
 
 
 def test_weights_go_from_black_to_white():

@@ -10,11 +10,13 @@ import pytest
 
 from napari_sam2.core.prompts import Point
 from napari_sam2.core.slice_masks import SliceMask
-from napari_sam2.engine.correction import correct
+from napari_sam2.engine.correction import BY_PERCEPTRON, correct, correct_widely
+from napari_sam2.errors import UserInputError
 from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.record.journal import Journal
 from napari_sam2.record.replay import replay
-from napari_sam2.session import correcting
+from napari_sam2.session import correcting, prompting
+from napari_sam2.session.correcting import correct_object
 from napari_sam2.session.session import Session
 from tests.phantoms import ball, box_on, dice
 from tests.tiny_sam2 import tiny_model
@@ -107,14 +109,43 @@ def test_corrections_are_replayed_identically(tmp_path: Path):
     assert replay(VOLUME, ClassicalModel(), tmp_path / "a.sam2session").identical
 
 
+def test_a_journal_from_before_the_network_is_replayed_with_what_answered_then(tmp_path: Path, monkeypatch):
+    folder = tmp_path / "a.sam2session"
+    session = Session(VOLUME, ClassicalModel())
+    journal = Journal(session, folder)
+    monkeypatch.setattr(
+        prompting, "correct_object", lambda *state_and_clicks: correct_object(*state_and_clicks[:4], BY_PERCEPTRON)
+    )
+    session.add_prompt(1, box_on(INSIDE, 2, 20))
+    list(session.propagate())
+    session.add_prompt(1, Point((24, 30, 24), positive=False))
+    session.add_prompt(1, Point((14, 22, 24), positive=False))
+    journal.close()
+    monkeypatch.undo()
+    events = folder / "events.jsonl"
+    now = events.read_text(encoding="utf-8")
+    assert now.count('"around":"correction-3"') == 3
+    assert not replay(VOLUME, ClassicalModel(), folder).identical, "the two must differ for this to say anything"
+    events.write_text(now.replace('"around":"correction-3"', '"around":true'), encoding="utf-8")
+    assert replay(VOLUME, ClassicalModel(), folder).identical
+    events.write_text(now.replace("correction-3", "correction-9"), encoding="utf-8")
+    with pytest.raises(UserInputError, match="correction-9"):
+        replay(VOLUME, ClassicalModel(), folder)
+
+
 def test_an_exclude_click_that_would_take_most_of_an_object_stays_near(monkeypatch):
     asked = []
 
-    def spied(scene, click, include, *more, **how):
+    def careful(*scene_and_click, **how):
         asked.append(how.get("reach"))
-        return correct(scene, click, include, *more, **how)
+        return correct(*scene_and_click, **how)
 
-    monkeypatch.setattr(correcting, "correct", spied)
+    def wide(*scene_and_click):
+        asked.append(None)
+        return correct_widely(*scene_and_click)
+
+    monkeypatch.setattr(correcting, "correct", careful)
+    monkeypatch.setattr(correcting, "correct_widely", wide)
     session = carried(ClassicalModel())
     session.add_prompt(1, Point((37, 22, 16), positive=False))
     assert asked == [None], "a leak is trimmed at once"

@@ -8,16 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 from napari_sam2.engine import correction
 from napari_sam2.engine.correction import Perceptron, correct
 from napari_sam2.training.config import PoolRecipe
+from napari_sam2.training.corrections import net
+from napari_sam2.training.corrections.net import NetRecipe, train_net
 from napari_sam2.training.corrections.perceptron import PerceptronRecipe, train_perceptron
 from napari_sam2.training.corrections.practice import draw_practice, next_click
 from napari_sam2.training.corrections.recipe import read_recipe
 from napari_sam2.training.corrections.wrong_masks import wrong_mask
 
-RECIPE = Path(__file__).parents[2] / "docs" / "models" / "correction-2" / "config.toml"
+MODELS = Path(__file__).parents[2] / "docs" / "models"
+both_models = pytest.mark.parametrize("name", [correction.BY_PERCEPTRON, correction.BY_NETWORK])
 
 
 @pytest.fixture
@@ -72,14 +76,28 @@ def test_a_perceptron_of_a_few_clicks_corrects_a_ball_and_comes_out_the_same_aga
     assert overlap(practice.object, practice.truth) > before
 
 
-def test_the_recipe_names_pools_without_what_is_held_out():
-    recipe = read_recipe(RECIPE)
+def test_a_network_of_a_few_clicks_has_learned_something_and_comes_out_the_same_again(pools, monkeypatch):
+    monkeypatch.setattr(net, "FIRST", 3)
+    monkeypatch.setattr(net, "LOOKED_AT_AFTER", 3)
+    shipped = load_file(Path(correction.__file__).parent / correction.WEIGHTS)
+    recipe = NetRecipe(episodes=3, clicks=3, times=8.0)
+    weights = train_net(pools, SHARES, recipe, shipped)
+    again = train_net(pools, SHARES, recipe, shipped)
+    assert all(np.array_equal(values, again[name]) for name, values in weights.items())
+    assert weights.keys() == load_file(Path(correction.__file__).parent / correction.NETWORK_WEIGHTS).keys()
+    assert np.abs(weights["leave.weight"]).max() > 0, "an untrained network says nothing"
+
+
+@both_models
+def test_the_recipes_name_pools_without_what_is_held_out(name):
+    recipe = read_recipe(MODELS / name / "config.toml")
+    assert (recipe.perceptron is None) == (name == correction.BY_NETWORK)
+    assert (recipe.network is None) == (name == correction.BY_PERCEPTRON)
     assert all(isinstance(pool, PoolRecipe) and not pool.held_out and pool.split for pool in recipe.prepare)
     assert recipe.shares.keys() == {pool.anatomy for pool in recipe.prepare}
 
 
-def test_the_card_names_the_file_that_ships():
-    shipped = (Path(correction.__file__).parent / correction.WEIGHTS).read_bytes()
-    assert (
-        hashlib.sha256(shipped).hexdigest() in (RECIPE.parents[1] / "correction-2.md").read_text().split("**Data.**")[0]
-    )
+@both_models
+def test_the_cards_name_the_files_that_ship(name):
+    shipped = (Path(correction.__file__).parent / f"{name}.safetensors").read_bytes()
+    assert hashlib.sha256(shipped).hexdigest() in (MODELS / f"{name}.md").read_text().split("**Data.**")[0]

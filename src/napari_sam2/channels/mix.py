@@ -26,7 +26,9 @@ __all__ = [
     "COLOURS",
     "FUSED",
     "PROMPT",
+    "REFERENCE",
     "Mix",
+    "canonical",
     "coloured",
     "left_open",
     "mix_from_json",
@@ -47,6 +49,9 @@ FUSED: Final = "fused"
 
 RGB: Final = "rgb"
 COLOURS: Final = 3
+
+REFERENCE: Final = "reference"
+"""Means the reference wherever channels are named, whatever it is called: files are renamed."""
 
 MOST_WEIGHT: Final = 1e6
 
@@ -127,8 +132,8 @@ def named_mix(spec: str, names: Sequence[str]) -> Mix | None:
     UserInputError
         If it cannot be meant.
     """
-    if spec in names:
-        return only(list(names).index(spec), len(names))
+    if spec in names or spec == REFERENCE:
+        return only(_place(spec, names), len(names))
     if left_open(spec, names) is not None:
         return None
     if spec == RGB or spec.startswith(f"{RGB}:"):
@@ -142,7 +147,7 @@ def named_mix(spec: str, names: Sequence[str]) -> Mix | None:
         weight = _weight(text)
         if not equals or weight is None:
             raise UserInputError(
-                f"--fusion {spec[:60]}: give auto, prompt (prompt:A,B for some channels), rgb, rgb:A,B,C, a channel "
+                f"--fusion {spec[:60]}: give auto, prompt, rgb, rgb:A,B,C, prompt:A,B, a channel "
                 f"({_listed(names)}), or weights "
                 f"such as {names[0]}=0.7,{names[-1]}=0.3."
             )
@@ -150,6 +155,16 @@ def named_mix(spec: str, names: Sequence[str]) -> Mix | None:
     if not any(weights):
         raise UserInputError(f"--fusion {spec[:60]}: at least one channel needs a weight that is not 0.")
     return scaled(weights)
+
+
+def canonical(spec: str, names: Sequence[str]) -> str:
+    """A choice in which the reference is called `REFERENCE`.
+
+    So that it can be meant again when its file, or its layer, is called otherwise.
+    """
+    if REFERENCE in names:
+        return spec
+    return "".join(REFERENCE if part == names[0] else part for part in re.split("([:,=])", spec))
 
 
 def left_open(spec: str, names: Sequence[str]) -> tuple[str, tuple[int, ...]] | None:
@@ -249,6 +264,8 @@ def _unit(channel: int, n_channels: int) -> tuple[float, ...]:
 
 
 def _place(name: str, names: Sequence[str]) -> int:
+    if name == REFERENCE and name not in names:
+        return 0
     if name not in names:
         raise UserInputError(f"There is no channel {name[:60]!r}; there are {_listed(names)}.")
     return list(names).index(name)

@@ -6,8 +6,7 @@ What belongs to another patient, lies elsewhere or holds several volumes is refu
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -18,13 +17,13 @@ from napari_sam2.channels.stack import Channel, ChannelStack, place_channel
 from napari_sam2.core.window import choose_window
 from napari_sam2.errors import GeometryError, ImageFileError, SeveralVolumesError, UserInputError
 from napari_sam2.io import read_volume
+from napari_sam2.io.channel_file import ChannelFile, channel_files
 from napari_sam2.io.dicom import DicomSource
 from napari_sam2.io.dicom_series import read_tags
 from napari_sam2.io.names import stem_of
 from napari_sam2.io.pet import is_pet, suv_window
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from napari_sam2.core.volume import Volume
@@ -41,58 +40,20 @@ __all__ = [
     "name_of",
     "open_channel",
     "read_stack",
+    "twin_note",
     "volumes_of",
 ]
 
 RIGID: Final = "rigid"
 """The only registration there is."""
 
-_NAME: Final = re.compile(r"[^\W_][\w.+-]{0,39}")
+MOST_LARGER: Final = 100.0
+"""Sides of voxels over each other: metres for millimetres are a thousand, and slides of tissue lie on no scan."""
+
+LEAST_REACH: Final = 0.9
+"""Part of the scan in which a channel has values, below which that is told."""
+
 _FORBIDDEN: Final = re.compile(r"[^\w.+-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelFile:
-    """A channel as it was asked for.
-
-    Attributes
-    ----------
-    path : Path
-        The file or DICOM folder.
-    name : str
-        As a person gave it; empty otherwise.
-    volume_index : int, optional
-        Which volume of a file that holds several.
-    whole : bool
-        Whether every volume of the file is a channel.
-    """
-
-    path: Path
-    name: str = ""
-    volume_index: int | None = None
-    whole: bool = False
-
-
-def channel_files(texts: Iterable[str | os.PathLike[str]]) -> list[ChannelFile]:
-    """Channels as they are written: ``FILE``, ``NAME=FILE``, ``FILE:2`` or ``FILE:all``.
-
-    A file that is called so is meant itself.
-    """
-    return [_channel_file(text) for text in texts]
-
-
-def _channel_file(given: str | os.PathLike[str]) -> ChannelFile:
-    path, text = Path(given), str(given)
-    if not isinstance(given, str) or path.exists():
-        return ChannelFile(path)
-    name, equals, rest = text.partition("=")
-    if not (equals and _NAME.fullmatch(name)):
-        name, rest = "", text
-    file, colon, which = rest.rpartition(":")
-    if colon and not Path(rest).exists() and (which == "all" or re.fullmatch("[0-9]{1,6}", which)):
-        index = None if which == "all" else int(which)
-        return ChannelFile(Path(file), name, index, which == "all")
-    return ChannelFile(Path(rest), name)
 
 
 def read_stack(
@@ -101,6 +62,7 @@ def read_stack(
     *,
     register: str = "",
     reference_index: int | None = None,
+    name: str = "",
     say: Callable[[str], None] = lambda note: None,
 ) -> ChannelStack:
     """Read further channels, and lay them on a reference.
@@ -115,6 +77,8 @@ def read_stack(
         ``"rigid"``, or nothing: headers say where they lie.
     reference_index : int, optional
         Which volume of its own file the reference is; it is left out where all of that file are channels.
+    name : str
+        What the reference is called; after its file by default.
     say : callable
         Told what a person should know, a sentence at a time.
 
@@ -124,11 +88,13 @@ def read_stack(
         If a channel cannot be read, belongs to another patient, or has no place on the reference.
     """
     check_registration(register)
-    stack = ChannelStack(reference, (), name_of(reference, 0))
+    stack = ChannelStack(reference, (), name or name_of(reference, 0))
     for file in files:
         for given, volume, index in volumes_of(file, reference, reference_index):
-            name = free_name(given, volume, stack.names)
-            channel = replace(open_channel(reference, volume, name, register=bool(register)), volume_index=index)
+            used = free_name(given, volume, stack.names)
+            opened = open_channel(reference, volume, used, register=bool(register))
+            notes = (*opened.notes, *twin_note(stack, volume))
+            channel = replace(opened, volume_index=index, notes=notes)
             for note in channel.notes:
                 say(f"{channel.name}: {note}")
             stack = stack.with_channel(channel)
@@ -248,13 +214,13 @@ def open_channel(
     if window is None and is_pet(volume):
         window, sentence = suv_window(volume)
         notes.append(sentence)
-    window = window or choose_window(volume)
+    window = window or _window_of(volume, name)
     if register:
         transform = rigid_transform(reference, volume, name)
         notes.append(
             f"laid on {reference.source.public_name} rigidly, by {said_move(reference, transform)}; look at it."
         )
-        return place_channel(reference, volume, name, transform=transform, window=window, notes=notes)
+        return _with_reach(place_channel(reference, volume, name, transform=transform, window=window, notes=notes))
     if not is_same_grid(reference, volume):
         size, spacing = (" x ".join(f"{n:g}" for n in np.round(values, 2)) for values in (volume.shape, volume.spacing))
         notes.append(f"its grid is another ({size} of {spacing} mm); it is resampled on the reference's, linearly.")
@@ -265,7 +231,33 @@ def open_channel(
                 f"it seems to lie {alignment.off_mm:.0f} mm off {reference.source.public_name}; look at both, and give "
                 "--register rigid if so."
             )
-    return place_channel(reference, volume, name, window=window, notes=notes)
+    return _with_reach(place_channel(reference, volume, name, window=window, notes=notes))
+
+
+def _window_of(volume: Volume, name: str) -> Window:
+    try:
+        return choose_window(volume)
+    except ValueError as error:
+        raise UserInputError(f"{name} shows nothing: all of its voxels are equal, or none is a number.") from error
+
+
+def _with_reach(channel: Channel) -> Channel:
+    """The channel with a sentence, where much of the scan is black in it."""
+    laid = channel.laid.voxels[::2, ::2, ::2]
+    share = float(np.isfinite(laid).mean()) if laid.dtype.kind == "f" else 1.0
+    if share > LEAST_REACH:
+        return channel
+    note = f"it has values in {share:.0%} of the scan; the rest of it is black."
+    return replace(channel, notes=(*channel.notes, note))
+
+
+def twin_note(stack: ChannelStack, volume: Volume) -> tuple[str, ...]:
+    """A sentence where a scan is one of the channels already."""
+    scans = (stack.reference, *(channel.volume for channel in stack.further))
+    for name, scan in zip(stack.names, scans, strict=True):
+        if scan.shape == volume.shape and np.array_equal(scan.voxels, volume.voxels, equal_nan=True):
+            return (f"it holds the same voxels as {name}, and adds nothing.",)
+    return ()
 
 
 def check_channel(reference: Volume, volume: Volume, name: str, *, register: bool = False) -> None:
@@ -285,9 +277,18 @@ def check_channel(reference: Volume, volume: Volume, name: str, *, register: boo
     GeometryError
         If it is of another patient, or its header puts it elsewhere.
     """
+    for one, what in ((reference, reference.source.public_name), (volume, name)):
+        if one.is_rgb:
+            raise GeometryError(f"{what} holds colours, which are three channels already; give scans with grey values.")
     _refuse_another_patient(reference, volume, name, register=register)
     if not register:
         refuse_without_place(reference, volume, name)
+    larger = float(np.prod(volume.spacing) / np.prod(reference.spacing)) ** (1 / 3)
+    if reference.oriented and volume.oriented and not 1 / MOST_LARGER < larger < MOST_LARGER:
+        raise GeometryError(
+            f"{name}: its voxels are {max(larger, 1 / larger):.3g} times {'larger' if larger > 1 else 'smaller'} than "
+            f"those of {reference.source.public_name}; its header may be in another unit, correct it."
+        )
 
 
 def _refuse_another_patient(reference: Volume, volume: Volume, name: str, *, register: bool) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam2._version import __version__
+from napari_sam2.channels.mix import AUTO
 from napari_sam2.cli.app import RESEARCH_USE, exit_code_of
 from napari_sam2.cli.guard import paths_among
 from napari_sam2.cli.printing import errors
@@ -50,6 +51,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--participant-label", "--participant_label", nargs="+", default=[], metavar="LABEL")
     parser.add_argument("--session-label", "--session_label", nargs="+", default=[], metavar="LABEL")
     parser.add_argument("--prompts", type=Path, help="folder of prompt files, laid out like the dataset")
+    parser.add_argument(
+        "--channel-suffix", "--channel_suffix", nargs="+", default=[], metavar="SUFFIX",
+        help="other images of the same session, such as T2w FLAIR, which the model sees as well",
+    )  # fmt: skip
+    parser.add_argument("--register", choices=("", "rigid"), default="", help="rigid: lay channels on the image")
+    parser.add_argument(
+        "--fusion", default="auto", help="what the model sees: auto, prompt, rgb, a suffix, A=0.7,B=0.3"
+    )
     parser.add_argument("--n-procs", "--n_procs", type=int, default=0, help="worker processes; 0 chooses")
     parser.add_argument("--model", default=DEFAULT_MODEL, help="'bundled', 'classical', a name or a folder")
     parser.add_argument("--window", default="auto", help="auto, a CT preset, or level/width")
@@ -83,14 +92,17 @@ def _participants(choices: argparse.Namespace) -> int:
     check_remote(choices.device, "auto", choices.remote, choices.token_file)
     check_starts_nothing(choices.remote)
     check_output(choices.bids_dir, choices.prompts or choices.bids_dir / PROMPTS, choices.output_dir)
-    every = find_cases(choices.bids_dir, choices.prompts)
-    rows = find_cases(
-        choices.bids_dir, choices.prompts, participants=choices.participant_label, sessions=choices.session_label
-    )
+    suffixes = choices.channel_suffix
+    if (choices.register or choices.fusion != AUTO) and not suffixes:
+        raise UserInputError("--register and --fusion are for further channels; name them with --channel-suffix.")
+    chosen = {"participants": choices.participant_label, "sessions": choices.session_label}
+    rows = find_cases(choices.bids_dir, choices.prompts, channels=suffixes, **chosen)
+    every = find_cases(choices.bids_dir, choices.prompts, channels=suffixes)
     names = {row.case for row in rows}
     settings = CohortSettings(
         model=choices.model, window=choices.window, device=choices.device, remote=choices.remote,
         token_file=None if choices.token_file is None else choices.token_file.resolve(),
+        register=choices.register, fusion=choices.fusion,
     )  # fmt: skip
     result = run_cohort(
         choices.bids_dir,

@@ -15,10 +15,12 @@ from napari_sam2.cli.options import (
     AnswerChoice,
     DetectorChoice,
     Device,
+    Fusion,
     MemoryChoice,
     Model,
     ProgramChoice,
     Quality,
+    Register,
     Remote,
     TokenFile,
     WindowSpec,
@@ -31,11 +33,14 @@ from napari_sam2.finding.asking import Asked
 from napari_sam2.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_sam2.cohort.case import Outcome
     from napari_sam2.cohort.cluster import Tls
     from napari_sam2.cohort.plan import Plan
     from napari_sam2.cohort.run import CohortRun
     from napari_sam2.cohort.slurm import SlurmChoice
+    from napari_sam2.io.manifest import ManifestRow
 
 __all__ = ["cohort"]
 
@@ -73,6 +78,14 @@ def run(
         Path | None,
         typer.Option("--prompts", help="For a BIDS dataset: prompt files laid out like it; derivatives/prompts."),
     ] = None,
+    channel_suffix: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--channel-suffix", help="For a BIDS dataset: another image beside each, a channel of it, as T2w."
+        ),
+    ] = None,
+    register: Register = "",
+    fusion: Fusion = "auto",
     workers: Annotated[int, typer.Option("--workers", min=0, help="Worker processes; 0 chooses.")] = 0,
     scheduler: Annotated[
         str, typer.Option("--scheduler", help="A running dask scheduler.", metavar="ADDRESS|FILE")
@@ -127,7 +140,8 @@ def run(
     elif asked or task == "find":
         raise UserInputError("--text names what is to be found; give it once for each structure.")
     else:
-        rows, task = _cases(source, task, prompts)
+        rows, task = _cases(source, task, prompts, channel_suffix or [])
+    _check_channels(rows, task, register, fusion)
     where = Workers(
         count=workers,
         scheduler=scheduler,
@@ -140,7 +154,7 @@ def run(
     settings = CohortSettings(
         task=task, model=_model_path(model) if remote is None else model, device=device, quality=quality, window=window,
         direction=direction, export=export, limit=limit, text=tuple(text or ()),
-        source=asked, answer=become,
+        source=asked, answer=become, register=register, fusion=fusion,
         remote=remote, token_file=None if token_file is None else token_file.resolve(),
     )  # fmt: skip
     with _Shown() as progress:
@@ -215,7 +229,20 @@ def _tell(result: CohortRun, output: Path, as_json: bool) -> None:
     out.print(f"{', '.join(parts)}; see 'napari-sam2 cohort report {output}'")
 
 
-def _cases(source: Path, task: str, prompts: Path | None) -> tuple[Any, str]:
+def _check_channels(rows: Sequence[ManifestRow], task: str, register: str, fusion: str) -> None:
+    """Refuse choices about channels that mean nothing."""
+    from napari_sam2.cohort.job import WITH_CHANNELS
+
+    if register not in ("", "rigid"):
+        raise UserInputError(f"--register {register[:40]}: there is only rigid.")
+    several = any(row.channels for row in rows)
+    if (register or fusion != "auto") and not (several and task in WITH_CHANNELS):
+        raise UserInputError(
+            "--register and --fusion are for further channels; name them in columns channel_1 and so on."
+        )
+
+
+def _cases(source: Path, task: str, prompts: Path | None, suffixes: Sequence[str]) -> tuple[Any, str]:
     from napari_sam2.cohort.job import TASKS
     from napari_sam2.cohort.plan import task_of
     from napari_sam2.io.manifest import read_manifest
@@ -227,7 +254,11 @@ def _cases(source: Path, task: str, prompts: Path | None) -> tuple[Any, str]:
             raise UserInputError(
                 "Of a BIDS dataset, images are segmented from prompts; use a manifest for other tasks."
             )
-        return find_cases(source, prompts), "segment"
+        return find_cases(source, prompts, channels=suffixes), "segment"
+    if suffixes:
+        raise UserInputError(
+            "--channel-suffix is for a BIDS dataset; a manifest names channels in channel_1 and so on."
+        )
     if prompts is not None:
         raise UserInputError("--prompts is for a BIDS dataset; a manifest names prompts in a column.")
     columns = TASKS[task] if task in TASKS else sorted({column for needed in TASKS.values() for column in needed})

@@ -6,17 +6,22 @@ Prompts are simulated.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_sam2.channels.mix import AUTO
+from napari_sam2.channels.opening import channel_files, check_registration, read_stack
 from napari_sam2.cli.app import app
 from napari_sam2.cli.options import (
+    Channels,
     Device,
+    Fusion,
     Model,
     Overwrite,
+    Register,
     Remote,
     TokenFile,
     VolumeIndex,
@@ -24,7 +29,7 @@ from napari_sam2.cli.options import (
     chosen_model,
     is_whole_number,
 )
-from napari_sam2.cli.printing import errors, out
+from napari_sam2.cli.printing import errors, note, out
 from napari_sam2.cli.segfm import print_comparison, score_cases
 from napari_sam2.errors import UserInputError
 from napari_sam2.models import DEFAULT_MODEL
@@ -36,6 +41,19 @@ if TYPE_CHECKING:
     from napari_sam2.evaluation.cases import Case
 
 __all__ = ["evaluate"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Further channels of a scan, and how the model sees them."""
+
+    channels: tuple[str, ...]
+    register: str
+    fusion: str
+
+    @property
+    def is_chosen(self) -> bool:
+        return bool(self.register) or self.fusion != AUTO
 
 
 @app.command()
@@ -67,6 +85,9 @@ def evaluate(
     ] = None,
     root: Annotated[Path | None, typer.Option("--root", help="Folder that the paths of a table start from.")] = None,
     volume: VolumeIndex = None,
+    channel: Channels = None,
+    register: Register = "",
+    fusion: Fusion = "auto",
     device: Device = "auto",
     remote: Remote = None,
     token_file: TokenFile = None,
@@ -89,6 +110,8 @@ def evaluate(
     napari-sam2 evaluate cases.csv --protocol segfm --predictor "sh /opt/other/predict.sh" --json theirs.json
 
     napari-sam2 evaluate --compare theirs.json mine.json
+
+    napari-sam2 evaluate flair.nii.gz lesions.nii.gz --channel t2.nii.gz --protocol box
     """
     from napari_sam2.io.atomic import check_folder, check_free
 
@@ -109,7 +132,11 @@ def evaluate(
     def ready() -> AnyModel:
         return chosen_model(model, device, "auto", remote, token_file)
 
-    cases = _cases(image, labels, ids, window, volume, root, whole=protocols == ("segfm",))
+    if predictor is not None and channel:
+        raise UserInputError("--predictor: a command is shown one image; leave out --channel.")
+    check_registration(register)
+    seen = _Seen(tuple(channel or ()), register, fusion)
+    cases = _cases(image, labels, ids, window, volume, root, seen, whole=protocols == ("segfm",))
     if protocols == ("segfm",):
         from napari_sam2.evaluation.command import CommandPredictor
         from napari_sam2.evaluation.predictors import SessionPredictor
@@ -146,6 +173,7 @@ def _cases(
     window: str,
     volume: int | None,
     root: Path | None,
+    seen: _Seen,
     *,
     whole: bool,
 ) -> Iterator[tuple[Case, str]]:
@@ -155,13 +183,25 @@ def _cases(
 
         if ids is not None or volume is not None:
             raise UserInputError("--labels and --volume are for one scan; a table names ids in its column 'ids'.")
+        if seen.channels:
+            raise UserInputError(
+                "--channel is for one scan; a table names channels in the columns channel_1 and so on."
+            )
         scans = find_scans(image, root)
-        return ((case, scan.subject) for scan in scans for case in cases_of(scan, window))
-    return _cases_of_one(image, labels, ids, window, volume, whole=whole)
+        if seen.is_chosen and not any(scan.channels for scan in scans):
+            raise UserInputError("--register and --fusion are for further channels, and no scan has any.")
+        return (
+            (case, scan.subject)
+            for scan in scans
+            for case in cases_of(scan, window, register=seen.register, fusion=seen.fusion, say=note)
+        )
+    if seen.is_chosen and not seen.channels:
+        raise UserInputError("--register and --fusion are for further channels; give them with --channel.")
+    return _cases_of_one(image, labels, ids, window, volume, seen, whole=whole)
 
 
 def _cases_of_one(
-    image: Path, labels: Path, ids: str | None, window: str, volume: int | None, *, whole: bool
+    image: Path, labels: Path, ids: str | None, window: str, volume: int | None, seen: _Seen, *, whole: bool
 ) -> Iterator[tuple[Case, str]]:
     import numpy as np
 
@@ -172,9 +212,12 @@ def _cases_of_one(
     scan = read_volume(image, volume_index=volume)
     truth = read_labels(labels, scan)
     chosen = choose_window(scan, window)
+    files = channel_files(seen.channels)
+    stack = read_stack(scan, files, register=seen.register, reference_index=volume, say=note) if files else None
     for label_id in _ids(ids, {int(i) for i in np.unique(truth)} - {0}):
         mask = truth == label_id
         case = make_case(scan.source.name, f"object {label_id}", scan, mask, chosen)
+        case = replace(case, channels=stack, fusion=seen.fusion)
         yield (replace(case, truth=mask) if whole else case), scan.source.name
 
 

@@ -118,7 +118,7 @@ def _run(job: CaseJob, threads: int) -> Outcome:
 def _run_locked(job: CaseJob, threads: int) -> Outcome:
     started = time.perf_counter()
     try:
-        if hash_inputs(job.image, job.prompts, job.session, job.labels) != _files_of(job):
+        if hash_inputs(job.image, job.prompts, job.session, job.labels, job.channels) != _files_of(job):
             raise UserInputError("Its files have changed since the run began; start the same command again.")
         model = _ready_model(job, threads) if job.settings.task in NEEDS_MODEL else None
         facts = do_task(job, model)

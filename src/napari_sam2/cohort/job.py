@@ -15,6 +15,8 @@ from napari_sam2.models import DEFAULT_MODEL
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_sam2.io.channel_file import ChannelFile
+
 __all__ = [
     "LABELS",
     "LOCK",
@@ -24,6 +26,7 @@ __all__ = [
     "SCORES",
     "SESSION",
     "TASKS",
+    "WITH_CHANNELS",
     "CaseJob",
     "CohortSettings",
 ]
@@ -39,6 +42,9 @@ TASKS: Final = {
 """What can be done with every case, and the columns of the manifest that it needs beside ``image``."""
 
 NEEDS_MODEL: Final = frozenset({"segment", "replay", "evaluate", "find"})
+
+WITH_CHANNELS: Final = frozenset({"segment", "replay", "evaluate", "measure", "find"})
+"""Tasks that read further channels of a scan; an export is of labels alone."""
 
 LABELS: Final = "labels.nii.gz"
 SESSION: Final = "labels.sam2session"
@@ -73,6 +79,9 @@ class CohortSettings:
         For the task ``"find"``: who says where they lie.
     answer : str
         For the task ``"find"``: one of `napari_sam2.finding.accepting.ANSWERS`.
+    register, fusion : str
+        For further channels of scans, see `napari_sam2.channels.opening.read_stack` and
+        `napari_sam2.channels.mix.named_mix`.
     remote, token_file
         The server that answers instead, and the file with its token, see `napari_sam2.remote.model.connect`.
     """
@@ -88,6 +97,8 @@ class CohortSettings:
     text: tuple[str, ...] = ()
     source: Asked = field(default_factory=Asked)
     answer: str = DEFAULT_ANSWER
+    register: str = ""
+    fusion: str = "auto"
     remote: str | None = None
     token_file: Path | None = None
 
@@ -106,6 +117,8 @@ class CaseJob:
         The scan.
     prompts, session, labels : Path, optional
         As in the manifest.
+    channels : tuple of ChannelFile
+        Further channels of the scan.
     settings : CohortSettings
         What to do.
     inputs : dict of str to str
@@ -122,6 +135,7 @@ class CaseJob:
     prompts: Path | None = None
     session: Path | None = None
     labels: Path | None = None
+    channels: tuple[ChannelFile, ...] = ()
     settings: CohortSettings = field(default_factory=CohortSettings)
     inputs: dict[str, str] = field(default_factory=dict)
     group: str = ""

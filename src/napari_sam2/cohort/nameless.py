@@ -35,6 +35,11 @@ def nameless(job: CaseJob, sentence: str) -> str:
         if path is not None:
             called |= dict.fromkeys((str(path), path.name), f"the {what}")
             called |= {file.name: f"a file of the {what}" for file in _parts(what, path) if file.name not in called}
+    for number, file in enumerate(job.channels, start=1):
+        called |= dict.fromkeys((str(file.path), file.path.name), f"channel {number}")
+        called |= {
+            part.name: f"a file of channel {number}" for part in _parts("image", file.path) if part.name not in called
+        }
     for name in sorted(called, key=len, reverse=True):
         if len(name) >= _SHORTEST:
             sentence = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", called[name], sentence)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_sam2.cohort.job import LOCK, NEEDS_MODEL, TASKS, CaseJob, CohortSettings
+from napari_sam2.cohort.job import LOCK, NEEDS_MODEL, TASKS, WITH_CHANNELS, CaseJob, CohortSettings
 from napari_sam2.cohort.state import DAMAGED, EDITED, STATUS, TODO, hash_inputs, standing
 from napari_sam2.errors import ManifestError, UserInputError
 from napari_sam2.hashing import sha256_of
@@ -190,13 +190,16 @@ def _has(row: ManifestRow, columns: tuple[str, ...]) -> bool:
 
 def _job(row: ManifestRow, output: Path, settings: CohortSettings) -> CaseJob:
     needed = {column: getattr(row, column).resolve() for column in TASKS[settings.task]}
+    channels = tuple(replace(file, path=file.path.resolve()) for file in row.channels)
+    used = channels if settings.task in WITH_CHANNELS else ()
     return CaseJob(
-        case=row.case, folder=output / row.case, image=row.image.resolve(), settings=settings, group=row.group, **needed
-    )
+        case=row.case, folder=output / row.case, image=row.image.resolve(), settings=settings, group=row.group,
+        channels=used, **needed,
+    )  # fmt: skip
 
 
 def _hashed(job: CaseJob, model: dict[str, str]) -> CaseJob:
-    return replace(job, inputs=hash_inputs(job.image, job.prompts, job.session, job.labels) | model)
+    return replace(job, inputs=hash_inputs(job.image, job.prompts, job.session, job.labels, job.channels) | model)
 
 
 def _note(output: Path, source: Path, rows: Sequence[ManifestRow], settings: CohortSettings) -> None:
@@ -205,7 +208,8 @@ def _note(output: Path, source: Path, rows: Sequence[ManifestRow], settings: Coh
         "version": VERSION,
         "source": Path(os.path.relpath(source.resolve(), output.resolve())).as_posix(),
         "settings": {"task": settings.task, "model": settings.model, "quality": settings.quality,
-                     "window": settings.window, "direction": settings.direction},
+                     "window": settings.window, "direction": settings.direction, "register": settings.register,
+                     "fusion": settings.fusion},
         "cases": [{"case": row.case, "group": row.group} for row in rows],
     }  # fmt: skip
     write_text(output / COHORT, json.dumps(facts, indent=1, ensure_ascii=False) + "\n", overwrite=True)
@@ -225,7 +229,8 @@ def _check_output(output: Path, source: Path, rows: Sequence[ManifestRow]) -> No
 
 def _fault_of(row: ManifestRow, output: Path, own: set[Path]) -> str:
     folder = output / row.case
-    inputs = [path.resolve() for path in (row.image, row.prompts, row.session, row.labels) if path is not None]
+    named = (row.image, row.prompts, row.session, row.labels, *(file.path for file in row.channels))
+    inputs = [path.resolve() for path in named if path is not None]
     if any(folder == path or folder in path.parents for path in inputs):
         return f"the files of case {row.case!r} lie in its output folder; choose another."
     if folder in own or not own.isdisjoint(inputs):

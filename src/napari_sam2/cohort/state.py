@@ -21,9 +21,11 @@ from napari_sam2.io.prompt_file import masks_named
 from napari_sam2.io.read import files_of_image
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from napari_sam2.cohort.job import CaseJob, CohortSettings
+    from napari_sam2.io.channel_file import ChannelFile
 
 __all__ = [
     "DAMAGED",
@@ -117,13 +119,23 @@ def wanted_inputs(job: CaseJob) -> dict[str, Any]:
     return {**job.inputs, "settings": _deciding(job.settings)}
 
 
-def hash_inputs(image: Path, prompts: Path | None, session: Path | None, labels: Path | None) -> dict[str, str]:
+def hash_inputs(
+    image: Path,
+    prompts: Path | None,
+    session: Path | None,
+    labels: Path | None,
+    channels: Sequence[ChannelFile] = (),
+) -> dict[str, str]:
     """SHA-256 of the files of a case, by what they are.
 
     A folder counts with all files in it.
     """
     named = {"image": image, "prompts": prompts, "session": session, "labels": labels}
-    return {name: sha256_of(*_files(name, path)) for name, path in named.items() if path is not None}
+    hashed = {name: sha256_of(*_files(name, path)) for name, path in named.items() if path is not None}
+    for number, file in enumerate(channels, start=1):
+        which = "all" if file.whole else file.volume_index
+        hashed[f"channel_{number}"] = f"{sha256_of(*_files('image', file.path))} {file.name} {which}"
+    return hashed
 
 
 def hash_output(path: Path) -> str:
@@ -153,7 +165,10 @@ def _deciding(settings: CohortSettings) -> dict[str, str]:
     """The settings that change a result; the device is not one of them."""
     names = ("task", "quality", "window", "direction", "export")
     asked = {"text": ", ".join(settings.text), "answer": settings.answer} if settings.text else {}
-    return {name: getattr(settings, name) for name in names} | asked
+    # Only where they are used, so that results without channels stay what they are.
+    channels = {"register": settings.register, "fusion": settings.fusion}
+    seen = {} if channels == {"register": "", "fusion": "auto"} else channels
+    return {name: getattr(settings, name) for name in names} | asked | seen
 
 
 def _outputs_now(folder: Path, recorded: dict[str, str]) -> dict[str, tuple[str, str]]:

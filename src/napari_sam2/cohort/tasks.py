@@ -9,6 +9,10 @@ from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from napari_sam2.channels.measuring import channel_columns
+from napari_sam2.channels.mix import REFERENCE, said_mix
+from napari_sam2.channels.opening import read_stack
+from napari_sam2.channels.recorded import read_recorded
 from napari_sam2.cohort.job import LABELS, MEASUREMENTS, OVERVIEW, SCORES, SESSION
 from napari_sam2.cohort.nameless import nameless
 from napari_sam2.cohort.overview import draw_overview
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sam2.channels.stack import ChannelStack
     from napari_sam2.cohort.job import CaseJob
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
@@ -68,7 +73,9 @@ def do_task(job: CaseJob, model: AnyModel | None) -> dict[str, Any]:
     names = names or find_names(job.labels)
     if model is not None:
         return _evaluate(job, volume, labels, names, model)
-    facts = _measured(job, volume, _window(job, volume), labels, names)
+    notes: list[str] = []
+    facts = _measured(job, volume, _window(job, volume), labels, names, stack=_stack(job, volume, notes))
+    facts["notes"] += notes
     if job.settings.task == "export":
         written = export_labels(job.labels, job.image, job.folder / f"labels{job.settings.export}", overwrite=True)
         facts["outputs"].append(written.path.name)
@@ -82,8 +89,9 @@ def _segment(job: CaseJob, volume: Volume, model: AnyModel) -> dict[str, Any]:
     from napari_sam2.record.journal import Journal
     from napari_sam2.session.session import Session
 
-    session = Session(volume, model, window=job.settings.window)
     notes: list[str] = []
+    stack = _stack(job, volume, notes)
+    session = Session(volume, model, window=job.settings.window, channels=stack, fusion=job.settings.fusion)
     objects: Objects
     if job.settings.task == "find":
         names, answer = job.settings.text, job.settings.answer
@@ -98,7 +106,20 @@ def _segment(job: CaseJob, volume: Volume, model: AnyModel) -> dict[str, Any]:
     if journal.trouble:
         raise OSError(errno.ENOSPC if journal.trouble == os.strerror(errno.ENOSPC) else errno.EIO, journal.trouble)
     facts = _saved(job, session, settings)
+    if session.channels.several:
+        names = session.channels.names
+        notes += [f"Object {i} was seen as {said_mix(obj.mix, names)}." for i, obj in session.objects.items()]
     return facts | {"identical": None, "notes": [*facts["notes"], *notes]}
+
+
+def _stack(job: CaseJob, volume: Volume, notes: list[str]) -> ChannelStack | None:
+    """The scan with the channels of its line; nothing that is said of them names a file."""
+    if not job.channels:
+        return None
+    stack = read_stack(volume, job.channels, register=job.settings.register, name=REFERENCE)
+    notes += [f"{channel.name}: {nameless(job, note)}" for channel in stack.further for note in channel.notes]
+    further = tuple(replace(c, notes=tuple(nameless(job, note) for note in c.notes)) for c in stack.further)
+    return replace(stack, further=further)
 
 
 def _proposer(job: CaseJob) -> Proposer:
@@ -115,11 +136,18 @@ def _proposer_of(source: Asked) -> Proposer:
 
 
 def _replay(job: CaseJob, volume: Volume, model: AnyModel) -> dict[str, Any]:
-    from napari_sam2.record.replay import replay
+    from napari_sam2.record.replay import needed_channels, replay
 
     if job.session is None:
         raise UserInputError(f"The case {job.case} has no session.")
-    again = replay(volume, model, job.session)
+    needed = needed_channels(job.session)
+    if len(needed) != len(job.channels):
+        raise UserInputError(
+            f"The session has {len(needed)} further channels, the line of the manifest {len(job.channels)}; name them "
+            "all in the columns channel_1, channel_2 and so on."
+        )
+    stack = read_recorded(volume, job.channels, needed) if needed else None
+    again = replay(volume, model, job.session, channels=stack)
     facts = _saved(job, again.session, {"replayed": True})
     reasons = [nameless(job, reason) for reason in again.reasons]
     return facts | {"identical": again.identical, "notes": [*facts["notes"], *reasons]}
@@ -136,7 +164,7 @@ def _saved(job: CaseJob, session: Session, settings: dict[str, Any]) -> dict[str
     written = write_label_set(labels, volume, job.folder / LABELS, provenance, overwrite=True)
     queue = review_queue(session.snapshot().objects.values())
     names = {obj.object_id: obj.name for obj in session.objects.values() if obj.name}
-    facts = _measured(job, volume, session.window, labels, names, queue)
+    facts = _measured(job, volume, session.window, labels, names, queue, session.channels)
     voxels = {(o.object_id, i): r.mask.n_voxels for o in session.objects.values() for i, r in o.results.items()}
     by_id = {entry["id"]: entry for entry in facts["objects"]}
     for obj in session.objects.values():
@@ -165,13 +193,17 @@ def _evaluate(
     from napari_sam2.evaluation.evaluate import evaluate_case
 
     window = _window(job, volume)
+    notes: list[str] = []
+    stack = _stack(job, volume, notes)
     scores = []
     for label_id in np.unique(labels[labels > 0]).tolist():
         name = names.get(label_id, f"object {label_id}")
         case = make_case(job.case, name, volume, labels == label_id, window)
+        case = replace(case, channels=stack, fusion=job.settings.fusion)
         scores.append(asdict(evaluate_case(case, model, blank=False, baselines=False)))
     write_text(job.folder / SCORES, json.dumps(scores, indent=1) + "\n", overwrite=True)
-    facts = _measured(job, volume, window, labels, names)
+    facts = _measured(job, volume, window, labels, names, stack=stack)
+    facts["notes"] += notes
     by_label = {entry["label"]: entry["model"] for entry in scores}
     for entry in facts["objects"]:
         entry["dice"] = {protocol: round(value, 4) for protocol, value in by_label.get(entry["name"], {}).items()}
@@ -186,10 +218,15 @@ def _measured(
     labels: NDArray[Any],
     names: dict[int, str],
     queue: Sequence[DoubtfulSlice] = (),
+    stack: ChannelStack | None = None,
 ) -> dict[str, Any]:
     """Measurements and overview of a label map, and facts about scan and objects."""
     measured = measure(labels, volume, names)
-    write_rows(measurement_rows(measured, case=job.case), job.folder / MEASUREMENTS, overwrite=True)
+    rows = measurement_rows(measured, case=job.case)
+    if stack is not None and stack.several:
+        columns = channel_columns(stack, labels, [row["id"] for row in rows])
+        rows = [row | columns[row["id"]] for row in rows]
+    write_rows(rows, job.folder / MEASUREMENTS, overwrite=True)
     draw_overview(volume, window, labels, measured, queue, job.folder / OVERVIEW)
     return {
         "outputs": [MEASUREMENTS, OVERVIEW],

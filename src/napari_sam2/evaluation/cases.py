@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy import ndimage
 
+from napari_sam2.channels.mix import AUTO
 from napari_sam2.core.volume import Volume
 from napari_sam2.core.window import Window, choose_window
 from napari_sam2.errors import GeometryError, UserInputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from napari_sam2.channels.stack import ChannelStack
 
 __all__ = ["Case", "blanked", "largest_component", "make_case", "slice_stack"]
 
@@ -45,6 +48,10 @@ class Case:
         The object: the largest connected part of the label.
     axis, index : int
         Slice axis, and the slice on which the object is largest: prompts are given there.
+    channels : ChannelStack, optional
+        The scan with its further channels.
+    fusion : str
+        How they become the image for the model, see `napari_sam2.channels.mix.named_mix`.
     """
 
     name: str
@@ -54,6 +61,8 @@ class Case:
     truth: NDArray[np.bool_]
     axis: int
     index: int
+    channels: ChannelStack | None = None
+    fusion: str = AUTO
 
 
 def make_case(name: str, label: str, volume: Volume, mask: NDArray[np.bool_], window: Window | None = None) -> Case:
@@ -85,7 +94,7 @@ def blanked(case: Case) -> Case:
     """
     voxels = np.full(case.volume.shape, BLANK, np.float32)
     hidden = Volume(voxels, case.volume.affine, case.volume.oriented, case.volume.source)
-    return replace(case, volume=hidden, window=Window(0.0, 1.0, "blank"))
+    return replace(case, volume=hidden, channels=None, window=Window(0.0, 1.0, "blank"))
 
 
 def slice_stack(case: Case) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

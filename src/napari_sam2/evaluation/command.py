@@ -24,11 +24,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_sam2.channels.mix import AUTO
 from napari_sam2.errors import NapariSam2Error, UserInputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_sam2.channels.stack import ChannelStack
     from napari_sam2.core.prompts import Box, Point
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
@@ -71,8 +73,11 @@ class CommandPredictor:
         if not self._words:
             raise UserInputError('--predictor: give a command, for example --predictor "sh predict.sh".')
 
-    def start(self, volume: Volume, window: Window) -> None:
-        """Begin with a scan: nothing is told of an object yet."""
+    def start(self, volume: Volume, window: Window, channels: ChannelStack | None = None, fusion: str = AUTO) -> None:
+        """Begin with a scan: nothing is told of an object yet.
+
+        The files of the challenge hold one image: further channels are not shown.
+        """
         axis = volume.default_slice_axis
         rest = [a for a in range(3) if a != axis]
         self._axes = (axis, rest[1], rest[0])

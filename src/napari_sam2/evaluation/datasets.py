@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from napari_sam2.channels.mix import AUTO
+from napari_sam2.channels.opening import read_stack
 from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import ImageFileError, UserInputError
 from napari_sam2.evaluation.cases import Case, largest_component
 from napari_sam2.io import read_volume
 from napari_sam2.io.bids import BidsName
+from napari_sam2.io.channel_file import ChannelFile, channel_files
 from napari_sam2.io.labels import read_named_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -31,6 +35,9 @@ __all__ = ["LabelledScan", "cases_of", "find_scans"]
 
 COLUMNS: Final = ("case", "image", "labels", "ids", "names", "subject", "part")
 """Columns of a table; the first three are needed."""
+
+CHANNEL: Final = re.compile(r"channel_\d{1,4}")
+"""Further columns, for channels beside the image."""
 
 PARTS: Final = ("", "all", "largest")
 """Whether a label's largest connected part counts alone: for lesions that share one label."""
@@ -54,6 +61,8 @@ class LabelledScan:
         The person.
     largest_part : bool
         Only the largest connected part of each label counts.
+    channels : tuple of ChannelFile
+        Further channels of the scan.
     """
 
     case: str
@@ -63,6 +72,7 @@ class LabelledScan:
     names: Mapping[int, str] = field(default_factory=dict)
     subject: str = ""
     largest_part: bool = False
+    channels: tuple[ChannelFile, ...] = ()
 
     def read(self) -> tuple[Volume, NDArray[np.integer], dict[int, str]]:
         """Volume, label map (I, J, K) and names that count."""
@@ -87,9 +97,10 @@ def find_scans(place: Path, root: Path | None = None) -> list[LabelledScan]:
     ----------
     place : Path
         A CSV table with the columns ``case, image, labels`` and, if wanted, ``ids`` (``1;5``), ``names``
-        (``spleen;liver``), ``subject`` and ``part`` (``largest``); an nnU-Net data set (``imagesTr``, ``labelsTr``,
-        ``dataset.json``); a folder of npz files with ``imgs``, ``gts`` and ``spacing``; or a BIDS folder with
-        ``*_dseg.nii.gz`` anywhere below it.
+        (``spleen;liver``), ``subject``, ``part`` (``largest``), ``channel_1`` and so on; an nnU-Net data set
+        (``imagesTr``, ``labelsTr``, ``dataset.json``), where ``case_0001`` is a further channel of ``case_0000``; a
+        folder of npz files with ``imgs``, ``gts`` and ``spacing``; or a BIDS folder with ``*_dseg.nii.gz`` anywhere
+        below it.
     root : Path, optional
         What paths of a table are relative to; the table's folder by default.
 
@@ -111,21 +122,40 @@ def find_scans(place: Path, root: Path | None = None) -> list[LabelledScan]:
     )
 
 
-def cases_of(scan: LabelledScan, window: str = "auto") -> Iterator[Case]:
+def cases_of(
+    scan: LabelledScan,
+    window: str = "auto",
+    *,
+    register: str = "",
+    fusion: str = AUTO,
+    say: Callable[[str], None] = lambda note: None,
+) -> Iterator[Case]:
     """One case for every label of a scan that counts.
 
     The whole label is the truth, unless the scan says otherwise.
+
+    Parameters
+    ----------
+    scan : LabelledScan
+        The scan.
+    window : str
+        See `napari_sam2.core.window.choose_window`.
+    register, fusion
+        For its further channels, as in `napari_sam2.jobs.segment.segment_scan`.
+    say : callable
+        Told what a person should know of them.
     """
     from napari_sam2.core.window import choose_window
 
     volume, labels, names = scan.read()
     chosen: Window = choose_window(volume, window)
     axis = volume.default_slice_axis
+    stack = read_stack(volume, scan.channels, register=register, say=say) if scan.channels else None
     for label_id, name in names.items():
         truth = np.asarray(labels == label_id)
         truth = largest_component(truth) if scan.largest_part else truth
         areas = truth.sum(tuple(a for a in range(3) if a != axis))
-        yield Case(scan.case, name, volume, chosen, truth, axis, int(areas.argmax()))
+        yield Case(scan.case, name, volume, chosen, truth, axis, int(areas.argmax()), stack, fusion)
 
 
 def _from_table(table: Path, root: Path) -> list[LabelledScan]:
@@ -137,7 +167,9 @@ def _from_table(table: Path, root: Path) -> list[LabelledScan]:
     faults: list[str] = []
     scans: list[LabelledScan] = []
     names_so_far: set[str] = set()
-    unknown = sorted({str(key) for row in rows for key in row} - set(COLUMNS))
+    found = {str(key) for row in rows for key in row}
+    channels = sorted((key for key in found if CHANNEL.fullmatch(key)), key=lambda key: int(key.partition("_")[2]))
+    unknown = sorted(found - set(COLUMNS) - set(channels))
     if unknown:
         faults.append(f"{table.name}: there is no column {unknown[0]!r}; known are {', '.join(COLUMNS)}.")
     if not rows:
@@ -145,6 +177,12 @@ def _from_table(table: Path, root: Path) -> list[LabelledScan]:
     for number, row in enumerate(rows, start=2):
         cells = {key: (row.get(key) or "").strip() for key in COLUMNS}
         faults += [f"{table.name}, line {number}: {fault}" for fault in _row_faults(cells, root, names_so_far)]
+        further = [replace(file, name=file.name or key) for key in channels for file in _channels_in(row[key], root)]
+        faults += [
+            f"{table.name}, line {number}: {file.name} {file.path.name} does not exist."
+            for file in further
+            if not file.path.exists()
+        ]
         names_so_far.add(cells["case"])
         if not faults:
             ids = tuple(int(part) for part in cells["ids"].split(";") if part.strip())
@@ -158,11 +196,17 @@ def _from_table(table: Path, root: Path) -> list[LabelledScan]:
                     dict(zip(ids, names, strict=False)),
                     cells["subject"],
                     cells["part"] == "largest",
+                    tuple(further),
                 )
             )
     if faults:
         raise UserInputError("\n".join(faults))
     return scans
+
+
+def _channels_in(cell: str | None, root: Path) -> list[ChannelFile]:
+    text = (cell or "").strip()
+    return channel_files([text], root) if text else []
 
 
 def _row_faults(cells: dict[str, str], root: Path, seen: set[str]) -> Iterator[str]:
@@ -203,7 +247,9 @@ def _from_nnunet(folder: Path) -> list[LabelledScan]:
         image = images / f"{case}_0000{ending}"
         image = image if image.exists() else images / label_file.name
         if image.exists():
-            scans.append(LabelledScan(case, image, label_file, names=names, subject=case))
+            numbered = sorted(images.glob(f"{case}_000[1-9]{ending}"))
+            channels = tuple(ChannelFile(file, f"channel_{n}") for n, file in enumerate(numbered, start=1))
+            scans.append(LabelledScan(case, image, label_file, names=names, subject=case, channels=channels))
     return scans
 
 

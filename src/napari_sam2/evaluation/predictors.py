@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from napari_sam2.channels.mix import AUTO
 from napari_sam2.session.session import Session
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_sam2.channels.stack import ChannelStack
     from napari_sam2.core.prompts import Box, Point
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
@@ -35,7 +37,7 @@ class Predictor(Protocol):
 
     name: str
 
-    def start(self, volume: Volume, window: Window) -> None:
+    def start(self, volume: Volume, window: Window, channels: ChannelStack | None = None, fusion: str = AUTO) -> None:
         """Begin with a scan; what was known of another one is forgotten."""
         ...
 
@@ -86,12 +88,13 @@ class SessionPredictor:
             raise RuntimeError("Begin with a scan first.")
         return self._session
 
-    def start(self, volume: Volume, window: Window) -> None:
+    def start(self, volume: Volume, window: Window, channels: ChannelStack | None = None, fusion: str = AUTO) -> None:
         """Begin a session.
 
         The next object of the same scan gets a session of its own.
         """
-        self._session = Session(volume, self._model, window=window)
+        fusion = fusion if channels is not None else AUTO
+        self._session = Session(volume, self._model, window=window, channels=channels, fusion=fusion)
 
     def box(self, box: Box, extent: range | None) -> None:
         """Answer the box and carry it through the volume.

@@ -5,7 +5,7 @@ All protocols go through the engine as the product does; nothing of the truth re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,6 +14,7 @@ from scipy import ndimage
 from napari_sam2.core.prompts import SlicePrompts
 from napari_sam2.engine.opening import open_engine
 from napari_sam2.measures.metrics import dice
+from napari_sam2.session.channels import mix_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,24 +65,26 @@ def run_protocols(
     masks : dict of str to (rows, columns) bool array
         The answers on the prompted slice to ``box`` and to ``click1``.
     """
-    engine = open_engine(case.volume, model, case.window, case.axis)
-    run = _Run(case, engine, engine.plane.take(case.truth, case.index))
+    truth = case.volume.plane(case.axis).take(case.truth, case.index)
+    box_prompt = _box_prompt(truth)
+    run = _Run(case, _engine(case, model, box_prompt), truth)
     scores: dict[str, float] = {}
     masks: dict[str, NDArray[np.bool_]] = {}
     box = None
     if "box" in protocols or "box-propagate" in protocols:
-        box = engine.predict(case.index, _box_prompt(run.truth))
+        box = run.engine.predict(case.index, box_prompt)
         masks["box"] = _full(run, box)
         scores["box"] = dice(masks["box"], run.truth)
     if "clicks" in protocols:
-        answers = _clicks(run)
+        answers = _clicks(replace(run, engine=_engine(case, model, _clicked([deepest_pixel(truth)], [True]))))
         masks["click1"] = answers[0]
         scores |= {f"click{n}": dice(answers[min(n, len(answers)) - 1], run.truth) for n in CLICK_COUNTS}
     if "box-propagate" in protocols and box is not None:
         scores |= _propagation_scores(run, "box-propagate", box)
     if "mask-propagate" in protocols:
         prompts = SlicePrompts(np.zeros((0, 2)), np.zeros(0, bool), mask=run.truth)
-        scores |= _propagation_scores(run, "mask-propagate", engine.predict(case.index, prompts))
+        run = replace(run, engine=_engine(case, model, prompts))
+        scores |= _propagation_scores(run, "mask-propagate", run.engine.predict(case.index, prompts))
     return scores, masks
 
 
@@ -123,7 +126,7 @@ def _clicks(run: _Run) -> list[NDArray[np.bool_]]:
     anchor: Answered | None = None
     answers: list[NDArray[np.bool_]] = []
     while True:
-        prompts = SlicePrompts(np.array(clicks, float), np.array(include, bool))
+        prompts = _clicked(clicks, include)
         anchor = run.engine.predict(run.case.index, prompts, previous=anchor)
         answers.append(_full(run, anchor))
         click = next_click(answers[-1], run.truth)
@@ -131,6 +134,19 @@ def _clicks(run: _Run) -> list[NDArray[np.bool_]]:
             return answers
         clicks.append(click[0])
         include.append(click[1])
+
+
+def _clicked(clicks: list[tuple[int, int]], include: list[bool]) -> SlicePrompts:
+    return SlicePrompts(np.array(clicks, float), np.array(include, bool))
+
+
+def _engine(case: Case, model: AnyModel, first: SlicePrompts) -> SliceEngine[Any, Any]:
+    """The engine for what the first prompt lets the model see."""
+    image, window = case.volume, case.window
+    if case.channels is not None and case.channels.several:
+        mix = mix_for(case.channels, window, model, case.axis, {case.index: first}, case.fusion)
+        image, window = case.channels.image(mix, window)
+    return open_engine(image, model, window, case.axis)
 
 
 def _propagated(run: _Run, anchor: Answered) -> NDArray[np.bool_]:

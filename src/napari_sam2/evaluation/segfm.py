@@ -169,13 +169,14 @@ def run_segfm(
         The person, for comparisons; the case's name by default.
     """
     truth, axis = case.truth, case.axis
+    seen = () if case.channels is None else (case.channels, case.fusion)
     box, extent = middle_box(truth, axis), extent_of(truth, axis)
     clock, steps = _Clock(predictor, case), {}
     middle = box.slice_index(axis)
     order = ("range", "box") if clicks_after == "box" else ("box", "range")
     for name in (each for each in order if each in (*boxes, clicks_after)):
         told_extent = extent if name == "range" else None
-        predictor.start(case.volume, case.window)
+        predictor.start(case.volume, case.window, *seen)
         mask, seconds = clock.answer(partial(predictor.box, box, told_extent))
         steps[name] = (*_scores(mask, case), seconds)
     slice_dice = dice(np.take(mask, middle, axis), np.take(truth, middle, axis))

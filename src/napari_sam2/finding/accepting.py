@@ -5,9 +5,10 @@ An object with the mask that was proposed, or prompts that a model answers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from napari_sam2.core.labels import labelled
 from napari_sam2.core.prompts import ObjectPrompts
 from napari_sam2.errors import UserInputError
 
@@ -90,8 +91,15 @@ def accept(
     list of SliceResult
         What the model answered, to be carried from there; empty where the mask was taken, which is whole.
     """
-    made = as_object(candidate, session.volume, object_id, answer)
-    return session.set_objects([made.on_slices(slices, session.axis)])
+    made = as_object(candidate, session.volume, object_id, answer).on_slices(slices, session.axis)
+    if candidate.term is None:
+        return session.set_objects([made])
+    if made.whole is not None:
+        session.take_labels(labelled(made.whole, object_id), {object_id: candidate.term}, origin=candidate.origin)
+        return []
+    results = session.set_objects([replace(made, name="")])
+    session.describe(object_id, candidate.term)
+    return results
 
 
 def as_object(candidate: Candidate, volume: Volume, object_id: int, answer: str = DEFAULT_ANSWER) -> ObjectPrompts:

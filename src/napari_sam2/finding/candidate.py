@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.prompts import Prompt
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
+    from napari_sam2.terms.terminology import Term
 
 __all__ = ["Candidate", "Found", "Proposer"]
 
@@ -45,8 +46,8 @@ class Candidate:
         The voxels of the box that it holds, where the source says so.
     seen : Box, optional
         Its section on the slice where it is seen best, where the source gives sections and no mask.
-    object_id : int, optional
-        The id that it should have, where it is free; None for any.
+    term : Term, optional
+        Name, code, colour and id that it should have, where the source knows the object.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Candidate:
     sha256: str
     mask: NDArray[np.bool_] | None = None
     seen: Box | None = None
-    object_id: int | None = None
+    term: Term | None = None
 
     @classmethod
     def of_mask(cls, name: str, mask: NDArray[np.bool_], score: float | None, source: str, sha256: str) -> Candidate:

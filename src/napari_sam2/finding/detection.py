@@ -53,6 +53,9 @@ LEAST_STEP_MM: Final = 5.0
 LEAST_SCORE: Final = 0.25
 """Below it a chain counts as not found."""
 
+LONGEST_PHRASE: Final = 80
+"""Letters: more would not fit the places of a text encoder, of which SAM 3 has 32."""
+
 MOST_CANDIDATES: Final = 6
 LEAST_PART: Final = 0.5
 """How many candidates one name may have, and the least score of them as a part of the best one's."""
@@ -97,10 +100,16 @@ class Detection(Proposer):
         return ()
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuse what has no words, such as codes that no list holds."""
+        """Refuse names without words, or with too many.
+
+        Such as codes that no list holds.
+        """
         for name in names:
-            if not re.search("[a-z]", phrase_of(meaning_of(name))):
+            phrase = phrase_of(meaning_of(name))
+            if not re.search("[a-z]", phrase):
                 raise UserInputError(f"{name!r} is no word that a detector could know; give the structure's name.")
+            if len(phrase) > LONGEST_PHRASE:
+                raise UserInputError(f"{name[:40]!r} ... is too long for a detector; give a few words.")
 
     def steps(
         self, volume: Volume, window: Window, names: Sequence[str], should_stop: Callable[[], bool] = lambda: False

@@ -6,6 +6,7 @@ at each and accepts it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam2.core.volume import Volume
+    from napari_sam2.terms.terminology import Term
 
 __all__ = ["carried", "laid_on"]
 
@@ -35,7 +37,7 @@ def carried(
     labels: NDArray[np.integer],
     earlier: Volume,
     later: Volume,
-    names: Mapping[int, str],
+    terms: Mapping[int, Term],
     transform: NDArray[np.float64] = IDENTITY,
 ) -> tuple[list[Candidate], list[str]]:
     """The objects of an earlier scan as candidates on a later one.
@@ -46,35 +48,37 @@ def carried(
         On the grid of `earlier`.
     earlier, later : Volume
         Two scans of one body.
-    names : mapping of int to str
-        What the objects are called; those named here are carried, in this order.
+    terms : mapping of int to Term
+        What the objects are; those told here are carried, in this order.
     transform : (4, 4) array
         From world places of the later scan to those of the earlier one, RAS+ mm.
 
     Returns
     -------
     candidates : list of Candidate
-        With the id that the object has in the earlier scan.
+        With name, code, colour and id that the object has in the earlier scan.
     outside : list of str
         Names of objects that lie nowhere on the later scan.
     """
     candidates, outside = [], []
     source = f"from {earlier.source.public_name}"
     boxes = ndimage.find_objects(labels)
-    for object_id, name in names.items():
+    for object_id, term in terms.items():
         box = boxes[object_id - 1] if 0 < object_id <= len(boxes) else None
         if box is None:
             continue
         held = labels[box] == object_id
         laid = laid_on(later, earlier, held, np.array([s.start for s in box]), transform)
         if laid is None:
-            outside.append(name)
+            outside.append(term.name)
             continue
         mask, low = laid
         i, j, k = low.tolist()
         a, b, c = (low + mask.shape - 1).tolist()
         sha = sha256(np.packbits(held).tobytes()).hexdigest()
-        candidates.append(Candidate(name, (i, j, k), (a, b, c), None, source, sha, mask, object_id=object_id))
+        candidates.append(
+            Candidate(term.name, (i, j, k), (a, b, c), None, source, sha, mask, term=replace(term, label_id=object_id))
+        )
     return candidates, outside
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from napari_sam2.errors import ManifestError, UserInputError
 from napari_sam2.io.bids import BidsName
+from napari_sam2.io.channel_file import ChannelFile
 from napari_sam2.io.manifest import ManifestRow
 from napari_sam2.io.prompt_file import check_prompt_file
 from napari_sam2.io.read import check_image
@@ -26,6 +27,9 @@ PROMPTS: Final = Path("derivatives", "prompts")
 
 _IMAGES: Final = (".nii.gz", ".nii")
 
+_FREE: Final = ("ce", "acq", "run", "rec", "trc")
+"""Entities in which a channel may differ from its scan: contrast agent, protocol, run, reconstruction, tracer."""
+
 
 def find_cases(
     dataset: Path,
@@ -33,6 +37,7 @@ def find_cases(
     *,
     participants: Sequence[str] = (),
     sessions: Sequence[str] = (),
+    channels: Sequence[str] = (),
 ) -> tuple[ManifestRow, ...]:
     """Find the images of a dataset that have prompts.
 
@@ -44,6 +49,8 @@ def find_cases(
         The folder of prompt files; `PROMPTS` in the dataset by default.
     participants, sessions : sequence of str
         Only these labels, with or without ``sub-`` and ``ses-``; all by default.
+    channels : sequence of str
+        Suffixes of other images of the same session, such as ``T2w``, which are channels of each.
 
     Returns
     -------
@@ -80,10 +87,13 @@ def find_cases(
             image = _image_of(dataset, file.relative_to(folder))
             check_image(image)
             check_prompt_file(file)
+            further = [_channel_of(image, suffix) for suffix in channels]
         except UserInputError as error:
             faults += str(error).splitlines()
             continue
-        rows.append(ManifestRow(len(rows) + 1, file.stem, image, prompts=file, subject=entities["sub"]))
+        rows.append(
+            ManifestRow(len(rows) + 1, file.stem, image, prompts=file, channels=tuple(further), subject=entities["sub"])
+        )
     for key, labels in chosen_labels.items():
         faults += [f"There are no prompts for {key}-{label}." for label in sorted(labels - labels_there[key])]
     if faults:
@@ -97,6 +107,25 @@ def _image_of(dataset: Path, prompts: Path) -> Path:
         if image.is_file():
             return image
     raise UserInputError(f"{prompts.as_posix()}: the dataset has no such image, {prompts.stem}.nii.gz.")
+
+
+def _channel_of(image: Path, suffix: str) -> ChannelFile:
+    """The one image beside another that differs in its suffix, or also in what was given (``ce``, ``acq``, ``run``)."""
+    own = BidsName.parse(image.name)
+    others = [path for path in sorted(image.parent.glob(f"sub-*_{suffix}.nii*")) if path.name.endswith(_IMAGES)]
+    same = [path for path in others if _differs_only_in(BidsName.parse(path.name), own, ())]
+    fitting = same or [path for path in others if _differs_only_in(BidsName.parse(path.name), own, _FREE)]
+    fitting = [path for path in fitting if path != image]
+    if len(fitting) != 1:
+        found = f"{len(fitting)} such images" if fitting else "no such image"
+        raise UserInputError(f"{image.name}: there is {found} with the suffix {suffix} beside it; a channel is one.")
+    check_image(fitting[0])
+    return ChannelFile(fitting[0], suffix)
+
+
+def _differs_only_in(one: BidsName, other: BidsName, free: tuple[str, ...]) -> bool:
+    keys = (one.entities.keys() | other.entities.keys()) - set(free)
+    return all(one.entities.get(key) == other.entities.get(key) for key in keys)
 
 
 def _labels(names: Sequence[str], prefix: str) -> set[str]:

@@ -4,8 +4,8 @@ Each line names one scan and what belongs to it.
 
 CSV with a header. ``case`` and ``image`` are always needed; ``prompts`` (a prompt file), ``session`` (a folder
 to replay) and ``labels`` (known labels) as the command asks; ``subject``, ``group`` and ``name`` are optional;
-further columns are left alone,
-but for ``channel_1`` and so on: several channels of one scan are not read from a table. Paths are relative to the
+``channel_1``, ``channel_2`` and so on name further
+channels of the scan, as ``FILE``, ``NAME=FILE`` or ``FILE:2``; other columns are left alone. Paths are relative to the
 manifest. Everything wrong is reported at once, by line.
 """
 
@@ -14,10 +14,11 @@ from __future__ import annotations
 import csv
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.errors import ManifestError, UserInputError
+from napari_sam2.io.channel_file import ChannelFile, channel_files
 from napari_sam2.io.guard import is_one_of
 from napari_sam2.io.payload import existing_file
 from napari_sam2.io.prompt_file import check_prompt_file
@@ -36,7 +37,7 @@ CASE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _DEVICES: Final = re.compile(r"(CON|PRN|AUX|NUL|COM\d|LPT\d)(\..*)?", re.IGNORECASE)
 """No names of files on Windows (Microsoft, "Naming Files, Paths, and Namespaces"), nor is one that ends in a dot."""
 
-_CHANNEL: Final = re.compile(r"channel_\d+")
+_CHANNEL: Final = re.compile(r"channel_\d{1,4}")
 
 _PATHS: Final = ("image", "prompts", "session", "labels")
 _SEPARATORS: Final = ",;\t"
@@ -57,6 +58,9 @@ class ManifestRow:
         The scan.
     prompts, session, labels : Path, optional
         Prompt file, session to replay, and known labels.
+    channels : tuple of ChannelFile
+        Further channels of the scan, named after their columns where nothing else is given: a file may be called after
+        a person.
     subject, group, name : str
         Whose scan it is, what it is compared within, what is asked for; often empty.
     """
@@ -67,6 +71,7 @@ class ManifestRow:
     prompts: Path | None = None
     session: Path | None = None
     labels: Path | None = None
+    channels: tuple[ChannelFile, ...] = ()
     subject: str = ""
     group: str = ""
     name: str = ""
@@ -102,6 +107,12 @@ def read_manifest(path: str | os.PathLike[str], *, needs: Sequence[Collection[st
     except UnicodeDecodeError as error:
         raise ManifestError([f"{file.name} is not a text file in UTF-8; save it as CSV (UTF-8)."]) from error
     return _Table(file, needs).rows(text)
+
+
+def _channel_columns(columns: list[str]) -> list[str]:
+    """Columns of channels, by their numbers."""
+    found = [column for column in columns if _CHANNEL.fullmatch(column)]
+    return sorted(found, key=lambda column: int(column.partition("_")[2]))
 
 
 class _Table:
@@ -141,9 +152,6 @@ class _Table:
     def _check_header(self, line: int, columns: list[str]) -> None:
         for column in sorted({column for column in columns if column and columns.count(column) > 1}):
             self._fault(line, f"the column {column!r} is there twice.")
-        further = [column for column in columns if _CHANNEL.fullmatch(column)]
-        if further:
-            self._fault(line, f"the column {further[0]!r}: tables of cases take one channel each; leave it out.")
         for names in (("case",), ("image",), *self._needs):
             if not set(names) & set(columns):
                 needed = " or ".join(repr(name) for name in names)
@@ -167,6 +175,7 @@ class _Table:
             self._check_file(line, name, path)
         if "labels" in paths and is_one_of(paths["labels"], [paths["image"]] if "image" in paths else []):
             self._fault(line, "labels: it is the image itself; give the label map.")
+        channels = [self._channel(line, column, cell[column]) for column in _channel_columns(columns) if cell[column]]
         if len(self._faults) > before:
             return None
         return ManifestRow(
@@ -176,10 +185,17 @@ class _Table:
             prompts=paths.get("prompts"),
             session=paths.get("session"),
             labels=paths.get("labels"),
+            channels=tuple(channels),
             subject=cell.get("subject", ""),
             group=cell.get("group", ""),
             name=cell.get("name", ""),
         )
+
+    def _channel(self, line: int, column: str, text: str) -> ChannelFile:
+        """A channel's cell."""
+        (file,) = channel_files([text], self._file.parent)
+        self._check_file(line, column, file.path)
+        return replace(file, name=file.name or column)
 
     def _check_case(self, line: int, case: str) -> None:
         if not CASE_NAME.fullmatch(case):

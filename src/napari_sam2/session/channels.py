@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari_sam2.channels.mix import Mix
+    from napari_sam2.channels.stack import ChannelStack
     from napari_sam2.core.history import Step
     from napari_sam2.core.prompts import SlicePrompts
+    from napari_sam2.core.window import Window
+    from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.session.objects import ObjectRecord
     from napari_sam2.session.state import SessionState
 
-__all__ = ["chosen_mix", "settle_mix"]
+__all__ = ["chosen_mix", "mix_for", "settle_mix"]
 
 
 def settle_mix(
@@ -57,9 +60,32 @@ def chosen_mix(state: SessionState, axis: int, prompts: Mapping[int, SlicePrompt
     fusion : str
         What a person chose, see `named_mix`.
     """
+    return mix_for(state.channels, state.window, state.model, axis, prompts, fusion)
+
+
+def mix_for(
+    stack: ChannelStack,
+    window: Window,
+    model: AnyModel,
+    axis: int,
+    prompts: Mapping[int, SlicePrompts],
+    fusion: str,
+) -> Mix:
+    """The mix in which a model sees what is prompted.
+
+    Parameters
+    ----------
+    stack : ChannelStack
+        The channels.
+    window : Window
+        Of the reference.
+    model : AnyModel
+        Who looks.
+    axis, prompts, fusion
+        As in `chosen_mix`.
+    """
     from napari_sam2.models.registry import sees_colours
 
-    stack = state.channels
     named = named_mix(fusion, stack.names)
     decides = left_open(fusion, stack.names)
     if named is not None or decides is None:
@@ -67,12 +93,11 @@ def chosen_mix(state: SessionState, axis: int, prompts: Mapping[int, SlicePrompt
     kind, among = decides
     if len(among) == 1:
         return only(among[0], len(stack))
-    if kind != PROMPT and len(among) <= COLOURS and sees_colours(state.model.card.kind):
+    if kind != PROMPT and len(among) <= COLOURS and sees_colours(model.card.kind):
         return coloured(among, len(stack))
     index = min(prompts, key=lambda i: _doubt(prompts[i]))
-    return mix_from_prompt(
-        stack, state.window, state.volume.plane(axis), index, prompts[index], among, alone=kind != FUSED
-    )
+    plane = stack.reference.plane(axis)
+    return mix_from_prompt(stack, window, plane, index, prompts[index], among, alone=kind != FUSED)
 
 
 def _doubt(prompts: SlicePrompts) -> tuple[bool, bool, int]:

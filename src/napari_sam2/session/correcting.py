@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_sam2.core.prompts import Box, MaskPrompt, Point
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores
-from napari_sam2.engine.correction import correct
+from napari_sam2.engine.correction import BY_NETWORK, BY_PERCEPTRON, correct, correct_widely
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,13 +61,20 @@ def new_clicks(before: Sequence[Prompt], after: Sequence[Prompt]) -> list[Point]
     return [p for p in added if isinstance(p, Point)] if all(isinstance(p, Point) for p in added) else []
 
 
-def correct_object(state: SessionState, step: Step, obj: ObjectRecord, clicks: Sequence[Point]) -> list[SliceResult]:
+def correct_object(
+    state: SessionState, step: Step, obj: ObjectRecord, clicks: Sequence[Point], by: str = BY_NETWORK
+) -> list[SliceResult]:
     """Let new clicks change an object around them.
 
     One after the other; the slice of the last one comes last.
 
     A clicked slice counts as prompted from then on, with its mask as the answer. The slices beside it keep
     their scores and stay open to a later propagation.
+
+    Parameters
+    ----------
+    by : str
+        Who answers: the network, or for journals from before it the perceptron alone.
     """
     earlier = [prompt for prompt in obj.prompts if isinstance(prompt, Point)]
     changed: dict[int, SliceResult] = {}
@@ -76,7 +83,10 @@ def correct_object(state: SessionState, step: Step, obj: ObjectRecord, clicks: S
         at = scene.voxel(click)
         before = [(scene.voxel(p), p.positive) for p in (*earlier, *clicks[:number])]
         fixed = _fixed_slices(obj, at[0])
-        change = correct(scene, at, click.positive, before, fixed)
+        if by == BY_PERCEPTRON:
+            change = correct(scene, at, click.positive, before, fixed)
+        else:
+            change = correct_widely(scene, at, click.positive, before, fixed, _trusted_slices(obj, scene))
         if not click.positive and change is not None and change.voxels.sum() > MOST_REMOVED * _size(obj):
             change = correct(scene, at, click.positive, before, fixed, reach=CAREFUL_REACH)
         masks = _within_boxes(scene, _masks_after(scene, change), at)
@@ -141,8 +151,18 @@ def _size(obj: ObjectRecord) -> int:
 
 def _fixed_slices(obj: ObjectRecord, clicked: int) -> list[int]:
     """Slices that a person accepted or painted, but for the one with the click."""
+    return sorted(_settled_slices(obj) - {clicked})
+
+
+def _trusted_slices(obj: ObjectRecord, scene: _ObjectScene) -> list[int]:
+    """Slices that a person boxed, accepted or painted."""
+    return sorted(_settled_slices(obj) | scene.boxes().keys())
+
+
+def _settled_slices(obj: ObjectRecord) -> set[int]:
+    """Slices that a person accepted or painted."""
     painted = {prompt.index for prompt in obj.prompts if isinstance(prompt, MaskPrompt)}
-    return sorted((painted | set(obj.accepted)) - {clicked})
+    return painted | set(obj.accepted)
 
 
 def _masks_after(scene: _ObjectScene, change: Change | None) -> dict[int, NDArray[np.bool_]]:

@@ -38,7 +38,13 @@ __all__ = ["anchors_of", "answer_again", "answer_prompts", "empty_result", "prom
 
 
 def answer_prompts(
-    state: SessionState, step: Step, object_id: int, prompts: Iterable[Prompt], *, around: bool, mix: Mix | None = None
+    state: SessionState,
+    step: Step,
+    object_id: int,
+    prompts: Iterable[Prompt],
+    *,
+    around: str | None,
+    mix: Mix | None = None,
 ) -> list[SliceResult]:
     """See `Session.set_prompts`, and `napari_sam2.session.actions.SetPrompts` for `around` and `mix`."""
     new_prompts = list(prompts)
@@ -60,7 +66,7 @@ def answer_prompts(
         state.store.set(step, obj, "axis", axis)
     clicks = new_clicks(obj.prompts, new_prompts)
     if around and clicks and is_carried(obj):
-        results = correct_object(state, step, obj, clicks)
+        results = correct_object(state, step, obj, clicks, around)
         state.store.set(step, obj, "prompts", new_prompts)
         return results
     before, after = _by_slice(obj.prompts, axis), _by_slice(new_prompts, axis)

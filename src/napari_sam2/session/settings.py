@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_sam2.channels.facts import described_channel
-from napari_sam2.channels.mix import named_mix
+from napari_sam2.channels.mix import canonical, named_mix
 from napari_sam2.core.actions import UseModel
 from napari_sam2.core.labels import check_overlap
 from napari_sam2.models.base import described_model
@@ -98,8 +98,9 @@ class SessionSettings:
     @fusion.setter
     def fusion(self, spec: str) -> None:
         named_mix(spec, self.state.channels.names)
-        if spec != self.state.fusion:
-            self.state.do(UseFusion(spec))
+        meant = canonical(spec, self.state.channels.names)
+        if meant != self.state.fusion:
+            self.state.do(UseFusion(meant))
 
     def use_mix(self, object_id: int, spec: str) -> list[SliceResult]:
         """Let an object be seen through another mix of channels.
@@ -118,7 +119,7 @@ class SessionSettings:
         UserInputError
             If it cannot be meant, or the object is finished.
         """
-        results: list[SliceResult] = self.state.do(UseMix(object_id, spec))
+        results: list[SliceResult] = self.state.do(UseMix(object_id, canonical(spec, self.state.channels.names)))
         return results
 
     @property

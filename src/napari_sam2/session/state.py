@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_sam2.channels.mix import AUTO, named_mix
+from napari_sam2.channels.mix import AUTO, canonical, named_mix
 from napari_sam2.channels.stack import ChannelStack
 from napari_sam2.core.actions import ActionState
 from napari_sam2.core.labels import check_overlap
@@ -65,7 +65,7 @@ class SessionState(ActionState[ObjectRecord]):
         self.fits: ObjectFits[Any] = ObjectFits()
         """Models that were fitted to one object each; none of it is written into a journal."""
         self.channels = ChannelStack(volume) if channels is None else channels
-        self.fusion = fusion
+        self.fusion = canonical(fusion, self.channels.names)
         named_mix(fusion, self.channels.names)
         self._engines: dict[tuple[int, Mix | None], SliceEngine[Any, Any]] = {}
 

@@ -144,6 +144,8 @@ def _found(sources: Sequence[Path]) -> Iterator[FinishedScan]:
         return
     for row in read_manifest(sources[0], needs=[("labels", "session")]):
         where = f"{sources[0].name}, line {row.line}"
+        if row.channels:
+            raise ManifestError([f"{where}: tuning learns from one image; leave out the columns of further channels."])
         session = None if row.labels else row.session
         yield FinishedScan(where, row.subject or row.case, row.image, row.labels, session, _names_told(where, row.name))
 

@@ -52,7 +52,7 @@ def test_both_axes_are_drawn_with_their_lengths_where_they_lie(measured):
     # At right angles, and through the ball.
     assert np.dot(*((ends[:, 1] - ends[:, 0]) * spacing / lengths[:, None])) == pytest.approx(0, abs=1e-6)
     assert np.linalg.norm((ends.mean(axis=(0, 1)) - BALL_CENTRE) * spacing) < 4
-    assert list(layer.features["length"]) == [f"{length:.1f} mm" for length in lengths]
+    assert list(layer.features["length"]) == [f"{lengths[0]:.1f} x {lengths[1]:.1f} mm", ""]
 
 
 def test_the_key_again_hides_figures_and_axes_and_after_a_change_it_measures_anew(measured):

@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from napari_sam2.terms.terminology import Term
 from tests.plugin.conftest import BALL_AFFINE, BALL_CENTRE, BALL_SHAPE, Bench, ball_truth
 
 CENTRE = BALL_CENTRE.astype(int)
@@ -25,7 +26,7 @@ def two(ball_bench: Bench, ball_file, tmp_path):
     nib.save(nib.Nifti1Image(ball_truth().astype(np.uint8) * 3, BALL_AFFINE), labels)
     ball_bench.controller.open_labels(labels)
     ball_bench.settle()
-    ball_bench.controller.name_object(3, "ball")
+    ball_bench.controller.work.describe(3, Term("ball", None, (9, 200, 30)))
     ball_bench.settle()
     noise = np.random.default_rng(4).normal(0, 8, BALL_SHAPE)
     voxels = (100 + 150 * _grown() + noise).astype(np.int16)
@@ -62,7 +63,7 @@ def test_objects_are_proposed_at_their_place_and_keep_id_and_name_when_accepted(
     assert any(layer.name == "later candidates" for layer in bench.viewer.layers)
     bench.controller.do("accept_candidate")
     bench.settle()
-    assert second.object(3).name == "ball"
+    assert (second.object(3).name, second.object(3).colour) == ("ball", (9, 200, 30))
     carried = bench.labels() == 3
     assert np.array_equal(carried[::-1].transpose(1, 2, 0), ball_truth())
     assert first.snapshot.objects.keys() == {3}

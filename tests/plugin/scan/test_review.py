@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
 from napari_sam2.plugin.control.autosave import sessions_folder
+from napari_sam2.plugin.scan.hover_preview import PATIENCE
 from napari_sam2.plugin.scan.table_rows import strip_content
 from napari_sam2.plugin.scan.window_change import AUTO, follow_view, show_window, window_names
 from napari_sam2.session.review import review_queue
@@ -286,3 +290,24 @@ def test_any_earlier_session_can_be_opened_also_after_it_was_declined(carried, b
         for bench in (second, third):
             bench.controller.close()
             bench.thread.shutdown()
+
+
+def test_a_preview_that_takes_long_says_so_and_then_that_it_is_seen(ball_bench):
+    controller, hold = ball_bench.controller, threading.Event()
+    at, preview = ball_bench.world(CENTRE), controller.work.pointer.preview
+    controller.do("toggle_preview")
+    controller.pointer.hover_at(at)
+    ball_bench.settle()
+    controller.thread.request(hold.wait, lambda _: None, pytest.fail)
+    controller.pointer.hover_at((at[0], at[1] + 2, at[2]))
+    preview.say_if_waiting()
+    assert "still looking" not in controller.workspace.status
+    time.sleep(PATIENCE + 0.05)
+    preview.say_if_waiting()
+    assert "still looking" in controller.workspace.status
+    hold.set()
+    ball_bench.settle()
+    assert controller.workspace.status == "Preview: a click gives what is shown."
+    before = controller.workspace.status
+    preview.say_if_waiting()
+    assert controller.workspace.status == before

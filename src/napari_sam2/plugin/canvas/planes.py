@@ -28,7 +28,7 @@ def show_plane(viewer: ViewerModel, image: Image, shown: ShownVolume, name: str)
     _order(viewer, shown, plane.axis, plane.row_axis, plane.col_axis)
     viewer.dims.ndisplay = 2
     _orient(viewer, image, shown, plane.axis)
-    viewer.reset_view()
+    viewer.reset_view(layers=[image])
 
 
 def show_slice(viewer: ViewerModel, image: Image, shown: ShownVolume, axis: int, index: int) -> None:
@@ -58,7 +58,7 @@ def turn_upright(viewer: ViewerModel, image: Image, shown: ShownVolume, axis: in
     _order(viewer, shown, plane.axis, plane.row_axis, plane.col_axis)
     _orient(viewer, image, shown, plane.axis)
     if (viewer.dims.order, viewer.scene.camera.orientation) != before:
-        viewer.reset_view()
+        viewer.reset_view(layers=[image])
 
 
 def _order(viewer: ViewerModel, shown: ShownVolume, *voxel_axes: int) -> None:

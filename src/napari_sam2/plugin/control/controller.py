@@ -299,7 +299,8 @@ class Controller:
             next_step = "Resume brings back earlier work on this image; or click inside an object"
         else:
             next_step = "Click inside the object, or Shift-drag a box"
-        self.workspace.say(f"{self.models.description}. {next_step}.")
+        hidden = self.work.alone.said if isinstance(self.work, ScanWork) else ""
+        self.workspace.say(f"{self.models.description}. {next_step}.{hidden}")
 
     def _on_progress(self, progress: Progress | None) -> None:
         self.workspace.progressed.emit(progress)

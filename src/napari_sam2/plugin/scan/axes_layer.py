@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["AxesLayer"]
 
-TEXT: Final = {"string": "{length}", "size": 11, "color": "white", "anchor": "upper_left", "translation": [0, 0, 0]}
+COLOUR: Final = "#ffdc00"
+"""Seen on every object's colour and on the picture, in both themes."""
+
+TEXT: Final = {"string": "{length}", "size": 12, "color": COLOUR, "anchor": "upper_left"}
 
 
 class AxesLayer:
@@ -44,20 +47,21 @@ class AxesLayer:
         viewer, grid = work.workspace.viewer, work.shown.grid
         unit = "mm" if work.shown.is_sized else "px"
         axial = work.shown.volume.axis_of_plane("axial")
-        lines, lengths, colours = [], [], []
+        lines, lengths = [], []
         for m in measurements:
-            for line, length in ((m.long_line, m.long_axis_mm), (m.short_line, m.short_axis_mm)):
+            # Both lengths stand at the long axis, as reports have them: two texts would lie over each other.
+            both = f"{m.long_axis_mm:.1f} x {m.short_axis_mm:.1f} {unit}"
+            for line, length in ((m.long_line, both), (m.short_line, "")):
                 ends = np.array(line)
                 ends[:, axial] = m.axis_slice
                 lines.append(grid.to_data(ends))
-                lengths.append(f"{length:.1f} {unit}")
-                colours.append((*work.result.colour_of(m.label_id), 1.0))
+                lengths.append(length)
         active = viewer.layers.selection.active
         self.layer = viewer.add_shapes(
             lines,
             shape_type="line",
             name=f"{work.image.name} axes",
-            edge_color=colours,
+            edge_color=COLOUR,
             edge_width=max(work.shown.volume.shape) / 320,
             features=pd.DataFrame({"length": lengths}),
             text=dict(TEXT),

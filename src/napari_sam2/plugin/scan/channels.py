@@ -14,7 +14,7 @@ from napari.layers import Image
 
 from napari_sam2.channels.facts import channel_key
 from napari_sam2.channels.mix import AUTO, FUSED, PROMPT, left_open, named_mix, said_mix
-from napari_sam2.channels.opening import channel_name, open_channel
+from napari_sam2.channels.opening import channel_name, open_channel, twin_note
 from napari_sam2.channels.placing import said_move
 from napari_sam2.core.window import Window
 from napari_sam2.plugin.scan.channel_layers import ChannelLayers, layer_volume
@@ -131,7 +131,8 @@ class ScanChannels:
             volume = read()
             session.channels.check_name(name)
             opened = open_channel(session.volume, volume, name, register=register, window=window)
-            channel = replace(opened, volume_index=index)
+            notes = (*opened.notes, *twin_note(session.channels, volume))
+            channel = replace(opened, volume_index=index, notes=notes)
             if not register:
                 self._take(session, channel)
             return channel
@@ -174,7 +175,10 @@ class ScanChannels:
 
     @property
     def question(self) -> str:
-        """What a person is asked about the registered channel; empty when nothing waits."""
+        """What a person is asked about the registered channel.
+
+        Empty when nothing waits.
+        """
         if self.proposed is None:
             return ""
         moved = said_move(self._work.shown.volume, self.proposed.transform)

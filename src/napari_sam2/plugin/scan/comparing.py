@@ -15,7 +15,7 @@ from napari_sam2.io.own_terms import terms_in
 from napari_sam2.measures.differences import Difference, difference_map, differences, on_ids_of
 from napari_sam2.measures.metrics import Agreement, compare_each
 from napari_sam2.plugin.control.progress import Progress
-from napari_sam2.plugin.scan.figures import FigureTable
+from napari_sam2.plugin.scan.figures import FigureTable, shown_number
 from napari_sam2.plugin.scan.prompt_layers import layer_placement
 
 if TYPE_CHECKING:
@@ -213,8 +213,7 @@ class Comparison:
         work.show_figures(_table(work, found, other))
         many = len(found.places)
         work.told.emit(
-            f"{other.name}: {many} difference{'' if many == 1 else 's'}; D goes to the deepest. "
-            "Orange: only here; blue: only there; yellow: another object."
+            f"{other.name}: {many} difference{'' if many == 1 else 's'}. D goes to the deepest, then to the next."
         )
         work.changed.emit()
 
@@ -234,7 +233,7 @@ class Comparison:
         if place.first:
             work.select(place.first)
         ml = place.n_voxels * work.shown.volume.voxel_volume_ml
-        size = f"{ml:.2g} mL" if work.shown.is_sized else f"{place.n_voxels} voxels"
+        size = f"{shown_number(ml)} mL" if work.shown.is_sized else f"{place.n_voxels} voxels"
         work.told.emit(f"{self._said(place, other)}: {size}. {len(left) - 1} more to look at [D].")
 
     def _said(self, place: Difference, other: _Other) -> str:
@@ -271,10 +270,14 @@ class Comparison:
 def _table(work: ScanWork, found: _Found, other: _Other) -> FigureTable:
     rows = []
     for object_id, a in found.agreements.items():
-        name = work.name_of(object_id) if object_id in work.snapshot.objects else other.names.get(object_id, "")
+        ours = work.name_of(object_id) if object_id in work.snapshot.objects else ""
+        theirs = other.names.get(object_id, "")
+        # Without a name of one's own, the number alone has matched them: what they call it is told.
+        named = bool(ours) and bool(work.object(object_id).name)
+        name = ours if named or not theirs else f"{ours} ({theirs})" if ours else theirs
         figures = (a.dice, a.assd_mm, a.hd95_mm, a.predicted_ml, a.reference_ml, a.volume_difference_percent)
         rows.append((name or f"object {object_id}", object_id, *figures))
-    title = f"{work.image.name}, against {other.name}"
+    title = f"{work.image.name} against {other.name}; orange: only here, blue: only there, yellow: another object"
     return FigureTable(title, HEADERS, tuple(rows), tuple(found.agreements))
 
 

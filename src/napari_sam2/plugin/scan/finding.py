@@ -235,7 +235,7 @@ class Finding:
 
     def _id_for(self, candidate: Candidate, begun: set[int]) -> int:
         """The id that it should have, or that of the current object before it begins, or a free one."""
-        for wanted in (candidate.object_id, self._work.current):
+        for wanted in (None if candidate.term is None else candidate.term.label_id, self._work.current):
             if wanted is not None and wanted not in begun:
                 return wanted
         return max((*begun, 0)) + 1

@@ -5,7 +5,8 @@ Shown faintly, and dropped when it is stale.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from napari_sam2.plugin.scan.work import ScanWork
     from napari_sam2.session.session import Session
 
-__all__ = ["HoverPreview"]
+__all__ = ["PATIENCE", "HoverPreview"]
+
+PATIENCE: Final = 0.2
+"""Seconds after which it is said that the answer takes longer."""
 
 
 class HoverPreview:
@@ -42,6 +46,7 @@ class HoverPreview:
         self.n_shown = 0
         self._seen: set[tuple[int, int]] = set()
         self._said = ""
+        self._asked_at: float | None = None
 
     def ask(self, voxel: NDArray[np.float64], axis: int) -> None:
         """Ask what a click on a voxel would give.
@@ -57,6 +62,7 @@ class HoverPreview:
         if (axis, int(voxel[axis])) not in self._seen:
             self._say("Preview: the model looks at this slice for the first time ...")
         self._generation += 1
+        self._asked_at = time.monotonic() if self._asked_at is None else self._asked_at
         generation, index, object_id = self._generation, int(voxel[axis]), work.current
 
         def predict(session: Session) -> SliceMask | None:
@@ -64,6 +70,8 @@ class HoverPreview:
 
         def done(mask: SliceMask | None) -> None:
             self._seen.add((axis, index))
+            if generation == self._generation:
+                self._asked_at = None
             if self._said:
                 self._say("" if mask is not None else "Preview: nothing would be found here.")
             # A newer place was pointed at, or another slice is shown: this answer is stale.
@@ -71,6 +79,16 @@ class HoverPreview:
                 self._show(mask, axis, index)
 
         work.ask_quietly(predict, done, key="hover")
+
+    def say_if_waiting(self) -> None:
+        """Say that the answer takes longer, when it does."""
+        if self._asked_at is None or self._said or time.monotonic() - self._asked_at < PATIENCE:
+            return
+        if self._work.workspace.thread.idle:
+            # Nothing comes any more: what was asked could not be answered.
+            self._asked_at = None
+        else:
+            self._say("Preview: the model is still looking at this place ...")
 
     def _say(self, sentence: str) -> None:
         """Say why no preview is seen, once; an empty sentence when it is seen again."""
@@ -81,6 +99,7 @@ class HoverPreview:
     def clear(self) -> None:
         """Take the preview away, and drop answers on their way."""
         self._generation += 1
+        self._asked_at = None
         layer, workspace = self._layer, self._work.workspace
         self._layer = None
         if layer is not None and workspace.has_viewer and layer in workspace.viewer.layers:

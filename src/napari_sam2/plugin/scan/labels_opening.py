@@ -80,7 +80,7 @@ def _show(work: ScanWork, ids: list[int], name: str) -> None:
     if indices:
         work.view.go_to(first.axis, indices[len(indices) // 2])
     many = f"{len(ids)} objects" if len(ids) > 1 else "1 object"
-    work.told.emit(f"{name}: {many} opened. A click corrects; K accepts a slice, from which G carries on.")
+    work.told.emit(f"{name}: {many} opened. A click corrects; G carries on from slices accepted with K.")
 
 
 def _terms_of(layer: Labels, label_ids: list[int]) -> dict[int, Term]:

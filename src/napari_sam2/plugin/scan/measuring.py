@@ -171,6 +171,6 @@ def figures_of(work: ScanWork, found: tuple[Measurement, ...], earlier: tuple[Me
         sizes, axes = (none, change.volume_ml[0], none, none), (none, none, change.long_axis_mm[0], none)
         rows.append((change.name, change.label_id, *sizes, *axes, none, none, ""))
     other = work.other.chosen
-    title = work.image.name if not changes or other is None else f"{work.image.name}, against {other.image.name}"
+    title = work.image.name if not changes or other is None else f"{work.image.name} against {other.image.name}"
     ids = tuple(m.label_id for m in found) + tuple(c.label_id for c in gone)
     return FigureTable(title, tuple(headers), tuple(rows), ids)

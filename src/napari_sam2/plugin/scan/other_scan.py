@@ -14,6 +14,7 @@ from psygnal import Signal
 from napari_sam2.channels.alignment import rigid_transform
 from napari_sam2.channels.placing import IDENTITY, covered_share, said_move
 from napari_sam2.finding.other_scan import carried
+from napari_sam2.terms.terminology import Term
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,8 +136,9 @@ class OtherScan:
         if not other.has_objects:
             work.told.emit(f"{other.image.name} has no objects yet.")
             return
-        names = {i: other.name_of(i) for i in other.snapshot.objects if i not in work.snapshot.objects}
-        if not names:
+        missing = {i: obj for i, obj in other.snapshot.objects.items() if i not in work.snapshot.objects}
+        terms = {i: Term(other.name_of(i), obj.code, obj.colour) for i, obj in missing.items()}
+        if not terms:
             work.told.emit(f"All objects of {other.image.name} are here already.")
             return
         transform, volumes = self.transform, (other.shown.volume, work.shown.volume)
@@ -150,12 +152,11 @@ class OtherScan:
             there = other.stream_session()
             if there is None:
                 return [], []
-            return carried(there.label_map(), *volumes, names, transform)
+            return carried(there.label_map(), *volumes, terms, transform)
 
         def done(answer: tuple[list[Candidate], list[str]]) -> None:
             candidates, outside = answer
-            missing = f"Not on this scan: {', '.join(outside)}. " if outside else ""
-            work.finding.offer(tuple(candidates), missing)
+            work.finding.offer(tuple(candidates), f"Not on this scan: {', '.join(outside)}." if outside else "")
 
         work.told.emit(f"Carrying objects of {other.image.name} ...")
         work.ask(carry, done)

@@ -29,6 +29,8 @@ class SeenAlone:
     def __init__(self, work: ScanWork) -> None:
         self._work = work
         self._away: tuple[Layer, ...] = ()
+        self.said = ""
+        """Which scans were put away for this one, in a sentence; empty for none."""
 
     def show(self) -> None:
         """Show this scan again, and put others away that lie elsewhere."""
@@ -41,9 +43,8 @@ class SeenAlone:
             if isinstance(other, type(work)) and other is not work and other.image.visible and not self._lies_on(other):
                 other.alone.put_away()
                 hidden.append(other.image.name)
-        if hidden:
-            name = hidden[0] if len(hidden) == 1 else f"{len(hidden)} scans"
-            work.told.emit(f"{name} lies elsewhere and is hidden meanwhile; select it to go on there, or press 5.")
+        name = " and ".join(hidden)
+        self.said = f" {name} is hidden; 5 shows it beside." if hidden else ""
 
     def put_away(self) -> None:
         """Hide all layers of this scan that are seen."""

@@ -53,14 +53,9 @@ class ChannelsBox(QWidget):
         self.refuse.clicked.connect(lambda: self._with_channels(lambda channels: channels.refuse()))
         self._rows = QVBoxLayout()
         self._rows.setSpacing(2)
-        self._asked = QWidget()
-        asked = QVBoxLayout(self._asked)
-        asked.setContentsMargins(0, 0, 0, 0)
-        asked.addWidget(self.question)
         answers = QHBoxLayout()
         answers.addWidget(self.accept)
         answers.addWidget(self.refuse)
-        asked.addLayout(answers)
         buttons = QHBoxLayout()
         buttons.addWidget(QLabel("Channels"))
         buttons.addWidget(self.more, 1)
@@ -71,7 +66,8 @@ class ChannelsBox(QWidget):
         layout.addLayout(buttons)
         layout.addLayout(self._rows)
         layout.addWidget(self.said)
-        layout.addWidget(self._asked)
+        layout.addWidget(self.question)
+        layout.addLayout(answers)
         self.show_current()
 
     def show_current(self) -> None:
@@ -94,10 +90,10 @@ class ChannelsBox(QWidget):
         self.said.setText(f"The model sees {said}." if said else "")
         self.said.setVisible(bool(said))
         self.seen.setVisible(bool(rows))
-        proposed = None if channels is None else channels.proposed
-        self._asked.setVisible(proposed is not None)
-        if channels is not None and proposed is not None:
-            self.question.setText(channels.question)
+        question = "" if channels is None else channels.question
+        self.question.setText(question)
+        for widget in (self.question, self.accept, self.refuse):
+            widget.setVisible(bool(question))
 
     def let_go(self) -> None:
         """Stop following layers."""

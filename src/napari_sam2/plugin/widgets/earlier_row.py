@@ -91,4 +91,4 @@ class EarlierRow(QStackedWidget):
 
 def _title(note: JournalNote) -> str:
     when = note.last.astimezone().strftime("%d %b %H:%M")
-    return f"{when}: {note.n_objects} object{'' if note.n_objects == 1 else 's'}"
+    return f"{when}: {note.n_objects} obj."

@@ -29,11 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FiguresBox"]
 
-ROWS: Final = 5
+ROWS: Final = 4
 """Rows that are seen without scrolling."""
-
-NAME_WIDTH: Final = 120
-"""Pixels that the names have at least."""
 
 
 class FiguresBox(QWidget):
@@ -73,10 +70,12 @@ class FiguresBox(QWidget):
         layout.setSpacing(2)
         layout.addLayout(top)
         layout.addWidget(self.table)
-        row = self.table.verticalHeader().minimumSectionSize()
-        self.table.setMinimumHeight(2 * row)
-        self.table.verticalHeader().setDefaultSectionSize(row)
-        self._height = (ROWS + 2) * row
+        self.table.verticalHeader().setMinimumSectionSize(1)
+        line = self.table.fontMetrics().height() + 5
+        self.table.verticalHeader().setDefaultSectionSize(line)
+        # Headers, rows, and a bar to scroll with.
+        self.table.setFixedHeight((ROWS + 2) * line + 8)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.copy.clicked.connect(self.copy_all)
         self.hide_it.clicked.connect(self._hide)
         self.table.cellClicked.connect(self._on_row)
@@ -137,7 +136,6 @@ class FiguresBox(QWidget):
         if headers:
             header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
             header.setMinimumSectionSize(40)
-        self.table.setMaximumHeight(self._height)
 
     def _on_row(self, row: int, _column: int) -> None:
         work = self._work()

@@ -35,6 +35,10 @@ _UNITS: Final = {
 }
 
 
+ROW_PADDING: Final = 5
+"""Pixels that a row is higher than its text."""
+
+
 class ObjectTable(QTableWidget):
     """Shows rows, and signals what a person does with them."""
 
@@ -54,6 +58,11 @@ class ObjectTable(QTableWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
         self.setShowGrid(False)
+        # One low line for each object: a wrapped name would take the room of the next one.
+        self.setWordWrap(False)
+        rows = self.verticalHeader()
+        rows.setMinimumSectionSize(1)
+        rows.setDefaultSectionSize(self.fontMetrics().height() + ROW_PADDING)
         # Arrow keys go on moving through slices after a click on a row.
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         header = self.horizontalHeader()

@@ -20,11 +20,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sam2.plugin.canvas.fitting import fit, is_seen_whole
 from napari_sam2.plugin.control.action_table import GESTURES, action
 from napari_sam2.plugin.control.models import available_models
 from napari_sam2.plugin.control.registry import controller_for
 from napari_sam2.plugin.widgets.activity_row import ActivityRow
-from napari_sam2.plugin.widgets.beside_docks import BesideDocks
+from napari_sam2.plugin.widgets.beside_docks import LAYOUT_MS, BesideDocks
 from napari_sam2.plugin.widgets.buttons import action_button, bind_shortcuts
 from napari_sam2.plugin.widgets.earlier_row import EarlierRow
 from napari_sam2.plugin.widgets.focus import leave_keys_to_the_picture
@@ -49,14 +50,16 @@ if TYPE_CHECKING:
 __all__ = ["SegmentPanel"]
 
 STATUS_LINES = 3
+STATUS_MARGIN = 10
+"""Lines of the status, and pixels that napari's style leaves around them."""
 
 WIDTH = 290
 """Pixels that the panel asks for; it can be drawn wider."""
 
-BESIDE_TABLE = 533
+BESIDE_TABLE = 541
 """Pixels of the panel's height that everything but the table takes."""
 
-TABLE_HEIGHTS = 72, 420
+TABLE_HEIGHTS = 64, 420
 """Least and greatest height of a table."""
 
 TABLE_DELAY_MS = 120
@@ -88,7 +91,7 @@ class SegmentPanel(QWidget):
         self.layers = action_button("toggle_layer_lists", self.controller.do)
         self.status = WrappedLabel()
         # Room for the longest common sentences, so that buttons below stay where they are.
-        self.status.setFixedHeight(STATUS_LINES * self.status.fontMetrics().lineSpacing() + 2)
+        self.status.setFixedHeight(STATUS_LINES * self.status.fontMetrics().lineSpacing() + STATUS_MARGIN)
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.activity = ActivityRow(self.controller.do, lambda: not self.controller.thread.idle)
         self.where = WhereRow(self.controller.workspace)
@@ -254,8 +257,13 @@ class SegmentPanel(QWidget):
         self._objects_timer.timeout.connect(self._show_objects)
 
     def _make_room(self) -> None:
-        if self._connected:
-            self.controller.workspace.layer_lists.on = self._docks.make_room()
+        if not self._connected:
+            return
+        image = self.controller.workspace.image
+        whole = image is not None and is_seen_whole(self._viewer, image)
+        self.controller.workspace.layer_lists.on = self._docks.make_room()
+        if image is not None and whole:
+            QTimer.singleShot(LAYOUT_MS, lambda: fit(self._viewer, image) if image in self._viewer.layers else None)
 
     def _list_images(self, _event: Any = None) -> None:
         current = self.controller.workspace.image

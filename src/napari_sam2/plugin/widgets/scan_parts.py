@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_sam2.plugin.control.action_table import action
 from napari_sam2.plugin.scan.table_rows import object_rows, size_unit, strip_content
 from napari_sam2.plugin.scan.work import ScanWork
 from napari_sam2.plugin.settings import remember_names
+from napari_sam2.plugin.widgets.activity_row import LOOK_MS
 from napari_sam2.plugin.widgets.buttons import action_button
 from napari_sam2.plugin.widgets.channels_box import ChannelsBox
 from napari_sam2.plugin.widgets.check_box import CheckBox
@@ -73,6 +74,9 @@ class ScanParts(QObject):
         self.find = FindBox(controller.do, lambda: self.work)
         self.compare = CompareBox(controller.do, lambda: self.work)
         self.saving = SaveBox(kinds=SCAN_KINDS)
+        self._waiting = QTimer(self)
+        self._waiting.setInterval(LOOK_MS)
+        self._waiting.timeout.connect(self._look_at_preview)
         self._wire()
 
     @property
@@ -89,6 +93,8 @@ class ScanParts(QObject):
         workspace = self._controller.workspace
         workspace.viewer.dims.events.current_step.connect(self._on_slice)
         self._controller.names.changed.connect(self._show_names)
+        workspace.preview.changed.connect(self._watch_preview)
+        self._watch_preview(workspace.preview.on)
         self._show_names()
 
     def disconnect_viewer(self) -> None:
@@ -96,6 +102,8 @@ class ScanParts(QObject):
         workspace = self._controller.workspace
         workspace.viewer.dims.events.current_step.disconnect(self._on_slice)
         self._controller.names.changed.disconnect(self._show_names)
+        workspace.preview.changed.disconnect(self._watch_preview)
+        self._watch_preview(False)
         self.window_choice.listen_to(None)
         self.channels.let_go()
 
@@ -175,6 +183,16 @@ class ScanParts(QObject):
             return
         same_axis = self.work.axis_of(self.work.current) == on_view[0]
         self.strip.show_content(replace(self.strip.content, current=on_view[1] if same_axis else None))
+
+    def _watch_preview(self, on: bool) -> None:
+        if on:
+            self._waiting.start()
+        else:
+            self._waiting.stop()
+
+    def _look_at_preview(self) -> None:
+        if self.work is not None:
+            self.work.pointer.preview.say_if_waiting()
 
     def _on_names_chosen(self, path: Path) -> None:
         if self._controller.load_names(path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from napari_sam2.channels.mix import mix_from_json, named_mix
+from napari_sam2.channels.mix import canonical, mix_from_json, named_mix
 from napari_sam2.channels.stack import MOST_CHANNELS
 from napari_sam2.core.actions import Edit, Line, Setting
 from napari_sam2.core.checked import list_of, text_of, whole_of
@@ -101,7 +101,7 @@ class UseFusion(Setting):
     def settle(self, state: SessionState) -> None:
         """Use it."""
         named_mix(self.spec, state.channels.names)
-        state.fusion = self.spec
+        state.fusion = canonical(self.spec, state.channels.names)
 
     def as_json(self) -> dict[str, Any]:
         """What was chosen."""

@@ -6,12 +6,13 @@ Prompts are set, a hand tool is used.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from napari_sam2.channels.mix import mix_from_json
 from napari_sam2.core.actions import Edit, Line
-from napari_sam2.core.checked import flag_of, list_of, text_of, whole_of
+from napari_sam2.core.checked import list_of, text_of, whole_of
 from napari_sam2.core.hand_tools.tools import tool_from_json, tool_to_json
+from napari_sam2.engine.correction import BY_NETWORK, BY_PERCEPTRON
 from napari_sam2.session.encoding import (
     LONGEST_AXIS,
     axis_of,
@@ -50,9 +51,9 @@ class SetPrompts(Edit):
         The axis of slices for points of an object that has nothing else.
     term : Term, optional
         What the object is called if it begins with this.
-    around : bool
-        Whether new clicks on a carried object change what is around them (see `session/correcting.py`); in journals
-        of version 0.1.0 the model answered their slice again.
+    around : str, optional
+        Who answers new clicks on a carried object, around them (see `session/correcting.py`); None in journals of
+        version 0.1.0, where the model answered their slice again.
     origin : str
         Who proposed the prompts, where a person accepted a proposal.
     mix : Mix, optional
@@ -67,7 +68,7 @@ class SetPrompts(Edit):
     prompts: tuple[Prompt, ...]
     axis: int | None = None
     term: Term | None = None
-    around: bool = True
+    around: str | None = BY_NETWORK
     origin: str = ""
     mix: Mix | None = None
 
@@ -102,7 +103,16 @@ class SetPrompts(Edit):
                 term = term_from_json(written["value"])
                 axis = axis_of(written["value"]["axis"]) if axis is None else axis
         origin = text_of(line.get("origin", ""))
-        return cls(object_id, tuple(prompts), axis, term, flag_of(line.get("around", False)), origin, mix)
+        return cls(object_id, tuple(prompts), axis, term, _around_of(line.get("around", False)), origin, mix)
+
+
+def _around_of(written: Any) -> str | None:
+    """Who answers clicks; before the network it was said that they are answered around them, or not."""
+    if isinstance(written, bool):
+        return BY_PERCEPTRON if written else None
+    if written not in (None, BY_PERCEPTRON, BY_NETWORK):
+        raise ValueError(f"clicks were answered by {text_of(written)[:40]!r}, which this version does not know")
+    return cast("str | None", written)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Trains what answers clicks: ``python -m napari_sam2.training.corrections CONFIG OUT``.
 
-CONFIG is a TOML file such as ``docs/models/correction-2/config.toml``; pools that it names and that are not there are
-made first. OUT receives the weight file, ``correction-2.safetensors``.
+CONFIG is a TOML file such as ``docs/models/correction-3/config.toml``; pools that it names and that are not there are
+made first. OUT receives the weight files: ``correction-2.safetensors`` of a perceptron, ``correction-3.safetensors`` of
+a network.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import logging
 from pathlib import Path
 
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
-from napari_sam2.engine.correction import WEIGHTS
+from napari_sam2.engine import correction
+from napari_sam2.engine.correction import NETWORK_WEIGHTS, WEIGHTS
+from napari_sam2.models.small.model import load_bundled
+from napari_sam2.training.corrections.net import train_net
 from napari_sam2.training.corrections.perceptron import train_perceptron
 from napari_sam2.training.corrections.recipe import read_recipe
 from napari_sam2.training.pool import read_pool
@@ -33,7 +37,12 @@ def main() -> None:
     write_missing_pools(recipe.prepare, root)
     pools = {table.anatomy: read_pool(root / table.pool) for table in recipe.prepare}
     options.out.mkdir(parents=True, exist_ok=True)
-    save_file(train_perceptron(pools, recipe.shares, recipe.perceptron), options.out / WEIGHTS)
+    if recipe.perceptron is not None:
+        save_file(train_perceptron(pools, recipe.shares, recipe.perceptron), options.out / WEIGHTS)
+    if recipe.network is not None:
+        shipped = load_file(Path(correction.__file__).parent / WEIGHTS)
+        weights = train_net(pools, recipe.shares, recipe.network, shipped, load_bundled())
+        save_file(weights, options.out / NETWORK_WEIGHTS)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,10 @@ class Practice:
 
 
 def draw_practice(
-    rng: np.random.Generator, pools: Mapping[str, Sequence[PoolVolume]], shares: Mapping[str, float]
+    rng: np.random.Generator,
+    pools: Mapping[str, Sequence[PoolVolume]],
+    shares: Mapping[str, float],
+    cells: tuple[int, int] = CELLS,
 ) -> Practice:
     """Draw an object.
 
@@ -116,18 +119,22 @@ def draw_practice(
         By name.
     shares : mapping of str to float
         How often each pool is drawn from.
+    cells : tuple of int
+        Cells along the object's longest side, at most, from and to.
     """
     names = sorted(pools)
     chances = np.array([shares[name] for name in names])
     while True:
         pool = pools[names[int(rng.choice(len(names), p=chances / chances.sum()))]]
         volume = pool[int(rng.integers(len(pool)))]
-        made = _practice(rng, volume, volume.objects[int(rng.integers(len(volume.objects)))])
+        made = _practice(rng, volume, volume.objects[int(rng.integers(len(volume.objects)))], cells)
         if made is not None:
             return made
 
 
-def _practice(rng: np.random.Generator, volume: PoolVolume, item: PoolObject) -> Practice | None:
+def _practice(
+    rng: np.random.Generator, volume: PoolVolume, item: PoolObject, cells: tuple[int, int]
+) -> Practice | None:
     spacing = np.ones(3) if volume.isotropic else np.array([rng.uniform(*THICK), 1.0, 1.0])
     wider = rng.uniform(*SURROUNDINGS)
     window = tuple(
@@ -140,7 +147,7 @@ def _practice(rng: np.random.Generator, volume: PoolVolume, item: PoolObject) ->
     truth = np.zeros([w.stop - w.start for w in window], dtype=bool)
     inner = tuple(slice(c - w.start, c - w.start + n) for c, w, n in zip(item.corner, window, item.shape, strict=True))
     truth[inner] = item.mask()
-    cell = float((np.array(item.shape) * spacing).max()) / rng.uniform(*CELLS)
+    cell = float((np.array(item.shape) * spacing).max()) / rng.uniform(*cells)
     strides = [int(max(1, round(cell / s))) for s in spacing]
     thinned = (strides[0], strides[1], strides[2])
     small = averaged(truth.astype(np.float32), thinned) > 0.5

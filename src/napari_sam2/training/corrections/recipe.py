@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_sam2.errors import UserInputError
 from napari_sam2.training.config import PoolRecipe
+from napari_sam2.training.corrections.net import NetRecipe
 from napari_sam2.training.corrections.perceptron import PerceptronRecipe
 
 if TYPE_CHECKING:
@@ -27,13 +28,18 @@ class Recipe:
         The pools, named by their part of the data.
     shares : mapping of str to float
         How often each pool is drawn from.
-    perceptron : PerceptronRecipe
+    perceptron : PerceptronRecipe, optional
+        Of the weights for voxels alone.
+    network : NetRecipe, optional
+        Of the U-Net, on top of the perceptron that ships.
     threads : int
+        Of the processor; another number may change last digits.
     """
 
     prepare: tuple[PoolRecipe, ...]
     shares: Mapping[str, float]
-    perceptron: PerceptronRecipe
+    perceptron: PerceptronRecipe | None = None
+    network: NetRecipe | None = None
     threads: int = 1
 
 
@@ -50,7 +56,8 @@ def read_recipe(path: Path) -> Recipe:
         return Recipe(
             tuple(PoolRecipe(**table) for table in values["prepare"]),
             dict(values["shares"]),
-            PerceptronRecipe(**values["perceptron"]),
+            PerceptronRecipe(**values["perceptron"]) if "perceptron" in values else None,
+            NetRecipe(**values["network"]) if "network" in values else None,
             int(values.get("threads", 1)),
         )
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
