@@ -63,14 +63,14 @@ def _compare(folder: Path, given: argparse.Namespace) -> int:
 
 def _remotely(scan: Path, inside: np.ndarray, folder: Path, given: argparse.Namespace) -> tuple[np.ndarray, bool]:
     """The label map of a run whose server is killed, and whether the run went on by itself."""
-    from day import Day
+    from day_window import Day
     from qtpy.QtCore import Qt
     from tests.plugin.control.test_server_line import fill_in
-    from tests.plugin.driving import pump, wait_for
+    from tests.plugin.driving import press, pump, wait_for
     from tests.remote.serving import ServerProcess
 
     server = ServerProcess(folder, 0, "--models", given.model)
-    day = Day(scan, given.out, given)
+    day = Day(scan, given.out, given.theme, given.size)
     said: list[str] = []
 
     def note(sentence: str) -> None:
@@ -84,7 +84,7 @@ def _remotely(scan: Path, inside: np.ndarray, folder: Path, given: argparse.Name
     wait_for(lambda: " on 127.0.0.1" in day.panel.status.text(), 60)
     day.picture("1-connected")
     day.box(inside)
-    day.press(Qt.Key.Key_G)
+    press(day.viewer, Qt.Key.Key_G)
     wait_for(lambda: (note(day.panel.status.text()), len(day.work.object(1).slices) > KILLED_AFTER)[1], 120)
     day.picture("2-before-the-kill")
     n_before, was_running = len(day.work.object(1).slices), day.work.run.running
@@ -115,15 +115,16 @@ def _remotely(scan: Path, inside: np.ndarray, folder: Path, given: argparse.Name
 
 def _locally(scan: Path, inside: np.ndarray, given: argparse.Namespace) -> np.ndarray:
     """The same box and run on this computer."""
-    from day import Day
+    from day_window import Day
     from qtpy.QtCore import Qt
+    from tests.plugin.driving import press
 
     from napari_sam2.plugin.control.models import ModelChoice
 
-    day = Day(scan, given.out, given)
+    day = Day(scan, given.out, given.theme, given.size)
     day.controller.use_model(ModelChoice(given.model))
     day.box(inside)
-    day.press(Qt.Key.Key_G)
+    press(day.viewer, Qt.Key.Key_G)
     day.settle()
     day.picture("6-here")
     found = day.work.shown.grid.stored(day.work.result.layer.data).copy()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -46,3 +49,35 @@ def test_doctor_works_where_the_models_folder_is_none(tmp_path, monkeypatch, cap
     told = capsys.readouterr().out
     assert "free for models" in told
     assert str(tmp_path) not in told
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["segment", "{scan}", "-o", "{closed}/out.nii.gz", "--box", "5,5,6,20,20,6", "--model", "classical"],
+        ["measure", "{scan}", "{labels}", "--csv", "{closed}/out.csv"],
+        ["export", "{labels}", "--reference", "{scan}", "-o", "{closed}/out.seg.nrrd"],
+        ["export", "{labels}", "--reference", "{scan}", "-o", "{closed}/out.ome.zarr"],
+    ],
+)
+def test_every_command_says_of_a_closed_folder_the_same(tmp_path, monkeypatch, capsys, command):
+    scan, labels, closed = tmp_path / "scan.nii.gz", tmp_path / "labels.nii.gz", tmp_path / "closed"
+    closed.mkdir()
+    voxels = np.random.default_rng(0).integers(0, 100, (30, 28, 12)).astype(np.int16)
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), scan)
+    nib.save(nib.Nifti1Image((voxels > 50).astype(np.uint8), np.eye(4)), labels)
+    really = os.open
+
+    def refuse(path, flags, *how, **more):
+        # A closed folder is open to the administrator, as whom tests are often run.
+        if str(path).startswith(str(closed)) and flags & os.O_CREAT:
+            raise OSError(errno.EACCES, "Permission denied", str(path))
+        return really(path, flags, *how, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    words = [word.format(scan=scan, labels=labels, closed=closed) for word in command]
+    assert main(words) == 2
+    name = next(Path(word).name for word in words if word.startswith(str(closed)))
+    sentence = f"Cannot write {name}: its folder does not allow it (Permission denied); choose another folder."
+    assert sentence in " ".join(capsys.readouterr().err.split())
+    assert not list(closed.iterdir())

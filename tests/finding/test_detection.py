@@ -79,7 +79,7 @@ def test_names_become_boxes_in_three_dimensions_with_their_sides():
         assert "experimental" in candidate.origin
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.sampled_from(list(permutations(range(3)))), st.sampled_from(list(product([False, True], repeat=3))))
 def test_sides_are_those_of_the_world_in_every_stored_order(order, flips):
     volume = stored(phantom(), order, flips)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sam2.finding.detectors.detector import Boxes, overlaps
@@ -34,6 +34,7 @@ def tracks(draw):
     return found
 
 
+@settings(max_examples=40)
 @given(tracks(), st.randoms(use_true_random=False))
 def test_objects_that_wander_are_told_apart_and_followed_over_a_missed_slice(objects, random):
     slices = []
@@ -63,6 +64,7 @@ def test_edges_are_millimetres_and_a_missed_slice_lowers_the_score():
     assert chain.best.place == 1
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(*[st.integers(0, 20)] * 4), min_size=1, max_size=5))
 def test_overlaps_are_those_of_pixels(corners):
     edges = np.array([[min(a, c), min(b, d), max(a, c) + 1, max(b, d) + 1] for a, b, c, d in corners], float)

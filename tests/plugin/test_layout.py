@@ -27,7 +27,8 @@ def small(make_napari_viewer, ball_file, qtbot):
     panel.controller.work.view.go_to(2, int(BALL_CENTRE[2]))
     pump(0.3)
     yield viewer, panel, image
-    panel.controller.work.run.stop()
+    if panel.controller.work is not None:
+        panel.controller.work.run.stop()
     wait_for(lambda: panel.controller.thread.idle)
     pump(0.05)
 
@@ -118,3 +119,23 @@ def test_a_deleted_layer_of_ours_is_made_again_with_all_work(small):
     pump(0.2)
     assert (panel.controller.work.result.layer.data == drawn).all()
     assert len([layer for layer in viewer.layers if layer.name.startswith("ball segmentation")]) == 1
+    assert "nothing is lost" in panel.status.text()
+    viewer.layers.remove(image)
+    pump(0.2)
+    assert panel.controller.work is None
+    assert "Its work is kept" in panel.status.text()
+    assert not panel.where.text()
+
+
+def test_three_lines_of_state_are_seen_whole(small):
+    _viewer, panel, _ = small
+    for sentence in (
+        "This is object 1; the current object is object 2. Select object 1 in the table to correct it.",
+        "Cannot write full.nii.gz (File too large); nothing was changed there; free some space or choose another disk.",
+    ):
+        panel.controller.workspace.say(sentence)
+        pump(0.05)
+        # What napari leaves free below the last line need not be seen.
+        padding = panel.status.heightForWidth(panel.status.width()) - 3 * panel.status.fontMetrics().lineSpacing()
+        assert panel.status.heightForWidth(panel.status.width()) - padding // 2 <= panel.status.height()
+        assert panel.status.toolTip() == sentence

@@ -217,6 +217,7 @@ def answering(status, body, kind="text/html"):
         (404, b"<html>not here", "is no server of napari-sam2"),
         (200, b"hello", "is no server of napari-sam2"),
         (504, b"<html>Gateway Time-out", "does not answer"),
+        (302, b"<html>Moved", r"does not answer .a proxy answers 302 and points to another address"),
         (
             200,
             json.dumps({"protocol": 99, "version": "9.9", "models": []}).encode(),
@@ -353,6 +354,19 @@ def test_proxy_settings_do_not_catch_what_goes_to_the_server(model, monkeypatch)
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     with served({"classical": model}) as server, remote(server, "") as elsewhere:
         assert elsewhere.card.name == "classical"
+
+
+def test_an_encrypted_address_of_a_plain_server_is_told_with_the_remedy(model):
+    with (
+        served({"classical": model}) as server,
+        pytest.raises(EnvironmentLacksError, match=r"does not speak https; give its address with http://"),
+    ):
+        connect_with(server.url.replace("http://", "https://"), TOKEN, "")
+
+
+def test_a_folder_in_place_of_a_token_file_is_told(tmp_path):
+    with pytest.raises(UserInputError, match="is a folder; give the file"):
+        read_tokens(tmp_path)
 
 
 def test_a_token_file_is_for_its_owner_alone(tmp_path):

@@ -73,8 +73,40 @@ def test_a_slide_by_a_server_has_the_outlines_it_has_here(slide, elsewhere, serv
 
 
 def test_a_slide_is_not_worked_through_by_a_server(slide, elsewhere, tmp_path, capsys):
-    assert main(["slide", str(slide[0]), "--auto", "tissue", "-o", str(tmp_path / "a.geojson"), *elsewhere]) == 2
-    assert "--auto asks a model on the same machine" in capsys.readouterr().err
+    assert (
+        main(
+            [
+                "slide",
+                str(slide[0]),
+                "--auto",
+                "tissue",
+                "--object-size",
+                "60px",
+                "-o",
+                str(tmp_path / "a.geojson"),
+                *elsewhere,
+            ]
+        )
+        == 2
+    )
+    assert "Looking for objects asks a model about thousands of points" in capsys.readouterr().err
+    assert not (tmp_path / "a.geojson").exists()
+    assert (
+        main(
+            [
+                "slide",
+                str(slide[0]),
+                "--auto",
+                "nuclei",
+                "--object-size",
+                "30px",
+                "-o",
+                str(tmp_path / "n.geojson"),
+                *elsewhere,
+            ]
+        )
+        == 0
+    )
 
 
 def test_a_film_by_a_server_has_the_labels_it_has_here(elsewhere, tmp_path):

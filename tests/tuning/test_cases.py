@@ -8,13 +8,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from napari_sam2.core.prompts import Box
 from napari_sam2.errors import ManifestError, UserInputError
-from napari_sam2.io import read_volume
-from napari_sam2.models import load_model
-from napari_sam2.record.journal import Journal
-from napari_sam2.session.session import Session
 from napari_sam2.tuning.cases import find_cases
+from tests.tuning.sessions import session_beside
 
 
 def save(path: Path, voxels: np.ndarray, affine: np.ndarray | None = None) -> None:
@@ -73,21 +69,6 @@ def test_a_name_that_is_no_name_is_named_with_its_line(scans: Path):
 def test_a_folder_that_is_neither_a_dataset_nor_a_session_is_refused(tmp_path: Path):
     with pytest.raises(UserInputError, match="manifest"):
         find_cases([tmp_path])
-
-
-def session_beside(scan: Path, *, finished: bool) -> Path:
-    """A session of two objects on a scan, of which the first may be finished."""
-    volume = read_volume(scan)
-    session = Session(volume, load_model("classical"))
-    folder = scan.with_name(scan.name.replace(".nii.gz", ".sam2session"))
-    journal = Journal(session, folder)
-    for number, name in ((1, "ball"), (2, "other")):
-        session.add_prompt(number, Box(((5 + number, 6, 5), (18, 17, 5))))
-        session.rename(number, name)
-    if finished:
-        session.finish_object(1)
-    journal.close()
-    return folder
 
 
 def test_only_finished_objects_of_a_session_count(scans: Path):

@@ -7,7 +7,8 @@ import math
 import pytest
 
 from napari_sam2.evaluation.segfm import SegfmScores
-from napari_sam2.tuning.verdict import judge
+from napari_sam2.tuning.verdict import Scores
+from napari_sam2.tuning.verdict import judge as judge_scores
 
 
 def scores(box, clicks=None, names=("liver",), subjects=("a", "b", "c")):
@@ -23,6 +24,12 @@ def _clicks(last, more):
 
 
 GUARD = scores(0.8)
+
+
+def judge(before, after, guard_before, guard_after, hidden=(0.4, 0.4)):
+    """The verdict; with the image hidden, a box has these scores before and after."""
+    hidden_before, hidden_after = (scores(value, subjects=sorted({s.subject for s in before})) for value in hidden)
+    return judge_scores(Scores(before, hidden_before, guard_before), Scores(after, hidden_after, guard_after))
 
 
 def test_a_gain_on_all_subjects_ships():
@@ -71,3 +78,12 @@ def test_one_held_out_subject_needs_more_and_gets_no_interval():
     assert math.isnan(judge(one(0.70), one(0.80), GUARD, GUARD).overall.low)
     assert judge(one(0.70), one(0.80), GUARD, GUARD).better
     assert not judge(one(0.70), one(0.74), GUARD, GUARD).better
+
+
+def test_a_gain_without_the_image_stops_it():
+    """Labels that lie beside their objects teach shapes, which gain on labels that lie beside theirs."""
+    before, after = scores(0.60, 0.70), scores(0.70, 0.80)
+    assert judge(before, after, GUARD, GUARD, hidden=(0.40, 0.55)).better
+    verdict = judge(before, after, GUARD, GUARD, hidden=(0.40, 0.65))
+    assert not verdict.better
+    assert any(reason.startswith("not met: The image is worth +0.050") for reason in verdict.reasons)

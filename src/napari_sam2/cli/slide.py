@@ -110,10 +110,6 @@ def slide(
         raise UserInputError("--text and --detector belong together: a detector says where a name is seen.")
     if text and (prompts is not None or auto is not None):
         raise UserInputError("Say what to segment: one of --prompts, --text and --auto.")
-    if remote is not None and auto is not None:
-        raise UserInputError(
-            "--auto asks a model on the same machine about thousands of points; start it there, or leave out --remote."
-        )
 
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         task = progress.add_task("Segmenting", total=None)

@@ -25,6 +25,7 @@ __all__ = [
     "atomic_write",
     "check_folder",
     "check_free",
+    "check_place",
     "explained",
     "flush",
     "flush_folder",
@@ -123,17 +124,28 @@ def check_folder(path: str | os.PathLike[str]) -> None:
         Saying what is wrong with the folder.
     """
     target = Path(path)
+    try:
+        if target.is_dir():
+            raise UserInputError(f"Cannot write {target.name}: that is a folder; give a file name.")
+    except OSError as error:  # the name is too long
+        raise UserInputError(f"Cannot write {target.name} ({error.strerror}); choose another name.") from error
+    check_place(target)
+
+
+def check_place(target: Path) -> None:
+    """Refuse a file or folder where nothing can be made.
+
+    Raises
+    ------
+    UserInputError
+        As `check_folder`.
+    """
     folder = target.parent
     if not folder.is_dir():
         problem = "is a file" if folder.exists() else "does not exist"
         raise UserInputError(
             f"Cannot write {target.name}: its folder {folder.name or folder}/ {problem}; make the folder first."
         )
-    try:
-        if target.is_dir():
-            raise UserInputError(f"Cannot write {target.name}: that is a folder; give a file name.")
-    except OSError as error:  # the name is too long
-        raise UserInputError(f"Cannot write {target.name} ({error.strerror}); choose another name.") from error
     _remove_stale(folder)
     temporary_beside(target).unlink()
 

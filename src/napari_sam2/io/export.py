@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_sam2.core.labels import consecutive_ids
 from napari_sam2.errors import UserInputError
-from napari_sam2.io.atomic import check_folder, write_text
+from napari_sam2.io.atomic import check_folder, check_place, write_text
 from napari_sam2.io.formats import FORMATS, Format, exported_suffixes, function, suffix_of
 from napari_sam2.io.guard import refuse_inputs_as_outputs
 from napari_sam2.io.label_tables import find_terms
@@ -111,7 +111,7 @@ def export_labels(
     target, source = Path(output), Path(labels_path)
     row = _checked_format(target)
     refuse_inputs_as_outputs((source, Path(reference)), files_of_export(target, consecutive=consecutive))
-    check_folder(target.with_name(f".{target.name}") if row.is_folder else target)
+    (check_place if row.is_folder else check_folder)(target)
     volume = read_volume(reference, series=series, volume_index=volume_index)
     labels, own_names = read_named_labels(source, volume)
     structures = tuple(structures_for(np.unique(labels).tolist(), names or own_names, find_terms(source)))

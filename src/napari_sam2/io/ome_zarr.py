@@ -20,7 +20,7 @@ import numpy as np
 from napari_sam2._version import __version__
 from napari_sam2.core.labels import label_dtype
 from napari_sam2.errors import EnvironmentLacksError, GeometryError, UserInputError
-from napari_sam2.io.atomic import check_folder
+from napari_sam2.io.atomic import check_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -100,7 +100,7 @@ def fresh_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """
     if not target.name.lower().endswith(ENDING):
         raise UserInputError(f"{target.name}: OME-Zarr is known by the ending {ENDING}; use such a name.")
-    check_folder(target.with_name(f".{target.name}"))
+    check_place(target)
     if os.path.lexists(target) and not (overwrite and target.is_dir()):
         raise UserInputError(f"{target.name} exists already; choose another name or pass --overwrite.")
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))

@@ -7,7 +7,7 @@ The key/value pairs are those of Slicer's vtkMRMLSegmentationStorageNode.
 
 from __future__ import annotations
 
-import gzip
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +34,9 @@ __all__ = ["is_seg_nrrd", "read_seg_nrrd", "write_seg_nrrd"]
 
 LARGEST_ID: Final = 2**31 - 1
 _TYPES: Final = {"uint8": "unsigned char", "uint16": "unsigned short", "int32": "int"}
+_EMPTY: Final = [0, -1] * 3
+"""The extent of a segment without a voxel, as VTK has it."""
+
 _CATEGORIES: Final = {
     ORGAN: "SCT^123037004^Anatomical Structure",
     BODY: "SCT^123037004^Anatomical Structure",
@@ -78,13 +81,37 @@ def write_seg_nrrd(
         raise UserInputError(f"{target.name}: Slicer knows segmentations by the ending .seg.nrrd; use such a name.")
     if labels.shape != volume.shape:
         raise UserInputError(f"Labels must have the volume's shape {volume.shape}; got {labels.shape}.")
-    array = labels.astype(label_dtype(int(labels.max())))
-    if not np.array_equal(array, labels):
-        raise UserInputError("Label ids must be whole numbers of 0 or more.")
-    little = array.astype(array.dtype.newbyteorder("<"))
-    payload = gzip.compress(little.tobytes(order="F"), compresslevel=6, mtime=0)
-    header = _header(array, volume, structures)
+    dtype = np.dtype(label_dtype(int(labels.max())))
+    payload, extents = _packed(labels, dtype)
+    header = _header(labels.shape, dtype, volume, structures, extents)
     return write_bytes(target, header.encode() + b"\n" + payload, overwrite=overwrite)
+
+
+def _packed(labels: NDArray[Any], dtype: np.dtype[Any]) -> tuple[bytes, dict[int, list[int]]]:
+    """All labels as gzip, first axis fastest, and where each id lies; slice by slice, so that nothing is copied whole.
+
+    The extent of an id is its first and last index along each axis.
+    """
+    packer = zlib.compressobj(6, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    pieces: list[bytes] = []
+    extents: dict[int, list[int]] = {}
+    for k in range(labels.shape[2]):
+        plane = labels[:, :, k]
+        stored = plane.astype(dtype.newbyteorder("<"))
+        if not np.array_equal(stored, plane):
+            raise UserInputError("Label ids must be whole numbers of 0 or more.")
+        pieces.append(packer.compress(stored.tobytes(order="F")))
+        for label_id in np.unique(stored[stored > 0]).tolist():
+            i, j = np.nonzero(stored == label_id)
+            low = [int(i.min()), int(j.min()), k]
+            high = [int(i.max()), int(j.max()), k]
+            known = extents.get(label_id)
+            if known is not None:
+                low = [min(a, b) for a, b in zip(low, known[::2], strict=True)]
+                high = [max(a, b) for a, b in zip(high, known[1::2], strict=True)]
+            extents[label_id] = [n for pair in zip(low, high, strict=True) for n in pair]
+    pieces.append(packer.flush())
+    return b"".join(pieces), extents
 
 
 def is_seg_nrrd(path: Path) -> bool:
@@ -157,16 +184,22 @@ def _merged(
     return merged, numbered
 
 
-def _header(array: NDArray[Any], volume: Volume, structures: Sequence[Structure]) -> str:
+def _header(
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    volume: Volume,
+    structures: Sequence[Structure],
+    extents: dict[int, list[int]],
+) -> str:
     lps = lps_from_affine(volume.affine)
     lines = [
         "NRRD0004",
         "# Complete NRRD file format specification at:",
         "# http://teem.sourceforge.net/nrrd/format.html",
-        f"type: {_TYPES[array.dtype.name]}",
+        f"type: {_TYPES[dtype.name]}",
         "dimension: 3",
         "space: left-posterior-superior",
-        "sizes: " + " ".join(str(n) for n in array.shape),
+        "sizes: " + " ".join(str(n) for n in shape),
         "space directions: " + " ".join(_vector(lps[:3, axis]) for axis in range(3)),
         "kinds: domain domain domain",
         "endian: little",
@@ -174,7 +207,7 @@ def _header(array: NDArray[Any], volume: Volume, structures: Sequence[Structure]
         f"space origin: {_vector(lps[:3, 3])}",
     ]
     for number, structure in enumerate(structures):
-        lines += [f"Segment{number}_{key}:={value}" for key, value in _segment(structure, array)]
+        lines += [f"Segment{number}_{key}:={value}" for key, value in _segment(structure, extents)]
     lines += [
         "Segmentation_ContainedRepresentationNames:=Binary labelmap|",
         "Segmentation_ConversionParameters:=",
@@ -184,7 +217,7 @@ def _header(array: NDArray[Any], volume: Volume, structures: Sequence[Structure]
     return "\n".join(lines) + "\n"
 
 
-def _segment(structure: Structure, array: NDArray[Any]) -> list[tuple[str, str]]:
+def _segment(structure: Structure, extents: dict[int, list[int]]) -> list[tuple[str, str]]:
     code = structure.code or UNKNOWN
     terminology = (
         "Segmentation category and type - 3D Slicer General Anatomy list"
@@ -194,7 +227,7 @@ def _segment(structure: Structure, array: NDArray[Any]) -> list[tuple[str, str]]
     return [
         ("Color", " ".join(f"{c / 255:.6g}" for c in structure.colour)),
         ("ColorAutoGenerated", "0"),
-        ("Extent", " ".join(str(n) for n in _extent(array == structure.label_id))),
+        ("Extent", " ".join(str(n) for n in extents.get(structure.label_id, _EMPTY))),
         ("ID", f"Segment_{structure.label_id}"),
         ("LabelValue", str(structure.label_id)),
         ("Layer", "0"),
@@ -202,15 +235,6 @@ def _segment(structure: Structure, array: NDArray[Any]) -> list[tuple[str, str]]
         ("NameAutoGenerated", "0"),
         ("Tags", f"Segmentation.Status:inprogress|TerminologyEntry:{terminology}|"),
     ]
-
-
-def _extent(mask: NDArray[np.bool_]) -> list[int]:
-    """First and last index along each axis; 0 -1 means empty, as VTK has it."""
-    extent: list[int] = []
-    for axis in range(3):
-        used = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        extent += [int(used[0]), int(used[-1])] if used.size else [0, -1]
-    return extent
 
 
 def _vector(values: NDArray[np.float64]) -> str:

@@ -165,6 +165,11 @@ class Connection:
                 f"The certificate of {self.name} is not trusted ({error.verify_message}); name the authority that "
                 "signed it in the variable SSL_CERT_FILE."
             ) from error
+        except ssl.SSLError as error:
+            raise EnvironmentLacksError(
+                f"{self.name} does not speak https; give its address with http://, or start 'napari-sam2 serve' there "
+                "with --certificate and --key."
+            ) from error
         except OSError as error:
             raise ServerGone(reason_of(error)) from error
         connection.sock.settimeout(seconds)
@@ -181,6 +186,9 @@ class Connection:
         except (ValueError, KeyError, TypeError) as error:
             if status in PASSING:
                 raise ServerGone(f"a proxy answers {status}") from error
+            if status < 400:
+                # A proxy in front of the server that wants a person to log in, or that is being moved.
+                raise ServerGone(f"a proxy answers {status} and points to another address") from error
             raise EnvironmentLacksError(
                 f"{self.name} answers {status} and is no server of napari-sam2; check address and port."
             ) from error

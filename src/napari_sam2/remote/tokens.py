@@ -27,6 +27,8 @@ def read_tokens(path: Path) -> list[str]:
         If it is missing, readable by others, or holds something that is no token.
     """
     try:
+        if path.is_dir():
+            raise UserInputError(f"{path.name} is a folder; give the file that holds the server's token.")
         status = path.stat()
         if os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
             raise UserInputError(

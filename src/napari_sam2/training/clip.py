@@ -11,10 +11,14 @@ is an upright square.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from napari_sam2.training.given import GivenPrompts
 
 __all__ = ["Clip", "cut", "shift_between", "to_frame", "to_view"]
 
@@ -38,6 +42,8 @@ class Clip:
         Source pixel (x, y) of the frame's origin.
     extent : float
         Longer side of the object's bounding box on the first slice, in source pixels.
+    given : GivenPrompts, optional
+        What a person gave on the first slice, in the clip's frame.
     """
 
     image: Tensor
@@ -45,6 +51,7 @@ class Clip:
     turn: Tensor
     origin: Tensor
     extent: float
+    given: GivenPrompts | None = None
 
 
 def cut(clips: list[Clip], slices: list[int], views: Tensor, size: int) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ and real images, whose intensities are kept. An object is a bounding box and the
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,10 +17,12 @@ import numpy as np
 from napari_sam2.errors import UserInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from napari_sam2.training.given import GivenPrompts
 
 __all__ = ["PoolObject", "PoolVolume", "read_pool", "write_pool"]
 
@@ -41,6 +43,8 @@ class PoolObject:
         Pixels per slice.
     regions : tuple of int
         The region numbers it is made of; empty on a real image.
+    given : mapping of int to GivenPrompts
+        What a person gave on which slice of the volume; pool files do not hold it.
     """
 
     corner: tuple[int, int, int]
@@ -48,6 +52,7 @@ class PoolObject:
     bits: NDArray[np.uint8]
     areas: NDArray[np.int32]
     regions: tuple[int, ...] = ()
+    given: Mapping[int, GivenPrompts] = field(default_factory=dict)
 
     @classmethod
     def from_mask(cls, mask: NDArray[np.bool_], regions: Sequence[int] = ()) -> PoolObject:

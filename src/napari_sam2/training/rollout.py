@@ -52,7 +52,7 @@ class Rollout:
     clips : list of Clip
         B clips.
     kinds : sequence of str
-        First prompt of each clip: ``"box"``, ``"click"`` or ``"mask"``.
+        First prompt of each clip: ``"box"``, ``"click"`` or ``"mask"``; what a person gave on a clip comes first.
     rng : numpy.random.Generator
     settings : RolloutSettings
     width : int
@@ -67,6 +67,7 @@ class Rollout:
         settings: RolloutSettings,
         width: int,
     ) -> None:
+        kinds = [k if clip.given is None else clip.given.kind for k, clip in zip(kinds, clips, strict=True)]
         self.clips, self.rng, self.settings = clips, rng, settings
         count, size = len(clips), settings.size
         self.cursor = [0] * count
@@ -202,6 +203,8 @@ class Rollout:
         size = self.settings.size
         truth = self.truth.numpy() > 0.5
         for k, kind in enumerate(kinds):
+            if self._prompt_as_given(k):
+                continue
             if kind == "box":
                 box = jittered_box(self.rng, truth[k])
                 if box is not None:
@@ -214,6 +217,17 @@ class Rollout:
         mask = self.given_mask[:, None, None]
         self.prior = torch.where(mask, self.truth, self.prior)
         self.has_prior = self.given_mask.float()
+
+    def _prompt_as_given(self, k: int) -> bool:
+        """Give what a person gave on this clip; whether there is anything."""
+        given = self.clips[k].given
+        if given is None:
+            return False
+        if len(given.corners):
+            self.boxes[k], self.has_box[k] = given.box, 1
+        count = min(MAX_POINTS, len(given.points))
+        self.points[k, :count], self.labels[k, :count] = given.points[:count], given.labels[:count]
+        return True
 
     def _centre_on_clicks(self, kinds: list[str]) -> None:
         """Move most views of bare clicks over the click, as an engine does that knows no more."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sam2.training.given import GivenPrompts
     from napari_sam2.training.pool import PoolObject, PoolVolume
 
 __all__ = ["ClipSampler", "Shares"]
@@ -32,6 +33,8 @@ WINDOW_FACTOR, WINDOW_WIDE, WINDOW_CHEAP = 2.9, 7.0, 150
 DRIFTING = 0.3
 #: Share of PET-like clips whose object is a lesion's blob and not a structure of the map.
 LESIONS = 0.5
+#: Share of clips that begin with what a person gave, where there is anything.
+GIVEN = 0.5
 #: Distances between the slices of a clip, and how often each is drawn.
 STRIDES = (1, 2, 3)
 
@@ -131,10 +134,12 @@ class ClipSampler:
     def _clip(
         self, rng: np.random.Generator, volume: PoolVolume, item: PoolObject, count: int, pasted: bool, ends: bool
     ) -> Clip | None:
-        axis = int(rng.integers(3)) if volume.isotropic else 0
+        start = _given_slice(rng, item) if item.given and rng.random() < GIVEN else None
+        axis = int(rng.integers(3)) if volume.isotropic and start is None else 0
+        ends = ends and start is None
         voxels, inner, corner = _sliced(volume, item, axis)
         ending = _ending_slices(rng, inner, corner[0], len(voxels), count) if ends else None
-        chosen = ending or _slices(rng, inner, corner[0], len(voxels), count)
+        chosen = ending or _slices(rng, inner, corner[0], len(voxels), count, start)
         if chosen is None:
             return None
         masks = _stack(inner, corner, chosen, voxels.shape)
@@ -148,16 +153,20 @@ class ClipSampler:
         if volume.kind in ("ct", "image"):
             image = window_real(rng, pixels.astype(np.int16), volume.kind)
         elif not pasted and self.shares.hot and rng.random() < self.shares.hot:
-            return _framed(rng, *_hot(rng, pixels, item.regions, mask))
+            return _framed(rng, *_hot(rng, pixels, item.regions, mask), None)
         else:
             image = render_regions(rng, pixels.astype(np.int16), item.regions, mask, volume.kind == "air")
         is_real = volume.kind in ("ct", "image")
-        if is_real and not ending and (len(set(chosen)) < count or rng.random() < DRIFTING):
+        bent = start is None and not ending
+        if is_real and bent and (len(set(chosen)) < count or rng.random() < DRIFTING):
             image, mask = image[:1].repeat(count, 1, 1), mask[:1].repeat(count, 1, 1)
             image, mask = _drift(rng, image, mask)
         if pasted:
             image, mask = _paste(rng, image, side)
-        return _framed(rng, alter(rng, image), mask)
+            start = None
+        corner_pixel = torch.tensor([float(window[1].start), float(window[0].start)])
+        given = None if start is None else item.given[start].moved(torch.eye(2), corner_pixel)
+        return _framed(rng, alter(rng, image), mask, given)
 
 
 class _Group:
@@ -191,15 +200,24 @@ def _sliced(
     return volume.voxels.transpose(order), item.mask().transpose(order), corner
 
 
-def _slices(rng: np.random.Generator, inner: NDArray[np.bool_], first: int, depth: int, count: int) -> list[int] | None:
-    """Slice numbers of a clip; a single slice is repeated where the volume has no more."""
+def _given_slice(rng: np.random.Generator, item: PoolObject) -> int | None:
+    """A slice on which a person gave something and the object is large enough; None if there is none."""
+    usable = [index for index in sorted(item.given) if item.areas[index - item.corner[0]] >= MIN_AREA]
+    return usable[int(rng.integers(len(usable)))] if usable else None
+
+
+def _slices(
+    rng: np.random.Generator, inner: NDArray[np.bool_], first: int, depth: int, count: int, start: int | None = None
+) -> list[int] | None:
+    """Slice numbers of a clip, from `start` on if it is given; one slice is repeated where there are no more."""
     areas = inner.reshape(len(inner), -1).sum(1)
     usable = np.flatnonzero(areas >= MIN_AREA)
     if not len(usable):
         return None
-    # Every other prompt is given where the object is large, as people do.
-    shares = areas[usable] / areas[usable].sum() if rng.random() < 0.5 else None
-    start = first + int(rng.choice(usable, p=shares))
+    if start is None:
+        # Every other prompt is given where the object is large, as people do.
+        shares = areas[usable] / areas[usable].sum() if rng.random() < 0.5 else None
+        start = first + int(rng.choice(usable, p=shares))
     stride = int(rng.choice(STRIDES, p=(0.6, 0.25, 0.15)))
     way = int(rng.choice([-1, 1]))
     for step in (way * stride, -way * stride, way, -way):
@@ -284,16 +302,20 @@ def _hot(
     return coarsened(rng, render_hot(rng, regions, own, mask), mask)
 
 
-def _framed(rng: np.random.Generator, image: Tensor, mask: Tensor) -> Clip | None:
-    """Turn, mirror and centre a clip; None if its first slice turned out empty."""
+def _framed(rng: np.random.Generator, image: Tensor, mask: Tensor, given: GivenPrompts | None) -> Clip | None:
+    """Turn, mirror and centre a clip; None if its first slice turned out empty.
+
+    A person's box stays upright.
+    """
     rows, columns = (torch.nonzero(mask[0].any(1 - a)).flatten() for a in (0, 1))
     if len(rows) < 3 or len(columns) < 3:
         return None
-    angle = rng.uniform(-0.35, 0.35) if rng.random() < 0.5 else 0.0
+    angle = rng.uniform(-0.35, 0.35) if given is None and rng.random() < 0.5 else 0.0
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     turn = turn * rng.choice([-1, 1], 2)
     if rng.random() < 0.5:
         turn = turn[:, ::-1]
     origin = torch.tensor([float(columns[0] + columns[-1]) / 2, float(rows[0] + rows[-1]) / 2])
     extent = float(max(rows[-1] - rows[0], columns[-1] - columns[0])) + 1
-    return Clip(image, mask, torch.from_numpy(turn.astype(np.float32)), origin, extent)
+    turned = torch.from_numpy(turn.astype(np.float32))
+    return Clip(image, mask, turned, origin, extent, None if given is None else given.moved(turned, origin))

@@ -20,7 +20,7 @@ from napari_sam2.io.export import find_names
 from napari_sam2.io.labels import read_named_labels
 from napari_sam2.io.manifest import read_manifest
 from napari_sam2.record.journal_files import EVENTS, is_session, read_head
-from napari_sam2.tuning.finished import finished_labels
+from napari_sam2.tuning.finished import finished_labels, finished_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sam2.core.prompts import Prompt
     from napari_sam2.core.volume import Volume
 
 __all__ = ["FinishedScan", "find_cases"]
@@ -91,6 +92,13 @@ class FinishedScan:
         labels, own = read_named_labels(self.labels, volume)
         present = {int(number) for number in np.unique(labels)} - {0}
         return volume, labels, _names_of(self.labels.name, present, self.named, own or find_names(self.labels))
+
+    def prompts(self, volume: Volume) -> dict[int, tuple[Prompt, ...]]:
+        """What a person gave for each structure, by id.
+
+        Nothing where there is only a label map. `volume` is the scan as `read` gives it.
+        """
+        return {} if self.session is None else finished_prompts(volume, self.session)
 
 
 def find_cases(sources: Sequence[Path]) -> tuple[FinishedScan, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
+from napari_sam2.core.prompts import MaskPrompt, SlicePrompts
 from napari_sam2.core.slice_masks import SliceMask
 from napari_sam2.core.window import choose_window
 from napari_sam2.engine.engine import Engine
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from napari_sam2.models.base import SegmentationModel
+    from napari_sam2.models.base import SegmentationModel, ViewPrompts
     from napari_sam2.tuning.cases import FinishedScan
 
 __all__ = ["REACH", "ViewClip", "clips_of"]
@@ -50,12 +51,15 @@ class ViewClip:
         Which of them is prompted.
     n_slices : int
         Of the whole volume.
+    given : ViewPrompts, optional
+        What a person gave on the prompted slice.
     """
 
     images: Tensor
     masks: Tensor
     anchor: int
     n_slices: int
+    given: ViewPrompts | None = None
 
 
 def clips_of(scans: Sequence[FinishedScan], model: SegmentationModel) -> list[ViewClip]:
@@ -76,15 +80,20 @@ def clips_of(scans: Sequence[FinishedScan], model: SegmentationModel) -> list[Vi
 def _clips(scan: FinishedScan, model: SegmentationModel, each: int) -> Iterator[ViewClip]:
     volume, labels, names = scan.read()
     engine = Engine(volume, model, choose_window(volume), volume.default_slice_axis)
+    prompts = scan.prompts(volume)
     for label_id in names:
+        drawn = [p for p in prompts.get(label_id, ()) if not isinstance(p, MaskPrompt)]
+        given = SlicePrompts.of(drawn, volume, engine.plane.axis)
         inside = np.asarray(labels == label_id)
         areas = inside.sum(tuple(a for a in range(3) if a != engine.plane.axis))
         usable = np.flatnonzero(areas >= LEAST_PIXELS)
-        for place in np.unique(np.linspace(0, len(usable) - 1, min(each, len(usable))).round().astype(int)):
-            yield _clip(engine, inside, int(usable[place]))
+        spread = np.unique(np.linspace(0, len(usable) - 1, min(each, len(usable))).round().astype(int))
+        begun = [k for k in usable.tolist() if k in given and (given[k].box is not None or given[k].positive.any())]
+        for place in [*begun, *(k for k in usable[spread].tolist() if k not in begun)][:each]:
+            yield _clip(engine, inside, place, given[place] if place in begun else None)
 
 
-def _clip(engine: Engine, inside: NDArray[np.bool_], anchor: int) -> ViewClip:
+def _clip(engine: Engine, inside: NDArray[np.bool_], anchor: int, given: SlicePrompts | None) -> ViewClip:
     plane = engine.plane
     slices = [k for k in range(anchor - REACH, anchor + REACH + 1) if 0 <= k < plane.n_slices]
     masks = [np.asarray(plane.take(inside, k), np.float32) for k in slices]
@@ -92,4 +101,5 @@ def _clip(engine: Engine, inside: NDArray[np.bool_], anchor: int) -> ViewClip:
     view = engine.view_around(bounds, engine.model.view_policy.factor)
     images = torch.stack([view.image(engine.slice_image(k)) for k in slices])
     seen = torch.stack([(view.image(mask)[0] > 0.5).float() for mask in masks])
-    return ViewClip(images, seen, slices.index(anchor), plane.n_slices)
+    drawn = None if given is None else view.prompts(given, engine.model.device)
+    return ViewClip(images, seen, slices.index(anchor), plane.n_slices, drawn)

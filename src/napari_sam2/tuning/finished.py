@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sam2.core.prompts import Prompt
     from napari_sam2.core.volume import Volume
+    from napari_sam2.session.objects import SegmentedObject
 
-__all__ = ["finished_labels"]
+__all__ = ["finished_labels", "finished_prompts"]
 
 
 def finished_labels(volume: Volume, folder: Path) -> tuple[NDArray[np.integer], dict[int, str]]:
@@ -46,6 +48,22 @@ def finished_labels(volume: Volume, folder: Path) -> tuple[NDArray[np.integer], 
     UserInputError
         If the journal is another scan's or damaged, nothing is finished, or a finished object has no name.
     """
+    session, finished = _finished(volume, folder)
+    labels = session.label_map()
+    labels[~np.isin(labels, [obj.object_id for obj in finished])] = 0
+    return labels, {obj.object_id: obj.name for obj in finished}
+
+
+def finished_prompts(volume: Volume, folder: Path) -> dict[int, tuple[Prompt, ...]]:
+    """What a person gave for each finished object.
+
+    In the order in which it was given; parameters and errors as in `finished_labels`.
+    """
+    return {obj.object_id: obj.prompts for obj in _finished(volume, folder)[1]}
+
+
+def _finished(volume: Volume, folder: Path) -> tuple[Session, list[SegmentedObject]]:
+    """The session, and its finished objects, each with a name."""
     session = Session(volume, load_model("classical"))
     restore(session, folder)
     finished = [obj for obj in session.objects.values() if obj.finished]
@@ -54,6 +72,4 @@ def finished_labels(volume: Volume, folder: Path) -> tuple[NDArray[np.integer], 
     nameless = [obj.object_id for obj in finished if not obj.name]
     if nameless:
         raise UserInputError(f"the finished object {nameless[0]} of {folder.name} has no name; name it.")
-    labels = session.label_map()
-    labels[~np.isin(labels, [obj.object_id for obj in finished])] = 0
-    return labels, {obj.object_id: obj.name for obj in finished}
+    return session, finished

@@ -15,6 +15,7 @@ from napari_sam2.io.atomic import write_bytes, write_text
 from napari_sam2.io.sidecar import software_versions
 from napari_sam2.models.checkpoint import CONFIG, WEIGHTS
 from napari_sam2.tuning.curve import draw_curve
+from napari_sam2.tuning.scoring import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from napari_sam2.models.base import ModelCard
     from napari_sam2.tuning.learner import CurvePoint
     from napari_sam2.tuning.plan import Plan
-    from napari_sam2.tuning.verdict import Change, Verdict
+    from napari_sam2.tuning.verdict import Change, Scores, Verdict
 
 __all__ = ["CARD", "CURVE", "REJECTED", "REPORT", "SPLIT", "Tuned", "write_output"]
 
@@ -56,8 +57,8 @@ class Tuned:
         Better or not, and why.
     curve : sequence of CurvePoint
         The learning curve.
-    scores : mapping of str to list of SegfmScores
-        Under ``before``, ``after``, ``guard before`` and ``guard after``.
+    scores : mapping of str to Scores
+        Under ``before`` and ``after``.
     """
 
     name: str
@@ -69,7 +70,7 @@ class Tuned:
     held_out: int
     verdict: Verdict
     curve: Sequence[CurvePoint]
-    scores: dict[str, list[SegfmScores]]
+    scores: dict[str, Scores]
 
 
 def write_output(folder: Path, written: Path, tuned: Tuned) -> None:
@@ -110,7 +111,8 @@ def _report(tuned: Tuned, sha256: str) -> dict[str, Any]:
             {key: _finite(value) for key, value in asdict(point).items()} for point in tuned.curve
         ],
         "scores": {
-            part: [_without_times(score) for score in scores] for part, scores in tuned.scores.items()
+            when: {part: [_without_times(score) for score in getattr(scores, part)] for part in PARTS}
+            for when, scores in tuned.scores.items()
         },
         "versions": software_versions(),
     }  # fmt: skip
@@ -134,7 +136,7 @@ def _card(tuned: Tuned, sha256: str) -> str:
         else f"**Not better: it is not used.** Its weights lie in `{REJECTED}/`; go on with the model it began from."
     )
     versions = ", ".join(f"{name} {version}" for name, version in software_versions().items())
-    rows = [*verdict.structures, verdict.overall, verdict.guard]
+    rows = [*verdict.structures, verdict.overall, verdict.hidden, verdict.guard]
     lines = [
         title,
         "",
@@ -155,7 +157,8 @@ def _card(tuned: Tuned, sha256: str) -> str:
         "## Before and after",
         "",
         "Dice on held-out subjects: a tight box on the middle slice, carried through the volume; then three clicks, "
-        "each in the largest error. Gain is of the mean of both; the interval is a 90 % bootstrap over subjects.",
+        "each in the largest error. With the image hidden, only the box is left to go by. Gain is of the mean of both; "
+        "the interval is a 90 % bootstrap over subjects.",
         "",
         "| structure | subjects | scans | box | three clicks | gain | interval |",
         "|---|---|---|---|---|---|---|",

@@ -98,7 +98,10 @@ class Sam2Learner:
         self._done = 0
 
     def step(self) -> None:
-        """Learn from one clip: a box, then slices carried from it."""
+        """Learn from one clip, prompted, then carried.
+
+        The prompt is a box, or what a person gave.
+        """
         number = int(self._rng.integers(len(self._clips)))
         way = int(self._rng.choice([-1, 1]))
         shifts = self._rng.normal(0, JITTER, 4)
@@ -153,7 +156,8 @@ class Sam2Learner:
         places = [k for k in places if 0 <= k < len(clip.masks)]
         features = self._features_of(number, places)
         truths = clip.masks[places].to(model.device)
-        request = DecodeRequest(features[0], _box(truths[0], shifts), n_slices=clip.n_slices)
+        first = _box(truths[0], shifts) if clip.given is None else clip.given
+        request = DecodeRequest(features[0], first, n_slices=clip.n_slices)
         answers: list[tuple[Decoded, Tensor, Tensor]] = []
         passed: list[Any] = []
         for k, truth in enumerate(truths):

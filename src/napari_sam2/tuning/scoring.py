@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from napari_sam2.core.window import choose_window
-from napari_sam2.evaluation.cases import make_case
+from napari_sam2.evaluation.cases import blanked, make_case
 from napari_sam2.evaluation.predictors import SessionPredictor
 from napari_sam2.evaluation.segfm import SegfmScores, run_segfm
 from napari_sam2.io import read_volume
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from napari_sam2.models.base import SegmentationModel
     from napari_sam2.tuning.cases import FinishedScan
 
-__all__ = ["CLICKS", "GUARD", "ScoringStoppedError", "count_scored", "score_guard", "score_held_out"]
+__all__ = ["CLICKS", "GUARD", "PARTS", "ScoringStoppedError", "count_scored", "score"]
 
 CLICKS: Final = 3
+
+PARTS: Final = ("held_out", "hidden", "guard")
+"""What is scored before and after; see `score`."""
 
 GUARD: Final = {"ct_abdomen": (1, 21, 52, 77), "mr_spine": (1,)}
 """Sample in the package -> ids of its structures that must not be forgotten: no tuning learns from them."""
@@ -47,21 +50,29 @@ class _Asked:
 
 
 def count_scored(scans: Sequence[FinishedScan]) -> int:
-    """Structures that are scored: of held-out scans, and of the guard."""
-    return sum(len(scan.names) for scan in scans) + sum(len(ids) for ids in GUARD.values())
+    """How many structures are scored.
+
+    Of held-out scans, seen and hidden, and of the guard.
+    """
+    return 2 * sum(len(scan.names) for scan in scans) + sum(len(ids) for ids in GUARD.values())
 
 
-def score_held_out(
+def score(
+    part: str,
     scans: Sequence[FinishedScan],
     model: SegmentationModel,
     *,
     on_scored: Callable[[], None] = lambda: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> list[SegfmScores]:
-    """Score the largest connected part of every structure of every scan.
+    """Score one part of what a verdict asks for.
 
     Parameters
     ----------
+    part : str
+        One of `PARTS`: ``"held_out"`` (a box and clicks for the largest connected part of every structure of every
+        scan), ``"hidden"`` (the box of the same with the image hidden, so that the answer comes from the box and from
+        what a model knows of shapes), ``"guard"`` (the box of every structure of `GUARD`).
     scans : sequence of FinishedScan
         Held out.
     model : SegmentationModel
@@ -76,17 +87,8 @@ def score_held_out(
     ScoringStoppedError
         When it said so.
     """
-    return _scored(_held_out(scans), model, on_scored, should_stop)
-
-
-def score_guard(
-    model: SegmentationModel,
-    *,
-    on_scored: Callable[[], None] = lambda: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> list[SegfmScores]:
-    """Score the box of every structure of `GUARD`; parameters as in `score_held_out`."""
-    return _scored(_guard(), model, on_scored, should_stop)
+    asked = {"held_out": _held_out, "hidden": _hidden, "guard": _guard}[part](scans)
+    return _scored(asked, model, on_scored, should_stop)
 
 
 def _scored(
@@ -115,7 +117,11 @@ def _held_out(scans: Sequence[FinishedScan]) -> Iterator[_Asked]:
             yield _Asked(case, subjects[scan.subject], CLICKS)
 
 
-def _guard() -> Iterator[_Asked]:
+def _hidden(scans: Sequence[FinishedScan]) -> Iterator[_Asked]:
+    return (_Asked(blanked(asked.case), asked.subject, 0) for asked in _held_out(scans))
+
+
+def _guard(_: Sequence[FinishedScan]) -> Iterator[_Asked]:
     for name, ids in GUARD.items():
         image, labels_file, names = sample(name)
         volume = read_volume(image)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_sam2.models.small.model import SmallModel
+    from napari_sam2.training.pool import PoolVolume
     from napari_sam2.tuning.cases import FinishedScan
 
 __all__ = ["SmallLearner"]
@@ -30,8 +31,8 @@ __all__ = ["SmallLearner"]
 REHEARSED: Final = 1 / 3
 """Share of invented slabs among what is learned from."""
 
-RATE: Final = 5e-4
-"""A quarter of the rate of the bundled network's own training."""
+RATE: Final = 1e-3
+"""Half the rate of the bundled network's own training."""
 
 AVERAGED: Final = 0.99
 """Decay of the averaged weights: over about a hundred updates."""
@@ -39,12 +40,6 @@ AVERAGED: Final = 0.99
 CURVE_CLIPS: Final = 12
 CARRIED: Final = "box-propagate"
 """What the learning curve shows."""
-
-MANY: Final = 20
-"""From more scans than this on, all weights learn."""
-
-FIRST_PARTS: Final = ("lateral", "decode", "mask", "scores")
-"""What learns from few scans; what a slice is remembered by stays as it was."""
 
 
 class SmallLearner:
@@ -76,18 +71,12 @@ class SmallLearner:
             shares=Shares(synthetic=REHEARSED, pasted=0.0, labelled=1 - REHEARSED), net=weights.net.config,
             mirrored=weights.mirrored, validate_every=chunk, keep_every=chunk, validate_hidden=False,
         )  # fmt: skip
-        material = [pool_volume(scan.key, *scan.read(), MOST_VOXELS // len(scans)) for scan in scans]
+        material = [_material(scan, MOST_VOXELS // len(scans)) for scan in scans]
         if not any(volume.objects for volume in material):
             raise UserInputError("The scans to learn from hold no structure of 30 voxels or more; add larger ones.")
         slabs = rehearsal()
         self._trainer = Trainer(config, folder, folder, labelled=material, synthetic=slabs, start=weights.net)
-        all_learn = len(scans) > MANY
-        self.learned = "all weights" if all_learn else f"the blocks {', '.join(FIRST_PARTS)}"
-        if not all_learn:
-            net = self._trainer.net
-            net.requires_grad_(False)
-            for name in FIRST_PARTS:
-                net.get_submodule(name).requires_grad_(True)
+        self.learned = "all weights"
         self._trainer.protocols = tuple(p for p in PROTOCOLS if p.name == CARRIED)
         self._trainer.validation = {
             "own": fixed_clips(ClipSampler([], [], Shares(0.0, 0.0, 1.0), material), CURVE_CLIPS),
@@ -127,3 +116,9 @@ class SmallLearner:
         """Write the averaged weights, in half precision."""
         state = averaged_weights(self._folder)[0]
         write_folder(folder, state, self._parent.weights)
+
+
+def _material(scan: FinishedScan, most_voxels: int) -> PoolVolume:
+    """A scan to learn from, with what a person gave on it."""
+    volume, labels, names = scan.read()
+    return pool_volume(scan.key, volume, labels, names, most_voxels, scan.prompts(volume))

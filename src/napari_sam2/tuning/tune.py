@@ -24,15 +24,14 @@ from napari_sam2.tuning.cases import find_cases
 from napari_sam2.tuning.output import REPORT, SPLIT, Tuned, write_output
 from napari_sam2.tuning.plan import LONGEST, RUN, Plan, read_plan, seconds_of, steps_for
 from napari_sam2.tuning.sam2 import Sam2Learner
-from napari_sam2.tuning.scoring import ScoringStoppedError, count_scored, score_guard, score_held_out
+from napari_sam2.tuning.scoring import PARTS, ScoringStoppedError, count_scored, score
 from napari_sam2.tuning.small import SmallLearner
 from napari_sam2.tuning.split import make_split, read_split, split_to_json
-from napari_sam2.tuning.verdict import judge
+from napari_sam2.tuning.verdict import Scores, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_sam2.evaluation.segfm import SegfmScores
     from napari_sam2.models.base import SegmentationModel
     from napari_sam2.tuning.cases import FinishedScan
     from napari_sam2.tuning.learner import CurvePoint, Learner
@@ -178,7 +177,7 @@ class _Run:
         plan = self._plan or self._begun()
         torch.set_num_threads(plan.threads)
         try:
-            before, guard_before = self._scored("before", self._parent)
+            before = self._scored("before", self._parent)
         except ScoringStoppedError:
             return TuneResult(self._folder, None)
         learner = self._learner(self._learned_from, plan.steps, plan.chunk, plan.seed)
@@ -197,11 +196,11 @@ class _Run:
         written.mkdir(exist_ok=True)
         learner.write(written)
         try:
-            after, guard_after = self._scored("after", load_model(written, self._settings.device))
+            after = self._scored("after", load_model(written, self._settings.device))
         except ScoringStoppedError:
             return TuneResult(self._folder, None)
-        verdict = judge(before, after, guard_before, guard_after)
-        scores = {"before": before, "after": after, "guard before": guard_before, "guard after": guard_after}
+        verdict = judge(before, after)
+        scores = {"before": before, "after": after}
         tuned = Tuned(
             self._folder.resolve().name, self._parent.card, learner.learned, plan, len(self._scans), self._subjects,
             len({scan.subject for scan in self._held_out}), verdict, learner.curve(), scores,
@@ -254,8 +253,8 @@ class _Run:
     def _inputs(self) -> str:
         return hashlib.sha256(self._split.encode()).hexdigest()
 
-    def _scored(self, when: str, model: SegmentationModel) -> tuple[list[SegfmScores], list[SegfmScores]]:
-        """Scores of the held-out scans and of the guard; what was scored before the run was stopped is kept."""
+    def _scored(self, when: str, model: SegmentationModel) -> Scores:
+        """Score a model; what was scored before the run was stopped is kept."""
         total = count_scored(self._held_out)
         done = 0
 
@@ -265,22 +264,15 @@ class _Run:
             self._tell(Progress(f"scoring {when} learning", done, total))
 
         self._tell(Progress(f"scoring {when} learning", 0, total))
-        results = []
-        for name, score in (("held-out", self._score_held_out), ("guard", self._score_guard)):
-            file = self._work / f"{name}-{when}.json"
+        parts = {}
+        for part in PARTS:
+            file = self._work / f"{part}-{when}.json"
             if file.is_file():
-                results.append(read_scores(file))
+                parts[part] = read_scores(file)
                 continue
-            scores = score(model, scored)
-            write_text(file, to_json(scores, {"when": when}), overwrite=True)
-            results.append(scores)
-        return results[0], results[1]
-
-    def _score_held_out(self, model: SegmentationModel, scored: Callable[[], None]) -> list[SegfmScores]:
-        return score_held_out(self._held_out, model, on_scored=scored, should_stop=self._should_stop)
-
-    def _score_guard(self, model: SegmentationModel, scored: Callable[[], None]) -> list[SegfmScores]:
-        return score_guard(model, on_scored=scored, should_stop=self._should_stop)
+            parts[part] = score(part, self._held_out, model, on_scored=scored, should_stop=self._should_stop)
+            write_text(file, to_json(parts[part], {"when": when}), overwrite=True)
+        return Scores(**parts)
 
 
 def _check(folder: Path, settings: TuneSettings, resume: bool) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.evaluation.segfm import SegfmScores
 
-__all__ = ["GUARD_LOSS", "Change", "Verdict", "judge"]
+__all__ = ["GUARD_LOSS", "Change", "Scores", "Verdict", "judge"]
 
 LEAST_GAIN: Final = 0.01
 """Mean Dice that a tuning must gain."""
@@ -30,6 +30,29 @@ STRUCTURE_LOSS: Final = 0.03
 
 GUARD_LOSS: Final = 0.02
 """Mean Dice that the scans in the package may lose."""
+
+LEAST_WORTH: Final = 0.5
+"""Part of what the image was worth before that it must be worth after: labels that do not belong to their images teach
+shapes and places, and the image counts for less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """All scores of one model.
+
+    Attributes
+    ----------
+    held_out : sequence of SegfmScores
+        Of the subjects that nobody learned from.
+    hidden : sequence of SegfmScores
+        Of the same with the image hidden; boxes only.
+    guard : sequence of SegfmScores
+        Of the scans in the package; boxes only.
+    """
+
+    held_out: Sequence[SegfmScores]
+    hidden: Sequence[SegfmScores]
+    guard: Sequence[SegfmScores]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +97,8 @@ class Verdict:
         Of all held-out structures.
     structures : tuple of Change
         Of each by name.
+    hidden : Change
+        Of all held-out structures with the image hidden.
     guard : Change
         Of the scans in the package.
     """
@@ -82,6 +107,7 @@ class Verdict:
     reasons: tuple[str, ...]
     overall: Change
     structures: tuple[Change, ...]
+    hidden: Change
     guard: Change
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,17 +119,13 @@ class Verdict:
         return plain
 
 
-def judge(
-    before: Sequence[SegfmScores],
-    after: Sequence[SegfmScores],
-    guard_before: Sequence[SegfmScores],
-    guard_after: Sequence[SegfmScores],
-) -> Verdict:
+def judge(before: Scores, after: Scores) -> Verdict:
     """Compare scores of the same structures, pair by pair."""
-    overall = _change("all held-out structures", before, after)
-    names = sorted({score.label for score in before})
-    structures = tuple(_change(name, _of(before, name), _of(after, name)) for name in names)
-    guard = _change("scans in the package", guard_before, guard_after)
+    overall = _change("all held-out structures", before.held_out, after.held_out)
+    names = sorted({score.label for score in before.held_out})
+    structures = tuple(_change(name, _of(before.held_out, name), _of(after.held_out, name)) for name in names)
+    hidden = _change("held-out structures with the image hidden", before.hidden, after.hidden)
+    guard = _change("scans in the package", before.guard, after.guard)
     rules = [
         _gain_rule(overall),
         *(
@@ -114,10 +136,11 @@ def judge(
             for change in structures
             if change.subjects > 1
         ),
+        _worth_rule(overall, hidden),
         (guard.gain >= -GUARD_LOSS, f"Other structures change by {guard.gain:+.3f} (at least -{GUARD_LOSS})."),
     ]
     reasons = tuple(("met: " if met else "not met: ") + sentence for met, sentence in rules)
-    return Verdict(all(met for met, _ in rules), reasons, overall, structures, guard)
+    return Verdict(all(met for met, _ in rules), reasons, overall, structures, hidden, guard)
 
 
 def _gain_rule(overall: Change) -> tuple[bool, str]:
@@ -131,6 +154,15 @@ def _gain_rule(overall: Change) -> tuple[bool, str]:
         overall.gain >= LEAST_GAIN and overall.low > 0,
         f"Held-out subjects gain {overall.gain:+.3f} (at least +{LEAST_GAIN}), 90 % interval {overall.low:+.3f} to "
         f"{overall.high:+.3f} (above 0).",
+    )
+
+
+def _worth_rule(seen: Change, hidden: Change) -> tuple[bool, str]:
+    """Whether the image still counts: how much more of a carried box is right than with the image hidden."""
+    before, after = (seen.box[k] - hidden.box[k] for k in (0, 1))
+    return (
+        after >= LEAST_WORTH * before,
+        f"The image is worth {after:+.3f} of a carried box, {before:+.3f} before (at least {LEAST_WORTH:g} of it).",
     )
 
 

@@ -45,12 +45,6 @@ def test_boxes_are_those_of_transformers(dino, loaded, theirs, picture, monkeypa
         assert boxes.edges == pytest.approx(edges[order], abs=1e-3)
 
 
-def test_words_stand_between_dots_in_small_letters(loaded, picture):
-    view = loaded.look(picture)
-    (one,), (other,) = view.boxes(["Left Kidney"]), view.boxes(["left kidney"])
-    assert (one.scores == other.scores).all()
-
-
 def test_only_boxes_of_a_score_are_told_the_best_first(loaded, picture):
     for boxes in loaded.look(picture).boxes(PHRASES):
         assert (boxes.scores >= grounding_dino.LEAST_SCORE).all()

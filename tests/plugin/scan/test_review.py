@@ -191,6 +191,22 @@ def test_the_preview_shows_what_a_click_gives_and_stale_answers_are_dropped(ball
     assert int((ball_bench.labels() == 1).sum()) == proposed
 
 
+def test_why_a_preview_is_not_seen_is_said(ball_bench):
+    controller = ball_bench.controller
+    ball_bench.box(LOW, HIGH)
+    at = ball_bench.world(CENTRE)
+    controller.do("toggle_preview")
+    said = []
+    controller.workspace.status_changed.connect(said.append)
+    controller.pointer.hover_at(at)
+    assert "looks at this slice for the first time" in said[-1]
+    ball_bench.settle()
+    controller.do("propagate_both")
+    controller.pointer.hover_at(at)
+    assert said[-1] == "There is no preview while a run goes on."
+    ball_bench.settle()
+
+
 def test_an_interrupted_session_is_offered_and_comes_back_whole(carried, ball_file):
     annotation = carried.controller.work
     annotation.describe(1, Term("ball"))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
-from napari_sam2.plugin.widgets.name_editor import names_with
+import napari.settings
+import pytest
+from qtpy.QtGui import QColor
+
+from napari_sam2.plugin.widgets.name_editor import names_with, popup_style
 
 NAMES = ["kidney", "left kidney", "right kidney", "left adrenal gland", "liver", "gallbladder"]
 
@@ -23,3 +27,27 @@ NAMES = ["kidney", "left kidney", "right kidney", "left adrenal gland", "liver",
 )
 def test_words_are_found_in_any_order_those_that_begin_first(text, offered):
     assert names_with(text, NAMES) == offered
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_the_list_of_names_is_legible_in_both_themes(theme):
+    napari.settings.get_settings().appearance.theme = theme
+    back, text, chosen = (QColor(colour) for colour in re.findall(r"#[0-9a-f]{6}", popup_style()))
+    assert (_luminance(back) < 0.2) == (theme == "dark")
+    assert _contrast(text, back) >= LEGIBLE
+    assert _contrast(text, chosen) >= 3
+
+
+LEGIBLE = 4.5
+"""Least contrast of text by WCAG 2.2, 1.4.3; 3 for what is marked as well."""
+
+
+def _luminance(colour):
+    parts = (colour.redF(), colour.greenF(), colour.blueF())
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def _contrast(one, other):
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)

@@ -53,8 +53,8 @@ class GroundingDino:
         import torch
 
         device = self.network.device
-        # Lower case, and a dot after each phrase: how it was trained (its processor, `_merge_candidate_labels_text`).
-        text = self._tokenizer(" ".join(f"{phrase.lower()}." for phrase in phrases), return_tensors="pt")
+        # A dot after each phrase: how it was trained (its processor, `_merge_candidate_labels_text`).
+        text = self._tokenizer(" ".join(f"{phrase}." for phrase in phrases), return_tensors="pt")
         text = {key: value.to(device) for key, value in text.items()}
         with torch.inference_mode():
             answer = self.network(pixel_values=pixels.to(device), pixel_mask=mask.to(device), **text)

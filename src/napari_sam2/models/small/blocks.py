@@ -156,6 +156,9 @@ class MemoryAttention(nn.Module):
         keys, values = [self.nothing.expand(count, -1, -1)], [self.nothing.expand(count, -1, -1)]
         masks = [torch.zeros(count, 1, device=features.device)]
         for index, memory in enumerate(memories):
+            if not memory.present.any():
+                # Nothing is remembered: its tokens would get a weight of exactly zero.
+                continue
             content = self.norm(_flat(memory.features))
             side = grid * TOKEN_STRIDE
             pixels = (here + 1) * side / 2 - 0.5

@@ -156,8 +156,7 @@ def build_channels(
     anchor_ratio = _memory_ratio(equalised, scale, anchor)
     last_ratio = _memory_ratio(equalised, scale, last)
     present = _column(last.present)
-    last_image = (resample(scale.normalised(last.image), last.shift) - 0.5) * present
-    last_mask = (2 * resample(last.mask, last.shift) - 1) * present
+    last_image, last_mask = _seen_from_here(scale, last)
     channels = [
         normal - 0.5,
         equalised - 0.5,
@@ -174,12 +173,7 @@ def build_channels(
         (normal - 0.5) * present - last_image,
     ]
     if count >= ANCHOR_CHANNELS:
-        anchored = _column(anchor.present)
-        channels += [
-            _local_contrast(normal),
-            (resample(scale.normalised(anchor.image), anchor.shift) - 0.5) * anchored,
-            (2 * resample(anchor.mask, anchor.shift) - 1) * anchored,
-        ]
+        channels += [_local_contrast(normal), *_seen_from_here(scale, anchor)]
     if count >= ALL_CHANNELS:
         before = resample(last.mask, last.shift) * present
         channels += [_prompt_near(equalised, prompts, box), near_ratio(equalised, before, grown(before, NEAR_GROWTH))]
@@ -318,7 +312,18 @@ def _prompt_statistics(
     return ratio * prompted, (equalised - _column(mean)) * prompted
 
 
+def _seen_from_here(scale: _Scale, memory: RememberedBatch) -> tuple[Tensor, Tensor]:
+    """Image and mask of a remembered slice, laid on the current view; zero where nothing is remembered."""
+    if not memory.present.any():
+        return torch.zeros_like(memory.image), torch.zeros_like(memory.image)
+    present = _column(memory.present)
+    image = (resample(scale.normalised(memory.image), memory.shift) - 0.5) * present
+    return image, (2 * resample(memory.mask, memory.shift) - 1) * present
+
+
 def _memory_ratio(equalised: Tensor, scale: _Scale, memory: RememberedBatch) -> Tensor:
+    if not memory.present.any():
+        return torch.zeros_like(equalised)
     inside, outside = _core_and_rest(memory.mask)
     usable = memory.present * (inside.flatten(1).sum(1) > 0)
     return log_ratio(equalised, scale.equalised(memory.image), inside, outside) * _column(usable)

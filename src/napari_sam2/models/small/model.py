@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -192,14 +192,18 @@ class SmallModel:
         return output
 
     def _both_ways(self, channels: Tensor, memories: list[Tokens]) -> NetOutput:
-        """The mean of the answers to the views and to their mirror images; features of the views themselves."""
-        output = self.net(channels, memories)
-        mirrored = self.net(channels.flip(-1), [_mirrored(tokens, self.input_size) for tokens in memories])
+        """The mean of the answers to the views and to their mirror images; features of the views themselves.
+
+        Both go through the network together: a convolution of two costs a fifth less than two of one.
+        """
+        count = len(channels)
+        both = [_joined(tokens, _mirrored(tokens, self.input_size)) for tokens in memories]
+        output = self.net(torch.cat([channels, channels.flip(-1)]), both)
         return NetOutput(
-            (output.logits + mirrored.logits.flip(-1)) / 2,
-            (output.iou + mirrored.iou) / 2,
-            (output.presence + mirrored.presence) / 2,
-            output.features,
+            (output.logits[:count] + output.logits[count:].flip(-1)) / 2,
+            (output.iou[:count] + output.iou[count:]) / 2,
+            (output.presence[:count] + output.presence[count:]) / 2,
+            output.features[:count],
         )
 
     def _answer(
@@ -327,6 +331,11 @@ def _mirrored(tokens: Tokens, size: int) -> Tokens:
     scale, dx, dy = tokens.shift.unbind(1)
     shift = torch.stack([scale, (size - 1) * (1 - scale) - dx, dy], 1)
     return Tokens(tokens.features.flip(-1), tokens.mask.flip(-1), shift, tokens.present)
+
+
+def _joined(first: Tokens, second: Tokens) -> Tokens:
+    """Remembered slices of two batches as one batch."""
+    return Tokens(*(torch.cat([getattr(t, field.name) for t in (first, second)]) for field in fields(Tokens)))
 
 
 def _numbers(shift: ViewShift) -> tuple[float, float, float]:

@@ -329,7 +329,10 @@ class Controller:
         work = self.workspace.work
         if work is not None and work.earlier is not None:
             work.resume()
-            work.told.emit(f"{name} shows the work itself, so it is made again from the journal; nothing is lost.")
+            # After what resuming says of itself.
+            sentence = f"{name} shows the work itself, so it is made again from the journal; nothing is lost."
+            thread = self.workspace.thread
+            thread.request(lambda: None, lambda _: self.workspace.say(sentence), lambda _: None)
 
     def _remove_dead(self, dead: Sequence[Layer]) -> None:
         """Take layers of a closed work away: nothing follows them any more, or they are made again."""
@@ -361,6 +364,8 @@ class Controller:
                         self.when_open(lambda: self._heal(removed.name))
         if removed is workspace.image:
             self.use_image(self.suggested_image())
+            if owner is not None and work.has_objects:
+                workspace.say(f"{owner.name} was removed. Its work is kept; open the image again to go on with it.")
 
 
 def plain(proxy: Any) -> Any:

@@ -6,6 +6,7 @@ With Stop beside it.
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from napari_sam2.plugin.control.progress import Progress
 
 __all__ = ["ActivityRow"]
+
+STALE_SECONDS = 5.0
+"""Without anything new for so long, and for three times its own pace, a run has no time left that could be said."""
 
 LOOK_MS = 50
 """How often is looked whether the inference thread works: a sign of work comes within a tenth of a second."""
@@ -44,6 +48,7 @@ class ActivityRow(QWidget):
         super().__init__(parent)
         self._is_busy = is_busy
         self._progress: Progress | None = None
+        self._came = 0.0
         self.bar = ProgressBar()
         self.stop = action_button("stop", do)
         self.stop.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
@@ -65,16 +70,24 @@ class ActivityRow(QWidget):
 
     def show_progress(self, progress: Progress | None) -> None:
         """Show how far a run is; None when there is none."""
-        self._progress = progress
+        self._progress, self._came = progress, time.monotonic()
         self.stop.setEnabled(progress is not None)
         if progress is None:
             self._look()
             return
         left = progress.seconds_left
-        wait = "" if math.isnan(left) else f", {left:.0f} s left at most"
+        self._show(progress, "" if math.isnan(left) else f", {left:.0f} s left at most")
+
+    def _show(self, progress: Progress, wait: str) -> None:
         of = f" of {progress.total}" if progress.total else ""
         self.bar.show_progress(progress.done / max(1, progress.total), f"{progress.done}{of}{wait}")
 
     def _look(self) -> None:
-        if self._progress is None or self._progress.total == 0:
+        progress = self._progress
+        if progress is None or progress.total == 0:
             self.bar.show_busy(self._is_busy())
+            return
+        pace = progress.seconds_left / max(1, progress.total - progress.done)
+        if time.monotonic() - self._came > max(STALE_SECONDS, 3 * pace):
+            # The server is away, or a slice takes longer than all before it: the last estimate is none any more.
+            self._show(progress, ", waiting")

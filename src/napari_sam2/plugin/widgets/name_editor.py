@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from qtpy.QtCore import QModelIndex
     from qtpy.QtWidgets import QStyleOptionViewItem
 
-__all__ = ["NameEditor", "names_with"]
+__all__ = ["NameEditor", "names_with", "popup_style"]
 
 SHOWN_NAMES = 12
 """Lines of the list that are seen at once."""
@@ -48,7 +48,7 @@ class NameEditor(QStyledItemDelegate):
         # The column is narrow; the names are not.
         widest = max((line.fontMetrics().horizontalAdvance(name) for name in self.names), default=0)
         completer.popup().setMinimumWidth(min(320, widest + 40))
-        completer.popup().setStyleSheet(_popup_style())
+        completer.popup().setStyleSheet(popup_style())
         line.setCompleter(completer)
         return line
 
@@ -64,8 +64,11 @@ def names_with(text: str, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*begun, *held]))
 
 
-def _popup_style() -> str:
-    """The colours of napari's theme: a list of its own window does not inherit them."""
+def popup_style() -> str:
+    """The colours of napari's theme as a style sheet.
+
+    A list in a window of its own does not inherit them.
+    """
     theme = get_theme(get_settings().appearance.theme)
     colours = (theme.foreground, theme.text, theme.highlight)
     back, text, chosen = (colour.as_hex() for colour in colours)

@@ -312,6 +312,7 @@ class SegmentPanel(QWidget):
         self.scans.window_choice.listen_to(self.controller.workspace.image)
         self._follow(self.controller.work)
         self.where.show_letters()
+        self.where.show_place()
 
     def _follow(self, work: Work | None) -> None:
         """Ask what the work on the chosen image asks, and suggest where to save it."""
@@ -353,6 +354,8 @@ class SegmentPanel(QWidget):
 
     def _show_status(self, sentence: str) -> None:
         self.status.setText(sentence)
+        # The longest sentences, those that quote a system's reason, take more lines than there are.
+        self.status.setToolTip(sentence)
         self._show_model()
 
     @staticmethod

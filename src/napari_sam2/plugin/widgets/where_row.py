@@ -44,7 +44,7 @@ class WhereRow(QLabel):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(DELAY_MS)
-        self._timer.timeout.connect(self._show_place)
+        self._timer.timeout.connect(self.show_place)
 
     def listen(self, on: bool) -> None:
         """Follow mouse and view as long as the panel is seen."""
@@ -73,7 +73,8 @@ class WhereRow(QLabel):
         if not self._timer.isActive():
             self._timer.start()
 
-    def _show_place(self) -> None:
+    def show_place(self) -> None:
+        """Show what lies under the mouse; nothing without an image."""
         work = self._work()
         if self._workspace.has_viewer:
             text = "" if work is None else place_text(work, tuple(self._workspace.viewer.cursor.position))

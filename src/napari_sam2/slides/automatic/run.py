@@ -96,8 +96,8 @@ def plan_of(engine: CropEngine, request: AutomaticRequest) -> Plan:
         return nuclei_plan(slide, request.region, request.object_size, tissue)
     if isinstance(engine.model, ModelElsewhere):
         raise UserInputError(
-            "An automatic run asks a model on the same machine about thousands of points; start it on the server's "
-            "machine, or here without a server. Prompts on slides are answered by a server."
+            "Looking for objects asks a model about thousands of points; start it on the server's machine, or here "
+            "without a server (--remote). Prompts on slides are answered by a server, and nuclei need no model."
         )
     return make_plan(slide.shape, engine.model, request.region, request.object_size, tissue)
 

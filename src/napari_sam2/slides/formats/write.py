@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.errors import EnvironmentLacksError, UserInputError
-from napari_sam2.io.atomic import as_utf8, check_folder, explained
+from napari_sam2.io.atomic import as_utf8, check_folder, check_place, explained
 from napari_sam2.io.file_set import file_set
 from napari_sam2.slides.formats.sidecar import check_slide_sidecar, slide_sidecar_path
 
@@ -47,7 +47,7 @@ def check_slide_output(path: str | os.PathLike[str], *, overwrite: bool = False)
     if suffix is None:
         raise UserInputError(f"{target.name} does not say what to write; its name must end in {', '.join(FORMATS)}.")
     # An earlier folder of that name may be replaced as a file may.
-    check_folder(target.with_name(f".{target.name}") if suffix == ".ome.zarr" else target)
+    (check_place if suffix == ".ome.zarr" else check_folder)(target)
     if target.exists() and not overwrite:
         raise UserInputError(f"{target.name} exists already; choose another name or pass --overwrite.")
     if not overwrite:
