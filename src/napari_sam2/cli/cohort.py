@@ -231,10 +231,10 @@ def _tell(result: CohortRun, output: Path, as_json: bool) -> None:
 
 def _check_channels(rows: Sequence[ManifestRow], task: str, register: str, fusion: str) -> None:
     """Refuse choices about channels that mean nothing."""
+    from napari_sam2.channels.refusing import check_registration
     from napari_sam2.cohort.job import WITH_CHANNELS
 
-    if register not in ("", "rigid"):
-        raise UserInputError(f"--register {register[:40]}: there is only rigid.")
+    check_registration(register)
     several = any(row.channels for row in rows)
     if (register or fusion != "auto") and not (several and task in WITH_CHANNELS):
         raise UserInputError(
