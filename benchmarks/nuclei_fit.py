@@ -14,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from nuclei import examples_in
 from nuclei_fields import fields_in, median_diameter, overlaps
 
+from napari_sam2.slides.automatic.run import size_like
 from napari_sam2.slides.nuclei.regions import candidates_of
 from napari_sam2.slides.nuclei.signal import look_of
 from napari_sam2.slides.nuclei.worth import features_of
@@ -30,9 +32,10 @@ TELLINGS = 3
 
 def examples_of(field, chance):
     """Features and true IoU of every candidate, for several sizes that a person might say."""
-    true = median_diameter(field.labels)
+    true, like = median_diameter(field.labels), size_like(examples_in(field.labels))
     for telling in range(TELLINGS):
-        diameter = true * (np.exp(chance.normal(0, DOUBT)) if telling else 1)
+        # The size of three nuclei, and some that are farther off.
+        diameter = true * np.exp(chance.normal(0, DOUBT)) if telling else like
         look = look_of([field.rgb], field.is_dark, diameter)
         candidates = candidates_of(field.rgb, look, diameter)
         truth = np.zeros(len(candidates.labels))

@@ -58,6 +58,12 @@ class Blob:
         reach = self.reach(angle)
         return shapely.Polygon(np.stack([self.col + reach * np.cos(angle), self.row + reach * np.sin(angle)], axis=1))
 
+    def holds(self, edges):
+        """Whether a box lies inside, whatever the angle."""
+        least = self.radius * (1 - sum(self.amplitudes))
+        corners = shapely.get_coordinates(edges)
+        return bool(np.hypot(corners[:, 0] - self.col, corners[:, 1] - self.row).max() <= least)
+
     def paint(self, pixels, colour, origin, scale):
         """Colour what lies in a tile whose corner is at `origin` (row, column) in level-0 pixels."""
         far = self.radius * 1.3
@@ -124,6 +130,8 @@ class Phantom:
             return None
         origin = row * scale, col * scale
         glands = self._glands.query(edges)
+        if self.plain and not len(glands) and any(self.patches[index].holds(edges) for index in patches):
+            return np.broadcast_to(STROMA.astype(np.uint8), (TILE, TILE, 3))
         pixels = np.broadcast_to(GLASS, (TILE, TILE, 3)).copy()
         for index in patches:
             self.patches[index].paint(pixels, STROMA, origin, scale)
@@ -171,7 +179,9 @@ def read_fields(folder):
 
 
 def encoded(pixels):
-    return imagecodecs.jpeg_encode(pixels, level=85, colorspace="rgb", outcolorspace="ycbcr", subsampling="422")
+    return imagecodecs.jpeg_encode(
+        np.ascontiguousarray(pixels), level=85, colorspace="rgb", outcolorspace="ycbcr", subsampling="422"
+    )
 
 
 def tiles_of(phantom, scale, glass, first):

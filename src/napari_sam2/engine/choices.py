@@ -62,7 +62,7 @@ def _others(engine: Engine, index: int, prompts: SlicePrompts, first: Anchor) ->
         view = first.view
         features = engine.features.get([(index, view)])[0]
         request = DecodeRequest(features, view.prompts(prompts, model.device), n_slices=engine.plane.n_slices)
-        answers = [(view, decoded, engine.mask_of(decoded, view)) for decoded in model.decode_all(request)]
+        answers = [(view, decoded, engine.mask_of(decoded, view)) for decoded in model.decode_all([request])[0]]
     elif model.view_policy.zoom:
         answers = click_answers(engine, index, prompts)
     else:

@@ -31,6 +31,7 @@ __all__ = [
     "MovableModel",
     "RememberRequest",
     "ResizableModel",
+    "RevisedModel",
     "SegmentationModel",
     "ViewPolicy",
     "ViewPrompts",
@@ -267,8 +268,8 @@ class FittableModel(Protocol):
 class ManyMaskModel(Protocol):
     """A model that has several masks for one click."""
 
-    def decode_all(self, request: DecodeRequest) -> list[Decoded]:
-        """Every mask for one request.
+    def decode_all(self, requests: Sequence[DecodeRequest]) -> list[list[Decoded]]:
+        """Every mask for each request.
 
         One where the prompts are not ambiguous.
         """
@@ -290,6 +291,17 @@ class MovableModel(Protocol):
 
         Itself when it is there already; this model stays as it is.
         """
+        ...
+
+
+@runtime_checkable
+class RevisedModel(Protocol):
+    """A model that can answer as an earlier revision."""
+
+    card: ModelCard
+
+    def at_revision(self, revision: str) -> SegmentationModel:
+        """The model as it was; itself where nothing has changed since."""
         ...
 
 

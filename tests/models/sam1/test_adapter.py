@@ -262,9 +262,10 @@ def test_all_masks_of_a_click_are_the_three_of_transformers(network, model):
     with torch.inference_mode():
         theirs = network((image().expand(-1, 3, -1, -1) - mean) / std, multimask_output=True, **KINDS["click"][2])
     features = model.encode(image())[0]
-    answers = model.decode_all(DecodeRequest(features, KINDS["click"][0]))
+    click, box = (DecodeRequest(features, KINDS[kind][0]) for kind in ("click", "box"))
+    answers, boxed = model.decode_all([click, box])
     assert len(answers) == 3
     for answer, mask, iou in zip(answers, theirs.pred_masks[0, 0], theirs.iou_scores[0, 0], strict=True):
         assert torch.allclose(answer.logits, mask, atol=1e-3)
         assert answer.predicted_iou == pytest.approx(float(iou), abs=1e-3)
-    assert len(model.decode_all(DecodeRequest(features, KINDS["box"][0]))) == 1
+    assert len(boxed) == 1

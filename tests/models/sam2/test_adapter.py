@@ -95,13 +95,18 @@ def test_a_click_that_a_memory_disagrees_with_still_depends_on_the_memory(model)
 
 def test_all_masks_of_a_click_are_three_and_the_best_is_the_answer(model):
     with torch.inference_mode():
-        features = model.encode(torch.rand(1, 1, SIZE, SIZE))[0]
-        click = DecodeRequest(features, clicks((60.0, 50.0)))
-        masks, answer = model.decode_all(click), model.decode([click])[0]
-        boxed = model.decode_all(DecodeRequest(features, box(20.0, 30.0, 80.0, 90.0)))
+        features = model.encode(torch.rand(2, 1, SIZE, SIZE))
+        click = DecodeRequest(features[0], clicks((60.0, 50.0)))
+        other = DecodeRequest(features[1], clicks((20.0, 90.0)))
+        masks, boxed, others = model.decode_all([click, DecodeRequest(features[0], box(20.0, 30.0, 80.0, 90.0)), other])
+        answer = model.decode([click])[0]
+        alone = model.decode_all([other])[0]
     best = max(masks, key=lambda decoded: decoded.predicted_iou)
     assert len(masks) == 3
     assert torch.allclose(best.logits, answer.logits, atol=1e-5)
     assert torch.allclose(best.state, answer.state, atol=1e-5)
     assert all((a.logits - b.logits).abs().max() > 1e-2 for a, b in ((masks[0], masks[1]), (masks[1], masks[2])))
     assert len(boxed) == 1
+    for one, together in zip(alone, others, strict=True):
+        assert torch.allclose(one.logits, together.logits, atol=1e-3)
+        assert torch.allclose(one.state, together.state, atol=1e-3)

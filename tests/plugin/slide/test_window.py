@@ -317,6 +317,10 @@ def test_the_panel_fits_280_pixels_and_typing_a_class_reaches_no_shortcut(window
     window.panel.resize(280, 900)
     pump(0.1)
     assert window.panel.minimumSizeHint().width() <= 280
+    window.panel.slides.automatic.expand(animate=False)
+    pump(0.1)
+    # Nothing is wider than what is seen of it.
+    assert window.panel.scroll.widget().width() <= window.panel.scroll.viewport().width()
     window.box(0)
     edit = window.panel.slides.classes.names.lineEdit()
     edit.setFocus()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -223,3 +224,31 @@ def test_what_is_outlined_already_is_not_new_and_what_lies_inside_a_gland_is():
     assert new_ones([again], []) == [again]
     assert new_ones([], [gland]) == []
     assert new_ones([again], [nucleus.on_plane((3, 0))]) == [again]
+
+
+class PartsModel(ComponentModel):
+    """Has three masks for a click: a part of the component, the component, and all that is dark."""
+
+    def decode_all(self, requests):
+        found = []
+        for request in requests:
+            labels, whole = request.features[0], self._decode(request)
+            part = whole.logits.clone()
+            part[:, : self.input_size // 2] = -10
+            every = 20.0 * (labels > 0) - 10.0
+            found.append(
+                [
+                    replace(whole, logits=part, predicted_iou=0.7),
+                    whole,
+                    replace(whole, logits=every, predicted_iou=0.65),
+                ]
+            )
+        return found
+
+
+def test_all_masks_of_a_model_that_has_three_are_candidates_and_the_best_are_kept(tmp_path):
+    discs = [(r, c, 10) for r in range(30, 230, 60) for c in range(30, 230, 60)]
+    slide = Slide(ArraySource(stained((240, 240), *discs)), "discs")
+    _, objects, _ = run(slide, PartsModel(256), 20.0, tmp_path / "j.jsonl", tissue=find_tissue(slide))
+    assert len(objects) == len(discs)
+    assert all(obj.score == pytest.approx(0.9) for obj in objects)

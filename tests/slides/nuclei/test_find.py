@@ -11,7 +11,7 @@ from napari_sam2.slides.automatic.run import PROPOSER, AutomaticRequest, joined_
 from napari_sam2.slides.image.pyramid import Slide
 from napari_sam2.slides.image.sources import ArraySource
 from napari_sam2.slides.nuclei.regions import candidates_of
-from napari_sam2.slides.nuclei.signal import look_of
+from napari_sam2.slides.nuclei.signal import contrast, look_of
 
 DIAMETER = 22.0
 
@@ -157,3 +157,16 @@ def test_a_request_without_the_word_is_one_for_objects():
     assert AutomaticRequest.from_json(written).nuclei
     del written["nuclei"]
     assert not AutomaticRequest.from_json(written).nuclei
+
+
+def test_nuclei_of_a_dark_and_of_a_pale_part_of_the_tissue_stand_out_alike():
+    rows, cols = np.ogrid[:200, :300]
+    ground = np.broadcast_to(np.linspace(0, 1.5, 300), (200, 300))
+    nuclei = sum(((rows - 100) ** 2 + (cols - col) ** 2 <= 11**2) * 0.5 for col in (60, 150, 240))
+    seen = contrast((ground + nuclei).astype(np.float32), DIAMETER)
+    middles = [float(seen[100, col]) for col in (60, 150, 240)]
+    assert max(middles) - min(middles) < 0.02
+    assert min(middles) > 0.25
+    # Of the signal itself the pale nucleus lies below the dark tissue.
+    assert (ground + nuclei)[100, 60] < ground[100, 240]
+    assert abs(float(seen[30, 240])) < 0.05

@@ -135,15 +135,20 @@ class Sam1Model:
         return [answers[number] for number in range(len(requests))]
 
     @torch.inference_mode()
-    def decode_all(self, request: DecodeRequest) -> list[Decoded]:
-        """All three masks for an ambiguous click.
+    def decode_all(self, requests: Sequence[DecodeRequest]) -> list[list[Decoded]]:
+        """All three masks for ambiguous clicks.
 
         The one mask where the prompts are not ambiguous.
         """
-        if not _is_ambiguous(request):
-            return self.decode([request])
-        masks, ious = self._decoder_output([request], multimask=True)
-        return [_judged(mask.float(), float(quality), False) for mask, quality in zip(masks[0], ious[0], strict=True)]
+        several = [n for n, request in enumerate(requests) if _is_ambiguous(request)]
+        single = [n for n in range(len(requests)) if n not in set(several)]
+        found = dict(zip(single, ([answer] for answer in self.decode([requests[n] for n in single])), strict=True))
+        if several:
+            masks, ious = self._decoder_output([requests[n] for n in several], multimask=True)
+            for n, of_one, quality in zip(several, masks, ious.tolist(), strict=True):
+                pairs = zip(of_one, quality, strict=True)
+                found[n] = [_judged(mask.float(), iou, carried=False) for mask, iou in pairs]
+        return [found[n] for n in range(len(requests))]
 
     @torch.inference_mode()
     def remember(self, requests: Sequence[RememberRequest]) -> list[Any]:

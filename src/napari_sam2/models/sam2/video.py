@@ -127,14 +127,25 @@ class VideoModel(ABC):
         return self._precision.run(lambda: self._decode(requests), lambda found: [d.logits for d in found])
 
     @torch.inference_mode()
-    def decode_all(self, request: DecodeRequest) -> list[Decoded]:
-        """All three masks for an ambiguous click.
+    def decode_all(self, requests: Sequence[DecodeRequest]) -> list[list[Decoded]]:
+        """All three masks for ambiguous clicks.
 
         The one mask where the prompts are not ambiguous.
         """
-        if is_mask_only(request) or not self._wants_multimask(request, count_points(request)):
-            return self.decode([request])
-        return self._precision.run(lambda: self._decode_three(request), lambda found: [d.logits for d in found])
+        several = [
+            n
+            for n, request in enumerate(requests)
+            if not is_mask_only(request) and self._wants_multimask(request, count_points(request))
+        ]
+        single = [n for n in range(len(requests)) if n not in set(several)]
+        found = dict(zip(single, ([answer] for answer in self.decode([requests[n] for n in single])), strict=True))
+        if several:
+            ambiguous = [requests[n] for n in several]
+            threes = self._precision.run(
+                lambda: self._decode_threes(ambiguous), lambda answers: [d.logits for three in answers for d in three]
+            )
+            found.update(zip(several, threes, strict=True))
+        return [found[n] for n in range(len(requests))]
 
     @torch.inference_mode()
     def remember(self, requests: Sequence[RememberRequest]) -> list[Any]:
@@ -210,15 +221,18 @@ class VideoModel(ABC):
         token = tokens[:, 0] if tokens.shape[1] == 1 else tokens[rows, best]
         return self._answers(masks[rows, best].float(), ious[rows, best], scores, self._pointers(token, scores))
 
-    def _decode_three(self, request: DecodeRequest) -> list[Decoded]:
-        """All masks of one request."""
-        batch, encoder = [request], self.network.prompt_encoder
+    def _decode_threes(self, batch: Sequence[DecodeRequest]) -> list[list[Decoded]]:
+        """All masks of ambiguous requests."""
+        encoder = self.network.prompt_encoder
         dense = dense_prompts(encoder, batch, encoder.mask_input_size[0])
         masks, ious, tokens, scores = self._decoder_output(
             self._conditioned(batch), batch, *as_points(batch), dense, multimask=True
         )
-        scores = scores.expand(masks.shape[1])
-        return self._answers(masks[0].float(), ious[0], scores, self._pointers(tokens[0], scores))
+        found = []
+        for of_one, quality, token, score in zip(masks, ious, tokens, scores, strict=True):
+            presence = score.expand(len(of_one))
+            found.append(self._answers(of_one.float(), quality, presence, self._pointers(token, presence)))
+        return found
 
     def _decoder_output(
         self,

@@ -61,13 +61,18 @@ class AutomaticBox(FoldedBox):
         )
         for key, title in WHERE.items():
             self.where.addItem(title, key)
+        for box in (self.what, self.where):
+            # So narrow a panel has no room for its longest entry beside the size.
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.setMinimumContentsLength(6)
         self.size = QLineEdit("60 um")
         self.size.setToolTip(
             "Expected diameter of an object: 60 um, or 240 px of the full slide. Empty: as large as the selected "
             "outlines, or all that you made."
         )
         self.size.setPlaceholderText("as drawn")
-        self.size.setFixedWidth(84)
+        # napari gives fields 90 pixels at least.
+        self.size.setStyleSheet("min-width: 66px; max-width: 66px; padding: 1px 4px;")
         self.find = QPushButton("Find objects")
         self.find.setToolTip(_DRAFT)
         self.stop = QPushButton("Stop  [Esc]")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PROPOSER", "AutomaticRequest", "joined_objects", "plan_of", "run_tiles", "size_like", "tile_steps"]
 
-PROPOSER: Final = "nuclei proposer 1"
+PROPOSER: Final = "nuclei proposer 2"
 """Named in the metadata of nuclei: no segmentation model has made them."""
 
 

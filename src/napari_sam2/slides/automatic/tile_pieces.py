@@ -12,7 +12,7 @@ from napari_sam2.core.prompts import SlicePrompts
 from napari_sam2.core.slice_masks import SliceMask
 from napari_sam2.engine.engine import Engine
 from napari_sam2.engine.view import whole_view
-from napari_sam2.models.base import DecodeRequest
+from napari_sam2.models.base import DecodeRequest, ManyMaskModel
 from napari_sam2.slides.automatic.merge import Piece, same_object
 from napari_sam2.slides.automatic.tiles import reaches_border
 
@@ -43,6 +43,9 @@ SMALLEST: Final = 0.25
 LARGEST: Final = 6.0
 """Diameters (of a disc of equal area) over the expected one, outside which a mask is dirt, or background."""
 
+COVERING: Final = 2.0
+"""Diameters over the expected one up to which points inside a mask are not asked about any more."""
+
 BATCH: Final = 8
 """Points decoded together; those that the masks found so far hold are not asked about."""
 
@@ -65,7 +68,7 @@ def find_pieces(engine: CropEngine, plan: Plan, tile: Tile) -> Iterator[list[Pie
     if not isinstance(on_crop, Engine):
         raise TypeError("a tile is answered where the model is; see plan_of")
     origin = np.array(tile.seen[:2])
-    largest = math.pi / 4 * (LARGEST * plan.object_pixels) ** 2
+    largest, covering = (math.pi / 4 * (share * plan.object_pixels) ** 2 for share in (LARGEST, COVERING))
     masks: list[tuple[SliceMask, float]] = []
     covered = np.zeros(on_crop.plane.shape, dtype=bool)
     waiting = [*(points - origin)]
@@ -75,18 +78,27 @@ def find_pieces(engine: CropEngine, plan: Plan, tile: Tile) -> Iterator[list[Pie
             point = waiting.pop(0)
             if not covered[int(point[0]), int(point[1])]:
                 batch.append(point)
-        for point, (mask, score) in zip(batch, _ask(on_crop, batch, plan.object_pixels), strict=True):
-            if score < MINIMUM_SCORE or not 0 < mask.n_voxels <= largest or covered[int(point[0]), int(point[1])]:
+        for point, answers in zip(batch, _ask(on_crop, batch, plan.object_pixels), strict=True):
+            if covered[int(point[0]), int(point[1])]:
                 continue
-            masks.append((mask, score))
-            covered |= mask.full(on_crop.plane.shape)
+            for mask, score in answers:
+                if score >= MINIMUM_SCORE and 0 < mask.n_voxels <= largest:
+                    masks.append((mask, score))
+                    # A mask of several objects hides none of them.
+                    if mask.n_voxels <= covering:
+                        covered |= mask.full(on_crop.plane.shape)
         yield []
     pieces = [_piece(mask, score, tile, plan) for mask, score in _without_doubles(masks, on_crop.plane.shape)]
     yield [piece for piece in pieces if piece is not None]
 
 
-def _ask(engine: Engine, points: list[NDArray[np.float64]], object_pixels: float) -> list[tuple[SliceMask, float]]:
-    """One mask and score per point (row, column) of the crop."""
+def _ask(
+    engine: Engine, points: list[NDArray[np.float64]], object_pixels: float
+) -> list[list[tuple[SliceMask, float]]]:
+    """Masks and scores per point (row, column) of the crop.
+
+    All three of a model that has three, as in SAM's own generator; else one.
+    """
     if not points:
         return []
     half = object_pixels / 2
@@ -97,9 +109,13 @@ def _ask(engine: Engine, points: list[NDArray[np.float64]], object_pixels: float
             DecodeRequest(features, view.prompts(prompt, engine.model.device))
             for features, view, prompt in zip(engine.features.get([(0, v) for v in views]), views, prompts, strict=True)
         ]
-        decoded = engine.model.decode(requests)
+        if isinstance(engine.model, ManyMaskModel):
+            decoded = engine.model.decode_all(requests)
+        else:
+            decoded = [[answer] for answer in engine.model.decode(requests)]
     return [
-        _in_full(engine, prompt, view, answer) for prompt, view, answer in zip(prompts, views, decoded, strict=True)
+        [_in_full(engine, prompt, view, answer) for answer in answers]
+        for prompt, view, answers in zip(prompts, views, decoded, strict=True)
     ]
 
 

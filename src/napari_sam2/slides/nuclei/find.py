@@ -33,6 +33,10 @@ NUCLEUS_PIXELS: Final = 20
 
 CORE: Final = 768
 
+HALO: Final = 3
+"""Diameters that a tile sees around its core: half of it for nuclei that begin in the core, the rest for what lies
+around those."""
+
 SAMPLES: Final = 9
 """Tiles, evenly spread over the region, from which the look of the nuclei is learned."""
 
@@ -63,7 +67,7 @@ def nuclei_plan(slide: Slide, region: Any, diameter: float, tissue: TissueMask |
     scale = 1 << max(0, int(math.log2(diameter / NUCLEUS_PIXELS)))
     pixels = diameter / scale
     shape = math.ceil(slide.shape[0] / scale), math.ceil(slide.shape[1] / scale)
-    plan = Plan(shape, scale, pixels, CORE, 2 * math.ceil(pixels), inside, tissue)
+    plan = Plan(shape, scale, pixels, CORE, math.ceil(HALO * pixels), inside, tissue)
     looked_at = [tile for tile in plan.tiles() if len(plan.points(tile))]
     step = max(1, math.ceil(len(looked_at) / SAMPLES))
     samples = [_pixels(slide, plan, tile) for tile in islice(looked_at, 0, None, step)]

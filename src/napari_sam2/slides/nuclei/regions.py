@@ -18,7 +18,7 @@ from scipy import ndimage
 from skimage.feature import peak_local_max
 from skimage.segmentation import watershed
 
-from napari_sam2.slides.nuclei.signal import nuclear_signal, redness, smoothed
+from napari_sam2.slides.nuclei.signal import contrast, nuclear_signal, redness
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,7 +120,7 @@ def candidates_of(rgb: NDArray[np.uint8], look: Look, diameter: float) -> Candid
     diameter : float
         Expected one, in pixels of the tile.
     """
-    signal = smoothed(nuclear_signal(rgb, look.is_dark, look.channel), diameter)
+    signal = contrast(nuclear_signal(rgb, look.is_dark, look.channel), diameter)
     slope = np.hypot(*np.gradient(signal)).astype(np.float32)
     field = _Field(signal, slope, redness(rgb) - np.float32(look.hue), look, diameter)
     tables: list[NDArray[np.float64]] = []

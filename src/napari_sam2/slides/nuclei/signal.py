@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Look", "absorbances", "look_of", "nuclear_signal", "smoothed"]
+__all__ = ["Look", "absorbances", "contrast", "look_of", "nuclear_signal"]
 
 DARK_OFFSET: Final = 8.0
 """Grey values added before the logarithm: what is darker than this is noise of the camera."""
@@ -26,7 +26,7 @@ INK_OFFSET: Final = 4.0
 """The same for absorbance, so that black stays finite."""
 
 RANGE_PERCENTILES: Final = (0.5, 99.9)
-"""Of the smoothed signal; candidates are looked for between them."""
+"""Of the contrast; candidates are looked for between them."""
 
 SMALLEST_RANGES: Final = {False: 0.2, True: 0.4}
 """Of absorbance on a bright and of logarithms on a dark background. A slide whose signal varies less holds nothing:
@@ -36,6 +36,13 @@ SMOOTHING: Final = 1 / 24
 """Standard deviation of the smoothing over the diameter of a nucleus, at least `SMALLEST_SMOOTHING` pixels."""
 
 SMALLEST_SMOOTHING: Final = 0.7
+
+SURROUNDINGS: Final = 1.0
+"""Standard deviation of the mean around a place, over the diameter: nuclei of a dark and of a pale part of the tissue
+are then cut at like thresholds, and those that touch are parted earlier."""
+
+REACH: Final = 4.0
+"""How far that mean goes, over the diameter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,7 @@ class Look:
     channel : int
         Of the RGB picture: where the signal is taken from; 0 for stained tissue.
     low, high : float
-        Range of the smoothed signal.
+        Range of the contrast.
     hue : float
         Mean share of red in the absorbance, see `redness`.
     """
@@ -86,7 +93,7 @@ def look_of(samples: Sequence[NDArray[np.uint8]], is_dark: bool, diameter: float
         Expected one, in pixels of the samples.
     """
     channel = _brightest_channel(samples) if is_dark else 0
-    signals = [smoothed(nuclear_signal(piece, is_dark, channel), diameter) for piece in samples]
+    signals = [contrast(nuclear_signal(piece, is_dark, channel), diameter) for piece in samples]
     values = np.concatenate([signal.ravel() for signal in signals])
     low, high = (float(v) for v in np.percentile(values, RANGE_PERCENTILES))
     hue = float(np.mean([redness(piece).mean() for piece in samples]))
@@ -115,9 +122,14 @@ def redness(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray((red - green) / (red + green + blue + np.float32(0.3)))
 
 
-def smoothed(signal: NDArray[np.float32], diameter: float) -> NDArray[np.float32]:
-    """The signal without the grain inside nuclei of a diameter."""
-    return np.asarray(ndimage.gaussian_filter(signal, max(SMALLEST_SMOOTHING, diameter * SMOOTHING)))
+def contrast(signal: NDArray[np.float32], diameter: float) -> NDArray[np.float32]:
+    """The signal over that of its surroundings.
+
+    Without the grain inside nuclei of a diameter.
+    """
+    fine = ndimage.gaussian_filter(signal, max(SMALLEST_SMOOTHING, diameter * SMOOTHING))
+    around = ndimage.gaussian_filter(signal, diameter * SURROUNDINGS, truncate=REACH / SURROUNDINGS)
+    return np.asarray(fine - around)
 
 
 def _brightest_channel(samples: Sequence[NDArray[np.uint8]]) -> int:
