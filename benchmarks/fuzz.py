@@ -4,7 +4,7 @@
 
 One process reads, a second one watches it: a traceback, a signal, a hang or wrong voxels are counted and the
 mutation that led there is named, so that ``--kinds KIND --only N`` shows it again. Independent readers are nibabel
-(NIfTI, MGH), pynrrd (NRRD), plain numpy (MetaImage, raw AVI), pydicom (DICOM), tifffile and Pillow (pictures, GIF)
+(NIfTI, MGH), pynrrd (NRRD), plain numpy (MetaImage, raw AVI), pydicom (DICOM), tifffile, Pillow, imagecodecs (pictures)
 and shapely (GeoJSON); prompt files, journals, tables and checkpoint headers have none and are only read. Compressed
 data are damaged before they are compressed, for otherwise nothing but the checksum would be met.
 """
@@ -25,6 +25,7 @@ import tempfile
 import time
 import traceback
 import warnings
+import zipfile
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -86,8 +87,44 @@ def make_sources(folder):
     (folder / "q.slideprompts.json").write_text(json.dumps({"version": 1, "objects": slide_prompts}))
     (folder / "r.geojson").write_text(json.dumps(_geojson()))
     _films(folder)
+    _pictures_and_objects(folder)
     _journal(folder, volume)
     _checkpoint(folder)
+
+
+def _pictures_and_objects(folder):
+    """Further pictures, OME-Zarr by its parts, and what other programs say of objects."""
+    import imagecodecs
+    import roifile
+    import zarr
+
+    grey = np.random.default_rng(3).integers(0, 256, (20, 32)).astype(np.uint8)
+    for name, options in (("o.bmp", {}), ("o.webp", {"lossless": True}), ("o.jp2", {"irreversible": False})):
+        Image.fromarray(grey).save(folder / name, **options)
+    deep = np.random.default_rng(4).integers(0, 65536, (20, 32, 3)).astype(np.uint16)
+    (folder / "o16.jp2").write_bytes(imagecodecs.jpeg2k_encode(deep, codecformat="jp2", level=0))
+    group = zarr.open_group(folder / "n.zarr", mode="w", zarr_format=2)
+    group.create_array(
+        "0", data=deep[..., 0][None], chunks=(1, 16, 16), chunk_key_encoding={"name": "v2", "separator": "/"}
+    )
+    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
+    steps = [{"type": "scale", "scale": [2.0, 1.0, 1.0]}, {"type": "translation", "translation": [1.0, 2.0, 3.0]}]
+    datasets = [{"path": "0", "coordinateTransformations": steps}]
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": datasets}]
+    group.attrs["omero"] = {"channels": [{"label": "a", "color": "00FF00", "window": {"start": 0, "end": 900}}]}
+    for name, part in ZARR_PARTS.items():
+        content = (folder / "n.zarr" / part).read_bytes()
+        (folder / name).write_bytes(json.dumps(json.loads(content)).encode() if name.endswith(".json") else content)
+    shutil.make_archive(str(folder / "n.zarr"), "zip", folder / "n.zarr")
+    roi = roifile.ImagejRoi.frompoints(np.array([[2, 2], [20, 3], [18, 15], [3, 12]]), name="x")
+    roi.tofile(folder / "v.roi")
+    with zipfile.ZipFile(folder / "v.zip", "w") as archive:
+        archive.write(folder / "v.roi", "a.roi")
+    np.save(folder / "v.npy", grey.astype(np.int32) // 90)
+
+
+ZARR_PARTS = {"n.attributes.json": ".zattrs", "n.array.json": "0/.zarray", "n.piece": "0/0/1/1"}
+"""What of an OME-Zarr is damaged, alone; the rest is as it was."""
 
 
 def _films(folder):
@@ -318,12 +355,34 @@ def read_one(name, path, good):
         with open_slide(path) as slide:
             find_tissue(slide)
         return None
+    if name in ZARR_PARTS or name == "n.zarr.zip":
+        return _zarr(name, path, good)
+    if name.startswith("v."):
+        from napari_sam2.slides.formats.take import take_objects
+
+        take_objects(path, (20, 32))
+        return None
     if name.startswith("m."):
         from napari_sam2.io.film_read import read_film
 
         film = read_film(path)
         return None if film is None else film.frames
     return read_volume(path).voxels
+
+
+def _zarr(name, path, good):
+    from napari_sam2.io import read_volume
+    from napari_sam2.slides.reader import open_slide
+
+    if name in ZARR_PARTS:
+        whole = path.parent / "n.zarr"
+        shutil.rmtree(whole, ignore_errors=True)
+        shutil.copytree(good / "n.zarr", whole)
+        shutil.copy(path, whole / ZARR_PARTS[name])
+        path = whole
+    with open_slide(path) as slide:
+        slide.read(0, 0, 0, *(min(side, 64) for side in slide.shape))
+    read_volume(path)
 
 
 def _restore(path, good):
@@ -389,9 +448,19 @@ def reference(name, path):
             stored = tiff.pages[0].asarray()
             stored = stored * np.uint8(255) if stored.dtype == bool else stored  # one bit is black or white
             return 255 - stored if tiff.pages[0].photometric == tifffile.PHOTOMETRIC.MINISWHITE else stored
+    if name in ("o.bmp", "o.webp", "o.jp2"):
+        return _decoded(name, content)
     if name in ("f.png", "h.jpg"):
         return np.asarray(Image.open(io.BytesIO(content)))
     return _area(plain) if name == "r.geojson" else None
+
+
+def _decoded(name, content):
+    import imagecodecs
+
+    decode = {"o.bmp": imagecodecs.bmp_decode, "o.webp": imagecodecs.webp_decode, "o.jp2": imagecodecs.jpeg2k_decode}
+    pixels = np.asarray(decode[name](content))
+    return pixels[..., :3] if pixels.ndim == 3 else pixels
 
 
 def _frames(name, path, plain):

@@ -52,7 +52,7 @@ class Walk:
         self.settle()
         self.began = time.perf_counter()
 
-    def wait(self, condition, seconds=120.0):
+    def wait(self, condition, seconds=600.0):
         from tests.plugin.driving import wait_for
 
         wait_for(condition, seconds)

@@ -76,6 +76,13 @@ def test_an_existing_sidecar_is_not_replaced_unasked(scan, tmp_path, capsys):
     assert not (tmp_path / "o.nii.gz").exists()
 
 
+def test_a_scan_is_not_measured_as_its_own_labels(scan, tmp_path, capsys):
+    link = tmp_path / "labels.nii.gz"
+    link.symlink_to(scan)
+    assert main(["measure", str(scan), str(link)]) == 2
+    assert "is given as the scan and as its labels" in " ".join(capsys.readouterr().err.split())
+
+
 def test_measurements_are_shown_and_written(scan, labels, tmp_path, capsys):
     assert run("measure", scan, labels, "--csv", tmp_path / "m.csv") == 0
     row = first_row(tmp_path / "m.csv")

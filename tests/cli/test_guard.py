@@ -49,7 +49,7 @@ INPUTS = {
     "tune": {"sources": "table", "split": "scores"},
     "open": {"image": "scan", "labels": "labels"},
     "cohort run": {
-        "memory": "table", "token_file": "config",
+        "memory": "table", "token_file": "config", "auto": "region", "like": "region",
         "source": "table", "prompts": "folder", "tls_ca": "config", "tls_cert": "config", "tls_key": "config",
     },
     "cohort status": {"output": "folder"},

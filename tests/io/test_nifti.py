@@ -359,6 +359,12 @@ def test_units_are_converted_to_millimetres(scan, unit, scale):
     assert volume.source.header.unit == unit
 
 
+def test_a_unit_that_nifti_does_not_know_is_said(scan):
+    notes = read_volume(patched(scan, 123, "b", 7)).source.notes
+    assert "The header's unit of length (7) is none that NIfTI knows; millimetres are taken." in notes
+    assert not any("unit of length" in note for note in read_volume(patched(scan, 123, "b", 0)).source.notes)
+
+
 def test_values_that_are_not_finite_are_kept_and_counted(tmp_path):
     values = np.zeros((4, 4, 4), np.float32)
     values[0, 0, :3] = np.nan, np.inf, -np.inf

@@ -77,7 +77,7 @@ def test_ranges_labels_and_look_up_tables_of_imagej_are_how_channels_are_shown(t
 
 def test_an_inverted_look_up_table_gives_no_colour(tmp_path):
     stack = np.stack([STACK[0], STACK[1]])
-    inverted = _lut(255, 255, 255)[:, ::-1]
+    inverted = 255 - _lut(0, 255, 255)  # from white to red
     metadata = {"axes": "CYX", "mode": "composite", "LUTs": [inverted, _lut(255, 0, 0)]}
     tifffile.imwrite(tmp_path / "inv.tif", stack, imagej=True, metadata=metadata)
     with open_slide(tmp_path / "inv.tif") as slide:

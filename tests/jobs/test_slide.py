@@ -4,6 +4,7 @@ import csv
 import json
 from functools import partial
 
+import numpy as np
 import pytest
 import shapely
 import tifffile
@@ -12,6 +13,7 @@ from napari_sam2.errors import PromptError, UserInputError
 from napari_sam2.jobs.slide import segment_slide as segment_with
 from napari_sam2.slides.formats.geojson import read_geojson
 from tests.slides.conftest import ComponentModel, stained, write_ome
+from tests.zarr_maker import write_image
 
 segment_slide = partial(segment_with, model="classical")
 
@@ -190,3 +192,32 @@ def test_nuclei_are_looked_for_where_and_as_large_as_one_says(slide_path, tmp_pa
         assert iou(obj.geometry, truth(*disc)) > 0.9
     with pytest.raises(UserInputError, match="either --object-size or --like"):
         segment_slide(slide_path, tmp_path / "o.geojson", auto="nuclei", like=example, object_size="60um")
+
+
+def _stack(tmp_path):
+    """Two planes: nothing on the first, a disc on the second; one channel of 16 bits among two."""
+    rows, cols = np.ogrid[:400, :400]
+    bright = ((rows - 200) ** 2 + (cols - 200) ** 2 <= 60**2).astype(np.uint16) * 3000 + 200
+    values = np.stack([np.full((2, 400, 400), 200, np.uint16), np.stack([np.full_like(bright, 200), bright])])
+    omero = {"channels": [{"label": "other"}, {"label": "cells"}]}
+    return write_image(tmp_path / "z.ome.zarr", values.transpose(1, 0, 2, 3), "czyx", (1, 1, 1, 1), omero=omero)
+
+
+def test_the_chosen_plane_and_channels_are_looked_at_and_written_down(tmp_path):
+    stack = _stack(tmp_path)
+    objects = [{"id": 1, "prompts": [{"box": [[130, 130], [270, 270]]}]}]
+    (tmp_path / "p.json").write_text(json.dumps({"version": 1, "objects": objects}))
+    options = {"prompts": tmp_path / "p.json", "plane": "z=1", "channel": ["cells=white:0:4000"]}
+    run = segment_slide(stack, tmp_path / "o.geojson", **options)
+    assert run.notes == ()
+    (obj,) = read_geojson(tmp_path / "o.geojson")
+    assert obj.plane == (1, 0)
+    assert iou(obj.geometry, truth(200, 200, 60)) > 0.9
+    facts = json.loads((tmp_path / "o.geojson.json").read_text())["Slide"]
+    assert facts["plane"] == {"Z": 1}
+    assert (facts["channels"]["chosen"], facts["channels"]["windows"]) == ([1], [[0, 4000]])
+    with pytest.raises(UserInputError, match="no plane z=2"):
+        segment_slide(stack, tmp_path / "n.geojson", **{**options, "plane": 2})
+    found = segment_slide(stack, tmp_path / "n.geojson", auto="nuclei:100,100,300,300", object_size="120px", plane=1)
+    assert found.n_objects == 1
+    assert read_geojson(tmp_path / "n.geojson")[0].plane == (1, 0)

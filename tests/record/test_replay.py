@@ -12,6 +12,7 @@ from napari_sam2.core.volume import Volume
 from napari_sam2.core.window import Window
 from napari_sam2.errors import UserInputError
 from napari_sam2.models.classical import ClassicalModel
+from napari_sam2.models.small.model import load_bundled
 from napari_sam2.record.journal import Journal
 from napari_sam2.record.replay import replay
 from napari_sam2.session.session import Session
@@ -120,3 +121,42 @@ def test_a_change_of_model_is_done_again_or_named(tmp_path, monkeypatch):
     without = replay(VOLUME, ClassicalModel(), tmp_path / "a")
     assert not without.identical
     assert "the model was changed to smooth during the session, which was not done again" in without.reasons
+
+
+def _two_boxes(model, folder):
+    """A box answered and carried, in a journal."""
+    rng = np.random.default_rng(0)
+    noisy = Volume(VOLUME.voxels + rng.normal(0, 40, VOLUME.shape).astype(np.float32), VOLUME.affine, VOLUME.oriented)
+    session = Session(noisy, model, fit=None)
+    journal = Journal(session, folder)
+    session.add_prompt(1, box_on(INSIDE, 2, 10))
+    list(session.propagate([1], slices=range(8, 13)))
+    return session, journal, noisy
+
+
+def test_boxes_are_answered_again_as_the_model_answered_them_then(tmp_path):
+    now = load_bundled()
+    then = now.at_revision("small-1")
+    folder = tmp_path / "a.sam2session"
+    session, journal, noisy = _two_boxes(then, folder)
+    journal.close()
+    before = session.label_map()
+    assert not np.array_equal(before, _two_boxes(now, tmp_path / "b.sam2session")[0].label_map())
+    again = replay(noisy, now, folder)
+    assert again.identical
+    assert np.array_equal(again.labels, before)
+    assert again.reasons == ()
+
+
+def test_a_session_that_went_on_with_a_later_revision_is_replayed_with_both(tmp_path):
+    now = load_bundled()
+    folder = tmp_path / "a.sam2session"
+    _, journal, noisy = _two_boxes(now.at_revision("small-1"), folder)
+    journal.close()
+    resumed = Session(noisy, now, fit=None)
+    journal = Journal.resume(resumed, folder)
+    resumed.add_prompt(2, box_on(INSIDE, 2, 9))
+    journal.close()
+    again = replay(noisy, now, folder, lambda described: now)
+    assert again.identical
+    assert again.session.model.card.revision == now.card.revision

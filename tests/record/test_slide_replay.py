@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import shapely
 
 from napari_sam2.core.pixel_size import Mpp
+from napari_sam2.errors import UserInputError
 from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.record.journal import Journal, restore
 from napari_sam2.record.journal_files import read_head
 from napari_sam2.record.replay import replay_slide
+from napari_sam2.slides.formats.write import FORMATS
 from napari_sam2.slides.image.channels import ChannelMix
 from napari_sam2.slides.image.pyramid import Slide
 from napari_sam2.slides.image.sources import ArraySource
 from napari_sam2.slides.objects import ObjectClass, SlideObject
 from napari_sam2.slides.prompts import SlideBox, SlidePoint
+from napari_sam2.slides.reader import open_slide
 from napari_sam2.slides.session import SlideSession
 from tests.slides.conftest import cell_pixels, stained
+from tests.zarr_maker import write_image
 
 MIX = ChannelMix(("a", "b", "c"), (0, 1), ((255, 0, 0), (0, 255, 0)), ((0.0, 255.0), (0.0, 200.0)))
 OTHER = ChannelMix(("a", "b", "c"), (1,), ((255, 255, 255),), ((10.0, 150.0),))
@@ -149,3 +155,33 @@ def test_a_choice_among_masks_is_resumed_without_the_model_and_replayed_with_it(
     assert again.identical
     assert told(again.session) == told(session)
     assert not again.reasons
+
+
+def test_planes_are_asked_again_where_they_were(tmp_path):
+    planes = np.stack([stained((600, 600), place) for place in ((200, 200, 50), (400, 420, 80))])
+    colours = [{"color": c, "window": {"start": 0, "end": 255}} for c in ("FF0000", "00FF00", "0000FF")]
+    values = np.ascontiguousarray(planes.transpose(3, 0, 1, 2))
+    path = write_image(tmp_path / "s.ome.zarr", values, "czyx", (1, 1, 1, 1), omero={"channels": colours})
+    with open_slide(path, plane=1) as stack:
+        session = SlideSession(stack, ClassicalModel())
+        journal = Journal(session, tmp_path / "a.sam2session")
+        session.add_prompt(SlideBox(310, 330, 490, 510))
+        session.show_plane({"Z": 0})
+        first = session.add_prompt(SlideBox(140, 140, 260, 260))
+        session.show_plane({"Z": 1})
+        with pytest.raises(UserInputError, match="lies on plane z=0, t=0; go there to correct it"):
+            session.add_prompt(SlidePoint(400, 420), first.object_id)
+        journal.close()
+    with open_slide(path) as stack:
+        found = replay_slide(stack, ClassicalModel(), tmp_path / "a.sam2session", lambda described: ClassicalModel())
+        assert found.identical
+        assert [obj.plane for obj in found.session.objects] == [(1, 0), (0, 0)]
+        assert told(found.session) == told(session)
+    for ending in FORMATS:
+        with open_slide(path) as stack:
+            again = replay_slide(
+                stack, ClassicalModel(), tmp_path / "a.sam2session", lambda described: ClassicalModel()
+            )
+            assert again.session.export(tmp_path / f"o{ending}") == 2
+            facts = json.loads((tmp_path / f"o{ending}.json").read_text())
+            assert facts["Slide"]["key"] == stack.key

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from napari_sam2.channels.alignment import checked_alignment, rigid_transform
-from napari_sam2.channels.placing import is_same_grid, refuse_without_place, said_move
+from napari_sam2.channels.placing import is_same_grid, said_move
+from napari_sam2.channels.refusing import check_channel, check_registration
 from napari_sam2.channels.stack import Channel, ChannelStack, place_channel
 from napari_sam2.core.window import choose_window
-from napari_sam2.errors import GeometryError, ImageFileError, SeveralVolumesError, UserInputError
+from napari_sam2.errors import ImageFileError, SeveralVolumesError, UserInputError
 from napari_sam2.io import read_volume
 from napari_sam2.io.channel_file import ChannelFile, channel_files
-from napari_sam2.io.dicom import DicomSource
-from napari_sam2.io.dicom_series import read_tags
 from napari_sam2.io.names import stem_of
 from napari_sam2.io.pet import is_pet, suv_window
+from napari_sam2.io.zarr_volume import names_of_channels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,12 +30,9 @@ if TYPE_CHECKING:
     from napari_sam2.core.window import Window
 
 __all__ = [
-    "RIGID",
     "ChannelFile",
     "channel_files",
     "channel_name",
-    "check_channel",
-    "check_registration",
     "free_name",
     "name_of",
     "open_channel",
@@ -43,12 +40,6 @@ __all__ = [
     "twin_note",
     "volumes_of",
 ]
-
-RIGID: Final = "rigid"
-"""The only registration there is."""
-
-MOST_LARGER: Final = 100.0
-"""Sides of voxels over each other: metres for millimetres are a thousand, and slides of tissue lie on no scan."""
 
 LEAST_REACH: Final = 0.9
 """Part of the scan in which a channel has values, below which that is told."""
@@ -143,8 +134,8 @@ def volumes_of(
                 f"{file.path.name} holds {error.count} volumes; give --channel FILE:N for one, 0 to {error.count - 1}, "
                 "or FILE:all for each."
             ) from error
-        suffix = "" if file.volume_index is None else f"-{file.volume_index}"
-        yield file.name or (f"{name_of(volume, 0)}{suffix}" if suffix else ""), volume, file.volume_index
+        index = file.volume_index
+        yield file.name or ("" if index is None else _name_in_file(file, volume, index)), volume, index
         return
     try:
         yield file.name, read_volume(file.path), None
@@ -153,7 +144,16 @@ def volumes_of(
         for index in range(error.count):
             if not (own and index == (reference_index or 0)):
                 volume = read_volume(file.path, volume_index=index)
-                yield f"{file.name or name_of(volume, 0)}-{index}", volume, index
+                yield _name_in_file(file, volume, index), volume, index
+
+
+def _name_in_file(file: ChannelFile, volume: Volume, index: int) -> str:
+    """A channel's name among the volumes of a file: from its table, where it has one."""
+    table = names_of_channels(file.path)
+    stated = table[index] if index < len(table) else ""
+    if stated:
+        return f"{file.name}-{channel_name(stated)}" if file.name else channel_name(stated)
+    return f"{file.name or name_of(volume, 0)}-{index}"
 
 
 def name_of(volume: Volume, number: int) -> str:
@@ -164,18 +164,6 @@ def name_of(volume: Volume, number: int) -> str:
     if volume.source.file_format == "dicom" or volume.source.path is None:
         return f"{volume.source.modality or 'channel'}-{number}"
     return _FORBIDDEN.sub("-", stem_of(volume.source.name)).strip("-_") or f"channel-{number}"
-
-
-def check_registration(register: str) -> None:
-    """Refuse any registration but the rigid one.
-
-    Raises
-    ------
-    UserInputError
-        Naming it.
-    """
-    if register not in ("", RIGID):
-        raise UserInputError(f"--register {register[:40]}: there is only {RIGID}.")
 
 
 def channel_name(text: str) -> str:
@@ -258,64 +246,3 @@ def twin_note(stack: ChannelStack, volume: Volume) -> tuple[str, ...]:
         if scan.shape == volume.shape and np.array_equal(scan.voxels, volume.voxels, equal_nan=True):
             return (f"it holds the same voxels as {name}, and adds nothing.",)
     return ()
-
-
-def check_channel(reference: Volume, volume: Volume, name: str, *, register: bool = False) -> None:
-    """Refuse a scan that cannot be a channel, before anything is computed.
-
-    Parameters
-    ----------
-    reference, volume : Volume
-        The scan with the labels, and the other one.
-    name : str
-        What the channel is called.
-    register : bool
-        Whether it is laid by what it shows, so that its header need not say where it lies.
-
-    Raises
-    ------
-    GeometryError
-        If it is of another patient, or its header puts it elsewhere.
-    """
-    for one, what in ((reference, reference.source.public_name), (volume, name)):
-        if one.is_rgb:
-            raise GeometryError(f"{what} holds colours, which are three channels already; give scans with grey values.")
-    _refuse_another_patient(reference, volume, name, register=register)
-    if not register:
-        refuse_without_place(reference, volume, name)
-    larger = float(np.prod(volume.spacing) / np.prod(reference.spacing)) ** (1 / 3)
-    if reference.oriented and volume.oriented and not 1 / MOST_LARGER < larger < MOST_LARGER:
-        raise GeometryError(
-            f"{name}: its voxels are {max(larger, 1 / larger):.3g} times {'larger' if larger > 1 else 'smaller'} than "
-            f"those of {reference.source.public_name}; its header may be in another unit, correct it."
-        )
-
-
-def _refuse_another_patient(reference: Volume, volume: Volume, name: str, *, register: bool) -> None:
-    """Refuse DICOM of another patient, and of another frame of reference unless it is to be registered."""
-    one, two = _tags(reference), _tags(volume)
-    if one is None or two is None:
-        return
-    if _value(one, "PatientID") != _value(two, "PatientID"):
-        raise GeometryError(f"{name}: it is of another patient than the reference; give a scan of the same one.")
-    frames = _value(one, "FrameOfReferenceUID"), _value(two, "FrameOfReferenceUID")
-    if not register and all(frames) and frames[0] != frames[1]:
-        centres = [v.voxel_to_world((np.array(v.shape) - 1) / 2) for v in (reference, volume)]
-        away = np.linalg.norm(centres[0] - centres[1])
-        raise GeometryError(
-            f"{name}: its frame of reference differs from the reference's (its centre lies {away:.0f} mm away, if that "
-            "means anything); give a scan of the same session, or --register rigid."
-        )
-
-
-def _tags(volume: Volume) -> Any:
-    if not isinstance(volume.source.header, DicomSource):
-        return None
-    return read_tags(volume.source.header.slices[0].path)
-
-
-def _value(tags: Any, keyword: str) -> str:
-    try:
-        return str(tags.get(keyword) or "")
-    except Exception:  # values are converted here, and pydicom raises many kinds
-        return ""

@@ -26,8 +26,10 @@ from napari_sam2.cli.options import (
     WindowSpec,
     check_remote,
     check_starts_nothing,
+    number_or_text,
 )
 from napari_sam2.cli.printing import echo, errors, out
+from napari_sam2.cohort.slide_wish import SlideWish
 from napari_sam2.errors import UserInputError
 from napari_sam2.finding.asking import Asked
 from napari_sam2.models import DEFAULT_MODEL
@@ -57,10 +59,13 @@ app.add_typer(cohort)
 
 @cohort.command()
 def run(
-    source: Annotated[Path, typer.Argument(help="A manifest (CSV), or a BIDS dataset.", metavar="MANIFEST|BIDS_DIR")],
+    source: Annotated[
+        Path, typer.Argument(help="A manifest (CSV), a BIDS dataset, or a folder of slides.", metavar="MANIFEST|FOLDER")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder of results: one folder per case.")],
     task: Annotated[
-        str, typer.Option("--task", help="segment, replay, measure, evaluate or export; by the manifest otherwise.")
+        str,
+        typer.Option("--task", help="segment, replay, measure, evaluate, export or slide; by the manifest otherwise."),
     ] = "auto",
     model: Model = DEFAULT_MODEL,
     window: WindowSpec = "auto",
@@ -78,6 +83,15 @@ def run(
         Path | None,
         typer.Option("--prompts", help="For a BIDS dataset: prompt files laid out like it; derivatives/prompts."),
     ] = None,
+    auto: Annotated[
+        str | None, typer.Option("--auto", help="Slides without prompts: what to look for, as in 'slide --auto'.")
+    ] = None,
+    object_size: Annotated[str | None, typer.Option("--object-size", help="Slides: as in 'slide'.")] = None,
+    like: Annotated[Path | None, typer.Option("--like", help="Slides: as in 'slide'.")] = None,
+    mpp: Annotated[float | None, typer.Option("--mpp", help="Slides: microns per pixel of all of them.")] = None,
+    channel: Annotated[list[str] | None, typer.Option("--channel", help="Slides: as in 'slide'.")] = None,
+    polarity: Annotated[str, typer.Option("--polarity", help="Slides: as in 'slide'.")] = "auto",
+    plane: Annotated[str | None, typer.Option("--plane", help="Slides: as in 'slide'.")] = None,
     channel_suffix: Annotated[
         list[str] | None,
         typer.Option(
@@ -121,7 +135,8 @@ def run(
 
     napari-sam2 cohort run manifest.csv -o results --workers 4
 
-    The manifest has the columns case, image and prompts (or session, or labels); paths are relative to it.
+    The manifest has the columns case, image and prompts (or session, or labels); paths are relative to it. With
+    --task slide, or --auto, the cases are slides of a manifest or a folder (docs/slides.md).
     Started again, it skips what is done and unchanged, by the hashes of image, prompts and model.
 
     With --text, cases that have labels or a session are the finished scans, and the others are done by them
@@ -135,7 +150,10 @@ def run(
     check_starts_nothing(remote)
     asked = Asked(memory, program, detector, device)
     become = asked.answer(answer, text)
-    if text:
+    wish = _slide_wish(auto, object_size, like, mpp, channel or [], polarity, plane)
+    if task == "slide" or wish != SlideWish():
+        rows, task = _slides(source, task, wish, remote), "slide"
+    elif text:
         rows, task, asked = _unfinished(source, task, asked)
     elif asked or task == "find":
         raise UserInputError("--text names what is to be found; give it once for each structure.")
@@ -155,7 +173,7 @@ def run(
         task=task, model=_model_path(model) if remote is None else model, device=device, quality=quality, window=window,
         direction=direction, export=export, limit=limit, text=tuple(text or ()),
         source=asked, answer=become, register=register, fusion=fusion,
-        remote=remote, token_file=None if token_file is None else token_file.resolve(),
+        slide=wish, remote=remote, token_file=None if token_file is None else token_file.resolve(),
     )  # fmt: skip
     with _Shown() as progress:
         result = run_cohort(
@@ -231,10 +249,10 @@ def _tell(result: CohortRun, output: Path, as_json: bool) -> None:
 
 def _check_channels(rows: Sequence[ManifestRow], task: str, register: str, fusion: str) -> None:
     """Refuse choices about channels that mean nothing."""
+    from napari_sam2.channels.refusing import check_registration
     from napari_sam2.cohort.job import WITH_CHANNELS
 
-    if register not in ("", "rigid"):
-        raise UserInputError(f"--register {register[:40]}: there is only rigid.")
+    check_registration(register)
     several = any(row.channels for row in rows)
     if (register or fusion != "auto") and not (several and task in WITH_CHANNELS):
         raise UserInputError(
@@ -264,6 +282,54 @@ def _cases(source: Path, task: str, prompts: Path | None, suffixes: Sequence[str
     columns = TASKS[task] if task in TASKS else sorted({column for needed in TASKS.values() for column in needed})
     rows = read_manifest(source, needs=[columns])
     return rows, task_of(rows, task)
+
+
+def _slide_wish(
+    auto: str | None,
+    object_size: str | None,
+    like: Path | None,
+    mpp: float | None,
+    channel: list[str],
+    polarity: str,
+    plane: str | None,
+) -> SlideWish:
+    from napari_sam2.hashing import sha256_of
+    from napari_sam2.io.payload import existing_file
+
+    region = auto.removeprefix("nuclei:") if auto else ""
+    is_file = bool(region) and Path(region).is_file()
+    if auto and is_file:  # by its full path: workers may start elsewhere
+        auto = auto.removesuffix(region) + str(Path(region).resolve())
+    return SlideWish(
+        auto,
+        object_size,
+        None if like is None else like.resolve(),
+        mpp,
+        tuple(number_or_text(text) for text in channel),
+        polarity,
+        plane,
+        "" if like is None else sha256_of(existing_file(like)),
+        sha256_of(Path(region)) if is_file else "",
+    )
+
+
+def _slides(source: Path, task: str, wish: SlideWish, remote: str | None) -> Any:
+    """The slides of a folder or manifest."""
+    from napari_sam2.cohort.slides import check_slide_file, check_slide_prompts, slides_in
+    from napari_sam2.io.manifest import read_manifest
+
+    if task not in ("auto", "slide"):
+        raise UserInputError(f"--auto and the other choices for slides do not go with --task {task}; leave it out.")
+    if wish.auto is not None and remote is not None:
+        raise UserInputError("--auto asks a model on the same machine about thousands of points; leave out --remote.")
+    if source.is_dir():
+        rows = slides_in(source)
+    else:
+        rows = read_manifest(source, checks={"image": check_slide_file, "prompts": check_slide_prompts})
+    without = next((row.case for row in rows if row.prompts is None), None)
+    if wish.auto is None and without is not None:
+        raise UserInputError(f"The slide {without} has no prompts; name them in the manifest, or give --auto REGION.")
+    return rows
 
 
 def _unfinished(manifest: Path, task: str, asked: Asked) -> tuple[Any, str, Asked]:

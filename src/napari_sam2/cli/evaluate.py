@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_sam2.channels.mix import AUTO
-from napari_sam2.channels.opening import channel_files, check_registration, read_stack
+from napari_sam2.channels.opening import channel_files, read_stack
+from napari_sam2.channels.refusing import check_registration
 from napari_sam2.cli.app import app
 from napari_sam2.cli.options import (
     Channels,

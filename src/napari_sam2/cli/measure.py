@@ -53,6 +53,8 @@ def measure(
 
     if csv is not None:
         check_folder(csv)
+    if image.exists() and labels.exists() and image.samefile(labels):
+        raise UserInputError(f"{labels.name} is given as the scan and as its labels; give a label map of the scan.")
     part: dict[str, Any] = {"series": series_choice(series), "volume_index": volume}
     if earlier is not None and against is not None:
         raise UserInputError("Give either --against or --earlier, not both.")

@@ -122,12 +122,11 @@ def _scan(
     """The scan's layer, and its further channels; what does not fit is refused here, before a window opens."""
     from napari_sam2.channels.opening import (
         channel_files,
-        check_channel,
-        check_registration,
         free_name,
         name_of,
         volumes_of,
     )
+    from napari_sam2.channels.refusing import check_channel, check_registration
     from napari_sam2.io import read_labels, read_volume
     from napari_sam2.io.zarr_store import is_zarr
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from napari_sam2.cohort.slide_wish import SlideWish
 from napari_sam2.finding.accepting import DEFAULT_ANSWER
 from napari_sam2.finding.asking import Asked
 from napari_sam2.models import DEFAULT_MODEL
@@ -38,10 +39,11 @@ TASKS: Final = {
     "evaluate": ("labels",),
     "export": ("labels",),
     "find": (),
+    "slide": (),
 }
 """What can be done with every case, and the columns of the manifest that it needs beside ``image``."""
 
-NEEDS_MODEL: Final = frozenset({"segment", "replay", "evaluate", "find"})
+NEEDS_MODEL: Final = frozenset({"segment", "replay", "evaluate", "find", "slide"})
 
 WITH_CHANNELS: Final = frozenset({"segment", "replay", "evaluate", "measure", "find"})
 """Tasks that read further channels of a scan; an export is of labels alone."""
@@ -79,6 +81,8 @@ class CohortSettings:
         For the task ``"find"``: who says where they lie.
     answer : str
         For the task ``"find"``: one of `napari_sam2.finding.accepting.ANSWERS`.
+    slide : SlideWish
+        For the task ``"slide"``: what is asked of every slide.
     register, fusion : str
         For further channels of scans, see `napari_sam2.channels.opening.read_stack` and
         `napari_sam2.channels.mix.named_mix`.
@@ -97,6 +101,7 @@ class CohortSettings:
     text: tuple[str, ...] = ()
     source: Asked = field(default_factory=Asked)
     answer: str = DEFAULT_ANSWER
+    slide: SlideWish = field(default_factory=SlideWish)
     register: str = ""
     fusion: str = "auto"
     remote: str | None = None

@@ -189,7 +189,10 @@ def _has(row: ManifestRow, columns: tuple[str, ...]) -> bool:
 
 
 def _job(row: ManifestRow, output: Path, settings: CohortSettings) -> CaseJob:
-    needed = {column: getattr(row, column).resolve() for column in TASKS[settings.task]}
+    columns = TASKS[settings.task]
+    if settings.task == "slide" and row.prompts is not None:
+        columns = ("prompts",)
+    needed = {column: getattr(row, column).resolve() for column in columns}
     channels = tuple(replace(file, path=file.path.resolve()) for file in row.channels)
     used = channels if settings.task in WITH_CHANNELS else ()
     return CaseJob(

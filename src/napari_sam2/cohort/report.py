@@ -155,6 +155,10 @@ def _table(summary: CohortSummary) -> str:
 def _row(case: CaseSummary) -> str:
     volumes = "<br>".join(f"{escape(str(o['name']))} {o['volume_ml']:.3g}" for o in case.objects)
     total = sum(o["volume_ml"] for o in case.objects)
+    if "classes" in case.status:  # a slide
+        classes = case.status["classes"]
+        volumes = "<br>".join(f"{escape(str(c['name']))}: {c['count']} objects" for c in classes)
+        total = sum(c["count"] for c in classes)
     flags = " ".join(f"<span class=flag>{escape(flag.sentence)}</span>" for flag in case.flags)
     picture = f"{escape(case.case)}/{OVERVIEW}" if OVERVIEW in case.status.get("outputs", {}) else ""
     image = f'<a href="{picture}"><img loading=lazy alt="slices of {escape(case.case)}" src="{picture}"></a>'

@@ -78,7 +78,12 @@ def review_items(output: Path, by: str = "doubt") -> list[ReviewItem]:
     if by not in ORDERS:
         raise UserInputError(f"--by {by}: choose one of {', '.join(ORDERS)}.")
     items: list[ReviewItem] = []
-    for entry in read_cohort(output)["cases"]:
+    cohort = read_cohort(output)
+    if cohort["settings"].get("task") == "slide":
+        raise UserInputError(
+            "Slides have no slices to go through; open one with 'napari-sam2 open' and load its objects.geojson."
+        )
+    for entry in cohort["cases"]:
         folder = output / entry["case"]
         status = read_status(folder)
         if result_standing(folder, status) not in (DONE, EDITED):

@@ -168,7 +168,7 @@ def _deciding(settings: CohortSettings) -> dict[str, str]:
     # Only where they are used, so that results without channels stay what they are.
     channels = {"register": settings.register, "fusion": settings.fusion}
     seen = {} if channels == {"register": "", "fusion": "auto"} else channels
-    return {name: getattr(settings, name) for name in names} | asked | seen
+    return {name: getattr(settings, name) for name in names} | asked | seen | settings.slide.said()
 
 
 def _outputs_now(folder: Path, recorded: dict[str, str]) -> dict[str, tuple[str, str]]:

@@ -106,6 +106,8 @@ def table_rows(summary: CohortSummary) -> list[dict[str, Any]]:
 
     One per object, and one for each case without objects.
     """
+    if summary.settings.get("task") == "slide":
+        return _slide_rows(summary)
     rows = []
     for case in summary.cases:
         image = case.status.get("image", {})
@@ -138,3 +140,29 @@ def table_rows(summary: CohortSummary) -> list[dict[str, Any]]:
             )
     columns = list(dict.fromkeys(key for row in rows for key in row))
     return [{column: row.get(column, "") for column in columns} for row in rows]
+
+
+def _slide_rows(summary: CohortSummary) -> list[dict[str, Any]]:
+    """One row per slide and class, and one for each slide without objects."""
+    rows = []
+    for case in summary.cases:
+        slide = case.status.get("slide", {})
+        rows_cols = slide.get("shape", ["", ""])
+        for found in case.status.get("classes", []) or [{}]:
+            rows.append(
+                {
+                    "case": case.case,
+                    "group": case.group,
+                    "state": case.state,
+                    "error": case.status.get("error", ""),
+                    "class": found.get("name", ""),
+                    "objects": found.get("count", 0 if case.state == DONE else ""),
+                    "area_px": found.get("area_px", ""),
+                    "area_mm2": "" if found.get("area_mm2") is None else found["area_mm2"],
+                    "rows": rows_cols[0],
+                    "columns": rows_cols[1],
+                    "mpp": "" if slide.get("mpp") is None else slide["mpp"],
+                    "seconds": case.status.get("seconds", ""),
+                }
+            )
+    return rows

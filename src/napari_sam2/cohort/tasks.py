@@ -1,4 +1,4 @@
-"""What is done with one case: segment, replay, measure, evaluate or export."""
+"""What is done with one case: a scan, or a slide."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from napari_sam2.channels.recorded import read_recorded
 from napari_sam2.cohort.job import LABELS, MEASUREMENTS, OVERVIEW, SCORES, SESSION
 from napari_sam2.cohort.nameless import nameless
 from napari_sam2.cohort.overview import draw_overview
+from napari_sam2.cohort.slides import do_slide
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.atomic import write_text
 from napari_sam2.io.export import export_labels, find_names
@@ -62,6 +63,8 @@ def do_task(job: CaseJob, model: AnyModel | None) -> dict[str, Any]:
     UserInputError, EnvironmentLacksError, ModelError
         With one sentence.
     """
+    if model is not None and job.settings.task == "slide":
+        return do_slide(job, model)
     volume = read_volume(job.image)
     if model is not None and job.settings.task in ("segment", "find"):
         return _segment(job, volume, model)

@@ -26,7 +26,7 @@ from napari_sam2.io.read import check_image
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["CASE_NAME", "ManifestRow", "read_manifest"]
@@ -77,7 +77,12 @@ class ManifestRow:
     name: str = ""
 
 
-def read_manifest(path: str | os.PathLike[str], *, needs: Sequence[Collection[str]] = ()) -> tuple[ManifestRow, ...]:
+def read_manifest(
+    path: str | os.PathLike[str],
+    *,
+    needs: Sequence[Collection[str]] = (),
+    checks: Mapping[str, Callable[[Path], None]] | None = None,
+) -> tuple[ManifestRow, ...]:
     """Read a table of cases, and check every file that it names.
 
     Parameters
@@ -87,6 +92,8 @@ def read_manifest(path: str | os.PathLike[str], *, needs: Sequence[Collection[st
     needs : sequence of collections of str
         What every case must have beside its image: of each collection, at least one of these columns, for example
         ``[("prompts", "session")]``.
+    checks : mapping of str to callable, optional
+        Per column, what refuses a file in place of the checks for scans and their prompts.
 
     Returns
     -------
@@ -106,7 +113,7 @@ def read_manifest(path: str | os.PathLike[str], *, needs: Sequence[Collection[st
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ManifestError([f"{file.name} is not a text file in UTF-8; save it as CSV (UTF-8)."]) from error
-    return _Table(file, needs).rows(text)
+    return _Table(file, needs, checks or {}).rows(text)
 
 
 def _channel_columns(columns: list[str]) -> list[str]:
@@ -118,7 +125,10 @@ def _channel_columns(columns: list[str]) -> list[str]:
 class _Table:
     """One pass over the lines that collects faults instead of stopping at the first."""
 
-    def __init__(self, file: Path, needs: Sequence[Collection[str]]) -> None:
+    def __init__(
+        self, file: Path, needs: Sequence[Collection[str]], checks: Mapping[str, Callable[[Path], None]]
+    ) -> None:
+        self._checks = checks
         self._file = file
         self._needs = needs
         self._faults: list[str] = []
@@ -211,7 +221,9 @@ class _Table:
 
     def _check_file(self, line: int, column: str, path: Path) -> None:
         try:
-            if column == "prompts":
+            if column in self._checks:
+                self._checks[column](path)
+            elif column == "prompts":
                 check_prompt_file(path)
             elif column == "session":
                 if not (path / "session.json").is_file():

@@ -168,6 +168,8 @@ def place(grid: GridHeader, shape: tuple[int, int, int], name: str) -> Placement
     unit, scale = _MM_PER_UNIT.get(grid.unit, ("millimetre", 1.0))
     if scale != 1.0:
         notes.append(f"The header measures in {unit}s; all lengths are converted to millimetres.")
+    elif grid.unit not in (0, *_MM_PER_UNIT):
+        notes.append(f"The header's unit of length ({grid.unit}) is none that NIfTI knows; millimetres are taken.")
     affine = np.diag([scale, scale, scale, 1.0]) @ affine
     notes += _grid_oddities(affine, np.array(spacing) * scale, shape)
     return Placement(affine, oriented, tuple(notes))

@@ -115,7 +115,7 @@ def _read_with_pillow(path: Path, volume_index: int | None) -> tuple[NDArray[Any
             if bits > 8 and not image.mode.startswith("I"):
                 notes.append(f"{path.name} holds colours of {bits} bits; 8 bits are kept.")
             pixels = _pixels(image)
-            if image.format == "JPEG2000" and 8 < bits < 16 and image.mode.startswith("I"):
+            if image.format == "JPEG2000" and bits < 16 and image.mode.startswith("I"):
                 pixels = pixels >> (16 - bits)  # Pillow moves grey values up to 16 bits
             return pixels, tuple(notes)
     except ImageFileError:

@@ -16,7 +16,7 @@ from napari_sam2.hashing import sha256_of
 from napari_sam2.io.choosing import choose_part
 from napari_sam2.io.ngff import image_of
 from napari_sam2.io.payload import check_total_memory
-from napari_sam2.io.zarr_store import files_of_array, missing_pieces, open_zarr, read_array
+from napari_sam2.io.zarr_store import files_of_array, is_zarr, missing_pieces, open_zarr, read_array
 
 if TYPE_CHECKING:
     import os
@@ -67,6 +67,17 @@ def read_zarr(path: str | os.PathLike[str], *, volume_index: int | None = None) 
 def files_of_zarr(path: Path) -> tuple[Path, ...]:
     """All files of an OME-Zarr folder, or the zip file."""
     return (path,) if path.is_file() else tuple(sorted(file for file in path.rglob("*") if file.is_file()))
+
+
+def names_of_channels(path: Path) -> tuple[str, ...]:
+    """What a file calls its channels, in their order.
+
+    Empty for other files than OME-Zarr, and where it says nothing.
+    """
+    if not is_zarr(path):
+        return ()
+    with open_zarr(path) as file:
+        return tuple(channel.name for channel in image_of(file.attributes(_only_image(file)), file.name).channels)
 
 
 def volume_of(file: ZarrFile, place: str, volume_index: int | None = None) -> Volume:

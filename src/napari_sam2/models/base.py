@@ -31,6 +31,7 @@ __all__ = [
     "MovableModel",
     "RememberRequest",
     "ResizableModel",
+    "RevisedModel",
     "SegmentationModel",
     "ViewPolicy",
     "ViewPrompts",
@@ -290,6 +291,17 @@ class MovableModel(Protocol):
 
         Itself when it is there already; this model stays as it is.
         """
+        ...
+
+
+@runtime_checkable
+class RevisedModel(Protocol):
+    """A model that can answer as an earlier revision."""
+
+    card: ModelCard
+
+    def at_revision(self, revision: str) -> SegmentationModel:
+        """The model as it was; itself where nothing has changed since."""
         ...
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from napari_sam2.core.actions import Run, UseModel
 from napari_sam2.core.checked import list_of, text_of, whole_of
 from napari_sam2.errors import NapariSam2Error, UserInputError
-from napari_sam2.models.base import viewing_of
+from napari_sam2.models.base import RevisedModel, viewing_of
 from napari_sam2.record.journal import codec_of, restore, take_over
 from napari_sam2.record.journal_files import EARLIER, EVENTS, SNAPSHOT, damaged_line, journal_lines, read_head
 from napari_sam2.session.actions import AddChannel
@@ -127,6 +127,7 @@ def replay(
         If a channel of the session is missing.
     """
     head = read_head(folder)
+    model = _as_it_was(model, head["model"])
     then = _empty(volume, model, head, channels)
     restore(then, folder)
     now = _empty(volume, model, head, channels)
@@ -153,6 +154,7 @@ def replay_slide(
     from napari_sam2.slides.session import SlideSession
 
     head, mpp = read_head(folder), slide.mpp
+    model = _as_it_was(model, head["model"])
     then = SlideSession(slide, model)
     restore(then, folder)
     slide.mpp = mpp
@@ -247,7 +249,7 @@ def _change_model(
         state.do(UseModel(action.described))
         return f"the model was changed to {name} during the session, which was not done again"
     try:
-        model = load(action.described)
+        model = _as_it_was(load(action.described), action.described)
     except NapariSam2Error as error:
         state.do(UseModel(action.described))
         return f"the model was changed to {name} during the session, which cannot be loaded: {error}"
@@ -256,6 +258,16 @@ def _change_model(
     if was != (model.card.revision, model.card.sha256):
         return f"the model {name}, which was changed to during the session, is another version of it"
     return ""
+
+
+def _as_it_was(model: AnyModel, described: Mapping[str, Any]) -> AnyModel:
+    """A model at the revision that a journal states.
+
+    Itself with other weights, or where it does not know earlier revisions.
+    """
+    if isinstance(model, RevisedModel) and described.get("sha256") == model.card.sha256:
+        return model.at_revision(described.get("revision", ""))
+    return model
 
 
 def _run_again(state: ActionState[Any], action: Run, line: Mapping[str, Any]) -> None:
@@ -293,7 +305,8 @@ def _differing(first: NDArray[np.integer], second: NDArray[np.integer], axis: in
 def _reasons(head: Mapping[str, Any], model: DescribedModel) -> Iterator[str]:
     was = {"name": "", "revision": "", "sha256": "", **head["model"]}
     if (was["name"], was["revision"], was["sha256"]) != (model.card.name, model.card.revision, model.card.sha256):
-        before, after = (f"{n} ({(h or r)[:12]})" for n, h, r in (
+        same = was["sha256"] == model.card.sha256
+        before, after = (f"{n} ({r if same else (h or r)[:12]})" for n, h, r in (
             (was["name"], was["sha256"], was["revision"]),
             (model.card.name, model.card.sha256, model.card.revision),
         ))  # fmt: skip

@@ -15,6 +15,7 @@ from napari_sam2.io.payload import existing_file
 from napari_sam2.io.picture import is_picture
 from napari_sam2.io.resolution import mpp_from_properties, parse_mpp
 from napari_sam2.io.zarr_store import is_zarr
+from napari_sam2.slides.image.dicom_slide import open_dicom_slide, reads_openslide
 from napari_sam2.slides.image.kind import COARSEST_NEEDED, classify, survey_of
 from napari_sam2.slides.image.opened import OpenedFile, need
 from napari_sam2.slides.image.planes import choose_plane, plane_note
@@ -90,6 +91,8 @@ def _opened(path: str | os.PathLike[str], image: str | int | None) -> tuple[Path
         return file, _open_picture(file)
     _refuse_vsi(file)
     opened = open_tiff(file, image) if magic[:4] in TIFF_MAGIC else None
+    if opened is None and reads_openslide(file) is False:
+        opened = open_dicom_slide(file)
     return file, opened or _open_other(file)
 
 

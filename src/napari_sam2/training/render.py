@@ -16,7 +16,7 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["alter", "paste_blob", "render_regions", "window_real"]
+__all__ = ["alter", "blur", "coarse_noise", "paste_blob", "render_regions", "white_noise", "window_real"]
 
 #: Contrast below which an object's own regions are given another intensity, in four cases of five.
 MIN_CONTRAST = 0.7
@@ -58,12 +58,12 @@ def render_regions(
     index = torch.from_numpy(regions.astype(np.int64))
     _separate(rng, means, index, own, mask)
     _resemble(rng, means, index, own, mask)
-    fine = _normal(rng, tuple(index.shape))
+    fine = white_noise(rng, tuple(index.shape))
     if rng.random() < 0.5:
-        fine = _blur(fine, rng.uniform(0.4, 1.2)) * 2.0
+        fine = blur(fine, rng.uniform(0.4, 1.2)) * 2.0
     image = _look_up(means, index) + _look_up(grain, index) * fine
-    image = image + _look_up(cloud, index) * _coarse(rng, int(rng.integers(10, 40)), tuple(index.shape))
-    image = _blur(image, rng.uniform(0.25, 1.4))
+    image = image + _look_up(cloud, index) * coarse_noise(rng, int(rng.integers(10, 40)), tuple(index.shape))
+    image = blur(image, rng.uniform(0.25, 1.4))
     low, high = np.quantile(image.flatten()[::7].numpy(), [rng.uniform(0, 0.02), rng.uniform(0.98, 1.0)])
     return ((image - float(low)) / max(float(high - low), 1e-3)).clamp(0, 1)
 
@@ -92,14 +92,14 @@ def alter(rng: np.random.Generator, image: Tensor) -> Tensor:
         image = 1 - image
     if rng.random() < 0.4:
         strength = rng.uniform(0.05, 0.35)
-        image = image * torch.exp(strength * _coarse(rng, int(rng.integers(1, 4)), tuple(image.shape)))
+        image = image * torch.exp(strength * coarse_noise(rng, int(rng.integers(1, 4)), tuple(image.shape)))
     if rng.random() < 0.25:
-        image = _blur(image, rng.uniform(0.4, 1.1))
+        image = blur(image, rng.uniform(0.4, 1.1))
     if rng.random() < 0.6:
         sigma = float(rng.uniform(0, 0.06))
-        noisy = image + sigma * _normal(rng, tuple(image.shape))
+        noisy = image + sigma * white_noise(rng, tuple(image.shape))
         if rng.random() < 0.3:
-            noisy = (noisy**2 + (sigma * _normal(rng, tuple(image.shape))) ** 2).sqrt()
+            noisy = (noisy**2 + (sigma * white_noise(rng, tuple(image.shape))) ** 2).sqrt()
         image = noisy
     if rng.random() < 0.3:
         steps = torch.from_numpy(rng.normal(1, 0.05, (len(image), 1, 1)).astype(np.float32))
@@ -148,11 +148,11 @@ def paste_blob(
         size_now = 1 - ((start + t) / reach) ** 2 + (start / reach) ** 2
         levels.append((1 + wave) * float(np.sqrt(max(size_now, 1e-4))) - ((u / radius) ** 2 + (v / short) ** 2).sqrt())
     mask = (torch.stack(levels) > 0).float()
-    soft = _blur(mask, rng.uniform(0.4, 1.6))
+    soft = blur(mask, rng.uniform(0.4, 1.6))
     inside = mask[0] > 0
     local = float(image[0][inside].mean()) if bool(inside.any()) else 0.5
     step = float(rng.choice([-1, 1])) * rng.uniform(0.08, 0.45)
-    texture = _coarse(rng, int(rng.integers(8, 40)), tuple(image.shape)) * rng.uniform(0, 0.06)
+    texture = coarse_noise(rng, int(rng.integers(8, 40)), tuple(image.shape)) * rng.uniform(0, 0.06)
     filling = local + step + rng.uniform(0, 1) * (image - local) + texture
     return (image * (1 - soft) + soft * filling).clamp(0, 1), mask
 
@@ -207,17 +207,19 @@ def _look_up(values: NDArray[np.float64], index: Tensor) -> Tensor:
     return torch.from_numpy(values.astype(np.float32))[index]
 
 
-def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
+def white_noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
+    """Independent normal numbers."""
     return torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
 
 
-def _coarse(rng: np.random.Generator, knots: int, shape: tuple[int, ...]) -> Tensor:
-    grid = _normal(rng, (1, 1, 2, knots + 1, knots + 1))
+def coarse_noise(rng: np.random.Generator, knots: int, shape: tuple[int, ...]) -> Tensor:
+    """Normal numbers at so many knots across, interpolated, (T, h, w)."""
+    grid = white_noise(rng, (1, 1, 2, knots + 1, knots + 1))
     size = (shape[0], shape[1], shape[2])
     return functional.interpolate(grid, size=size, mode="trilinear", align_corners=True)[0, 0]
 
 
-def _blur(image: Tensor, sigma: float) -> Tensor:
+def blur(image: Tensor, sigma: float) -> Tensor:
     """Gaussian blur within slices, (T, h, w)."""
     reach = max(1, int(2.5 * sigma + 0.5))
     kernel = torch.exp(-(torch.arange(-reach, reach + 1).float() ** 2) / (2 * sigma * sigma))

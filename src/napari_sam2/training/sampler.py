@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_sam2.training.clip import Clip
+from napari_sam2.training.hot import coarsened, render_hot
 from napari_sam2.training.render import alter, paste_blob, render_regions, window_real
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ MIN_AREA = 25
 WINDOW_FACTOR, WINDOW_WIDE, WINDOW_CHEAP = 2.9, 7.0, 150
 #: Share of clips on real texture that repeat one slice, bent a little more each time.
 DRIFTING = 0.3
+#: Share of PET-like clips whose object is a lesion's blob and not a structure of the map.
+LESIONS = 0.5
 #: Share of clips that begin with what a person gave, where there is anything.
 GIVEN = 0.5
 #: Distances between the slices of a clip, and how often each is drawn.
@@ -52,12 +55,18 @@ class Shares:
         Labelled structures of real images.
     maps : float
         Structures of label maps, with invented intensities.
+    hot : float
+        Share of the clips with invented intensities that look like PET.
+    pet : float
+        Weight of a labelled PET scan over that of another labelled scan.
     """
 
     synthetic: float = 0.42
     pasted: float = 0.2
     labelled: float = 0.0
     maps: float = 0.0
+    hot: float = 0.0
+    pet: float = 1.0
 
 
 class ClipSampler:
@@ -84,10 +93,13 @@ class ClipSampler:
         self.synthetic = _Group(synthetic, lambda _: 1.0)
         self.real = _Group(real, _by_size)
         families = Counter(_family(v) for v in labelled)
-        # Many volumes of one kind (a dozen sarcomas) count less than their number.
-        self.labelled = _Group(labelled, lambda v: families[_family(v)] ** -0.5)
-        self.maps = _Group(maps, lambda _: 1.0)
         self.shares = shares or Shares()
+        pet = self.shares.pet
+        # Many volumes of one kind (a dozen sarcomas) count less than their number.
+        self.labelled = _Group(
+            labelled, lambda v: families[_family(v)] ** -0.5 * (pet if v.name.startswith("pet_") else 1.0)
+        )
+        self.maps = _Group(maps, lambda _: 1.0)
 
     def draw(self, rng: np.random.Generator, count: int, ending: float = 0.0) -> Clip:
         """One clip of ``count`` slices.
@@ -140,6 +152,8 @@ class ClipSampler:
         pixels = np.ascontiguousarray(voxels[chosen][:, window[0], window[1]])
         if volume.kind in ("ct", "image"):
             image = window_real(rng, pixels.astype(np.int16), volume.kind)
+        elif not pasted and self.shares.hot and rng.random() < self.shares.hot:
+            return _framed(rng, *_hot(rng, pixels, item.regions, mask), None)
         else:
             image = render_regions(rng, pixels.astype(np.int16), item.regions, mask, volume.kind == "air")
         is_real = volume.kind in ("ct", "image")
@@ -271,6 +285,21 @@ def _paste(rng: np.random.Generator, image: Tensor, side: int) -> tuple[Tensor, 
     radius = float(np.clip(side / 2, 4, 0.2 * min(rows, columns) + 4)) * rng.uniform(0.5, 1.0)
     at = (float(rng.uniform(0.35, 0.65) * columns), float(rng.uniform(0.35, 0.65) * rows))
     return paste_blob(rng, image, at, max(radius, 3.5))
+
+
+def _hot(
+    rng: np.random.Generator, numbers: NDArray[np.generic], own: tuple[int, ...], mask: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A PET-like clip of the object, or of a lesion there."""
+    regions = numbers.astype(np.int16)
+    if rng.random() < LESIONS:
+        side = int(max(np.ptp(np.flatnonzero(mask[0].numpy().any(a))) for a in (0, 1))) + 1
+        mask = _paste(rng, torch.zeros_like(mask), side)[1]
+        own = (int(regions.max()) + 1,)
+        regions[mask.numpy() > 0] = own[0]
+        if not bool(mask[0].any()):
+            return mask, mask
+    return coarsened(rng, render_hot(rng, regions, own, mask), mask)
 
 
 def _framed(rng: np.random.Generator, image: Tensor, mask: Tensor, given: GivenPrompts | None) -> Clip | None:

@@ -161,7 +161,7 @@ def _worth_rule(seen: Change, hidden: Change) -> tuple[bool, str]:
     """Whether the image still counts: how much more of a carried box is right than with the image hidden."""
     before, after = (seen.box[k] - hidden.box[k] for k in (0, 1))
     return (
-        after >= LEAST_WORTH * before,
+        after >= min(LEAST_WORTH * before, before),
         f"The image is worth {after:+.3f} of a carried box, {before:+.3f} before (at least {LEAST_WORTH:g} of it).",
     )
 

@@ -99,6 +99,20 @@ def test_growth_stands_in_the_figures_in_ml_and_percent(two):
     assert row["Change (%)"] == pytest.approx(100 * (after / before - 1))
 
 
+def test_another_structure_of_the_same_number_is_no_growth(two):
+    bench, _first, second = two
+    bench.controller.do("carry_over")
+    bench.settle()
+    bench.controller.do("accept_candidates")
+    bench.settle()
+    bench.controller.name_object(3, "liver")
+    bench.settle()
+    bench.controller.do("measure_objects")
+    bench.settle()
+    assert not any("Change" in header for header in second.figures.headers)
+    assert len(second.figures.rows) == 1
+
+
 def test_the_other_scan_is_hidden_while_it_would_lie_turned_and_comes_back(two):
     bench, first, second = two
     assert not first.image.visible

@@ -17,8 +17,9 @@ from napari_sam2.io import read_volume
 from napari_sam2.io.formats import all_suffixes
 from napari_sam2.io.names import stem_of
 from napari_sam2.plugin.reader import get_reader, read
-from napari_sam2.plugin.slide.content import WHOLE_SLIDE, is_slide_file
+from napari_sam2.plugin.slide.content import is_slide_file
 from napari_sam2.plugin.slide.reader import napari_get_slide_reader, read_slide_layers
+from napari_sam2.slides.image.dicom_slide import WHOLE_SLIDE
 from napari_sam2.slides.reader import open_slide
 from tests.zarr_maker import write_group, write_image
 

@@ -198,3 +198,17 @@ def test_objects_of_another_program_are_measured_and_written_without_a_model(tmp
     np.testing.assert_array_equal(dense > 0, IDS > 0)
     with pytest.raises(UserInputError, match="one of --prompts with a file"):
         segment_slide(tmp_path / "s.png", tmp_path / "p.csv", objects=source, auto="tissue", model=no_model)
+
+
+def test_a_damaged_header_of_an_array_or_a_zip_is_refused(tmp_path):
+    """Found by benchmarks/fuzz.py: NumPy's header is Python text, and a zip file names a version of its own."""
+    np.save(tmp_path / "l.npy", IDS)
+    content = (tmp_path / "l.npy").read_bytes()
+    (tmp_path / "l.npy").write_bytes(content.replace(b"}", b"{", 1))
+    with pytest.raises(ImageFileError, match="it is no array of NumPy"):
+        take_objects(tmp_path / "l.npy", SHAPE)
+    whole = bytearray(_zip(tmp_path / "w.zip", a=roifile.ImagejRoi.frompoints(RING)).read_bytes())
+    whole[whole.index(b"PK\1\2") + 6] = 127
+    (tmp_path / "w.zip").write_bytes(whole)
+    with pytest.raises(ImageFileError, match=r"w\.zip"):
+        take_objects(tmp_path / "w.zip", SHAPE)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from napari_sam2.models.small.histograms import grown, log_ratio, near_ratio
+from napari_sam2.models.small.histograms import RATIO_LIMIT, grown, log_ratio, near_ratio
 
 __all__ = [
     "ALL_CHANNELS",
@@ -178,6 +178,35 @@ def build_channels(
         before = resample(last.mask, last.shift) * present
         channels += [_prompt_near(equalised, prompts, box), near_ratio(equalised, before, grown(before, NEAR_GROWTH))]
     return torch.stack(channels, 1)
+
+
+def boxed_evidence(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """What the near surroundings of boxes say of the objects in them.
+
+    Parameters
+    ----------
+    image : Tensor, (B, S, S)
+        Intensities in [0, 1].
+    boxes : Tensor, (B, 4)
+        Outer edges x0, y0, x1, y1 in pixels.
+
+    Returns
+    -------
+    inside, evidence : Tensor, (B, S, S)
+        Soft rectangles, 0 to 1; log-likelihood ratio of each place, see `near_ratio` of `histograms`.
+    """
+    count, device = len(image), image.device
+    prompts = PromptBatch(
+        boxes,
+        torch.ones(count, device=device),
+        torch.zeros(count, 0, 2, device=device),
+        torch.zeros(count, 0, device=device),
+        torch.zeros_like(image),
+        torch.zeros(count, device=device),
+    )
+    rectangle, _ = _boxes(prompts, image.shape[-1])
+    ratio = near_ratio(_Scale(image).equalised(image), rectangle, (rectangle > 0.5).float(), rounds=1)
+    return rectangle, RATIO_LIMIT * ratio
 
 
 def resample(values: Tensor, shift: Tensor) -> Tensor:

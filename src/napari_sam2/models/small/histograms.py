@@ -44,7 +44,7 @@ def log_ratio(image: Tensor, seen: Tensor, inside: Tensor, outside: Tensor) -> T
     return (ratio / RATIO_LIMIT).gather(1, where).view_as(image)
 
 
-def near_ratio(equalised: Tensor, start: Tensor, region: Tensor) -> Tensor:
+def near_ratio(equalised: Tensor, start: Tensor, region: Tensor, rounds: int = NEAR_ROUNDS) -> Tensor:
     """How an object's intensities differ from those right around it.
 
     Two histograms and the places that they speak for are estimated in turn, as GrabCut does with colours and without
@@ -57,6 +57,8 @@ def near_ratio(equalised: Tensor, start: Tensor, region: Tensor) -> Tensor:
         First guess of the object, in [0, 1].
     region : Tensor, (B, S, S)
         1 where the object may lie.
+    rounds : int
+        How often histograms and places are estimated in turn.
 
     Returns
     -------
@@ -67,7 +69,7 @@ def near_ratio(equalised: Tensor, start: Tensor, region: Tensor) -> Tensor:
     around = grown(region, NEAR_RING)
     inside = start * region
     ratio = torch.zeros_like(equalised)
-    for _ in range(NEAR_ROUNDS):
+    for _ in range(rounds):
         one, other = _histogram(bins, inside), _histogram(bins, around - inside)
         table = torch.log((one + RATIO_FLOOR) / (other + RATIO_FLOOR)).clamp(-RATIO_LIMIT, RATIO_LIMIT)
         ratio = functional.avg_pool2d(

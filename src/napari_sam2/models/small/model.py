@@ -13,6 +13,7 @@ from torch.nn import functional
 from napari_sam2.errors import ModelError
 from napari_sam2.models.base import Decoded, ModelCard, ViewPolicy, ViewPrompts
 from napari_sam2.models.device_copy import copy_to
+from napari_sam2.models.small.boxed import refined_by_box
 from napari_sam2.models.small.channels import PromptBatch, RememberedBatch, build_channels
 from napari_sam2.models.small.fitting import Lesson, NetworkFit
 from napari_sam2.models.small.flat import with_grain
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
     from napari_sam2.models.base import DecodeRequest, Features, MemoryRef, RememberRequest, ViewShift
 
-__all__ = ["BUNDLED_FILE", "BUNDLED_SHA256", "SmallModel", "load_bundled", "load_small"]
+__all__ = ["BOXED", "BUNDLED_FILE", "BUNDLED_SHA256", "SmallModel", "load_bundled", "load_small"]
+
+#: What a revision ends with whose answers to boxes agree with the box, see `napari_sam2.models.small.boxed`.
+BOXED = "+box"
 
 #: The weights in the package, and the hash they must have.
 BUNDLED_FILE = "small-1.safetensors"
@@ -69,10 +73,16 @@ class SmallModel:
         Where it runs.
     card : ModelCard, optional
         What it is called; by default the bundled model.
+    boxed : bool
+        Whether answers to a box are made to agree with it. The card's revision then ends with `BOXED`.
     """
 
     def __init__(
-        self, weights: SmallWeights, device: torch.device | None = None, card: ModelCard | None = None
+        self,
+        weights: SmallWeights,
+        device: torch.device | None = None,
+        card: ModelCard | None = None,
+        boxed: bool = True,
     ) -> None:
         self.device = device or torch.device("cpu")
         self._weights = weights
@@ -82,7 +92,8 @@ class SmallModel:
         self.view_policy = ViewPolicy(
             zoom=True, factor=VIEW_FACTOR, follow_factor=FOLLOW_FACTOR, dips=True, encodes=False
         )
-        self.card = card or ModelCard(
+        self.boxed = boxed
+        known = card or ModelCard(
             name="bundled",
             kind="bundled",
             revision=weights.name,
@@ -90,6 +101,8 @@ class SmallModel:
             license="Apache-2.0",
             summary="Small convolutional model trained on synthetic shapes and unlabelled textures.",
         )
+        plain = known.revision.removesuffix(BOXED)
+        self.card = replace(known, revision=plain + BOXED if boxed else plain)
 
     @property
     def weights(self) -> SmallWeights:
@@ -100,12 +113,18 @@ class SmallModel:
         """The same weights on the CPU; itself when it is there already."""
         if self.device.type == "cpu":
             return self
-        return SmallModel(replace(self._weights, net=copy_to(self.net, torch.device("cpu"))), card=self.card)
+        weights = replace(self._weights, net=copy_to(self.net, torch.device("cpu")))
+        return SmallModel(weights, card=self.card, boxed=self.boxed)
+
+    def at_revision(self, revision: str) -> SmallModel:
+        """The same weights, answering boxes as they did at a revision."""
+        boxed = revision.endswith(BOXED)
+        return self if boxed == self.boxed else SmallModel(self._weights, self.device, self.card, boxed)
 
     def fit(self, lessons: Sequence[tuple[Features, Tensor]], seed: int) -> _SmallFit:
         """Begin a fit to one object; see `napari_sam2.models.small.fitting`."""
         passed = [Lesson(features[0], self._resized(mask)) for features, mask in lessons]
-        return _SmallFit(self._weights, NetworkFit(self.net, passed, seed), self.device, self.card)
+        return _SmallFit(self, NetworkFit(self.net, passed, seed))
 
     def encode(self, images: Tensor) -> list[Features]:
         """Keep the views in grey.
@@ -153,7 +172,7 @@ class SmallModel:
         output = self._asked(channels, [tokens for _, tokens in remembered], [r.prompts is not None for r in requests])
         return [
             self._answer(
-                request.prompts,
+                request,
                 output.logits[index],
                 float(output.presence[index]),
                 float(torch.sigmoid(output.iou[index])),
@@ -188,14 +207,17 @@ class SmallModel:
         )
 
     def _answer(
-        self, prompts: ViewPrompts | None, logits: Tensor, object_score: float, predicted_iou: float, state: _State
+        self, request: DecodeRequest, logits: Tensor, object_score: float, predicted_iou: float, state: _State
     ) -> Decoded:
-        """User input has priority: a lone mask is the answer, and a boxed object is there."""
+        """User input has priority: a lone mask is the answer, and a boxed object is there and fills its box."""
+        prompts = request.prompts
         if prompts is not None and prompts.mask is not None and not len(prompts.points) and prompts.box is None:
             mask_logits = (self._resized(prompts.mask) - 0.5) * 2 * CERTAIN
             return Decoded(mask_logits, CERTAIN, 1.0, state)
         if prompts is not None and prompts.box is not None:
             object_score = max(object_score, BOXED_SCORE)
+            if self.boxed and prompts.mask is None and request.previous is None and not len(prompts.points):
+                logits = refined_by_box(logits, request.features[0], prompts.box)
         return Decoded(logits, object_score, predicted_iou, state)
 
     def _prompts(self, requests: Sequence[DecodeRequest]) -> PromptBatch:
@@ -264,16 +286,15 @@ class SmallModel:
 class _SmallFit:
     """A fit under way, and what its model is made of."""
 
-    weights: SmallWeights
+    unfitted: SmallModel
     learning: NetworkFit
-    device: torch.device
-    card: ModelCard
 
     def step(self) -> None:
         self.learning.step()
 
     def model(self) -> SmallModel:
-        return SmallModel(replace(self.weights, net=self.learning.mixed()), self.device, self.card)
+        model = self.unfitted
+        return SmallModel(replace(model.weights, net=self.learning.mixed()), model.device, model.card, model.boxed)
 
 
 def load_small(path: Path, device: torch.device | None = None, sha256: str = "") -> SmallModel:

@@ -145,7 +145,9 @@ def figures_of(work: ScanWork, found: tuple[Measurement, ...], earlier: tuple[Me
     volume, length = ("mL", "mm") if sized else ("voxels", "px")
     unit = next((f" ({m.intensity.unit})" for m in found if m.intensity.unit), "")
     headers = ["Object", "Id", f"Volume ({volume})"]
-    changes = {c.label_id: c for c in growth(earlier, found)} if earlier else {}
+    changes = {c.label_id: c for c in growth(_same_objects(earlier, found), found)} if earlier else {}
+    if not any(c.volume_ml[0] > 0 for c in changes.values()):
+        changes = {}
     if changes:
         headers += [f"Before ({volume})", f"Change ({volume})", "Change (%)"]
     headers += [f"Long axis ({length})", f"Short axis ({length})"]
@@ -164,7 +166,8 @@ def figures_of(work: ScanWork, found: tuple[Measurement, ...], earlier: tuple[Me
         if change is not None:
             row += [change.long_axis_mm[0], change.long_axis_percent]
         rows.append((*row, m.intensity.mean, m.intensity.sd, m.axis_slice))
-    gone = [c for c in changes.values() if c.label_id not in {m.label_id for m in found}]
+    here = {m.label_id for m in found}
+    gone = [c for c in changes.values() if c.label_id not in here]
     for change in gone:
         # No mask on this scan: it is not shown as zero, since nobody has said that it is gone.
         none = math.nan
@@ -174,3 +177,11 @@ def figures_of(work: ScanWork, found: tuple[Measurement, ...], earlier: tuple[Me
     title = work.image.name if not changes or other is None else f"{work.image.name} against {other.image.name}"
     ids = tuple(m.label_id for m in found) + tuple(c.label_id for c in gone)
     return FigureTable(title, tuple(headers), tuple(rows), ids)
+
+
+def _same_objects(earlier: tuple[Measurement, ...], found: tuple[Measurement, ...]) -> list[Measurement]:
+    """Those of an earlier scan that are the same objects: one number stands for another structure in another study."""
+    names = {m.label_id: m.name.casefold() for m in found}
+    if not any(names.get(m.label_id) == m.name.casefold() for m in earlier):
+        return []
+    return [m for m in earlier if names.get(m.label_id, m.name.casefold()) == m.name.casefold()]

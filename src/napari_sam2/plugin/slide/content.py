@@ -12,6 +12,7 @@ from napari_sam2.errors import NapariSam2Error
 from napari_sam2.io.formats import SLIDE_SUFFIXES
 from napari_sam2.io.ngff import image_of
 from napari_sam2.io.zarr_store import is_zarr, open_zarr
+from napari_sam2.slides.image.dicom_slide import WHOLE_SLIDE
 
 if TYPE_CHECKING:
     import os
@@ -28,9 +29,6 @@ LARGEST_SCAN_PLANE: Final = 4096
 
 OTHER_SLIDES: Final = (".vsi",)
 """Names of slides that are refused with a reason when they are opened."""
-
-WHOLE_SLIDE: Final = "1.2.840.10008.5.1.4.1.1.77.1.6"
-"""SOP class of VL Whole Slide Microscopy images (DICOM PS3.4, annex B.5)."""
 
 
 def is_slide_file(path: str | os.PathLike[str]) -> bool:

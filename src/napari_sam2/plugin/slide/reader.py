@@ -6,6 +6,7 @@ pixel centres, so a polygon in pixel corners moves by half a pixel.
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -75,13 +76,16 @@ def slide_layer(slide: Slide, path: Path | None = None) -> LayerData:
     Returns
     -------
     tuple
-        (list of dask arrays (rows, columns, 3) uint8, keyword arguments, ``"image"``). ``scale`` is in microns
+        (list of dask arrays (rows, columns, 3) uint8, keyword arguments, ``"image"``); of a stack, its planes come
+        first, and napari shows a slider for each of these axes. ``scale`` is in microns
         when the pixel's size is known. ``metadata["napari_sam2_slide"]`` is the `Slide` itself.
     """
     import dask.array as da
 
+    planes = slide.planes
+    chunks = (*[1] * len(planes), CHUNK, CHUNK, 3)
     levels = [
-        da.from_array(_LevelView(slide, i), chunks=(CHUNK, CHUNK, 3), name=False, asarray=False, fancy=False)
+        da.from_array(_LevelView(slide, i), chunks=chunks, name=False, asarray=False, fancy=False)
         for i in range(len(slide.levels))
     ]
     fields: dict[str, Any] = {
@@ -91,7 +95,10 @@ def slide_layer(slide: Slide, path: Path | None = None) -> LayerData:
         "metadata": {"napari_sam2_slide": slide, "napari_sam2_path": path},
     }
     if slide.mpp is not None:
-        fields |= {"scale": (slide.mpp.row, slide.mpp.col), "units": ("um", "um")}
+        sizes = (*[1.0] * len(planes), slide.mpp.row, slide.mpp.col)
+        fields |= {"scale": sizes, "units": (*["pixel"] * len(planes), "um", "um")}
+    if planes:
+        fields["axis_labels"] = (*[axis.lower() for axis in planes], "y", "x")
     return levels, fields, "image"
 
 
@@ -158,14 +165,19 @@ class _LevelView:
     """A level that looks like an array, so that dask reads it piece by piece."""
 
     dtype = np.dtype(np.uint8)
-    ndim = 3
 
     def __init__(self, slide: Slide, level: int) -> None:
         self._slide = slide
         self._level = level
-        self.shape = (slide.levels[level].rows, slide.levels[level].cols, 3)
+        self._axes = tuple(slide.planes)
+        self.shape = (*slide.planes.values(), slide.levels[level].rows, slide.levels[level].cols, 3)
+        self.ndim = len(self.shape)
 
     def __getitem__(self, key: tuple[slice, ...]) -> NDArray[np.uint8]:
-        rows, cols, channels = (part.indices(size) for part, size in zip(key, self.shape, strict=True))
-        piece = self._slide.read(self._level, rows[0], cols[0], rows[1] - rows[0], cols[1] - cols[0])
-        return piece[:, :, slice(*channels)]
+        *planes, rows, cols, channels = (part.indices(size) for part, size in zip(key, self.shape, strict=True))
+        size = rows[1] - rows[0], cols[1] - cols[0]
+        pieces = []
+        for place in itertools.product(*(range(*part) for part in planes)):
+            slide = self._slide.at(dict(zip(self._axes, place, strict=True))) if place else self._slide
+            pieces.append(slide.read(self._level, rows[0], cols[0], *size)[:, :, slice(*channels)])
+        return np.stack(pieces).reshape(*(len(range(*part)) for part in planes), *pieces[0].shape)

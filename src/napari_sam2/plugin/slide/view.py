@@ -76,8 +76,9 @@ def show_object(viewer: ViewerModel, image: Image, geometry: Any) -> None:
     The zoom stays unless the outline would be a dot or not fit; then it is seen with its surroundings.
     """
     col0, row0, col1, row1 = geometry.bounds
-    first = np.array(image.data_to_world((row0 - 0.5, col0 - 0.5)))
-    last = np.array(image.data_to_world((row1 - 0.5, col1 - 0.5)))
+    planes = (0.0,) * (image.ndim - 2)
+    first = np.array(image.data_to_world((*planes, row0 - 0.5, col0 - 0.5))[-2:])
+    last = np.array(image.data_to_world((*planes, row1 - 0.5, col1 - 0.5))[-2:])
     size = np.maximum(np.abs(last - first), 1e-6)
     viewer.scene.camera.center = tuple((first + last) / 2)
     share = float((size * viewer.scene.camera.zoom / np.array(viewer.canvas.size)).max())

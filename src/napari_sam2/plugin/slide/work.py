@@ -6,7 +6,7 @@ Its session behind the inference thread, its layers, and what they show.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from napari.layers import Shapes
 
@@ -21,6 +21,7 @@ from napari_sam2.plugin.slide.hand_strokes import SlideStrokes
 from napari_sam2.plugin.slide.mask_choice import MaskChoice
 from napari_sam2.plugin.slide.one_by_one import OneByOne
 from napari_sam2.plugin.slide.opening import SLIDE_KEY, shown_mix
+from napari_sam2.plugin.slide.planes import SlidePlanes
 from napari_sam2.plugin.slide.pointing import SlidePointer
 from napari_sam2.plugin.slide.prompt_layers import SlidePromptLayers
 from napari_sam2.plugin.slide.result_layer import SlideResultLayer
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from napari_sam2.slides.prompts import SlidePrompt
 
 __all__ = ["SLIDES", "SlideWork"]
+
+T = TypeVar("T")
 
 SLIDES: Final[JournalKind[SlideSession]] = JournalKind(
     lambda session: f"slide-{session.slide.key}", Journal, tuple(FORMATS)
@@ -78,6 +81,7 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
     def __init__(
         self, workspace: Workspace, image: Image, session: SlideSession, autosave: Autosave[SlideSession]
     ) -> None:
+        self.planes = SlidePlanes(workspace.viewer, image, session.slide.planes)
         super().__init__(workspace, image, session, autosave)
         self.shape = session.slide.shape
         self.name = session.slide.name
@@ -105,6 +109,7 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         self.result.removed.connect(self.remove)
         self.result.drawn.connect(self._on_drawn)
         self.result.picked.connect(self.select)
+        self.planes.watch(self._on_plane)
         if not image.rgb:
             image.events.contrast_limits.connect(self._on_limits)
 
@@ -155,6 +160,7 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         The layers stay in the viewer.
         """
         super().close()
+        self.planes.close()
         self.result.close()
         if not self.image.rgb:
             self.image.events.contrast_limits.disconnect(self._on_limits)
@@ -177,9 +183,12 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         """
         view = self.view()
         if view is not None:
-            self.result.show(self.snapshot.objects, self.current, view)
+            self.result.show(self.planes.on_view(self.snapshot.objects), self.current, view)
             waiting = (prompt for owner, prompt in self._waiting if owner == self.current)
-            self.prompts.show_prompts((*self.snapshot.prompts.get(self.current, ()), *waiting), view.pixel)
+            obj = self.current_object
+            is_here = obj is None or bool(self.planes.on_view((obj,)))
+            answered = self.snapshot.prompts.get(self.current, ()) if is_here else ()
+            self.prompts.show_prompts((*answered, *waiting), view.pixel)
 
     def select(self, object_id: str) -> None:
         """Give what is pointed at from now on to an object."""
@@ -194,9 +203,18 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         if obj is None:
             return
         self.select(object_id)
+        self.planes.go_to(obj)
         if not obj.geometry.is_empty:
             show_object(self.workspace.viewer, self.image, obj.geometry)
             self.draw()
+
+    def ask(self, work: Callable[[SlideSession], T], *rest: Any, **how: Any) -> None:
+        """Do something with the session, on the plane on view."""
+        super().ask(self.planes.before(work), *rest, **how)
+
+    def ask_quietly(self, work: Callable[[SlideSession], T], done: Callable[[T], None], key: str | None = None) -> None:
+        """Ask something that changes nothing, on the plane on view."""
+        super().ask_quietly(self.planes.before(work), done, key)
 
     def add_prompt(self, prompt: SlidePrompt) -> None:
         """Ask for the current object with one more prompt."""
@@ -362,6 +380,11 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
 
     def _on_edited(self, object_id: str, geometry: Any) -> None:
         self.ask(lambda session: session.edit(object_id, geometry))
+
+    def _on_plane(self) -> None:
+        """Another plane has come on view: its outlines are drawn."""
+        self.pointer.clear_preview()
+        self.draw()
 
     def _on_drawn(self, geometry: Any) -> None:
         object_id = new_id()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_sam2.errors import GeometryError, ImageFileError
+from napari_sam2.errors import GeometryError, ImageFileError, NapariSam2Error
 from napari_sam2.io.payload import check_total_memory, existing_file
 from napari_sam2.slides.objects import SlideObject
 from napari_sam2.slides.polygons import mask_to_polygon
@@ -111,7 +111,9 @@ def _npy(file: Path) -> NDArray[Any]:
             check_total_memory(file.name, int(np.prod(shape, dtype=np.float64)) * dtype.itemsize)
             array: NDArray[Any] = np.load(file, allow_pickle=False)
             return array.reshape(array.shape[-2:]) if array.ndim == 3 and array.shape[0] == 1 else array
-    except (ValueError, EOFError, OSError, MemoryError) as error:
+    except NapariSam2Error:
+        raise
+    except Exception as error:  # NumPy evaluates the header, which raises many kinds
         raise ImageFileError(f"{file.name} is damaged: it is no array of NumPy; save it again.") from error
     raise ImageFileError(
         f"{file.name} holds Python objects, which could run code and are never opened; in Cellpose save the masks as "

@@ -1,0 +1,176 @@
+"""DICOM slides that OpenSlide does not read.
+
+Grey values of 8 or 16 bits, JPEG-LS, RLE and others that pydicom decodes. highdicom finds the tiles (PS3.3 C.8.12.4).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from napari_sam2.core.pixel_size import Mpp
+from napari_sam2.errors import EnvironmentLacksError, ImageFileError, NapariSam2Error
+from napari_sam2.slides.image.opened import OpenedFile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["WHOLE_SLIDE", "DicomSlideSource", "open_dicom_slide", "reads_openslide"]
+
+WHOLE_SLIDE: Final = "1.2.840.10008.5.1.4.1.1.77.1.6"
+"""SOP class of VL Whole Slide Microscopy images (DICOM PS3.4, annex B.5)."""
+
+_OF_OPENSLIDE: Final = (
+    "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.4.50",
+    "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91",
+)  # fmt: skip
+"""Transfer syntaxes that OpenSlide 4 reads, of 8-bit colours: plain, JPEG baseline, JPEG 2000."""
+
+_FACTS: Final = (
+    "SOPClassUID", "SeriesInstanceUID", "ImageType", "BitsAllocated", "SamplesPerPixel", "Rows", "Columns",
+    "TotalPixelMatrixRows", "TotalPixelMatrixColumns", "NumberOfOpticalPaths", "PhotometricInterpretation",
+    "SharedFunctionalGroupsSequence",
+)  # fmt: skip
+_OTHER_FLAVOURS: Final = {"LABEL", "OVERVIEW", "THUMBNAIL"}
+
+
+def reads_openslide(file: Path) -> bool | None:
+    """Whether OpenSlide reads a DICOM slide.
+
+    None for what is no DICOM slide.
+    """
+    facts = _facts(file)
+    if facts is None:
+        return None
+    syntax = str(getattr(getattr(facts, "file_meta", None), "TransferSyntaxUID", ""))
+    return facts.get("BitsAllocated") == 8 and facts.get("SamplesPerPixel") == 3 and syntax in _OF_OPENSLIDE
+
+
+def open_dicom_slide(file: Path) -> OpenedFile:
+    """Open a DICOM slide with the other levels of its series.
+
+    They lie in the same folder.
+
+    Parameters
+    ----------
+    file : Path
+        Any level.
+
+    Raises
+    ------
+    ImageFileError
+        If it is damaged, or shows several optical paths in one instance.
+    EnvironmentLacksError
+        If highdicom is not installed.
+    """
+    try:
+        import highdicom
+    except ImportError as error:
+        raise EnvironmentLacksError(
+            'DICOM slides of this kind need highdicom; run: pip install "napari-sam2[dicom]".'
+        ) from error
+    try:
+        facts = _levels_beside(file)
+        if any(int(level.get("NumberOfOpticalPaths", 1) or 1) > 1 for _, level in facts):
+            raise ImageFileError(f"{file.name} holds several optical paths in one file; export them one by one.")
+        images = [highdicom.imread(path, lazy_frame_retrieval=True) for path, _ in facts]
+        source = DicomSlideSource(file.name, images)
+        return OpenedFile(source, _mpp(facts[0][1]), True if source.n_channels == 3 else None)
+    except NapariSam2Error:
+        raise
+    except Exception as error:  # pydicom and highdicom raise many kinds on damaged files
+        raise ImageFileError(
+            f"{file.name} is damaged, or a DICOM slide of a kind that is not read; export it as OME-TIFF."
+        ) from error
+
+
+class DicomSlideSource:
+    """The levels of a DICOM slide through highdicom.
+
+    Parameters
+    ----------
+    name : str
+        Of the file, for messages.
+    images : sequence of highdicom.Image
+        Tiled, the finest first.
+    """
+
+    def __init__(self, name: str, images: Sequence[Any]) -> None:
+        self._name = name
+        self._images = images
+        self.level_shapes = tuple((int(i.TotalPixelMatrixRows), int(i.TotalPixelMatrixColumns)) for i in images)
+        self.n_channels = int(images[0].SamplesPerPixel)
+        is_signed = int(images[0].get("PixelRepresentation", 0)) == 1
+        self.dtype = np.dtype(f"{'int' if is_signed else 'uint'}{int(images[0].BitsAllocated)}")
+
+    def read(self, level: int, row: int, col: int, rows: int, cols: int) -> NDArray[Any]:
+        """See `PixelSource`. Stored values, without any of DICOM's transforms."""
+        try:
+            piece = self._images[level].get_total_pixel_matrix(
+                row_start=row,
+                row_end=row + rows,
+                column_start=col,
+                column_end=col + cols,
+                dtype=self.dtype,
+                apply_real_world_transform=False,
+                apply_modality_transform=False,
+                apply_voi_transform=False,
+                apply_presentation_lut=False,
+                apply_palette_color_lut=False,
+                apply_icc_profile=False,
+                as_indices=True,
+            )
+        except Exception as error:  # pydicom's decoders raise many kinds on damaged tiles
+            raise ImageFileError(
+                f"{self._name} is damaged: a piece of level {level} cannot be decoded; copy or export it again."
+            ) from error
+        pixels = np.asarray(piece)
+        return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+
+    def close(self) -> None:
+        """Nothing stays open between two pieces."""
+
+
+def _facts(file: Path) -> Any:
+    """The tags that tell what a file is; None when it is no DICOM slide."""
+    try:
+        import pydicom
+
+        with file.open("rb") as stream:
+            if stream.read(132)[128:] != b"DICM":
+                return None
+        facts = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_FACTS))
+    except Exception:  # pydicom raises many kinds on damaged files; whoever reads it says what is wrong
+        return None
+    return facts if facts.get("SOPClassUID") == WHOLE_SLIDE else None
+
+
+def _levels_beside(file: Path) -> list[tuple[Path, Any]]:
+    """The levels of a file's series in its folder, the finest first; of two of one size, the file itself."""
+    own = _facts(file)
+    others = [(path, _facts(path)) for path in sorted(file.parent.iterdir()) if path.is_file() and path != file]
+    series = [
+        (path, facts)
+        for path, facts in others
+        if facts is not None
+        and facts.get("SeriesInstanceUID") == own.SeriesInstanceUID
+        and not _OTHER_FLAVOURS.intersection(facts.get("ImageType", ()))
+        and (facts.BitsAllocated, facts.SamplesPerPixel) == (own.BitsAllocated, own.SamplesPerPixel)
+    ]
+    by_size: dict[int, tuple[Path, Any]] = {}
+    for path, facts in [(file, own), *series]:
+        by_size.setdefault(int(facts.TotalPixelMatrixColumns), (path, facts))
+    return [by_size[size] for size in sorted(by_size, reverse=True)]
+
+
+def _mpp(facts: Any) -> Mpp | None:
+    try:
+        spacing = facts.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing
+        row, col = 1000 * float(spacing[0]), 1000 * float(spacing[1])
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return None
+    return Mpp(row, col, "DICOM PixelSpacing") if row > 0 and col > 0 else None
