@@ -91,7 +91,8 @@ def cost(model: SegmentationModel) -> None:
     for _ in range(REPEATS):
         for fusion in ("reference", "fused"):
             stack = stack_of(volume(first), volume(second))  # with nothing mixed yet
-            session = Session(stack.reference, model, channels=stack, fusion=fusion)
+            # Without the fit, which is made where the first pass is unsure: here with one channel only.
+            session = Session(stack.reference, model, channels=stack, fusion=fusion, fit=None)
             begun = time.perf_counter()
             session.set_prompts(1, box)
             answered = time.perf_counter()

@@ -91,7 +91,8 @@ def test_a_channel_on_another_grid_is_shown_lying_on_the_scan_and_clicked_throug
     assert np.array_equal(work.shown.grid.stored(shown.data), laid, equal_nan=True)
     work.channels.set_seen(work.channels.rows()[0], on=False)
     work.channels.set_seen(work.channels.rows()[1], on=True)
-    # What is selected there belongs to the scan, and is pointed at through it.
+    # What is selected there belongs to the scan, and is pointed at through it; a panel follows the selection.
+    ball_bench.controller.panel_shown()
     ball_bench.viewer.layers.selection.active = shown
     assert ball_bench.controller.workspace.image is work.image
     ball_bench.click((18, 20, 12))
