@@ -147,7 +147,8 @@ FUZZ = fuzzing()
 FUZZED = (
     "a.nii", "b.nii", "c.mgh", "d.nrrd", "e.mha", "f.png", "g.tif", "h.jpg", "i.seg.nrrd", "j.dcm", "k.dcm",
     "l.seg.dcm", "p.prompts.json", "q.slideprompts.json", "r.geojson", "s.ome.tif", "s.tif", "t.ctbl", "t.tsv", "t.txt",
-    "m.avi", "m.dcm", "m.gif", "m.mp4", "m.nii", "m.tif", "u.jsonl", "v.safetensors", "z.mha", "z.nrrd",
+    "m.avi", "m.dcm", "m.gif", "m.mp4", "m.nii", "m.tif", "n.array.json", "n.attributes.json", "n.piece", "n.zarr.zip",
+    "o.bmp", "o.jp2", "o.webp", "o16.jp2", "u.jsonl", "v.npy", "v.roi", "v.zip", "v.safetensors", "z.mha", "z.nrrd",
 )  # fmt: skip
 
 

@@ -189,7 +189,7 @@ def test_nuclei_are_looked_for_where_and_as_large_as_one_says(slide_path, tmp_pa
     upper = segment_slide(slide_path, tmp_path / "upper.geojson", auto="nuclei:0,0,400,700", object_size="60um")
     assert (everywhere.n_objects, upper.n_objects) == (3, 2)
     for obj, disc in zip(read_geojson(upper.output), sorted(DISCS[:2]), strict=True):
-        assert iou(obj.geometry, truth(*disc)) > 0.9
+        assert iou(obj.geometry, truth(*disc)) > 0.85
     with pytest.raises(UserInputError, match="either --object-size or --like"):
         segment_slide(slide_path, tmp_path / "o.geojson", auto="nuclei", like=example, object_size="60um")
 

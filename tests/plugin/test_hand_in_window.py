@@ -100,6 +100,10 @@ def test_no_side_is_named_while_two_scans_are_seen_that_lie_differently(window, 
         overlays = window.viewer.canvas.overlays
         return [o.text for name, o in overlays.items() if name.startswith("napari-sam2")]
 
+    # The scan that was opened last is seen alone.
+    assert sorted(letters()) == ["A", "L", "P", "R"]
+    window.image.visible = True
+    pump(0.2)
     assert not any(letters())
     window.image.visible = False
     window.controller.do("show_coronal")

@@ -54,6 +54,8 @@ class WhereRow(QLabel):
             event.connect(self._on_mouse) if on else event.disconnect(self._on_mouse)
         for event in (camera.orientation, dims.order, dims.ndisplay):
             event.connect(self.show_letters) if on else event.disconnect(self.show_letters)
+        layers = viewer.layers.events
+        layers.connect(self._on_layers) if on else layers.disconnect(self._on_layers)
         if on:
             self.show_letters()
         else:
@@ -68,6 +70,11 @@ class WhereRow(QLabel):
         letters = [border_letters(viewer, other.image, other.shown) for other in seen]
         agree = work is not None and all(of_scan == letters[0] for of_scan in letters)
         show_letters(viewer, letters[0] if agree else {})
+
+    def _on_layers(self, event: Any) -> None:
+        """A scan that is shown or hidden by its eye changes what the letters may say."""
+        if event.type == "visible":
+            self.show_letters()
 
     def _on_mouse(self, _event: Any = None) -> None:
         if not self._timer.isActive():
