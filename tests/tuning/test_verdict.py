@@ -87,3 +87,5 @@ def test_a_gain_without_the_image_stops_it():
     verdict = judge(before, after, GUARD, GUARD, hidden=(0.40, 0.65))
     assert not verdict.better
     assert any(reason.startswith("not met: The image is worth +0.050") for reason in verdict.reasons)
+    assert judge(before, after, GUARD, GUARD, hidden=(0.65, 0.69)).better
+    assert not judge(before, after, GUARD, GUARD, hidden=(0.75, 0.71)).better

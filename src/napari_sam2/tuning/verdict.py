@@ -32,8 +32,8 @@ GUARD_LOSS: Final = 0.02
 """Mean Dice that the scans in the package may lose."""
 
 LEAST_WORTH: Final = 0.5
-"""Part of what the image was worth before that it must be worth after: labels that do not belong to their images teach
-shapes and places, and the image counts for less."""
+"""Part of what the image was worth before that it must be worth after, and more than nothing: labels that do not belong
+to their images teach shapes and places, and a model then answers better without looking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +161,9 @@ def _worth_rule(seen: Change, hidden: Change) -> tuple[bool, str]:
     """Whether the image still counts: how much more of a carried box is right than with the image hidden."""
     before, after = (seen.box[k] - hidden.box[k] for k in (0, 1))
     return (
-        after >= min(LEAST_WORTH * before, before),
-        f"The image is worth {after:+.3f} of a carried box, {before:+.3f} before (at least {LEAST_WORTH:g} of it).",
+        after > 0 and after >= LEAST_WORTH * before,
+        f"The image is worth {after:+.3f} of a carried box, {before:+.3f} before (above 0, and at least "
+        f"{LEAST_WORTH:g} of it).",
     )
 
 
