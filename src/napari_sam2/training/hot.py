@@ -1,4 +1,4 @@
-"""Invented PET: hot objects in little background, blurred by the scanner, in coarse pixels."""
+"""Invented PET: hot objects, blurred by the scanner, in coarse pixels."""
 
 from __future__ import annotations
 

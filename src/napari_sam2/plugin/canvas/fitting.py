@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["fit", "is_seen_whole"]
 
+MARGIN: Final = 0.05
+"""Part of the canvas that stays free around an image, as napari leaves it."""
+
+LEAST_EXTENT: Final = 1e-9
+"""World units; an image of one point has no extent to divide by."""
+
 ROUNDING: Final = 2.0
 """Canvas pixels by which an image may reach over the border and count as seen whole."""
 
@@ -30,5 +36,12 @@ def is_seen_whole(viewer: ViewerModel, image: Image) -> bool:
 
 
 def fit(viewer: ViewerModel, image: Image) -> None:
-    """Show an image as large as the canvas allows."""
-    viewer.fit_to_view(layers=[image])
+    """Show an image as large as the canvas allows; nothing in 3-D."""
+    if viewer.dims.ndisplay != 2:
+        return
+    # Not by napari's own `fit_to_view(layers=...)`: 0.9 makes a list of the layers that keeps the viewer in memory.
+    camera, shown = viewer.scene.camera, [axis - viewer.dims.ndim for axis in viewer.dims.displayed]
+    low, high = np.asarray(image.extent.world)[:, shown]
+    room = np.array(viewer.canvas.size) * (1 - MARGIN)
+    camera.center = (*camera.center[:-2], *((low + high) / 2).tolist())
+    camera.zoom = float((room / np.maximum(high - low, LEAST_EXTENT)).min())

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_sam2.plugin.canvas.fitting import fit
+
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
@@ -28,7 +30,7 @@ def show_plane(viewer: ViewerModel, image: Image, shown: ShownVolume, name: str)
     _order(viewer, shown, plane.axis, plane.row_axis, plane.col_axis)
     viewer.dims.ndisplay = 2
     _orient(viewer, image, shown, plane.axis)
-    viewer.reset_view(layers=[image])
+    fit(viewer, image)
 
 
 def show_slice(viewer: ViewerModel, image: Image, shown: ShownVolume, axis: int, index: int) -> None:
@@ -58,7 +60,7 @@ def turn_upright(viewer: ViewerModel, image: Image, shown: ShownVolume, axis: in
     _order(viewer, shown, plane.axis, plane.row_axis, plane.col_axis)
     _orient(viewer, image, shown, plane.axis)
     if (viewer.dims.order, viewer.scene.camera.orientation) != before:
-        viewer.reset_view(layers=[image])
+        fit(viewer, image)
 
 
 def _order(viewer: ViewerModel, shown: ShownVolume, *voxel_axes: int) -> None:
