@@ -16,9 +16,11 @@ import typer
 
 from napari_sam2.cli import main
 from napari_sam2.cli.app import _register, app
-from napari_sam2.cli.guard import OUTPUTS, leaves
+from napari_sam2.cli.guard import OUTPUTS, leaves, paths_among
+from napari_sam2.errors import UserInputError
 from napari_sam2.io.film import FILM_ENDINGS
 from napari_sam2.io.formats import exported_suffixes, label_suffixes
+from napari_sam2.jobs.slide import segment_slide
 from napari_sam2.slides.formats.write import FORMATS
 from tests.phantoms import ball, box_on
 
@@ -301,3 +303,21 @@ def test_letter_case_is_left_to_the_disk(files, tmp_path):
     upper.unlink()
     os.link(files["scan"], upper)
     assert is_one_of(upper, [files["scan"]])
+
+
+@pytest.mark.parametrize(
+    "value", ["{}", "nuclei:{}", "T2={}", "T2={}:1", "{}:all", "nuclei:{}:0"], ids=lambda text: text.format("file")
+)
+def test_a_file_is_an_input_behind_a_kind_or_a_name_and_before_a_number(value, tmp_path):
+    file = tmp_path / "t2.nii.gz"
+    file.touch()
+    assert file in paths_among([[value.format(file)]])
+    assert not paths_among([value.format(tmp_path / "nothing")])
+
+
+def test_the_region_of_nuclei_is_never_the_result(tmp_path):
+    region = tmp_path / "region.geojson"
+    region.write_text("{}")
+    with pytest.raises(UserInputError, match=r"region\.geojson"):
+        segment_slide(tmp_path / "slide.tif", region, auto=f"nuclei:{region}", overwrite=True)
+    assert region.read_text() == "{}"

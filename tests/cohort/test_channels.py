@@ -142,3 +142,12 @@ def test_the_bids_app_says_which_image_is_missing(dataset, capsys):
     output = dataset / "derivatives" / "napari-sam2"
     assert main([str(dataset), str(output), "participant", "--channel-suffix", "FLAIR"]) == 2
     assert "sub-01_T1w.nii.gz: there is no such image with the suffix FLAIR" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("suffixes", "sentence"), [(("T*w",), "letters and digits"), (("T2w", "T2w"), "given twice")])
+def test_a_suffix_that_is_none_or_comes_twice_is_refused(dataset, tmp_path, capsys, suffixes, sentence):
+    from napari_sam2.cli import main
+
+    command = ["cohort", "run", str(dataset), "-o", str(tmp_path / "out"), "--model", "classical"]
+    assert main([*command, *(part for suffix in suffixes for part in ("--channel-suffix", suffix))]) == 2
+    assert sentence in capsys.readouterr().err

@@ -83,3 +83,14 @@ def test_a_session_without_a_finished_object_is_refused_by_name(scans: Path):
     folder = session_beside(scans.parent / "ann.nii.gz", finished=False)
     with pytest.raises(ManifestError, match=r"nothing in ann\.sam2session is marked as finished"):
         find_cases([folder])
+
+
+def test_an_image_of_two_subjects_is_refused_with_both_lines(scans: Path):
+    text = scans.read_text()
+    scans.write_text(text + "case-9,ann.nii.gz,ann_labels.nii.gz,zoe,ball\n")
+    with pytest.raises(
+        ManifestError, match=r"line 7: ann\.nii\.gz is given for another subject in manifest\.csv, line 2"
+    ):
+        find_cases([scans])
+    scans.write_text(text + "case-9,ann.nii.gz,ann_labels.nii.gz,ann,ball\n")
+    assert len(find_cases([scans])) == 6

@@ -122,6 +122,8 @@ def evaluate(
     if image is None:
         raise UserInputError("Give a scan with its labels, or a folder or table of labelled scans.")
     if as_json is not None:
+        if as_json.suffix.lower() != ".json":
+            raise UserInputError(f"--json {as_json.name}: give a name that ends in .json.")
         check_folder(as_json)
         check_free(as_json, overwrite=overwrite)
     protocols = _protocols(protocol or [])

@@ -114,9 +114,18 @@ def paths_among(values: Iterable[Any]) -> list[Path]:
 
 
 def _paths(value: Any) -> Iterator[Path]:
-    """Paths in an argument's value: text counts where a file of that name exists, as in ``--auto region.geojson``."""
+    """Paths in an argument's value.
+
+    Text counts where a file of that name exists, alone (``--auto region.geojson``), behind a kind or a name
+    (``nuclei:region.geojson``, ``T2=t2.nii.gz``), or before a number (``series.nii.gz:1``).
+    """
     if isinstance(value, list | tuple):
         for part in value:
             yield from _paths(part)
-    elif isinstance(value, Path) or (isinstance(value, str) and value and os.path.lexists(value)):
-        yield Path(value)
+    elif isinstance(value, Path):
+        yield value
+    elif isinstance(value, str):
+        for text in (value, value.partition("=")[2], value.partition(":")[2]):
+            for name in dict.fromkeys((text, text.rpartition(":")[0])):
+                if name and os.path.lexists(name):
+                    yield Path(name)

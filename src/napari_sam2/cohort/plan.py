@@ -99,7 +99,7 @@ def make_plan(
         proposer = settings.source.proposer()
         proposer.check(settings.text)
         model["source"] = proposer.sha256
-    _check_output(output, source, rows)
+    _check_output(output, source, rows, _shared_by_all(settings))
     output.mkdir(parents=True, exist_ok=True)
     _note(output, source, rows, settings)
     mine = [row for row in rows if in_shard(row.case, shard) and (only is None or row.case in only)]
@@ -218,21 +218,30 @@ def _note(output: Path, source: Path, rows: Sequence[ManifestRow], settings: Coh
     write_text(output / COHORT, json.dumps(facts, indent=1, ensure_ascii=False) + "\n", overwrite=True)
 
 
-def _check_output(output: Path, source: Path, rows: Sequence[ManifestRow]) -> None:
+def _check_output(output: Path, source: Path, rows: Sequence[ManifestRow], shared: Sequence[Path]) -> None:
     """Refuse a folder in which inputs, or files of somebody else, would be written over."""
     if output.exists() and not output.is_dir():
         raise UserInputError(f"{output.name} is a file; give a folder for the results.")
     own = {output.resolve() / name for name in (COHORT, REPORT, TABLE)}
     if source.resolve() in own:
         raise UserInputError(f"{source.name} would be written over in {output.name}; choose another output.")
-    faults = [f"Line {row.line}: {fault}" for row in rows if (fault := _fault_of(row, output.resolve(), own))]
+    faults = [f"Line {row.line}: {fault}" for row in rows if (fault := _fault_of(row, output.resolve(), own, shared))]
     if faults:
         raise ManifestError(faults)
 
 
-def _fault_of(row: ManifestRow, output: Path, own: set[Path]) -> str:
+def _shared_by_all(settings: CohortSettings) -> list[Path]:
+    """Files that every case is segmented with: a region, and outlines of a size."""
+    from napari_sam2.jobs.slide import region_file
+
+    wish = settings.slide
+    named = (None if wish.auto is None else region_file(wish.auto), wish.like)
+    return [Path(path) for path in named if path is not None]
+
+
+def _fault_of(row: ManifestRow, output: Path, own: set[Path], shared: Sequence[Path]) -> str:
     folder = output / row.case
-    named = (row.image, row.prompts, row.session, row.labels, *(file.path for file in row.channels))
+    named = (row.image, row.prompts, row.session, row.labels, *(file.path for file in row.channels), *shared)
     inputs = [path.resolve() for path in named if path is not None]
     if any(folder == path or folder in path.parents for path in inputs):
         return f"the files of case {row.case!r} lie in its output folder; choose another."

@@ -122,7 +122,8 @@ def do_slide(job: CaseJob, model: AnyModel) -> dict[str, Any]:
         overwrite=True,
     )
     objects = read_objects(target).objects
-    with open_slide(job.image, mpp=wish.mpp, channel=wish.channel or None, plane=wish.plane) as slide:
+    opened = open_slide(job.image, mpp=wish.mpp, channel=wish.channel or None, polarity=wish.polarity, plane=wish.plane)
+    with opened as slide:
         write_object_table(objects, job.folder / TABLE, slide.mpp, overwrite=True)
         draw_objects(slide, objects, job.folder / OVERVIEW)
         facts = {

@@ -73,6 +73,13 @@ def find_cases(
             f"There is no prompt file such as {PROMPTS.as_posix()}/sub-01/anat/sub-01_T1w.json; make some, or say with "
             "--prompts where they are."
         )
+    for number, suffix in enumerate(channels):
+        if not (suffix.isascii() and suffix.isalnum()):
+            raise UserInputError(
+                f"--channel-suffix {suffix!r}: give a suffix of BIDS, of letters and digits, such as T2w."
+            )
+        if suffix in channels[:number]:
+            raise UserInputError(f"--channel-suffix {suffix} is given twice; give each suffix once.")
     chosen_labels = {"sub": _labels(participants, "sub-"), "ses": _labels(sessions, "ses-")}
     faults: list[str] = []
     rows: list[ManifestRow] = []

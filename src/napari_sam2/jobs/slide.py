@@ -37,7 +37,15 @@ if TYPE_CHECKING:
 
     PromptSource: TypeAlias = Callable[[Slide], list[ObjectRequest]]
 
-__all__ = ["DEFAULT_OBJECT_SIZE", "NUCLEUS_SIZE", "SlideRun", "files_of_objects", "parse_region", "segment_slide"]
+__all__ = [
+    "DEFAULT_OBJECT_SIZE",
+    "NUCLEUS_SIZE",
+    "SlideRun",
+    "files_of_objects",
+    "parse_region",
+    "region_file",
+    "segment_slide",
+]
 
 _NUMBER: Final = r"-?[0-9]{1,9}(?:\.[0-9]{0,9})?"
 
@@ -138,7 +146,8 @@ def segment_slide(
     """
     target = Path(output)
     check_slide_output(target, overwrite=overwrite)
-    named = (prompts, like, objects)
+    region = None if auto is None else region_file(auto)
+    named = (prompts, like, objects, region)
     inputs = [Path(slide_path), *(Path(given) for given in named if isinstance(given, str | os.PathLike))]
     refuse_inputs_as_outputs(inputs, files_of_objects(target))
     if [prompts, auto, objects].count(None) != 2:
@@ -168,6 +177,15 @@ def segment_slide(
         facts = slide_sidecar_text(target, slide, loaded, asked_for, choices)
         count = write_objects(found, target, slide, facts, overwrite=overwrite)
         return SlideRun(target, count, finished=True, notes=(*slide.notes, *notes))
+
+
+def region_file(auto: str) -> Path | None:
+    """The file that holds the region of an automatic run.
+
+    None where there is none; `auto` is as in `segment_slide`.
+    """
+    file = Path(auto.removeprefix(f"{_NUCLEI}:"))
+    return file if file.is_file() else None
 
 
 def _taken(slide: Slide, source: Path, target: Path, overwrite: bool) -> SlideRun:

@@ -131,9 +131,19 @@ def find_cases(sources: Sequence[Path]) -> tuple[FinishedScan, ...]:
             checked.append(_checked(scan))
         except UserInputError as error:
             faults += [f"{scan.where}: {sentence}" for sentence in str(error).splitlines()]
+    faults += _one_image_of_two(checked)
     if faults:
         raise ManifestError(faults)
     return tuple(checked)
+
+
+def _one_image_of_two(scans: Sequence[FinishedScan]) -> Iterator[str]:
+    """A sentence for each image that is given under two subjects: one of them could judge what the other taught."""
+    first: dict[str, FinishedScan] = {}
+    for scan in scans:
+        other = first.setdefault(scan.sha256, scan)
+        if other.subject != scan.subject:
+            yield f"{scan.where}: {scan.image.name} is given for another subject in {other.where}; give both the same."
 
 
 def _found(sources: Sequence[Path]) -> Iterator[FinishedScan]:

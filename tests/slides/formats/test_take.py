@@ -136,6 +136,18 @@ def test_imagej_regions_become_objects_with_names_and_planes(tmp_path):
     assert taken.notes == ("r.zip: 2 regions were left out: d is no area; e is damaged.",)
 
 
+def test_a_region_keeps_the_one_number_of_a_stack_and_its_parts_of_a_pixel(tmp_path):
+    box = roifile.ImagejRoi.frompoints([[10, 10], [13, 13]])
+    box.roitype, box.n_coordinates, box.position = roifile.ROI_TYPE.RECT, 0, 4
+    box.left, box.top, box.right, box.bottom = 10, 10, 14, 14
+    box.options |= roifile.ROI_OPTIONS.SUB_PIXEL_RESOLUTION
+    box.version = 227
+    box.xd, box.yd, box.widthd, box.heightd = 10.75, 10.75, 2.5, 2.5
+    (obj,) = take_objects(_zip(tmp_path / "r.zip", a=box), SHAPE).objects
+    assert obj.plane == (3, 0)
+    assert obj.geometry.equals(shapely.box(10.75, 10.75, 13.25, 13.25))
+
+
 def test_a_single_region_file_is_read(tmp_path):
     roifile.ImagejRoi.frompoints(RING, name="x").tofile(tmp_path / "x.roi")
     (obj,) = take_objects(tmp_path / "x.roi", SHAPE).objects

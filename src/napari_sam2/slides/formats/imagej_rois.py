@@ -81,6 +81,9 @@ def read_rois(path: str | os.PathLike[str]) -> tuple[list[SlideObject], tuple[st
             left_out.append(f"{name} is no area")
             continue
         plane = (max(int(roi.z_position or 0) - 1, 0), max(int(roi.t_position or 0) - 1, 0))
+        if not (roi.z_position or roi.t_position):
+            # A stack that is no hyperstack has one number for its planes.
+            plane = (max(int(roi.position or 0) - 1, 0), 0)
         objects.append(SlideObject(outline, name=str(roi.name or name)).on_plane(plane))
     if not objects:
         what = f" ({left_out[0]})" if left_out else ""
@@ -127,13 +130,16 @@ def _outline(roi: Any) -> Any:
     import shapely
 
     kind = roi.roitype
+    left, top, right, bottom = roi.left, roi.top, roi.right, roi.bottom
+    if roi.subpixelrect:
+        left, top, right, bottom = roi.xd, roi.yd, roi.xd + roi.widthd, roi.yd + roi.heightd
     lines = (roifile.ROI_TYPE.LINE, roifile.ROI_TYPE.POLYLINE, roifile.ROI_TYPE.FREELINE, roifile.ROI_TYPE.ANGLE)
     if kind in (*lines, roifile.ROI_TYPE.POINT):
         return None
     if kind == roifile.ROI_TYPE.OVAL:
-        middle = ((roi.left + roi.right) / 2, (roi.top + roi.bottom) / 2)
+        middle = ((left + right) / 2, (top + bottom) / 2)
         turn = np.linspace(0, 2 * np.pi, _ARC_STEPS, endpoint=False)
-        half = ((roi.right - roi.left) / 2, (roi.bottom - roi.top) / 2)
+        half = ((right - left) / 2, (bottom - top) / 2)
         return shapely.Polygon(np.stack([middle[0] + half[0] * np.cos(turn), middle[1] + half[1] * np.sin(turn)], 1))
     if roi.composite:
         rings = [np.asarray(ring, dtype=float) for ring in roi.coordinates(multi=True)]
@@ -143,7 +149,7 @@ def _outline(roi: Any) -> Any:
                 shape = shape.symmetric_difference(shapely.make_valid(shapely.Polygon(ring)))
         return _checked(areas_of(shape))
     if kind == roifile.ROI_TYPE.RECT:
-        return _checked(shapely.box(roi.left, roi.top, roi.right, roi.bottom))
+        return _checked(shapely.box(left, top, right, bottom))
     return _checked(areas_of(shapely.make_valid(shapely.Polygon(np.asarray(roi.coordinates(), dtype=float)))))
 
 
