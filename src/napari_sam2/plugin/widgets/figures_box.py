@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QApplication,
@@ -21,19 +21,23 @@ from qtpy.QtWidgets import (
 
 from napari_sam2.plugin.scan.figures import FigureTable, shown_number
 from napari_sam2.plugin.scan.work import ScanWork
+from napari_sam2.plugin.widgets.following_box import FollowingBox
 
 if TYPE_CHECKING:
-    from qtpy.QtGui import QHideEvent, QShowEvent
+    from qtpy.QtGui import QShowEvent
 
     from napari_sam2.plugin.control.controller import Controller
 
 __all__ = ["FiguresBox"]
 
+DELAY_MS: Final = 120
+"""How long further changes are waited for before the figures are drawn."""
+
 ROWS: Final = 4
 """Rows that are seen without scrolling."""
 
 
-class FiguresBox(QWidget):
+class FiguresBox(FollowingBox):
     """Shows the last table of figures of the chosen scan.
 
     A click on a row goes to its object.
@@ -44,11 +48,11 @@ class FiguresBox(QWidget):
         Of the viewer.
     """
 
+    follows_slices = False
+
     def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._controller = controller
+        super().__init__(controller, parent, DELAY_MS)
         self._shown: FigureTable | None = None
-        self._connected = False
         self.title = QLabel()
         self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.copy = _button("Copy", "Copy all rows with their headers, for a spreadsheet.")
@@ -79,22 +83,11 @@ class FiguresBox(QWidget):
         self.copy.clicked.connect(self.copy_all)
         self.hide_it.clicked.connect(self._hide)
         self.table.cellClicked.connect(self._on_row)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(120)
-        self._timer.timeout.connect(self.show_now)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
         """Begin to follow the chosen scan."""
         super().showEvent(event)
-        self._connect(True)
         self.show_now()
-
-    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
-        """Let go."""
-        super().hideEvent(event)
-        self._connect(False)
-        self._timer.stop()
 
     def show_now(self) -> None:
         """Show the figures, and whether they are still true."""
@@ -155,18 +148,6 @@ class FiguresBox(QWidget):
     def _work(self) -> ScanWork | None:
         work = self._controller.work
         return work if isinstance(work, ScanWork) else None
-
-    def _connect(self, on: bool) -> None:
-        if on == self._connected:
-            return
-        self._connected = on
-        workspace = self._controller.workspace
-        for signal in (workspace.objects_changed, workspace.image_changed):
-            signal.connect(self._soon) if on else signal.disconnect(self._soon)
-
-    def _soon(self) -> None:
-        if not self._timer.isActive():
-            self._timer.start()
 
 
 def _button(label: str, tooltip: str) -> QPushButton:

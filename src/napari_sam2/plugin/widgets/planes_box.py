@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout
 
-from napari_sam2.plugin.scan.work import ScanWork
+from napari_sam2.plugin.widgets.following_box import FollowingBox
 from napari_sam2.plugin.widgets.plane_view import PlaneView
 
 if TYPE_CHECKING:
-    from qtpy.QtGui import QHideEvent, QShowEvent
+    from qtpy.QtWidgets import QWidget
 
     from napari_sam2.plugin.control.controller import Controller
+    from napari_sam2.plugin.scan.work import ScanWork
 
 __all__ = ["PlanesBox"]
 
-DELAY_MS: Final = 60
-"""How long further changes are waited for before the planes are drawn."""
 
-
-class PlanesBox(QWidget):
+class PlanesBox(FollowingBox):
     """Follows the canvas, the cross and the objects while it is seen.
 
     Parameters
@@ -31,10 +28,7 @@ class PlanesBox(QWidget):
     """
 
     def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._controller = controller
-        self._followed: ScanWork | None = None
-        self._connected = False
+        super().__init__(controller, parent)
         self.views = (PlaneView(), PlaneView())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)
@@ -43,22 +37,6 @@ class PlanesBox(QWidget):
             view.clicked.connect(self._on_click)
             view.boxed.connect(self._on_box)
             view.moved.connect(self._on_moved)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(DELAY_MS)
-        self._timer.timeout.connect(self.show_now)
-
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
-        """Begin to follow."""
-        super().showEvent(event)
-        self._connect(True)
-        self._follow_work()
-
-    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
-        """Let go: nothing is drawn that is not seen."""
-        super().hideEvent(event)
-        self._connect(False)
-        self._timer.stop()
 
     def show_now(self) -> None:
         """Draw both planes as they are now."""
@@ -68,35 +46,8 @@ class PlanesBox(QWidget):
         for view, axis in zip(self.views, (a for a in (2, 1, 0) if a != shown), strict=True):
             view.show_plane(work, axis)
 
-    def _connect(self, on: bool) -> None:
-        if on == self._connected:
-            return
-        self._connected = on
-        workspace = self._controller.workspace
-        dims = workspace.viewer.dims.events
-        for event in (dims.current_step, dims.order):
-            event.connect(self._soon) if on else event.disconnect(self._soon)
-        for signal, slot in ((workspace.objects_changed, self._soon), (workspace.image_changed, self._follow_work)):
-            signal.connect(slot) if on else signal.disconnect(slot)
-        if not on and self._followed is not None:
-            self._followed.cross.changed.disconnect(self._soon)
-            self._followed = None
-
-    def _follow_work(self) -> None:
-        if self._followed is not None:
-            self._followed.cross.changed.disconnect(self._soon)
-        self._followed = self._work()
-        if self._followed is not None:
-            self._followed.cross.changed.connect(self._soon)
-        self._soon()
-
-    def _soon(self, _event: Any = None) -> None:
-        if not self._timer.isActive():
-            self._timer.start()
-
-    def _work(self) -> ScanWork | None:
-        work = self._controller.work
-        return work if isinstance(work, ScanWork) and work.kind == "scan" else None
+    def _signals(self, work: ScanWork) -> tuple[Any, ...]:
+        return (work.cross.changed,)
 
     def _on_click(self, voxel: Any, axis: int, positive: bool) -> None:
         work = self._work()
