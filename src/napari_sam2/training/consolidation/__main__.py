@@ -47,7 +47,7 @@ def main() -> None:
             write_examples(path, list(draw_examples(rng, pools, recipe.shares, model, recipe.each)))
             logger.info("%s", path)
         examples += read_examples(path)
-    save_file(train_net(examples, recipe.network), options.out / f"{BY_NETWORK}.safetensors")
+    save_file(train_net(examples, pools, recipe.shares, recipe.network), options.out / f"{BY_NETWORK}.safetensors")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_sam2.training.corrections.practice import Practice
     from napari_sam2.training.pool import PoolVolume
 
-__all__ = ["Example", "draw_examples", "read_examples", "write_examples"]
+__all__ = ["CELLS", "Example", "draw_examples", "read_examples", "write_examples"]
 
 CELLS: Final = (24, 60)
 """Cells along an object's longest side."""
@@ -61,8 +61,6 @@ class Example:
         The object's slices, where they were told.
     spacing : tuple of float
         In widths of a pixel, slices first.
-    others : int16 array, optional
-        Region numbers of a label map.
     """
 
     name: str
@@ -73,7 +71,6 @@ class Example:
     boxed: int
     told: range | None
     spacing: tuple[float, float, float]
-    others: NDArray[np.int16] | None = None
 
 
 def draw_examples(
@@ -128,7 +125,6 @@ def carried(name: str, practice: Practice, model: AnyModel, *, told: bool) -> Ex
         box.slice_index(0),
         extent,
         practice.spacing,
-        practice.others,
     )
 
 
@@ -140,8 +136,6 @@ def write_examples(path: Path, examples: Sequence[Example]) -> None:
         arrays[f"v{index}"] = np.round(np.clip(example.voxels, 0, 1) * 65535).astype(np.uint16)
         arrays[f"t{index}"], arrays[f"c{index}"] = np.packbits(example.truth), np.packbits(example.carried)
         arrays[f"s{index}"] = example.trust
-        if example.others is not None:
-            arrays[f"o{index}"] = example.others
         told = None if example.told is None else [example.told.start, example.told.stop]
         headers.append({"name": example.name, "boxed": example.boxed, "told": told, "spacing": example.spacing})
     arrays["headers"] = np.frombuffer(json.dumps(headers).encode(), np.uint8)
@@ -162,11 +156,10 @@ def read_examples(path: Path) -> list[Example]:
             )
             told = None if header["told"] is None else range(*header["told"])
             across, down, along = header["spacing"]
-            others = stored[f"o{index}"] if f"o{index}" in stored else None
             examples.append(
                 Example(
                     header["name"], voxels, truth, run, stored[f"s{index}"], header["boxed"], told,
-                    (across, down, along), others,
+                    (across, down, along),
                 )
             )  # fmt: skip
     return examples

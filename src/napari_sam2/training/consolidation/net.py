@@ -1,14 +1,13 @@
 """Training of the network of `napari_sam2.engine.consolidation`.
 
-Half of the lessons are objects as the product carried them, the others the same objects with a mask gone wrong in one
-to three of the ways of `napari_sam2.training.corrections.wrong_masks`.
+Lessons are objects as the product carried them, and others with a mask gone wrong in one to three of the ways of `napari_sam2.training.corrections.wrong_masks`.
 """
 
 from __future__ import annotations
 
 import copy
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -19,17 +18,18 @@ from napari_sam2.engine.consolidation import normed
 from napari_sam2.engine.consolidation_evidence import FEATURES, Run, survey
 from napari_sam2.engine.correction_evidence import averaged
 from napari_sam2.evaluation.challenge import extent_of
-from napari_sam2.training.corrections.practice import Practice
+from napari_sam2.training.consolidation.examples import CELLS, Example
+from napari_sam2.training.corrections.practice import Practice, draw_practice
 from napari_sam2.training.corrections.torch_net import CorrectionNet
 from napari_sam2.training.corrections.wrong_masks import wrong_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from napari_sam2.training.consolidation.examples import Example
+    from napari_sam2.training.pool import PoolVolume
 
 __all__ = ["Lesson", "NetRecipe", "lesson_of", "practice_of", "run_of", "train_net"]
 
@@ -38,8 +38,11 @@ logger = logging.getLogger(__name__)
 GATHERED: Final = 4
 """Lessons of an update."""
 
+NEAR: Final = 0.4
+"""Radii of the boxed section: as near as that to the mask a cell counts in full."""
+
 FAR_WEIGHT: Final = 0.15
-"""Of a cell that neither mask nor truth come near to."""
+"""Of a cell that lies further away and is not the object's."""
 
 JITTER: Final = 0.1
 """Spreads of what is added to all cells of a feature alike."""
@@ -63,7 +66,7 @@ class NetRecipe:
     updates : int
         Of four lessons each.
     invented : int
-        Lessons with an invented mask, of every example.
+        Further objects, whose masks are invented.
     real : float
         Share of lessons with a mask that the product carried.
     rate : float
@@ -75,7 +78,7 @@ class NetRecipe:
     """
 
     updates: int = 800
-    invented: int = 1
+    invented: int = 600
     real: float = 0.65
     rate: float = 2e-3
     decay: float = 0.995
@@ -113,64 +116,57 @@ def told_of(rng: np.random.Generator, truth: NDArray[np.bool_]) -> range | None:
     return range(max(0, held.start - low), min(len(truth), held.stop + high))
 
 
-def practice_of(example: Example, mask: NDArray[np.bool_] | None = None) -> Practice:
-    """An example as a scene, with its carried mask or another."""
-    practice = Practice(example.voxels, example.truth, example.carried, example.spacing, example.others)
-    practice.object = example.carried if mask is None else mask
+def practice_of(example: Example) -> Practice:
+    """An example as a scene, with its carried mask."""
+    practice = Practice(example.voxels, example.truth, example.carried, example.spacing)
+    practice.object = example.carried
     return practice
 
 
-def run_of(example: Example, mask: NDArray[np.bool_] | None = None, boxed: int | None = None) -> Run:
+def run_of(example: Example) -> Run:
     """What a session would know of an example's run."""
-    held = example.carried if mask is None else mask
     spans = []
     for axis in range(3):
-        filled = np.flatnonzero(held.any(axis=tuple(a for a in range(3) if a != axis)))
+        filled = np.flatnonzero(example.carried.any(axis=tuple(a for a in range(3) if a != axis)))
         spans.append(slice(int(filled[0]), int(filled[-1]) + 1))
-    trust = {} if mask is not None else {i: float(v) for i, v in enumerate(example.trust) if np.isfinite(v)}
-    known = example.boxed if boxed is None else boxed
-    return Run((spans[0], spans[1], spans[2]), (known,), trust, example.told)
+    trust = {i: float(value) for i, value in enumerate(example.trust) if np.isfinite(value)}
+    return Run((spans[0], spans[1], spans[2]), (example.boxed,), trust, example.told)
 
 
-def lesson_of(example: Example, mask: NDArray[np.bool_] | None = None, boxed: int | None = None) -> Lesson | None:
+def lesson_of(example: Example) -> Lesson | None:
     """What there is to learn from an example; None where its boxed slice is empty."""
-    held = example.carried if mask is None else mask
-    if not held.any():
-        return None
-    seen = survey(practice_of(example, mask), run_of(example, mask, boxed))
+    seen = survey(practice_of(example), run_of(example)) if example.carried.any() else None
     if seen is None:
         return None
     wanted = averaged(example.truth[seen.window].astype(np.float32), seen.strides)
-    signed = seen.maps[1]
-    near = (signed > -0.4) | (wanted > 0)
+    near = (seen.maps[1] > -NEAR) | (wanted > 0)
     weights = np.where(near, 1.0, FAR_WEIGHT)
     return Lesson(
         seen.maps.astype(np.float16), wanted.astype(np.float16), (weights / weights.mean()).astype(np.float16)
     )
 
 
-def train_net(examples: Sequence[Example], recipe: NetRecipe) -> dict[str, NDArray[np.float32]]:
+def train_net(
+    examples: Sequence[Example],
+    pools: Mapping[str, Sequence[PoolVolume]],
+    shares: Mapping[str, float],
+    recipe: NetRecipe,
+) -> dict[str, NDArray[np.float32]]:
     """Weights of the network, by their names in the file.
 
     Parameters
     ----------
     examples : sequence of Example
         Carried objects.
+    pools, shares
+        Where further objects are drawn from, as for `draw_practice`.
     recipe : NetRecipe
         How it is trained.
     """
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     real = [lesson for example in examples if (lesson := lesson_of(example)) is not None]
-    invented = []
-    for example in examples:
-        for _ in range(recipe.invented):
-            mask, boxed = wrong_mask(rng, practice_of(example, example.truth))
-            told = told_of(rng, example.truth)
-            if told is not None:
-                mask[: told.start] = mask[told.stop :] = False
-            if (lesson := lesson_of(replace(example, told=told), mask, boxed)) is not None:
-                invented.append(lesson)
+    invented = list(_invented(rng, pools, shares, recipe.invented))
     logger.info("%d carried, %d invented", len(real), len(invented))
     mean, spread = _spread_of(real)
     net = CorrectionNet(FEATURES)
@@ -195,6 +191,22 @@ def train_net(examples: Sequence[Example], recipe: NetRecipe) -> dict[str, NDArr
             logger.info("%d: loss %.4f", update, np.mean(losses[-LOOKED_AT_AFTER * GATHERED :]))
     weights = {name: values.numpy().copy() for name, values in slow.state_dict().items()}
     return weights | {"mean": mean.astype(np.float32), "spread": spread.astype(np.float32)}
+
+
+def _invented(
+    rng: np.random.Generator, pools: Mapping[str, Sequence[PoolVolume]], shares: Mapping[str, float], count: int
+) -> Iterator[Lesson]:
+    """Lessons of objects whose masks went wrong by invention."""
+    for _ in range(count):
+        practice = draw_practice(rng, pools, shares, CELLS)
+        mask, boxed = wrong_mask(rng, practice)
+        told = told_of(rng, practice.truth)
+        if told is not None:
+            mask[: told.start] = mask[told.stop :] = False
+        trust = np.full(len(mask), np.nan, np.float32)
+        example = Example("", practice.voxels, practice.truth, mask, trust, boxed, told, practice.spacing)
+        if (lesson := lesson_of(example)) is not None:
+            yield lesson
 
 
 def _spread_of(lessons: Sequence[Lesson]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
