@@ -15,7 +15,7 @@ from napari_sam2.engine.consolidation_evidence import survey
 from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.training.consolidation import net
 from napari_sam2.training.consolidation.examples import draw_examples, read_examples, write_examples
-from napari_sam2.training.consolidation.net import NetRecipe, lesson_of, practice_of, run_of, told_of, train_net
+from napari_sam2.training.consolidation.net import NetRecipe, gather, lesson_of, practice_of, run_of, told_of, train_net
 from napari_sam2.training.consolidation.recipe import read_recipe
 
 CONFIG = Path(__file__).parents[2] / "docs" / "models" / "consolidation-1" / "config.toml"
@@ -63,8 +63,8 @@ def test_slices_are_told_not_at_all_or_with_the_whole_object_in_them():
 def test_a_network_of_a_few_objects_mends_one_and_comes_out_the_same_again(examples, pools, monkeypatch):
     monkeypatch.setattr(net, "LOOKED_AT_AFTER", 10)
     recipe = NetRecipe(updates=24, invented=6, rate=4e-3, decay=0.8)
-    weights = train_net(examples, pools, {"labelled": 1.0}, recipe)
-    again = train_net(examples, pools, {"labelled": 1.0}, recipe)
+    weights = train_net(*gather(examples, pools, {"labelled": 1.0}, recipe), recipe)
+    again = train_net(*gather(examples, pools, {"labelled": 1.0}, recipe), recipe)
     assert all(np.array_equal(values, again[name]) for name, values in weights.items())
     worst = min(examples, key=lambda example: overlap(example.carried, example.truth))
     run, seen = run_of(worst), survey(practice_of(worst), run_of(worst))

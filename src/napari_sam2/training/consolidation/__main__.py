@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from napari_sam2.engine.consolidation import BY_NETWORK
 from napari_sam2.models.small.model import load_bundled
 from napari_sam2.training.consolidation.examples import draw_examples, read_examples, write_examples
-from napari_sam2.training.consolidation.net import train_net
+from napari_sam2.training.consolidation.net import gather, train_net
 from napari_sam2.training.consolidation.recipe import read_recipe
 from napari_sam2.training.pool import read_pool
 from napari_sam2.training.prepare import write_missing_pools
@@ -47,7 +47,8 @@ def main() -> None:
             write_examples(path, list(draw_examples(rng, pools, recipe.shares, model, recipe.each)))
             logger.info("%s", path)
         examples += read_examples(path)
-    save_file(train_net(examples, pools, recipe.shares, recipe.network), options.out / f"{BY_NETWORK}.safetensors")
+    real, invented = gather(examples, pools, recipe.shares, recipe.network)
+    save_file(train_net(real, invented, recipe.network), options.out / f"{BY_NETWORK}.safetensors")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.training.pool import PoolVolume
 
-__all__ = ["Lesson", "NetRecipe", "lesson_of", "practice_of", "run_of", "train_net"]
+__all__ = ["Lesson", "NetRecipe", "gather", "lesson_of", "practice_of", "run_of", "train_net"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,9 @@ NEAR: Final = 0.4
 
 FAR_WEIGHT: Final = 0.15
 """Of a cell that lies further away and is not the object's."""
+
+LEAST_OVERLAP: Final = 0.15
+"""Dice of a carried mask below which there is nothing to be made of it."""
 
 JITTER: Final = 0.1
 """Spreads of what is added to all cells of a feature alike."""
@@ -146,13 +149,13 @@ def lesson_of(example: Example) -> Lesson | None:
     )
 
 
-def train_net(
+def gather(
     examples: Sequence[Example],
     pools: Mapping[str, Sequence[PoolVolume]],
     shares: Mapping[str, float],
     recipe: NetRecipe,
-) -> dict[str, NDArray[np.float32]]:
-    """Weights of the network, by their names in the file.
+) -> tuple[list[Lesson], list[Lesson]]:
+    """Lessons with carried masks, and lessons with invented ones.
 
     Parameters
     ----------
@@ -161,13 +164,29 @@ def train_net(
     pools, shares
         Where further objects are drawn from, as for `draw_practice`.
     recipe : NetRecipe
+        How many.
+    """
+    worth = [example for example in examples if _overlap(example) > LEAST_OVERLAP]
+    real = [lesson for example in worth if (lesson := lesson_of(example)) is not None]
+    invented = list(_invented(np.random.default_rng(recipe.seed), pools, shares, recipe.invented))
+    logger.info("%d carried, %d invented", len(real), len(invented))
+    return real, invented
+
+
+def train_net(
+    real: Sequence[Lesson], invented: Sequence[Lesson], recipe: NetRecipe
+) -> dict[str, NDArray[np.float32]]:
+    """Weights of the network, by their names in the file.
+
+    Parameters
+    ----------
+    real, invented
+        As `gather` gives them.
+    recipe : NetRecipe
         How it is trained.
     """
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
-    real = [lesson for example in examples if (lesson := lesson_of(example)) is not None]
-    invented = list(_invented(rng, pools, shares, recipe.invented))
-    logger.info("%d carried, %d invented", len(real), len(invented))
     mean, spread = _spread_of(real)
     net = CorrectionNet(FEATURES)
     slow = copy.deepcopy(net).eval()
@@ -209,6 +228,11 @@ def _invented(
             yield lesson
 
 
+def _overlap(example: Example) -> float:
+    total = int(example.carried.sum() + example.truth.sum())
+    return 2 * float((example.carried & example.truth).sum()) / total
+
+
 def _spread_of(lessons: Sequence[Lesson]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and spread of every feature, all lessons counting alike."""
     means = np.array([lesson.maps.astype(np.float32).mean(axis=(1, 2, 3)) for lesson in lessons], dtype=np.float64)
@@ -232,7 +256,7 @@ def _learn(
     def turned(array: NDArray[np.floating]) -> Tensor:
         lead = array.ndim - 3
         moved = array[..., across, down, along].transpose([*range(lead), *(lead + axis for axis in order)])
-        return torch.from_numpy(np.ascontiguousarray(moved, dtype=np.float32))
+        return torch.from_numpy(moved.astype(np.float32, order="C", copy=True))
 
     maps = normed(lesson.maps.astype(np.float32), mean, spread)
     maps[:-1] += (JITTER * rng.standard_normal(len(maps) - 1)).astype(np.float32).reshape(-1, 1, 1, 1)
