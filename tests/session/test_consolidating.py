@@ -1,4 +1,4 @@
-"""Objects looked over when a run has come to its end: what may change, what is recorded, and that it is the same again."""
+"""Objects looked over when a run has come to its end: what may change, what is recorded, and replay."""
 
 from __future__ import annotations
 

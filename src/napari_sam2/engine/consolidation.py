@@ -2,8 +2,8 @@
 
 A propagation sees one slice after another. When it has come to its end, a U-Net in three dimensions sees the whole
 object with its surroundings (`consolidation_evidence`), and says of every voxel whether it belongs to it. What it is
-sure of is changed: ends that were run past, parts that were lost on the way, leaks. Prompted and accepted slices stay as
-they are, and so does what lies outside the slices that a person told.
+sure of is changed: ends that were run past, parts that were lost on the way, leaks. Prompted and accepted slices stay
+as they are, and so does what lies outside the slices that a person told.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ __all__ = ["BY_NETWORK", "LEAST_LOGIT", "Consolidator", "changed", "consolidate"
 BY_NETWORK: Final = "consolidation-1"
 """Who looks over a run, as journals name it."""
 
-LEAST_LOGIT: Final = 0.5
-"""Of a change, and of what the network adds to what the mask says already."""
+LEAST_LOGIT: Final = 1.0
+"""Of a change, and of what the network adds to what the mask says already: odds of 2.7 to one.
+
+Chosen on 68 held-out objects: 0.5 gains a little more (0.023 instead of 0.020) and costs CT 0.004."""
 
 _FAR: Final = 5.0
 """Spreads from the mean at which features are clipped."""
@@ -65,9 +67,7 @@ def consolidate(scene: Scene, run: Run, consolidator: Consolidator | None = None
     return Change(seen.window, changed(seen, run, logits))
 
 
-def changed(
-    seen: Survey, run: Run, logits: NDArray[np.float64], least: float = LEAST_LOGIT
-) -> NDArray[np.bool_]:
+def changed(seen: Survey, run: Run, logits: NDArray[np.float64], least: float = LEAST_LOGIT) -> NDArray[np.bool_]:
     """Voxels of the window that change sides, from the logits of its cells.
 
     Parameters
@@ -101,7 +101,8 @@ def normed(maps: NDArray[np.float32], mean: NDArray[np.floating], spread: NDArra
     across = (-1, 1, 1, 1)
     values = np.clip((maps - mean.reshape(across)) / spread.reshape(across), -_FAR, _FAR)
     values[-1] = maps[-1]
-    return values.astype(np.float32)
+    as_seen: NDArray[np.float32] = values.astype(np.float32)
+    return as_seen
 
 
 class Consolidator:

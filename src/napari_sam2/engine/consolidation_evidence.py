@@ -117,7 +117,8 @@ def survey(scene: Scene, run: Run) -> Survey | None:
 
 
 def _section(scene: Scene, run: Run, index: int) -> NDArray[np.bool_]:
-    return scene.mask((slice(index, index + 1), *run.bounds[1:]))[0]
+    section: NDArray[np.bool_] = scene.mask((slice(index, index + 1), *run.bounds[1:]))[0]
+    return section
 
 
 def _longest(section: NDArray[np.bool_], step: NDArray[np.float64]) -> float:

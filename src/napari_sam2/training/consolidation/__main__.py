@@ -1,7 +1,7 @@
 """Trains what looks over carried objects: ``python -m napari_sam2.training.consolidation CONFIG OUT``.
 
-CONFIG is a TOML file such as ``docs/models/consolidation-1/config.toml``; pools that it names and that are not there are
-made first, and so are the carried objects in OUT. OUT receives ``consolidation-1.safetensors``.
+CONFIG is a TOML file such as ``docs/models/consolidation-1/config.toml``; pools that it names and that are not there
+are made first, and so are the carried objects in OUT. OUT receives ``consolidation-1.safetensors``.
 """
 
 from __future__ import annotations

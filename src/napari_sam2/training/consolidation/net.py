@@ -1,6 +1,7 @@
 """Training of the network of `napari_sam2.engine.consolidation`.
 
-Lessons are objects as the product carried them, and others with a mask gone wrong in one to three of the ways of `napari_sam2.training.corrections.wrong_masks`.
+Lessons are objects as the product carried them, and others with a mask gone wrong in one to three of the ways of
+`napari_sam2.training.corrections.wrong_masks`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from napari_sam2.training.corrections.torch_net import CorrectionNet
 from napari_sam2.training.corrections.wrong_masks import wrong_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -168,14 +169,16 @@ def gather(
     """
     worth = [example for example in examples if _overlap(example) > LEAST_OVERLAP]
     real = [lesson for example in worth if (lesson := lesson_of(example)) is not None]
-    invented = list(_invented(np.random.default_rng(recipe.seed), pools, shares, recipe.invented))
+    invented = [
+        lesson
+        for number in range(recipe.invented)
+        if (lesson := _invented(np.random.default_rng([recipe.seed, number]), pools, shares)) is not None
+    ]
     logger.info("%d carried, %d invented", len(real), len(invented))
     return real, invented
 
 
-def train_net(
-    real: Sequence[Lesson], invented: Sequence[Lesson], recipe: NetRecipe
-) -> dict[str, NDArray[np.float32]]:
+def train_net(real: Sequence[Lesson], invented: Sequence[Lesson], recipe: NetRecipe) -> dict[str, NDArray[np.float32]]:
     """Weights of the network, by their names in the file.
 
     Parameters
@@ -213,19 +216,16 @@ def train_net(
 
 
 def _invented(
-    rng: np.random.Generator, pools: Mapping[str, Sequence[PoolVolume]], shares: Mapping[str, float], count: int
-) -> Iterator[Lesson]:
-    """Lessons of objects whose masks went wrong by invention."""
-    for _ in range(count):
-        practice = draw_practice(rng, pools, shares, CELLS)
-        mask, boxed = wrong_mask(rng, practice)
-        told = told_of(rng, practice.truth)
-        if told is not None:
-            mask[: told.start] = mask[told.stop :] = False
-        trust = np.full(len(mask), np.nan, np.float32)
-        example = Example("", practice.voxels, practice.truth, mask, trust, boxed, told, practice.spacing)
-        if (lesson := lesson_of(example)) is not None:
-            yield lesson
+    rng: np.random.Generator, pools: Mapping[str, Sequence[PoolVolume]], shares: Mapping[str, float]
+) -> Lesson | None:
+    """A lesson of an object whose mask went wrong by invention."""
+    practice = draw_practice(rng, pools, shares, CELLS)
+    mask, boxed = wrong_mask(rng, practice)
+    told = told_of(rng, practice.truth)
+    if told is not None:
+        mask[: told.start] = mask[told.stop :] = False
+    trust = np.full(len(mask), np.nan, np.float32)
+    return lesson_of(Example("", practice.voxels, practice.truth, mask, trust, boxed, told, practice.spacing))
 
 
 def _overlap(example: Example) -> float:
