@@ -108,7 +108,7 @@ def draw_examples(
 def carried(name: str, practice: Practice, model: AnyModel, *, told: bool) -> Example:
     """A box on the middle slice, carried."""
     volume = Volume(practice.voxels, np.diag([*practice.spacing, 1.0]))
-    session = Session(volume, model, window=Window(0.0, 1.0, "practice"), axis=0)
+    session = Session(volume, model, window=Window(0.0, 1.0, "practice"), axis=0, look_over=False)
     box, extent = middle_box(practice.truth, 0), extent_of(practice.truth, 0) if told else None
     session.add_prompt(1, box)
     for _ in session.propagate([1], slices=extent):
