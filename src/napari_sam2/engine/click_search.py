@@ -75,7 +75,7 @@ def click_answers(
 
 
 def click_views(engine: Engine, inside: NDArray[np.float64]) -> list[View]:
-    """The views around positive clicks (N, 2), from the largest to the smallest."""
+    """Views around positive clicks (N, 2), from largest to smallest."""
     plane, size = engine.plane, engine.model.input_size
     spread = [*(inside.min(axis=0) - 0.5), *(inside.max(axis=0) + 0.5)]
     views = [whole_view(plane, size)]

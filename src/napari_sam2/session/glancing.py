@@ -1,6 +1,6 @@
-"""A glance at an object: about what one more click would give on its slice.
+"""A glance at an object: about what one more click would give.
 
-Cheap, and nothing is remembered.
+On its slice; cheap, and nothing is remembered.
 """
 
 from __future__ import annotations
