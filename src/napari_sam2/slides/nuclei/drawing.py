@@ -41,7 +41,7 @@ class Drawing:
     @classmethod
     def of(cls, picture: NDArray[np.int32], count: int) -> Drawing:
         """Of a picture that holds numbers up to `count`."""
-        pixels = np.flatnonzero(picture)
+        pixels = np.flatnonzero(picture > 0)
         return cls((picture.shape[0], picture.shape[1]), pixels, picture.ravel()[pixels].astype(np.int64), count)
 
     @property
@@ -91,32 +91,20 @@ class GrowingRegions:
         self._signal = signal
         self._areas = smallest, largest
         self._is_too_large = np.zeros(signal.shape, dtype=bool)
-        self._witnesses = np.zeros(0, dtype=np.int64)  # a pixel of each region that is too large
 
     def above(self, threshold: float) -> Drawing:
         """Regions of a possible size, 4-connected, without their holes.
 
         The threshold must be no higher than that of the last call.
         """
-        above = self._signal > threshold
+        above = (self._signal > threshold) & ~self._is_too_large
         labels, count = ndimage.label(above)
-        pixels = np.flatnonzero(above & ~self._is_too_large)
-        regions = Drawing((above.shape[0], above.shape[1]), pixels, labels.ravel()[pixels].astype(np.int64), count)
+        regions = Drawing.of(labels, count)
         areas = regions.areas()
-        known = np.unique(labels.ravel()[self._witnesses])
-        areas[known] = np.iinfo(np.int64).max
-        self._give_up(regions, areas > self._areas[1], known)
-        kept = regions.only(is_between(areas, *self._areas))
-        return self._filled(kept)
-
-    def _give_up(self, regions: Drawing, is_too_large: NDArray[np.bool_], known: NDArray[np.int64]) -> None:
-        lost = is_too_large[regions.numbers]
-        self._is_too_large.ravel()[regions.pixels[lost]] = True
-        is_new = is_too_large.copy()
-        is_new[known] = False
-        witness = np.zeros(len(is_new), dtype=np.int64)
-        witness[regions.numbers] = regions.pixels
-        self._witnesses = np.concatenate([self._witnesses, witness[is_new]])
+        is_too_large = areas > self._areas[1]
+        is_too_large[labels[above & _beside(self._is_too_large)]] = True
+        self._is_too_large.ravel()[regions.pixels[is_too_large[regions.numbers]]] = True
+        return self._filled(regions.only(is_between(areas, *self._areas) & ~is_too_large))
 
     def _filled(self, regions: Drawing) -> Drawing:
         """The same without holes; regions that close a hole together are one."""
@@ -134,3 +122,13 @@ class GrowingRegions:
         whole, count = ndimage.label(is_hole[labels] | ~outside)
         filled = Drawing.of(whole, count)
         return filled.only(is_between(filled.areas(), *self._areas))
+
+
+def _beside(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels above, below, left and right of those inside."""
+    beside = np.zeros_like(inside)
+    beside[1:] |= inside[:-1]
+    beside[:-1] |= inside[1:]
+    beside[:, 1:] |= inside[:, :-1]
+    beside[:, :-1] |= inside[:, 1:]
+    return beside

@@ -187,7 +187,7 @@ def _parted(regions: Drawing, picture: NDArray[np.int32], table: NDArray[np.floa
     doubtful = regions.only(is_doubtful)
     numbers = doubtful.picture
     distance = ndimage.gaussian_filter(
-        ndimage.distance_transform_edt(numbers), max(SMOOTH_DISTANCE[0], field.diameter * SMOOTH_DISTANCE[1])
+        _distance(doubtful, numbers), max(SMOOTH_DISTANCE[0], field.diameter * SMOOTH_DISTANCE[1])
     )
     peaks = peak_local_max(
         distance, min_distance=max(2, int(field.diameter * PEAK_DISTANCE)), labels=numbers, exclude_border=False
@@ -199,6 +199,18 @@ def _parted(regions: Drawing, picture: NDArray[np.int32], table: NDArray[np.floa
     seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
     pieces = Drawing.of(watershed(-distance, seeds, mask=is_several[numbers]).astype(np.int32), len(peaks))
     return pieces.only(is_between(pieces.areas(), *field.areas))
+
+
+def _distance(regions: Drawing, picture: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Distance of each pixel inside to the nearest one outside."""
+    distance = np.zeros(picture.shape)
+    if len(regions.pixels) == picture.size:
+        return distance
+    nearest = ndimage.distance_transform_edt(picture, return_distances=False, return_indices=True)
+    places = np.divmod(regions.pixels, picture.shape[1])
+    rows, cols = (axis.ravel()[regions.pixels] - place for axis, place in zip(nearest, places, strict=True))
+    distance.ravel()[regions.pixels] = np.sqrt(rows * rows + cols * cols)
+    return distance
 
 
 def _measured(
