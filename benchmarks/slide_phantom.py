@@ -98,7 +98,8 @@ class Nuclei:
 
     def paint(self, pixels, origin, scale):
         """Colour nuclei that lie in a tile."""
-        places = (start + (np.arange(TILE) + 0.5) * scale - at for start, at in zip(origin, (self.top, self.left), strict=True))
+        corner = self.top, self.left
+        places = (start + (np.arange(TILE) + 0.5) * scale - at for start, at in zip(origin, corner, strict=True))
         (cell_rows, rows), (cell_cols, cols) = (np.divmod(place, NUCLEUS_STEP) for place in places)
         here = tuple(np.flatnonzero((cells >= 0) & (cells < self.count)) for cells in (cell_rows, cell_cols))
         if not all(len(places) for places in here):
@@ -173,7 +174,8 @@ class Phantom:
         origin = row * scale, col * scale
         glands = self._glands.query(edges)
         lively = self._lively(origin, scale)
-        if self.plain and not lively.any() and not len(glands) and any(self.patches[index].holds(edges) for index in patches):
+        is_even = self.plain and not lively.any() and not len(glands)
+        if is_even and any(self.patches[index].holds(edges) for index in patches):
             return np.broadcast_to(STROMA.astype(np.uint8), (TILE, TILE, 3))
         pixels = np.broadcast_to(GLASS, (TILE, TILE, 3)).copy()
         for index in patches:

@@ -64,7 +64,7 @@ class Drawing:
             By number; False for number 0.
         """
         anew = np.cumsum(kept) * kept
-        numbers = anew[self.numbers]
+        numbers: NDArray[np.int64] = anew[self.numbers]
         inside = numbers > 0
         return Drawing(self.shape, self.pixels[inside], numbers[inside], int(anew.max()))
 

@@ -91,7 +91,7 @@ class Candidates:
 
     def mask(self, number: int) -> NDArray[np.bool_]:
         """Pixels of a candidate."""
-        return self.drawings[self.pictures[number]].picture == self.labels[number]
+        return np.asarray(self.drawings[self.pictures[number]].picture == self.labels[number])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
