@@ -252,8 +252,9 @@ def tiles_of(phantom, scale, glass, first):
             pixels = phantom.tile(row, col, scale)
             tile = glass if pixels is None else encoded(pixels)
             number = numbers.setdefault(tile, len(first)) if phantom.plain else len(first)
-            yield tile if number == len(first) else b""
+            is_new = number == len(first)
             first.append(number)
+            yield tile if is_new else b""
 
 
 def share_tiles(path, firsts):

@@ -1,4 +1,7 @@
-"""The channels of a slide, changed by hand: which are seen, their colours and ranges."""
+"""Channels of a slide by hand.
+
+Which are seen, their colours and ranges.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ class SlideChannels:
         self._use(with_measured_windows(self.rows))
 
     def bring_back(self) -> None:
-        """Show the channels as they were when the work that was resumed ended."""
+        """Show the channels as the resumed work showed them."""
         if not self.rows:
             return
 

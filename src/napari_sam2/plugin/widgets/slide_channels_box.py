@@ -1,4 +1,7 @@
-"""The channels of a slide in the panel, one line each: on view, colour, range."""
+"""The channels of a slide in the panel.
+
+One line each: on view, colour, range.
+"""
 
 from __future__ import annotations
 

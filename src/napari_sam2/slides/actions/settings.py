@@ -84,7 +84,10 @@ class ShowChannels(Setting):
         state.show_channels(self.mix)
 
     def settle(self, state: SlideState) -> None:
-        """Note how they were shown; what is on view stays as it is."""
+        """Note how they were shown.
+
+        What is on view stays as it is.
+        """
         state.earlier_mix = self.mix
 
     def as_json(self) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""The channels of a slide one by one, as a person looks at and changes them."""
+"""The channels of a slide one by one.
+
+As a person looks at them and changes them.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,9 @@ class ChannelRow:
 
 
 def rows_of(slide: Slide) -> tuple[ChannelRow, ...]:
-    """All channels of a slide as they are shown; none when its pixels are plain colours.
+    """All channels of a slide as they are shown.
+
+    None when its pixels are plain colours.
 
     Its coarsest level is read.
     """

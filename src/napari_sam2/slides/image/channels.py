@@ -118,7 +118,7 @@ def _find(names: tuple[str, ...], channel: str | int, file_name: str) -> int:
 
 
 def measured_window(survey: NDArray[Any]) -> tuple[float, float]:
-    """The range that the intensities of a channel, of any shape, suggest."""
+    """The range that intensities of a channel suggest."""
     finite = survey[np.isfinite(survey)]
     if finite.size == 0:
         return 0.0, 1.0

@@ -1,6 +1,7 @@
-"""Numbered regions of a picture, and those above a falling threshold.
+"""Numbered regions of a picture.
 
-What is too large at one threshold is too large at all lower ones: its pixels are not looked at again.
+And those above a threshold that falls. What is too large at one threshold is too large at all lower ones: its pixels
+are not looked at again.
 """
 
 from __future__ import annotations
@@ -63,14 +64,17 @@ class Drawing:
         kept : (count + 1,) bool array
             By number; False for number 0.
         """
-        anew = np.cumsum(kept) * kept
-        numbers: NDArray[np.int64] = anew[self.numbers]
+        anew = np.where(kept, np.cumsum(kept), 0)
+        numbers = anew[self.numbers]
         inside = numbers > 0
         return Drawing(self.shape, self.pixels[inside], numbers[inside], int(anew.max()))
 
 
 def is_between(areas: NDArray[np.int64], smallest: float, largest: float) -> NDArray[np.bool_]:
-    """Which numbers have an area in a range, for `Drawing.only`; never number 0."""
+    """Which numbers have an area in a range.
+
+    For `Drawing.only`; never number 0.
+    """
     kept = (areas >= smallest) & (areas <= largest)
     kept[0] = False
     return np.asarray(kept)
