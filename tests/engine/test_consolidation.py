@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sam2.engine.consolidation import Consolidator, changed, consolidate, normed
+from napari_sam2.engine.consolidation import SURE, Consolidator, changed, consolidate, mean_trust, normed
 from napari_sam2.engine.consolidation_evidence import FEATURES, MOST_CELLS, Run, survey
 from napari_sam2.training.corrections.torch_net import CorrectionNet
 from tests.phantoms import ball
@@ -106,6 +106,13 @@ def test_unsure_answers_and_pieces_apart_change_nothing(scene):
     assert not changed(seen, run, corner).any(), "a piece that touches nothing is not the object"
     assert not changed(seen, run, np.where(seen.mask, -0.3, 0.3)).any()
     assert changed(seen, run, -away).any()
+
+
+def test_a_run_of_which_the_model_was_sure_stays(scene):
+    sure, unsure = (dict.fromkeys(range(48), SURE + step) for step in (0.01, -0.01))
+    assert consolidate(scene, scene.run(trust=sure), always(20.0)) is None
+    assert consolidate(scene, scene.run(trust=unsure), always(20.0)).voxels.any()
+    assert mean_trust(scene.run(trust=sure | {20: float("nan")})) == pytest.approx(SURE + 0.01)
 
 
 def test_an_object_without_a_known_section_stays(scene):

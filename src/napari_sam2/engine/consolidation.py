@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_sam2.engine.consolidation_evidence import Run, Survey
     from napari_sam2.engine.correction_evidence import Scene
 
-__all__ = ["BY_NETWORK", "LEAST_LOGIT", "Consolidator", "changed", "consolidate", "normed"]
+__all__ = ["BY_NETWORK", "LEAST_LOGIT", "SURE", "Consolidator", "changed", "consolidate", "mean_trust", "normed"]
 
 BY_NETWORK: Final = "consolidation-1"
 """Who looks over a run, as journals name it."""
@@ -38,6 +38,12 @@ LEAST_LOGIT: Final = 1.0
 """Of a change, and of what the network adds to what the mask says already: odds of 2.7 to one.
 
 Chosen on 68 held-out objects: 0.5 gains a little more (0.023 instead of 0.020) and costs CT 0.004."""
+
+SURE: Final = 0.65
+"""Mean of the model's own estimates of its masks from which on an object is left as it is.
+
+On full-size organs of CT, of which the network has seen few, sure runs lost by it: an aorta went from 0.83 to 0.60.
+The rule was made after looking at the 41 development structures."""
 
 _FAR: Final = 5.0
 """Spreads from the mean at which features are clipped."""
@@ -58,13 +64,20 @@ def consolidate(scene: Scene, run: Run, consolidator: Consolidator | None = None
     Returns
     -------
     Change or None
-        None where the known slices hold nothing of the object.
+        None where the model was sure, and where the known slices hold nothing of the object.
     """
-    seen = survey(scene, run)
+    seen = None if mean_trust(run) >= SURE else survey(scene, run)
     if seen is None:
         return None
     logits = (consolidator or _shipped())(seen.maps)
     return Change(seen.window, changed(seen, run, logits))
+
+
+def mean_trust(run: Run) -> float:
+    """The mean of what the model thinks of its masks; 0 where nothing is known."""
+    trust = [run.trust.get(index, np.nan) for index in range(run.bounds[0].start, run.bounds[0].stop)]
+    known = [value for value in trust if np.isfinite(value)]
+    return float(np.mean(known)) if known else 0.0
 
 
 def changed(seen: Survey, run: Run, logits: NDArray[np.float64], least: float = LEAST_LOGIT) -> NDArray[np.bool_]:
