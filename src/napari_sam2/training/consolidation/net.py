@@ -81,10 +81,10 @@ class NetRecipe:
         Of all that is drawn.
     """
 
-    updates: int = 800
-    invented: int = 600
+    updates: int = 2200
+    invented: int = 480
     real: float = 0.65
-    rate: float = 2e-3
+    rate: float = 3e-3
     decay: float = 0.995
     seed: int = 1
 
