@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_sam2.channels.mix import Mix, mix_from_json, mix_to_json, named_mix, said_mix
+from napari_sam2.channels.mix import named_mix, said_mix
 from napari_sam2.channels.opening import open_channel
 from napari_sam2.channels.weights import parted
+from napari_sam2.core.mix import Mix, mix_from_json, mix_to_json
 from napari_sam2.core.prompts import Point
 from napari_sam2.core.window import Window
 from napari_sam2.errors import EnvironmentLacksError, UserInputError

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_sam2.channels.mix import mix_to_json, said_mix
+from napari_sam2.channels.mix import said_mix
 from napari_sam2.channels.placing import IDENTITY
 from napari_sam2.core.checked import list_of, number_of, text_of
+from napari_sam2.core.mix import mix_to_json
 from napari_sam2.errors import EnvironmentLacksError
 from napari_sam2.io.labels import source_has_changed
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam2.channels.mix import Mix
     from napari_sam2.channels.stack import Channel, ChannelStack
+    from napari_sam2.core.mix import Mix
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
 

@@ -14,8 +14,8 @@ from napari_sam2.core.labels import ObjectMasks
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_sam2.channels.mix import Mix
     from napari_sam2.channels.stack import ChannelStack
+    from napari_sam2.core.mix import Mix
     from napari_sam2.core.prompts import Prompt
     from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.core.window import Window
