@@ -80,10 +80,9 @@ def test_one_channel_is_taken_where_it_parts_the_prompt():
     assert said_mix(session.objects[1].mix, ("a", "b")) == "b"
 
 
-def test_models_that_know_colours_get_up_to_three_channels_as_colours(monkeypatch):
-    monkeypatch.setattr("napari_sam2.models.registry.sees_colours", lambda kind: True)
+def test_two_channels_as_colours_have_their_mean_as_blue():
     session = session_of()
-    mix = chosen_mix(session.state, 2, {}, "auto")
+    mix = chosen_mix(session.state, 2, {}, "rgb")
     assert mix.weights == ((1, 0), (0, 1), (0.5, 0.5))
     image, window = session.channels.image(mix, session.window)
     assert image.is_rgb

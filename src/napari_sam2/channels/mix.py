@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 AUTO: Final = "auto"
-"""Colours for models that see them and up to three channels, weights from the prompt otherwise."""
+"""What is taken without a choice: weights from the prompt."""
 
 PROMPT: Final = "prompt"
 """Weights from the prompt."""
@@ -50,7 +50,7 @@ def named_mix(spec: str, names: Sequence[str]) -> Mix | None:
     Returns
     -------
     Mix or None
-        None where the prompt or the model decides.
+        None where the prompt decides.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def canonical(spec: str, names: Sequence[str]) -> str:
 
 
 def left_open(spec: str, names: Sequence[str]) -> tuple[str, tuple[int, ...]] | None:
-    """Who decides, the model or the prompt, and among which channels.
+    """Whether the prompt decides, and among which channels.
 
     Parameters
     ----------

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sam2.channels.mix import AUTO, FUSED, PROMPT, left_open, named_mix, said_mix
+from napari_sam2.channels.mix import AUTO, FUSED, left_open, named_mix, said_mix
 from napari_sam2.channels.weights import mix_from_prompt
-from napari_sam2.core.mix import COLOURS, coloured, only
+from napari_sam2.core.mix import only
 from napari_sam2.errors import UserInputError
 
 if TYPE_CHECKING:
@@ -95,8 +95,6 @@ def mix_for(
     UserInputError
         If the model was tuned on channels that are not there, or with another mix than is asked for.
     """
-    from napari_sam2.models.registry import sees_colours
-
     tuned = tuned_mix(model.card, stack.names)
     if tuned is not None:
         if fusion != AUTO:
@@ -111,8 +109,6 @@ def mix_for(
     kind, among = decides
     if len(among) == 1:
         return only(among[0], len(stack))
-    if kind != PROMPT and len(among) <= COLOURS and sees_colours(model.card.kind):
-        return coloured(among, len(stack))
     index = min(prompts, key=lambda i: _doubt(prompts[i]))
     plane = stack.reference.plane(axis)
     return mix_from_prompt(stack, window, plane, index, prompts[index], among, alone=kind != FUSED)

@@ -107,6 +107,8 @@ class SessionSnapshot:
         The scan with its further channels.
     fusion : str
         How a new object's mix of them is chosen.
+    model_kind : str
+        Of the model, as in `napari_sam2.models.base.ModelCard`.
     """
 
     objects: Mapping[int, ObjectSnapshot]
@@ -116,3 +118,4 @@ class SessionSnapshot:
     redo: str = ""
     channels: ChannelStack | None = None
     fusion: str = "auto"
+    model_kind: str = ""

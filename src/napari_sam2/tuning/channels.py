@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sam2.channels.mix import FUSED, PROMPT, left_open, named_mix
+from napari_sam2.channels.mix import FUSED, left_open, named_mix
 from napari_sam2.channels.pooled import Sides, pooled_mix
 from napari_sam2.channels.stack import Channel, ChannelStack, place_channel
 from napari_sam2.channels.weights import sampled, sides_of_prompt
-from napari_sam2.core.mix import COLOURS, coloured, only
+from napari_sam2.core.mix import only
 from napari_sam2.core.prompts import SlicePrompts
 from napari_sam2.core.window import choose_window
 from napari_sam2.io import read_volume
-from napari_sam2.models.registry import sees_colours
 from napari_sam2.models.seen import SeenChannels
 
 if TYPE_CHECKING:
@@ -88,15 +87,13 @@ def placed_again(reference: Volume, channels: Sequence[FinishedChannel]) -> Chan
     return stack
 
 
-def mix_of_scans(scans: Sequence[FinishedScan], kind: str, fusion: str) -> Mix:
+def mix_of_scans(scans: Sequence[FinishedScan], fusion: str) -> Mix:
     """The mix for the structures of several scans.
 
     Parameters
     ----------
     scans : sequence of FinishedScan
         With channels of the same names; what is learned from.
-    kind : str
-        Of the model, as in `napari_sam2.models.base.ModelCard`.
     fusion : str
         What a person chose, see `napari_sam2.channels.mix.named_mix`; where weights are left open they are found from
         all structures together, see `napari_sam2.channels.pooled`.
@@ -108,8 +105,6 @@ def mix_of_scans(scans: Sequence[FinishedScan], kind: str, fusion: str) -> Mix:
     how, among = decides
     if len(among) == 1:
         return only(among[0], len(names))
-    if how != PROMPT and len(among) <= COLOURS and sees_colours(kind):
-        return coloured(among, len(names))
     sides: list[Sides] = []
     samples: list[NDArray[np.float64]] = []
     for scan in scans:

@@ -276,7 +276,7 @@ class _Run:
                 return mix_from_json(self._plan.mix, 1 + len(self._names))
             except (ValueError, TypeError, KeyError) as error:
                 raise UserInputError(f"{self._folder.name} holds a damaged run; begin in another folder.") from error
-        return mix_of_scans(self._learned_from, self._parent.card.kind, fusion) if self._names else None
+        return mix_of_scans(self._learned_from, fusion) if self._names else None
 
     def _check_resumed(self, plan: Plan) -> None:
         if plan.inputs != self._inputs:
