@@ -97,13 +97,18 @@ def check_channels(stack: ChannelStack, described: Sequence[Mapping[str, Any]]) 
 
 
 def changed_channels(stack: ChannelStack) -> list[str]:
-    """Sentences on channels whose files have changed since."""
-    return [
-        f"the file of the channel {channel.name} has changed on disk since it was opened; the model saw it as it was "
-        "then, and to go on with this session later the file is needed as it was."
-        for channel in stack.further
-        if source_has_changed(channel.volume)
-    ]
+    """Sentences on channels whose files have changed since, or are gone."""
+    sentences = []
+    for channel in stack.further:
+        what = "has changed on disk" if source_has_changed(channel.volume) else ""
+        if not all(file.exists() for file in channel.volume.source.files):
+            what = "is gone from the disk"
+        if what:
+            sentences.append(
+                f"the file of the channel {channel.name} {what} since it was opened; the model saw it as it was then, "
+                "and to go on with this session later the file is needed as it was."
+            )
+    return sentences
 
 
 def transform_from_json(written: Any) -> NDArray[np.float64]:
