@@ -242,7 +242,10 @@ def parted(inside: NDArray[np.float64], around: NDArray[np.float64]) -> float:
 
 
 def sampled(stack: ChannelStack, window: Window) -> NDArray[np.float64]:
-    """Pixels (N, C) from all over a scan, windowed; those that are black in every channel are left out."""
+    """Pixels (N, C) from all over a scan, windowed.
+
+    Those that are black in every channel are left out.
+    """
     step = max(1, round((int(np.prod(stack.reference.shape)) / SAMPLE) ** (1 / 3)))
     sample = stack.windowed(window, (slice(None, None, step),) * 3)
     seen = np.stack([image.reshape(-1).astype(np.float64) for image in sample], axis=-1)
@@ -250,7 +253,10 @@ def sampled(stack: ChannelStack, window: Window) -> NDArray[np.float64]:
 
 
 def mix_along(direction: NDArray[np.float64], seen: NDArray[np.float64]) -> Mix:
-    """A grey mix along a direction (C,) that uses the range of the pixels (N, C) that are seen."""
+    """A grey mix along a direction (C,).
+
+    It uses the range of the pixels (N, C) that are seen.
+    """
     low, high = np.percentile(seen @ direction, RANGE) if len(seen) else (0.0, 1.0)
     extent = max(float(high - low), 1e-3)
     return Mix("fused", (_rounded(direction / extent),), _rounded([-low / extent]))

@@ -147,7 +147,7 @@ def tuned_mix(card: ModelCard, names: Sequence[str]) -> Mix | None:
 
 
 def check_seen(model: AnyModel, stack: ChannelStack, mix: Mix | None) -> None:
-    """Refuse to show a tuned model anything but what it was tuned on.
+    """Refuse what a tuned model was not tuned on.
 
     Raises
     ------

@@ -119,11 +119,17 @@ class FinishedScan:
         return {} if self.session is None else finished_prompts(volume, self.session, self.stack(volume))
 
     def stack(self, volume: Volume) -> ChannelStack:
-        """The scan with its channels; `volume` is the scan as `read` gives it."""
+        """The scan with its channels.
+
+        `volume` is the scan as `read` gives it.
+        """
         return placed_again(volume, self.channels)
 
     def image_seen(self, volume: Volume) -> tuple[Volume, Window]:
-        """What is learned from, and through which window: the scan, or the mix of its channels."""
+        """What is learned from, and through which window.
+
+        The scan, or the mix of its channels.
+        """
         window = choose_window(volume)
         return (volume, window) if self.mix is None else self.stack(volume).image(self.mix, window)
 

@@ -1,4 +1,4 @@
-"""Further channels of finished scans, and the one mix that a tuning learns from.
+"""Channels of finished scans, and the mix that is learned from.
 
 The mix is found once, on the subjects that are learned from, and fixed from then on: what a network sees after tuning
 must be what it learned.
@@ -133,7 +133,7 @@ def _sides(
 
 
 def seen_channels(names: Sequence[str], mix: Mix) -> SeenChannels | None:
-    """What a tuned model needs of the channels that it could learn from.
+    """What a tuned model needs of the channels that were given.
 
     Parameters
     ----------

@@ -282,7 +282,10 @@ class ScanChannels:
             self.see(f"{FUSED}:{','.join(names)}")
 
     def ways_to_see(self) -> list[str]:
-        """What a model can be shown of several channels: colours only where it was trained on them."""
+        """What a model can be shown of several channels.
+
+        Colours only where it was trained on them.
+        """
         stack = self.stack
         if stack is None or not stack.several:
             return []
