@@ -131,7 +131,7 @@ def compare(row: dict[str, str], folder: Path, model: SegmentationModel, registe
     """All ways of seeing one case."""
     reference = read_volume(folder / row["image"])
     labels = read_labels(folder / row["labels"], reference)
-    files = channel_files([folder / text for name, text in sorted(row.items()) if name.startswith("channel_") and text])
+    files = channel_files([text for name, text in sorted(row.items()) if name.startswith("channel_") and text], folder)
     begun = time.perf_counter()
     stack = read_stack(reference, files, register=register, say=lambda note: print(f"<!-- {row['case']}: {note} -->"))
     opened = time.perf_counter() - begun
