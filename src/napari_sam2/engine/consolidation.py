@@ -64,7 +64,7 @@ _FAR: Final = 5.0
 
 
 def consolidate(scene: Scene, run: Run, consolidator: Consolidator | None = None) -> Change | None:
-    """What changes of a carried object when it is looked over as a whole.
+    """What changes when a carried object is looked over as a whole.
 
     Parameters
     ----------
@@ -88,7 +88,10 @@ def consolidate(scene: Scene, run: Run, consolidator: Consolidator | None = None
 
 
 def mean_trust(run: Run) -> float:
-    """The mean of what the model thinks of its masks; 0 where nothing is known."""
+    """The mean of what the model thinks of its masks.
+
+    0 where nothing is known.
+    """
     trust = [run.trust.get(index, np.nan) for index in range(run.bounds[0].start, run.bounds[0].stop)]
     known = [value for value in trust if np.isfinite(value)]
     return float(np.mean(known)) if known else 0.0
@@ -97,7 +100,7 @@ def mean_trust(run: Run) -> float:
 def changed(
     seen: Survey, run: Run, logits: NDArray[np.float64], gained_at: float = LEAST_LOGIT, lost_at: float = LOST_LOGIT
 ) -> NDArray[np.bool_]:
-    """Voxels of the window that change sides, from the logits of its cells.
+    """Voxels of the window that change sides.
 
     Parameters
     ----------
@@ -126,7 +129,10 @@ def changed(
 
 
 def normed(maps: NDArray[np.float32], mean: NDArray[np.floating], spread: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Maps as the network sees them; the last is left as it is."""
+    """Maps as the network sees them.
+
+    The last is left as it is.
+    """
     across = (-1, 1, 1, 1)
     values = np.clip((maps - mean.reshape(across)) / spread.reshape(across), -_FAR, _FAR)
     values[-1] = maps[-1]

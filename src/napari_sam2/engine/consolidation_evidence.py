@@ -1,4 +1,4 @@
-"""What is known of a carried object as a whole: on one grid over all its slices.
+"""What is known of a carried object as a whole.
 
 The grid is as fine as the boxed section is small, and reaches beyond the mask on every side. Of every cell it tells the
 image against that of the boxed section, the mask around it, where it lies from the boxed slice, and how the section of

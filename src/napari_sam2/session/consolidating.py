@@ -1,4 +1,4 @@
-"""Objects that were carried, looked over as a whole when the run has come to its end."""
+"""Carried objects, looked over as a whole when a run has ended."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ MEASURED: Final = ("bundled",)
 
 
 def looks_over(card: ModelCard) -> str | None:
-    """Who looks over what a model has carried; nobody where that was not measured."""
+    """Who looks over what a model has carried.
+
+    Nobody where that was not measured.
+    """
     return BY_NETWORK if card.kind in MEASURED else None
 
 

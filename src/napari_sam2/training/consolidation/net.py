@@ -108,7 +108,10 @@ class Lesson:
 
 
 def told_of(rng: np.random.Generator, truth: NDArray[np.bool_]) -> range | None:
-    """The slices that a person might tell of an object: none, just its own, or some more."""
+    """The slices that a person might tell of an object.
+
+    None, just its own, or some more.
+    """
     chance = rng.random()
     if chance < NOT_TOLD:
         return None
@@ -138,7 +141,10 @@ def run_of(example: Example) -> Run:
 
 
 def lesson_of(example: Example) -> Lesson | None:
-    """What there is to learn from an example; None where its boxed slice is empty."""
+    """What there is to learn from an example.
+
+    None where its boxed slice is empty.
+    """
     seen = survey(practice_of(example), run_of(example)) if example.carried.any() else None
     if seen is None:
         return None

@@ -135,7 +135,10 @@ def draw_practice(
 def practise_on(
     rng: np.random.Generator, volume: PoolVolume, item: PoolObject, cells: tuple[int, int] = CELLS
 ) -> Practice | None:
-    """One object of a volume, cut out with its surroundings; None where it is too small or fills everything."""
+    """One object of a volume, cut out with its surroundings.
+
+    None where it is too small or fills everything.
+    """
     spacing = np.ones(3) if volume.isotropic else np.array([rng.uniform(*THICK), 1.0, 1.0])
     wider = rng.uniform(*SURROUNDINGS)
     window = tuple(
