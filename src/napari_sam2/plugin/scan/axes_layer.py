@@ -26,7 +26,7 @@ COLOUR: Final = "#ffdc00"
 TEXT: Final = {"string": "{length}", "size": 12, "color": COLOUR, "anchor": "center"}
 """In the middle of the object: beside it, the picture's border would cut it."""
 
-BELOW: Final = 0.04
+BELOW: Final = 0.07
 """Part of the picture's height by which the text stands below the crossing of the axes."""
 
 

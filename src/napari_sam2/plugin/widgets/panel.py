@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtCore import QSize, QTimer
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
-    QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -27,17 +25,18 @@ from napari_sam2.plugin.control.registry import controller_for
 from napari_sam2.plugin.widgets.activity_row import ActivityRow
 from napari_sam2.plugin.widgets.beside_docks import LAYOUT_MS, BesideDocks
 from napari_sam2.plugin.widgets.buttons import action_button, bind_shortcuts
+from napari_sam2.plugin.widgets.column import Column
 from napari_sam2.plugin.widgets.earlier_row import EarlierRow
 from napari_sam2.plugin.widgets.focus import leave_keys_to_the_picture
 from napari_sam2.plugin.widgets.folded_box import FoldedBox
 from napari_sam2.plugin.widgets.layer_docks import LayerDocks
+from napari_sam2.plugin.widgets.lines_label import LinesLabel
 from napari_sam2.plugin.widgets.opening_dialogs import ask_for_earlier, ask_for_labels
 from napari_sam2.plugin.widgets.scan_parts import ScanParts
 from napari_sam2.plugin.widgets.server_line import ServerLine
 from napari_sam2.plugin.widgets.slide_parts import SlideParts
 from napari_sam2.plugin.widgets.tune_box import TuneBox
 from napari_sam2.plugin.widgets.where_row import WhereRow
-from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -50,8 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["SegmentPanel"]
 
 STATUS_LINES = 3
-STATUS_MARGIN = 10
-"""Lines of the status, and pixels that napari's style leaves around them."""
+"""Lines of the status."""
 
 WIDTH = 290
 """Pixels that the panel asks for; it can be drawn wider."""
@@ -89,10 +87,9 @@ class SegmentPanel(QWidget):
         self._here = available_models()
         self.server = ServerLine()
         self.layers = action_button("toggle_layer_lists", self.controller.do)
-        self.status = WrappedLabel()
         # Room for the longest common sentences, so that buttons below stay where they are.
-        self.status.setFixedHeight(STATUS_LINES * self.status.fontMetrics().lineSpacing() + STATUS_MARGIN)
-        self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        self.status = LinesLabel(STATUS_LINES)
+        self.status.setWordWrap(True)
         self.activity = ActivityRow(self.controller.do, lambda: not self.controller.thread.idle)
         self.where = WhereRow(self.controller.workspace)
         self.resume = EarlierRow(self.controller.do)
@@ -224,11 +221,7 @@ class SegmentPanel(QWidget):
         for part in (self.objects, scans.find, self.shaping, scans.compare, self.viewing):
             inside.addWidget(part)
         inside.addStretch()
-        self.scroll = QScrollArea()
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setWidget(parts)
+        self.scroll = Column(parts)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
