@@ -86,6 +86,6 @@ class AxesLayer:
 def _down(work: ScanWork, axis: int) -> NDArray[np.float64]:
     """A small step down on slices across an axis, in data coordinates."""
     plane = work.shown.volume.plane(axis)
-    here, below = work.shown.grid.to_data(plane.to_voxel([[0, 0], [BELOW * plane.shape[0], 0]], 0))
+    here, below = work.shown.grid.to_data(plane.to_voxel(np.array([[0.0, 0.0], [BELOW * plane.shape[0], 0.0]]), 0))
     step: NDArray[np.float64] = below - here
     return step

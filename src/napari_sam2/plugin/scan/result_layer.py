@@ -156,5 +156,5 @@ def _colours(hidden: Iterable[int], own: Mapping[int, Colour]) -> DirectLabelCol
     return DirectLabelColormap(color_dict=colours)
 
 
-HOVER_COLOURS: Final = DirectLabelColormap(color_dict={None: (0, 0, 0, 0), 0: (0, 0, 0, 0), 1: (1.0, 1.0, 1.0, 1.0)})
-"""White: what is only proposed has no object's colour yet."""
+HOVER_COLOURS: Final = DirectLabelColormap(color_dict={None: (0, 0, 0, 0), 0: (0, 0, 0, 0), 1: (0.2, 0.95, 1.0, 1.0)})
+"""Cyan: what is only proposed has no object's colour yet, and white is not seen on what is bright."""

@@ -30,7 +30,8 @@ class Column(QScrollArea):
         bar = self.verticalScrollBar()
         if self.widget() is None or bar is None:
             return least
-        return QSize(self.widget().minimumSizeHint().width() + bar.sizeHint().width(), least.height())
+        frame = self.contentsMargins().left() + self.contentsMargins().right() + 2 * self.frameWidth()
+        return QSize(self.widget().minimumSizeHint().width() + bar.sizeHint().width() + frame, least.height())
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
         """Rows that were unfolded, or have another font, may need another width."""

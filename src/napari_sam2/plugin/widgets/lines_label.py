@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 
 __all__ = ["LinesLabel"]
 
-MARGIN: Final = 8
+MARGIN: Final = 4
 """Pixels above and below the lines together."""
 
 
@@ -31,7 +31,11 @@ class LinesLabel(QLabel):
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """In the font of this moment: napari sets it after the label was made."""
-        return QSize(0, self._lines * self.fontMetrics().lineSpacing() + MARGIN)
+        return QSize(0, self.heightForWidth(self.width()))
+
+    def heightForWidth(self, _width: int) -> int:  # noqa: N802
+        """The height of all lines, however few are filled."""
+        return int(self._lines * self.fontMetrics().lineSpacing() + MARGIN)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         """The same."""

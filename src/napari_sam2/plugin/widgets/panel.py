@@ -51,6 +51,9 @@ __all__ = ["SegmentPanel"]
 STATUS_LINES = 3
 """Lines of the status."""
 
+LEAST_WIDTH = 280
+"""Pixels below which the panel is never drawn."""
+
 WIDTH = 290
 """Pixels that the panel asks for; it can be drawn wider."""
 
@@ -79,7 +82,6 @@ class SegmentPanel(QWidget):
         self._viewer = napari_viewer
         self._connected = False
         self._shown_work: Work | None = None
-        self.setMinimumWidth(280)
         self.images = QComboBox()
         self.images.setToolTip("The image to segment.")
         self.model = QComboBox()
@@ -170,6 +172,11 @@ class SegmentPanel(QWidget):
         What is unfolded does not take from the picture.
         """
         return QSize(WIDTH, super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """As narrow as the rows allow, in whatever font."""
+        least = super().minimumSizeHint()
+        return QSize(max(LEAST_WIDTH, least.width()), least.height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Give the tables what the other rows leave."""
