@@ -1,4 +1,7 @@
-"""A column of rows that scrolls up and down, and is never narrower than they are."""
+"""A column of rows that scrolls up and down.
+
+It is never narrower than they are.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ class Column(QScrollArea):
         self.setWidget(rows)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
-        """As wide as the widest row and the scroll bar: in a large font a row would be cut."""
+        """As wide as the widest row and the scroll bar.
+
+        In a large font a row would be cut.
+        """
         least = super().minimumSizeHint()
         bar = self.verticalScrollBar()
         if self.widget() is None or bar is None:

@@ -1,4 +1,4 @@
-"""A label with room for a fixed number of lines, in whatever font."""
+"""A label of a fixed number of lines, in whatever font."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ class LinesLabel(QLabel):
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        """In the font of this moment: napari sets it after the label was made."""
+        """In the font of this moment.
+
+        napari sets it after the label was made.
+        """
         return QSize(0, self.heightForWidth(self.width()))
 
     def heightForWidth(self, _width: int) -> int:  # noqa: N802

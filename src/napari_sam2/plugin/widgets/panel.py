@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ TABLE_HEIGHTS = 64, 420
 """Least and greatest height of a table."""
 
 TABLE_DELAY_MS = 120
-"""How long the table waits for further changes before it shows them."""
+"""Least time between two showings of the table."""
 
 
 class SegmentPanel(QWidget):
@@ -253,7 +254,7 @@ class SegmentPanel(QWidget):
         self.resume.earlier_asked.connect(lambda: ask_for_earlier(self, self.controller))
         self._objects_timer = QTimer(self)
         self._objects_timer.setSingleShot(True)
-        self._objects_timer.setInterval(TABLE_DELAY_MS)
+        self._objects_shown_at = 0.0
         self._objects_timer.timeout.connect(self._show_objects)
 
     def _make_room(self) -> None:
@@ -302,9 +303,13 @@ class SegmentPanel(QWidget):
             self.controller.work.choose_earlier(note)
 
     def _show_soon(self, _event: Any = None) -> None:
-        """A run changes objects many times a second; the table follows a few times a second."""
+        """A run changes objects many times a second; the table follows a few times a second.
+
+        A lone change is shown at once: then picture and panel are drawn together.
+        """
         if not self._objects_timer.isActive():
-            self._objects_timer.start()
+            since = round((time.monotonic() - self._objects_shown_at) * 1000)
+            self._objects_timer.start(max(0, TABLE_DELAY_MS - since))
 
     def _on_image_changed(self) -> None:
         self._list_images()
@@ -341,6 +346,7 @@ class SegmentPanel(QWidget):
                 button.setVisible(self.controller.kind in action(button.objectName()).on)
 
     def _show_objects(self) -> None:
+        self._objects_shown_at = time.monotonic()
         work = self.controller.work
         if work is None:
             self.resume.offer(None)
