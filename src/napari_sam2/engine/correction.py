@@ -179,9 +179,34 @@ def correct_widely(
         least = rise + (odds.include if include else odds.exclude)
         wide = taken(scene, evidence, logits, click, include, earlier, fixed_slices, least)
         change = near if near is not None and wide.voxels.sum() < HARDLY * near.voxels.sum() else wide
-        if include or change.voxels.sum() <= odds.most_removed * size:
+        if include or _is_allowed(change, scene, evidence, logits, odds, size, trusted):
             return change
     return correct(scene, click, include, earlier, fixed_slices, reach=CAREFUL_REACH)
+
+
+def _is_allowed(
+    change: Change,
+    scene: Scene,
+    evidence: Evidence,
+    logits: NDArray[np.float64],
+    odds: Odds,
+    size: float,
+    trusted: Collection[int],
+) -> bool:
+    """Whether an exclude click is sure of what it takes, and takes no more than its share."""
+    first, count = change.window[0].start, len(change.voxels)
+    known = [index - first for index in trusted if 0 <= index - first < count]
+    on_trusted = int(scene.mask(change.window)[known].sum())
+    inside = tuple(
+        slice(part.start - whole.start, part.stop - whole.start)
+        for part, whole in zip(change.window, evidence.window, strict=True)
+    )
+    given = on_voxels(logits, evidence.window, evidence.strides)[inside][change.voxels]
+    return bool(
+        given.mean() >= odds.sure
+        and change.voxels.sum() <= odds.most_removed * size
+        and change.voxels[known].sum() <= odds.most_of_trusted * on_trusted
+    )
 
 
 def taken(
