@@ -25,6 +25,8 @@ from tests.tiny_sam2 import tiny_model
 
 VOLUME, INSIDE = ball()
 
+WITHOUT_SMALL = replace(BOUNDED, small=0.0)
+
 
 def carried(model, leak_ends: int = 20) -> Session:
     """An object whose masks are as a run left them: right, but for a leak on six slices and a lost corner."""
@@ -154,13 +156,18 @@ def test_an_exclude_click_takes_no_more_than_its_share_of_an_object(monkeypatch)
     leak = before.sum() - masks(session).sum()
     assert reaches == [None], "a leak is trimmed at once"
 
-    limited = replace(BOUNDED, most_removed=0.8 * leak / before.sum())
+    monkeypatch.setattr(correcting, "BOUNDED", replace(BOUNDED, small=1.0, most_removed=0.0))
+    session = carried(ClassicalModel())
+    session.add_prompt(1, Point((37, 22, 16), positive=False))
+    assert before.sum() - masks(session).sum() >= leak, "a small change is not bounded"
+
+    limited = replace(WITHOUT_SMALL, most_removed=0.8 * leak / before.sum())
     monkeypatch.setattr(correcting, "BOUNDED", limited)
     session = carried(ClassicalModel())
     session.add_prompt(1, Point((37, 22, 16), positive=False))
     assert 0 < before.sum() - masks(session).sum() <= 0.8 * leak
 
-    monkeypatch.setattr(correcting, "BOUNDED", replace(BOUNDED, most_removed=0.0))
+    monkeypatch.setattr(correcting, "BOUNDED", replace(WITHOUT_SMALL, most_removed=0.0))
     session = carried(ClassicalModel())
     reaches.clear()
     session.add_prompt(1, Point((37, 22, 16), positive=False))
@@ -171,7 +178,7 @@ def test_an_exclude_click_takes_no_more_than_its_share_of_an_object(monkeypatch)
 def test_an_exclude_click_takes_little_of_a_boxed_slice(monkeypatch):
     lost = {}
     for share in (0.0, 1.0):
-        monkeypatch.setattr(correcting, "BOUNDED", replace(BOUNDED, trusted=0.0, most_of_trusted=share))
+        monkeypatch.setattr(correcting, "BOUNDED", replace(WITHOUT_SMALL, trusted=0.0, most_of_trusted=share))
         session = carried(ClassicalModel(), leak_ends=24)
         before = masks(session)
         session.add_prompt(1, Point((37, 22, 15), positive=False))

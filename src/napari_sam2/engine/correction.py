@@ -170,16 +170,26 @@ def correct_widely(
     logits = (network or _shipped_network())(channels_of(evidence, perceptron.mean, perceptron.spread, alone, trusted))
     away = evidence.maps[..., 0]
     logits -= (odds.include_doubt if include else odds.exclude_doubt) * np.maximum(away - 1, 0)
-    if not include:
-        logits -= odds.trusted * np.exp(-slices_away(evidence, trusted) / odds.trusted_depths).reshape(-1, 1, 1)
     logits[away <= OBEYED] += OBEYED_LOGIT
     logits[~evidence.open] = _NEVER
     near = correct(scene, click, include, earlier, fixed_slices)
-    for rise in (0.0,) if include else odds.rises:
-        least = rise + (odds.include if include else odds.exclude)
-        wide = taken(scene, evidence, logits, click, include, earlier, fixed_slices, least)
-        change = near if near is not None and wide.voxels.sum() < HARDLY * near.voxels.sum() else wide
-        if include or _is_allowed(change, scene, evidence, logits, odds, size, trusted):
+
+    def answer(asked: NDArray[np.float64], least: float) -> Change:
+        wide = taken(scene, evidence, asked, click, include, earlier, fixed_slices, least)
+        return near if near is not None and wide.voxels.sum() < HARDLY * near.voxels.sum() else wide
+
+    if include:
+        return answer(logits, odds.include)
+    change = answer(logits, odds.exclude)
+    if change.voxels.sum() <= odds.small * size:
+        return change
+    fading = np.exp(-slices_away(evidence, trusted) / odds.trusted_depths).reshape(-1, 1, 1)
+    bounded = np.where(evidence.open, logits - odds.trusted * fading, logits)
+    for rise in odds.rises:
+        change = answer(bounded, odds.exclude + rise)
+        if change.voxels.sum() <= odds.small * size or _is_allowed(
+            change, scene, evidence, bounded, odds, size, trusted
+        ):
             return change
     return correct(scene, click, include, earlier, fixed_slices, reach=CAREFUL_REACH)
 
