@@ -76,7 +76,10 @@ def channels_of(
 
 
 def slices_away(evidence: Evidence, trusted: Collection[int]) -> NDArray[np.float64]:
-    """How far each slice of a grid is from the nearest trusted one, in depths; infinite where none is trusted."""
+    """How far slices of a grid are from the nearest trusted one.
+
+    In depths, (slices,); infinite where none is trusted.
+    """
     first, stride = evidence.window[0].start, evidence.strides[0]
     at = first + stride * (np.arange(len(evidence.side)) + 0.5) - 0.5
     away = np.min([np.abs(at - index) for index in trusted], axis=0) if len(trusted) else np.full(len(at), np.inf)
