@@ -218,19 +218,22 @@ def test_structures_of_opposite_contrast_share_a_direction_and_one_channel_is_ta
     rng = np.random.default_rng(0)
 
     def sides(shift, subject):
-        noise = rng.normal(0, 0.05, (2, 400, 1)).repeat(2, 2) + rng.normal(0, 0.02, (2, 400, 2))
-        return Sides(0.5 + noise[0] + np.array(shift), 0.5 + noise[1], subject)
+        """Two channels that share most of their noise, and a third that says nothing, without noise."""
+        shared, still = rng.normal(0, 0.05, (2, 400, 1)), rng.normal(0, 1e-3, (2, 400, 1))
+        noise = np.concatenate([shared + rng.normal(0, 0.02, (2, 400, 2)), still], axis=2)
+        return Sides(0.5 + noise[0] + np.array([*shift, 0.0]), 0.5 + noise[1], subject)
 
     both = [sides((0.04, -0.04), "a"), sides((-0.04, 0.04), "b"), sides((0.04, -0.04), "c")]
     seen = np.concatenate([one.inside for one in both])
-    mix = pooled_mix(both, seen, (0, 1))
+    mix = pooled_mix(both, seen, (0, 1, 2))
     (row,) = mix.weights
     assert mix.kind == "fused"
     assert row[0] * row[1] < 0
     assert abs(abs(row[0]) - abs(row[1])) < 0.3 * abs(row[0])
+    assert abs(row[2]) < 0.3 * abs(row[0])
     plain = [sides((0.3, 0.0), "a"), sides((0.3, 0.0), "b")]
-    assert pooled_mix(plain, seen, (0, 1)) == Mix("one", ((1.0, 0.0),), (0.0,))
-    assert seen_channels(["b"], pooled_mix(plain, seen, (0, 1))) is None
+    assert pooled_mix(plain, seen, (0, 1, 2)) == Mix("one", ((1.0, 0.0, 0.0),), (0.0,))
+    assert seen_channels(["b", "c"], pooled_mix(plain, seen, (0, 1, 2))) is None
 
 
 def test_channels_that_weigh_nothing_are_not_needed():
