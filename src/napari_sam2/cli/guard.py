@@ -6,11 +6,10 @@ What a command writes is nothing that it reads.
 from __future__ import annotations
 
 import functools
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_sam2.io.guard import refuse_inputs_as_outputs
+from napari_sam2.io.guard import files_named_in, refuse_inputs_as_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -114,18 +113,11 @@ def paths_among(values: Iterable[Any]) -> list[Path]:
 
 
 def _paths(value: Any) -> Iterator[Path]:
-    """Paths in an argument's value.
-
-    Text counts where a file of that name exists, alone (``--auto region.geojson``), behind a kind or a name
-    (``nuclei:region.geojson``, ``T2=t2.nii.gz``), or before a number (``series.nii.gz:1``).
-    """
+    """Paths in an argument's value; text counts where it names what exists, see `files_named_in`."""
     if isinstance(value, list | tuple):
         for part in value:
             yield from _paths(part)
     elif isinstance(value, Path):
         yield value
     elif isinstance(value, str):
-        for text in (value, value.partition("=")[2], value.partition(":")[2]):
-            for name in dict.fromkeys((text, text.rpartition(":")[0])):
-                if name and os.path.lexists(name):
-                    yield Path(name)
+        yield from files_named_in(value)

@@ -98,7 +98,7 @@ def piece_to_json(piece: Piece) -> dict[str, Any]:
     mask = piece.mask
     changes = np.flatnonzero(np.diff(mask.crop.ravel().astype(np.int8), prepend=0, append=0))
     return {
-        "at": [mask.row, mask.col, *mask.crop.shape],
+        "at": [mask.row, mask.col, *mask.shape],
         "runs": np.diff(changes, prepend=0).tolist(),
         "score": piece.score,
         "is_cut": piece.is_cut,
