@@ -39,9 +39,9 @@ def examples_of(field, chance):
         look = look_of([field.rgb], field.is_dark, diameter)
         candidates = candidates_of(field.rgb, look, diameter)
         truth = np.zeros(len(candidates.labels))
-        for picture, drawn in enumerate(candidates.maps):
+        for picture, drawing in enumerate(candidates.drawings):
             here = candidates.pictures == picture
-            truth[here] = overlaps(drawn, field.labels).max(axis=1)[candidates.labels[here] - 1]
+            truth[here] = overlaps(drawing.picture, field.labels).max(axis=1)[candidates.labels[here] - 1]
         yield features_of(candidates), truth
 
 

@@ -8,7 +8,8 @@ ever held: every tile of every level is computed from the outlines alone. Beside
 ``<name>.truth.geojson`` (glands and nuclei) and ``<name>.fields.json`` (where fields lie).
 
 With ``--plain`` tissue has neither fibres nor grain, and tiles that are alike are stored once: a file of some MB, made
-in minutes, for what depends on the size of a slide alone.
+in minutes, for what depends on the size of a slide alone. ``--lively SIDE`` adds fibres, grain and, in the first of
+two squares of that side, nuclei: what automatic runs are measured on (``<name>.squares.json`` says where they are).
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ MPP = 0.25
 GLASS = np.array([243, 242, 244], dtype=np.float32)
 STROMA = np.array([226, 188, 212], dtype=np.float32)
 GLAND = np.array([150, 84, 158], dtype=np.float32)
+NUCLEUS = np.array([78, 48, 120], dtype=np.float32)
+NUCLEUS_STEP = 56
+NUCLEUS_AXES = (12.0, 8.4)
+"""Pixels between nuclei, and their half axes."""
 RADII = (30, 60, 150, 400, 1000, 3000)
 
 
@@ -81,6 +86,40 @@ class Blob:
         pixels[r0:r1, c0:c1][inside] = colour
 
 
+class Nuclei:
+    """One ellipse per cell of a jittered grid in a square; each lies inside its own cell."""
+
+    def __init__(self, rng, top, left, side):
+        self.top, self.left = top, left
+        self.count = side // NUCLEUS_STEP
+        size = self.count, self.count
+        self.rows, self.cols = (NUCLEUS_STEP / 2 + rng.integers(-12, 13, size) for _ in range(2))
+        self.turns = rng.uniform(0, np.pi, size)
+
+    def paint(self, pixels, origin, scale):
+        """Colour nuclei that lie in a tile."""
+        corner = self.top, self.left
+        places = (start + (np.arange(TILE) + 0.5) * scale - at for start, at in zip(origin, corner, strict=True))
+        (cell_rows, rows), (cell_cols, cols) = (np.divmod(place, NUCLEUS_STEP) for place in places)
+        here = tuple(np.flatnonzero((cells >= 0) & (cells < self.count)) for cells in (cell_rows, cell_cols))
+        if not all(len(places) for places in here):
+            return
+        cells = np.ix_(cell_rows[here[0]].astype(int), cell_cols[here[1]].astype(int))
+        down, across = rows[here[0]][:, None] - self.rows[cells], cols[here[1]][None, :] - self.cols[cells]
+        turn = self.turns[cells]
+        long, short = down * np.cos(turn) + across * np.sin(turn), across * np.cos(turn) - down * np.sin(turn)
+        inside = np.zeros(pixels.shape[:2], dtype=bool)
+        inside[np.ix_(*here)] = (long / NUCLEUS_AXES[0]) ** 2 + (short / NUCLEUS_AXES[1]) ** 2 <= 1
+        pixels[inside] = NUCLEUS
+
+    def middles(self):
+        """(N, 2) array of x, y."""
+        grid = np.arange(self.count) * NUCLEUS_STEP
+        return np.column_stack(
+            [(self.left + grid[None, :] + self.cols).ravel(), (self.top + grid[:, None] + self.rows).ravel()]
+        )
+
+
 def blob(rng, row, col, radius):
     return Blob(row, col, radius, tuple(rng.uniform(0.02, 0.08, 3)), tuple(rng.uniform(0, 2 * np.pi, 3)))
 
@@ -88,7 +127,7 @@ def blob(rng, row, col, radius):
 class Phantom:
     """The scene, from which any tile of any level follows."""
 
-    def __init__(self, rows, cols, fields, seed=0, per_radius=(400, 300, 150, 60, 20, 5), *, plain=False):
+    def __init__(self, rows, cols, fields, seed=0, per_radius=(400, 300, 150, 60, 20, 5), *, plain=False, lively=0):
         rng = np.random.default_rng(seed)
         self.plain = plain
         self.shape = rows, cols
@@ -109,6 +148,10 @@ class Phantom:
                 place = self._free_place(rng, radius * 1.4, taken)
                 if place is not None:
                     self.glands.append(blob(rng, *place, radius))
+        self.squares = [
+            (int(patch.row - lively / 2), int(patch.col - lively / 2), lively) for patch in self.patches if lively
+        ]
+        self.nuclei = [Nuclei(rng, *square) for square in self.squares[:1]]
         self._glands = shapely.STRtree([g.outline(64).buffer(1) for g in self.glands])
         self._patches = shapely.STRtree([p.outline(256).buffer(1) for p in self.patches])
 
@@ -130,23 +173,39 @@ class Phantom:
             return None
         origin = row * scale, col * scale
         glands = self._glands.query(edges)
-        if self.plain and not len(glands) and any(self.patches[index].holds(edges) for index in patches):
+        lively = self._lively(origin, scale)
+        is_even = self.plain and not lively.any() and not len(glands)
+        if is_even and any(self.patches[index].holds(edges) for index in patches):
             return np.broadcast_to(STROMA.astype(np.uint8), (TILE, TILE, 3))
         pixels = np.broadcast_to(GLASS, (TILE, TILE, 3)).copy()
         for index in patches:
             self.patches[index].paint(pixels, STROMA, origin, scale)
         for index in glands:
             self.glands[index].paint(pixels, GLAND, origin, scale)
-        if self.plain:
+        for nuclei in self.nuclei:
+            nuclei.paint(pixels, origin, scale)
+        if not lively.any():
             return pixels.astype(np.uint8)
         # Fibres and grain follow the place on the slide, so levels and neighbouring tiles agree.
         rows, cols = (start + (np.arange(TILE) + 0.5) * scale for start in origin)
         waves = _wave(rows / 61, cols / 47) + _wave(rows / 23, -cols / 37)
-        pixels += 7 * waves[..., None].astype(np.float32)
-        pixels += _GRAIN / max(1, scale / 2)
+        alive = lively[..., None]
+        pixels += 7 * (waves[..., None] * alive).astype(np.float32)
+        pixels += _GRAIN * alive / max(1, scale / 2)
         for top, left, image, _ in self.fields:
             _paste(pixels, image, top / scale - row, left / scale - col, scale)
         return np.clip(pixels, 0, 255).astype(np.uint8)
+
+    def _lively(self, origin, scale):
+        """Where a tile has fibres and grain, (TILE, TILE): everywhere, or of a plain phantom in its squares."""
+        if not self.plain:
+            return np.ones((TILE, TILE), dtype=bool)
+        alive = np.zeros((TILE, TILE), dtype=bool)
+        for top, left, side in self.squares:
+            r0, c0 = (max(0, (at - start) // scale) for at, start in zip((top, left), origin, strict=True))
+            r1, c1 = (max(0, (at + side - start) // scale) for at, start in zip((top, left), origin, strict=True))
+            alive[r0:r1, c0:c1] = True
+        return alive
 
 
 def _wave(rows, cols):
@@ -193,8 +252,9 @@ def tiles_of(phantom, scale, glass, first):
             pixels = phantom.tile(row, col, scale)
             tile = glass if pixels is None else encoded(pixels)
             number = numbers.setdefault(tile, len(first)) if phantom.plain else len(first)
-            yield tile if number == len(first) else b""
+            is_new = number == len(first)
             first.append(number)
+            yield tile if is_new else b""
 
 
 def share_tiles(path, firsts):
@@ -240,6 +300,11 @@ def write_truth(phantom, path):
     write_geojson(objects, path.with_name(path.name + ".truth.geojson"), overwrite=True)
     places = [{"row": top, "col": left, "shape": image.shape[:2]} for top, left, image, _ in phantom.fields]
     path.with_name(path.name + ".fields.json").write_text(json.dumps(places))
+    squares = {
+        "squares": phantom.squares,
+        "nuclei": [nuclei.middles().tolist() for nuclei in phantom.nuclei],
+    }
+    path.with_name(path.name + ".squares.json").write_text(json.dumps(squares))
     return len(objects)
 
 
@@ -251,8 +316,11 @@ def main():
     parser.add_argument("--fields", type=Path, help="folder whose subfolders hold image.png and labels.png")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plain", action="store_true", help="no grain, tiles that are alike stored once: some MB")
+    parser.add_argument("--lively", type=int, default=0, metavar="SIDE", help="with --plain: two squares that are not")
     given = parser.parse_args()
-    phantom = Phantom(given.rows, given.cols, read_fields(given.fields), given.seed, plain=given.plain)
+    phantom = Phantom(
+        given.rows, given.cols, read_fields(given.fields), given.seed, plain=given.plain, lively=given.lively
+    )
     print(f"{write_truth(phantom, given.output)} objects")
     write_slide(phantom, given.output)
     print(f"{given.output.stat().st_size / 2**30:.2f} GiB")

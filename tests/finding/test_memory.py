@@ -105,3 +105,19 @@ def test_a_scan_is_not_its_own_exemplar(tmp_path):
 def test_a_project_without_a_finished_scan_is_refused(tmp_path):
     with pytest.raises(UserInputError, match="no finished scan"):
         exemplars_in(write_project(tmp_path, finished=0, new=1))
+
+
+def test_a_label_map_without_names_takes_those_of_its_manifest(tmp_path):
+    """The same cell that tuning reads; without it the sentence says where names belong."""
+    project = write_project(tmp_path, finished=1)
+    for table in tmp_path.rglob("*.tsv"):
+        table.unlink()
+    volume, _ = volume_of(1)
+    with pytest.raises(UserInputError, match="column 'name'"):
+        find(ProjectMemory(exemplars_in(project)), volume, "liver")
+    lines = project.read_text().splitlines()
+    names = ["name", "1=liver;2=left kidney", ""]
+    project.write_text("\n".join(f"{line},{name}" for line, name in zip(lines, names, strict=True)))
+    memory = ProjectMemory(exemplars_in(project))
+    assert memory.known() == ("left kidney", "liver")
+    assert [c.name for c in find(memory, volume, "liver").candidates] == ["liver"]

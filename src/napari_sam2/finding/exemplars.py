@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +25,7 @@ from napari_sam2.registration import COARSE_VOXELS, copy_of
 from napari_sam2.terms.naming import StructureName, is_lesion, meaning_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy as np
     import SimpleITK
@@ -54,15 +54,15 @@ class Exemplar:
         The scan.
     labels, session : Path, optional
         Its label map, or the folder of its session; one of them is there.
-    name : str
-        What the only structure of a label map without names is called.
+    named : dict of int to str
+        What its manifest calls structures, by id; under 0 the only structure of a label map without names.
     """
 
     case: str
     image: Path
     labels: Path | None = None
     session: Path | None = None
-    name: str = ""
+    named: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +128,7 @@ class Exemplars:
         """
         if exemplar.case not in self._names:
             terms = find_terms(exemplar.labels) if exemplar.labels is not None else {}
-            if not terms:
+            if not terms or exemplar.named:
                 return self.load(exemplar).names
             named = {i: meaning_of(t.name, t.code) for i, t in terms.items() if not is_lesion(t.name)}
             self._names[exemplar.case] = named
@@ -164,8 +164,10 @@ class Exemplars:
         labels, names = _labels_of(exemplar, volume)
         blocks = {i: block for i, block in enumerate(ndimage.find_objects(labels), start=1) if block is not None}
         there = list(blocks)
-        if len(there) == 1 and exemplar.name and not names:
-            names = {there[0]: meaning_of(exemplar.name)}
+        only = exemplar.named.get(0, "")
+        if len(there) == 1 and only and not names:
+            names = {there[0]: meaning_of(only)}
+        names |= {i: meaning_of(name) for i, name in exemplar.named.items() if i and not is_lesion(name)}
         named = {i: names[i] for i in there if i in names}
         return Loaded(volume, window, labels, named, blocks, copy_of(volume, window, COARSE_VOXELS))
 
@@ -191,7 +193,7 @@ def exemplars_in(project: Path) -> Exemplars:
 
 def _of_rows(rows: Sequence[ManifestRow]) -> list[Exemplar]:
     return [
-        Exemplar(row.case, row.image, row.labels, row.session, row.name)
+        Exemplar(row.case, row.image, row.labels, row.session, row.names)
         for row in rows
         if row.labels is not None or row.session is not None
     ]

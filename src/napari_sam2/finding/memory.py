@@ -142,10 +142,15 @@ class ProjectMemory(Proposer):
 
     def _unknown(self, name: str) -> str:
         known = self.known()
+        if not known:
+            return (
+                f"The finished scans of {self._exemplars.project} have no names for their structures; write them in "
+                f"the column 'name', such as 1=liver;2=spleen, or in a .tsv beside each label map."
+            )
         near = difflib.get_close_matches(meaning_of(name).name, known, 3)
         ordered = [*near, *(other for other in known if other not in near)]
         more = f" and {len(ordered) - NAMES_SHOWN} more" if len(ordered) > NAMES_SHOWN else ""
-        listed = ", ".join(ordered[:NAMES_SHOWN]) or "no names"
+        listed = ", ".join(ordered[:NAMES_SHOWN])
         return f"No finished scan of {self._exemplars.project} holds {name!r}; they hold {listed}{more}."
 
     def _usable(self, volume: Volume, wanted: Sequence[StructureName]) -> list[Exemplar]:

@@ -2,11 +2,11 @@
 
 Each line names one scan and what belongs to it.
 
-CSV with a header. ``case`` and ``image`` are always needed; ``prompts`` (a prompt file), ``session`` (a folder
-to replay) and ``labels`` (known labels) as the command asks; ``subject``, ``group`` and ``name`` are optional;
-``channel_1``, ``channel_2`` and so on name further
-channels of the scan, as ``FILE``, ``NAME=FILE`` or ``FILE:2``; other columns are left alone. Paths are relative to the
-manifest. Everything wrong is reported at once, by line.
+CSV with a header. ``case`` and ``image`` are always needed; ``prompts`` (a prompt file), ``session`` (a folder to
+replay) and ``labels`` (known labels) as the command asks; ``subject``, ``group`` and ``name`` (what a structure of
+the labels is called, or several as in ``1=liver;2=spleen``) are optional; ``channel_1``, ``channel_2`` and so on name
+further channels of the scan, as ``FILE``, ``NAME=FILE`` or ``FILE:2``; other columns are left alone. Paths are
+relative to the manifest. Everything wrong is reported at once, by line.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.errors import ManifestError, UserInputError
@@ -61,8 +61,10 @@ class ManifestRow:
     channels : tuple of ChannelFile
         Further channels of the scan, named after their columns where nothing else is given: a file may be called after
         a person.
-    subject, group, name : str
-        Whose scan it is, what it is compared within, what is asked for; often empty.
+    subject, group : str
+        Whose scan it is, what it is compared within; often empty.
+    names : dict of int to str
+        What structures of the labels are called, by id; under 0 the name of the only one. Often empty.
     """
 
     line: int
@@ -74,7 +76,7 @@ class ManifestRow:
     channels: tuple[ChannelFile, ...] = ()
     subject: str = ""
     group: str = ""
-    name: str = ""
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 def read_manifest(
@@ -185,6 +187,7 @@ class _Table:
             self._check_file(line, name, path)
         if "labels" in paths and is_one_of(paths["labels"], [paths["image"]] if "image" in paths else []):
             self._fault(line, "labels: it is the image itself; give the label map.")
+        told = self._names(line, cell.get("name", ""))
         channels = [self._channel(line, column, cell[column]) for column in _channel_columns(columns) if cell[column]]
         if len(self._faults) > before:
             return None
@@ -198,8 +201,21 @@ class _Table:
             channels=tuple(channels),
             subject=cell.get("subject", ""),
             group=cell.get("group", ""),
-            name=cell.get("name", ""),
+            names=told,
         )
+
+    def _names(self, line: int, text: str) -> dict[int, str]:
+        """A cell of names: ``1=liver;2=spleen``, or one name for the only structure."""
+        if "=" not in text:
+            return {0: text} if text else {}
+        names: dict[int, str] = {}
+        for part in text.split(";"):
+            number, _, name = (piece.strip() for piece in part.partition("="))
+            if number.isascii() and number.isdigit() and len(number) < 10 and int(number) and name:
+                names[int(number)] = name
+            else:
+                self._fault(line, f"the name {part.strip()[:40]!r} must be such as 1=liver, several with ';'.")
+        return names
 
     def _channel(self, line: int, column: str, text: str) -> ChannelFile:
         """A channel's cell."""

@@ -80,8 +80,12 @@ class SlideCodec:
         mix_from_json(head.get("channels"))
 
     def use_head(self, head: Mapping[str, Any], state: SlideState) -> None:
-        """Set the overlap rule; channels stay as they are shown."""
+        """Set the overlap rule.
+
+        Channels stay as they are shown; how they were is noted.
+        """
         state.store.overlap = check_overlap_rule(text_of(head["overlap"]))
+        state.earlier_mix = mix_from_json(head.get("channels"))
 
     def fresh(self) -> SlideState:
         """A state like the session's, without objects."""

@@ -49,6 +49,8 @@ class SlideState(ActionState[SlideRecord]):
         self.engine = CropEngine(slide, model)
         self.classes: tuple[ObjectClass, ...] = CLASSES
         self.unfinished: AutomaticRequest | None = None
+        self.earlier_mix: ChannelMix | None = None
+        """How channels were shown when the journal that was read back ended; None for colours."""
         self._answers: OrderedDict[int, tuple[Any, CropAnswer]] = OrderedDict()
 
     @property

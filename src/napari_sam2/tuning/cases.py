@@ -165,7 +165,7 @@ def _found(sources: Sequence[Path]) -> Iterator[FinishedScan]:
         if row.channels:
             raise ManifestError([f"{where}: tuning learns from one image; leave out the columns of further channels."])
         session = None if row.labels else row.session
-        yield FinishedScan(where, row.subject or row.case, row.image, row.labels, session, _names_told(where, row.name))
+        yield FinishedScan(where, row.subject or row.case, row.image, row.labels, session, row.names)
 
 
 def _checked(scan: FinishedScan) -> FinishedScan:
@@ -202,21 +202,6 @@ def _names_of(file: str, present: set[int], named: Mapping[int, str], own: Mappi
             f"{nameless[0]}=liver, or in a table {file.partition('.')[0]}.tsv beside it."
         )
     return {number: own[number] for number in sorted(present)}
-
-
-def _names_told(where: str, text: str) -> dict[int, str]:
-    """Names in a manifest's cell: ``1=liver;2=spleen``, or one name for the only id (under 0)."""
-    if not text:
-        return {}
-    if "=" not in text:
-        return {0: text}
-    names: dict[int, str] = {}
-    for part in text.split(";"):
-        number, _, name = (piece.strip() for piece in part.partition("="))
-        if not (number.isascii() and number.isdigit() and len(number) < 10 and int(number) and name):
-            raise ManifestError([f"{where}: the name {part.strip()[:40]!r} must be such as 1=liver, several with ';'."])
-        names[int(number)] = name
-    return names
 
 
 def _image_beside(session: Path) -> Path:

@@ -15,6 +15,7 @@ from napari_sam2.plugin.control.autosave import JournalKind
 from napari_sam2.plugin.control.base_work import BaseWork
 from napari_sam2.plugin.scan.volumes import file_behind
 from napari_sam2.plugin.slide.automatic import AutomaticRun
+from napari_sam2.plugin.slide.channels import SlideChannels
 from napari_sam2.plugin.slide.choices import SlideChoices
 from napari_sam2.plugin.slide.drawn_outlines import geometries_of
 from napari_sam2.plugin.slide.hand_strokes import SlideStrokes
@@ -100,6 +101,7 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
         self.review = SlideReview(self)
         self.pointer = SlidePointer(self)
         self.choices = SlideChoices(self)
+        self.channels = SlideChannels(self)
         self.hand = SlideStrokes(self)
         self.hand.changed.connect(lambda _: self.changed.emit())
         self.masks = MaskChoice(self)
@@ -371,6 +373,7 @@ class SlideWork(BaseWork[SlideSession, SlideSnapshot]):
     def _on_resumed(self) -> None:
         """Go to where the work ended."""
         super()._on_resumed()
+        self.channels.bring_back()
         many = len(self.snapshot.objects)
         if many:
             last = self.snapshot.objects[-1]

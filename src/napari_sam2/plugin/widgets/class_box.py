@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.slides.objects import ObjectClass
 
-__all__ = ["ClassBox"]
+__all__ = ["ClassBox", "swatch"]
 
 NONE = "no class"
 
@@ -83,7 +83,7 @@ class ClassBox(QWidget):
         if entries != [(self.names.itemText(n), self.names.itemData(n)) for n in range(self.names.count())]:
             self.names.clear()
             for number, (name, colour) in enumerate(entries):
-                self.names.addItem(_swatch(colour, str(number) if number < 10 else ""), name, colour)
+                self.names.addItem(swatch(colour, str(number) if number < 10 else ""), name, colour)
         row = self.names.findText(current or NONE)
         self.names.setCurrentIndex(row)
         if row < 0:
@@ -91,7 +91,7 @@ class ClassBox(QWidget):
         listed = row > 0
         self.colour.setEnabled(listed)
         self.drop.setEnabled(listed)
-        self.colour.setIcon(_swatch(self.names.currentData() if listed else None))
+        self.colour.setIcon(swatch(self.names.currentData() if listed else None))
 
     def _name(self) -> str:
         name = self.names.currentText().strip()
@@ -113,7 +113,7 @@ class ClassBox(QWidget):
             self.coloured.emit(self._name(), (picked.red(), picked.green(), picked.blue()))
 
 
-def _swatch(colour: tuple[int, int, int] | None, key: str = "") -> QIcon:
+def swatch(colour: tuple[int, int, int] | None, key: str = "") -> QIcon:
     """A square of the class's colour with its key in it."""
     pixels = QPixmap(2 * SWATCH, 2 * SWATCH)
     pixels.fill(QColor(*colour) if colour else QColor(0, 0, 0, 0))

@@ -26,6 +26,7 @@ from napari_sam2.plugin.widgets.automatic_box import AutomaticBox
 from napari_sam2.plugin.widgets.buttons import action_button
 from napari_sam2.plugin.widgets.class_box import ClassBox
 from napari_sam2.plugin.widgets.save_box import SaveBox
+from napari_sam2.plugin.widgets.slide_channels_box import SlideChannelsBox
 from napari_sam2.plugin.widgets.slide_hand_box import SlideHandBox
 from napari_sam2.plugin.widgets.slide_table import SlideTable
 
@@ -77,6 +78,7 @@ class SlideParts(QObject):
         self.classes = ClassBox()
         self.refine = action_button("refine_object", controller.do)
         self.hands = SlideHandBox(controller.do)
+        self.channels = SlideChannelsBox()
         self.overlap = QComboBox()
         self.overlap.setToolTip("Who keeps a place that two objects claim. Accepted objects always keep theirs.")
         for rule, title in OVERLAP_TITLES.items():
@@ -133,6 +135,7 @@ class SlideParts(QObject):
         work.row_order = self.table.order
         self.classes.show_classes(snapshot.classes, work.choices.for_new if obj is None else obj.class_name)
         self.hands.show_hands(work.hand.mode, work.one_by_one.on, work.hand.radius)
+        self.channels.show_rows(work.channels.rows)
         self.refine.setEnabled(obj is not None)
         self.overlap.setCurrentIndex(self.overlap.findData(snapshot.overlap))
         self.automatic.show_unfinished(snapshot.unfinished)
@@ -155,6 +158,7 @@ class SlideParts(QObject):
         above.addWidget(self._asking)
         below = QVBoxLayout(self.more)
         below.setContentsMargins(0, 0, 0, 0)
+        below.addWidget(self.channels)
         below.addWidget(self.hands)
         below.addWidget(self.refine)
         overlaps = QFormLayout()
@@ -172,6 +176,8 @@ class SlideParts(QObject):
         self.classes.coloured.connect(self._with_work(lambda work, name, c: work.choices.colour_class(name, c)))
         self.classes.dropped.connect(self._with_work(lambda work, name: work.choices.drop_class(name)))
         self.hands.radius_chosen.connect(self._with_work(lambda work, radius: setattr(work.hand, "radius", radius)))
+        self.channels.changed.connect(self._with_work(lambda work, n, row: work.channels.change(n, row)))
+        self.channels.measured.connect(self._with_work(lambda work: work.channels.measure()))
         self.overlap.activated.connect(
             self._with_work(lambda work, _: work.choices.set_overlap(self.overlap.currentData()))
         )

@@ -127,7 +127,7 @@ class SlideTable(QTableView):
         header = self.horizontalHeader()
         header.setMinimumSectionSize(20)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        for column, width in ((CLASS, 62), (AREA, 52), (SCORE, 44), (FINISHED, 40)):
+        for column, width in ((CLASS, 46), (AREA, 48), (SCORE, 42), (FINISHED, 38)):
             header.resizeSection(column, width)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         self.setMinimumHeight(130)

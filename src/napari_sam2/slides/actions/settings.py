@@ -83,6 +83,13 @@ class ShowChannels(Setting):
         """Show them so."""
         state.show_channels(self.mix)
 
+    def settle(self, state: SlideState) -> None:
+        """Note how they were shown.
+
+        What is on view stays as it is.
+        """
+        state.earlier_mix = self.mix
+
     def as_json(self) -> dict[str, Any]:
         """The mix."""
         return {"mix": mix_to_json(self.mix)}

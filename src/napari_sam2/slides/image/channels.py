@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.channel_display import ChannelDisplay
 
-__all__ = ["ChannelMix", "choose_mix"]
+__all__ = ["COLOURS", "ChannelMix", "choose_mix", "measured_window"]
 
 COLOURS: Final = ((0, 0, 255), (0, 255, 0), (255, 0, 0), (255, 0, 255), (0, 255, 255), (255, 255, 0), (255, 255, 255))
 """Blue first: the first channel is nearly always the nuclear stain."""
@@ -98,7 +98,7 @@ def choose_mix(
         by_file = (255, 255, 255) if len(chosen) == 1 else display.colour or COLOURS[index % len(COLOURS)]
         colours.append((asked.colour if asked else None) or by_file)
         stated = display.window if display.window and not _is_whole_range(display.window, survey.dtype) else None
-        windows.append((asked.window if asked else None) or stated or _window(survey[..., index]))
+        windows.append((asked.window if asked else None) or stated or measured_window(survey[..., index]))
     return ChannelMix(names, chosen, tuple(colours), tuple(windows))
 
 
@@ -117,7 +117,8 @@ def _find(names: tuple[str, ...], channel: str | int, file_name: str) -> int:
     raise UserInputError(f"{file_name} has no channel {channel!r}; choose one of {listed}.")
 
 
-def _window(survey: NDArray[Any]) -> tuple[float, float]:
+def measured_window(survey: NDArray[Any]) -> tuple[float, float]:
+    """The range that intensities of a channel suggest."""
     finite = survey[np.isfinite(survey)]
     if finite.size == 0:
         return 0.0, 1.0

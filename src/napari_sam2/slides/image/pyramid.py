@@ -147,6 +147,11 @@ class Slide:
         """Let go of the file."""
         self._source.close()
 
+    @property
+    def source(self) -> PixelSource:
+        """What reads its raw pixels."""
+        return self._source
+
     def show_channels(self, mix: ChannelMix | None) -> None:
         """Turn intensities into colours in another way from now on."""
         self.mix = mix

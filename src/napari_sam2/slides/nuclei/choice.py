@@ -22,28 +22,30 @@ _ITSELF, _REGIONS, _PARTS = range(3)
 
 def choose(candidates: Candidates, worth: NDArray[np.float64]) -> list[int]:
     """Numbers of the candidates that are taken."""
-    is_part = candidates.column("is_part") > 0
-    area, parents = candidates.column("area"), candidates.parents
+    is_a_part = candidates.column("is_part") > 0
+    is_part, area = is_a_part.tolist(), candidates.column("area").tolist()
+    parents, itself = candidates.parents.tolist(), worth.tolist()
     count = len(parents)
-    weight, total = np.zeros((2, count)), np.zeros((2, count))
-    best, taken = np.zeros(count), np.zeros(count, dtype=int)
+    # Of what a candidate holds, by kind (regions, parts): the areas, and what they are worth, weighted by them.
+    weight, total = ([[0.0] * count, [0.0] * count] for _ in range(2))
+    taken = [_ITSELF] * count
     # Parts by shape have no parts of their own, but may come after what they are parts of.
-    for number in [*np.flatnonzero(is_part), *np.flatnonzero(~is_part)]:
-        sums = [total[k, number] / weight[k, number] if weight[k, number] else 0.0 for k in (0, 1)]
-        values = (worth[number], *sums)
-        taken[number] = int(np.argmax(values))
-        best[number] = values[taken[number]]
+    for number in [*np.flatnonzero(is_a_part).tolist(), *np.flatnonzero(~is_a_part).tolist()]:
+        best = itself[number]
+        for kind in (0, 1):
+            if weight[kind][number] and total[kind][number] / weight[kind][number] > best:
+                best, taken[number] = total[kind][number] / weight[kind][number], 1 + kind
         parent = parents[number]
         if parent >= 0:
             kind = int(is_part[number])
-            weight[kind, parent] += area[number]
-            total[kind, parent] += area[number] * best[number]
+            weight[kind][parent] += area[number]
+            total[kind][parent] += area[number] * best
     children: list[list[int]] = [[] for _ in range(count)]
     for number, parent in enumerate(parents):
         if parent >= 0:
             children[parent].append(number)
     chosen: list[int] = []
-    waiting = np.flatnonzero(parents < 0).tolist()
+    waiting = [number for number, parent in enumerate(parents) if parent < 0]
     while waiting:
         number = waiting.pop()
         if taken[number] == _ITSELF:

@@ -90,9 +90,10 @@ def find_nuclei(slide: Slide, plan: Plan, tile: Tile) -> Iterator[list[Piece]]:
     drawn = np.zeros((tile.seen[2] - tile.seen[0], tile.seen[3] - tile.seen[1]), dtype=np.int32)
     for picture in np.unique(candidates.pictures[chosen]):
         here = [number for number in chosen if candidates.pictures[number] == picture]
-        numbers = np.zeros(int(candidates.maps[picture].max()) + 1, dtype=np.int32)
+        drawing = candidates.drawings[picture]
+        numbers = np.zeros(drawing.count + 1, dtype=np.int32)
         numbers[candidates.labels[here]] = np.array(here) + 1
-        drawn = np.maximum(drawn, numbers[candidates.maps[picture]])
+        drawn.ravel()[drawing.pixels] = np.maximum(drawn.ravel()[drawing.pixels], numbers[drawing.numbers])
     pieces = [
         _piece(drawn, number, place, float(worth[number - 1]), tile, plan)
         for number, place in enumerate(ndimage.find_objects(drawn), start=1)

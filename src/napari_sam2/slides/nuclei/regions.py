@@ -18,6 +18,7 @@ from scipy import ndimage
 from skimage.feature import peak_local_max
 from skimage.segmentation import watershed
 
+from napari_sam2.slides.nuclei.drawing import Drawing, GrowingRegions, is_between
 from napari_sam2.slides.nuclei.signal import contrast, nuclear_signal, redness
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ class Candidates:
         The candidate that a candidate is a part of; -1 for none. Parts come before what they are parts of, except
         those that were parted by shape.
     pictures, labels : (N,) int array
-        Where it is drawn: which of `maps`, and its number there.
-    maps : list of (rows, columns) int32 array
+        Where it is drawn: which of `drawings`, and its number there.
+    drawings : list of Drawing
         Numbered candidates of one threshold.
     """
 
@@ -82,7 +83,7 @@ class Candidates:
     parents: NDArray[np.int64]
     pictures: NDArray[np.int64]
     labels: NDArray[np.int64]
-    maps: list[NDArray[np.int32]]
+    drawings: list[Drawing]
 
     def column(self, name: str) -> NDArray[np.float64]:
         """One of `COLUMNS` for all candidates."""
@@ -90,7 +91,7 @@ class Candidates:
 
     def mask(self, number: int) -> NDArray[np.bool_]:
         """Pixels of a candidate."""
-        return np.asarray(self.maps[self.pictures[number]] == self.labels[number])
+        return np.asarray(self.drawings[self.pictures[number]].picture == self.labels[number])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +107,11 @@ class _Field:
     @property
     def disc(self) -> float:
         return float(np.pi / 4 * self.diameter**2)
+
+    @property
+    def areas(self) -> tuple[float, float]:
+        """Smallest and largest area of a candidate, in pixels."""
+        return max(8.0, SMALLEST_AREA * self.disc), LARGEST_AREA * self.disc
 
 
 def candidates_of(rgb: NDArray[np.uint8], look: Look, diameter: float) -> Candidates:
@@ -123,33 +129,34 @@ def candidates_of(rgb: NDArray[np.uint8], look: Look, diameter: float) -> Candid
     signal = contrast(nuclear_signal(rgb, look.is_dark, look.channel), diameter)
     slope = np.hypot(*np.gradient(signal)).astype(np.float32)
     field = _Field(signal, slope, redness(rgb) - np.float32(look.hue), look, diameter)
+    growing = GrowingRegions(signal, *field.areas)
     tables: list[NDArray[np.float64]] = []
-    maps: list[NDArray[np.int32]] = []
+    drawings: list[Drawing] = []
     parents: list[NDArray[np.int64]] = []
     count = 0
-    last: tuple[NDArray[np.int32], int] | None = None  # numbered regions of the last threshold, and where they begin
+    last: tuple[Drawing, int] | None = None  # numbered regions of the last threshold, and where they begin
     for step, threshold in enumerate(np.linspace(look.high, look.low, THRESHOLDS + 2)[1:-1]):
-        regions, number = _regions(signal > threshold, field)
-        if number == 0:
+        regions = growing.above(threshold)
+        if regions.count == 0:
             last = None
             continue
-        first = count
+        first, picture = count, regions.picture
         if last is not None:
-            parents[last[1]] = _parents(last[0], regions, first)
-        table = _measured(regions, number, field, threshold, is_part=False)
+            parents[last[1]] = _parents(last[0], picture, first)
+        table = _measured(regions, picture, field, threshold, is_part=False)
         last = regions, len(parents)
         tables.append(table)
-        maps.append(regions)
-        parents.append(np.full(number, -1))
-        count += number
+        drawings.append(regions)
+        parents.append(np.full(regions.count, -1))
+        count += regions.count
         if step % PART_EVERY:
             continue
-        parts, number = _parted(regions, table, field)
-        if number:
-            tables.append(_measured(parts, number, field, threshold, is_part=True))
-            maps.append(parts)
-            parents.append(_parents(parts, regions, first))
-            count += number
+        parts = _parted(regions, picture, table, field)
+        if parts.count:
+            tables.append(_measured(parts, parts.picture, field, threshold, is_part=True))
+            drawings.append(parts)
+            parents.append(_parents(parts, picture, first))
+            count += parts.count
     if not tables:
         none = np.zeros(0, dtype=np.int64)
         return Candidates(np.zeros((0, len(COLUMNS))), none, none, none, [])
@@ -157,73 +164,60 @@ def candidates_of(rgb: NDArray[np.uint8], look: Look, diameter: float) -> Candid
     return Candidates(
         np.concatenate(tables),
         np.concatenate(parents),
-        np.repeat(np.arange(len(maps)), sizes),
+        np.repeat(np.arange(len(drawings)), sizes),
         np.concatenate([np.arange(1, size + 1) for size in sizes]),
-        maps,
+        drawings,
     )
 
 
-def _regions(above: NDArray[np.bool_], field: _Field) -> tuple[NDArray[np.int32], int]:
-    """Numbered regions of a possible size, without their holes."""
-    labels, number = ndimage.label(above)
-    kept, number = _of_size(labels, number, field)
-    if number == 0:
-        return kept, 0
-    filled = ndimage.binary_fill_holes(kept > 0)
-    labels, number = ndimage.label(filled)
-    return _of_size(labels, number, field)
-
-
-def _of_size(labels: NDArray[np.int32], number: int, field: _Field) -> tuple[NDArray[np.int32], int]:
-    areas = np.bincount(labels.ravel(), minlength=number + 1)
-    kept = (areas >= max(8.0, SMALLEST_AREA * field.disc)) & (areas <= LARGEST_AREA * field.disc)
-    kept[0] = False
-    numbers = np.zeros(number + 1, dtype=np.int32)
-    numbers[kept] = np.arange(1, kept.sum() + 1)
-    return numbers[labels], int(kept.sum())
-
-
-def _parents(parts: NDArray[np.int32], wholes: NDArray[np.int32], first: int) -> NDArray[np.int64]:
+def _parents(parts: Drawing, wholes: NDArray[np.int32], first: int) -> NDArray[np.int64]:
     """For each part the region that holds it, counted from `first`; -1 when it is not among them."""
-    places = np.zeros(int(parts.max()) + 1, dtype=np.int64)
-    inside = np.flatnonzero(parts)
-    places[parts.ravel()[inside]] = inside
+    places = np.zeros(parts.count + 1, dtype=np.int64)
+    places[parts.numbers] = parts.pixels
     owners = wholes.ravel()[places[1:]].astype(np.int64)
     return np.where(owners > 0, owners - 1 + first, -1)
 
 
-def _parted(regions: NDArray[np.int32], table: NDArray[np.float64], field: _Field) -> tuple[NDArray[np.int32], int]:
+def _parted(regions: Drawing, picture: NDArray[np.int32], table: NDArray[np.float64], field: _Field) -> Drawing:
     """Large regions that are no ellipse, parted where they are narrow."""
     area, fit = table[:, COLUMNS.index("area")], table[:, COLUMNS.index("fit")]
-    doubtful = np.concatenate([[False], (area > PARTED_ABOVE) & (fit < PARTED_BELOW_FIT)])[regions]
-    if not doubtful.any():
-        return regions, 0
+    is_doubtful = np.concatenate([[False], (area > PARTED_ABOVE) & (fit < PARTED_BELOW_FIT)])
+    if not is_doubtful.any():
+        return regions.only(is_doubtful)
+    doubtful = regions.only(is_doubtful)
+    numbers = doubtful.picture
     distance = ndimage.gaussian_filter(
-        ndimage.distance_transform_edt(doubtful), max(SMOOTH_DISTANCE[0], field.diameter * SMOOTH_DISTANCE[1])
+        _distance(doubtful, numbers), max(SMOOTH_DISTANCE[0], field.diameter * SMOOTH_DISTANCE[1])
     )
     peaks = peak_local_max(
-        distance,
-        min_distance=max(2, int(field.diameter * PEAK_DISTANCE)),
-        labels=np.where(doubtful, regions, 0),
-        exclude_border=False,
+        distance, min_distance=max(2, int(field.diameter * PEAK_DISTANCE)), labels=numbers, exclude_border=False
     )
-    if len(peaks) == 0:
-        return regions, 0
-    owners = regions[tuple(peaks.T)]
-    peaks = peaks[np.bincount(owners)[owners] > 1]
-    seeds = np.zeros(regions.shape, dtype=np.int32)
+    owners = numbers[tuple(peaks.T)]
+    is_several = np.bincount(owners, minlength=doubtful.count + 1) > 1
+    peaks = peaks[is_several[owners]]
+    seeds = np.zeros(numbers.shape, dtype=np.int32)
     seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-    several = np.isin(regions, np.unique(owners[np.bincount(owners)[owners] > 1]))
-    pieces = watershed(-distance, seeds, mask=several).astype(np.int32)
-    return _of_size(pieces, len(peaks), field)
+    pieces = Drawing.of(watershed(-distance, seeds, mask=is_several[numbers]).astype(np.int32), len(peaks))
+    return pieces.only(is_between(pieces.areas(), *field.areas))
+
+
+def _distance(regions: Drawing, picture: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Distance of each pixel inside to the nearest one outside."""
+    distance = np.zeros(picture.shape)
+    if len(regions.pixels) == picture.size:
+        return distance
+    nearest = ndimage.distance_transform_edt(picture, return_distances=False, return_indices=True)
+    places = np.divmod(regions.pixels, picture.shape[1])
+    rows, cols = (axis.ravel()[regions.pixels] - place for axis, place in zip(nearest, places, strict=True))
+    distance.ravel()[regions.pixels] = np.sqrt(rows * rows + cols * cols)
+    return distance
 
 
 def _measured(
-    labels: NDArray[np.int32], number: int, field: _Field, threshold: float, *, is_part: bool
+    regions: Drawing, labels: NDArray[np.int32], field: _Field, threshold: float, *, is_part: bool
 ) -> NDArray[np.float64]:
     """Rows of the table for numbered regions."""
-    inside = np.flatnonzero(labels)
-    owner = labels.ravel()[inside]
+    inside, owner, number = regions.pixels, regions.numbers, regions.count
     count = np.bincount(owner, minlength=number + 1)[1:].astype(float)
 
     def mean(values: NDArray[np.floating]) -> NDArray[np.float64]:
