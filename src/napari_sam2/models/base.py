@@ -29,6 +29,7 @@ __all__ = [
     "ModelCard",
     "ModelFit",
     "MovableModel",
+    "QuickModel",
     "RememberRequest",
     "ResizableModel",
     "RevisedModel",
@@ -300,6 +301,18 @@ class MovableModel(Protocol):
         """The same weights on the CPU.
 
         Itself when it is there already; this model stays as it is.
+        """
+        ...
+
+
+@runtime_checkable
+class QuickModel(Protocol):
+    """A model that can answer faster, and a little less surely."""
+
+    def quick(self) -> SegmentationModel:
+        """The same weights, asked the quick way.
+
+        For what is only looked at; this model stays as it is.
         """
         ...
 
