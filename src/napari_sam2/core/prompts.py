@@ -47,7 +47,10 @@ _AXIS_NAMES = "ijk"
 
 
 def plain(value: Any) -> Any:
-    """Numbers and arrays of NumPy as numbers and tuples of Python; anything else as it is."""
+    """Numbers and arrays of NumPy as Python's own.
+
+    Arrays and lists become tuples; anything else stays as it is.
+    """
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
     return tuple(plain(part) for part in value) if isinstance(value, list | tuple) else value
@@ -69,7 +72,7 @@ class Point:
     positive: bool = True
 
     def __post_init__(self) -> None:
-        """Take NumPy's numbers as well; journals and sidecars hold Python's own."""
+        """Take NumPy's numbers as well: journals and sidecars hold Python's."""
         object.__setattr__(self, "voxel", plain(self.voxel))
         object.__setattr__(self, "positive", plain(self.positive))
 

@@ -78,7 +78,10 @@ class SliceMask:
 
     @property
     def crop(self) -> NDArray[np.bool_]:
-        """The mask inside its bounding box, (h, w); made anew each time, not to be written to."""
+        """The mask inside its bounding box, (h, w).
+
+        Made anew each time, and not to be written to.
+        """
         height, width = self.shape
         packed = np.frombuffer(zlib.decompress(self._bits), np.uint8)
         crop = np.unpackbits(packed, count=height * width).view(bool).reshape(height, width)

@@ -1,4 +1,6 @@
-"""Prompts of many objects answered on several processors, with the answers that one would give.
+"""Many objects answered on several processors.
+
+The answers are those that one processor would give.
 
 The bundled network is small: one object keeps one processor busy, and two hardly halve its time. So it answers the
 prompts of an object on one thread, whatever number there is, and other objects meanwhile on the others. Its answers
@@ -28,7 +30,9 @@ AHEAD: Final = 4
 
 
 def side_by_side(model: Any, work: Callable[[A], B], items: Iterable[A]) -> Generator[B]:
-    """`work` on items, several at a time where the model can; what came out, in the order of the items.
+    """`work` on items, several at a time where the model can.
+
+    What comes out is in the order of the items.
 
     Parameters
     ----------
@@ -65,7 +69,10 @@ def side_by_side(model: Any, work: Callable[[A], B], items: Iterable[A]) -> Gene
 
 @contextmanager
 def on_its_threads(model: Any) -> Iterator[None]:
-    """Let a `OneThreadModel` compute on one thread, and others on all, as long as this lasts."""
+    """Let a `OneThreadModel` compute on one thread.
+
+    As long as this lasts; others compute on all.
+    """
     threads = _threads(model)
     if threads < 2:
         yield

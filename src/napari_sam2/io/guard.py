@@ -57,8 +57,9 @@ WHOLE_FOLDERS: Final = ("zarr.json", ".zattrs", ".zgroup", ".zarray", "session.j
 
 
 def files_named_in(text: str) -> list[Path]:
-    """What exists of the files and folders that an argument's text may name.
+    """The files and folders that an argument's text names.
 
+    Those that exist.
     Alone (``region.geojson``), behind a kind or a name (``nuclei:region.geojson``, ``T2=t2.nii.gz``), and before a
     number (``series.nii.gz:1``).
     """

@@ -267,7 +267,10 @@ class FittableModel(Protocol):
 
 @runtime_checkable
 class OneThreadModel(Protocol):
-    """A model that answers the prompts of one object on one thread, see `napari_sam2.engine.side_by_side`."""
+    """A model that answers one object on one thread.
+
+    See `napari_sam2.engine.side_by_side`.
+    """
 
     @property
     def one_thread(self) -> bool:

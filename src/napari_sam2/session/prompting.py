@@ -94,7 +94,7 @@ def answer_prompts(
 
 
 def answered_ahead(state: SessionState, objects: Iterable[ObjectPrompts]) -> Iterator[ObjectPrompts]:
-    """Objects in their order, each once the answers to its prompts are ready.
+    """Objects in their order, each with its answers ready.
 
     New objects are answered side by side where the model can, see `napari_sam2.engine.side_by_side`; their actions
     find the answers in ``state.ready`` and so keep their order and their place in history and journal. What has a

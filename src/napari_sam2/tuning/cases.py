@@ -15,10 +15,10 @@ import numpy as np
 from napari_sam2.errors import ManifestError, UserInputError
 from napari_sam2.evaluation.datasets import find_scans
 from napari_sam2.hashing import sha256_of
-from napari_sam2.io import read_volume
 from napari_sam2.io.export import find_names
 from napari_sam2.io.labels import read_named_labels
 from napari_sam2.io.manifest import read_manifest
+from napari_sam2.io.read import read_only_volume
 from napari_sam2.record.journal_files import EVENTS, is_session, read_head
 from napari_sam2.tuning.finished import finished_labels, finished_prompts
 
@@ -83,7 +83,7 @@ class FinishedScan:
         UserInputError
             In one sentence, without the place.
         """
-        volume = read_volume(self.image)
+        volume = read_only_volume(self.image)
         if self.session is not None:
             labels, names = finished_labels(volume, self.session)
             return volume, labels, names

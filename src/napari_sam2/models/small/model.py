@@ -111,7 +111,10 @@ class SmallModel:
 
     @property
     def one_thread(self) -> bool:
-        """Whether one object is answered on one thread: on a CPU, where the network is too small for more."""
+        """Whether one object is answered on one thread.
+
+        On a CPU, where the network is too small for more.
+        """
         return self.device.type == "cpu"
 
     def on_cpu(self) -> SmallModel:
