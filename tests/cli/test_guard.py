@@ -16,7 +16,7 @@ import typer
 
 from napari_sam2.cli import main
 from napari_sam2.cli.app import _register, app
-from napari_sam2.cli.guard import OUTPUTS, leaves, paths_among
+from napari_sam2.cli.guard import FOLDERS, OUTPUTS, leaves, paths_among
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.film import FILM_ENDINGS
 from napari_sam2.io.formats import exported_suffixes, label_suffixes
@@ -286,6 +286,21 @@ def test_nothing_new_is_put_into_a_folder_that_is_one_input(key, files, tmp_path
             for target in (whole / f"new{ending}", whole / "labels" / f"new{ending}"):
                 assert main(arguments(command, name, given(own, target))) == 2
                 assert "would be put into whole.ome.zarr, an input" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("key", [key for key in OUTPUTS if key.rsplit(" ", 1)[0] in INPUTS])
+@pytest.mark.parametrize("target", [".", "/"])
+def test_a_folder_without_a_name_is_no_file_to_write(key, target, files, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(files["folder"])
+    name, output = key.rsplit(" ", 1)
+    if key in FOLDERS:
+        return
+    before = contents(tmp_path)
+    for _, given in list(inputs_of(name, output, files, tmp_path))[:1]:
+        values = {**given(files["scan"], Path(target)), output: target}
+        assert main(arguments(commands()[name], name, values)) == 2
+        assert f"Cannot write {target}: that is a folder; give a file name." in capsys.readouterr().err
     assert contents(tmp_path) == before
 
 

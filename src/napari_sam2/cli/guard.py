@@ -9,6 +9,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from napari_sam2.errors import UserInputError
 from napari_sam2.io.guard import files_named_in, refuse_inputs_as_outputs
 
 if TYPE_CHECKING:
@@ -72,6 +73,12 @@ OUTPUTS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[Path]]]] = {
 """What a parameter of a command makes it write. Every other path that a command is given is an input."""
 
 
+FOLDERS: Final = frozenset({
+    "segment feature_folder", "bids root", "train output", "tune output", "cohort run output",
+})  # fmt: skip
+"""Of these, what makes a folder; the others make files."""
+
+
 def guard_commands(group: Any) -> Any:
     """Put the guard before each command of a click group.
 
@@ -96,6 +103,9 @@ def _guarded(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(run)
     def guarded(**values: Any) -> Any:
         outputs = [key for key in values if f"{name} {key}" in OUTPUTS and values[key] is not None]
+        for key in outputs:
+            if not values[key].name and f"{name} {key}" not in FOLDERS:
+                raise UserInputError(f"Cannot write {values[key]}: that is a folder; give a file name.")
         if outputs:
             inputs = paths_among(value for key, value in values.items() if key not in outputs)
             refuse_inputs_as_outputs(inputs, [path for key in outputs for path in OUTPUTS[f"{name} {key}"](values)])

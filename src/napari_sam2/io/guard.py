@@ -59,9 +59,8 @@ WHOLE_FOLDERS: Final = ("zarr.json", ".zattrs", ".zgroup", ".zarray", "session.j
 def files_named_in(text: str) -> list[Path]:
     """The files and folders that an argument's text names.
 
-    Those that exist.
-    Alone (``region.geojson``), behind a kind or a name (``nuclei:region.geojson``, ``T2=t2.nii.gz``), and before a
-    number (``series.nii.gz:1``).
+    Those that exist, alone (``region.geojson``), behind a kind or a name (``nuclei:region.geojson``,
+    ``T2=t2.nii.gz``), and before a number (``series.nii.gz:1``).
     """
     spelled = (text, text.partition("=")[2], text.partition(":")[2])
     names = dict.fromkeys(name for part in spelled for name in (part, part.rpartition(":")[0]))

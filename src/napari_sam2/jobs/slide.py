@@ -246,7 +246,7 @@ def parse_region(text: str, slide: Slide) -> tuple[Any, bool, tuple[str, ...]]:
     if re.fullmatch(rf"\s*{_NUMBER}(\s*,\s*{_NUMBER}){{3}}\s*", text):
         row0, col0, row1, col1 = (float(part) for part in text.split(","))
         return shapely.box(min(col0, col1), min(row0, row1), max(col0, col1), max(row0, row1)), False, ()
-    if not Path(text).exists():
+    if not text or not Path(text).exists():
         raise UserInputError(
             f"There is no region {text!r}; give tissue, row0,column0,row1,column1 in pixels of the full slide, or a "
             "GeoJSON file."
