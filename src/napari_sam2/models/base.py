@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from napari_sam2.models.seen import SeenChannels
+
 __all__ = [
     "DecodeRequest",
     "Decoded",
@@ -63,6 +65,8 @@ class ModelCard:
         SPDX identifier of the weights' licence.
     summary : str
         One sentence: what it is and what it is good for.
+    seen : SeenChannels, optional
+        The channels that it was tuned on; None for a model of one image.
     """
 
     name: str
@@ -71,6 +75,7 @@ class ModelCard:
     sha256: str = ""
     license: str = ""
     summary: str = ""
+    seen: SeenChannels | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -490,7 +490,7 @@ ACTIONS: Final = (
         "6",
         "Show the objects in 3-D; again to go back to slices.",
         "5_view",
-        lambda work: work.toggle_3d(),
+        lambda work: work.in_3d.toggle(),
     ),
     _scan("show_axial", "Axial", "8", "Show axial slices.", "5_view", lambda work: work.view.turn_to("axial")),
     _scan("show_coronal", "Coronal", "9", "Show coronal slices.", "5_view", lambda work: work.view.turn_to("coronal")),
