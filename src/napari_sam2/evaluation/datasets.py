@@ -282,7 +282,7 @@ def _read_npz(file: Path) -> tuple[Volume, NDArray[np.integer]]:
     try:
         with np.load(file, allow_pickle=False) as stored:
             images, labels, spacing = stored["imgs"], stored["gts"], np.asarray(stored["spacing"], float)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RecursionError) as error:
         raise ImageFileError(f"{file.name} holds no readable arrays 'imgs', 'gts' and 'spacing'.") from error
     order = (2, 1, 0, 3)[: images.ndim]
     volume = Volume(np.transpose(images, order), np.diag([*spacing[::-1], 1.0]), False, Source(file.name, file))

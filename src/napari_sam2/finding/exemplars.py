@@ -215,7 +215,7 @@ def _image_of(labels: Path) -> Path | None:
     try:
         facts = json.loads(sidecar_paths(labels)[0].read_text(encoding="utf-8"))
         name, sha256 = str(facts["Sources"][0]), str(facts["Source"]["sha256"])
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
         return None
     image = labels.parent / Path(name).name
     return image if image.is_file() and sha256_of(image) == sha256 else None

@@ -134,7 +134,7 @@ def _stored(folder: Path) -> tuple[dict[str, Tensor], Progress]:
     try:
         tensors = {key: value.float() for path in files for key, value in load_file(path).items()}
         return tensors, _progress(files[0])
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         message = f"{files[0].name} in {folder.name} is damaged, so that its run cannot go on; begin anew"
         raise ModelError(message) from error
 

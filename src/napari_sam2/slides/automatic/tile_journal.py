@@ -78,7 +78,7 @@ def recorded_pieces(journal: Path, plan: Plan) -> Iterator[tuple[Tile, list[Piec
         for number, (tile, line) in enumerate(zip(plan.tiles(), file, strict=False), start=2):
             try:
                 pieces = [_piece_from_json(entry, plan) for entry in _parsed(line)["pieces"]]
-            except (KeyError, TypeError, ValueError, IndexError) as error:
+            except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
                 raise UserInputError(
                     f"{journal.name} is damaged in line {number}; remove it, and the run begins anew."
                 ) from error
