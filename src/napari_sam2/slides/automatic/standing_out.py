@@ -1,6 +1,6 @@
-"""What stands out from its surroundings, as boxes to ask a model about.
+"""What stands out from its surroundings.
 
-A box says where an object is and how large; a point on a grid says neither. The candidates are those of
+As boxes to ask a model about: a box says where an object is and how large; a point on a grid says neither. The candidates are those of
 `napari_sam2.slides.nuclei`, of any size near the expected one, once darker and once brighter than what is around them.
 """
 
