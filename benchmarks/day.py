@@ -17,7 +17,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
+RUNNING = "a run is under way:"
 ORGANS = ("spleen", "left kidney", "right kidney", "liver")
 GROWN = "left kidney"
 
@@ -100,7 +100,7 @@ def main() -> None:
         notification_manager.__enter__()
         story = Story(folder, given)
         if given.until_killed:
-            _box_and_wait(story)
+            _work_until_killed(story)
             return
         for chapter in given.only:
             print(f"-- {chapter}")
@@ -201,6 +201,7 @@ def _two_scans(story: Story) -> None:
     from napari_sam2.io import read_labels
 
     number = ORGANS.index(GROWN) + 1
+    before = read_labels(story.ours, first.shown.volume) == number
     truth = read_labels(story.folder / "later_truth.nii.gz", day.work.shown.volume) == story.ids[GROWN]
     day.work.select(number)
     print(f"          Dice of the {GROWN}, carried {_dice(day.labels == number, truth):.3f}", end="")
@@ -209,6 +210,9 @@ def _two_scans(story: Story) -> None:
         missing = missed.sum() >= extra.sum()
         day.click(_deepest(missed if missing else extra), LEFT if missing else RIGHT)
     print(f", after three clicks {_dice(day.labels == number, truth):.3f}")
+    ml = day.work.shown.volume.voxel_volume_ml
+    for when, mask, real in (("first", before, story.where(GROWN)), ("later", day.labels == number, truth)):
+        print(f"          {when} scan: {mask.sum() * ml:.1f} mL by the mask, {real.sum() * ml:.1f} mL in truth")
     day.press(Qt.Key.Key_M)
     print("         ", day.work.figures.text.replace("\n", "\n          "))
     day.picture("16-growth")
@@ -216,29 +220,48 @@ def _two_scans(story: Story) -> None:
 
 
 def _killed(story: Story) -> None:
-    from napari_sam2.plugin.control.earlier import earlier_works, open_earlier
+    from qtpy.QtCore import Qt
+    from tests.plugin.driving import wait_for
 
     command = [sys.executable, __file__, "--until-killed", "--keep", str(story.folder), "--out", str(story.given.out)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    while process.stdout.readline().strip() != "boxed":
-        pass
+    told = ""
+    while not told.startswith(RUNNING):
+        told = process.stdout.readline()
     process.send_signal(signal.SIGKILL)
     process.wait()
-    newest = earlier_works()[0]
+    voxels = [int(n) for n in told.removeprefix(RUNNING).split()]
     day = story.open()
-    open_earlier(day.controller, newest, newest.path)
-    day.settle()
-    print(f"          after the kill: {len(day.work.snapshot.objects)} object(s) are back")
     day.picture("17-after-a-kill")
+    day.push(day.panel.resume.resume)
+    kept = [int((day.labels == number).sum()) for number in (1, 2)]
+    print(f"          voxels before the kill {voxels}, after it {kept}; the run that was under way is not counted")
+    if kept != voxels:
+        raise AssertionError("Something that was seen before the kill is not there any more.")
+    day.picture("18-resumed")
+    day.work.select(2)
+    day.press(Qt.Key.Key_G)
+    wait_for(lambda: not day.work.run.running, 600)
+    print(f"          Dice of the {ORGANS[1]} {_dice(day.labels == 2, story.where(ORGANS[1])):.3f}")
+    day.picture("19-goes-on")
     day.close()
 
 
-def _box_and_wait(story: Story) -> None:
-    """A window that boxes something and waits for its end."""
+def _work_until_killed(story: Story) -> None:
+    """A window with one carried organ, a boxed one, and a run that does not come to its end."""
+    from qtpy.QtCore import Qt
+    from tests.plugin.driving import press, wait_for
+
     day = story.open()
-    day.box(story.where("spleen"))
-    print("boxed", flush=True)
-    time.sleep(600)
+    day.box(story.where(ORGANS[0]))
+    day.press(Qt.Key.Key_G)
+    day.press(Qt.Key.Key_N)
+    day.box(story.where(ORGANS[1]))
+    voxels = " ".join(str(int((day.labels == number).sum())) for number in (1, 2))
+    press(day.viewer, Qt.Key.Key_G)
+    wait_for(lambda: len(day.work.object(2).slices) > 3, 120)
+    print(RUNNING, voxels, flush=True)
+    wait_for(lambda: False, 600)
 
 
 class _chosen_file:  # noqa: N801

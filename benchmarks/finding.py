@@ -2,7 +2,7 @@
 
     python benchmarks/finding.py place MANIFEST.csv [--names A,B] [--mirror]
     python benchmarks/finding.py foreign MANIFEST.csv OTHER.csv --names A,B
-    python benchmarks/finding.py dice MANIFEST.csv --names A
+    python benchmarks/finding.py dice MANIFEST.csv [--names A,B]
     python benchmarks/finding.py clicks MANIFEST.csv --names A
 
 A manifest has labels with names for every case. Each case in turn is the new scan, the others are the finished ones.
@@ -25,7 +25,7 @@ import numpy as np
 from napari_sam2.core.prompts import Box
 from napari_sam2.core.volume import Volume
 from napari_sam2.finding.candidate import Candidate
-from napari_sam2.finding.exemplars import Exemplar, Exemplars, exemplars_in
+from napari_sam2.finding.exemplars import Exemplar, Exemplars, Loaded, exemplars_in
 from napari_sam2.finding.memory import ProjectMemory
 from napari_sam2.measures.metrics import dice
 
@@ -66,13 +66,13 @@ def _new(cases: Exemplars, given: argparse.Namespace) -> list[tuple[int, Exempla
 
 
 def _place(cases: Exemplars, names: list[str], given: argparse.Namespace) -> None:
-    rows, seconds, exchanged = [], [], 0
+    rows, seconds, exchanged, sided = [], [], 0, 0
     for number, case in _new(cases, given):
         loaded = cases.load(case)
         volume, labels = mirrored(loaded.volume, loaded.labels) if given.mirror else (loaded.volume, loaded.labels)
         started = time.process_time()
         memory = ProjectMemory(_others(cases, number, given), least_score=0.0)
-        asked = names or sorted({name.name for name in loaded.names.values()} & set(memory.known()))
+        asked = names or _known(loaded, memory)
         found = memory.propose(volume, loaded.window, asked)
         seconds.append(time.process_time() - started)
         truth = {name.name: np.argwhere(labels == i) for i, name in loaded.names.items()}
@@ -82,6 +82,7 @@ def _place(cases: Exemplars, names: list[str], given: argparse.Namespace) -> Non
                 iou = box_iou(candidate, boxes[candidate.name])
                 rows.append((candidate.name, iou, candidate.score or 0.0))
                 exchanged += _is_exchanged(candidate, boxes)
+                sided += _twin_of(candidate, boxes) is not None
                 print(f"{case.case} | {candidate.name} | IoU {iou:.2f} | score {candidate.score:.3f}", flush=True)
         for name in found.missing:
             rows.append((name, 0.0, 0.0))
@@ -90,7 +91,13 @@ def _place(cases: Exemplars, names: list[str], given: argparse.Namespace) -> Non
     right = [iou >= ENOUGH for _, iou, _ in rows]
     median = np.median([iou for _, iou, _ in rows])
     print(f"{sum(right)} of {len(rows)} boxes right ({np.mean(right):.0%}), median IoU {median:.2f}")
-    print(f"{exchanged} exchanged sides; {np.mean(seconds):.1f} s mean, {max(seconds):.1f} s longest")
+    print(f"{exchanged} exchanged sides of {sided} whose other side is there")
+    print(f"{np.mean(seconds):.1f} s mean, {max(seconds):.1f} s longest")
+
+
+def _known(loaded: Loaded, memory: ProjectMemory) -> list[str]:
+    """Names of the new scan that the finished ones hold."""
+    return sorted({name.name for name in loaded.names.values()} & set(memory.known()))
 
 
 def _foreign(cases: Exemplars, names: list[str], given: argparse.Namespace) -> None:
@@ -117,7 +124,8 @@ def _dice(cases: Exemplars, names: list[str], given: argparse.Namespace) -> None
     for number, case in _new(cases, given):
         loaded = cases.load(case)
         memory = ProjectMemory(_others(cases, number, given), least_score=0.0)
-        for candidate in memory.propose(loaded.volume, loaded.window, names).candidates:
+        asked = names or _known(loaded, memory)
+        for candidate in memory.propose(loaded.volume, loaded.window, asked).candidates:
             ids = [i for i, name in loaded.names.items() if name.name == candidate.name]
             truth = np.isin(loaded.labels, ids)
             if not ids or not truth.any():
@@ -208,14 +216,21 @@ def box_iou(candidate: Candidate, truth: tuple[np.ndarray, np.ndarray]) -> float
 
 
 def _is_exchanged(candidate: Candidate, boxes: dict[str, tuple[np.ndarray, np.ndarray]]) -> bool:
-    side = candidate.name.split()[0]
-    other = {"left": "right", "right": "left"}.get(side)
-    twin = boxes.get(candidate.name.replace(side, other, 1)) if other else None
+    twin = _twin_of(candidate, boxes)
     if twin is None:
         return False
     centre = np.add(candidate.low, candidate.high) / 2
     own_distance, twin_distance = (np.linalg.norm(centre - np.add(*box) / 2) for box in (boxes[candidate.name], twin))
     return bool(twin_distance < own_distance)
+
+
+def _twin_of(
+    candidate: Candidate, boxes: dict[str, tuple[np.ndarray, np.ndarray]]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The true box of the same structure on the other side."""
+    side = candidate.name.split()[0]
+    other = {"left": "right", "right": "left"}.get(side)
+    return boxes.get(candidate.name.replace(side, other, 1)) if other else None
 
 
 if __name__ == "__main__":

@@ -84,6 +84,7 @@ def test_the_demo_shows_scores_and_writes_a_label_map_and_a_picture(tmp_path):
     result = run("demo", "--sample", "mr_spine", "--output", tmp_path, "--model", "classical")
     assert result.returncode == 0, result.stderr
     assert "spinal cord" in result.stdout
+    assert "1 of " in result.stderr, "without a terminal there is no bar: it has to say that it goes on"
     assert "model classical" in result.stdout
     assert nib.load(tmp_path / "mr_spine_labels.nii.gz").shape == (60, 55, 52)
     with Image.open(tmp_path / "mr_spine_montage.png") as picture:

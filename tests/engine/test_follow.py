@@ -10,7 +10,7 @@ from napari_sam2.core.prompts import SlicePrompts
 from napari_sam2.core.slice_masks import SliceMask, iou
 from napari_sam2.core.volume import Volume
 from napari_sam2.core.window import Window
-from napari_sam2.engine.click_search import _click_views
+from napari_sam2.engine.click_search import click_views
 from napari_sam2.engine.engine import Engine
 from napari_sam2.engine.view import View, whole_view, zoom_view
 from napari_sam2.models.base import ViewPolicy
@@ -55,7 +55,7 @@ def test_a_small_slice_is_not_enlarged_beyond_one_cell_per_voxel():
 
 def test_a_bare_click_is_tried_in_no_view_smaller_than_the_policys():
     sides = [
-        [view.rows for view in _click_views(engine_with(ViewPolicy(zoom=True, min_side=n)), np.array([[100.0, 100.0]]))]
+        [view.rows for view in click_views(engine_with(ViewPolicy(zoom=True, min_side=n)), np.array([[100.0, 100.0]]))]
         for n in (16.0, 64.0)
     ]
     assert min(sides[0]) < 64 <= min(sides[1])
@@ -107,7 +107,7 @@ def test_a_bare_click_is_answered_from_a_view_that_was_tried_when_it_fits_the_ob
         anchor = engine.predict(0, click)
         assert iou(anchor.mask, SliceMask.of(disc)) > 0.9
         encoded[slack] = engine.features.n_encoded
-    tried = len(_click_views(engine, click.points))
+    tried = len(click_views(engine, click.points))
     assert encoded == {1.0: tried + 1, 1.6: tried}
 
 

@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from napari_sam2.core.window import Window, choose_window
 from napari_sam2.errors import GeometryError, ImageFileError, SeveralVolumesError
 from napari_sam2.io.read import check_image, files_of_image, read_volume
 from napari_sam2.io.zarr_store import is_zarr
@@ -63,6 +64,36 @@ def test_of_channels_and_moments_one_is_chosen_by_number_and_told_by_name(tmp_pa
     assert volume.source.notes == ("Volume 4 is the channel GFP.",)
     with pytest.raises(ImageFileError, match="no volume 6: it holds 6, 0 to 5"):
         read_volume(path, volume_index=6)
+
+
+def stated(low, high, colour="00FF00"):
+    return {"label": "GFP", "color": colour, "window": {"min": 0, "max": 65535, "start": low, "end": high}}
+
+
+@BOTH
+def test_a_channel_is_seen_through_the_window_that_the_file_states(tmp_path, version):
+    values = RNG.integers(100, 4000, (2, 4, 20, 30), dtype=np.uint16)
+    channels = {"omero": {"channels": [stated(150, 900, "FF0000"), stated(200, 3000)]}}
+    path = write_image(tmp_path / "w.zarr", values, "czyx", (1, 2, 1, 1), version=version, **channels)
+    first, second = (read_volume(path, volume_index=n) for n in (0, 1))
+    assert choose_window(first) == Window(150, 900, "file")
+    assert choose_window(second) == Window(200, 3000, "file")
+    assert second.source.display.colour == (0, 255, 0)
+    assert choose_window(second, "1000/500") == Window(750, 1250, "level/width")
+
+
+@pytest.mark.parametrize("ends", [(0, 65535), (5000, 6000), (0, 0), ("a", 5)])
+def test_a_window_that_says_nothing_or_shows_nothing_is_not_taken(tmp_path, ends):
+    values = RNG.integers(100, 1000, (4, 20, 30), dtype=np.uint16)
+    path = write_image(tmp_path / "w.zarr", values, "zyx", (2, 1, 1), omero={"channels": [stated(*ends)]})
+    assert choose_window(read_volume(path)).name == "percentile"
+
+
+def test_a_moment_of_a_channel_has_the_window_of_its_channel(tmp_path):
+    values = RNG.integers(100, 4000, (2, 2, 4, 20, 30), dtype=np.uint16)
+    channels = {"omero": {"channels": [stated(150, 900), stated(200, 3000)]}}
+    path = write_image(tmp_path / "t.zarr", values, "tczyx", (1, 1, 2, 1, 1), **channels)
+    assert [choose_window(read_volume(path, volume_index=n)).high for n in range(4)] == [900, 3000, 900, 3000]
 
 
 def test_red_green_and_blue_of_eight_bits_are_one_picture(tmp_path):

@@ -97,6 +97,21 @@ def test_the_other_scan_is_seen_at_the_same_place_and_a_click_there_moves_both(w
     assert not box.isVisible()
 
 
+def test_a_double_click_goes_over_to_the_other_scan_at_that_place(window, two):
+    first, second = two
+    press(window.viewer, Qt.Key.Key_5)
+    pump(0.4)
+    box = window.viewer.window._qt_window.findChild(SideBox)
+    second.view.go_to(2, 7)
+    wait_for(lambda: box.title.text() == "ball: axial slice 7")
+    at = QPointF(box.view.position_of(np.array([9.0, 14.0, 7.0]))).toPoint()
+    QTest.mouseClick(box.view, LEFT, NO_KEY, at)
+    QTest.mouseDClick(box.view, LEFT, NO_KEY, at)
+    wait_for(lambda: window.controller.work is first)
+    assert np.allclose(first.cross.place, (9, 14, 7), atol=1)
+    assert first.view.slice() == (2, 7)
+
+
 def test_the_page_names_the_other_scan_and_offers_nothing_without_one(window):
     compare = window.panel.scans.compare
     compare.expand(animate=False)

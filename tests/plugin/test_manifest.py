@@ -65,6 +65,13 @@ def test_a_command_that_is_no_action_does_not_exist():
         commands.no_such_thing  # noqa: B018
 
 
+def test_a_key_that_means_two_things_says_where_each_is_meant():
+    told = [(key, text.split(":")[0]) for key, text in key_help()]
+    twice = {key for key, _ in told if [k for k, _ in told].count(key) > 1}
+    assert twice
+    assert {where for key, where in told if key in twice} == {"on a scan", "on a slide"}
+
+
 def test_the_key_card_of_the_tutorial_is_the_table_of_actions():
     card = (TOP.parent / "docs" / "tutorial.md").read_text(encoding="utf-8")
     for key, told in key_help():

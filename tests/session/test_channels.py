@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_sam2.channels.mix import Mix, mix_from_json, mix_to_json, named_mix, said_mix
+from napari_sam2.channels.mix import named_mix, said_mix
 from napari_sam2.channels.opening import open_channel
 from napari_sam2.channels.weights import parted
+from napari_sam2.core.mix import Mix, mix_from_json, mix_to_json
 from napari_sam2.core.prompts import Point
 from napari_sam2.core.window import Window
 from napari_sam2.errors import EnvironmentLacksError, UserInputError
@@ -79,10 +80,9 @@ def test_one_channel_is_taken_where_it_parts_the_prompt():
     assert said_mix(session.objects[1].mix, ("a", "b")) == "b"
 
 
-def test_models_that_know_colours_get_up_to_three_channels_as_colours(monkeypatch):
-    monkeypatch.setattr("napari_sam2.models.registry.sees_colours", lambda kind: True)
+def test_two_channels_as_colours_have_their_mean_as_blue():
     session = session_of()
-    mix = chosen_mix(session.state, 2, {}, "auto")
+    mix = chosen_mix(session.state, 2, {}, "rgb")
     assert mix.weights == ((1, 0), (0, 1), (0.5, 0.5))
     image, window = session.channels.image(mix, session.window)
     assert image.is_rgb

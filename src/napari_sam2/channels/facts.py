@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_sam2.channels.mix import mix_to_json, said_mix
+from napari_sam2.channels.mix import said_mix
 from napari_sam2.channels.placing import IDENTITY
 from napari_sam2.core.checked import list_of, number_of, text_of
+from napari_sam2.core.mix import mix_to_json
 from napari_sam2.errors import EnvironmentLacksError
 from napari_sam2.io.labels import source_has_changed
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam2.channels.mix import Mix
     from napari_sam2.channels.stack import Channel, ChannelStack
+    from napari_sam2.core.mix import Mix
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
 
@@ -96,13 +97,18 @@ def check_channels(stack: ChannelStack, described: Sequence[Mapping[str, Any]]) 
 
 
 def changed_channels(stack: ChannelStack) -> list[str]:
-    """Sentences on channels whose files have changed since."""
-    return [
-        f"the file of the channel {channel.name} has changed on disk since it was opened; the model saw it as it was "
-        "then, and to go on with this session later the file is needed as it was."
-        for channel in stack.further
-        if source_has_changed(channel.volume)
-    ]
+    """Sentences on channels whose files have changed since, or are gone."""
+    sentences = []
+    for channel in stack.further:
+        what = "has changed on disk" if source_has_changed(channel.volume) else ""
+        if not all(file.exists() for file in channel.volume.source.files):
+            what = "is gone from the disk"
+        if what:
+            sentences.append(
+                f"the file of the channel {channel.name} {what} since it was opened; the model saw it as it was then, "
+                "and to go on with this session later the file is needed as it was."
+            )
+    return sentences
 
 
 def transform_from_json(written: Any) -> NDArray[np.float64]:

@@ -1,45 +1,30 @@
-"""A mix: how channels become the image that a model sees.
-
-One row of weights gives a grey image, three rows a coloured one. A mix is fixed for an object once it is chosen, since
-memory compares slices; it is written into journal and sidecar.
-"""
+"""Mixes of channels as people name and read them; see `napari_sam2.core.mix`."""
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from napari_sam2.core.checked import list_of, number_of, text_of
+from napari_sam2.core.mix import COLOURS, RGB, Mix, coloured, only
 from napari_sam2.errors import UserInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
 __all__ = [
     "AUTO",
-    "COLOURS",
     "FUSED",
     "PROMPT",
     "REFERENCE",
-    "Mix",
     "canonical",
-    "coloured",
     "left_open",
-    "mix_from_json",
-    "mix_to_json",
     "named_mix",
-    "only",
     "said_mix",
 ]
 
 AUTO: Final = "auto"
-"""Colours for models that see them and up to three channels, weights from the prompt otherwise."""
+"""What is taken without a choice: weights from the prompt."""
 
 PROMPT: Final = "prompt"
 """Weights from the prompt."""
@@ -47,68 +32,8 @@ PROMPT: Final = "prompt"
 FUSED: Final = "fused"
 """Weights from the prompt, also where one channel parts it as well alone: what a person ticks is used."""
 
-RGB: Final = "rgb"
-COLOURS: Final = 3
-
 REFERENCE: Final = "reference"
 """Means the reference wherever channels are named, whatever it is called: files are renamed."""
-
-MOST_WEIGHT: Final = 1e6
-
-
-@dataclass(frozen=True, slots=True)
-class Mix:
-    """Weights of channels in the image for the model.
-
-    Attributes
-    ----------
-    kind : str
-        ``"one"``, ``"rgb"`` or ``"fused"``.
-    weights : tuple of tuple of float
-        One row for grey, three for colours, with a weight per channel; the reference is the first. Later channels than
-        a row has weigh nothing.
-    offsets : tuple of float
-        Added to each row. Channels are windowed to [0, 1] before, and the sum is clipped to it.
-    """
-
-    kind: str
-    weights: tuple[tuple[float, ...], ...]
-    offsets: tuple[float, ...]
-
-    def of(self, channels: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """The mixed image of windowed channels, each of one shape.
-
-        The same shape for grey, with three colours behind it otherwise.
-        """
-        rows = [self._row(channels, row, offset) for row, offset in zip(self.weights, self.offsets, strict=True)]
-        return rows[0] if len(rows) == 1 else np.stack(rows, axis=-1)
-
-    def _row(
-        self, channels: Sequence[NDArray[np.float32]], weights: tuple[float, ...], offset: float
-    ) -> NDArray[np.float32]:
-        total = np.full(channels[0].shape, offset, dtype=np.float32)
-        for channel, weight in zip(channels, weights, strict=False):
-            if weight:
-                total += np.float32(weight) * channel
-        return np.clip(total, 0.0, 1.0, out=total)
-
-    @property
-    def channel(self) -> int:
-        """The channel that is seen alone, for the kind ``"one"``."""
-        return self.weights[0].index(1.0)
-
-
-def only(channel: int, n_channels: int) -> Mix:
-    """One channel alone."""
-    return Mix("one", (_unit(channel, n_channels),), (0.0,))
-
-
-def coloured(channels: Sequence[int], n_channels: int) -> Mix:
-    """Channels as red, green and blue; of two, the mean is blue."""
-    rows = [_unit(channel, n_channels) for channel in channels]
-    if len(rows) == 2:
-        rows.append(tuple(sum(pair) / 2 for pair in zip(*rows, strict=True)))
-    return Mix(RGB, tuple(rows), (0.0,) * COLOURS)
 
 
 def named_mix(spec: str, names: Sequence[str]) -> Mix | None:
@@ -125,7 +50,7 @@ def named_mix(spec: str, names: Sequence[str]) -> Mix | None:
     Returns
     -------
     Mix or None
-        None where the prompt or the model decides.
+        None where the prompt decides.
 
     Raises
     ------
@@ -168,7 +93,7 @@ def canonical(spec: str, names: Sequence[str]) -> str:
 
 
 def left_open(spec: str, names: Sequence[str]) -> tuple[str, tuple[int, ...]] | None:
-    """Who decides, the model or the prompt, and among which channels.
+    """Whether the prompt decides, and among which channels.
 
     Parameters
     ----------
@@ -203,34 +128,6 @@ def scaled(weights: Sequence[float]) -> Mix:
     return Mix("fused", (tuple(weight / extent for weight in weights),), (-low / extent,))
 
 
-def mix_to_json(mix: Mix | None) -> dict[str, Any] | None:
-    """A mix as plain values."""
-    if mix is None:
-        return None
-    return {"kind": mix.kind, "weights": [list(row) for row in mix.weights], "offsets": list(mix.offsets)}
-
-
-def mix_from_json(written: Any, n_channels: int) -> Mix | None:
-    """The mix again.
-
-    Raises
-    ------
-    ValueError
-        If it is none, or of more channels than there are.
-    """
-    if written is None:
-        return None
-    kind = text_of(written["kind"])
-    rows = tuple(_row_from_json(row, n_channels) for row in list_of(written["weights"]))
-    offsets = tuple(float(number_of(o, -MOST_WEIGHT, MOST_WEIGHT, "an offset")) for o in list_of(written["offsets"]))
-    n_rows = {"one": 1, "fused": 1, RGB: COLOURS}.get(kind)
-    if n_rows is None or len(rows) != n_rows or len(offsets) != n_rows:
-        raise ValueError(f"a mix of {len(rows)} rows cannot be of the kind {kind[:40]!r}")
-    if kind == "one" and sorted(rows[0]) != [0.0] * (len(rows[0]) - 1) + [1.0]:
-        raise ValueError("a mix of one channel gives it the weight 1")
-    return Mix(kind, rows, offsets)
-
-
 def said_mix(mix: Mix | None, names: Sequence[str]) -> str:
     """A mix in words, such as ``"T2 + 0.6 FLAIR"``; the reference's name without one."""
     if mix is None:
@@ -250,17 +147,6 @@ def _sum(weights: Sequence[float], names: Sequence[str]) -> str:
     ]
     text = " ".join(terms)
     return text.removeprefix("+ ")
-
-
-def _row_from_json(row: Any, n_channels: int) -> tuple[float, ...]:
-    values = list_of(row, what="weights")
-    if not 1 <= len(values) <= n_channels:
-        raise ValueError(f"weights of {len(values)} channels, where {n_channels} are open")
-    return tuple(float(number_of(value, -MOST_WEIGHT, MOST_WEIGHT, "a weight")) for value in values)
-
-
-def _unit(channel: int, n_channels: int) -> tuple[float, ...]:
-    return tuple(1.0 if number == channel else 0.0 for number in range(n_channels))
 
 
 def _place(name: str, names: Sequence[str]) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_sam2.channels.alignment import checked_alignment, rigid_transform
 from napari_sam2.channels.placing import is_same_grid, said_move
-from napari_sam2.channels.refusing import check_channel, check_registration
+from napari_sam2.channels.refusing import check_channel, check_registration, doubts_about
 from napari_sam2.channels.stack import Channel, ChannelStack, place_channel
 from napari_sam2.core.window import choose_window
 from napari_sam2.errors import ImageFileError, SeveralVolumesError, UserInputError
@@ -198,7 +198,7 @@ def open_channel(
         If it belongs to another patient or has no place on the reference.
     """
     check_channel(reference, volume, name, register=register)
-    notes = list(volume.source.notes)
+    notes = [*doubts_about(reference, volume), *volume.source.notes]
     if window is None and is_pet(volume):
         window, sentence = suv_window(volume)
         notes.append(sentence)

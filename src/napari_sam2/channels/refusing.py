@@ -14,7 +14,7 @@ from napari_sam2.io.dicom_series import read_tags
 if TYPE_CHECKING:
     from napari_sam2.core.volume import Volume
 
-__all__ = ["RIGID", "check_channel", "check_registration"]
+__all__ = ["RIGID", "check_channel", "check_registration", "doubts_about"]
 
 RIGID: Final = "rigid"
 """The only registration there is."""
@@ -66,21 +66,50 @@ def check_channel(reference: Volume, volume: Volume, name: str, *, register: boo
         )
 
 
+def doubts_about(reference: Volume, volume: Volume) -> tuple[str, ...]:
+    """Sentences on what DICOM leaves open of whether two series belong together.
+
+    No tag's value is repeated.
+    """
+    one, two = _tags(reference), _tags(volume)
+    if one is None or two is None:
+        return ()
+    sentences = []
+    together = any(_same(one, two, keyword) for keyword in ("FrameOfReferenceUID", "StudyInstanceUID"))
+    if not (_same(one, two, "PatientID") or together):
+        sentences.append("its tags do not say that it is of the same patient as the reference; make sure of it.")
+    if _differ(one, two, "StudyInstanceUID"):
+        sentences.append("it was taken in another study than the reference; look whether both show the same state.")
+    return tuple(sentences)
+
+
 def _refuse_another_patient(reference: Volume, volume: Volume, name: str, *, register: bool) -> None:
     """Refuse DICOM of another patient, and of another frame of reference unless it is to be registered."""
     one, two = _tags(reference), _tags(volume)
     if one is None or two is None:
         return
-    if _value(one, "PatientID") != _value(two, "PatientID"):
+    # Numbers of patients are unique within a hospital only.
+    if any(_differ(one, two, keyword) for keyword in ("PatientID", "PatientBirthDate")):
         raise GeometryError(f"{name}: it is of another patient than the reference; give a scan of the same one.")
-    frames = _value(one, "FrameOfReferenceUID"), _value(two, "FrameOfReferenceUID")
-    if not register and all(frames) and frames[0] != frames[1]:
+    if not register and _differ(one, two, "FrameOfReferenceUID"):
         centres = [v.voxel_to_world((np.array(v.shape) - 1) / 2) for v in (reference, volume)]
         away = np.linalg.norm(centres[0] - centres[1])
         raise GeometryError(
             f"{name}: its frame of reference differs from the reference's (its centre lies {away:.0f} mm away, if that "
             "means anything); give a scan of the same session, or --register rigid."
         )
+
+
+def _same(one: Any, two: Any, keyword: str) -> bool:
+    """Whether both state one value."""
+    value = _value(one, keyword)
+    return bool(value) and value == _value(two, keyword)
+
+
+def _differ(one: Any, two: Any, keyword: str) -> bool:
+    """Whether each states a value of its own."""
+    values = _value(one, keyword), _value(two, keyword)
+    return all(values) and values[0] != values[1]
 
 
 def _tags(volume: Volume) -> Any:
@@ -91,6 +120,6 @@ def _tags(volume: Volume) -> Any:
 
 def _value(tags: Any, keyword: str) -> str:
     try:
-        return str(tags.get(keyword) or "")
+        return str(tags.get(keyword) or "").strip()
     except Exception:  # values are converted here, and pydicom raises many kinds
         return ""

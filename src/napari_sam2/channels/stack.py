@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam2.channels.mix import Mix
+    from napari_sam2.core.mix import Mix
 
 __all__ = ["Channel", "ChannelStack", "place_channel"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy import ndimage
 
-from napari_sam2.channels.mix import Mix, only
+from napari_sam2.core.mix import Mix, only
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from napari_sam2.core.volume import SlicePlane
     from napari_sam2.core.window import Window
 
-__all__ = ["mix_from_prompt", "parted", "sides_of_prompt"]
+__all__ = [
+    "LEAST_GAIN",
+    "LEAST_OTHER_GAIN",
+    "SHRINKAGE",
+    "mix_along",
+    "mix_from_prompt",
+    "parted",
+    "sampled",
+    "sides_of_prompt",
+]
 
 SHRINKAGE: Final = 0.05
 """Part of the mean variance that is added to every channel's: channels may be copies of each other."""
@@ -103,7 +112,7 @@ def mix_from_prompt(
         return only(used[best], len(stack))
     direction = np.zeros(len(stack))
     direction[used] = _direction(pixels[sides[0]], pixels[sides[1]])
-    return _ranged(stack, window, direction)
+    return mix_along(direction, sampled(stack, window))
 
 
 def sides_of_prompt(
@@ -232,12 +241,22 @@ def parted(inside: NDArray[np.float64], around: NDArray[np.float64]) -> float:
     return float((total - len(inside) * (len(inside) + 1) / 2) / (len(inside) * len(around)))
 
 
-def _ranged(stack: ChannelStack, window: Window, direction: NDArray[np.float64]) -> Mix:
-    """A grey mix along a direction that uses the range of the whole scan."""
+def sampled(stack: ChannelStack, window: Window) -> NDArray[np.float64]:
+    """Pixels (N, C) from all over a scan, windowed.
+
+    Those that are black in every channel are left out.
+    """
     step = max(1, round((int(np.prod(stack.reference.shape)) / SAMPLE) ** (1 / 3)))
     sample = stack.windowed(window, (slice(None, None, step),) * 3)
     seen = np.stack([image.reshape(-1).astype(np.float64) for image in sample], axis=-1)
-    seen = seen[(seen > 0).any(axis=-1)]
+    return seen[(seen > 0).any(axis=-1)]
+
+
+def mix_along(direction: NDArray[np.float64], seen: NDArray[np.float64]) -> Mix:
+    """A grey mix along a direction (C,).
+
+    It uses the range of the pixels (N, C) that are seen.
+    """
     low, high = np.percentile(seen @ direction, RANGE) if len(seen) else (0.0, 1.0)
     extent = max(float(high - low), 1e-3)
     return Mix("fused", (_rounded(direction / extent),), _rounded([-low / extent]))

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from napari_sam2.cli.app import app
 from napari_sam2.cli.options import Device, Model, Overwrite, Remote, TokenFile, chosen_model
-from napari_sam2.cli.printing import out
+from napari_sam2.cli.printing import errors, out
 from napari_sam2.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -78,6 +78,9 @@ def demo(
         on_slice = dice(first.mask.full(plane.shape), plane.take(truth_mask, index))
         scores.append((whole, on_slice))
         table.add_row(name, f"{whole:.3f}", f"{on_slice:.3f}", str(visited), f"{seconds:.2f}")
+        if not errors.is_terminal:
+            # No bar moves there, and the table comes at the end.
+            errors.print(f"{len(scores)} of {len(names)}: {name}, {seconds:.1f} s")
     means = np.mean(scores, axis=0)
     table.add_row("mean", f"{means[0]:.3f}", f"{means[1]:.3f}", "", "")
 

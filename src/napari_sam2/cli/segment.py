@@ -210,7 +210,9 @@ def _print_table(run: ScanRun) -> None:
     table = Table("id", "name", "volume (mL)", "voxels", "slices")
     for row in run.objects:
         span = f"{row['axis']} {row['slices'][0]} to {row['slices'][1]}" if row["slices"] else "none"
-        table.add_row(str(row["id"]), row["name"], f"{row['volume_ml']:.2f}", str(row["voxels"]), span)
+        table.add_row(
+            str(row["id"]), row["name"] or f"object {row['id']}", f"{row['volume_ml']:.2f}", str(row["voxels"]), span
+        )
     out.print(table)
     for object_id, planes in run.planes.items():
         pairs = ", ".join(f"{pair} {value:.2f}" for pair, value in planes["dice"].items())

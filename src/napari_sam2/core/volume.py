@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from napari_sam2.core.channel_display import ChannelDisplay
+
 __all__ = ["SlicePlane", "Source", "Volume", "closest_axes"]
 
 PLANE_NAMES: Final = ("sagittal", "coronal", "axial")
@@ -57,6 +59,8 @@ class Source:
         Sentences about odd things found while reading, for the person to see.
     files : tuple of Path
         The files whose bytes `sha256` covers, in that order.
+    display : ChannelDisplay, optional
+        What the file says of how it is shown: a channel's name, colour and window.
     """
 
     name: str = "array"
@@ -67,6 +71,7 @@ class Source:
     header: Any = None
     notes: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    display: ChannelDisplay | None = None
 
     @property
     def public_name(self) -> str:

@@ -57,6 +57,12 @@ _LEAST_NEGATIVE: Final = 0.001
 """Shares of voxels that make a CT: with air, mostly soft tissue outside of it, and some of that (fat, noise) below
 0. Phase and difference images reach below 0 too, but pile up at 0 or nowhere instead of at air."""
 
+_LEAST_SHOWN: Final = 0.001
+"""Share of voxels within a window that a file states."""
+
+_MOST_EXTENT: Final = 10.0
+"""Width of such a window over the range of the values."""
+
 _WHOLE: Final = 0.01
 """Rounding that a header's scaling leaves in whole numbers."""
 
@@ -84,7 +90,7 @@ class Window:
     low, high : float
         Intensities shown as black and white.
     name : str
-        How it was chosen: a preset's name, ``"percentile"``, ``"level/width"`` or ``"rgb"``.
+        How it was chosen: a preset's name, ``"percentile"``, ``"file"``, ``"level/width"`` or ``"rgb"``.
     """
 
     low: float
@@ -136,6 +142,9 @@ def choose_window(volume: Volume, spec: str = "auto") -> Window:
         return Window(0.0, 255.0, "rgb")
     if spec != "auto":
         return _parse(spec)
+    stated = _stated_window(volume)
+    if stated is not None:
+        return stated
     if is_ct(volume):
         return _preset("CT-soft")
     return _percentile_window(volume)
@@ -230,6 +239,21 @@ def _parse(spec: str) -> Window:
     if width <= 0:
         raise UserInputError(f"The window {spec!r} has a width of {width:g}; it must be greater than 0.")
     return Window(level - width / 2, level + width / 2, "level/width")
+
+
+def _stated_window(volume: Volume) -> Window | None:
+    """The window that the file states; None without one, and where it shows next to nothing of the values."""
+    display = volume.source.display
+    if display is None or display.window is None:
+        return None
+    low, high = display.window
+    values = _sample(volume)
+    values = values[values != 0]
+    if values.size == 0 or _share(values, low, high) < _LEAST_SHOWN:
+        return None
+    least, most = np.percentile(values, PERCENTILES)
+    # Programs write the whole range of the number's type where nobody has chosen one.
+    return Window(low, high, "file") if high - low <= _MOST_EXTENT * float(most - least) else None
 
 
 def _percentile_window(volume: Volume) -> Window:

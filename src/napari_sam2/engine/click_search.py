@@ -13,6 +13,8 @@ from napari_sam2.engine.view import View, whole_view, zoom_view
 from napari_sam2.models.base import DecodeRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from napari_sam2.core.prompts import SlicePrompts
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from napari_sam2.engine.engine import Engine
     from napari_sam2.models.base import Decoded
 
-__all__ = ["click_answers", "find_from_clicks"]
+__all__ = ["click_answers", "click_views", "find_from_clicks"]
 
 CLICK_ZOOM_STEP: Final = 0.6
 """Each view tried around a bare click is this much smaller than the one before."""
@@ -32,19 +34,24 @@ LARGEST_CLICK_FRACTION: Final = 0.5
 """A mask that covers more of a view around a bare click has leaked, or needs a larger view."""
 
 
-def find_from_clicks(engine: Engine, index: int, prompts: SlicePrompts) -> tuple[View, Decoded, SliceMask] | None:
+def find_from_clicks(
+    engine: Engine, index: int, prompts: SlicePrompts, views: Sequence[View] = ()
+) -> tuple[View, Decoded, SliceMask] | None:
     """The best answer to bare clicks, from coarse to fine.
 
     Over views of several sizes.
 
     Nothing is known of the object's size, so the model is asked at several, and its own predicted
-    IoU decides among the masks that hold every positive click and do not fill their view.
+    IoU decides among the masks that hold every positive click and do not fill their view. Only `views` are
+    tried, or all by default.
     """
-    answers = click_answers(engine, index, prompts)
+    answers = click_answers(engine, index, prompts, views)
     return max(answers, key=lambda answer: answer[1].predicted_iou, default=None)
 
 
-def click_answers(engine: Engine, index: int, prompts: SlicePrompts) -> list[tuple[View, Decoded, SliceMask]]:
+def click_answers(
+    engine: Engine, index: int, prompts: SlicePrompts, views: Sequence[View] = ()
+) -> list[tuple[View, Decoded, SliceMask]]:
     """All plausible answers to bare clicks.
 
     From the largest view to the smallest. Their masks hold a positive click and do not fill their view.
@@ -52,7 +59,7 @@ def click_answers(engine: Engine, index: int, prompts: SlicePrompts) -> list[tup
     inside = prompts.points[prompts.positive]
     if len(inside) == 0:
         return []
-    views = _click_views(engine, inside)
+    views = views or click_views(engine, inside)
     features = engine.features.get([(index, view) for view in views])
     requests = [
         DecodeRequest(f, view.prompts(prompts, engine.model.device), n_slices=engine.plane.n_slices)
@@ -67,7 +74,8 @@ def click_answers(engine: Engine, index: int, prompts: SlicePrompts) -> list[tup
     return plausible
 
 
-def _click_views(engine: Engine, inside: NDArray[np.float64]) -> list[View]:
+def click_views(engine: Engine, inside: NDArray[np.float64]) -> list[View]:
+    """Views around positive clicks (N, 2), from largest to smallest."""
     plane, size = engine.plane, engine.model.input_size
     spread = [*(inside.min(axis=0) - 0.5), *(inside.max(axis=0) + 0.5)]
     views = [whole_view(plane, size)]

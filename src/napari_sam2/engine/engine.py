@@ -8,6 +8,7 @@ answered belongs to the session.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -21,6 +22,7 @@ from napari_sam2.engine.cpu_fallback import moved, on_cpu
 from napari_sam2.engine.feature_files import DiskFeatures, signature_of
 from napari_sam2.engine.features import DEFAULT_BUDGET, FeatureCache
 from napari_sam2.engine.fit import propagate_fitted
+from napari_sam2.engine.glance import glance, quick_engine
 from napari_sam2.engine.propagate import propagate
 from napari_sam2.engine.view import View, whole_view, zoom_view
 from napari_sam2.models.base import Decoded, DecodeRequest, FittableModel, MemoryRef, RememberRequest, ResizableModel
@@ -163,6 +165,31 @@ class Engine:
             mask = SliceMask.of(prompts.mask) if only_mask and prompts.mask is not None else self.mask_of(decoded, view)
         scores = SliceScores(decoded.object_score, decoded.predicted_iou)
         return Anchor(index, view, mask, scores, decoded)
+
+    def glance(
+        self,
+        index: int,
+        prompts: SlicePrompts,
+        *,
+        previous: Anchor | SliceMask | None = None,
+        side: float = 0.0,
+    ) -> Anchor:
+        """About what `predict` would give, quickly.
+
+        Parameters
+        ----------
+        index, prompts, previous
+            As for `predict`.
+        side : float
+            Voxels down the view of the glance before this one: a lone click is looked at in views like that. 0 tries
+            all sizes.
+        """
+        return glance(self, index, prompts, previous, side)
+
+    @cached_property
+    def quick(self) -> Engine:
+        """The engine that glances; itself where the model cannot."""
+        return quick_engine(self)
 
     def propagate(
         self,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_sam2.engine.fit_plan import FitPlan, ObjectFits
     from napari_sam2.models.base import ModelCard, SegmentationModel, ViewPolicy
 
-__all__ = ["Answered", "AnyModel", "ModelElsewhere", "SliceEngine"]
+__all__ = ["Answered", "AnyModel", "GlancingEngine", "ModelElsewhere", "SliceEngine"]
 
 KeptT = TypeVar("KeptT")
 
@@ -98,6 +98,17 @@ class SliceEngine(Protocol[AnsweredT, KeptT]):
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[SliceResult]:
         """See `napari_sam2.engine.fit.propagate_fitted`."""
+        ...
+
+
+@runtime_checkable
+class GlancingEngine(Protocol):
+    """An engine that can also answer about, and quickly."""
+
+    def glance(
+        self, index: int, prompts: SlicePrompts, *, previous: Any | SliceMask | None = None, side: float = 0.0
+    ) -> Any:
+        """See `napari_sam2.engine.engine.Engine.glance`."""
         ...
 
 

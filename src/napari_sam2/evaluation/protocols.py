@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from scipy import ndimage
 
+from napari_sam2.channels.stack import ChannelStack
 from napari_sam2.core.prompts import SlicePrompts
 from napari_sam2.engine.opening import open_engine
 from napari_sam2.measures.metrics import dice
@@ -142,10 +143,9 @@ def _clicked(clicks: list[tuple[int, int]], include: list[bool]) -> SlicePrompts
 
 def _engine(case: Case, model: AnyModel, first: SlicePrompts) -> SliceEngine[Any, Any]:
     """The engine for what the first prompt lets the model see."""
-    image, window = case.volume, case.window
-    if case.channels is not None and case.channels.several:
-        mix = mix_for(case.channels, window, model, case.axis, {case.index: first}, case.fusion)
-        image, window = case.channels.image(mix, window)
+    stack = ChannelStack(case.volume) if case.channels is None else case.channels
+    mix = mix_for(stack, case.window, model, case.axis, {case.index: first}, case.fusion)
+    image, window = stack.image(mix, case.window)
     return open_engine(image, model, window, case.axis)
 
 

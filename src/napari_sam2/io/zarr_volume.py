@@ -119,8 +119,15 @@ def volume_of(file: ZarrFile, place: str, volume_index: int | None = None) -> Vo
         "ome-zarr",
         notes=(*notes, *told, *missing_pieces(array, file.name)),
         files=files,
+        display=None if colours else _display(image.channels, letters, chosen),
     )
     return Volume(np.ascontiguousarray(voxels), affine, oriented=False, source=source)
+
+
+def _display(channels: tuple[ChannelDisplay, ...], letters: str, chosen: tuple[Any, ...]) -> ChannelDisplay | None:
+    """What the file says of the channel that was chosen."""
+    number = chosen[letters.index("C")] if "C" in letters else 0
+    return channels[number] if number < len(channels) else None
 
 
 def is_colour(image: NgffImage, array: Any) -> bool:

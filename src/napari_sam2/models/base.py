@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from napari_sam2.models.seen import SeenChannels
+
 __all__ = [
     "DecodeRequest",
     "Decoded",
@@ -29,6 +31,7 @@ __all__ = [
     "ModelCard",
     "ModelFit",
     "MovableModel",
+    "QuickModel",
     "RememberRequest",
     "ResizableModel",
     "RevisedModel",
@@ -62,6 +65,8 @@ class ModelCard:
         SPDX identifier of the weights' licence.
     summary : str
         One sentence: what it is and what it is good for.
+    seen : SeenChannels, optional
+        The channels that it was tuned on; None for a model of one image.
     """
 
     name: str
@@ -70,6 +75,7 @@ class ModelCard:
     sha256: str = ""
     license: str = ""
     summary: str = ""
+    seen: SeenChannels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +296,18 @@ class MovableModel(Protocol):
         """The same weights on the CPU.
 
         Itself when it is there already; this model stays as it is.
+        """
+        ...
+
+
+@runtime_checkable
+class QuickModel(Protocol):
+    """A model that can answer faster, and a little less surely."""
+
+    def quick(self) -> SegmentationModel:
+        """The same weights, asked the quick way.
+
+        For what is only looked at; this model stays as it is.
         """
         ...
 

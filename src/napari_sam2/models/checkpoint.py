@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from napari_sam2.errors import ModelError, NapariSam2Error
 from napari_sam2.hashing import sha256_of
 from napari_sam2.models.base import ModelCard
+from napari_sam2.models.seen import CHANNELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,9 +53,9 @@ _MOST_LAYERS: Final = 512
 def files_of(folder: Path) -> list[str]:
     """Names of a checkpoint's files.
 
-    Settings and weights, and how images are prepared where that is said.
+    Settings and weights, and how images are prepared and which channels are seen where that is said.
     """
-    return [CONFIG, WEIGHTS, *([PREPARATION] if (folder / PREPARATION).is_file() else [])]
+    return [CONFIG, WEIGHTS, *(name for name in (PREPARATION, CHANNELS) if (folder / name).is_file())]
 
 
 def read_settings(folder: Path) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class Family:
     preparation : str
         What ``preprocessor_config.json`` of a converted file says, by the file's name; empty for no such file.
     colours : bool
-        Whether it was trained on colours, so that three channels can be its red, green and blue.
+        Whether it was trained on colours, so that a person is offered three channels as its red, green and blue.
     """
 
     name: str

@@ -8,6 +8,7 @@ the table.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.errors import ModelError
@@ -17,6 +18,7 @@ from napari_sam2.models.family import Family, function
 from napari_sam2.models.sam1.family import FAMILY as SAM1
 from napari_sam2.models.sam2.family import FAMILY as SAM2
 from napari_sam2.models.sam3.family import FAMILY as SAM3
+from napari_sam2.models.seen import read_seen
 from napari_sam2.models.small.family import FAMILY as SMALL
 
 if TYPE_CHECKING:
@@ -119,6 +121,7 @@ def load_folder(
         model: SegmentationModel = function(family.load)(
             folder, settings, device, card, quality=quality, input_size=input_size
         )
+    model.card = replace(model.card, seen=read_seen(folder))
     return _of_possible_size(model, folder.name)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from napari_sam2.errors import EnvironmentLacksError
 
-__all__ = ["check_torch", "usable_cpus", "use_all_cpus"]
+__all__ = ["check_torch", "usable_cpus", "use_all_cpus", "wait_asleep"]
 
 CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
 """Quota and period in microseconds of a container (Linux control groups, version 2), or "max"."""
@@ -42,6 +42,16 @@ def check_torch() -> None:
             "No network runs on this machine (torch is not installed): let a server answer with --remote, or install "
             "napari-sam2 in full."
         )
+
+
+def wait_asleep() -> None:
+    """Let PyTorch's threads sleep while they wait.
+
+    For a program that does something else beside, such as drawing a window: threads that wait awake (OpenMP's default)
+    take the processor from it, and from the thread that they wait for. Answers are the same. It has to be called before
+    torch is loaded; ``OMP_WAIT_POLICY`` says otherwise.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def use_all_cpus() -> int:

@@ -18,6 +18,7 @@ from napari_sam2.io.axes_map import AxesMap
 from napari_sam2.io.names import without_suffix
 from napari_sam2.io.zarr_store import is_zarr
 from napari_sam2.plugin.canvas.coordinates import IN_PLANE_2D
+from napari_sam2.plugin.scan.channel_colours import colour_fields
 from napari_sam2.plugin.scan.volumes import geometry_metadata
 from napari_sam2.plugin.scan.zarr_layers import label_layers, volumes_of_zarr
 from napari_sam2.plugin.slide.content import is_slide_file
@@ -69,6 +70,8 @@ def read(path: str | list[str]) -> list[LayerTuple]:
     for note in first.source.notes if len(titled) == 1 else ():
         show_warning(f"{file.name}: {note}")
     layers = [image_layer(volume, title) for volume, title in titled]
+    if len(layers) == 1:
+        layers[0][1].pop("visible", None)
     return [*layers, *label_layers(file, first)] if is_zarr(file) else layers
 
 
@@ -88,7 +91,8 @@ def image_layer(volume: Volume, title: str = "") -> LayerTuple:
     except ValueError:
         # No contrast at all: napari's own limits are as good as any.
         return array, arguments, "image"
-    # No colour map: grey is the default, and napari would hand it on to a Labels layer opened from the same file.
+    # No colour map where the file states none: grey is the default.
+    arguments |= colour_fields(volume)
     return array, {**arguments, "contrast_limits": (window.low, window.high)}, "image"
 
 

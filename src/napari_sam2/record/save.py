@@ -135,7 +135,8 @@ def provenance_of(session: Session, settings: Mapping[str, Any] | None = None) -
     objects = [ObjectPrompts(o.object_id, tuple(o.prompts), o.name) for o in session.objects.values()]
     axes = {o.axis for o in session.objects.values()}
     return Provenance(
-        model={key: str(value) for key, value in card.items() if key != "summary"} | viewing_of(session.model),
+        model={key: str(value) for key, value in card.items() if key not in ("summary", "seen")}
+        | viewing_of(session.model),
         window=session.window,
         slice_axis=axes.pop() if len(axes) == 1 else None,
         objects=objects,

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 
 from napari_sam2.channels.facts import check_channels, described_channel
-from napari_sam2.channels.mix import AUTO, mix_from_json, mix_to_json, named_mix
+from napari_sam2.channels.mix import AUTO, named_mix
 from napari_sam2.core.checked import colour_of, flag_of, list_of, text_of, whole_of
 from napari_sam2.core.history import MISSING, Change
 from napari_sam2.core.labels import check_overlap
+from napari_sam2.core.mix import mix_from_json, mix_to_json
 from napari_sam2.errors import UserInputError
 from napari_sam2.models.base import viewing_of
 from napari_sam2.session.actions import SCAN_ACTIONS

@@ -10,6 +10,7 @@ from napari_sam2._version import __version__
 from napari_sam2.core.checked import flag_of, list_of, text_of, whole_of
 from napari_sam2.errors import EnvironmentLacksError, ServerAwayError, UserInputError
 from napari_sam2.models.base import ModelCard, ViewPolicy
+from napari_sam2.models.seen import seen_from_json
 from napari_sam2.remote.answers import Refused, ServerGone
 from napari_sam2.remote.connection import Connection
 from napari_sam2.remote.engine import RemoteEngine
@@ -53,7 +54,8 @@ class RemoteModel:
         self.name = text_of(described.get("name"), "the model's name")
         """What the server calls it."""
         card = object_of(described.get("card"), "the model's card")
-        self.card = ModelCard(**{name: text_of(card.get(name), name) for name in CARD})
+        seen = None if card.get("seen") is None else seen_from_json(object_of(card["seen"], "the model's channels"))
+        self.card = ModelCard(**{name: text_of(card.get(name), name) for name in CARD}, seen=seen)
         self.view_policy = ViewPolicy(
             zoom=flag_of(described.get("zoom")), quality=text_of(described.get("quality"), "the quality")
         )

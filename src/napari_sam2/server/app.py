@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from napari_sam2._version import __version__
 from napari_sam2.models.base import FittableModel, viewing_of
+from napari_sam2.models.seen import seen_to_json
 from napari_sam2.remote.pieces import PIECE_BYTES, VoxelLayout
 from napari_sam2.remote.wire import PROTOCOL, frame, header_from_json, packed, unpacked
 from napari_sam2.server import reading
@@ -256,7 +257,7 @@ def _described(name: str, model: SegmentationModel) -> dict[str, Any]:
     viewing = viewing_of(model)
     return {
         "name": name,
-        "card": asdict(model.card),
+        "card": {**asdict(model.card), "seen": None if model.card.seen is None else seen_to_json(model.card.seen)},
         "zoom": model.view_policy.zoom,
         "quality": model.view_policy.quality,
         "input_size": model.input_size,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_sam2.session.objects import ObjectRecord
     from napari_sam2.session.state import SessionState
 
-__all__ = ["correct_object", "is_carried", "is_corrected", "new_clicks"]
+__all__ = ["correct_object", "corrected_about", "is_carried", "is_corrected", "new_clicks"]
 
 
 MOST_REMOVED: Final = 0.5
@@ -98,6 +98,19 @@ def correct_object(
             changed[index] = result
         changed[at[0]] = changed.pop(at[0])
     return list(changed.values())
+
+
+def corrected_about(state: SessionState, obj: ObjectRecord, click: Point) -> SliceMask:
+    """The slice of a click as the perceptron alone would correct it.
+
+    A fraction of the cost of the whole answer; nothing is remembered.
+    """
+    scene = _ObjectScene(state, obj)
+    at = scene.voxel(click)
+    before = [(scene.voxel(p), p.positive) for p in obj.prompts if isinstance(p, Point)]
+    change = correct(scene, at, click.positive, before, _fixed_slices(obj, at[0]))
+    masks = _within_boxes(scene, _masks_after(scene, change), at)
+    return SliceMask.of(masks.get(at[0], scene.full(at[0])))
 
 
 class _ObjectScene:

@@ -16,8 +16,8 @@ from napari_sam2.session.snapshot import ObjectSnapshot
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from napari_sam2.channels.mix import Mix
     from napari_sam2.core.history import Step
+    from napari_sam2.core.mix import Mix
     from napari_sam2.core.prompts import Prompt
     from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.engine.engine import Anchor

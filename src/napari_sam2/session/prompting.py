@@ -28,8 +28,8 @@ from napari_sam2.session.correcting import correct_object, is_carried, new_click
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from napari_sam2.channels.mix import Mix
     from napari_sam2.core.history import Step
+    from napari_sam2.core.mix import Mix
     from napari_sam2.engine.engine import Anchor
     from napari_sam2.session.objects import ObjectRecord
     from napari_sam2.session.state import SessionState

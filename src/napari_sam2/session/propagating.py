@@ -18,8 +18,8 @@ from napari_sam2.session.prompting import anchors_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from napari_sam2.channels.mix import Mix
     from napari_sam2.core.history import Step
+    from napari_sam2.core.mix import Mix
     from napari_sam2.engine.fit_plan import FitPlan
     from napari_sam2.session.objects import ObjectRecord
     from napari_sam2.session.state import SessionState

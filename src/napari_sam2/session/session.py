@@ -335,6 +335,7 @@ class Session(SessionSettings, ObjectVerbs):
             redo=self.state.history.next_redo,
             channels=self.state.channels,
             fusion=self.state.fusion,
+            model_kind=self.state.model.card.kind,
         )
 
     def undo(self) -> str:

@@ -14,8 +14,8 @@ from napari_sam2.core.labels import ObjectMasks
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_sam2.channels.mix import Mix
     from napari_sam2.channels.stack import ChannelStack
+    from napari_sam2.core.mix import Mix
     from napari_sam2.core.prompts import Prompt
     from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.core.window import Window
@@ -107,6 +107,8 @@ class SessionSnapshot:
         The scan with its further channels.
     fusion : str
         How a new object's mix of them is chosen.
+    model_kind : str
+        Of the model, as in `napari_sam2.models.base.ModelCard`.
     """
 
     objects: Mapping[int, ObjectSnapshot]
@@ -116,3 +118,4 @@ class SessionSnapshot:
     redo: str = ""
     channels: ChannelStack | None = None
     fusion: str = "auto"
+    model_kind: str = ""

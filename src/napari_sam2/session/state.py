@@ -11,14 +11,15 @@ from napari_sam2.core.labels import check_overlap
 from napari_sam2.engine.fit_plan import ObjectFits
 from napari_sam2.engine.opening import open_engine
 from napari_sam2.errors import UserInputError
+from napari_sam2.session.channels import check_seen
 from napari_sam2.session.objects import ObjectRecord, VolumeObjects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from napari_sam2.channels.mix import Mix
     from napari_sam2.core.history import Step
+    from napari_sam2.core.mix import Mix
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
     from napari_sam2.engine.verbs import AnyModel, SliceEngine
@@ -90,6 +91,7 @@ class SessionState(ActionState[ObjectRecord]):
 
         Of the reference alone without one.
         """
+        check_seen(self.model, self.channels, mix)
         key = (axis, mix)
         if key not in self._engines:
             image, window = self.channels.image(mix, self.window)

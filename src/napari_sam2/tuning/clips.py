@@ -13,7 +13,6 @@ import torch
 
 from napari_sam2.core.prompts import MaskPrompt, SlicePrompts
 from napari_sam2.core.slice_masks import SliceMask
-from napari_sam2.core.window import choose_window
 from napari_sam2.engine.engine import Engine
 
 if TYPE_CHECKING:
@@ -79,7 +78,8 @@ def clips_of(scans: Sequence[FinishedScan], model: SegmentationModel) -> list[Vi
 
 def _clips(scan: FinishedScan, model: SegmentationModel, each: int) -> Iterator[ViewClip]:
     volume, labels, names = scan.read()
-    engine = Engine(volume, model, choose_window(volume), volume.default_slice_axis)
+    image, window = scan.image_seen(volume)
+    engine = Engine(image, model, window, volume.default_slice_axis)
     prompts = scan.prompts(volume)
     for label_id in names:
         drawn = [p for p in prompts.get(label_id, ()) if not isinstance(p, MaskPrompt)]

@@ -93,6 +93,8 @@ def pool_volume(
     around = _surroundings(numbered)
     voxels = volume.voxels @ np.array(LUMA, np.float32) if volume.is_rgb else volume.voxels
     slices = np.ascontiguousarray(np.moveaxis(voxels, axis, 0)[around], np.float32)
+    if not np.isfinite(slices).all():  # a channel that is laid on the scan does not reach all of it
+        slices = np.nan_to_num(slices, nan=float(np.nanmin(slices)))
     numbered = numbered[around]
     halvings = 0
     while slices.size > most_voxels and min(slices.shape[1:]) > SMALLEST_SIDE:

@@ -10,10 +10,12 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from napari_sam2.channels.mix import said_mix
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.atomic import write_bytes, write_text
 from napari_sam2.io.sidecar import software_versions
 from napari_sam2.models.checkpoint import CONFIG, WEIGHTS
+from napari_sam2.models.seen import CHANNELS, seen_to_json
 from napari_sam2.tuning.curve import draw_curve
 from napari_sam2.tuning.scoring import PARTS
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.evaluation.segfm import SegfmScores
     from napari_sam2.models.base import ModelCard
+    from napari_sam2.models.seen import SeenChannels
     from napari_sam2.tuning.learner import CurvePoint
     from napari_sam2.tuning.plan import Plan
     from napari_sam2.tuning.verdict import Change, Scores, Verdict
@@ -59,6 +62,10 @@ class Tuned:
         The learning curve.
     scores : mapping of str to Scores
         Under ``before`` and ``after``.
+    channels : tuple of str
+        Further channels of the scans.
+    seen : SeenChannels, optional
+        Those that it needs; None where it learned from the scans alone.
     """
 
     name: str
@@ -71,6 +78,8 @@ class Tuned:
     verdict: Verdict
     curve: Sequence[CurvePoint]
     scores: dict[str, Scores]
+    channels: tuple[str, ...] = ()
+    seen: SeenChannels | None = None
 
 
 def write_output(folder: Path, written: Path, tuned: Tuned) -> None:
@@ -91,6 +100,8 @@ def write_output(folder: Path, written: Path, tuned: Tuned) -> None:
     write_bytes(folder / CURVE, draw_curve(tuned.curve, tuned.plan.steps), overwrite=True)
     write_text(folder / REPORT, json.dumps(_report(tuned, sha256), indent=1) + "\n", overwrite=True)
     write_text(folder / CARD, _card(tuned, sha256), overwrite=True)
+    if tuned.seen is not None:
+        write_text(target / CHANNELS, json.dumps(seen_to_json(tuned.seen), indent=1) + "\n", overwrite=True)
     for name in (CONFIG, WEIGHTS):
         (written / name).replace(target / name)
 
@@ -114,8 +125,28 @@ def _report(tuned: Tuned, sha256: str) -> dict[str, Any]:
             when: {part: [_without_times(score) for score in getattr(scores, part)] for part in PARTS}
             for when, scores in tuned.scores.items()
         },
+        **_channels(tuned),
         "versions": software_versions(),
     }  # fmt: skip
+
+
+def _channels(tuned: Tuned) -> dict[str, Any]:
+    """What the report says of channels; nothing where there are none."""
+    if not tuned.channels:
+        return {}
+    seen = None if tuned.seen is None else seen_to_json(tuned.seen)
+    return {"channels": {"given": list(tuned.channels), "seen": seen}}
+
+
+def _said_channels(tuned: Tuned) -> list[str]:
+    """A row of the card."""
+    if not tuned.channels:
+        return []
+    given = _cell(", ".join(tuned.channels))
+    if tuned.seen is None:
+        return [f"| channels | {given}; none is needed, the reference alone parts the structures as well |"]
+    seen = _cell(said_mix(tuned.seen.mix, ("reference", *tuned.seen.names)))
+    return [f"| channels | {given}; it sees {seen}, and needs {_cell(', '.join(tuned.seen.names))} of every scan |"]
 
 
 def _without_times(score: SegfmScores) -> dict[str, Any]:
@@ -151,6 +182,7 @@ def _card(tuned: Tuned, sha256: str) -> str:
         f"| licence | that of what it began from: {_cell(tuned.parent.license) or 'unknown, ask where it came from'} |",
         f"| scans | {tuned.scans} of {tuned.subjects} subjects; {tuned.held_out} subjects held out, see `{SPLIT}` |",
         f"| what learned | {tuned.learned} |",
+        *_said_channels(tuned),
         f"| run | {plan.steps} steps, seed {plan.seed}, {plan.threads} threads |",
         f"| versions | {versions} |",
         "",

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from napari_sam2.channels.mix import AUTO
 from napari_sam2.errors import UserInputError
 
 if TYPE_CHECKING:
@@ -49,7 +50,11 @@ class Plan:
     parent : str
         SHA-256 of the weights that it begins from.
     inputs : str
-        SHA-256 of the split, which holds the hashes of all images and labels.
+        SHA-256 of the split, which holds the hashes of all images, channels and labels.
+    register, fusion : str
+        How channels were laid on their scans, and what was asked to be seen of them.
+    mix : dict, optional
+        What came of it, see `napari_sam2.core.mix.mix_to_json`; None where there are no channels.
     """
 
     steps: int
@@ -58,6 +63,9 @@ class Plan:
     minutes: float
     parent: str
     inputs: str
+    register: str = ""
+    fusion: str = AUTO
+    mix: dict[str, Any] | None = None
 
     @property
     def chunk(self) -> int:

@@ -5,7 +5,7 @@ A box is carried through the volume, then three clicks follow.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -111,10 +111,12 @@ def _held_out(scans: Sequence[FinishedScan]) -> Iterator[_Asked]:
     subjects = {subject: f"subject {n}" for n, subject in enumerate(dict.fromkeys(s.subject for s in scans), start=1)}
     for scan in scans:
         volume, labels, names = scan.read()
-        window = choose_window(volume)
+        image, window = scan.image_seen(volume)
+        # Before a mix is settled, a model sees channels in its own way.
+        stack = scan.stack(volume) if scan.channels and scan.mix is None else None
         for label_id, name in names.items():
-            case = make_case(scan.key, name, volume, np.asarray(labels == label_id), window)
-            yield _Asked(case, subjects[scan.subject], CLICKS)
+            case = make_case(scan.key, name, image, np.asarray(labels == label_id), window)
+            yield _Asked(replace(case, channels=stack, fusion=scan.fusion), subjects[scan.subject], CLICKS)
 
 
 def _hidden(scans: Sequence[FinishedScan]) -> Iterator[_Asked]:

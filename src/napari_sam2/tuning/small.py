@@ -121,4 +121,5 @@ class SmallLearner:
 def _material(scan: FinishedScan, most_voxels: int) -> PoolVolume:
     """A scan to learn from, with what a person gave on it."""
     volume, labels, names = scan.read()
-    return pool_volume(scan.key, volume, labels, names, most_voxels, scan.prompts(volume))
+    image, _ = scan.image_seen(volume)
+    return pool_volume(scan.key, image, labels, names, most_voxels, scan.prompts(volume))

@@ -78,7 +78,9 @@ def split_to_json(scans: Sequence[FinishedScan], split: Split) -> str:
     for subject, held_out in split.items():
         images = sorted(scan.sha256 for scan in scans if scan.subject == subject)
         truths = sorted(scan.truth_sha256 for scan in scans if scan.subject == subject)
-        subjects.append({"held_out": held_out, "images": images, "truth": truths})
+        channels = sorted(c.sha256 for scan in scans if scan.subject == subject for c in scan.channels)
+        further = {"channels": channels} if channels else {}
+        subjects.append({"held_out": held_out, "images": images, **further, "truth": truths})
     subjects.sort(key=lambda entry: str(entry["images"]))
     return json.dumps({"version": 1, "rule": RULE, "subjects": subjects}, indent=1) + "\n"
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import torch
 
+from napari_sam2.channels.mix import AUTO, said_mix
+from napari_sam2.core.mix import mix_from_json, mix_to_json
 from napari_sam2.errors import UserInputError
 from napari_sam2.evaluation.comparison import read_scores, to_json
 from napari_sam2.io.atomic import write_text
@@ -20,7 +22,9 @@ from napari_sam2.models import DEFAULT_MODEL, load_model
 from napari_sam2.models.sam2.adapter import Sam2Model
 from napari_sam2.models.small.model import SmallModel
 from napari_sam2.models.zoo import find
+from napari_sam2.session.channels import tuned_mix
 from napari_sam2.tuning.cases import find_cases
+from napari_sam2.tuning.channels import mix_of_scans, seen_channels
 from napari_sam2.tuning.output import REPORT, SPLIT, Tuned, write_output
 from napari_sam2.tuning.plan import LONGEST, RUN, Plan, read_plan, seconds_of, steps_for
 from napari_sam2.tuning.sam2 import Sam2Learner
@@ -32,6 +36,7 @@ from napari_sam2.tuning.verdict import Scores, judge
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from napari_sam2.core.mix import Mix
     from napari_sam2.models.base import SegmentationModel
     from napari_sam2.tuning.cases import FinishedScan
     from napari_sam2.tuning.learner import CurvePoint, Learner
@@ -58,6 +63,10 @@ class TuneSettings:
         ``split.json`` of an earlier tuning, whose subjects stay where they were.
     device : str
         As `napari_sam2.models.load_model` takes it.
+    register, fusion : str
+        How channels are laid on their scans, and how they become the image, as in
+        `napari_sam2.jobs.segment.segment_scan`. Weights that are left open are found from all structures that are
+        learned from, and then fixed.
     """
 
     start: str = DEFAULT_MODEL
@@ -65,6 +74,8 @@ class TuneSettings:
     seed: int = 0
     split: Path | None = None
     device: str = "auto"
+    register: str = ""
+    fusion: str = AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +122,7 @@ def tune(
     resume: bool = False,
     on_progress: Callable[[Progress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda note: None,
 ) -> TuneResult:
     """Tune a model on finished scans.
 
@@ -125,11 +137,13 @@ def tune(
     settings : TuneSettings, optional
         How.
     resume : bool
-        Go on with what was stopped or killed in that folder: its steps, threads and seed stay.
+        Go on with what was stopped or killed in that folder: its steps, threads, seed and mix of channels stay.
     on_progress : callable
         Told how far it is.
     should_stop : callable
         Asked often; the folder can be resumed from there.
+    say : callable
+        Told what a person should know of channels, a sentence at a time.
 
     Raises
     ------
@@ -142,7 +156,7 @@ def tune(
     """
     settings = settings or TuneSettings()
     _check(folder, settings, resume)
-    return _Run(sources, folder, settings, resume, on_progress, should_stop).go()
+    return _Run(sources, folder, settings, resume, on_progress, should_stop, say).go()
 
 
 class _Run:
@@ -156,11 +170,19 @@ class _Run:
         resume: bool,
         on_progress: Callable[[Progress], None],
         should_stop: Callable[[], bool],
+        say: Callable[[str], None],
     ) -> None:
         self._settings, self._folder, self._work = settings, folder, folder / RUN
         self._tell, self._should_stop = on_progress, should_stop
         self._tell(Progress("reading scans", 0, 1))
-        self._scans = find_cases(sources)
+        self._plan = read_plan(self._work / PLAN) if resume else None
+        register, fusion = (self._plan or settings).register, (self._plan or settings).fusion
+        self._scans = [replace(scan, fusion=fusion) for scan in find_cases(sources, register, say)]
+        self._names = tuple(channel.name for channel in self._scans[0].channels)
+        if (register or fusion != AUTO) and not self._names:
+            raise UserInputError(
+                "--register and --fusion are for further channels; name them in columns channel_1 and so on."
+            )
         earlier = read_split(settings.split) if settings.split is not None else {}
         if (folder / SPLIT).is_file():
             earlier |= read_split(folder / SPLIT)
@@ -170,14 +192,27 @@ class _Run:
         self._learned_from = [scan for scan in self._scans if not split[scan.subject]]
         self._subjects = len(split)
         self._parent = load_model(settings.start, settings.device)
-        self._plan = self._resumed() if resume else None
+        if self._plan is not None:
+            self._check_resumed(self._plan)
+        self._register = register
+        before = tuned_mix(self._parent.card, ("reference", *self._names))
+        if before is not None and fusion != AUTO:
+            raise UserInputError(f"{settings.start} sees channels as it was tuned; leave --fusion out.")
+        # From here on it is shown that mix as any other image.
+        self._parent.card = replace(self._parent.card, seen=None)
+        self._mix = before or self._settled_mix(fusion)
+        if before is not None:
+            self._held_out = [replace(scan, mix=before) for scan in self._held_out]
+        self._learned_from = [replace(scan, mix=self._mix) for scan in self._learned_from]
+        if self._mix is not None:
+            say(f"it learns from {said_mix(self._mix, ('reference', *self._names))}")
 
     def go(self) -> TuneResult:
         """Score, learn, score again, judge."""
         plan = self._plan or self._begun()
         torch.set_num_threads(plan.threads)
         try:
-            before = self._scored("before", self._parent)
+            before = self._scored("before", self._parent, self._held_out)
         except ScoringStoppedError:
             return TuneResult(self._folder, None)
         learner = self._learner(self._learned_from, plan.steps, plan.chunk, plan.seed)
@@ -196,7 +231,8 @@ class _Run:
         written.mkdir(exist_ok=True)
         learner.write(written)
         try:
-            after = self._scored("after", load_model(written, self._settings.device))
+            held_out = [replace(scan, mix=self._mix) for scan in self._held_out]
+            after = self._scored("after", load_model(written, self._settings.device), held_out)
         except ScoringStoppedError:
             return TuneResult(self._folder, None)
         verdict = judge(before, after)
@@ -204,6 +240,7 @@ class _Run:
         tuned = Tuned(
             self._folder.resolve().name, self._parent.card, learner.learned, plan, len(self._scans), self._subjects,
             len({scan.subject for scan in self._held_out}), verdict, learner.curve(), scores,
+            self._names, None if self._mix is None else seen_channels(self._names, self._mix),
         )  # fmt: skip
         write_output(self._folder, written, tuned)
         shutil.rmtree(self._work)
@@ -214,7 +251,10 @@ class _Run:
         settings, threads = self._settings, torch.get_num_threads()
         self._tell(Progress("measuring the rate", 0, 1))
         steps = steps_for(settings.minutes, seconds_of(self._probe().step, threads))
-        self._plan = Plan(steps, threads, settings.seed, settings.minutes, self._parent.card.sha256, self._inputs)
+        self._plan = Plan(
+            steps, threads, settings.seed, settings.minutes, self._parent.card.sha256, self._inputs,
+            self._register, self._scans[0].fusion, mix_to_json(self._mix),
+        )  # fmt: skip
         self._work.mkdir(parents=True, exist_ok=True)
         write_text(self._folder / SPLIT, self._split, overwrite=True)
         write_text(self._work / PLAN, self._plan.to_json())
@@ -229,13 +269,20 @@ class _Run:
                 continue
         return self._learner(self._learned_from[-1:], 1000, 1000, self._settings.seed)
 
-    def _resumed(self) -> Plan:
-        plan = read_plan(self._work / PLAN)
+    def _settled_mix(self, fusion: str) -> Mix | None:
+        """What is learned from, of the channels: as the plan has it, or found now."""
+        if self._plan is not None:
+            try:
+                return mix_from_json(self._plan.mix, 1 + len(self._names))
+            except (ValueError, TypeError, KeyError) as error:
+                raise UserInputError(f"{self._folder.name} holds a damaged run; begin in another folder.") from error
+        return mix_of_scans(self._learned_from, fusion) if self._names else None
+
+    def _check_resumed(self, plan: Plan) -> None:
         if plan.inputs != self._inputs:
             raise UserInputError("The scans are not those that the run began with; give the same, or begin anew.")
         if plan.parent != self._parent.card.sha256:
             raise UserInputError("The model is not the one that the run began from; give the same, or begin anew.")
-        return plan
 
     def _learner(self, scans: Sequence[FinishedScan], steps: int, chunk: int, seed: int) -> Learner:
         """What tunes a model of this kind."""
@@ -253,9 +300,9 @@ class _Run:
     def _inputs(self) -> str:
         return hashlib.sha256(self._split.encode()).hexdigest()
 
-    def _scored(self, when: str, model: SegmentationModel) -> Scores:
+    def _scored(self, when: str, model: SegmentationModel, held_out: Sequence[FinishedScan]) -> Scores:
         """Score a model; what was scored before the run was stopped is kept."""
-        total = count_scored(self._held_out)
+        total = count_scored(held_out)
         done = 0
 
         def scored() -> None:
@@ -270,7 +317,7 @@ class _Run:
             if file.is_file():
                 parts[part] = read_scores(file)
                 continue
-            parts[part] = score(part, self._held_out, model, on_scored=scored, should_stop=self._should_stop)
+            parts[part] = score(part, held_out, model, on_scored=scored, should_stop=self._should_stop)
             write_text(file, to_json(parts[part], {"when": when}), overwrite=True)
         return Scores(**parts)
 

@@ -47,7 +47,7 @@ class Request:
 def main(asked: TextIO, answers: TextIO) -> None:
     """Do what is asked.
 
-    ``progress`` lines, then one with ``better``, ``stopped`` or ``error``.
+    ``progress`` and ``note`` lines, then one with ``better``, ``stopped`` or ``error``.
     """
     request = Request(**json.loads(asked.readline()))
     stopped = threading.Event()
@@ -77,6 +77,7 @@ def main(asked: TextIO, answers: TextIO) -> None:
             resume=request.resume,
             on_progress=progress,
             should_stop=stopped.is_set,
+            say=lambda note: tell(note=note),
         )
     except NapariSam2Error as error:
         tell(error=str(error))

@@ -42,6 +42,23 @@ def names(work):
     return [row.name for row in work.channels.rows()]
 
 
+def test_the_3d_view_shows_no_channel_and_what_was_seen_comes_back(ball_bench, other_file, coarse_file):
+    work, viewer = ball_bench.controller.work, ball_bench.viewer
+    for file in (other_file, coarse_file):
+        work.channels.add_layer(opened(ball_bench, file))
+        ball_bench.settle()
+    dark, coarse = (work.channels.rows()[number].layer for number in (1, 2))
+    work.channels.layers.set_seen(names(work)[1], on=True)
+    coarse.visible = False
+    for back in (work.in_3d.toggle, lambda: setattr(viewer.dims, "ndisplay", 2), lambda: work.view.turn_to("coronal")):
+        work.in_3d.toggle()
+        assert viewer.dims.ndisplay == 3
+        assert [layer.visible for layer in (work.image, dark, coarse)] == [False, False, False]
+        back()
+        assert viewer.dims.ndisplay == 2
+        assert [layer.visible for layer in (work.image, dark, coarse)] == [True, True, False]
+
+
 def test_a_layer_of_another_plugin_becomes_a_channel_and_is_seen_when_chosen(ball_bench):
     work = ball_bench.controller.work
     image = work.image

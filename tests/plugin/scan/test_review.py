@@ -323,7 +323,7 @@ def test_a_preview_that_takes_long_says_so_and_then_that_it_is_seen(ball_bench):
     assert "still looking" in controller.workspace.status
     hold.set()
     ball_bench.settle()
-    assert controller.workspace.status == "Preview: a click gives what is shown."
+    assert controller.workspace.status == "Preview: a click gives about what is shown."
     before = controller.workspace.status
     preview.say_if_waiting()
     assert controller.workspace.status == before

@@ -9,6 +9,7 @@ import pydicom
 import pytest
 import tifffile
 from napari.components import ViewerModel
+from napari.layers import Labels
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 
@@ -146,6 +147,25 @@ def test_an_ome_zarr_opens_with_its_channels_and_label_groups(tmp_path):
     np.testing.assert_array_equal(layers[1][0], STACK // 2)
     np.testing.assert_array_equal(layers[2][0], STACK // 1000)
     np.testing.assert_allclose(layers[2][1]["scale"], layers[0][1]["scale"])
+
+
+def test_channels_of_an_ome_zarr_have_their_colours_and_windows_and_labels_have_none(tmp_path):
+    entry = {"color": "FF00FF", "window": {"start": 500, "end": 30000}}
+    channels = [{"label": "DAPI", **entry}, {"label": "GFP", "color": "00FF00", "active": False}]
+    both = np.stack([STACK, STACK // 2])
+    path = write_image(tmp_path / "deep.ome.zarr", both, "czyx", (1, 2, 1, 1), omero={"channels": channels})
+    write_image(path / "labels" / "cells", STACK // 1000, "zyx", (2, 1, 1), **{"image-label": {}})
+    write_group(path / "labels", {"labels": ["cells"]}, "0.4")
+    viewer = ViewerModel()
+    for array, fields, kind in read(str(path)):
+        viewer._add_layer_from_data(array, fields, kind)
+    first, second, labels = viewer.layers
+    assert first.contrast_limits == [500, 30000]
+    assert first.colormap.map(np.array([1.0])).tolist() == [[1, 0, 1, 1]]
+    assert second.colormap.map(np.array([1.0])).tolist() == [[0, 1, 0, 1]]
+    assert (first.visible, second.visible) == (True, False)
+    assert {first.blending, second.blending} == {"additive"}
+    assert isinstance(labels, Labels)
 
 
 def test_a_flat_ome_zarr_opens_with_its_label_groups(tmp_path):

@@ -18,7 +18,7 @@ from napari_sam2.models.small.channels import PromptBatch, RememberedBatch, buil
 from napari_sam2.models.small.fitting import Lesson, NetworkFit
 from napari_sam2.models.small.flat import with_grain
 from napari_sam2.models.small.net import TOKEN_STRIDE, NetOutput, Tokens
-from napari_sam2.models.small.weights import SmallWeights, read_weights
+from napari_sam2.models.small.weights import NEVER, SmallWeights, read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,6 +116,10 @@ class SmallModel:
         weights = replace(self._weights, net=copy_to(self.net, torch.device("cpu")))
         return SmallModel(weights, card=self.card, boxed=self.boxed)
 
+    def quick(self) -> SmallModel:
+        """The same network, asked once instead of both ways round."""
+        return SmallModel(replace(self._weights, mirrored=NEVER), self.device, self.card, self.boxed)
+
     def at_revision(self, revision: str) -> SmallModel:
         """The same weights, answering boxes as they did at a revision."""
         boxed = revision.endswith(BOXED)
@@ -186,7 +190,8 @@ class SmallModel:
 
     def _asked(self, channels: Tensor, memories: list[Tokens], prompted: list[bool]) -> NetOutput:
         """The network's answer, once or both ways round; prompted slices can afford what carried ones cannot."""
-        if self._weights.mirrored == "always" or all(prompted):
+        mirrored = self._weights.mirrored
+        if mirrored != NEVER and (mirrored == "always" or all(prompted)):
             return self._both_ways(channels, memories)
         output: NetOutput = self.net(channels, memories)
         return output

@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["FORMAT", "MIRRORED", "SmallWeights", "read_weights", "write_weights"]
+__all__ = ["FORMAT", "MIRRORED", "NEVER", "SmallWeights", "read_weights", "write_weights"]
 
 #: Written into every file; small-1's files still say the first one.
 FIRST_FORMAT, FORMAT = "napari-sam2-small-1", "napari-sam2-small-2"
 #: When an answer is the mean over the view and its mirror image: always (small-1), or only where a person prompted.
 MIRRORED = ("always", "prompted")
+#: Of a network that is asked once, to be quick; no file says so.
+NEVER = "never"
 #: Metadata that a file may hold, and the view sizes that it may ask for (multiples of 16).
 KEYS = frozenset({"format", "name", "input_size", "config", "mirrored"})
 VIEW_SIZES = range(32, 513, 16)
@@ -53,7 +55,7 @@ class SmallWeights:
     sha256 : str
         Hash of the file.
     mirrored : str
-        One of `MIRRORED`.
+        One of `MIRRORED`, or `NEVER`.
     """
 
     net: SmallNet

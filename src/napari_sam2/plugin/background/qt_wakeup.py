@@ -7,6 +7,7 @@ from functools import cache
 
 from qtpy.QtCore import QObject, Qt, Signal
 
+from napari_sam2.models.threads import wait_asleep
 from napari_sam2.plugin.background.worker import InferenceThread, MainThreadQueue
 
 __all__ = ["inference_thread"]
@@ -36,6 +37,7 @@ def inference_thread() -> InferenceThread:
 
     Started when it is first needed, on the main thread.
     """
+    wait_asleep()
     queue = MainThreadQueue()
     queue.wake = _QtWakeup(queue).ring
     thread = InferenceThread(queue)

@@ -26,8 +26,11 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-SHOWN_SECONDS: Final = 0.1
-"""A stream is shown at most ten times a second: to draw oftener costs more than the run itself."""
+SHOWN_SECONDS: Final = 0.25
+"""A stream is shown at most four times a second.
+
+Without a graphics card the window is drawn on the processors that the run needs.
+"""
 
 
 class MainThreadQueue:
@@ -77,7 +80,7 @@ class Stream(Generic[T]):
         Begins the run, given the event that will ask it to stop; its iterator is advanced on the
         inference thread.
     each : callable
-        Gets the pieces on the main thread, as many at once as have come in since the last call, at most ten times a
+        Gets the pieces on the main thread, as many at once as have come in since the last call, at most four times a
         second and at the end. A piece that comes sooner waits for the next one.
     done : callable
         Called once at the end, also after `stop`.

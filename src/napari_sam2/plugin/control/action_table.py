@@ -490,7 +490,7 @@ ACTIONS: Final = (
         "6",
         "Show the objects in 3-D; again to go back to slices.",
         "5_view",
-        lambda work: work.toggle_3d(),
+        lambda work: work.in_3d.toggle(),
     ),
     _scan("show_axial", "Axial", "8", "Show axial slices.", "5_view", lambda work: work.view.turn_to("axial")),
     _scan("show_coronal", "Coronal", "9", "Show coronal slices.", "5_view", lambda work: work.view.turn_to("coronal")),
@@ -538,4 +538,11 @@ def key_help() -> list[tuple[str, str]]:
     For the help panel and the docs.
     """
     classes = ("1 to 9, 0", "On a slide: give that class of the list, or none, to the chosen objects and to new ones.")
-    return [*GESTURES, *((entry.key, entry.help) for entry in ACTIONS if entry.key), classes]
+    return [*GESTURES, *((entry.key, _told(entry)) for entry in ACTIONS if entry.key), classes]
+
+
+def _told(entry: Action) -> str:
+    """What a key does, and where when it means something else elsewhere."""
+    twice = sum(other.key == entry.key for other in ACTIONS) > 1
+    where = "on a slide" if entry.on == SLIDES else "on a scan"
+    return f"{where}: {entry.help[0].lower()}{entry.help[1:]}" if twice else entry.help

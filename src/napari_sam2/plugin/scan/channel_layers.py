@@ -11,6 +11,7 @@ from napari.layers import Image
 
 from napari_sam2.core.volume import Source, Volume
 from napari_sam2.plugin.canvas.placement import lies_alike
+from napari_sam2.plugin.scan.channel_colours import colour_fields
 from napari_sam2.plugin.scan.prompt_layers import layer_placement
 from napari_sam2.plugin.scan.volumes import shown_volume
 
@@ -107,15 +108,16 @@ class ChannelLayers:
                 layers.move(layers.index(layer), top + 1)
         layer.visible = on
 
-    def add(self, voxels: NDArray[Any], name: str, limits: tuple[float, float]) -> Image:
+    def add(self, voxels: NDArray[Any], name: str, limits: tuple[float, float], **fields: Any) -> Image:
         """A hidden image layer on the scan's grid.
 
-        Right above it; the selection stays.
+        Right above it; the selection stays. `fields` are further ones of the layer, such as its colour.
         """
         work, layers = self._work, self._work.workspace.viewer.layers
         active = layers.selection.active
         place = layer_placement(work.image, work.shown)
-        layer = Image(work.shown.grid.shown(voxels), name=name, visible=False, contrast_limits=limits, **place)
+        fields |= {"name": name, "visible": False, "contrast_limits": limits}
+        layer = Image(work.shown.grid.shown(voxels), **place, **fields)
         top = max(layers.index(one) for one in (work.image, *self.all) if one in layers)
         # napari selects what is new: it has to be known as the scan's own by then.
         self._made = [*(one for one in self._made if one in layers), layer]
@@ -143,7 +145,7 @@ class ChannelLayers:
     def _own(self, channel: Channel) -> Image:
         window = channel.window
         name = f"{channel.name} on {self._work.image.name}"
-        return self.add(channel.laid.voxels, name, (window.low, window.high))
+        return self.add(channel.laid.voxels, name, (window.low, window.high), **colour_fields(channel.volume))
 
 
 def _allow_all_values(layer: Image, voxels: NDArray[Any]) -> None:

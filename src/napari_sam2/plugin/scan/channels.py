@@ -16,7 +16,9 @@ from napari_sam2.channels.facts import channel_key
 from napari_sam2.channels.mix import AUTO, FUSED, PROMPT, left_open, named_mix, said_mix
 from napari_sam2.channels.opening import channel_name, open_channel, twin_note
 from napari_sam2.channels.placing import said_move
+from napari_sam2.core.mix import COLOURS, RGB
 from napari_sam2.core.window import Window
+from napari_sam2.models.registry import sees_colours
 from napari_sam2.plugin.scan.channel_layers import ChannelLayers, layer_volume
 from napari_sam2.plugin.scan.checkerboard import checkerboard
 
@@ -280,9 +282,15 @@ class ScanChannels:
             self.see(f"{FUSED}:{','.join(names)}")
 
     def ways_to_see(self) -> list[str]:
-        """What a model can be shown of several channels."""
+        """What a model can be shown of several channels.
+
+        Colours only where it was trained on them.
+        """
         stack = self.stack
-        return [AUTO, PROMPT, FUSED, *stack.names] if stack is not None and stack.several else []
+        if stack is None or not stack.several:
+            return []
+        in_colours = len(stack) <= COLOURS and sees_colours(self._work.snapshot.model_kind)
+        return [AUTO, PROMPT, FUSED, *([RGB] if in_colours else []), *stack.names]
 
     def see(self, spec: str) -> None:
         """Choose what the model sees of this object, and new ones.

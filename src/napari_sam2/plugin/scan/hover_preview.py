@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_sam2.core.prompts import Point, SlicePrompts
 from napari_sam2.plugin.scan.prompt_layers import layer_placement
 from napari_sam2.plugin.scan.result_layer import HOVER_COLOURS
+from napari_sam2.session.glancing import Glimpse, glance_at
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari.layers import Labels
     from numpy.typing import NDArray
 
@@ -47,6 +45,7 @@ class HoverPreview:
         self._seen: set[tuple[int, int]] = set()
         self._said = ""
         self._asked_at: float | None = None
+        self._sides: dict[int, float] = {}
 
     def ask(self, voxel: NDArray[np.float64], axis: int) -> None:
         """Ask what a click on a voxel would give.
@@ -64,21 +63,26 @@ class HoverPreview:
         self._generation += 1
         self._asked_at = time.monotonic() if self._asked_at is None else self._asked_at
         generation, index, object_id = self._generation, int(voxel[axis]), work.current
+        place, side = voxel.tolist(), self._sides.get(axis, 0.0)
 
-        def predict(session: Session) -> SliceMask | None:
-            return preview(session, object_id, voxel.tolist(), axis, index)
+        def glance(session: Session) -> Glimpse | None:
+            # A click, or a newer place, makes it stale before it has begun.
+            return glance_at(session.state, object_id, place, axis, side) if generation == self._generation else None
 
-        def done(mask: SliceMask | None) -> None:
+        def done(glimpse: Glimpse | None) -> None:
+            if glimpse is not None and glimpse.side:
+                self._sides[axis] = glimpse.side
+            if generation != self._generation:
+                return
             self._seen.add((axis, index))
-            if generation == self._generation:
-                self._asked_at = None
+            self._asked_at = None
+            mask = None if glimpse is None else glimpse.mask
             if self._said:
                 self._say("" if mask is not None else "Preview: nothing would be found here.")
-            # A newer place was pointed at, or another slice is shown: this answer is stale.
-            if generation == self._generation and switch.on and work.view.slice() == (axis, index):
+            if switch.on and work.view.slice() == (axis, index):
                 self._show(mask, axis, index)
 
-        work.ask_quietly(predict, done, key="hover")
+        work.ask_quietly(glance, done, key="hover")
 
     def say_if_waiting(self) -> None:
         """Say that the answer takes longer, when it does."""
@@ -94,9 +98,20 @@ class HoverPreview:
         """Say why no preview is seen, once; an empty sentence when it is seen again."""
         if sentence != self._said:
             self._said = sentence
-            self._work.told.emit(sentence or "Preview: a click gives what is shown.")
+            self._work.told.emit(sentence or "Preview: a click gives about what is shown.")
 
     def clear(self) -> None:
+        """Show nothing, and drop answers on their way.
+
+        The layer stays: to add it again for every click would cost more than the preview itself.
+        """
+        self._generation += 1
+        self._asked_at = None
+        if self._layer is not None and self._layer.data.any():
+            self._layer.data[...] = 0
+            self._layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+    def remove(self) -> None:
         """Take the preview away, and drop answers on their way."""
         self._generation += 1
         self._asked_at = None
@@ -114,7 +129,7 @@ class HoverPreview:
             plane.take(thin, 0)[...] = mask.full(plane.shape)
         array = grid.shown(thin)
         if self._layer is None or self._layer not in viewer.layers or self._layer.data.shape != array.shape:
-            self.clear()
+            self.remove()
             self._generation -= 1
             active = viewer.layers.selection.active
             self._layer = viewer.add_labels(
@@ -146,20 +161,3 @@ class HoverPreview:
         translate[along] += offset
         if not np.allclose(layer.translate, translate):
             layer.translate = translate
-
-
-def preview(session: Session, object_id: int, voxel: Sequence[float], axis: int, index: int) -> SliceMask | None:
-    """The mask that one more click would give; nothing is remembered."""
-    state = session.state
-    obj = state.store.objects.get(object_id)
-    if obj is not None and (
-        (obj.is_fixed(index) and index in obj.accepted) or obj.finished or (obj.prompts and obj.axis != axis)
-    ):
-        return None
-    here = [] if obj is None else [p for p in obj.prompts if p.slice_index(axis) == index]
-    prompts = SlicePrompts.of([*here, Point((voxel[0], voxel[1], voxel[2]))], session.volume, axis)[index]
-    previous = None if obj is None else obj.anchors.get(index)
-    mask: SliceMask = (
-        state.engine(axis, None if obj is None else obj.mix).predict(index, prompts, previous=previous).mask
-    )
-    return mask

@@ -117,7 +117,7 @@ class ScanPointer:
 
     def clear_preview(self) -> None:
         """Take the hover preview away, and drop answers on their way."""
-        self.preview.clear()
+        self.preview.remove()
 
     def _is_anothers(self, voxel: NDArray[np.float64]) -> bool:
         """Whether a place belongs to another object alone, so that excluding it would not mean the current one."""

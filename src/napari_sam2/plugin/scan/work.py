@@ -24,6 +24,7 @@ from napari_sam2.plugin.scan.cross import Cross, middle_of
 from napari_sam2.plugin.scan.cross_lines import CrossLines
 from napari_sam2.plugin.scan.finding import Finding
 from napari_sam2.plugin.scan.hand_strokes import HandStrokes
+from napari_sam2.plugin.scan.in_3d import ObjectsIn3d
 from napari_sam2.plugin.scan.label_saving import save_scan
 from napari_sam2.plugin.scan.labels_opening import open_label_file, open_label_layer
 from napari_sam2.plugin.scan.measuring import Measuring
@@ -128,6 +129,7 @@ class ScanWork(RunVerbs):
         self.comparison = Comparison(self)
         self.cross_lines = CrossLines(self)
         self.alone = SeenAlone(self)
+        self.in_3d = ObjectsIn3d(self)
         self.pointer = ScanPointer(self)
         self.painting = Painting(self, workspace.thread.queue)
         self.prompting = ScanPrompting(self)
@@ -205,6 +207,7 @@ class ScanWork(RunVerbs):
         self.measuring.hide()
         self.comparison.discard()
         self.cross_lines.close()
+        self.in_3d.close()
         super().close()
         self.prompts.close()
         self.painting.close()
@@ -259,20 +262,6 @@ class ScanWork(RunVerbs):
         if on_view is not None and self.shown.grid.contains(voxel):
             voxel[on_view[0]] = on_view[1]
             self.cross.meet_at(voxel)
-
-    def toggle_3d(self) -> None:
-        """Show the objects alone in 3-D, or slices with the image again."""
-        dims = self.workspace.viewer.dims
-        in_3d = dims.ndisplay == 3
-        dims.ndisplay = 2 if in_3d else 3
-        self.image.visible = in_3d
-        for layer in self.prompts.layers:
-            layer.visible = in_3d
-        if in_3d:
-            self.view.turn_upright()
-        else:
-            self.workspace.viewer.reset_view()
-        self.told.emit("Slices again." if in_3d else "The objects in 3-D: drag turns them; 6 goes back to slices.")
 
     def _meet_at_prompt(self, obj: ObjectSnapshot) -> None:
         """Let the other planes go through the middle of the last prompt."""

@@ -42,6 +42,8 @@ class PlaneView(QWidget):
     """Voxels of two corners, slice axis."""
     moved = Signal(object)
     """The voxel to go to."""
+    double_clicked = Signal(object)
+    """The voxel under it."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -117,6 +119,12 @@ class PlaneView(QWidget):
         elif not has_moved:
             control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
             self.clicked.emit(last, self.axis, event.button() == Qt.MouseButton.LeftButton and not control)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+        """Tell it; two quick clicks are still two clicks."""
+        if self._work is not None:
+            self.double_clicked.emit(self.voxel_at(event.position()))
+        super().mouseDoubleClickEvent(event)
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
         """Go to the next slice."""

@@ -25,7 +25,7 @@ MIN_WIDTH: Final = 260
 class SideBox(FollowingBox):
     """Follows the canvas while it is seen.
 
-    A click or the wheel moves both.
+    A click or the wheel moves both; a double click goes over to the other scan, to the same place.
 
     Parameters
     ----------
@@ -46,6 +46,7 @@ class SideBox(FollowingBox):
         layout.addWidget(self.view, 1)
         self.view.clicked.connect(lambda voxel, _axis, _positive: self._on_moved(voxel))
         self.view.moved.connect(self._on_moved)
+        self.view.double_clicked.connect(self._go_over)
 
     def show_now(self) -> None:
         """Draw the other scan's slice at the place of the cross."""
@@ -65,12 +66,27 @@ class SideBox(FollowingBox):
         beyond = abs(place[axis] - nearest[axis]) > 1
         where = "ends before this place" if beyond else f"{there.plane_name(axis)} slice {nearest[axis]}"
         self.title.setText(f"{other.image.name}: {where}")
-        self.view.setToolTip("The other scan at the same place. A click or a drag moves both, the wheel their slice.")
+        self.view.setToolTip(
+            "The other scan at the same place. A click or a drag moves both, the wheel their slice; a double "
+            "click goes over to it, where prompts are its own."
+        )
 
     def _on_moved(self, voxel: Any) -> None:
         work = self._work()
         if work is not None and work.other.chosen is not None:
             work.cross.go_to(work.other.place_here(voxel))
+
+    def _go_over(self, voxel: Any) -> None:
+        """Work on the other scan from now on, at a voxel (3,) of it: its prompts have an undo of their own."""
+        work = self._work()
+        other = None if work is None else work.other.chosen
+        if work is None or other is None:
+            return
+        current = work.current
+        self._controller.workspace.viewer.layers.selection.active = other.image
+        other.cross.go_to(voxel)
+        if current in other.snapshot.objects:
+            other.select(current)
 
     def _signals(self, work: ScanWork) -> tuple[Any, ...]:
         return work.cross.changed, work.other.changed

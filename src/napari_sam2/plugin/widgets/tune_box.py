@@ -62,6 +62,7 @@ class TuneBox(FoldedBox):
         self._process: QProcess | None = None
         self._line = b""
         self._last: dict[str, Any] = {}
+        self._notes: list[str] = []
         self.manifest, self.browse = QLineEdit(), QPushButton("...")
         self.manifest.setPlaceholderText("manifest.csv")
         self.manifest.setToolTip("A table with the columns case, image and labels (or session), and subject.")
@@ -127,7 +128,7 @@ class TuneBox(FoldedBox):
         folder.parent.mkdir(parents=True, exist_ok=True)
         request = Request((manifest,), str(folder), self._model(), self.minutes.value(), (folder / RUN).is_dir())
         program, *arguments = Request.command()
-        self._line, self._last = b"", {}
+        self._line, self._last, self._notes = b"", {}, []
         self._process = process = QProcess(self)
         process.readyReadStandardOutput.connect(self._read)
         process.finished.connect(lambda *_: self._finished(name))
@@ -149,7 +150,11 @@ class TuneBox(FoldedBox):
             return
         *lines, self._line = (self._line + bytes(self._process.readAllStandardOutput().data())).split(b"\n")
         for line in lines:
-            self._last = json.loads(line)
+            told = json.loads(line)
+            if "note" in told:
+                self._notes.append(told["note"])
+                continue
+            self._last = told
             if "progress" in self._last:
                 self._show_progress(self._last)
 
@@ -177,12 +182,12 @@ class TuneBox(FoldedBox):
         self._process.deleteLater()
         self._process = None
         self._show_running(False)
-        last = self._last
+        last, notes = self._last, "".join(f" Note: {note}" for note in self._notes)
         if last.get("better"):
-            self.text.setText(f"{name} is better on scans that it has not seen, and is in the list of models.")
+            self.text.setText(f"{name} is better on scans that it has not seen, and is in the list of models.{notes}")
             self.tuned.emit(name)
         elif "better" in last:
-            self.text.setText("Not better, so it is not used: " + " ".join(last["reasons"]))
+            self.text.setText("Not better, so it is not used: " + " ".join(last["reasons"]) + notes)
         elif last.get("stopped"):
             self.text.setText("Stopped. Tune goes on from here.")
         else:

@@ -62,7 +62,7 @@ class WindowChoice(QComboBox):
         work = self._scan()
         names = window_names(work)
         window = None if work is None else work.snapshot.window
-        chosen = AUTO if window is None or window.name in ("percentile", "rgb") else window.name
+        chosen = AUTO if window is None or window.name in ("percentile", "file", "rgb") else window.name
         if chosen not in names:
             names = [*names, SEEN]
             chosen = SEEN

@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from napari_sam2.channels.mix import canonical, mix_from_json, named_mix
+from napari_sam2.channels.mix import canonical, named_mix
 from napari_sam2.channels.stack import MOST_CHANNELS
 from napari_sam2.core.actions import Edit, Line, Setting
 from napari_sam2.core.checked import list_of, text_of, whole_of
+from napari_sam2.core.mix import mix_from_json
 from napari_sam2.errors import EnvironmentLacksError, UserInputError
 from napari_sam2.session.channels import chosen_mix
 from napari_sam2.session.encoding import id_of, window_from_json, window_to_json
 from napari_sam2.session.prompting import answer_again, prompts_by_slice
 
 if TYPE_CHECKING:
-    from napari_sam2.channels.mix import Mix
     from napari_sam2.channels.stack import Channel
     from napari_sam2.core.history import Step
+    from napari_sam2.core.mix import Mix
     from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.core.window import Window
     from napari_sam2.session.state import SessionState

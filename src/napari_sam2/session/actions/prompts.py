@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
-from napari_sam2.channels.mix import mix_from_json
 from napari_sam2.core.actions import Edit, Line
 from napari_sam2.core.checked import list_of, text_of, whole_of
 from napari_sam2.core.hand_tools.tools import tool_from_json, tool_to_json
+from napari_sam2.core.mix import mix_from_json
 from napari_sam2.engine.correction import BY_NETWORK, BY_PERCEPTRON
 from napari_sam2.session.encoding import (
     LONGEST_AXIS,
@@ -24,9 +24,9 @@ from napari_sam2.session.prompting import answer_prompts
 from napari_sam2.session.shaping import shape_object
 
 if TYPE_CHECKING:
-    from napari_sam2.channels.mix import Mix
     from napari_sam2.core.hand_tools.tools import HandTool
     from napari_sam2.core.history import Step
+    from napari_sam2.core.mix import Mix
     from napari_sam2.core.prompts import Prompt
     from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.session.state import SessionState

@@ -20,6 +20,7 @@ from napari_sam2.core.volume import Source, Volume
 from napari_sam2.core.window import Window
 from napari_sam2.engine.opening import open_engine
 from napari_sam2.engine.verbs import ModelElsewhere
+from napari_sam2.models.seen import refuse_one_image
 from napari_sam2.slides.answers.crop import Crop, crop_around
 from napari_sam2.slides.polygons import SIMPLIFY, mask_to_polygon, polygon_to_mask
 from napari_sam2.slides.prompts import SlideBox, bounds_of
@@ -115,9 +116,15 @@ class CropEngine:
         What is looked at.
     model : AnyModel
         The network or method that answers, here or elsewhere.
+
+    Raises
+    ------
+    UserInputError
+        If the model was tuned on several channels of scans.
     """
 
     def __init__(self, slide: Slide, model: AnyModel) -> None:
+        refuse_one_image(model.card)
         self.slide = slide
         self.model = model
         # A model that zooms looks at a part of the crop only; more than twice its view is wasted.

@@ -1,0 +1,193 @@
+"""A tuning on scans with further channels: one mix, settled once, kept with the model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from napari_sam2.channels.pooled import Sides, pooled_mix
+from napari_sam2.cli import main
+from napari_sam2.core.mix import Mix, mix_to_json
+from napari_sam2.errors import ManifestError, ModelError, UserInputError
+from napari_sam2.evaluation.cases import make_case
+from napari_sam2.evaluation.predictors import SessionPredictor
+from napari_sam2.models import load_model
+from napari_sam2.models.seen import SeenChannels, read_seen
+from napari_sam2.tuning import tune as tuning
+from napari_sam2.tuning.cases import find_cases
+from napari_sam2.tuning.channels import mix_of_scans, seen_channels
+from napari_sam2.tuning.tune import TuneSettings, tune
+from napari_sam2.tuning.verdict import judge
+from tests.channels.scans import SPACING, two_channels
+from tests.phantoms import box_on
+
+SUBJECTS = ("ann", "ben", "cem")
+CUT = (slice(12, 60), slice(8, 56), slice(3, 13))
+SHORT = 1e-6
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Three subjects; the object is seen in the difference of both channels only."""
+    rows = ["case,image,channel_1,labels,subject,name"]
+    for number, subject in enumerate(SUBJECTS):
+        first, second, inside = two_channels(number)
+        for name, voxels in (("a", first), ("b", second), ("labels", inside.astype(np.uint8))):
+            nib.save(nib.Nifti1Image(voxels[CUT], np.diag([*SPACING, 1.0])), tmp_path / f"{subject}_{name}.nii.gz")
+        rows.append(f"c{number},{subject}_a.nii.gz,second={subject}_b.nii.gz,{subject}_labels.nii.gz,{subject},thing")
+    manifest = tmp_path / "pairs.csv"
+    manifest.write_text("\n".join(rows) + "\n")
+    return manifest
+
+
+@pytest.fixture
+def better(monkeypatch):
+    monkeypatch.setattr(tuning, "judge", lambda *scores: replace(judge(*scores), better=True))
+
+
+def killed_and_resumed(pairs, folder, settings):
+    """A run that is killed while it learns, and goes on; another choice then does not change what it began with."""
+
+    def kill(progress):
+        if progress.what == "learning" and progress.done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune([pairs], folder, settings, on_progress=kill)
+    assert json.loads((folder / "run" / "plan.json").read_text())["mix"]["kind"] == "fused"
+    return tune([pairs], folder, replace(settings, fusion="second"), resume=True)
+
+
+def test_a_model_tuned_on_channels_needs_them_and_sees_its_own_mix(pairs, tiny_weights, tmp_path, better, capsys):
+    folder, killed = tmp_path / "models" / "pair", tmp_path / "killed" / "pair"
+    notes = []
+    result = tune([pairs], folder, TuneSettings(str(tiny_weights), SHORT), say=notes.append)
+    assert result.verdict.better
+    assert any("learns from" in note and "second" in note for note in notes)
+    killed_and_resumed(pairs, killed, TuneSettings(str(tiny_weights), SHORT))
+    files = [{path.name: path.read_bytes() for path in place.iterdir() if path.is_file()} for place in (folder, killed)]
+    assert "channels.json" in files[0]
+    assert files[0] == files[1]
+    seen = read_seen(folder)
+    (row,) = seen.mix.weights
+    assert seen.names == ("second",)
+    assert row[0] > 0 > row[1]  # the difference, which is all that shows it
+    report = json.loads((folder / "report.json").read_text())
+    assert report["channels"]["seen"]["mix"] == mix_to_json(seen.mix)
+    assert "needs second of every scan" in (folder / "card.md").read_text()
+    reference, second = tmp_path / "ann_a.nii.gz", tmp_path / "ann_b.nii.gz"
+
+    def segment(*more):
+        out = tmp_path / f"out{len(list(tmp_path.glob('out*.nii.gz')))}.nii.gz"
+        box = ["--box", "9,12,5,39,36,5", "--direction", "none"]
+        return main(["segment", str(reference), "-o", str(out), "--model", str(folder), *box, *more]), out
+
+    refused = [segment(), segment("--channel", f"other={second}"), segment("--channel", str(second))]
+    assert [code for code, _ in refused] == [2, 2, 2]
+    assert not any(out.exists() for _, out in refused)
+    assert "give --channel second=FILE" in capsys.readouterr().err
+    code, _ = segment("--channel", f"second={second}", "--fusion", "second")
+    assert code == 2
+    assert "as it was tuned" in capsys.readouterr().err
+    # A further one is no harm, and their order means nothing.
+    code, out = segment("--channel", f"third={reference}", "--channel", f"second={second}")
+    assert code == 0
+    written = json.loads(out.with_name(out.name.replace(".nii.gz", ".json")).read_text())
+    row = written["ImageOfObject"]["1"]["weights"][0]
+    assert (row[0], row[1], row[2]) == (seen.mix.weights[0][0], 0.0, seen.mix.weights[0][1])
+
+
+def test_after_tuning_it_is_scored_on_what_it_will_be_shown(pairs, tiny_weights, tmp_path):
+    """The mix as a scan of its own, and the same through a session with channels, give one mask."""
+    scan = find_cases([pairs])[0]
+    reference, labels, _ = scan.read()
+    mix = mix_of_scans([scan], "fused")
+    model = load_model(tiny_weights)
+    image, window = replace(scan, mix=mix).image_seen(reference)
+    alone = make_case("a", "thing", image, labels == 1, window)
+    masks = []
+    model.card = replace(model.card, seen=None)
+    for case, seen in (
+        (alone, None),
+        (replace(alone, volume=reference, window=tuning_window(reference), channels=scan.stack(reference)), mix),
+    ):
+        model.card = replace(model.card, seen=None if seen is None else seen_channels(["second"], seen))
+        predictor = SessionPredictor(model)
+        predictor.start(case.volume, case.window, case.channels, case.fusion)
+        predictor.box(box_on(labels == 1, 2, 5), range(3, 8))
+        masks.append(predictor.mask())
+    assert masks[0].any()
+    assert np.array_equal(*masks)
+
+
+def tuning_window(reference):
+    from napari_sam2.core.window import choose_window
+
+    return choose_window(reference)
+
+
+def test_a_channel_that_has_changed_cannot_go_on_with_a_run(pairs, tiny_weights, tmp_path):
+    settings = TuneSettings(str(tiny_weights), SHORT)
+    tune([pairs], tmp_path / "m", settings, should_stop=lambda: True)
+    path = tmp_path / "ben_b.nii.gz"
+    stored = nib.load(path)
+    nib.save(nib.Nifti1Image(np.asarray(stored.dataobj) + 1, stored.affine), path)
+    with pytest.raises(UserInputError, match="scans are not those"):
+        tune([pairs], tmp_path / "m", settings, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("second=ben_b.nii.gz", "", "line 3: its channels are none, and those of pairs.csv, line 2 are second"),
+        ("second=ben_b.nii.gz", "T2=ben_b.nii.gz", "line 3: its channels are T2"),
+        ("second=ben_b.nii.gz", "second=ann_b.nii.gz", "ann_b.nii.gz is given for another subject"),
+        ("second=ben_b.nii.gz", "second=none.nii.gz", "line 3: channel_1: "),
+    ],
+)
+def test_rows_with_other_channels_are_refused_by_line(pairs, old, new, said):
+    pairs.write_text(pairs.read_text().replace(old, new))
+    with pytest.raises(ManifestError, match=said):
+        find_cases([pairs])
+
+
+def test_choices_of_channels_without_channels_are_refused(scans, tiny_weights, tmp_path, capsys):
+    code = main(["tune", str(scans), "-o", str(tmp_path / "m"), "--from", str(tiny_weights), "--register", "rigid"])
+    assert code == 2
+    assert "channel_1" in capsys.readouterr().err
+
+
+def test_structures_of_opposite_contrast_share_a_direction_and_one_channel_is_taken_where_it_does():
+    rng = np.random.default_rng(0)
+
+    def sides(shift, subject):
+        noise = rng.normal(0, 0.05, (2, 400, 1)).repeat(2, 2) + rng.normal(0, 0.02, (2, 400, 2))
+        return Sides(0.5 + noise[0] + np.array(shift), 0.5 + noise[1], subject)
+
+    both = [sides((0.04, -0.04), "a"), sides((-0.04, 0.04), "b"), sides((0.04, -0.04), "c")]
+    seen = np.concatenate([one.inside for one in both])
+    mix = pooled_mix(both, seen, (0, 1))
+    (row,) = mix.weights
+    assert mix.kind == "fused"
+    assert row[0] * row[1] < 0
+    assert abs(abs(row[0]) - abs(row[1])) < 0.3 * abs(row[0])
+    plain = [sides((0.3, 0.0), "a"), sides((0.3, 0.0), "b")]
+    assert pooled_mix(plain, seen, (0, 1)) == Mix("one", ((1.0, 0.0),), (0.0,))
+    assert seen_channels(["b"], pooled_mix(plain, seen, (0, 1))) is None
+
+
+def test_channels_that_weigh_nothing_are_not_needed():
+    mix = Mix("fused", ((0.5, 0.0, 0.5),), (0.0,))
+    seen = seen_channels(["t1", "t2"], mix)
+    assert seen == SeenChannels(("t2",), Mix("fused", ((0.5, 0.5),), (0.0,)))
+
+
+def test_a_damaged_table_of_channels_is_refused(tmp_path):
+    for text in ("", "{}", '{"version": 1, "channels": ["a"], "mix": null}', '{"version": 2}', "[1]"):
+        (tmp_path / "channels.json").write_text(text)
+        with pytest.raises(ModelError, match="copy the folder again"):
+            read_seen(tmp_path)
