@@ -47,7 +47,8 @@ def is_zarr_film(path: Path) -> bool:
 def read_zarr_film(path: Path) -> Film | None:
     """Read an image over time.
 
-    None when it has no time. The finest level; of several planes or channels in each frame the first is read, and that is said.
+    None when it has no time. The finest level; of several planes or channels in each frame the first is read, and that
+    is said.
 
     Raises
     ------

@@ -269,6 +269,7 @@ def test_a_model_that_zooms_is_asked_about_what_stands_out(tmp_path, monkeypatch
     monkeypatch.setattr("napari_sam2.slides.automatic.tiles.ZOOM_CORE", 128)
     engine = CropEngine(slide, load_model("classical"))
     plan = plan_of(engine, AutomaticRequest(shapely.box(0, 0, 460, 460), tissue_only=False, object_size=45.0))
+    assert [look.is_dark for look in plan.standing] == [is_bright]  # not the rims around them
     assert run_tiles(engine, plan, tmp_path / "t.jsonl")
     objects = list(joined_objects(engine, plan, tmp_path / "t.jsonl"))
     assert sum(1 for _ in plan.tiles()) == 16

@@ -1,7 +1,8 @@
 """What stands out from its surroundings.
 
-As boxes to ask a model about: a box says where an object is and how large; a point on a grid says neither. The candidates are those of
-`napari_sam2.slides.nuclei`, of any size near the expected one, once darker and once brighter than what is around them.
+As boxes to ask a model about: a box says where an object is and how large; a point on a grid says neither. The
+candidates are those of `napari_sam2.slides.nuclei`, of any size near the expected one, once darker and once brighter
+than what is around them.
 """
 
 from __future__ import annotations
