@@ -225,9 +225,9 @@ def _killed(story: Story) -> None:
 
     command = [sys.executable, __file__, "--until-killed", "--keep", str(story.folder), "--out", str(story.given.out)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    told = ""
-    while not told.startswith(RUNNING):
-        told = process.stdout.readline()
+    told = next((line for line in process.stdout if line.startswith(RUNNING)), None)
+    if told is None:
+        raise AssertionError("The window that was to be killed ended before.")
     process.send_signal(signal.SIGKILL)
     process.wait()
     voxels = [int(n) for n in told.removeprefix(RUNNING).split()]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 
 import pytest
+from napari.settings import get_settings
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QDockWidget
+from qtpy.QtWidgets import QDockWidget, QPushButton
 
 from napari_sam2.plugin.reader import read
 from tests.plugin.conftest import BALL_CENTRE
@@ -43,6 +44,29 @@ def test_the_picture_has_most_of_a_small_window_and_save_is_in_sight(small):
         assert widget.isVisible()
         assert at.y() <= window.height()
     assert panel.scroll.widget().height() <= panel.scroll.viewport().height()
+
+
+def test_nothing_is_cut_in_a_font_a_quarter_larger(small):
+    viewer, panel, _ = small
+    appearance = get_settings().appearance
+    before = appearance.font_size
+    panel.status.setText(
+        "The longest sentences of the panel take three lines, so that there has to be room for three. "
+    )
+    try:
+        appearance.font_size = round(1.25 * before)
+        pump(0.5)
+        panel.shaping.expand(animate=False)
+        pump(0.3)
+        assert panel.status.height() >= 3 * panel.status.fontMetrics().lineSpacing()
+        assert panel.where.height() >= 2 * panel.where.fontMetrics().lineSpacing()
+        assert panel.scroll.widget().width() <= panel.scroll.viewport().width()
+        for button in panel.scroll.widget().findChildren(QPushButton):
+            if button.isVisible():
+                assert button.width() >= button.fontMetrics().horizontalAdvance(button.text()), button.text()
+        assert canvas(viewer).width() > viewer.window._qt_window.width() / 2
+    finally:
+        appearance.font_size = before
 
 
 def test_layer_lists_come_back_with_a_key(small):

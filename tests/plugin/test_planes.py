@@ -58,6 +58,20 @@ def test_a_box_on_a_second_plane_makes_a_box_in_3d_through_the_middle_of_the_fir
     assert set(window.object().slices) <= set(range(CENTRE[2] - 6, CENTRE[2] + 7))
 
 
+def test_naparis_lists_are_as_wide_after_the_planes_as_before(window):
+    main = window.viewer.window._qt_window
+    window.controller.workspace.layer_lists.set(True)
+    main.resize(1700, 900)
+    pump(0.3)
+    lists = window.viewer.window._qt_viewer.dockLayerList
+    before = lists.width()
+    _planes(window)
+    press(window.viewer, Qt.Key.Key_7)
+    pump(0.3)
+    assert lists.isVisible()
+    assert abs(lists.width() - before) <= 2
+
+
 def test_the_planes_are_drawn_only_while_they_are_seen(window):
     box = _planes(window)
     press(window.viewer, Qt.Key.Key_7)

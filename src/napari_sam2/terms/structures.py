@@ -16,6 +16,20 @@ if TYPE_CHECKING:
 
 __all__ = ["UNKNOWN", "Structure", "colour_of", "structures_for"]
 
+PALETTE: Final = (
+    (230, 158, 0),
+    (87, 181, 232),
+    (0, 158, 115),
+    (240, 227, 66),
+    (204, 120, 171),
+    (214, 94, 0),
+    (0, 115, 178),
+    (153, 204, 77),
+    (166, 128, 230),
+    (242, 153, 153),
+)
+"""Okabe and Ito's colours, which are told apart in every common kind of colour vision, and three more."""
+
 _GOLDEN_RATIO: Final = 0.61803398875
 """Turning the hue by it keeps any number of neighbouring ids apart."""
 
@@ -79,8 +93,10 @@ def structures_for(
 def colour_of(label_id: int) -> tuple[int, int, int]:
     """A colour (red, green, blue) for an id.
 
-    Hues advance by the golden ratio, so any run of ids is spread out.
+    Window and files have the same. Hues beyond `PALETTE` advance by the golden ratio, so any run of ids is spread out.
     """
+    if 1 <= label_id <= len(PALETTE):
+        return PALETTE[label_id - 1]
     hue = (label_id * _GOLDEN_RATIO) % 1.0
     saturation = 0.55 + 0.1 * (label_id % 4)
     red, green, blue = colorsys.hsv_to_rgb(hue, saturation, 0.95)

@@ -53,6 +53,11 @@ def test_both_axes_are_drawn_with_their_lengths_where_they_lie(measured):
     assert np.dot(*((ends[:, 1] - ends[:, 0]) * spacing / lengths[:, None])) == pytest.approx(0, abs=1e-6)
     assert np.linalg.norm((ends.mean(axis=(0, 1)) - BALL_CENTRE) * spacing) < 4
     assert list(layer.features["length"]) == [f"{lengths[0]:.1f} x {lengths[1]:.1f} mm", ""]
+    # Near the middle and a little down the picture, where no border cuts it.
+    assert str(layer.text.anchor) == "center"
+    down = work.shown.grid.to_voxel([ends.mean(axis=(0, 1)) * 0 + layer.text.translation, [0.0, 0.0, 0.0]])
+    rows = work.shown.volume.plane(2).to_plane(down)[:, 0]
+    assert 0 < rows[0] - rows[1] < 3
 
 
 def test_the_key_again_hides_figures_and_axes_and_after_a_change_it_measures_anew(measured):

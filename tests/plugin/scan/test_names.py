@@ -81,6 +81,18 @@ def test_the_colour_of_the_list_is_in_the_saved_table(ball_bench, own_list, tmp_
     assert (term.name, term.colour, str(term.code)) == ("target", (255, 0, 128), "99L:T1")
 
 
+def test_an_object_has_the_same_colour_when_its_labels_are_opened_the_next_day(ball_bench, tmp_path):
+    ball_bench.box(LOW, HIGH)
+    seen = ball_bench.controller.work.result.colour_of(1)
+    ball_bench.controller.work.save(tmp_path / "out.nii.gz")
+    ball_bench.settle()
+    ball_bench.controller.open_labels(tmp_path / "out.nii.gz")
+    ball_bench.settle()
+    work = ball_bench.controller.work
+    (opened,) = set(work.snapshot.objects) - {1}
+    assert work.result.colour_of(opened) == pytest.approx(seen)
+
+
 def test_a_list_that_cannot_be_read_is_explained_and_changes_nothing(ball_bench, tmp_path):
     path = tmp_path / "bad.csv"
     path.write_text("name,color\nliver,red\n")

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from napari_sam2.plugin.control.autosave import sessions_folder
+from napari_sam2.plugin.scan import hover_preview
 from napari_sam2.plugin.scan.hover_preview import PATIENCE
 from napari_sam2.plugin.scan.table_rows import strip_content
 from napari_sam2.plugin.scan.window_change import AUTO, follow_view, show_window, window_names
+from napari_sam2.session.glancing import glance_at
 from napari_sam2.session.review import review_queue
 from napari_sam2.terms.terminology import Term
 from tests.plugin.conftest import BALL_CENTRE, Bench
@@ -189,6 +191,27 @@ def test_the_preview_shows_what_a_click_gives_and_stale_answers_are_dropped(ball
     assert not controller.work.snapshot.objects
     ball_bench.click(CENTRE)
     assert int((ball_bench.labels() == 1).sum()) == proposed
+
+
+def test_a_click_drops_a_preview_that_waits_and_leaves_an_empty_layer(ball_bench, monkeypatch):
+    controller, hold, asked = ball_bench.controller, threading.Event(), []
+    monkeypatch.setattr(hover_preview, "glance_at", lambda *place: asked.append(place) or glance_at(*place))
+    at = ball_bench.world(CENTRE)
+    controller.do("toggle_preview")
+    controller.pointer.hover_at(at)
+    ball_bench.settle()
+    assert len(asked) == 1
+    layer = ball_bench.viewer.layers["preview"]
+    assert layer.data.any()
+    controller.thread.request(hold.wait, lambda _: None, pytest.fail)
+    controller.pointer.hover_at((at[0], at[1] + 2, at[2]))
+    controller.pointer.click_at(at, positive=True)
+    assert not layer.data.any()
+    hold.set()
+    ball_bench.settle()
+    assert len(asked) == 1, "what the click made stale is not worked out"
+    assert ball_bench.controller.work.object(1).prompts
+    assert layer in ball_bench.viewer.layers
 
 
 def test_why_a_preview_is_not_seen_is_said(ball_bench):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.layers import Shapes
+    from numpy.typing import NDArray
 
     from napari_sam2.measures.measure import Measurement
     from napari_sam2.plugin.scan.work import ScanWork
@@ -22,7 +23,11 @@ __all__ = ["AxesLayer"]
 COLOUR: Final = "#ffdc00"
 """Seen on every object's colour and on the picture, in both themes."""
 
-TEXT: Final = {"string": "{length}", "size": 12, "color": COLOUR, "anchor": "upper_left"}
+TEXT: Final = {"string": "{length}", "size": 12, "color": COLOUR, "anchor": "center"}
+"""In the middle of the object: beside it, the picture's border would cut it."""
+
+BELOW: Final = 0.07
+"""Part of the picture's height by which the text stands below the crossing of the axes."""
 
 
 class AxesLayer:
@@ -64,7 +69,7 @@ class AxesLayer:
             edge_color=COLOUR,
             edge_width=max(work.shown.volume.shape) / 320,
             features=pd.DataFrame({"length": lengths}),
-            text=dict(TEXT),
+            text={**TEXT, "translation": _down(work, axial)},
             **layer_placement(work.image, work.shown),
         )
         self.layer.editable = False
@@ -76,3 +81,11 @@ class AxesLayer:
         self.layer = None
         if layer is not None and workspace.has_viewer and layer in workspace.viewer.layers:
             workspace.viewer.layers.remove(layer)
+
+
+def _down(work: ScanWork, axis: int) -> NDArray[np.float64]:
+    """A small step down on slices across an axis, in data coordinates."""
+    plane = work.shown.volume.plane(axis)
+    here, below = work.shown.grid.to_data(plane.to_voxel(np.array([[0.0, 0.0], [BELOW * plane.shape[0], 0.0]]), 0))
+    step: NDArray[np.float64] = below - here
+    return step

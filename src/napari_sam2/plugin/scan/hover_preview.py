@@ -78,7 +78,7 @@ class HoverPreview:
             self._asked_at = None
             mask = None if glimpse is None else glimpse.mask
             if self._said:
-                self._say("" if mask is not None else "Preview: nothing would be found here.")
+                self._say("" if mask is not None and mask.n_voxels else "Preview: nothing would be found here.")
             if switch.on and work.view.slice() == (axis, index):
                 self._show(mask, axis, index)
 
@@ -135,7 +135,7 @@ class HoverPreview:
             self._layer = viewer.add_labels(
                 array,
                 name="preview",
-                opacity=0.35,
+                opacity=0.45,
                 colormap=HOVER_COLOURS,
                 **layer_placement(work.image, work.shown),
             )

@@ -14,6 +14,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari_sam2.core.labels import compose_slice, painting_order
 from napari_sam2.plugin.scan.prompt_layers import layer_placement
 from napari_sam2.plugin.scan.volumes import geometry_metadata
+from napari_sam2.terms.structures import colour_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,20 +30,6 @@ Colour = tuple[float, float, float]
 __all__ = ["HOVER_COLOURS", "ScanResultLayer", "changed_slices"]
 
 OPACITY: Final = 0.45
-
-PALETTE: Final = (
-    (0.90, 0.62, 0.00),
-    (0.34, 0.71, 0.91),
-    (0.00, 0.62, 0.45),
-    (0.94, 0.89, 0.26),
-    (0.80, 0.47, 0.65),
-    (0.84, 0.37, 0.00),
-    (0.00, 0.45, 0.70),
-    (0.60, 0.80, 0.30),
-    (0.65, 0.50, 0.90),
-    (0.95, 0.60, 0.60),
-)
-"""Okabe and Ito's colours, which are told apart in every common kind of colour vision, and three more."""
 
 N_COLOURS: Final = 255
 """Ids that get a colour of their own; beyond, the colours are those of napari's default entry."""
@@ -158,16 +145,16 @@ def _unit(colour: tuple[int, int, int]) -> Colour:
 
 
 def _colour_of(object_id: int, own: Mapping[int, Colour]) -> Colour:
-    return own.get(object_id) or PALETTE[(object_id - 1) % len(PALETTE)]
+    return own.get(object_id) or _unit(colour_of(object_id))
 
 
 def _colours(hidden: Iterable[int], own: Mapping[int, Colour]) -> DirectLabelColormap:
     hidden = set(hidden)
     ids = {*range(1, N_COLOURS + 1), *own}
-    colours: dict[int | None, tuple[float, ...]] = {None: (*PALETTE[0], 1.0), 0: (0, 0, 0, 0)}
+    colours: dict[int | None, tuple[float, ...]] = {None: (*_unit(colour_of(1)), 1.0), 0: (0, 0, 0, 0)}
     colours |= {i: (*_colour_of(i, own), 0.0 if i in hidden else 1.0) for i in ids}
     return DirectLabelColormap(color_dict=colours)
 
 
-HOVER_COLOURS: Final = DirectLabelColormap(color_dict={None: (0, 0, 0, 0), 0: (0, 0, 0, 0), 1: (1.0, 1.0, 1.0, 1.0)})
-"""White: what is only proposed has no object's colour yet."""
+HOVER_COLOURS: Final = DirectLabelColormap(color_dict={None: (0, 0, 0, 0), 0: (0, 0, 0, 0), 1: (0.2, 0.95, 1.0, 1.0)})
+"""Cyan: what is only proposed has no object's colour yet, and white is not seen on what is bright."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class LayerDocks:
     def __init__(self, panel: QWidget) -> None:
         self._panel = panel
         self._asked = False
+        self._width = 0
 
     def make_room(self) -> bool:
         """Hide them the first time when the window is narrow.
@@ -51,9 +53,14 @@ class LayerDocks:
         return any(not dock.isHidden() for dock in self._docks())
 
     def show(self, on: bool) -> None:
-        """Show or hide both."""
-        for dock in self._docks():
+        """Show or hide both; they come back as wide as they were."""
+        docks, window = self._docks(), self._panel.window()
+        if not on:
+            self._width = max((dock.width() for dock in docks if dock.isVisible()), default=self._width)
+        for dock in docks:
             dock.setVisible(on)
+        if on and self._width and isinstance(window, QMainWindow):
+            window.resizeDocks(docks, [self._width] * len(docks), Qt.Orientation.Horizontal)
 
     def _docks(self) -> list[QDockWidget]:
         window = self._panel.window()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtCore import QSize, QTimer
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
-    QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -27,17 +26,18 @@ from napari_sam2.plugin.control.registry import controller_for
 from napari_sam2.plugin.widgets.activity_row import ActivityRow
 from napari_sam2.plugin.widgets.beside_docks import LAYOUT_MS, BesideDocks
 from napari_sam2.plugin.widgets.buttons import action_button, bind_shortcuts
+from napari_sam2.plugin.widgets.column import Column
 from napari_sam2.plugin.widgets.earlier_row import EarlierRow
 from napari_sam2.plugin.widgets.focus import leave_keys_to_the_picture
 from napari_sam2.plugin.widgets.folded_box import FoldedBox
 from napari_sam2.plugin.widgets.layer_docks import LayerDocks
+from napari_sam2.plugin.widgets.lines_label import LinesLabel
 from napari_sam2.plugin.widgets.opening_dialogs import ask_for_earlier, ask_for_labels
 from napari_sam2.plugin.widgets.scan_parts import ScanParts
 from napari_sam2.plugin.widgets.server_line import ServerLine
 from napari_sam2.plugin.widgets.slide_parts import SlideParts
 from napari_sam2.plugin.widgets.tune_box import TuneBox
 from napari_sam2.plugin.widgets.where_row import WhereRow
-from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -50,8 +50,10 @@ if TYPE_CHECKING:
 __all__ = ["SegmentPanel"]
 
 STATUS_LINES = 3
-STATUS_MARGIN = 10
-"""Lines of the status, and pixels that napari's style leaves around them."""
+"""Lines of the status."""
+
+LEAST_WIDTH = 280
+"""Pixels below which the panel is never drawn."""
 
 WIDTH = 290
 """Pixels that the panel asks for; it can be drawn wider."""
@@ -63,7 +65,7 @@ TABLE_HEIGHTS = 64, 420
 """Least and greatest height of a table."""
 
 TABLE_DELAY_MS = 120
-"""How long the table waits for further changes before it shows them."""
+"""Least time between two showings of the table."""
 
 
 class SegmentPanel(QWidget):
@@ -81,7 +83,6 @@ class SegmentPanel(QWidget):
         self._viewer = napari_viewer
         self._connected = False
         self._shown_work: Work | None = None
-        self.setMinimumWidth(280)
         self.images = QComboBox()
         self.images.setToolTip("The image to segment.")
         self.model = QComboBox()
@@ -89,10 +90,9 @@ class SegmentPanel(QWidget):
         self._here = available_models()
         self.server = ServerLine()
         self.layers = action_button("toggle_layer_lists", self.controller.do)
-        self.status = WrappedLabel()
         # Room for the longest common sentences, so that buttons below stay where they are.
-        self.status.setFixedHeight(STATUS_LINES * self.status.fontMetrics().lineSpacing() + STATUS_MARGIN)
-        self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        self.status = LinesLabel(STATUS_LINES)
+        self.status.setWordWrap(True)
         self.activity = ActivityRow(self.controller.do, lambda: not self.controller.thread.idle)
         self.where = WhereRow(self.controller.workspace)
         self.resume = EarlierRow(self.controller.do)
@@ -174,6 +174,11 @@ class SegmentPanel(QWidget):
         """
         return QSize(WIDTH, super().sizeHint().height())
 
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """As narrow as the rows allow, in whatever font."""
+        least = super().minimumSizeHint()
+        return QSize(max(LEAST_WIDTH, least.width()), least.height())
+
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Give the tables what the other rows leave."""
         super().resizeEvent(event)
@@ -224,11 +229,7 @@ class SegmentPanel(QWidget):
         for part in (self.objects, scans.find, self.shaping, scans.compare, self.viewing):
             inside.addWidget(part)
         inside.addStretch()
-        self.scroll = QScrollArea()
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setWidget(parts)
+        self.scroll = Column(parts)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
@@ -253,7 +254,7 @@ class SegmentPanel(QWidget):
         self.resume.earlier_asked.connect(lambda: ask_for_earlier(self, self.controller))
         self._objects_timer = QTimer(self)
         self._objects_timer.setSingleShot(True)
-        self._objects_timer.setInterval(TABLE_DELAY_MS)
+        self._objects_shown_at = 0.0
         self._objects_timer.timeout.connect(self._show_objects)
 
     def _make_room(self) -> None:
@@ -302,9 +303,13 @@ class SegmentPanel(QWidget):
             self.controller.work.choose_earlier(note)
 
     def _show_soon(self, _event: Any = None) -> None:
-        """A run changes objects many times a second; the table follows a few times a second."""
+        """A run changes objects many times a second; the table follows a few times a second.
+
+        A lone change is shown at once: then picture and panel are drawn together.
+        """
         if not self._objects_timer.isActive():
-            self._objects_timer.start()
+            since = round((time.monotonic() - self._objects_shown_at) * 1000)
+            self._objects_timer.start(max(0, TABLE_DELAY_MS - since))
 
     def _on_image_changed(self) -> None:
         self._list_images()
@@ -341,6 +346,7 @@ class SegmentPanel(QWidget):
                 button.setVisible(self.controller.kind in action(button.objectName()).on)
 
     def _show_objects(self) -> None:
+        self._objects_shown_at = time.monotonic()
         work = self.controller.work
         if work is None:
             self.resume.offer(None)

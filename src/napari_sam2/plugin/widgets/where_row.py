@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
+from qtpy.QtCore import QTimer
 
 from napari_sam2.plugin.canvas.directions import border_letters, hide_letters, show_letters
 from napari_sam2.plugin.scan.place import place_text
 from napari_sam2.plugin.scan.work import ScanWork
+from napari_sam2.plugin.widgets.lines_label import LinesLabel
 
 if TYPE_CHECKING:
+    from qtpy.QtWidgets import QWidget
+
     from napari_sam2.plugin.control.workspace import Workspace
 
 __all__ = ["WhereRow"]
@@ -25,7 +27,7 @@ DELAY_MS: Final = 80
 """How often the row follows the mouse at most."""
 
 
-class WhereRow(QLabel):
+class WhereRow(LinesLabel):
     """Two lines of text that never move what is below.
 
     Parameters
@@ -35,12 +37,8 @@ class WhereRow(QLabel):
     """
 
     def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(LINES, parent)
         self._workspace = workspace
-        self.setFixedHeight(LINES * self.fontMetrics().lineSpacing() + 8)
-        self.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-        # A long name is cut rather than making the panel wider.
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(DELAY_MS)
