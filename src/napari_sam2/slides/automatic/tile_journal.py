@@ -29,11 +29,12 @@ def signature_of(engine: CropEngine, plan: Plan) -> dict[str, Any]:
 
     card, slide = engine.model.card, engine.slide
     return {
-        "journal": 1,
+        "journal": 2,
         "slide": [slide.name, *slide.shape, hashlib.sha256(slide.overview.tobytes()).hexdigest()],
         "model": [card.name, card.revision, card.sha256],
         "plan": [plan.scale, plan.object_pixels, plan.core, plan.halo, plan.tissue is not None],
         "nuclei": None if plan.look is None else list(astuple(plan.look)),
+        "standing": [list(astuple(look)) for look in plan.standing],
         "region": hashlib.sha256(shapely.to_wkb(plan.region)).hexdigest(),
     }
 

@@ -85,6 +85,8 @@ class Plan:
         Points lie on tissue only.
     look : Look, optional
         How nuclei look, when these are looked for, and not objects of a model.
+    standing : tuple of Look
+        How things look that a model which zooms is asked about by boxes.
     """
 
     shape: tuple[int, int]
@@ -95,6 +97,7 @@ class Plan:
     region: Any
     tissue: TissueMask | None = None
     look: Look | None = None
+    standing: tuple[Look, ...] = ()
 
     @property
     def spacing(self) -> int:
