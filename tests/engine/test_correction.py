@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from scipy import ndimage
 
 from napari_sam2.engine.correction import TRUSTED_REACH, correct, correct_widely
 from napari_sam2.engine.correction_evidence import WIDE
+from napari_sam2.engine.correction_odds import UNBOUNDED
 
 
 @dataclass
@@ -83,7 +85,7 @@ def test_a_click_that_says_what_the_mask_says_changes_nothing():
 clicks = st.tuples(st.integers(1, 10), st.integers(4, 43), st.integers(4, 43))
 
 
-@both
+@pytest.mark.parametrize("by", [correct, partial(correct_widely, odds=UNBOUNDED)], ids=["alone", "widely"])
 @settings(deadline=None, max_examples=10)
 @given(clicks, st.booleans(), st.integers(0, 999))
 def test_an_exclude_click_is_an_include_click_on_the_outside(by, click, include, seed):

@@ -10,7 +10,9 @@ import pytest
 
 from napari_sam2.core.prompts import Point
 from napari_sam2.core.slice_masks import SliceMask
-from napari_sam2.engine.correction import BY_PERCEPTRON, correct, correct_widely
+from napari_sam2.engine import correction
+from napari_sam2.engine.correction import CAREFUL_REACH, correct
+from napari_sam2.engine.correction_odds import BOUNDED, BY_BOUNDED, BY_NETWORK, BY_PERCEPTRON
 from napari_sam2.errors import UserInputError
 from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.record.journal import Journal
@@ -23,14 +25,16 @@ from tests.tiny_sam2 import tiny_model
 
 VOLUME, INSIDE = ball()
 
+WITHOUT_SMALL = replace(BOUNDED, small=0.0)
 
-def carried(model) -> Session:
+
+def carried(model, leak_ends: int = 20) -> Session:
     """An object whose masks are as a run left them: right, but for a leak on six slices and a lost corner."""
     session = Session(VOLUME, model)
     session.add_prompt(1, box_on(INSIDE, 2, 20))
     plane = VOLUME.plane(2)
     wrong = INSIDE.copy()
-    wrong[33:41, 18:26, 14:20] = True
+    wrong[33:41, 18:26, 14:leak_ends] = True
     wrong[10:18, 14:30, 22:28] = False
     record = session.state.store.objects[1]
     example = record.results[20]
@@ -109,49 +113,76 @@ def test_corrections_are_replayed_identically(tmp_path: Path):
     assert replay(VOLUME, ClassicalModel(), tmp_path / "a.sam2session").identical
 
 
-def test_a_journal_from_before_the_network_is_replayed_with_what_answered_then(tmp_path: Path, monkeypatch):
+@pytest.mark.parametrize("by", [BY_PERCEPTRON, BY_NETWORK])
+def test_a_journal_from_before_the_bound_is_replayed_with_what_answered_then(by, tmp_path: Path, monkeypatch):
     folder = tmp_path / "a.sam2session"
     session = Session(VOLUME, ClassicalModel())
     journal = Journal(session, folder)
     monkeypatch.setattr(
-        prompting, "correct_object", lambda *state_and_clicks: correct_object(*state_and_clicks[:4], BY_PERCEPTRON)
+        prompting, "correct_object", lambda *state_and_clicks: correct_object(*state_and_clicks[:4], by)
     )
     session.add_prompt(1, box_on(INSIDE, 2, 20))
     list(session.propagate())
     session.add_prompt(1, Point((24, 30, 24), positive=False))
     session.add_prompt(1, Point((14, 22, 24), positive=False))
+    session.add_prompt(1, Point((38, 22, 21)))
     journal.close()
     monkeypatch.undo()
     events = folder / "events.jsonl"
     now = events.read_text(encoding="utf-8")
-    assert now.count('"around":"correction-3"') == 3
+    assert now.count(f'"around":"{BY_BOUNDED}"') == 4
     assert not replay(VOLUME, ClassicalModel(), folder).identical, "the two must differ for this to say anything"
-    events.write_text(now.replace('"around":"correction-3"', '"around":true'), encoding="utf-8")
-    assert replay(VOLUME, ClassicalModel(), folder).identical
-    events.write_text(now.replace("correction-3", "correction-9"), encoding="utf-8")
+    written = {BY_PERCEPTRON: ["true", f'"{by}"'], BY_NETWORK: [f'"{by}"']}[by]
+    for name in written:
+        events.write_text(now.replace(f'"around":"{BY_BOUNDED}"', f'"around":{name}'), encoding="utf-8")
+        assert replay(VOLUME, ClassicalModel(), folder).identical
+    events.write_text(now.replace(BY_BOUNDED, "correction-9"), encoding="utf-8")
     with pytest.raises(UserInputError, match="correction-9"):
         replay(VOLUME, ClassicalModel(), folder)
 
 
-def test_an_exclude_click_that_would_take_most_of_an_object_stays_near(monkeypatch):
-    asked = []
+def test_an_exclude_click_takes_no_more_than_its_share_of_an_object(monkeypatch):
+    """Where surer odds do not keep it within its share, the perceptron answers near the click."""
+    reaches = []
 
-    def careful(*scene_and_click, **how):
-        asked.append(how.get("reach"))
+    def counted(*scene_and_click, **how):
+        reaches.append(how.get("reach"))
         return correct(*scene_and_click, **how)
 
-    def wide(*scene_and_click):
-        asked.append(None)
-        return correct_widely(*scene_and_click)
+    monkeypatch.setattr(correction, "correct", counted)
+    session = carried(ClassicalModel())
+    before = masks(session)
+    session.add_prompt(1, Point((37, 22, 16), positive=False))
+    leak = before.sum() - masks(session).sum()
+    assert reaches == [None], "a leak is trimmed at once"
 
-    monkeypatch.setattr(correcting, "correct", careful)
-    monkeypatch.setattr(correcting, "correct_widely", wide)
+    monkeypatch.setattr(correcting, "BOUNDED", replace(BOUNDED, small=1.0, most_removed=0.0))
     session = carried(ClassicalModel())
     session.add_prompt(1, Point((37, 22, 16), positive=False))
-    assert asked == [None], "a leak is trimmed at once"
-    monkeypatch.setattr(correcting, "MOST_REMOVED", 0.0)
-    before = masks(session)
-    i, j, k = (int(v) for v in np.argwhere(before)[0])
-    session.add_prompt(1, Point((i, j, k), positive=False))
-    assert asked[1:] == [None, correcting.CAREFUL_REACH]
+    assert before.sum() - masks(session).sum() >= leak, "a small change is not bounded"
+
+    limited = replace(WITHOUT_SMALL, most_removed=0.8 * leak / before.sum())
+    monkeypatch.setattr(correcting, "BOUNDED", limited)
+    session = carried(ClassicalModel())
+    session.add_prompt(1, Point((37, 22, 16), positive=False))
+    assert 0 < before.sum() - masks(session).sum() <= 0.8 * leak
+
+    monkeypatch.setattr(correcting, "BOUNDED", replace(WITHOUT_SMALL, most_removed=0.0))
+    session = carried(ClassicalModel())
+    reaches.clear()
+    session.add_prompt(1, Point((37, 22, 16), positive=False))
+    assert reaches == [None, CAREFUL_REACH]
     assert masks(session).sum() > 0.9 * before.sum()
+
+
+def test_an_exclude_click_takes_little_of_a_boxed_slice(monkeypatch):
+    lost = {}
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(correcting, "BOUNDED", replace(WITHOUT_SMALL, trusted=0.0, most_of_trusted=share))
+        session = carried(ClassicalModel(), leak_ends=24)
+        before = masks(session)
+        session.add_prompt(1, Point((37, 22, 15), positive=False))
+        lost[share] = (before & ~masks(session)).sum((0, 1))
+    assert lost[1.0][20] > 0, "the leak goes on through the boxed slice"
+    assert lost[0.0][20] == 0
+    assert lost[0.0][15] > 0, "the click itself is obeyed"

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 
 from napari_sam2.engine import correction
 from napari_sam2.engine.correction import Perceptron, correct
+from napari_sam2.engine.correction_odds import BY_NETWORK, BY_PERCEPTRON
 from napari_sam2.training.config import PoolRecipe
 from napari_sam2.training.corrections import net
 from napari_sam2.training.corrections.net import NetRecipe, train_net
@@ -21,7 +22,7 @@ from napari_sam2.training.corrections.recipe import read_recipe
 from napari_sam2.training.corrections.wrong_masks import wrong_mask
 
 MODELS = Path(__file__).parents[2] / "docs" / "models"
-both_models = pytest.mark.parametrize("name", [correction.BY_PERCEPTRON, correction.BY_NETWORK])
+both_models = pytest.mark.parametrize("name", [BY_PERCEPTRON, BY_NETWORK])
 
 
 @pytest.fixture
@@ -91,8 +92,8 @@ def test_a_network_of_a_few_clicks_has_learned_something_and_comes_out_the_same_
 @both_models
 def test_the_recipes_name_pools_without_what_is_held_out(name):
     recipe = read_recipe(MODELS / name / "config.toml")
-    assert (recipe.perceptron is None) == (name == correction.BY_NETWORK)
-    assert (recipe.network is None) == (name == correction.BY_PERCEPTRON)
+    assert (recipe.perceptron is None) == (name == BY_NETWORK)
+    assert (recipe.network is None) == (name == BY_PERCEPTRON)
     assert all(isinstance(pool, PoolRecipe) and not pool.held_out and pool.split for pool in recipe.prepare)
     assert recipe.shares.keys() == {pool.anatomy for pool in recipe.prepare}
 

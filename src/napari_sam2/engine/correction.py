@@ -11,6 +11,7 @@ are not told which model made a mask, so they serve every model.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +22,8 @@ from safetensors.numpy import load_file
 from scipy import ndimage
 
 from napari_sam2.engine.correction_evidence import FEATURES, WIDE, gather, on_voxels
-from napari_sam2.engine.correction_net import Network, channels_of
+from napari_sam2.engine.correction_net import Network, channels_of, slices_away
+from napari_sam2.engine.correction_odds import BOUNDED, BY_NETWORK, BY_PERCEPTRON, Odds
 from napari_sam2.errors import ModelError
 
 if TYPE_CHECKING:
@@ -31,11 +33,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.engine.correction_evidence import Evidence, Scene, Voxel, Window
 
-__all__ = ["BY_NETWORK", "BY_PERCEPTRON", "Change", "Perceptron", "correct", "correct_widely", "taken"]
-
-BY_PERCEPTRON: Final = "correction-2"
-BY_NETWORK: Final = "correction-3"
-"""Who answers a click, as journals name it."""
+__all__ = ["CAREFUL_REACH", "Change", "Perceptron", "correct", "correct_widely", "taken"]
 
 WEIGHTS: Final = f"{BY_PERCEPTRON}.safetensors"
 """Of the perceptron, beside this module; docs/corrections.md says what they were trained on."""
@@ -46,15 +44,6 @@ NETWORK_WEIGHTS: Final = f"{BY_NETWORK}.safetensors"
 LEAST_LOGIT: Final = 0.7
 """Odds of two to one that a voxel is the click's: a wrong change costs more than a missing one, which the next
 click brings. 1.5 did a little less harm (5 of 120 clicks instead of 6) and gained less."""
-
-NETWORK_LEAST: Final = 1.2
-"""The same for the U-Net, odds of 3.3 to one."""
-
-NETWORK_DOUBT: Final = 0.25
-"""What is asked beyond that for every depth that a voxel is further away than one.
-
-On 48 held-out objects, 240 clicks: without it 14 do harm and Dice ends at 0.787, with it 9 and 0.777; with 1.7
-everywhere 9 and 0.771."""
 
 HARDLY: Final = 0.5
 """Share of the perceptron's change below which the network's is not an answer: of a mask that is lost almost wholly the
@@ -69,6 +58,9 @@ OBEYED: Final = 0.5
 
 OBEYED_LOGIT: Final = 3.0
 """What is added there."""
+
+CAREFUL_REACH: Final = 1.0
+"""Depths from an exclude click within which a careful answer stays."""
 
 _NEVER: Final = -10.0
 """Logit of what may not change."""
@@ -144,6 +136,8 @@ def correct_widely(
     earlier: Sequence[tuple[Voxel, bool]] = (),
     fixed_slices: Sequence[int] = (),
     trusted: Collection[int] = (),
+    size: float = math.inf,
+    odds: Odds = BOUNDED,
     network: Network | None = None,
 ) -> Change | None:
     """What a click changes, as far as the error goes.
@@ -156,6 +150,10 @@ def correct_widely(
         As for `correct`.
     trusted : collection of int
         Slices that a person boxed, accepted or painted.
+    size : float
+        Voxels of the object, of which an exclude click takes a part at most.
+    odds : Odds
+        What is asked of a voxel.
     network : Network, optional
         Who weighs the whole; the one that ships by default.
 
@@ -171,12 +169,54 @@ def correct_widely(
     alone = perceptron(evidence.features)
     logits = (network or _shipped_network())(channels_of(evidence, perceptron.mean, perceptron.spread, alone, trusted))
     away = evidence.maps[..., 0]
-    logits -= NETWORK_DOUBT * np.maximum(away - 1, 0)
+    logits -= (odds.include_doubt if include else odds.exclude_doubt) * np.maximum(away - 1, 0)
     logits[away <= OBEYED] += OBEYED_LOGIT
     logits[~evidence.open] = _NEVER
-    wide = taken(scene, evidence, logits, click, include, earlier, fixed_slices, NETWORK_LEAST)
     near = correct(scene, click, include, earlier, fixed_slices)
-    return near if near is not None and wide.voxels.sum() < HARDLY * near.voxels.sum() else wide
+
+    def answer(asked: NDArray[np.float64], least: float) -> Change:
+        wide = taken(scene, evidence, asked, click, include, earlier, fixed_slices, least)
+        return near if near is not None and wide.voxels.sum() < HARDLY * near.voxels.sum() else wide
+
+    if include:
+        return answer(logits, odds.include)
+    change = answer(logits, odds.exclude)
+    if change.voxels.sum() <= odds.small * size:
+        return change
+    fading = np.exp(-slices_away(evidence, trusted) / odds.trusted_depths).reshape(-1, 1, 1)
+    bounded = np.where(evidence.open, logits - odds.trusted * fading, logits)
+    for rise in odds.rises:
+        change = answer(bounded, odds.exclude + rise)
+        if change.voxels.sum() <= odds.small * size or _is_allowed(
+            change, scene, evidence, bounded, odds, size, trusted
+        ):
+            return change
+    return correct(scene, click, include, earlier, fixed_slices, reach=CAREFUL_REACH)
+
+
+def _is_allowed(
+    change: Change,
+    scene: Scene,
+    evidence: Evidence,
+    logits: NDArray[np.float64],
+    odds: Odds,
+    size: float,
+    trusted: Collection[int],
+) -> bool:
+    """Whether an exclude click is sure of what it takes, and takes no more than its share."""
+    first, count = change.window[0].start, len(change.voxels)
+    known = [index - first for index in trusted if 0 <= index - first < count]
+    on_trusted = int(scene.mask(change.window)[known].sum())
+    inside = tuple(
+        slice(part.start - whole.start, part.stop - whole.start)
+        for part, whole in zip(change.window, evidence.window, strict=True)
+    )
+    given = on_voxels(logits, evidence.window, evidence.strides)[inside][change.voxels]
+    return bool(
+        given.mean() >= odds.sure
+        and change.voxels.sum() <= odds.most_removed * size
+        and change.voxels[known].sum() <= odds.most_of_trusted * on_trusted
+    )
 
 
 def taken(

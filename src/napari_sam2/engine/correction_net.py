@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.engine.correction_evidence import Evidence
 
-__all__ = ["CHANNELS", "COARSEST", "GROUP", "LEAST_CELLS", "Network", "channels_of", "padding"]
+__all__ = ["CHANNELS", "COARSEST", "GROUP", "LEAST_CELLS", "Network", "channels_of", "padding", "slices_away"]
 
 CHANNELS: Final = FEATURES + 3
 """Numbers of a cell: the features, whether it is on the click's side, nearness of a trusted slice, the perceptron."""
@@ -62,10 +62,7 @@ def channels_of(
         Slices that a person boxed, accepted or painted.
     """
     normed = np.clip((evidence.maps - mean) / spread, -_FAR, _FAR)
-    first, stride = evidence.window[0].start, evidence.strides[0]
-    at = first + stride * (np.arange(len(evidence.side)) + 0.5) - 0.5
-    away = np.min([np.abs(at - index) for index in trusted], axis=0) if len(trusted) else np.full(len(at), np.inf)
-    known = np.exp(-away * evidence.slice_step / stride / (2 * evidence.depth))
+    known = np.exp(-slices_away(evidence, trusted) / 2)
     prior = np.zeros(evidence.side.shape)
     prior[evidence.open] = np.clip(alone, -_FAR, _FAR)
     return np.concatenate(
@@ -76,6 +73,18 @@ def channels_of(
             prior[None],
         ]
     ).astype(np.float32)
+
+
+def slices_away(evidence: Evidence, trusted: Collection[int]) -> NDArray[np.float64]:
+    """How far slices of a grid are from the nearest trusted one.
+
+    In depths, (slices,); infinite where none is trusted.
+    """
+    first, stride = evidence.window[0].start, evidence.strides[0]
+    at = first + stride * (np.arange(len(evidence.side)) + 0.5) - 0.5
+    away = np.min([np.abs(at - index) for index in trusted], axis=0) if len(trusted) else np.full(len(at), np.inf)
+    in_depths: NDArray[np.float64] = away * evidence.slice_step / stride / evidence.depth
+    return in_depths
 
 
 class Network:

@@ -12,7 +12,8 @@ import numpy as np
 
 from napari_sam2.core.prompts import Box, MaskPrompt, Point
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores
-from napari_sam2.engine.correction import BY_NETWORK, BY_PERCEPTRON, correct, correct_widely
+from napari_sam2.engine.correction import CAREFUL_REACH, correct, correct_widely
+from napari_sam2.engine.correction_odds import BOUNDED, BY_BOUNDED, BY_NETWORK, BY_PERCEPTRON, UNBOUNDED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,11 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["correct_object", "corrected_about", "is_carried", "is_corrected", "new_clicks"]
 
 
-MOST_REMOVED: Final = 0.5
-"""Share of an object beyond which an exclude click is answered carefully: one emptied a structure of 6,000 voxels."""
-
-CAREFUL_REACH: Final = 1.0
-"""Depths from the click within which a careful answer stays."""
+MOST_REMOVED: Final = UNBOUNDED.most_removed
+"""Share of an object beyond which the perceptron answers an exclude click carefully."""
 
 
 def is_carried(obj: ObjectRecord) -> bool:
@@ -62,7 +60,7 @@ def new_clicks(before: Sequence[Prompt], after: Sequence[Prompt]) -> list[Point]
 
 
 def correct_object(
-    state: SessionState, step: Step, obj: ObjectRecord, clicks: Sequence[Point], by: str = BY_NETWORK
+    state: SessionState, step: Step, obj: ObjectRecord, clicks: Sequence[Point], by: str = BY_BOUNDED
 ) -> list[SliceResult]:
     """Let new clicks change an object around them.
 
@@ -74,7 +72,7 @@ def correct_object(
     Parameters
     ----------
     by : str
-        Who answers: the network, or for journals from before it the perceptron alone.
+        Who answers: the network, bounded in what it takes; for older journals without bound, or the perceptron alone.
     """
     earlier = [prompt for prompt in obj.prompts if isinstance(prompt, Point)]
     changed: dict[int, SliceResult] = {}
@@ -85,10 +83,12 @@ def correct_object(
         fixed = _fixed_slices(obj, at[0])
         if by == BY_PERCEPTRON:
             change = correct(scene, at, click.positive, before, fixed)
+            if not click.positive and change is not None and change.voxels.sum() > MOST_REMOVED * _size(obj):
+                change = correct(scene, at, click.positive, before, fixed, reach=CAREFUL_REACH)
         else:
-            change = correct_widely(scene, at, click.positive, before, fixed, _trusted_slices(obj, scene))
-        if not click.positive and change is not None and change.voxels.sum() > MOST_REMOVED * _size(obj):
-            change = correct(scene, at, click.positive, before, fixed, reach=CAREFUL_REACH)
+            odds = UNBOUNDED if by == BY_NETWORK else BOUNDED
+            trusted = _trusted_slices(obj, scene)
+            change = correct_widely(scene, at, click.positive, before, fixed, trusted, _size(obj), odds)
         masks = _within_boxes(scene, _masks_after(scene, change), at)
         for index, mask in {at[0]: scene.full(at[0]), **masks}.items():
             result = _result(obj, index, mask, prompted=index == at[0])
