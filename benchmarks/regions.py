@@ -29,6 +29,7 @@ from napari_sam2.slides.image.sources import ArraySource
 from napari_sam2.slides.polygons import mask_to_polygon
 
 SMALLEST_COIN = 300
+SMALLEST_PIECE = 300
 
 
 def coins():
@@ -53,7 +54,10 @@ def glands(side=1536):
             if tile is not None:
                 pixels[row : row + TILE, col : col + TILE] = tile
     moved = [shapely.transform(gland.outline(), lambda xy: xy - (left, top)) for gland in phantom.glands]
-    return pixels, [outline for outline in moved if shapely.box(0, 0, side, side).contains(outline)]
+    frame = shapely.box(0, 0, side, side)
+    seen = [outline.intersection(frame) for outline in moved]
+    # What the frame cuts is an object as well, as far as it is seen.
+    return pixels, [piece for piece in seen if piece.area > SMALLEST_PIECE]
 
 
 def found_on(pixels, model, size):

@@ -120,12 +120,25 @@ def _simpleitk(path):
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(VOLUME), str(path))
 
 
-def _dicom_slide(pixels, path, *, compressed=False):
+def _dicom_slide(pixels, path, *, compressed=False, paths=1):
     from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
 
     from tests.slides.image.test_dicom_slide import write_slide
 
-    write_slide(path, pixels, syntax=JPEGLSLossless if compressed else ExplicitVRLittleEndian)
+    write_slide(path, pixels, syntax=JPEGLSLossless if compressed else ExplicitVRLittleEndian, paths=paths)
+
+
+def _svs(path, *, compression="jpeg", mpp="|MPP = 0.4990"):
+    """The layout of an Aperio file: the scan, a thumbnail, a smaller level, label and overview."""
+    said = f"Aperio Image Library v11.2.1 \r\n80x64 [0,0 80x64] (32x32) JPEG/RGB Q=70|AppMag = 20{mpp}"
+    tiles = {"tile": (32, 32), "photometric": "rgb", "compression": compression, "metadata": None, "software": ""}
+    strips = {"photometric": "rgb", "compression": "lzw", "rowsperstrip": 16, "metadata": None, "software": ""}
+    with tifffile.TiffWriter(path) as file:
+        file.write(HE, description=said, **tiles)
+        file.write(HE[::4, ::4], description="Aperio Image Library v11.2.1 \r\n80x64 -> 20x16 - ", **strips)
+        file.write(HE[::2, ::2], description=said.replace("[0,0", "-> 40x32 [0,0"), **tiles)
+        file.write(HE[:20, :20], description="Aperio \r\nlabel 20x20", subfiletype=1, **strips)
+        file.write(HE[:20, :40], description="Aperio \r\nmacro 40x20", subfiletype=9, **strips)
 
 
 def _cut(make, path):
@@ -198,6 +211,11 @@ KINDS = (
     Kind("DICOM slide, grey, 16 bits", "a.dcm", partial(_dicom_slide, DEEP), "slide", ONE),
     Kind("DICOM slide, JPEG-LS, colours", "a.dcm", partial(_dicom_slide, HE, compressed=True), "slide", RGB),
     Kind("DICOM slide, JPEG-LS, grey, 16 bits", "a.dcm", partial(_dicom_slide, DEEP, compressed=True), "slide", ONE),
+    Kind("DICOM slide, several optical paths in one file", "a.dcm", partial(_dicom_slide, GREY, paths=2), "slide",
+         "several optical paths in one file; export them one by one", True),
+    Kind("SVS, JPEG", "a.svs", _svs, "slide", RGB),
+    Kind("SVS, JPEG 2000", "a.svs", partial(_svs, compression="aperio_jp2000_rgb"), "slide", RGB),
+    Kind("SVS without microns per pixel", "a.svs", partial(_svs, mpp=""), "slide", RGB),
     Kind("Olympus VSI", "a.vsi", partial(_tif, HE, photometric="rgb"), "slide", "is an Olympus VSI", True),
     Kind("TIFF, Lab colours", "a.tif", partial(_tif, HE, photometric="cielab"), "slide", "stores its colours as", True),
     Kind("Truevision TGA", "a.tga", partial(_pil, HE), "slide", "is not a slide that can be read", True),
@@ -244,6 +262,10 @@ KINDS = (
          "film of 6 frames, 80 x 64"),
     Kind("OME-TIFF, over time", "a.ome.tif", partial(_tif, VOLUME, metadata={"axes": "TYX"}), "film",
          "film of 6 frames, 80 x 64"),
+    Kind("OME-Zarr 0.4, over time", "a.ome.zarr", partial(_zarr, VOLUME, "tyx"), "film", "film of 6 frames, 80 x 64"),
+    Kind("OME-Zarr 0.5, over time", "a.ome.zarr", partial(_zarr, VOLUME, "tyx", version="0.5"), "film",
+         "film of 6 frames, 80 x 64"),
+    Kind("OME-Zarr, stack along z", "a.ome.zarr", partial(_zarr, VOLUME, "zyx"), "film", "is no film", True),
     Kind("one picture", "a.png", partial(_pil, HE), "film", "is no film", True),
     Kind("GeoJSON", "a.geojson", _geojson, "objects", "1 objects"),
     Kind("ImageJ regions", "a.zip", _rois, "objects", "1 objects"),

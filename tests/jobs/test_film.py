@@ -18,6 +18,7 @@ from napari_sam2.errors import EnvironmentLacksError, ImageFileError
 from napari_sam2.io.film_read import read_film
 from napari_sam2.models import load_model
 from tests.io.test_film_read import clip
+from tests.zarr_maker import write_image
 
 N, ROWS, COLS = 16, 60, 80
 CENTRES = {1: (30, 22, 11), 2: (30, 60, 7)}
@@ -69,6 +70,8 @@ def write_clip(path) -> None:
         tifffile.imwrite(path, grey, photometric="minisblack", metadata={"axes": "TYX"})
     elif name == "imagej.tif":
         tifffile.imwrite(path, grey[:, None], imagej=True, metadata={"axes": "TCYX", "finterval": 0.04})
+    elif name.endswith(".zarr"):
+        write_image(path, grey, "tyx", (0.04, 0.5, 0.5), units={"t": "second", "y": "millimeter", "x": "millimeter"})
     elif name == "pages.tif":
         tifffile.imwrite(path, grey, photometric="minisblack")
     elif name.endswith(".gif"):
@@ -83,7 +86,7 @@ def write_clip(path) -> None:
         write_video(path, grey, *codec)
 
 
-KINDS = ("o.ome.tif", "imagej.tif", "pages.tif", "f.gif", "u.dcm", "t.nii.gz", "v.avi", "v.mkv", "v.mp4")
+KINDS = ("o.ome.tif", "imagej.tif", "pages.tif", "f.gif", "u.dcm", "t.nii.gz", "v.avi", "v.mkv", "v.mp4", "z.ome.zarr")
 
 
 def iou(a, b):

@@ -27,6 +27,7 @@ __all__ = [
     "NEAR",
     "WIDE",
     "Evidence",
+    "Histograms",
     "Scene",
     "Span",
     "Voxel",
@@ -223,7 +224,7 @@ class _Grid:
         of_rest = float(image[rest].mean()) if rest.sum() > 8 else own
         sign = np.sign(of_side - of_rest) or 1.0
         around = (away <= max(0.8 * depth, 1.01 * step.min())) & ~side
-        sharp, blurred = _Histograms(image, image), _Histograms(smooth, image)
+        sharp, blurred = Histograms(image, image), Histograms(smooth, image)
         like_rest = sharp.log(rest), blurred.log(rest)
         like_side = sharp.log(known), blurred.log(known)
         like_click = sharp.log(around), blurred.log(around)
@@ -299,7 +300,7 @@ class _Grid:
         return (*balls, column)
 
 
-class _Histograms:
+class Histograms:
     """Intensities in bins over the bulk of an image's range."""
 
     def __init__(self, values: NDArray[np.float32], reference: NDArray[np.float32]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -22,10 +23,10 @@ from napari_sam2.io.payload import check_claim, check_memory, check_total_memory
 from napari_sam2.io.photometric import samples_of, to_8_bits
 from napari_sam2.io.resolution import mpp_from_imagej, mpp_from_ome
 from napari_sam2.io.video import container_of, read_video
+from napari_sam2.io.zarr_store import is_zarr
 
 if TYPE_CHECKING:
     import os
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -49,12 +50,15 @@ class Film:
         From one frame to the next, where the file states it.
     notes : tuple of str
         Sentences about odd things, for the person to see.
+    files : tuple of Path
+        What it was read from, where that is more than the file that was named.
     """
 
     frames: NDArray[Any]
     spacing_mm: tuple[float, float] | None = None
     seconds: float | None = None
     notes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
 
     @property
     def mpp(self) -> Mpp | None:
@@ -70,6 +74,7 @@ def read_film(path: str | os.PathLike[str]) -> Film | None:
     path : path-like
         Multi-frame DICOM whose frames have no places in the patient (ultrasound, angiography, secondary capture);
         NIfTI of x, y, 1, t; TIFF with an axis of time, or of pages of one size without a meaning of their own; GIF;
+        OME-Zarr with an axis of time;
         AVI, MP4, MOV, Matroska and WebM.
 
     Raises
@@ -79,6 +84,10 @@ def read_film(path: str | os.PathLike[str]) -> Film | None:
     EnvironmentLacksError
         If a decoder is missing.
     """
+    if is_zarr(path):
+        from napari_sam2.io.film_zarr import read_zarr_film
+
+        return read_zarr_film(Path(path))
     file = existing_file(path)
     first = peek(file, 540)
     container = container_of(first)
@@ -106,7 +115,7 @@ def read_film_volume(path: str | os.PathLike[str]) -> tuple[Film, Volume]:
     EnvironmentLacksError
         If a decoder is missing.
     """
-    file = existing_file(path)
+    file = Path(path) if is_zarr(path) else existing_file(path)
     film = read_film(file)
     if film is None:
         raise ImageFileError(
@@ -122,9 +131,10 @@ def film_volume(film: Film, file: Path) -> Volume:
     Voxels are (columns, rows, frames[, 3]); spacing is in mm where it is known, else 1.
     """
     row, col = film.spacing_mm or (1.0, 1.0)
-    is_dicom = peek(file, 132)[128:] == b"DICM"  # whose names may tell a person's, see `Source.public_name`
+    files = film.files or (file,)
+    is_dicom = file.is_file() and peek(file, 132)[128:] == b"DICM"  # names may tell a person's, `Source.public_name`
     kind = "dicom" if is_dicom else "film"
-    source = Source(file.name, file.absolute(), sha256_of(file), kind, notes=film.notes, files=(file,))
+    source = Source(file.name, file.absolute(), sha256_of(*files), kind, notes=film.notes, files=files)
     voxels = np.moveaxis(film.frames, (2, 1, 0), (0, 1, 2))
     return Volume(voxels, np.diag([col, row, 1.0, 1.0]), oriented=False, source=source)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_sam2.io.ngff import NgffImage
     from napari_sam2.io.zarr_store import ZarrFile
 
-__all__ = ["files_of_zarr", "is_colour", "read_zarr", "volume_of"]
+__all__ = ["files_of_zarr", "is_colour", "only_image", "read_zarr", "volume_of"]
 
 _PRIMARIES = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 
@@ -61,7 +61,7 @@ def read_zarr(path: str | os.PathLike[str], *, volume_index: int | None = None) 
         If zarr is not installed.
     """
     with open_zarr(path) as file:
-        return volume_of(file, _only_image(file), volume_index)
+        return volume_of(file, only_image(file), volume_index)
 
 
 def files_of_zarr(path: Path) -> tuple[Path, ...]:
@@ -77,7 +77,7 @@ def names_of_channels(path: Path) -> tuple[str, ...]:
     if not is_zarr(path):
         return ()
     with open_zarr(path) as file:
-        return tuple(channel.name for channel in image_of(file.attributes(_only_image(file)), file.name).channels)
+        return tuple(channel.name for channel in image_of(file.attributes(only_image(file)), file.name).channels)
 
 
 def volume_of(file: ZarrFile, place: str, volume_index: int | None = None) -> Volume:
@@ -144,7 +144,14 @@ def _is_primary(channel: ChannelDisplay, colour: tuple[int, int, int]) -> bool:
     return channel.colour == colour and channel.shown and channel.window in (None, (0.0, 255.0))
 
 
-def _only_image(file: ZarrFile) -> str:
+def only_image(file: ZarrFile) -> str:
+    """The path of the one image that a file holds.
+
+    Raises
+    ------
+    ImageFileError
+        If it holds none or several.
+    """
     images = file.images()
     if len(images) == 1:
         return images[0]

@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     from napari_sam2.session.objects import ObjectRecord
     from napari_sam2.session.state import SessionState
 
-__all__ = ["correct_object", "corrected_about", "is_carried", "is_corrected", "new_clicks"]
+__all__ = [
+    "ObjectScene",
+    "changed_result",
+    "correct_object",
+    "corrected_about",
+    "is_carried",
+    "is_corrected",
+    "new_clicks",
+]
 
 
 MOST_REMOVED: Final = UNBOUNDED.most_removed
@@ -77,7 +85,7 @@ def correct_object(
     earlier = [prompt for prompt in obj.prompts if isinstance(prompt, Point)]
     changed: dict[int, SliceResult] = {}
     for number, click in enumerate(clicks):
-        scene = _ObjectScene(state, obj)
+        scene = ObjectScene(state, obj)
         at = scene.voxel(click)
         before = [(scene.voxel(p), p.positive) for p in (*earlier, *clicks[:number])]
         fixed = _fixed_slices(obj, at[0])
@@ -91,7 +99,7 @@ def correct_object(
             change = correct_widely(scene, at, click.positive, before, fixed, trusted, _size(obj), odds)
         masks = _within_boxes(scene, _masks_after(scene, change), at)
         for index, mask in {at[0]: scene.full(at[0]), **masks}.items():
-            result = _result(obj, index, mask, prompted=index == at[0])
+            result = changed_result(obj, index, mask, prompted=index == at[0])
             state.store.put(step, obj, "results", index, result)
             if index == at[0] or index in obj.anchors:
                 state.store.put(step, obj, "anchors", index, None)
@@ -105,7 +113,7 @@ def corrected_about(state: SessionState, obj: ObjectRecord, click: Point) -> Sli
 
     A fraction of the cost of the whole answer; nothing is remembered.
     """
-    scene = _ObjectScene(state, obj)
+    scene = ObjectScene(state, obj)
     at = scene.voxel(click)
     before = [(scene.voxel(p), p.positive) for p in obj.prompts if isinstance(p, Point)]
     change = correct(scene, at, click.positive, before, _fixed_slices(obj, at[0]))
@@ -113,7 +121,7 @@ def corrected_about(state: SessionState, obj: ObjectRecord, click: Point) -> Sli
     return SliceMask.of(masks.get(at[0], scene.full(at[0])))
 
 
-class _ObjectScene:
+class ObjectScene:
     """An object and its scan, as `napari_sam2.engine.correction_evidence.Scene` wants them."""
 
     def __init__(self, state: SessionState, obj: ObjectRecord) -> None:
@@ -167,7 +175,7 @@ def _fixed_slices(obj: ObjectRecord, clicked: int) -> list[int]:
     return sorted(_settled_slices(obj) - {clicked})
 
 
-def _trusted_slices(obj: ObjectRecord, scene: _ObjectScene) -> list[int]:
+def _trusted_slices(obj: ObjectRecord, scene: ObjectScene) -> list[int]:
     """Slices that a person boxed, accepted or painted."""
     return sorted(_settled_slices(obj) | scene.boxes().keys())
 
@@ -178,7 +186,7 @@ def _settled_slices(obj: ObjectRecord) -> set[int]:
     return painted | set(obj.accepted)
 
 
-def _masks_after(scene: _ObjectScene, change: Change | None) -> dict[int, NDArray[np.bool_]]:
+def _masks_after(scene: ObjectScene, change: Change | None) -> dict[int, NDArray[np.bool_]]:
     """Whole masks of the slices that a change concerns."""
     if change is None:
         return {}
@@ -191,7 +199,7 @@ def _masks_after(scene: _ObjectScene, change: Change | None) -> dict[int, NDArra
 
 
 def _within_boxes(
-    scene: _ObjectScene, masks: dict[int, NDArray[np.bool_]], click: tuple[int, int, int]
+    scene: ObjectScene, masks: dict[int, NDArray[np.bool_]], click: tuple[int, int, int]
 ) -> dict[int, NDArray[np.bool_]]:
     """Masks that have gained nothing outside the boxes of their slices but the click itself."""
     boxed = scene.boxes()
@@ -204,7 +212,8 @@ def _within_boxes(
     return masks
 
 
-def _result(obj: ObjectRecord, index: int, mask: NDArray[np.bool_], *, prompted: bool) -> SliceResult:
+def changed_result(obj: ObjectRecord, index: int, mask: NDArray[np.bool_], *, prompted: bool) -> SliceResult:
+    """A slice's mask after a change, with the scores that there were."""
     before = obj.results.get(index)
     scores = SliceScores(float("nan"), 1.0) if before is None else before.scores
     if scores.object_score <= 0 and mask.any():

@@ -21,10 +21,11 @@ from napari_sam2.engine.fit_plan import FIT, FitPlan, count_fitted_slices
 from napari_sam2.engine.sweeps import count_slices
 from napari_sam2.session.actions import Propagate, SetPrompts, Spread, UseTool
 from napari_sam2.session.boxed import bounded, helper_boxes
+from napari_sam2.session.consolidating import looks_over
 from napari_sam2.session.correcting import is_corrected
 from napari_sam2.session.object_verbs import ObjectVerbs
 from napari_sam2.session.objects import SegmentedObject
-from napari_sam2.session.prompting import anchors_of, empty_result, with_painted
+from napari_sam2.session.prompting import anchors_of, answered_ahead, empty_result, with_painted
 from napari_sam2.session.propagating import checked_objects
 from napari_sam2.session.settings import SessionSettings
 from napari_sam2.session.snapshot import SessionSnapshot
@@ -69,6 +70,9 @@ class Session(SessionSettings, ObjectVerbs):
         Bytes of features kept in memory, for each plane that is used; the engine's own choice by default.
     fit : FitPlan, optional
         How a model that can be fitted is fitted to each object before it is propagated; None leaves it out.
+    look_over : bool
+        Whether an object that was carried is looked over as a whole in the end, see
+        `napari_sam2.engine.consolidation`. Done with the models for which it was measured.
     channels : ChannelStack, optional
         The scan with further channels, see `napari_sam2.channels.opening.read_stack`.
     fusion : str
@@ -94,10 +98,12 @@ class Session(SessionSettings, ObjectVerbs):
         feature_folder: Path | None = None,
         feature_budget: int | None = None,
         fit: FitPlan | None = FIT,
+        look_over: bool = True,
         channels: ChannelStack | None = None,
         fusion: str = AUTO,
     ) -> None:
         self.fit = fit
+        self.look_over = look_over
         self.state = SessionState(
             volume,
             model,
@@ -150,7 +156,7 @@ class Session(SessionSettings, ObjectVerbs):
         """
         check_prompts(objects, self.volume)
         results = []
-        for done, obj in enumerate(objects, start=1):
+        for done, obj in enumerate(answered_ahead(self.state, objects), start=1):
             if obj.whole is not None:
                 self.take_labels(labelled(obj.whole, obj.object_id), {obj.object_id: Term(obj.name)}, origin=obj.origin)
             else:
@@ -262,7 +268,8 @@ class Session(SessionSettings, ObjectVerbs):
         """
         # Which objects they are is known when the first slice is asked for.
         ids = tuple(obj.object_id for obj in checked_objects(self.state, object_ids))
-        yield from self.state.run(Propagate(ids, direction, slices, self.fit), should_stop)
+        over = looks_over(self.state.model.card) if self.look_over else None
+        yield from self.state.run(Propagate(ids, direction, slices, self.fit, looked_over=over), should_stop)
 
     def spread(
         self,

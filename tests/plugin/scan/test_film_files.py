@@ -15,7 +15,7 @@ from napari_sam2.plugin.slide.reader import napari_get_slide_reader
 from tests.jobs.test_film import boxes, write_clip
 
 
-@pytest.mark.parametrize("name", ["imagej.tif", "f.gif", "u.dcm", "t.nii.gz", "v.avi", "o.ome.tif"])
+@pytest.mark.parametrize("name", ["imagej.tif", "f.gif", "u.dcm", "t.nii.gz", "v.avi", "o.ome.tif", "z.ome.zarr"])
 def test_the_window_gives_the_same_masks_and_files_as_the_command(bench, tmp_path, name):
     prompts = tmp_path / "p.json"
     prompts.write_text(json.dumps({"version": 1, "space": "voxel", "objects": boxes(8)}))
@@ -23,7 +23,7 @@ def test_the_window_gives_the_same_masks_and_files_as_the_command(bench, tmp_pat
     write_clip(source)
     out = tmp_path / "command.ome.tif"
     assert main(["film", str(source), "-o", str(out), "--prompts", str(prompts), "--model", "classical"]) == 0
-    read = (napari_get_slide_reader if name.endswith(".tif") else get_reader)(str(source))
+    read = (napari_get_slide_reader if name.endswith((".tif", ".zarr")) else get_reader)(str(source))
     (data, fields, _) = read(str(source))[0]
     layer = bench.viewer.add_image(data, **fields)
     bench.controller.use_image(layer)

@@ -58,8 +58,11 @@ def test_the_panel_knows_what_the_file_says(desk):
 
 def test_a_colour_and_a_range_by_hand_are_seen_by_eye_and_model(desk):
     channels = desk.work.channels
+    drawn_anew = []
+    desk.layer.events.data.connect(drawn_anew.append)
     channels.change(0, replace(channels.rows[0], colour=(255, 128, 0), window=(100, 1700)))
     desk.bench.settle()
+    assert drawn_anew  # napari and dask keep what they have read
     assert pixel(desk, PLACES[0]) == (128, 64, 0)
     assert pixel(desk, PLACES[1]) == (0, 255, 0)
     slide = desk.layer.metadata["napari_sam2_slide"]

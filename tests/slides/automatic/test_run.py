@@ -12,7 +12,8 @@ from napari_sam2.errors import UserInputError
 from napari_sam2.models import load_model
 from napari_sam2.slides.answers.crop_engine import CropEngine
 from napari_sam2.slides.automatic.merge import Piece, merge_pieces, new_ones
-from napari_sam2.slides.automatic.run import joined_objects, run_tiles
+from napari_sam2.slides.automatic.run import AutomaticRequest, joined_objects, plan_of, run_tiles
+from napari_sam2.slides.automatic.standing_out import standing_out
 from napari_sam2.slides.automatic.tiles import make_plan
 from napari_sam2.slides.image.pyramid import Slide
 from napari_sam2.slides.image.sources import ArraySource
@@ -252,3 +253,42 @@ def test_all_masks_of_a_model_that_has_three_are_candidates_and_the_best_are_kep
     _, objects, _ = run(slide, PartsModel(256), 20.0, tmp_path / "j.jsonl", tissue=find_tissue(slide))
     assert len(objects) == len(discs)
     assert all(obj.score == pytest.approx(0.9) for obj in objects)
+
+
+def discs_of(objects, discs):
+    """How many outlines hold the middle of each disc (row, column, radius)."""
+    return [sum(obj.geometry.contains(shapely.Point(col + 0.5, row + 0.5)) for obj in objects) for row, col, _ in discs]
+
+
+@pytest.mark.parametrize("is_bright", [False, True])
+def test_a_model_that_zooms_is_asked_about_what_stands_out(tmp_path, monkeypatch, is_bright):
+    # Some of them lie on a border of tiles, one of them on that of the picture.
+    discs = [(100, 90, 22), (128, 250, 26), (262, 128, 20), (380, 380, 24), (0, 330, 20), (256, 256, 22)]
+    pixels = stained((460, 460), *discs)
+    slide = Slide(ArraySource(255 - pixels if is_bright else pixels), "discs", is_dark=is_bright)
+    monkeypatch.setattr("napari_sam2.slides.automatic.tiles.ZOOM_CORE", 128)
+    engine = CropEngine(slide, load_model("classical"))
+    plan = plan_of(engine, AutomaticRequest(shapely.box(0, 0, 460, 460), tissue_only=False, object_size=45.0))
+    assert [look.is_dark for look in plan.standing] == [is_bright]  # not the rims around them
+    assert run_tiles(engine, plan, tmp_path / "t.jsonl")
+    objects = list(joined_objects(engine, plan, tmp_path / "t.jsonl"))
+    assert sum(1 for _ in plan.tiles()) == 16
+    assert discs_of(objects, discs) == [1] * len(discs)
+    assert len(objects) == len(discs)
+    outlines = [shapely.Point(col + 0.5, row + 0.5).buffer(radius + 0.5) for row, col, radius in discs]
+    for obj in objects:
+        true = min(outlines, key=obj.geometry.centroid.distance)
+        assert iou(obj.geometry, true.intersection(shapely.box(0, 0, 460, 460))) > 0.85
+
+
+def test_what_stands_out_is_seen_whole_by_the_tile_that_owns_it(tmp_path):
+    slide = Slide(ArraySource(stained((300, 900), (150, 512, 30), (150, 200, 24))), "discs")
+    engine = CropEngine(slide, load_model("classical"))
+    plan = plan_of(engine, AutomaticRequest(shapely.box(0, 0, 900, 300), tissue_only=False, object_size=50.0))
+    owned = [
+        seed.middle + np.array(tile.seen[:2])
+        for tile in plan.tiles()
+        for seed in standing_out(slide, plan, tile)
+        if seed.is_whole and tile.core[1] <= seed.middle[1] + tile.seen[1] < tile.core[3]
+    ]
+    assert sorted(np.round(col) for _, col in owned) == [200, 512]

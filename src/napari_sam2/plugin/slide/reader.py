@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_sam2.io.film_zarr import is_zarr_film
 from napari_sam2.io.ngff import image_of
 from napari_sam2.io.zarr_store import is_zarr, open_zarr
 from napari_sam2.plugin.slide.content import is_slide_file
@@ -62,6 +63,8 @@ def read_slide_layers(path: str | os.PathLike[str]) -> list[LayerData]:
     UserInputError, EnvironmentLacksError
         As `open_slide`.
     """
+    if is_zarr(path) and is_zarr_film(Path(path)):
+        return film_layers(path) or []
     if is_zarr(path):
         slide = open_slide(path)
         return [slide_layer(slide, Path(path)), *_label_layers(Path(path), slide)]

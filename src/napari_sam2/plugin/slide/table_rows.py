@@ -52,16 +52,17 @@ def slide_rows(work: SlideWork | None) -> list[SlideRow]:
     """
     if work is None:
         return []
-    rows = [_row(obj) for obj in work.snapshot.objects]
+    rows = [_row(obj, number) for number, obj in enumerate(work.snapshot.objects, start=1)]
     if work.current_object is None:
         rows.append(SlideRow(work.current, "new object", "", DEFAULT_COLOUR, math.nan, math.nan, finished=False))
     return rows
 
 
-def _row(obj: SlideObject) -> SlideRow:
+def _row(obj: SlideObject, number: int) -> SlideRow:
     return SlideRow(
         obj.object_id,
-        obj.name,
+        # What was found automatically has no name; its line has to be told from the next one.
+        obj.name or f"found {number}",
         obj.class_name,
         obj.shown_colour or DEFAULT_COLOUR,
         obj.measurements.get(AREA_MICRONS, obj.geometry.area),

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from napari_sam2.core.actions import Line, Run
 from napari_sam2.core.checked import flag_of, list_of, text_of, whole_of
+from napari_sam2.engine.consolidation import BY_NETWORK
 from napari_sam2.engine.fit_plan import FitPlan
+from napari_sam2.session.consolidating import consolidate_objects
 from napari_sam2.session.encoding import (
     LONGEST_AXIS,
     id_of,
@@ -46,6 +48,8 @@ class Propagate(Run):
         How models are fitted to the objects on the way; not at all without it.
     stopped_after : int, optional
         After how many results it was stopped, if it was.
+    looked_over : str, optional
+        Who looks over the objects in the end, see `napari_sam2.engine.consolidation`; nobody without it.
     """
 
     name: ClassVar[str] = "propagation"
@@ -55,10 +59,13 @@ class Propagate(Run):
     slices: range | None = None
     fit: FitPlan | None = None
     stopped_after: int | None = None
+    looked_over: str | None = None
 
     def do(self, state: SessionState, step: Step, should_stop: Callable[[], bool]) -> Iterator[SliceResult]:
         """See `Session.propagate`."""
-        return propagate_objects(state, step, self.object_ids, self.slices, self.direction, self.fit, should_stop)
+        yield from propagate_objects(state, step, self.object_ids, self.slices, self.direction, self.fit, should_stop)
+        if self.looked_over is not None and not should_stop():
+            yield from consolidate_objects(state, step, self.object_ids, self.slices, self.direction)
 
     def stopped(self, after: int) -> Self:
         """The same, stopped."""
@@ -68,7 +75,8 @@ class Propagate(Run):
         """Objects, direction, range, fit, and whether it was stopped."""
         written = {"objects": list(self.object_ids), "direction": self.direction, "range": _ends(self.slices)}
         fit = {} if self.fit is None else {"fit": {"steps": self.fit.steps, "seed": self.fit.seed}}
-        return {**written, **fit, **_stop_to_json(self.stopped_after)}
+        over = {} if self.looked_over is None else {"looked_over": self.looked_over}
+        return {**written, **fit, **over, **_stop_to_json(self.stopped_after)}
 
     @classmethod
     def from_json(cls, line: Line, state: SessionState) -> Self:
@@ -81,7 +89,10 @@ class Propagate(Run):
         if line.get("fit") is not None:
             steps = whole_of(line["fit"]["steps"], 1, MOST_STEPS, "the number of steps of a fit")
             fit = FitPlan(steps, whole_of(line["fit"]["seed"], 0, MOST_STEPS, "the seed of a fit"))
-        return cls(ids, direction, _range_of(line.get("range")), fit, _stop_of(line))
+        over = line.get("looked_over")
+        if over not in (None, BY_NETWORK):
+            raise ValueError(f"the run was looked over by {text_of(over)[:40]!r}, which this version does not know")
+        return cls(ids, direction, _range_of(line.get("range")), fit, _stop_of(line), over)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.engine.verbs import ModelElsewhere
 from napari_sam2.errors import UserInputError
 from napari_sam2.slides.automatic.merge import Piece, merge_pieces
+from napari_sam2.slides.automatic.standing_out import looks_on
 from napari_sam2.slides.automatic.tile_journal import open_journal, piece_to_json, recorded_pieces, signature_of
 from napari_sam2.slides.automatic.tile_pieces import LARGEST, SMALLEST, find_pieces
 from napari_sam2.slides.automatic.tiles import make_plan
@@ -99,7 +100,8 @@ def plan_of(engine: CropEngine, request: AutomaticRequest) -> Plan:
             "Looking for objects asks a model about thousands of points; start it on the server's machine, or here "
             "without a server (--remote). Prompts on slides are answered by a server, and nuclei need no model."
         )
-    return make_plan(slide.shape, engine.model, request.region, request.object_size, tissue)
+    plan = make_plan(slide.shape, engine.model, request.region, request.object_size, tissue)
+    return replace(plan, standing=looks_on(slide, plan)) if engine.model.view_policy.zoom else plan
 
 
 def size_like(outlines: Iterable[Any]) -> float:

@@ -29,11 +29,12 @@ def signature_of(engine: CropEngine, plan: Plan) -> dict[str, Any]:
 
     card, slide = engine.model.card, engine.slide
     return {
-        "journal": 1,
+        "journal": 2,
         "slide": [slide.name, *slide.shape, hashlib.sha256(slide.overview.tobytes()).hexdigest()],
         "model": [card.name, card.revision, card.sha256],
         "plan": [plan.scale, plan.object_pixels, plan.core, plan.halo, plan.tissue is not None],
         "nuclei": None if plan.look is None else list(astuple(plan.look)),
+        "standing": [list(astuple(look)) for look in plan.standing],
         "region": hashlib.sha256(shapely.to_wkb(plan.region)).hexdigest(),
     }
 
@@ -78,7 +79,7 @@ def recorded_pieces(journal: Path, plan: Plan) -> Iterator[tuple[Tile, list[Piec
         for number, (tile, line) in enumerate(zip(plan.tiles(), file, strict=False), start=2):
             try:
                 pieces = [_piece_from_json(entry, plan) for entry in _parsed(line)["pieces"]]
-            except (KeyError, TypeError, ValueError, IndexError) as error:
+            except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
                 raise UserInputError(
                     f"{journal.name} is damaged in line {number}; remove it, and the run begins anew."
                 ) from error
@@ -98,7 +99,7 @@ def piece_to_json(piece: Piece) -> dict[str, Any]:
     mask = piece.mask
     changes = np.flatnonzero(np.diff(mask.crop.ravel().astype(np.int8), prepend=0, append=0))
     return {
-        "at": [mask.row, mask.col, *mask.crop.shape],
+        "at": [mask.row, mask.col, *mask.shape],
         "runs": np.diff(changes, prepend=0).tolist(),
         "score": piece.score,
         "is_cut": piece.is_cut,

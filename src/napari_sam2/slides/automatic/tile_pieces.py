@@ -14,6 +14,7 @@ from napari_sam2.engine.engine import Engine
 from napari_sam2.engine.view import whole_view
 from napari_sam2.models.base import DecodeRequest, ManyMaskModel
 from napari_sam2.slides.automatic.merge import Piece, same_object
+from napari_sam2.slides.automatic.standing_out import standing_out
 from napari_sam2.slides.automatic.tiles import reaches_border
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from napari_sam2.engine.view import View
     from napari_sam2.models.base import Decoded
     from napari_sam2.slides.answers.crop_engine import CropEngine
+    from napari_sam2.slides.automatic.standing_out import StandingOut
     from napari_sam2.slides.automatic.tiles import Plan, Tile
 
 __all__ = ["LARGEST", "SMALLEST", "find_pieces"]
@@ -37,6 +39,13 @@ STABILITY_LOGIT: Final = 1.0
 MINIMUM_STABILITY: Final = 0.7
 """A mask must hardly change when its threshold moves by one logit: the test of Kirillov et al., "Segment
 Anything", ICCV 2023, for what is an object, and what is texture."""
+
+MINIMUM_AGREEMENT: Final = 0.5
+"""IoU of what stands out with the model's answer to a box around it: an object for both."""
+
+OWNED_BEYOND: Final = 0.25
+"""Diameters beyond a core up to which a middle belongs to it: two tiles see it at slightly different places, and what
+both of them take is one object when tiles are joined."""
 
 SMALLEST: Final = 0.25
 
@@ -71,7 +80,14 @@ def find_pieces(engine: CropEngine, plan: Plan, tile: Tile) -> Iterator[list[Pie
     largest, covering = (math.pi / 4 * (share * plan.object_pixels) ** 2 for share in (LARGEST, COVERING))
     masks: list[tuple[SliceMask, float]] = []
     covered = np.zeros(on_crop.plane.shape, dtype=bool)
-    waiting = [*(points - origin)]
+    pieces: list[Piece] = []
+    for seed in standing_out(engine.slide, plan, tile) if plan.standing else ():
+        place = seed.middle + origin
+        if seed.is_whole and plan.holds(*place) and _is_in_core(place, tile, OWNED_BEYOND * plan.object_pixels):
+            pieces += _boxed(on_crop, seed, tile)
+            yield []
+    # What a zooming model finds at points of a grid beside that is mostly texture.
+    waiting = [] if plan.standing else [*(points - origin)]
     while waiting:
         batch: list[NDArray[np.float64]] = []
         while waiting and len(batch) < BATCH:
@@ -88,8 +104,26 @@ def find_pieces(engine: CropEngine, plan: Plan, tile: Tile) -> Iterator[list[Pie
                     if mask.n_voxels <= covering:
                         covered |= mask.full(on_crop.plane.shape)
         yield []
-    pieces = [_piece(mask, score, tile, plan) for mask, score in _without_doubles(masks, on_crop.plane.shape)]
-    yield [piece for piece in pieces if piece is not None]
+    asked = [_piece(mask, score, tile, plan) for mask, score in _without_doubles(masks, on_crop.plane.shape)]
+    yield pieces + [piece for piece in asked if piece is not None]
+
+
+def _boxed(engine: Engine, seed: StandingOut, tile: Tile) -> list[Piece]:
+    """The model's outline of what stands out; nothing when the two do not agree."""
+    prompts = SlicePrompts(np.zeros((0, 2)), np.zeros(0, dtype=bool), box=seed.box)
+    anchor = engine.predict(0, prompts)
+    mask = anchor.mask.full(engine.plane.shape)
+    both = int((mask & seed.mask).sum())
+    score = anchor.scores.predicted_iou
+    if score < MINIMUM_SCORE or both < MINIMUM_AGREEMENT * (int(mask.sum()) + int(seed.mask.sum()) - both):
+        return []
+    placed = SliceMask(anchor.mask.row + tile.seen[0], anchor.mask.col + tile.seen[1], anchor.mask.crop)
+    return [Piece(placed, score, is_cut=False)]
+
+
+def _is_in_core(place: NDArray[np.float64], tile: Tile, margin: float) -> bool:
+    row0, col0, row1, col1 = tile.core
+    return bool(row0 - margin <= place[0] < row1 + margin and col0 - margin <= place[1] < col1 + margin)
 
 
 def _ask(

@@ -85,6 +85,8 @@ class Plan:
         Points lie on tissue only.
     look : Look, optional
         How nuclei look, when these are looked for, and not objects of a model.
+    standing : tuple of Look
+        How things look that a model which zooms is asked about by boxes.
     """
 
     shape: tuple[int, int]
@@ -95,6 +97,7 @@ class Plan:
     region: Any
     tissue: TissueMask | None = None
     look: Look | None = None
+    standing: tuple[Look, ...] = ()
 
     @property
     def spacing(self) -> int:
@@ -222,7 +225,7 @@ def reaches_border(mask: SliceMask, edges: tuple[int, int, int, int], shape: tup
     It reaches one of the edges row0, column0, row1, column1 where the slide goes on.
     """
     row0, col0, row1, col1 = edges
-    height, width = mask.crop.shape
+    height, width = mask.shape
     return (
         mask.row <= row0 > 0
         or mask.col <= col0 > 0

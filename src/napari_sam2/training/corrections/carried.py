@@ -26,7 +26,7 @@ def carried_mask(practice: Practice, model: AnyModel) -> tuple[NDArray[np.bool_]
     Carried through the volume without a fit; and the slice of the box.
     """
     volume = Volume(practice.voxels, np.diag([*practice.spacing, 1.0]))
-    session = Session(volume, model, window=Window(0.0, 1.0, "practice"), axis=0, fit=None)
+    session = Session(volume, model, window=Window(0.0, 1.0, "practice"), axis=0, fit=None, look_over=False)
     box = middle_box(practice.truth, 0)
     session.add_prompt(1, box)
     for _ in session.propagate([1]):

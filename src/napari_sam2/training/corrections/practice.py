@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari_sam2.engine.correction_evidence import Window
     from napari_sam2.training.pool import PoolObject, PoolVolume
 
-__all__ = ["Click", "Practice", "draw_practice", "next_click"]
+__all__ = ["Click", "Practice", "draw_practice", "next_click", "practise_on"]
 
 SURROUNDINGS: Final = (0.45, 0.9)
 """What is cut out beyond an object's bounds, over its side along each axis."""
@@ -127,14 +127,18 @@ def draw_practice(
     while True:
         pool = pools[names[int(rng.choice(len(names), p=chances / chances.sum()))]]
         volume = pool[int(rng.integers(len(pool)))]
-        made = _practice(rng, volume, volume.objects[int(rng.integers(len(volume.objects)))], cells)
+        made = practise_on(rng, volume, volume.objects[int(rng.integers(len(volume.objects)))], cells)
         if made is not None:
             return made
 
 
-def _practice(
-    rng: np.random.Generator, volume: PoolVolume, item: PoolObject, cells: tuple[int, int]
+def practise_on(
+    rng: np.random.Generator, volume: PoolVolume, item: PoolObject, cells: tuple[int, int] = CELLS
 ) -> Practice | None:
+    """One object of a volume, cut out with its surroundings.
+
+    None where it is too small or fills everything.
+    """
     spacing = np.ones(3) if volume.isotropic else np.array([rng.uniform(*THICK), 1.0, 1.0])
     wider = rng.uniform(*SURROUNDINGS)
     window = tuple(

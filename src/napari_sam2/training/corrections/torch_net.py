@@ -21,13 +21,18 @@ WIDTHS: Final = (16, 32, 48)
 class CorrectionNet(nn.Module):
     """A U-Net of three levels.
 
-    It repeats the perceptron before it is trained.
+    Before it is trained it repeats the last channel: what the perceptron says.
+
+    Parameters
+    ----------
+    channels : int
+        Numbers of a cell.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = CHANNELS) -> None:
         super().__init__()
         fine, middle, coarse = WIDTHS
-        self.enter = nn.Conv3d(CHANNELS, fine, 1)
+        self.enter = nn.Conv3d(channels, fine, 1)
         self.fine = _Block(fine)
         self.halve = nn.Conv3d(fine, middle, 2, stride=2)
         self.middle = nn.Sequential(_Block(middle), _Block(middle))

@@ -1,0 +1,124 @@
+"""Objects looked over when a run has come to its end: what may change, what is recorded, and replay."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from napari_sam2.core.prompts import Point
+from napari_sam2.engine import consolidation
+from napari_sam2.engine.consolidation import BY_NETWORK
+from napari_sam2.errors import UserInputError
+from napari_sam2.models.classical import ClassicalModel
+from napari_sam2.models.small.model import load_bundled
+from napari_sam2.record.journal import Journal
+from napari_sam2.record.replay import replay
+from napari_sam2.session.session import Session
+from tests.phantoms import ball, box_on
+
+VOLUME, INSIDE = ball(shape=(30, 28, 20), centre=(15, 14, 10), radii=(9, 7, 6))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_bundled()
+
+
+@pytest.fixture(autouse=True)
+def grows(monkeypatch):
+    """A network that adds a layer all round, so that every run is changed."""
+    monkeypatch.setattr(consolidation, "_shipped", lambda: lambda maps: maps[-1].astype(float) + 2.5)
+    monkeypatch.setattr(consolidation, "SURE", 2.0)
+
+
+def events(folder):
+    return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+
+
+def begun(model, **how):
+    session = Session(VOLUME, model, fit=None, **how)
+    session.add_prompt(1, box_on(INSIDE, 2, 10))
+    return session
+
+
+def recorded(model, folder, **how):
+    session = Session(VOLUME, model, fit=None, **how)
+    journal = Journal(session, folder)
+    session.add_prompt(1, box_on(INSIDE, 2, 10))
+    return session, journal
+
+
+def run(session, **how):
+    list(session.propagate(**how))
+    return session.label_map() == 1
+
+
+def test_what_the_network_is_sure_of_changes_and_prompted_slices_stay(model):
+    plain, over = run(begun(model, look_over=False)), run(begun(model))
+    assert (over & ~plain).any()
+    assert not (plain & ~over).any()
+    assert np.array_equal(over[..., 10], plain[..., 10])
+
+
+def test_slices_that_were_not_asked_for_stay(model):
+    over = run(begun(model), slices=range(6, 14))
+    assert over.any((0, 1)).nonzero()[0].tolist() == list(range(6, 14))
+    forward, plain = run(begun(model), direction="forward"), run(begun(model, look_over=False), direction="forward")
+    assert not forward[..., :10].any()
+    assert (forward & ~plain).any()
+
+
+def test_accepted_slices_stay_and_an_object_with_two_prompted_slices_is_not_looked_over(model):
+    session = begun(model, look_over=False)
+    plain = run(session)
+    session.add_prompt(1, Point((15, 14, 12)))
+    before = run(session)
+    session.look_over = True
+    assert np.array_equal(run(session), before)
+    assert plain.any()
+
+
+def test_other_models_are_not_looked_over():
+    plain, over = run(begun(ClassicalModel(), look_over=False)), run(begun(ClassicalModel()))
+    assert np.array_equal(plain, over)
+
+
+def test_it_is_recorded_replayed_and_taken_back_as_one_with_the_run(model, tmp_path):
+    folder = tmp_path / "a.sam2session"
+    session, journal = recorded(model, folder)
+    after = run(session)
+    journal.close()
+    assert events(folder)[-1]["looked_over"] == BY_NETWORK
+    again = replay(VOLUME, model, folder)
+    assert again.identical
+    assert np.array_equal(again.labels == 1, after)
+    session.undo()
+    assert (session.label_map() == 1).any((0, 1)).nonzero()[0].tolist() == [10]
+
+
+def test_a_journal_from_before_is_replayed_as_it_was_and_one_from_later_is_refused(model, tmp_path):
+    folder = tmp_path / "a.sam2session"
+    session, journal = recorded(model, folder, look_over=False)
+    plain = run(session)
+    journal.close()
+    assert "looked_over" not in events(folder)[-1]
+    assert np.array_equal(replay(VOLUME, model, folder).labels == 1, plain)
+    lines = folder / "events.jsonl"
+    lines.write_text(lines.read_text().replace('"direction":"both"', '"direction":"both","looked_over":"x-9"'))
+    with pytest.raises(UserInputError, match="x-9"):
+        replay(VOLUME, model, folder)
+
+
+@pytest.mark.parametrize("after", [3, 17, 22])
+def test_a_run_stopped_before_or_in_it_replays_identically(model, tmp_path, after):
+    folder = tmp_path / "a.sam2session"
+    session, journal = recorded(model, folder)
+    seen = []
+    for result in session.propagate(should_stop=lambda: len(seen) >= after):
+        seen.append(result)
+    journal.close()
+    again = replay(VOLUME, model, folder)
+    assert again.identical
+    assert np.array_equal(again.labels, session.label_map())
