@@ -3,19 +3,24 @@
     python benchmarks/footprint.py [--shape 512x512x400] [--clicks 300] [--only write,read,measure,clicks]
 
 Peaks are the highest resident size beyond what the program takes after its imports, scan and labels included, and
-their ratio to both arrays (int16 scan, uint8 labels). Clicks say how far the resident size has grown from the 20th
-click on: corrections of one object of the bundled scan by the bundled model, with a journal.
+their ratio to both arrays (int16 scan, uint8 labels). Clicks are corrections of one object of the bundled scan by the
+bundled model, with a journal. Of them is said, from the 20th click on: how much more the program holds (every byte
+that Python and NumPy have asked for and not given back), and how far the resident size has grown, with and without what
+the system's allocator keeps for later (`malloc_trim`, Linux only).
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
+import gc
 import io
 import json
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import nibabel as nib
@@ -57,7 +62,7 @@ def main() -> None:
                 subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
             )
             ratio = f"  {said['MiB'] * MIB / arrays:.2f} x" if case != "clicks" else ""
-            print(f"{case:8s} {said['MiB']:6.0f} MiB{ratio}  {said['what']}", flush=True)
+            print(f"{case:8s} {said['MiB']:6.1f} MiB{ratio}  {said['what']}", flush=True)
 
 
 def make_files(place: Path, shape: tuple[int, ...]) -> int:
@@ -122,15 +127,26 @@ def clicks(place: Path, given: argparse.Namespace) -> dict[str, object]:
     session.add_prompt(1, Box(((*low, k), (*high, k))))
     for _ in session.propagate([1]):
         pass
-    rng, voxels, settled = np.random.default_rng(0), np.argwhere(inside), 0.0
+    rng, voxels, settled = np.random.default_rng(0), np.argwhere(inside), (0.0, 0.0, 0.0)
     for number in range(1, given.clicks + 1):
         place_of_click = tuple(float(n) for n in voxels[rng.integers(len(voxels))])
         session.add_prompt(1, Point(place_of_click, bool(number % 3)))
         session.snapshot()
         if number == SETTLED:
-            settled = status("VmRSS")
-    said = f"grown from {settled:.0f} MiB at click {SETTLED}, to click {given.clicks}"
-    return {"MiB": status("VmRSS") - settled, "what": said}
+            tracemalloc.start()
+            settled = sizes()
+    held, kept, trimmed = (later - earlier for later, earlier in zip(sizes(), settled, strict=True))
+    said = f"held; resident {kept:+.1f} MiB, {trimmed:+.1f} without what the allocator keeps"
+    return {"MiB": held, "what": f"{said}; clicks {SETTLED} to {given.clicks}"}
+
+
+def sizes() -> tuple[float, float, float]:
+    """MiB that are held, resident, and resident once the allocator has given back what it can."""
+    gc.collect()
+    held, kept = tracemalloc.get_traced_memory()[0] / MIB, status("VmRSS")
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    return held, kept, status("VmRSS")
 
 
 _CASES = {"write": write, "read": read, "measure": measure, "clicks": clicks}

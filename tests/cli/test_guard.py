@@ -16,10 +16,11 @@ import typer
 
 from napari_sam2.cli import main
 from napari_sam2.cli.app import _register, app
-from napari_sam2.cli.guard import OUTPUTS, leaves, paths_among
+from napari_sam2.cli.guard import FOLDERS, OUTPUTS, leaves, paths_among
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.film import FILM_ENDINGS
 from napari_sam2.io.formats import exported_suffixes, label_suffixes
+from napari_sam2.io.guard import refuse_inputs_as_outputs
 from napari_sam2.jobs.slide import segment_slide
 from napari_sam2.slides.formats.write import FORMATS
 from tests.phantoms import ball, box_on
@@ -149,8 +150,8 @@ def test_every_path_of_every_command_is_an_input_here_or_a_declared_output():
     assert {key.rsplit(" ", 1)[0] for key in OUTPUTS} <= set(commands())
 
 
-def attacks(name: str, output: str, files: dict[str, Path], folder: Path):
-    """Values of a command's parameters in which an input is given as the output."""
+def inputs_of(name: str, output: str, files: dict[str, Path], folder: Path):
+    """Each input of a command in turn: its kind, and what gives values of all parameters with another in its place."""
     for victim, kinds in INPUTS[name].items():
         for place, kind in enumerate(kinds if isinstance(kinds, tuple) else (kinds,)):
             left_out = set(ALONE.get(name, ())) - {victim}
@@ -162,20 +163,30 @@ def attacks(name: str, output: str, files: dict[str, Path], folder: Path):
                 if key not in left_out
             }
             base |= {key: folder / file for key, file in BESIDE.get(f"{name} {output}", {}).items()}
-            for ending in ENDINGS.get(f"{name} {output}", ("",)):
-                own = folder / f"in{ending}"
-                if files[kind].is_dir():
-                    own = files[kind]
-                else:
-                    shutil.copyfile(files[kind], own)
-                link = folder / f"link{ending}"
-                link.unlink(missing_ok=True)
-                link.symlink_to(own)
+
+            def given(own: Path, target: Path, base=base, victim=victim, place=place):
                 value = base[victim]
                 value = (*value[:place], own, *value[place + 1 :]) if isinstance(value, tuple) else own
-                roundabout = own.parent / ".." / own.parent.name / own.name
-                for target in (own, link, roundabout):
-                    yield {**base, victim: value, output: target}
+                return {**base, victim: value, output: target}
+
+            yield kind, given
+
+
+def attacks(name: str, output: str, files: dict[str, Path], folder: Path):
+    """Values of a command's parameters in which an input is given as the output."""
+    for kind, given in inputs_of(name, output, files, folder):
+        for ending in ENDINGS.get(f"{name} {output}", ("",)):
+            own = folder / f"in{ending}"
+            if files[kind].is_dir():
+                own = files[kind]
+            else:
+                shutil.copyfile(files[kind], own)
+            link = folder / f"link{ending}"
+            link.unlink(missing_ok=True)
+            link.symlink_to(own)
+            roundabout = own.parent / ".." / own.parent.name / own.name
+            for target in (own, link, roundabout):
+                yield given(own, target)
 
 
 @pytest.mark.parametrize("key", [key for key in OUTPUTS if key.rsplit(" ", 1)[0] in INPUTS and key != "bids root"])
@@ -252,6 +263,54 @@ def test_a_file_of_an_input_folder_is_never_replaced(files, tmp_path, capsys):
     assert main([str(part) for part in given]) == 2
     assert "lies in folder, which is an input" in capsys.readouterr().err
     assert inside.read_text() == "a slice of a series"
+
+
+def whole_folder(place: Path, mark: str) -> Path:
+    """A folder that is one thing, with a part that is marked as well."""
+    part = place / "labels" / "cells"
+    part.mkdir(parents=True)
+    for folder in (place, part.parent, part):
+        (folder / mark).write_text("{}")
+    return place
+
+
+@pytest.mark.parametrize("key", [key for key in OUTPUTS if key.rsplit(" ", 1)[0] in INPUTS and key != "bids root"])
+def test_nothing_new_is_put_into_a_folder_that_is_one_input(key, files, tmp_path, capsys):
+    name, output = key.rsplit(" ", 1)
+    command = commands()[name]
+    whole = whole_folder(tmp_path / "whole.ome.zarr", "zarr.json")
+    ending = ENDINGS.get(key, ("",))[0]
+    before = contents(tmp_path)
+    for _, given in inputs_of(name, output, files, tmp_path):
+        for own in (whole, whole / "labels" / "cells"):
+            for target in (whole / f"new{ending}", whole / "labels" / f"new{ending}"):
+                assert main(arguments(command, name, given(own, target))) == 2
+                assert "would be put into whole.ome.zarr, an input" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("key", [key for key in OUTPUTS if key.rsplit(" ", 1)[0] in INPUTS])
+@pytest.mark.parametrize("target", [".", "/"])
+def test_a_folder_without_a_name_is_no_file_to_write(key, target, files, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(files["folder"])
+    name, output = key.rsplit(" ", 1)
+    if key in FOLDERS:
+        return
+    before = contents(tmp_path)
+    for _, given in list(inputs_of(name, output, files, tmp_path))[:1]:
+        values = {**given(files["scan"], Path(target)), output: target}
+        assert main(arguments(commands()[name], name, values)) == 2
+        assert f"Cannot write {target}: that is a folder; give a file name." in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
+def test_a_new_file_beside_a_series_or_a_whole_folder_is_no_fault(tmp_path):
+    whole = whole_folder(tmp_path / "whole.ome.zarr", ".zattrs")
+    series = tmp_path / "series"
+    series.mkdir()
+    refuse_inputs_as_outputs([whole, series], [tmp_path / "new.nii.gz", series / "new.nii.gz"])
+    with pytest.raises(UserInputError, match="be put into work"):
+        refuse_inputs_as_outputs([whole_folder(tmp_path / "work", "session.json")], [tmp_path / "work" / "a.nii.gz"])
 
 
 def test_an_input_inside_a_folder_that_would_be_replaced_is_safe(files, tmp_path, capsys):

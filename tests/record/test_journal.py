@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from napari_sam2.core.prompts import Point
+from napari_sam2.core.prompts import Box, Point
 from napari_sam2.core.slice_masks import SliceMask
 from napari_sam2.core.volume import Source, Volume
 from napari_sam2.core.window import Window
@@ -235,3 +235,23 @@ def test_nothing_of_the_patient_is_written(folder):
     written = "".join(path.read_text() for path in folder.iterdir())
     assert "DOE" not in written
     assert str(folder.parent) not in written
+
+
+def test_numbers_of_numpy_are_written_as_pythons_own(tmp_path):
+    """Ids and places of a script come from arrays."""
+    volume, inside = ball(shape=(30, 28, 20), centre=(15, 14, 10), radii=(9, 7, 6))
+    session = Session(volume, ClassicalModel())
+    journal = Journal(session, tmp_path / "numpy.sam2session")
+    one, ten = np.int64(7), np.int64(10)
+    session.add_prompt(one, Box(np.array(box_on(inside, 2, 10).corners)))
+    session.add_prompt(one, Point(np.array([2.5, 3, 10], np.float32), np.bool_(False)))
+    session.rename(one, "seven")
+    session.accept_slice(one, ten)
+    session.reopen_slice(one, ten)
+    session.finish_object(one)
+    journal.close()
+    assert [type(i) for i in session.objects] == [int]
+    restored = Session(volume, ClassicalModel())
+    restore(restored, tmp_path / "numpy.sam2session")
+    assert same(session, restored)
+    assert restored.objects[7].prompts == session.objects[7].prompts

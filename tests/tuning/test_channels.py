@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 
+from napari_sam2.channels.opening import channel_files, read_stack
 from napari_sam2.channels.pooled import Sides, pooled_mix
 from napari_sam2.cli import main
 from napari_sam2.core.mix import Mix, mix_to_json
 from napari_sam2.errors import ManifestError, ModelError, UserInputError
-from napari_sam2.evaluation.cases import make_case
+from napari_sam2.evaluation.cases import blanked, make_case
 from napari_sam2.evaluation.predictors import SessionPredictor
+from napari_sam2.io import read_volume
 from napari_sam2.models import load_model
 from napari_sam2.models.seen import SeenChannels, read_seen
+from napari_sam2.record.journal import Journal
+from napari_sam2.session.session import Session
 from napari_sam2.tuning import tune as tuning
 from napari_sam2.tuning.cases import find_cases
 from napari_sam2.tuning.channels import mix_of_scans, seen_channels
+from napari_sam2.tuning.clips import clips_of
 from napari_sam2.tuning.tune import TuneSettings, tune
 from napari_sam2.tuning.verdict import judge
 from tests.channels.scans import SPACING, two_channels
 from tests.phantoms import box_on
+from tests.tiny_sam2 import tiny_model
 
 SUBJECTS = ("ann", "ben", "cem")
 CUT = (slice(12, 60), slice(8, 56), slice(3, 13))
@@ -155,6 +163,51 @@ def test_rows_with_other_channels_are_refused_by_line(pairs, old, new, said):
         find_cases([pairs])
 
 
+def test_finished_objects_of_a_session_with_channels_are_learned_from_with_its_columns(tmp_path):
+    rows = ["case,image,channel_1,session,subject"]
+    for number, subject in enumerate(SUBJECTS[:2]):
+        first, second, inside = two_channels(number)
+        for name, voxels in (("a", first), ("b", second)):
+            nib.save(nib.Nifti1Image(voxels[CUT], np.diag([*SPACING, 1.0])), tmp_path / f"{subject}_{name}.nii.gz")
+        reference = read_volume(tmp_path / f"{subject}_a.nii.gz")
+        stack = read_stack(reference, channel_files([f"second={subject}_b.nii.gz"], tmp_path))
+        session = Session(reference, load_model("classical"), channels=stack)
+        journal = Journal(session, tmp_path / f"{subject}.sam2session")
+        session.add_prompt(1, box_on(inside[CUT], 2, 5))
+        session.rename(1, "thing")
+        session.finish_object(1)
+        journal.close()
+        rows.append(f"c{number},{subject}_a.nii.gz,second={subject}_b.nii.gz,{subject}.sam2session,{subject}")
+    (tmp_path / "sessions.csv").write_text("\n".join(rows) + "\n")
+    scan = find_cases([tmp_path / "sessions.csv"])[0]
+    volume, labels, names = scan.read()
+    assert names == {1: "thing"}
+    assert labels.any()
+    assert len(scan.prompts(volume)[1]) == 1
+    alone = [re.sub(r",(channel_1|second=[^,]*)", "", row) for row in rows]
+    (tmp_path / "sessions.csv").write_text("\n".join(alone) + "\n")
+    with pytest.raises(ManifestError, match="line 2: The session has a channel second, which is not open"):
+        find_cases([tmp_path / "sessions.csv"])
+
+
+def test_sam2_learns_from_channels_as_colours(pairs):
+    (scan, *_) = find_cases([pairs])
+    mix = mix_of_scans([scan], "rgb")
+    clips = clips_of([replace(scan, mix=mix)], tiny_model(64))
+    assert clips[0].images.shape[1] == 3
+    assert not torch.allclose(clips[0].images[:, 0], clips[0].images[:, 1])
+
+
+def test_a_hidden_image_hides_every_channel(pairs):
+    scan = find_cases([pairs])[0]
+    volume, labels, _ = scan.read()
+    case = replace(make_case("a", "thing", volume, labels == 1), channels=scan.stack(volume))
+    hidden = blanked(case)
+    seen = np.stack(hidden.channels.windowed(hidden.window, (slice(None),) * 3))
+    assert seen.shape[0] == 2
+    assert np.ptp(seen) == 0
+
+
 def test_choices_of_channels_without_channels_are_refused(scans, tiny_weights, tmp_path, capsys):
     code = main(["tune", str(scans), "-o", str(tmp_path / "m"), "--from", str(tiny_weights), "--register", "rigid"])
     assert code == 2
@@ -165,19 +218,22 @@ def test_structures_of_opposite_contrast_share_a_direction_and_one_channel_is_ta
     rng = np.random.default_rng(0)
 
     def sides(shift, subject):
-        noise = rng.normal(0, 0.05, (2, 400, 1)).repeat(2, 2) + rng.normal(0, 0.02, (2, 400, 2))
-        return Sides(0.5 + noise[0] + np.array(shift), 0.5 + noise[1], subject)
+        """Two channels that share most of their noise, and a third that says nothing, without noise."""
+        shared, still = rng.normal(0, 0.05, (2, 400, 1)), rng.normal(0, 1e-3, (2, 400, 1))
+        noise = np.concatenate([shared + rng.normal(0, 0.02, (2, 400, 2)), still], axis=2)
+        return Sides(0.5 + noise[0] + np.array([*shift, 0.0]), 0.5 + noise[1], subject)
 
     both = [sides((0.04, -0.04), "a"), sides((-0.04, 0.04), "b"), sides((0.04, -0.04), "c")]
     seen = np.concatenate([one.inside for one in both])
-    mix = pooled_mix(both, seen, (0, 1))
+    mix = pooled_mix(both, seen, (0, 1, 2))
     (row,) = mix.weights
     assert mix.kind == "fused"
     assert row[0] * row[1] < 0
     assert abs(abs(row[0]) - abs(row[1])) < 0.3 * abs(row[0])
+    assert abs(row[2]) < 0.3 * abs(row[0])
     plain = [sides((0.3, 0.0), "a"), sides((0.3, 0.0), "b")]
-    assert pooled_mix(plain, seen, (0, 1)) == Mix("one", ((1.0, 0.0),), (0.0,))
-    assert seen_channels(["b"], pooled_mix(plain, seen, (0, 1))) is None
+    assert pooled_mix(plain, seen, (0, 1, 2)) == Mix("one", ((1.0, 0.0, 0.0),), (0.0,))
+    assert seen_channels(["b", "c"], pooled_mix(plain, seen, (0, 1, 2))) is None
 
 
 def test_channels_that_weigh_nothing_are_not_needed():

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
 
 from napari_sam2.cli import main
-from napari_sam2.errors import UserInputError
+from napari_sam2.errors import ModelError, UserInputError
 from napari_sam2.models import load_model
 from napari_sam2.models.small.folder import write_folder
 from napari_sam2.tuning import tune as tuning
@@ -182,3 +185,63 @@ def test_a_tuned_folder_is_taken_in_under_its_name(scans, tiny_weights, tmp_path
     assert main(["models", "import", str(tmp_path / "my ball")]) == 2
     assert "already" in capsys.readouterr().err
     assert main(["models", "import", str(scans.parent / "models")]) == 3
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_run_killed_before_its_plan_begins_anew_with_and_without_resume(scans, tiny_weights, tmp_path, resume):
+    work = tmp_path / "m" / "run"
+    work.mkdir(parents=True)
+    (work / ".plan.json.part").write_text("{")
+    assert run(scans, tmp_path / "m", tiny_weights, resume=resume, should_stop=lambda: True).verdict is None
+    assert (work / "plan.json").is_file()
+
+
+def test_whatever_is_damaged_in_a_stopped_run_it_goes_on_or_says_what_helps(scans, tiny_weights, tmp_path):
+    stopped = tmp_path / "stopped"
+    seen = []
+    begun = run(scans, stopped, tiny_weights, on_progress=seen.append, should_stop=lambda: _learned(seen, 2))
+    assert begun.verdict is None
+    files = sorted(path.name for path in (stopped / "run").iterdir() if path.is_file())
+    assert {"plan.json", "checkpoint.safetensors"} <= set(files)
+    told = {}
+    for number, name in enumerate(files):
+        whole = (stopped / "run" / name).read_bytes()
+        (stopped / "run" / name).write_bytes((b"", whole[: len(whole) // 2], b'{"a": [' * 2000)[number % 3])
+        try:
+            run(scans, stopped, tiny_weights, resume=True, should_stop=lambda: True)
+        except (UserInputError, ModelError) as error:
+            told[name] = str(error)
+        (stopped / "run" / name).write_bytes(whole)
+    assert set(told) <= {"plan.json", "checkpoint.safetensors"}
+    assert all("begin anew" in sentence and str(tmp_path) not in sentence for sentence in told.values())
+
+
+def _learned(seen, steps):
+    return any(p.what == "learning" and p.done >= steps for p in seen)
+
+
+def test_a_folder_that_is_closed_is_told_before_anything_is_read(tmp_path, capsys, monkeypatch):
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    really = os.open
+
+    def refuse(path, flags, *how, **more):
+        if str(path).startswith(str(closed)) and flags & os.O_CREAT:
+            raise OSError(errno.EACCES, "Permission denied", str(path))
+        return really(path, flags, *how, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    for folder in (closed, closed / "models" / "mine"):
+        assert main(["tune", str(tmp_path / "nothing.csv"), "-o", str(folder)]) == 2
+        assert "its folder does not allow it (Permission denied)" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_table_that_names_a_series_of_volumes_is_not_told_of_an_option_that_is_missing(scans, tmp_path, capsys):
+    several = tmp_path / "several.nii.gz"
+    nib.save(nib.Nifti1Image(np.zeros((8, 8, 4, 3), np.int16), np.eye(4)), several)
+    (tmp_path / "t.csv").write_text("case,image,labels,name\na,several.nii.gz,ann_labels.nii.gz,liver\n")
+    assert main(["tune", str(tmp_path / "t.csv"), "-o", str(tmp_path / "m")]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "several.nii.gz holds 3 volumes" in told
+    assert "give a file that holds the one that is meant" in told
+    assert "--volume" not in told

@@ -6,11 +6,11 @@ What a command writes is nothing that it reads.
 from __future__ import annotations
 
 import functools
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_sam2.io.guard import refuse_inputs_as_outputs
+from napari_sam2.errors import UserInputError
+from napari_sam2.io.guard import files_named_in, refuse_inputs_as_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -73,6 +73,12 @@ OUTPUTS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[Path]]]] = {
 """What a parameter of a command makes it write. Every other path that a command is given is an input."""
 
 
+FOLDERS: Final = frozenset({
+    "segment feature_folder", "bids root", "train output", "tune output", "cohort run output",
+})  # fmt: skip
+"""Of these, what makes a folder; the others make files."""
+
+
 def guard_commands(group: Any) -> Any:
     """Put the guard before each command of a click group.
 
@@ -97,6 +103,9 @@ def _guarded(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(run)
     def guarded(**values: Any) -> Any:
         outputs = [key for key in values if f"{name} {key}" in OUTPUTS and values[key] is not None]
+        for key in outputs:
+            if not values[key].name and f"{name} {key}" not in FOLDERS:
+                raise UserInputError(f"Cannot write {values[key]}: that is a folder; give a file name.")
         if outputs:
             inputs = paths_among(value for key, value in values.items() if key not in outputs)
             refuse_inputs_as_outputs(inputs, [path for key in outputs for path in OUTPUTS[f"{name} {key}"](values)])
@@ -114,18 +123,11 @@ def paths_among(values: Iterable[Any]) -> list[Path]:
 
 
 def _paths(value: Any) -> Iterator[Path]:
-    """Paths in an argument's value.
-
-    Text counts where a file of that name exists, alone (``--auto region.geojson``), behind a kind or a name
-    (``nuclei:region.geojson``, ``T2=t2.nii.gz``), or before a number (``series.nii.gz:1``).
-    """
+    """Paths in an argument's value; text counts where it names what exists, see `files_named_in`."""
     if isinstance(value, list | tuple):
         for part in value:
             yield from _paths(part)
     elif isinstance(value, Path):
         yield value
     elif isinstance(value, str):
-        for text in (value, value.partition("=")[2], value.partition(":")[2]):
-            for name in dict.fromkeys((text, text.rpartition(":")[0])):
-                if name and os.path.lexists(name):
-                    yield Path(name)
+        yield from files_named_in(value)

@@ -66,7 +66,10 @@ def slide(
         Path | None, typer.Option("--like", help="For --auto: a GeoJSON of outlines as large as what is looked for.")
     ] = None,
     refine: Annotated[
-        int, typer.Option("--refine", help="For --prompts: look again at each outline, this often at twice the detail.")
+        int,
+        typer.Option(
+            "--refine", min=0, help="For --prompts: look again at each outline, this often at twice the detail."
+        ),
     ] = 0,
     overlap: Annotated[
         str, typer.Option("--overlap", help="For --prompts: keep all, or the 'first' or 'last' object keeps its part.")

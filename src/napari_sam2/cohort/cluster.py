@@ -198,7 +198,7 @@ def _address(where: str) -> str:
         return where
     try:
         return str(json.loads(Path(where).read_text(encoding="utf-8"))["address"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserInputError(
             f"{Path(where).name} is not a scheduler's file; give the JSON of 'dask scheduler --scheduler-file', or "
             "an address such as tcp://127.0.0.1:8786."

@@ -52,7 +52,7 @@ def check_output(dataset: Path, prompts: Path, output: Path) -> None:
         return
     try:
         makers = [entry["Name"] for entry in json.loads(description.read_text(encoding="utf-8"))["GeneratedBy"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         makers = []
     if MAKER not in makers:
         raise UserInputError(f"{output.name} is a dataset of another program; give a folder of its own.")

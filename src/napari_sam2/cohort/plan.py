@@ -19,6 +19,7 @@ from napari_sam2.cohort.state import DAMAGED, EDITED, STATUS, TODO, hash_inputs,
 from napari_sam2.errors import ManifestError, UserInputError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.atomic import write_text
+from napari_sam2.io.guard import files_named_in
 from napari_sam2.io.manifest import CASE_NAME
 
 if TYPE_CHECKING:
@@ -232,11 +233,9 @@ def _check_output(output: Path, source: Path, rows: Sequence[ManifestRow], share
 
 def _shared_by_all(settings: CohortSettings) -> list[Path]:
     """Files that every case is segmented with: a region, and outlines of a size."""
-    from napari_sam2.jobs.slide import region_file
-
     wish = settings.slide
-    named = (None if wish.auto is None else region_file(wish.auto), wish.like)
-    return [Path(path) for path in named if path is not None]
+    regions = [path for path in files_named_in(wish.auto or "") if path.is_file()]
+    return [*regions, *([] if wish.like is None else [Path(wish.like)])]
 
 
 def _fault_of(row: ManifestRow, output: Path, own: set[Path], shared: Sequence[Path]) -> str:

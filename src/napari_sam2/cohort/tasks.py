@@ -23,7 +23,7 @@ from napari_sam2.io.export import export_labels, find_names
 from napari_sam2.io.label_set import write_label_set
 from napari_sam2.io.labels import read_named_labels, source_has_changed
 from napari_sam2.io.measurements import write_rows
-from napari_sam2.io.read import read_volume
+from napari_sam2.io.read import read_only_volume
 from napari_sam2.measures.measure import measure, measurement_rows
 from napari_sam2.session.review import review_queue
 
@@ -65,7 +65,7 @@ def do_task(job: CaseJob, model: AnyModel | None) -> dict[str, Any]:
     """
     if model is not None and job.settings.task == "slide":
         return do_slide(job, model)
-    volume = read_volume(job.image)
+    volume = read_only_volume(job.image)
     if model is not None and job.settings.task in ("segment", "find"):
         return _segment(job, volume, model)
     if model is not None and job.settings.task == "replay":

@@ -101,7 +101,7 @@ def compose(volume: Volume, objects: Sequence[ObjectMasks], overlap: str = "smal
     for obj in ordered:
         plane = volume.plane(obj.axis)
         for index, mask in obj.masks.items():
-            height, width = mask.crop.shape
+            height, width = mask.shape
             window = plane.take(labels, index)[mask.row : mask.row + height, mask.col : mask.col + width]
             window[mask.crop] = obj.object_id
     return labels
@@ -159,7 +159,7 @@ def compose_slice(
             labels[_cross_section(volume, obj, axis, index)] = obj.object_id
         elif index in obj.masks:
             mask = obj.masks[index]
-            height, width = mask.crop.shape
+            height, width = mask.shape
             labels[mask.row : mask.row + height, mask.col : mask.col + width][mask.crop] = obj.object_id
     return labels
 
@@ -179,7 +179,7 @@ def painting_order(objects: Sequence[ObjectMasks], overlap: str) -> list[ObjectM
 
 
 def _size(obj: ObjectMasks) -> int:
-    return sum(int(np.count_nonzero(mask.crop)) for mask in obj.masks.values())
+    return sum(mask.n_voxels for mask in obj.masks.values())
 
 
 def _cross_section(volume: Volume, obj: ObjectMasks, axis: int, index: int) -> NDArray[np.bool_]:
@@ -192,7 +192,7 @@ def _cross_section(volume: Volume, obj: ObjectMasks, axis: int, index: int) -> N
     flipped = own.flip_rows if along_rows else own.flip_cols
     at = volume.shape[axis] - 1 - index if flipped else index
     for number, mask in obj.masks.items():
-        start, size = (mask.row, mask.crop.shape[0]) if along_rows else (mask.col, mask.crop.shape[1])
+        start, size = (mask.row, mask.shape[0]) if along_rows else (mask.col, mask.shape[1])
         if not start <= at < start + size:
             continue
         line = np.zeros(own.shape[1] if along_rows else own.shape[0], dtype=bool)

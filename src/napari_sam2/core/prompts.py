@@ -33,6 +33,7 @@ __all__ = [
     "Prompt",
     "SlicePrompts",
     "check_prompts",
+    "plain",
     "slice_axis_of",
 ]
 
@@ -43,6 +44,16 @@ LARGEST_ID = 2**31 - 1
 """Label maps are at most int32 on disk."""
 
 _AXIS_NAMES = "ijk"
+
+
+def plain(value: Any) -> Any:
+    """Numbers and arrays of NumPy as Python's own.
+
+    Arrays and lists become tuples; anything else stays as it is.
+    """
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    return tuple(plain(part) for part in value) if isinstance(value, list | tuple) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,11 @@ class Point:
 
     voxel: tuple[float, float, float]
     positive: bool = True
+
+    def __post_init__(self) -> None:
+        """Take NumPy's numbers as well: journals and sidecars hold Python's."""
+        object.__setattr__(self, "voxel", plain(self.voxel))
+        object.__setattr__(self, "positive", plain(self.positive))
 
     def slice_index(self, axis: int) -> int:
         """The slice across `axis` that holds the point."""
@@ -78,6 +94,10 @@ class Box:
     """
 
     corners: tuple[tuple[int, int, int], tuple[int, int, int]]
+
+    def __post_init__(self) -> None:
+        """Take NumPy's numbers as well, as `Point` does."""
+        object.__setattr__(self, "corners", plain(self.corners))
 
     def slice_index(self, axis: int) -> int:
         """The slice across `axis` that the box lies on.
@@ -120,6 +140,11 @@ class MaskPrompt:
     mask: NDArray[np.bool_]
     axis: int
     index: int
+
+    def __post_init__(self) -> None:
+        """Take NumPy's numbers as well, as `Point` does."""
+        object.__setattr__(self, "axis", plain(self.axis))
+        object.__setattr__(self, "index", plain(self.index))
 
     def slice_index(self, axis: int) -> int:
         """The slice that the mask lies on."""

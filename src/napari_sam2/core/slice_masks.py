@@ -6,6 +6,7 @@ One mask with its scores.
 from __future__ import annotations
 
 import math
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,21 +42,51 @@ class SliceScores:
     direction_iou: float = math.nan
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, init=False)
 class SliceMask:
     """A mask on one slice, cropped to its bounding box.
 
-    Attributes
+    It is kept as compressed bits: a session holds the masks before and after each of its last 1,000 actions.
+
+    Parameters
     ----------
     row, col : int
         Where the crop begins in the slice's plane.
     crop : (h, w) bool array
         The mask inside its bounding box; (0, 0) when the mask is empty.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (h, w) of the crop.
+    n_voxels : int
+        Voxels inside.
     """
 
     row: int
     col: int
-    crop: NDArray[np.bool_]
+    shape: tuple[int, int]
+    n_voxels: int
+    _bits: bytes
+
+    def __init__(self, row: int, col: int, crop: NDArray[np.bool_]) -> None:
+        height, width = crop.shape
+        bits = zlib.compress(np.packbits(crop).tobytes(), 1)
+        values = (row, col, (height, width), int(np.count_nonzero(crop)), bits)
+        for name, value in zip(("row", "col", "shape", "n_voxels", "_bits"), values, strict=True):
+            object.__setattr__(self, name, value)
+
+    @property
+    def crop(self) -> NDArray[np.bool_]:
+        """The mask inside its bounding box, (h, w).
+
+        Made anew each time, and not to be written to.
+        """
+        height, width = self.shape
+        packed = np.frombuffer(zlib.decompress(self._bits), np.uint8)
+        crop = np.unpackbits(packed, count=height * width).view(bool).reshape(height, width)
+        crop.setflags(write=False)
+        return crop
 
     @classmethod
     def of(cls, mask: NDArray[np.bool_]) -> SliceMask:
@@ -64,32 +95,26 @@ class SliceMask:
         if rows.size == 0:
             return cls(0, 0, np.zeros((0, 0), dtype=bool))
         cols = np.flatnonzero(mask.any(axis=0))
-        crop = mask[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1].copy()
-        return cls(int(rows[0]), int(cols[0]), crop)
+        return cls(int(rows[0]), int(cols[0]), mask[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1])
 
     def full(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
         """The mask on the whole slice of `shape` (rows, columns)."""
         mask = np.zeros(shape, dtype=bool)
-        height, width = self.crop.shape
+        height, width = self.shape
         mask[self.row : self.row + height, self.col : self.col + width] = self.crop
         return mask
 
     @property
-    def n_voxels(self) -> int:
-        """Voxels inside."""
-        return int(self.crop.sum())
-
-    @property
     def bounds(self) -> tuple[float, float, float, float] | None:
         """Edges row0, column0, row1, column1, or None when the mask is empty."""
-        height, width = self.crop.shape
+        height, width = self.shape
         if height == 0:
             return None
         return self.row - 0.5, self.col - 0.5, self.row + height - 0.5, self.col + width - 0.5
 
     def same_as(self, other: SliceMask) -> bool:
         """Whether both hold the same voxels."""
-        return self.row == other.row and self.col == other.col and np.array_equal(self.crop, other.crop)
+        return (self.row, self.col, self.shape, self._bits) == (other.row, other.col, other.shape, other._bits)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,8 +155,8 @@ def iou(first: SliceMask, second: SliceMask) -> float:
     if total == 0:
         return 1.0
     top, left = max(first.row, second.row), max(first.col, second.col)
-    bottom = min(first.row + first.crop.shape[0], second.row + second.crop.shape[0])
-    right = min(first.col + first.crop.shape[1], second.col + second.crop.shape[1])
+    bottom = min(first.row + first.shape[0], second.row + second.shape[0])
+    right = min(first.col + first.shape[1], second.col + second.shape[1])
     if bottom <= top or right <= left:
         return 0.0
     a = first.crop[top - first.row : bottom - first.row, left - first.col : right - first.col]

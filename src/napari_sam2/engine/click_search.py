@@ -89,5 +89,5 @@ def click_views(engine: Engine, inside: NDArray[np.float64]) -> list[View]:
 
 def _holds_any(mask: SliceMask, points: NDArray[np.float64]) -> bool:
     at = np.rint(points).astype(int) - (mask.row, mask.col)
-    ok = ((at >= 0) & (at < mask.crop.shape)).all(axis=1)
+    ok = ((at >= 0) & (at < mask.shape)).all(axis=1)
     return bool(mask.crop[tuple(at[ok].T)].any())

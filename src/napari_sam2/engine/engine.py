@@ -24,6 +24,7 @@ from napari_sam2.engine.features import DEFAULT_BUDGET, FeatureCache
 from napari_sam2.engine.fit import propagate_fitted
 from napari_sam2.engine.glance import glance, quick_engine
 from napari_sam2.engine.propagate import propagate
+from napari_sam2.engine.side_by_side import on_its_threads
 from napari_sam2.engine.view import View, whole_view, zoom_view
 from napari_sam2.models.base import Decoded, DecodeRequest, FittableModel, MemoryRef, RememberRequest, ResizableModel
 from napari_sam2.models.quality import fitted_size
@@ -159,7 +160,7 @@ class Engine:
         Anchor
             A mask given alone is kept voxel for voxel.
         """
-        with torch.inference_mode():
+        with on_its_threads(self.model), torch.inference_mode():
             view, decoded = self._decode(index, prompts, previous, others)
             only_mask = prompts.mask is not None and prompts.box is None and not len(prompts.points)
             mask = SliceMask.of(prompts.mask) if only_mask and prompts.mask is not None else self.mask_of(decoded, view)
@@ -186,9 +187,13 @@ class Engine:
         """
         return glance(self, index, prompts, previous, side)
 
-    @cached_property
+    @property
     def quick(self) -> Engine:
         """The engine that glances; itself where the model cannot."""
+        return self._quick or self
+
+    @cached_property
+    def _quick(self) -> Engine | None:
         return quick_engine(self)
 
     def propagate(

@@ -5,6 +5,7 @@ Kept within a memory budget, and on disk beyond it.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
@@ -35,7 +36,8 @@ class FeatureCache:
 
     Features are kept as the model computes them while those of a whole volume fit the budget, and in half
     precision (float16) otherwise. It is decided once, with the first view, so that a view has the same features
-    whenever it is asked for, and wherever they come from: the disk holds what the model computed.
+    whenever it is asked for, and wherever they come from: the disk holds what the model computed. Several threads may
+    ask at a time.
 
     Parameters
     ----------
@@ -72,6 +74,7 @@ class FeatureCache:
         self._kept: OrderedDict[tuple[int, View], Features] = OrderedDict()
         self._bytes = 0
         self.n_encoded = 0
+        self._lock = threading.RLock()
 
     @property
     def nbytes(self) -> int:
@@ -83,6 +86,46 @@ class FeatureCache:
 
         Those that are not kept are encoded.
         """
+        with self._lock:
+            by_key = self._found(wanted)
+        return [tuple(tensor.float() for tensor in by_key[key]) for key in wanted]
+
+    def clear(self) -> None:
+        """Forget everything in memory, for example because the window has changed."""
+        with self._lock:
+            self._kept.clear()
+            self._bytes = 0
+
+    def relieve(self) -> bool:
+        """Forget half of what is kept.
+
+        No more than that is kept from now on: memory has run out.
+
+        Returns
+        -------
+        bool
+            Whether there was anything to forget; the last view is always kept.
+        """
+        with self._lock:
+            before = self._bytes
+            if self._kept:
+                self._budget = before // 2
+                self._shrink()
+            if self._model.device.type == "cuda":
+                torch.cuda.empty_cache()
+            return self._bytes < before
+
+    def move(self, model: SegmentationModel) -> None:
+        """Let another model, on another device, encode from now on.
+
+        What is kept goes there.
+        """
+        self._model = model
+        for key, features in self._kept.items():
+            self._kept[key] = tuple(_to_device(tensor, model.device) for tensor in features)
+
+    def _found(self, wanted: Sequence[tuple[int, View]]) -> dict[tuple[int, View], Features]:
+        """What is kept, and what is encoded now."""
         by_key: dict[tuple[int, View], Features] = {}
         for key in dict.fromkeys(wanted):
             kept = self._kept.get(key) or self._from_disk(key)
@@ -95,39 +138,7 @@ class FeatureCache:
         for key in by_key:
             if key in self._kept:
                 self._kept.move_to_end(key)
-        return [tuple(tensor.float() for tensor in by_key[key]) for key in wanted]
-
-    def clear(self) -> None:
-        """Forget everything in memory, for example because the window has changed."""
-        self._kept.clear()
-        self._bytes = 0
-
-    def relieve(self) -> bool:
-        """Forget half of what is kept.
-
-        No more than that is kept from now on: memory has run out.
-
-        Returns
-        -------
-        bool
-            Whether there was anything to forget; the last view is always kept.
-        """
-        before = self._bytes
-        if self._kept:
-            self._budget = before // 2
-            self._shrink()
-        if self._model.device.type == "cuda":
-            torch.cuda.empty_cache()
-        return self._bytes < before
-
-    def move(self, model: SegmentationModel) -> None:
-        """Let another model, on another device, encode from now on.
-
-        What is kept goes there.
-        """
-        self._model = model
-        for key, features in self._kept.items():
-            self._kept[key] = tuple(_to_device(tensor, model.device) for tensor in features)
+        return by_key
 
     def _encode(self, batch: Sequence[tuple[int, View]]) -> list[Features]:
         images = torch.stack([self._read(index, view) for index, view in batch])

@@ -172,7 +172,7 @@ def _key(lessons: Sequence[Answered]) -> tuple[str, ...]:
     """What was taught: slices and masks."""
     return tuple(
         hashlib.sha256(
-            repr((a.index, a.mask.row, a.mask.col, a.mask.crop.shape)).encode() + a.mask.crop.tobytes()
+            repr((a.index, a.mask.row, a.mask.col, a.mask.shape)).encode() + a.mask.crop.tobytes()
         ).hexdigest()
         for a in lessons
     )

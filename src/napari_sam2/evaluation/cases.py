@@ -12,14 +12,13 @@ import numpy as np
 from scipy import ndimage
 
 from napari_sam2.channels.mix import AUTO
+from napari_sam2.channels.stack import ChannelStack
 from napari_sam2.core.volume import Volume
 from napari_sam2.core.window import Window, choose_window
 from napari_sam2.errors import GeometryError, UserInputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from napari_sam2.channels.stack import ChannelStack
 
 __all__ = ["Case", "blanked", "largest_component", "make_case", "slice_stack"]
 
@@ -94,7 +93,12 @@ def blanked(case: Case) -> Case:
     """
     voxels = np.full(case.volume.shape, BLANK, np.float32)
     hidden = Volume(voxels, case.volume.affine, case.volume.oriented, case.volume.source)
-    return replace(case, volume=hidden, channels=None, window=Window(0.0, 1.0, "blank"))
+    window = Window(0.0, 1.0, "blank")
+    stack = case.channels
+    if stack is not None:
+        further = (replace(channel, volume=hidden, laid=hidden, window=window) for channel in stack.further)
+        stack = ChannelStack(hidden, tuple(further), stack.name)
+    return replace(case, volume=hidden, channels=stack, window=window)
 
 
 def slice_stack(case: Case) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -130,7 +130,7 @@ def read_scores(file: Path) -> list[SegfmScores]:
         if content["kind"] != KIND:
             raise KeyError(content["kind"])
         return [SegfmScores.from_dict(values) for values in content["scores"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserInputError(
             f"{file.name} holds no scores of protocol segfm; make it with 'evaluate --protocol segfm --json'."
         ) from error

@@ -18,10 +18,10 @@ from napari_sam2.channels.opening import read_stack
 from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import ImageFileError, UserInputError
 from napari_sam2.evaluation.cases import Case, largest_component
-from napari_sam2.io import read_volume
 from napari_sam2.io.bids import BidsName
 from napari_sam2.io.channel_file import ChannelFile, channel_files
 from napari_sam2.io.labels import read_named_labels
+from napari_sam2.io.read import read_only_volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -80,7 +80,7 @@ class LabelledScan:
             volume, labels = _read_npz(self.image)
             names: dict[int, str] = {}
         else:
-            volume = read_volume(self.image)
+            volume = read_only_volume(self.image)
             labels, names = read_named_labels(self.labels, volume)
         present = sorted({int(i) for i in np.unique(labels)} - {0})
         missing = [i for i in self.ids if i not in present]
@@ -282,7 +282,7 @@ def _read_npz(file: Path) -> tuple[Volume, NDArray[np.integer]]:
     try:
         with np.load(file, allow_pickle=False) as stored:
             images, labels, spacing = stored["imgs"], stored["gts"], np.asarray(stored["spacing"], float)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RecursionError) as error:
         raise ImageFileError(f"{file.name} holds no readable arrays 'imgs', 'gts' and 'spacing'.") from error
     order = (2, 1, 0, 3)[: images.ndim]
     volume = Volume(np.transpose(images, order), np.diag([*spacing[::-1], 1.0]), False, Source(file.name, file))

@@ -19,7 +19,7 @@ from napari_sam2.hashing import sha256_of
 from napari_sam2.io.label_tables import find_terms
 from napari_sam2.io.labels import WRITABLE, read_named_labels
 from napari_sam2.io.manifest import read_manifest
-from napari_sam2.io.read import read_volume
+from napari_sam2.io.read import read_only_volume
 from napari_sam2.io.sidecar import sidecar_paths
 from napari_sam2.registration import COARSE_VOXELS, copy_of
 from napari_sam2.terms.naming import StructureName, is_lesion, meaning_of
@@ -137,7 +137,9 @@ class Exemplars:
     def hashes_of(self, exemplar: Exemplar) -> tuple[str, str]:
         """SHA-256 of an exemplar's scan and of its labels or session."""
         if exemplar.case not in self._hashes:
-            scan = read_volume(exemplar.image).source.sha256 if exemplar.image.is_dir() else sha256_of(exemplar.image)
+            scan = (
+                read_only_volume(exemplar.image).source.sha256 if exemplar.image.is_dir() else sha256_of(exemplar.image)
+            )
             self._hashes[exemplar.case] = scan, sha256_of(_file_of(exemplar))
         return self._hashes[exemplar.case]
 
@@ -159,7 +161,7 @@ class Exemplars:
         return loaded
 
     def _read(self, exemplar: Exemplar) -> Loaded:
-        volume = read_volume(exemplar.image)
+        volume = read_only_volume(exemplar.image)
         window = choose_window(volume)
         labels, names = _labels_of(exemplar, volume)
         blocks = {i: block for i, block in enumerate(ndimage.find_objects(labels), start=1) if block is not None}
@@ -213,7 +215,7 @@ def _image_of(labels: Path) -> Path | None:
     try:
         facts = json.loads(sidecar_paths(labels)[0].read_text(encoding="utf-8"))
         name, sha256 = str(facts["Sources"][0]), str(facts["Source"]["sha256"])
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
         return None
     image = labels.parent / Path(name).name
     return image if image.is_file() and sha256_of(image) == sha256 else None

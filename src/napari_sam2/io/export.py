@@ -242,7 +242,7 @@ def _model_of(labels_path: Path) -> dict[str, str]:
     try:
         facts = json.loads(sidecar_paths(labels_path)[0].read_text(encoding="utf-8"))
         return {str(key): str(value) for key, value in facts["Model"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 

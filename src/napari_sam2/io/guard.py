@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from napari_sam2.errors import UserInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["is_one_of", "refuse_inputs_as_outputs"]
+__all__ = ["files_named_in", "is_one_of", "refuse_inputs_as_outputs"]
 
 
 def refuse_inputs_as_outputs(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
@@ -23,7 +23,8 @@ def refuse_inputs_as_outputs(inputs: Iterable[Path], outputs: Iterable[Path]) ->
     Or that would take inputs away with them.
 
     Links, spellings such as ``a/../b`` and, where the disk ignores it, letter case are seen through. Of a folder
-    that is an input (a DICOM series, a session), every file is one.
+    that is an input (a DICOM series, a session), every file is one; and into a folder that is one thing (OME-Zarr,
+    a session) nothing new is put either.
 
     Raises
     ------
@@ -34,6 +35,9 @@ def refuse_inputs_as_outputs(inputs: Iterable[Path], outputs: Iterable[Path]) ->
     for output in outputs:
         if is_one_of(output, existing):
             raise UserInputError(f"{output.name} is one of the inputs and is never replaced; choose another output.")
+        whole = next((folder for folder in _wholes(existing) if _lies_in(output, folder)), None)
+        if whole is not None:
+            raise UserInputError(f"{output.name} would be put into {whole.name}, an input; choose another output.")
         if not os.path.lexists(output):
             continue
         for path in existing:
@@ -45,8 +49,22 @@ def refuse_inputs_as_outputs(inputs: Iterable[Path], outputs: Iterable[Path]) ->
                 )
 
 
-REPLACED_FOLDERS = (".ome.zarr",)
+REPLACED_FOLDERS: Final = (".ome.zarr",)
 """Endings of folders that are written as one, in place of an earlier one."""
+
+WHOLE_FOLDERS: Final = ("zarr.json", ".zattrs", ".zgroup", ".zarray", "session.json")
+"""Files that mark a folder as one thing, a Zarr hierarchy or a session; its parts are marked as well."""
+
+
+def files_named_in(text: str) -> list[Path]:
+    """The files and folders that an argument's text names.
+
+    Those that exist, alone (``region.geojson``), behind a kind or a name (``nuclei:region.geojson``,
+    ``T2=t2.nii.gz``), and before a number (``series.nii.gz:1``).
+    """
+    spelled = (text, text.partition("=")[2], text.partition(":")[2])
+    names = dict.fromkeys(name for part in spelled for name in (part, part.rpartition(":")[0]))
+    return [Path(name) for name in names if name and os.path.lexists(name)]
 
 
 def is_one_of(path: Path, others: Iterable[Path]) -> bool:
@@ -62,6 +80,20 @@ def is_one_of(path: Path, others: Iterable[Path]) -> bool:
             if os.path.realpath(path) == os.path.realpath(other):
                 return True
     return False
+
+
+def _wholes(inputs: Iterable[Path]) -> Iterator[Path]:
+    """The folders that are one thing and that inputs are or lie in, the outermost of each."""
+    for path in inputs:
+        real = Path(os.path.realpath(path))
+        outermost = None
+        for folder in (real, *real.parents):
+            if any((folder / mark).is_file() for mark in WHOLE_FOLDERS):
+                outermost = folder
+            elif outermost is not None or folder != real:
+                break
+        if outermost is not None:
+            yield outermost
 
 
 def _lies_in(path: Path, folder: Path) -> bool:

@@ -44,7 +44,7 @@ def methods_paragraph(labels_path: str | os.PathLike[str]) -> str:
         facts = json.loads(path.read_text(encoding="utf-8"))
         text = " ".join(_sentences(facts))
         return text[0].upper() + text[1:]
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise ImageFileError(f"{path.name} is not a sidecar of napari-sam2, so nothing can be said of it.") from error
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from napari_sam2.errors import ImageFileError
+from napari_sam2.errors import GeometryError, ImageFileError
 from napari_sam2.io.formats import FORMATS, Format, function, readable
 from napari_sam2.io.payload import existing_file, is_gzip, peek
 from napari_sam2.io.zarr_store import is_zarr
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.volume import Volume
 
-__all__ = ["READABLE", "check_image", "files_of_image", "formats_of", "read_volume"]
+__all__ = ["READABLE", "check_image", "files_of_image", "formats_of", "read_only_volume", "read_volume"]
 
 READABLE: Final = readable()
 _ENOUGH: Final = 540
@@ -59,6 +59,25 @@ def read_volume(
     choices = {"series": series} if row.series else {}
     volume: Volume = function(row.read)(file, volume_index=volume_index, **choices)
     return volume
+
+
+def read_only_volume(path: str | os.PathLike[str]) -> Volume:
+    """Read a file of one volume.
+
+    A table of scans names such files.
+
+    Raises
+    ------
+    ImageFileError, GeometryError, EnvironmentLacksError
+        As `read_volume`; where several could be meant, there is no ``--volume`` or ``--series`` to choose one with.
+    """
+    try:
+        return read_volume(path)
+    except (ImageFileError, GeometryError) as error:
+        several, choose, _ = str(error).partition("; choose one")
+        if not choose:
+            raise
+        raise ImageFileError(f"{several}; in a table of scans give a file that holds the one that is meant.") from error
 
 
 def check_image(path: str | os.PathLike[str]) -> None:

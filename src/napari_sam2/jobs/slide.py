@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from napari_sam2.core.history import Step
+from napari_sam2.engine.side_by_side import side_by_side
 from napari_sam2.engine.verbs import ModelElsewhere
 from napari_sam2.errors import UserInputError
 from napari_sam2.hashing import sha256_of
-from napari_sam2.io.guard import refuse_inputs_as_outputs
+from napari_sam2.io.guard import files_named_in, refuse_inputs_as_outputs
 from napari_sam2.io.resolution import parse_size
 from napari_sam2.io.zarr_volume import files_of_zarr
 from napari_sam2.models import DEFAULT_MODEL, load_model
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari_sam2.engine.verbs import AnyModel
+    from napari_sam2.slides.answers.crop_engine import CropAnswer
     from napari_sam2.slides.image.pyramid import Slide
     from napari_sam2.slides.prompts import ObjectRequest
 
@@ -43,7 +45,6 @@ __all__ = [
     "SlideRun",
     "files_of_objects",
     "parse_region",
-    "region_file",
     "segment_slide",
 ]
 
@@ -146,9 +147,8 @@ def segment_slide(
     """
     target = Path(output)
     check_slide_output(target, overwrite=overwrite)
-    region = None if auto is None else region_file(auto)
-    named = (prompts, like, objects, region)
-    inputs = [Path(slide_path), *(Path(given) for given in named if isinstance(given, str | os.PathLike))]
+    named = [Path(given) for given in (prompts, like, objects) if isinstance(given, str | os.PathLike)]
+    inputs = [Path(slide_path), *named, *files_named_in(auto or "")]
     refuse_inputs_as_outputs(inputs, files_of_objects(target))
     if [prompts, auto, objects].count(None) != 2:
         raise UserInputError(
@@ -177,15 +177,6 @@ def segment_slide(
         facts = slide_sidecar_text(target, slide, loaded, asked_for, choices)
         count = write_objects(found, target, slide, facts, overwrite=overwrite)
         return SlideRun(target, count, finished=True, notes=(*slide.notes, *notes))
-
-
-def region_file(auto: str) -> Path | None:
-    """The file that holds the region of an automatic run.
-
-    None where there is none; `auto` is as in `segment_slide`.
-    """
-    file = Path(auto.removeprefix(f"{_NUCLEI}:"))
-    return file if file.is_file() else None
 
 
 def _taken(slide: Slide, source: Path, target: Path, overwrite: bool) -> SlideRun:
@@ -255,7 +246,7 @@ def parse_region(text: str, slide: Slide) -> tuple[Any, bool, tuple[str, ...]]:
     if re.fullmatch(rf"\s*{_NUMBER}(\s*,\s*{_NUMBER}){{3}}\s*", text):
         row0, col0, row1, col1 = (float(part) for part in text.split(","))
         return shapely.box(min(col0, col1), min(row0, row1), max(col0, col1), max(row0, row1)), False, ()
-    if not Path(text).exists():
+    if not text or not Path(text).exists():
         raise UserInputError(
             f"There is no region {text!r}; give tissue, row0,column0,row1,column1 in pixels of the full slide, or a "
             "GeoJSON file."
@@ -297,13 +288,20 @@ def _prompted(
 ) -> tuple[list[SlideObject] | None, list[str]]:
     regions, step = Regions(overlap=overlap), Step(TakeObjects(()))
     notes: list[str] = []
-    for done, request in enumerate(requests):
-        on_progress(done, len(requests))
-        if should_stop():
-            return None, notes
+
+    def answered(request: ObjectRequest) -> CropAnswer:
         answer = engine.answer(request.prompts)
         for _ in range(refine_steps):
             answer = refine(engine, answer)
+        return answer
+
+    answers = side_by_side(engine.model, answered, requests)
+    on_progress(0, len(requests))
+    for done, (request, answer) in enumerate(zip(requests, answers, strict=True), start=1):
+        on_progress(done, len(requests))
+        if should_stop():
+            answers.close()
+            return None, notes
         name = request.name or f"object {request.object_id}"
         if answer.bounds is None:
             notes.append(f"{name}: nothing was found at its prompts.")
@@ -320,7 +318,6 @@ def _prompted(
                 metadata={"model": engine.model.card.name},
             ).on_plane(engine.slide.z_and_t),
         )
-    on_progress(len(requests), len(requests))
     return [measured(obj, engine.slide.mpp) for obj in regions], notes
 
 

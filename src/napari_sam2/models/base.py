@@ -271,6 +271,19 @@ class FittableModel(Protocol):
 
 
 @runtime_checkable
+class OneThreadModel(Protocol):
+    """A model that answers one object on one thread.
+
+    See `napari_sam2.engine.side_by_side`.
+    """
+
+    @property
+    def one_thread(self) -> bool:
+        """Whether it does, where it runs now."""
+        ...
+
+
+@runtime_checkable
 class ManyMaskModel(Protocol):
     """A model that has several masks for one click."""
 

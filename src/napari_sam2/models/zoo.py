@@ -173,7 +173,7 @@ def _refuse_pages(folder: Path) -> None:
         json.loads((folder / FILES[0]).read_text(encoding="utf-8"))
         with safe_open(folder / FILES[1], framework="pt"):
             pass
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, RecursionError) as error:
         wrong = FILES[1] if isinstance(error, SafetensorError) else FILES[0]
         for file in FILES:
             (folder / file).unlink()
@@ -307,7 +307,7 @@ def _entry(name: str) -> Entry:
 def _read_manifest(folder: Path) -> dict[str, object]:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return manifest if isinstance(manifest, dict) else {}
 

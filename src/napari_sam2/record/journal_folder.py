@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from napari_sam2.core.prompts import plain
 from napari_sam2.record.journal_files import EVENTS, HEAD, is_session
 from napari_sam2.record.ownership import LOCK, begun, check_free, claim_fresh, claim_known, dated
 
@@ -216,5 +217,6 @@ def _cut_back(path: Path, size: int) -> None:
 def _text(value: Any) -> str:
     # One entry at a time: the encoder does not let go of the interpreter, and a window may be waiting for it.
     if isinstance(value, list):
-        return "[" + ",".join(json.dumps(entry, separators=_SEPARATORS) for entry in value) + "]"
-    return json.dumps(value, separators=_SEPARATORS)
+        return "[" + ",".join(_text(entry) for entry in value) + "]"
+    # Ids and slices of a script may be numbers of NumPy.
+    return json.dumps(value, separators=_SEPARATORS, default=plain)

@@ -183,7 +183,7 @@ class Connection:
             said = json.loads(answer)
             sentence, code = str(said["error"])[:1000], str(said["code"])
             missing = list(said.get("missing", []))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             if status in PASSING:
                 raise ServerGone(f"a proxy answers {status}") from error
             if status < 400:

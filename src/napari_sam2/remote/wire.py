@@ -143,7 +143,7 @@ def frame(message: bytes) -> bytes:
 def mask_to_wire(mask: SliceMask, blobs: list[bytes]) -> dict[str, Any]:
     """A mask as its place, and its bits added to `blobs`."""
     blobs.append(zlib.compress(np.packbits(mask.crop).tobytes(), 1))
-    return {"row": mask.row, "col": mask.col, "size": list(mask.crop.shape), "blob": len(blobs) - 1}
+    return {"row": mask.row, "col": mask.col, "size": list(mask.shape), "blob": len(blobs) - 1}
 
 
 def mask_from_wire(written: Any, blobs: Sequence[bytes], shape: tuple[int, int]) -> SliceMask:

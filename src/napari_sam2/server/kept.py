@@ -77,7 +77,7 @@ class Kept(Generic[K, V]):
 def bytes_of(value: Any) -> int:
     """Bytes of all arrays that a value leads to.
 
-    Tensors and weights too; each is counted once.
+    Tensors, weights and the compressed bits of masks too; each is counted once.
     """
     seen: set[int] = set()
     total = 0
@@ -89,6 +89,8 @@ def bytes_of(value: Any) -> int:
         seen.add(id(one))
         if isinstance(one, torch.Tensor | np.ndarray):
             total += int(one.nbytes)
+        elif isinstance(one, bytes):
+            total += len(one)
         elif isinstance(one, torch.nn.Module):
             open_ones += [*one.parameters(), *one.buffers()]
         elif isinstance(one, dict):

@@ -139,8 +139,8 @@ def tuned_mix(card: ModelCard, names: Sequence[str]) -> Mix | None:
     if missing:
         raise UserInputError(
             f"{card.name} was tuned on scans with the further channels {', '.join(seen.names)}, and here "
-            f"{'are ' + ', '.join(further) if further else 'is none'}; give --channel {missing[0]}=FILE (or a column "
-            "of that name), or choose another model."
+            f"{'are ' + ', '.join(further) if further else 'is none'}; give --channel {missing[0]}=FILE (a "
+            "column or a layer of that name), or choose another model."
         )
     places = [0, *(1 + further.index(name) for name in seen.names)]
     return seen.mix.placed(places)

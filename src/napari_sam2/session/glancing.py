@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_sam2.core.prompts import Point, SlicePrompts
 from napari_sam2.engine.verbs import GlancingEngine
+from napari_sam2.session.channels import tuned_mix
 from napari_sam2.session.correcting import corrected_about, is_carried
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def glance_at(
     here = [] if obj is None else [prompt for prompt in obj.prompts if prompt.slice_index(axis) == index]
     prompts = SlicePrompts.of([*here, click], state.volume, axis)[index]
     previous = None if obj is None else obj.anchors.get(index)
-    engine = state.engine(axis, None if obj is None else obj.mix)
+    settled = None if obj is None else obj.mix
+    engine = state.engine(axis, settled or tuned_mix(state.model.card, state.channels.names))
     if isinstance(engine, GlancingEngine):
         anchor = engine.glance(index, prompts, previous=previous, side=side)
         return Glimpse(anchor.mask, anchor.view.rows)

@@ -5,7 +5,7 @@ Prompts of one object become masks on the slices they lie on.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -21,20 +21,30 @@ from napari_sam2.core.prompts import (
     slice_axis_of,
 )
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores
+from napari_sam2.engine.side_by_side import side_by_side
 from napari_sam2.errors import UserInputError
 from napari_sam2.session.channels import settle_mix
 from napari_sam2.session.correcting import correct_object, is_carried, new_clicks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from napari_sam2.core.history import Step
     from napari_sam2.core.mix import Mix
     from napari_sam2.engine.engine import Anchor
+    from napari_sam2.engine.verbs import SliceEngine
     from napari_sam2.session.objects import ObjectRecord
     from napari_sam2.session.state import SessionState
 
-__all__ = ["anchors_of", "answer_again", "answer_prompts", "empty_result", "prompts_by_slice", "with_painted"]
+__all__ = [
+    "anchors_of",
+    "answer_again",
+    "answer_prompts",
+    "answered_ahead",
+    "empty_result",
+    "prompts_by_slice",
+    "with_painted",
+]
 
 
 def answer_prompts(
@@ -81,6 +91,39 @@ def answer_prompts(
     if new_prompts != obj.prompts:
         state.store.set(step, obj, "prompts", new_prompts)
     return results
+
+
+def answered_ahead(state: SessionState, objects: Iterable[ObjectPrompts]) -> Iterator[ObjectPrompts]:
+    """Objects in their order, each with its answers ready.
+
+    New objects are answered side by side where the model can, see `napari_sam2.engine.side_by_side`; their actions
+    find the answers in ``state.ready`` and so keep their order and their place in history and journal. What has a
+    past, or a choice of channels to be made first, is answered by its action.
+    """
+
+    def questions() -> Iterator[tuple[ObjectPrompts, SliceEngine[Any, Any] | None, dict[int, SlicePrompts]]]:
+        begun = set(state.store.objects)
+        for obj in objects:
+            named = slice_axis_of(obj.prompts)
+            axis = state.axis if named is None else named
+            if obj.whole is not None or state.channels.several or obj.object_id in begun:
+                yield obj, None, {}
+            else:
+                yield obj, state.engine(axis), SlicePrompts.of(obj.prompts, state.volume, axis)
+            begun.add(obj.object_id)
+
+    def answers(
+        asked: tuple[ObjectPrompts, SliceEngine[Any, Any] | None, dict[int, SlicePrompts]],
+    ) -> tuple[ObjectPrompts, dict[int, Any]]:
+        obj, engine, on_slices = asked
+        return obj, {} if engine is None else {i: engine.predict(i, prompts) for i, prompts in on_slices.items()}
+
+    try:
+        for obj, by_slice in side_by_side(state.model, answers, questions()):
+            state.ready = {(obj.object_id, index): anchor for index, anchor in by_slice.items()}
+            yield obj
+    finally:
+        state.ready = {}
 
 
 def prompts_by_slice(state: SessionState, obj: ObjectRecord) -> dict[int, SlicePrompts]:
@@ -160,7 +203,9 @@ def _answer(
     tracked = index in obj.results and not obj.results[index].prompted
     others = anchors_of(state, obj) if tracked else []
     previous = None if afresh else _to_correct(obj, index, before, after)
-    anchor = state.engine(obj.axis, obj.mix).predict(index, prompts, previous=previous, others=others)
+    anchor: Any = state.ready.pop((obj.object_id, index), None)
+    if anchor is None:
+        anchor = state.engine(obj.axis, obj.mix).predict(index, prompts, previous=previous, others=others)
     result = SliceResult(obj.object_id, obj.axis, index, anchor.mask, anchor.scores, prompted=True)
     state.store.put(step, obj, "anchors", index, anchor)
     state.store.put(step, obj, "results", index, result)

@@ -25,7 +25,7 @@ from napari_sam2.session.consolidating import looks_over
 from napari_sam2.session.correcting import is_corrected
 from napari_sam2.session.object_verbs import ObjectVerbs
 from napari_sam2.session.objects import SegmentedObject
-from napari_sam2.session.prompting import anchors_of, empty_result, with_painted
+from napari_sam2.session.prompting import anchors_of, answered_ahead, empty_result, with_painted
 from napari_sam2.session.propagating import checked_objects
 from napari_sam2.session.settings import SessionSettings
 from napari_sam2.session.snapshot import SessionSnapshot
@@ -156,7 +156,7 @@ class Session(SessionSettings, ObjectVerbs):
         """
         check_prompts(objects, self.volume)
         results = []
-        for done, obj in enumerate(objects, start=1):
+        for done, obj in enumerate(answered_ahead(self.state, objects), start=1):
             if obj.whole is not None:
                 self.take_labels(labelled(obj.whole, obj.object_id), {obj.object_id: Term(obj.name)}, origin=obj.origin)
             else:

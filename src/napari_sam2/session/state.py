@@ -8,6 +8,7 @@ from napari_sam2.channels.mix import AUTO, canonical, named_mix
 from napari_sam2.channels.stack import ChannelStack
 from napari_sam2.core.actions import ActionState
 from napari_sam2.core.labels import check_overlap
+from napari_sam2.core.prompts import plain
 from napari_sam2.engine.fit_plan import ObjectFits
 from napari_sam2.engine.opening import open_engine
 from napari_sam2.errors import UserInputError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from napari_sam2.core.mix import Mix
     from napari_sam2.core.volume import Volume
     from napari_sam2.core.window import Window
-    from napari_sam2.engine.verbs import AnyModel, SliceEngine
+    from napari_sam2.engine.verbs import Answered, AnyModel, SliceEngine
     from napari_sam2.terms.terminology import Term
 
 __all__ = ["SessionState"]
@@ -68,6 +69,8 @@ class SessionState(ActionState[ObjectRecord]):
         self.channels = ChannelStack(volume) if channels is None else channels
         self.fusion = canonical(fusion, self.channels.names)
         named_mix(fusion, self.channels.names)
+        self.ready: dict[tuple[int, int], Answered] = {}
+        """Answers of an object on a slice that were computed before its action begins, see `set_objects`."""
         self._engines: dict[tuple[int, Mix | None], SliceEngine[Any, Any]] = {}
 
     def emptied(self) -> SessionState:
@@ -153,6 +156,7 @@ class SessionState(ActionState[ObjectRecord]):
         """Begin an object as part of a step."""
         if object_id is None:
             object_id = max(self.store.objects, default=0) + 1
+        object_id = plain(object_id)
         if object_id in self.store.objects:
             raise UserInputError(f"Object {object_id} exists already; choose another id.")
         obj = ObjectRecord(object_id, name, axis=self.axis)

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from napari_sam2.errors import ModelError
@@ -92,7 +93,11 @@ def load_checkpoint(
 ) -> tuple[dict[str, Tensor], Progress]:
     """Put a checkpoint, full or compact, back; returns averaged weights and progress."""
     tensors, progress = _stored(folder)
-    net.load_state_dict(_part(tensors, "net."), strict=True)
+    try:
+        net.load_state_dict(_part(tensors, "net."), strict=True)
+    except RuntimeError as error:
+        message = f"the checkpoint in {folder.name} is of another network; begin anew"
+        raise ModelError(message) from error
     for name, parameter in net.named_parameters():
         second = tensors.get(f"adam.exp_avg_sq.{name}")
         if second is None:
@@ -126,8 +131,12 @@ def _stored(folder: Path) -> tuple[dict[str, Tensor], Progress]:
         raise ModelError(message)
     full = folder / TENSORS
     files = [full] if full.is_file() else [folder / name for name in COMPACT]
-    tensors = {key: value.float() for path in files for key, value in load_file(path).items()}
-    return tensors, _progress(files[0])
+    try:
+        tensors = {key: value.float() for path in files for key, value in load_file(path).items()}
+        return tensors, _progress(files[0])
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        message = f"{files[0].name} in {folder.name} is damaged, so that its run cannot go on; begin anew"
+        raise ModelError(message) from error
 
 
 def _progress(path: Path) -> Progress:

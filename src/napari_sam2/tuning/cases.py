@@ -19,10 +19,10 @@ from napari_sam2.core.window import choose_window
 from napari_sam2.errors import EnvironmentLacksError, ManifestError, UserInputError
 from napari_sam2.evaluation.datasets import find_scans
 from napari_sam2.hashing import sha256_of
-from napari_sam2.io import read_volume
 from napari_sam2.io.export import find_names
 from napari_sam2.io.labels import read_named_labels
 from napari_sam2.io.manifest import read_manifest
+from napari_sam2.io.read import read_only_volume
 from napari_sam2.record.journal_files import EVENTS, is_session, read_head
 from napari_sam2.tuning.channels import FinishedChannel, placed_again
 from napari_sam2.tuning.finished import finished_labels, finished_prompts
@@ -101,7 +101,7 @@ class FinishedScan:
         UserInputError
             In one sentence, without the place.
         """
-        volume = read_volume(self.image)
+        volume = read_only_volume(self.image)
         if self.session is not None:
             labels, names = finished_labels(volume, self.session, self.stack(volume))
             return volume, labels, names
@@ -239,7 +239,7 @@ def _channels(
     scan: FinishedScan, files: Sequence[ChannelFile], register: str, say: Callable[[str], None]
 ) -> tuple[FinishedChannel, ...]:
     """The channels of a scan by name, laid on it."""
-    volume = read_volume(scan.image)
+    volume = read_only_volume(scan.image)
     channels: dict[str, FinishedChannel] = {}
     for file in files:
         stack = read_stack(volume, [file], register=register, say=lambda note: say(f"{scan.where}: {note}"))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["CurvePoint", "Learner"]
+__all__ = ["CurvePoint", "Learner", "read_curve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,20 @@ class CurvePoint:
     step: int
     own: float
     rehearsed: float
+
+
+def read_curve(file: Path) -> list[dict[str, Any]]:
+    """The rows of a curve's file, one JSON object a line.
+
+    A line that a kill has torn is left out: its part of the run is done again. Nothing where there is no file.
+    """
+    rows = []
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []:
+        with contextlib.suppress(ValueError, RecursionError):
+            row = json.loads(line)
+            if isinstance(row, dict):
+                rows.append(row)
+    return rows
 
 
 class Learner(Protocol):

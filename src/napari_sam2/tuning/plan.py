@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.channels.mix import AUTO
+from napari_sam2.core.checked import number_of, text_of, whole_of
 from napari_sam2.errors import UserInputError
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ LONGEST: Final = 7 * 24 * 60
 """Minutes."""
 
 FEWEST_STEPS: Final = CHUNKS
+MOST_STEPS: Final = 10**9
+MOST_THREADS: Final = 4096
 WARM, TIMED = 2, 5
 """Steps before the measurement, and steps that are measured."""
 
@@ -85,12 +88,24 @@ def read_plan(file: Path) -> Plan:
     UserInputError
         If it is not there, or anything else.
     """
+    folder = file.parent.parent.name
     try:
-        return Plan(**json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        plan = Plan(**json.loads(file.read_text(encoding="utf-8")))
+        whole_of(plan.steps, 1, MOST_STEPS, "the steps")
+        whole_of(plan.threads, 1, MOST_THREADS, "the threads")
+        whole_of(plan.seed, 0, 2**32 - 1, "the seed")
+        number_of(plan.minutes, 0, LONGEST, "the minutes")
+        text_of(plan.parent, "the parent")
+        text_of(plan.inputs, "the inputs")
+        text_of(plan.register, "the registration")
+        text_of(plan.fusion, "the fusion")
+    except FileNotFoundError as error:
+        raise UserInputError(f"{folder} holds no run to go on with; start without --resume.") from error
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise UserInputError(
-            f"{file.parent.parent.name} holds no run to go on with; start without --resume."
+            f"{folder}/{RUN}/{file.name} cannot be read, so that its run cannot go on; begin anew in another folder."
         ) from error
+    return plan
 
 
 def seconds_of(step: Callable[[], None], threads: int) -> float:

@@ -23,7 +23,7 @@ from napari_sam2.models.sam2.loading import read_sam2_network
 from napari_sam2.training.checkpoint import Progress, holds_checkpoint, load_checkpoint, save_checkpoint
 from napari_sam2.training.losses import dice
 from napari_sam2.tuning.clips import REACH, clips_of
-from napari_sam2.tuning.learner import CurvePoint
+from napari_sam2.tuning.learner import CurvePoint, read_curve
 from napari_sam2.tuning.lora import adapted, merged
 
 if TYPE_CHECKING:
@@ -136,9 +136,10 @@ class Sam2Learner:
 
         Points of parts that were done twice count once.
         """
-        file = self._folder / CURVE
-        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
-        points = {row["step"]: row["own"] for row in rows if row["step"] % self._chunk == 0}
+        rows = read_curve(self._folder / CURVE)
+        points = {
+            row["step"]: row["own"] for row in rows if {"step", "own"} <= row.keys() and row["step"] % self._chunk == 0
+        }
         return [CurvePoint(step, own, math.nan) for step, own in sorted(points.items())]
 
     def write(self, folder: Path) -> None:

@@ -14,8 +14,8 @@ from napari_sam2.core.window import choose_window
 from napari_sam2.evaluation.cases import blanked, make_case
 from napari_sam2.evaluation.predictors import SessionPredictor
 from napari_sam2.evaluation.segfm import SegfmScores, run_segfm
-from napari_sam2.io import read_volume
 from napari_sam2.io.labels import read_labels
+from napari_sam2.io.read import read_only_volume
 from napari_sam2.sample_data import sample
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _hidden(scans: Sequence[FinishedScan]) -> Iterator[_Asked]:
 def _guard(_: Sequence[FinishedScan]) -> Iterator[_Asked]:
     for name, ids in GUARD.items():
         image, labels_file, names = sample(name)
-        volume = read_volume(image)
+        volume = read_only_volume(image)
         labels = read_labels(labels_file, volume)
         window = choose_window(volume)
         for label_id in ids:

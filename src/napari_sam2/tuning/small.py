@@ -5,7 +5,6 @@ With the roll-outs that it was trained with.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.errors import UserInputError
@@ -15,7 +14,7 @@ from napari_sam2.training.config import Stage, TrainConfig
 from napari_sam2.training.sampler import ClipSampler, Shares
 from napari_sam2.training.train import CURVE, Trainer
 from napari_sam2.training.validate import PROTOCOLS, fixed_clips
-from napari_sam2.tuning.learner import CurvePoint
+from napari_sam2.tuning.learner import CurvePoint, read_curve
 from napari_sam2.tuning.material import MOST_VOXELS, pool_volume, rehearsal
 
 if TYPE_CHECKING:
@@ -105,9 +104,8 @@ class SmallLearner:
 
         Points of parts that were done twice count once.
         """
-        file = self._folder / CURVE
-        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
-        ends = {row["rollout"]: row for row in rows if row["rollout"] % self._chunk == 0}
+        rows = read_curve(self._folder / CURVE)
+        ends = {row["rollout"]: row for row in rows if "rollout" in row and row["rollout"] % self._chunk == 0}
         return [
             CurvePoint(step, row[f"own/{CARRIED}"], row[f"rehearsed/{CARRIED}"]) for step, row in sorted(ends.items())
         ]

@@ -98,7 +98,7 @@ def read_split(file: Path) -> dict[str, bool]:
         if content["version"] != 1:
             raise ValueError(content["version"])
         return {str(image): bool(entry["held_out"]) for entry in content["subjects"] for image in entry["images"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserInputError(f"{file.name} is not the split of an earlier tuning; give its split.json.") from error
 
 

@@ -5,6 +5,7 @@ Or to the report that says why there is none.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from napari_sam2.channels.mix import AUTO, said_mix
 from napari_sam2.core.mix import mix_from_json, mix_to_json
 from napari_sam2.errors import UserInputError
 from napari_sam2.evaluation.comparison import read_scores, to_json
-from napari_sam2.io.atomic import write_text
+from napari_sam2.io.atomic import check_place, write_text
 from napari_sam2.models import DEFAULT_MODEL, load_model
 from napari_sam2.models.sam2.adapter import Sam2Model
 from napari_sam2.models.small.model import SmallModel
@@ -175,7 +176,7 @@ class _Run:
         self._settings, self._folder, self._work = settings, folder, folder / RUN
         self._tell, self._should_stop = on_progress, should_stop
         self._tell(Progress("reading scans", 0, 1))
-        self._plan = read_plan(self._work / PLAN) if resume else None
+        self._plan = read_plan(self._work / PLAN) if resume and not _barely_begun(folder) else None
         register, fusion = (self._plan or settings).register, (self._plan or settings).fusion
         self._scans = [replace(scan, fusion=fusion) for scan in find_cases(sources, register, say)]
         self._names = tuple(channel.name for channel in self._scans[0].channels)
@@ -315,8 +316,10 @@ class _Run:
         for part in PARTS:
             file = self._work / f"{part}-{when}.json"
             if file.is_file():
-                parts[part] = read_scores(file)
-                continue
+                # What is damaged is scored again: the model is the same.
+                with contextlib.suppress(UserInputError):
+                    parts[part] = read_scores(file)
+                    continue
             parts[part] = score(part, held_out, model, on_scored=scored, should_stop=self._should_stop)
             write_text(file, to_json(parts[part], {"when": when}), overwrite=True)
         return Scores(**parts)
@@ -331,6 +334,14 @@ def _check(folder: Path, settings: TuneSettings, resume: bool) -> None:
         raise UserInputError(f"{folder.name} is a file; give a folder for the model.")
     if resume and (folder / REPORT).is_file() and not (folder / RUN).is_dir():
         raise UserInputError(f"The run in {folder.name} is done; see its report.json, or give another folder.")
-    if not resume and folder.is_dir() and any(folder.iterdir()):
+    if not resume and folder.is_dir() and any(folder.iterdir()) and not _barely_begun(folder):
         what = "give --resume to go on with its run, or another folder" if (folder / RUN).is_dir() else "give another"
         raise UserInputError(f"{folder.name} is not empty; {what}.")
+    there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    check_place(there / folder.name)
+
+
+def _barely_begun(folder: Path) -> bool:
+    """Whether a run was killed before its plan was written: nothing was learned, and it begins anew."""
+    work = folder / RUN
+    return work.is_dir() and not (work / PLAN).exists() and {path.name for path in folder.iterdir()} <= {RUN, SPLIT}

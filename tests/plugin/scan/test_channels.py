@@ -50,6 +50,11 @@ def test_the_3d_view_shows_no_channel_and_what_was_seen_comes_back(ball_bench, o
     dark, coarse = (work.channels.rows()[number].layer for number in (1, 2))
     work.channels.layers.set_seen(names(work)[1], on=True)
     coarse.visible = False
+    work.view.go_to(2, 7)
+    work.in_3d.toggle()
+    viewer.dims.set_current_step(0, 2)  # napari moves it when the view is reset
+    work.in_3d.toggle()
+    assert work.view.slice() == (2, 7)
     for back in (work.in_3d.toggle, lambda: setattr(viewer.dims, "ndisplay", 2), lambda: work.view.turn_to("coronal")):
         work.in_3d.toggle()
         assert viewer.dims.ndisplay == 3

@@ -249,6 +249,10 @@ def test_an_ellipse_is_one_until_its_outline_is_changed(tmp_path):
     assert feature_of(again)["geometry"]["isEllipse"] is True
 
 
+HUGE = [[-1e300, -1e300], [1e300, -1e300], [1e300, 1e300], [-1e300, -1e300]]
+"""A ring whose area overflows."""
+
+
 def test_bad_features_are_skipped_counted_and_said_and_the_others_read(tmp_path):
     bad = [
         {"type": "Feature", "geometry": None, "properties": {}},
@@ -260,12 +264,16 @@ def test_bad_features_are_skipped_counted_and_said_and_the_others_read(tmp_path)
         feature(7, {"type": "MultiPolygon", "coordinates": [[[[0, 0], ["9", 0], [9, 9], [0, 0]]]]}),
         feature(8, {"type": "Point", "coordinates": [1, None]}),
         17,
+        *(
+            feature(9, {"type": kind, "coordinates": depth})
+            for kind, depth in (("Polygon", [HUGE]), ("MultiPolygon", [[HUGE]]), ("Point", [1e12, 3]))
+        ),
     ]
     found = read_objects(saved(tmp_path / "a.geojson", feature(1), *bad, feature(9)))
     assert [obj.object_id[-1] for obj in found.objects] == ["1", "9"]
     (note,) = found.notes
-    assert "9 of 11 features were skipped: feature 2 cannot be used: it has no geometry" in note
-    assert note.endswith("and 6 more.")
+    assert "12 of 14 features were skipped: feature 2 cannot be used: it has no geometry" in note
+    assert note.endswith("and 9 more.")
 
 
 def test_two_features_with_one_id_are_two_objects_and_said(tmp_path):

@@ -90,6 +90,7 @@ def test_cellposes_own_file_is_never_unpickled_and_the_remedy_is_told(tmp_path):
         (np.full(SHAPE, 0.5), "holds fractions or non-numbers"),
         (np.full(SHAPE, np.nan), "holds fractions or non-numbers"),
         (np.full(SHAPE, -1, np.int16), "values that are no ids"),
+        *((np.full(SHAPE, value, kind), "no ids") for value in (1e30, -1e30, np.inf) for kind in ("f4", "f8")),
         (np.zeros((3, *SHAPE), np.uint8), "pixels and the slide|has"),
     ],
 )

@@ -72,7 +72,7 @@ def read_normalisation(folder: Path) -> Normalisation:
             tuple(float(value) for value in settings.get(key, default))
             for key, default in (("image_mean", IMAGE_MEAN), ("image_std", IMAGE_STD))
         )
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{folder.name}/{PREPARATION} is not what transformers writes; fetch it again.") from error
     if len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std):
         raise ModelError(f"{folder.name}/{PREPARATION} needs three means and three positive deviations.")

@@ -72,15 +72,30 @@ def _touching(
     Or comes nearest to it; and the largest part of the answer then.
     """
     best: tuple[float, float, NDArray[np.bool_] | None] = (np.inf, 0.0, None)
+    # No answer reaches beyond the one at the lowest threshold.
+    window = _around(fused + LOWEST * rectangle > 0)
+    inner, inside = fused[window], rectangle[window]
     for shift in np.arange(0, LOWEST + STEP / 2, STEP):
-        part = _largest(fused + shift * rectangle > 0)
-        gap = _widest_gap(part, box)
+        part = _largest(inner + shift * inside > 0)
+        gap = _widest_gap(part, window, box)
         if gap < best[0]:
             best = (gap, float(shift), part)
         if gap <= GAP:
             break
     _, shift, chosen = best
-    return shift, None if chosen is None else np.asarray(ndimage.binary_fill_holes(chosen), bool)
+    if chosen is None:
+        return shift, None
+    whole = np.zeros(fused.shape, bool)
+    whole[window] = ndimage.binary_fill_holes(chosen)
+    return shift, whole
+
+
+def _around(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Rows and columns that hold all of a mask."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -90,14 +105,15 @@ def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(parts == 1 + np.bincount(parts.ravel())[1:].argmax(), bool)
 
 
-def _widest_gap(mask: NDArray[np.bool_], box: list[float]) -> float:
-    """The widest gap between a mask and the box's sides.
+def _widest_gap(mask: NDArray[np.bool_], window: tuple[slice, slice], box: list[float]) -> float:
+    """The widest gap between a mask in a window and the box's sides.
 
     Over the box's extent along the same axis.
     """
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
         return float("inf")
+    rows, columns = rows + window[0].start, columns + window[1].start
     x0, y0, x1, y1 = box
     wide, tall = max(x1 - x0, 1e-6), max(y1 - y0, 1e-6)
     return float(

@@ -287,7 +287,7 @@ def _boxes(prompts: PromptBatch, side: int) -> tuple[Tensor, Tensor]:
 
 def _clicks(points: Tensor, chosen: Tensor, side: int) -> Tensor:
     """Gaussian spots; where several overlap, the strongest."""
-    if points.shape[1] == 0:
+    if not chosen.any():
         return torch.zeros(len(points), side, side, device=points.device)
     axis = torch.arange(side, dtype=torch.float32, device=points.device)
     width = 2 * (CLICK_SIGMA * side) ** 2
@@ -299,12 +299,14 @@ def _clicks(points: Tensor, chosen: Tensor, side: int) -> Tensor:
 def _prompt_statistics(
     equalised: Tensor, prompts: PromptBatch, box: Tensor, core: Tensor, positive: Tensor, negative: Tensor
 ) -> tuple[Tensor, Tensor]:
-    prior, has_prior = prompts.prior, _column(prompts.has_prior) > 0
-    inner, outer = _core_and_rest(prior)
-    inside = torch.where(has_prior, inner, core) + CLICK_WEIGHT * positive
     # Without box and prior nothing is known of the outside: everything counts a little.
     far = torch.where(_column(prompts.has_box) > 0, 1 - box, torch.full_like(box, 0.15))
-    outside = torch.where(has_prior, outer, far) + CLICK_WEIGHT * negative
+    if prompts.has_prior.any():
+        inner, outer = _core_and_rest(prompts.prior)
+        has_prior = _column(prompts.has_prior) > 0
+        core, far = torch.where(has_prior, inner, core), torch.where(has_prior, outer, far)
+    inside = core + CLICK_WEIGHT * positive
+    outside = far + CLICK_WEIGHT * negative
     any_prompt = (inside.flatten(1).sum(1) > 0).float()
     ratio = log_ratio(equalised, equalised, inside, outside)
     mean = (equalised * inside).sum((1, 2)) / inside.sum((1, 2)).clamp(min=1e-6)

@@ -109,6 +109,14 @@ class SmallModel:
         """Network, sizes and name, as they were read."""
         return self._weights
 
+    @property
+    def one_thread(self) -> bool:
+        """Whether one object is answered on one thread.
+
+        On a CPU, where the network is too small for more.
+        """
+        return self.device.type == "cpu"
+
     def on_cpu(self) -> SmallModel:
         """The same weights on the CPU; itself when it is there already."""
         if self.device.type == "cpu":

@@ -76,7 +76,7 @@ class RecentImages:
         try:
             written = json.loads((self._folder / f"{key}.json").read_text(encoding="utf-8"))
             path = Path(written["path"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return path if path.exists() else None
 

@@ -27,6 +27,7 @@ class ObjectsIn3d:
     def __init__(self, work: ScanWork) -> None:
         self._work = work
         self._hidden: tuple[Layer, ...] = ()
+        self._slice: tuple[int, int] | None = None
         work.workspace.viewer.dims.events.ndisplay.connect(self._show_again)
 
     def close(self) -> None:
@@ -42,8 +43,11 @@ class ObjectsIn3d:
         if viewer.dims.ndisplay == 3:
             viewer.dims.ndisplay = 2
             work.view.turn_upright()
+            if self._slice is not None:
+                work.view.go_to(*self._slice)
             work.told.emit("Slices again.")
             return
+        self._slice = work.view.slice()
         viewer.dims.ndisplay = 3
         over = (work.image, *work.channels.layers.all, *work.prompts.layers)
         self._hidden = tuple(layer for layer in dict.fromkeys(over) if layer.visible)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from napari_sam2.channels.opening import channel_name
@@ -94,6 +95,16 @@ class ChannelsBox(QWidget):
         self.question.setText(question)
         for widget in (self.question, self.accept, self.refuse):
             widget.setVisible(bool(question))
+
+    def event(self, event: QEvent) -> bool:
+        """Ask for the height of all rows by number.
+
+        A layout around wrapped labels squeezes them below their hints.
+        """
+        done = super().event(event)
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
+            self.setMinimumHeight(self.layout().minimumSize().height())
+        return bool(done)
 
     def let_go(self) -> None:
         """Stop following layers."""

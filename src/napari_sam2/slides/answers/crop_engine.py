@@ -9,6 +9,7 @@ again: at a larger crop while the object reaches the border, at a closer one whe
 from __future__ import annotations
 
 import math
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -108,7 +109,7 @@ class CropAnswer:
 class CropEngine:
     """Answers prompts anywhere on a slide.
 
-    How large the slide is does not matter.
+    How large the slide is does not matter. Several threads may ask at a time.
 
     Parameters
     ----------
@@ -131,6 +132,7 @@ class CropEngine:
         share = 2 if model.view_policy.zoom else 1
         self.pixels = min(LARGEST_PIXELS, 1 << math.ceil(math.log2(share * model.input_size)))
         self._engines: OrderedDict[Crop, SliceEngine[Any, Any]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def answer(
         self,
@@ -212,18 +214,20 @@ class CropEngine:
 
         New ones keep `feature_budget` bytes.
         """
-        if crop in self._engines:
-            self._engines.move_to_end(crop)
-            return self._engines[crop]
-        pixels = self.slide.read_scaled(crop.row, crop.col, crop.rows, crop.cols, crop.scale)
-        volume = Volume(pixels[:, :, np.newaxis], np.eye(4), oriented=False, source=Source(self.slide.name))
-        self._engines[crop] = open_engine(volume, self.model, RGB, 2, feature_budget)
-        self._keep_within_budget()
-        return self._engines[crop]
+        with self._lock:
+            if crop in self._engines:
+                self._engines.move_to_end(crop)
+                return self._engines[crop]
+            pixels = self.slide.read_scaled(crop.row, crop.col, crop.rows, crop.cols, crop.scale)
+            volume = Volume(pixels[:, :, np.newaxis], np.eye(4), oriented=False, source=Source(self.slide.name))
+            engine = self._engines[crop] = open_engine(volume, self.model, RGB, 2, feature_budget)
+            self._keep_within_budget()
+            return engine
 
     def forget(self, crop: Crop) -> None:
         """Let go of what is known of one crop."""
-        self._engines.pop(crop, None)
+        with self._lock:
+            self._engines.pop(crop, None)
 
     def _keep_within_budget(self) -> None:
         while len(self._engines) > 1 and (

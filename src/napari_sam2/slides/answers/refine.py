@@ -86,7 +86,7 @@ def _finer(answer: CropAnswer) -> Crop:
     """A crop of half the scale around the object, with a margin, inside the old crop."""
     crop, scale = answer.crop, answer.crop.scale // 2
     mask = SliceMask.of(answer.mask)
-    height, width = mask.crop.shape
+    height, width = mask.shape
     margin = BAND
     top, left = max(mask.row - margin, 0), max(mask.col - margin, 0)
     bottom = min(mask.row + height + margin, crop.rows)

@@ -196,7 +196,7 @@ def _outline(piece: Piece, scale: int, tolerance: float) -> Any:
 
 
 def _edges(mask: SliceMask) -> tuple[int, int, int, int]:
-    height, width = mask.crop.shape
+    height, width = mask.shape
     return mask.row, mask.col, mask.row + height, mask.col + width
 
 

@@ -79,7 +79,7 @@ def recorded_pieces(journal: Path, plan: Plan) -> Iterator[tuple[Tile, list[Piec
         for number, (tile, line) in enumerate(zip(plan.tiles(), file, strict=False), start=2):
             try:
                 pieces = [_piece_from_json(entry, plan) for entry in _parsed(line)["pieces"]]
-            except (KeyError, TypeError, ValueError, IndexError) as error:
+            except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
                 raise UserInputError(
                     f"{journal.name} is damaged in line {number}; remove it, and the run begins anew."
                 ) from error
@@ -99,7 +99,7 @@ def piece_to_json(piece: Piece) -> dict[str, Any]:
     mask = piece.mask
     changes = np.flatnonzero(np.diff(mask.crop.ravel().astype(np.int8), prepend=0, append=0))
     return {
-        "at": [mask.row, mask.col, *mask.crop.shape],
+        "at": [mask.row, mask.col, *mask.shape],
         "runs": np.diff(changes, prepend=0).tolist(),
         "score": piece.score,
         "is_cut": piece.is_cut,

@@ -225,7 +225,7 @@ def reaches_border(mask: SliceMask, edges: tuple[int, int, int, int], shape: tup
     It reaches one of the edges row0, column0, row1, column1 where the slide goes on.
     """
     row0, col0, row1, col1 = edges
-    height, width = mask.crop.shape
+    height, width = mask.shape
     return (
         mask.row <= row0 > 0
         or mask.col <= col0 > 0

@@ -35,6 +35,9 @@ GEOMETRIES: Final = (
 _NUMBERS: Final = {int, float}
 _FEATURE: Final = ("type", "id", "geometry", "properties")
 _GEOMETRY: Final = ("type", "coordinates", "geometries")
+
+LARGEST_COORDINATE: Final = 2.0**31
+"""Pixels; no format of slides has more along a side, and areas of much larger ones overflow."""
 _PROPERTIES: Final = ("objectType", "name", "color", "classification", "isLocked", "measurements", "metadata")
 _OF_ANY_SHAPE: Final = ("plane",)
 """Members of a geometry that hold whatever its outline; others (``isEllipse``, ``bbox``) are of that outline alone."""
@@ -197,15 +200,18 @@ def _shape(geometry: dict[str, Any]) -> Any:
 
     _check_numbers(geometry)
     try:
-        try:
-            shape = _built(geometry)
-        except ValueError:
-            # Points with a height among others without one, which RFC 7946 allows (3.1.1).
-            shape = _built({**geometry, "coordinates": _in_the_plane(geometry["coordinates"])})
+        with np.errstate(over="ignore", invalid="ignore"):  # what is too large is refused below
+            try:
+                shape = _built(geometry)
+            except ValueError:
+                # Points with a height among others without one, which RFC 7946 allows (3.1.1).
+                shape = _built({**geometry, "coordinates": _in_the_plane(geometry["coordinates"])})
     except Exception as error:  # shapely raises many kinds on malformed coordinates
         raise ValueError("its coordinates do not make a geometry") from error
     if not all(math.isfinite(c) for c in shape.bounds) and not shape.is_empty:
         raise ValueError("a coordinate is not a finite number")
+    if any(abs(c) > LARGEST_COORDINATE for c in shape.bounds):
+        raise ValueError("a coordinate lies beyond every slide")
     return shape
 
 

@@ -25,6 +25,9 @@ __all__ = ["objects_of_labels", "read_label_picture"]
 MOST_IDS: Final = 2_000_000
 """Objects of one picture; more means that it is no label picture."""
 
+LARGEST_ID: Final = 2**53
+"""Of ids stored as floating point: beyond it not every whole number has a value of its own."""
+
 _NPY: Final = b"\x93NUMPY"
 
 
@@ -76,6 +79,8 @@ def objects_of_labels(labels: NDArray[Any], name: str) -> list[SlideObject]:
         whole = np.rint(labels)
         if not np.array_equal(whole, labels):  # also where a value is no number
             raise ImageFileError(f"{name} holds fractions or non-numbers, so it is an image and not a label picture.")
+        if np.abs(whole).max(initial=0) > LARGEST_ID:
+            raise ImageFileError(f"{name} holds values beyond 2 to the 53rd, which are no ids; save whole numbers.")
         labels = whole.astype(np.int64)
     if labels.dtype == bool:
         labels = labels.astype(np.uint8)
