@@ -57,6 +57,9 @@ def test_figures_are_shown_below_copied_and_a_row_goes_to_its_object(window):
     assert QApplication.clipboard().text() == window.controller.work.figures.text
     assert "copied" in window.panel.status.text()
     window.controller.work.view.go_to(2, 2)
+    window.viewer.window._qt_window.resize(900, 700)
+    pump(0.2)
+    assert box.table.columnWidth(0) >= box.table.sizeHintForColumn(0), "no name is cut in a narrow window"
     at = box.table.visualItemRect(box.table.item(0, 2)).center()
     QTest.mouseClick(box.table.viewport(), LEFT, NO_KEY, at)
     wait_for(lambda: window.controller.work.view.slice() == (2, int(CENTRE[2])))

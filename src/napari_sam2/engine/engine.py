@@ -187,9 +187,13 @@ class Engine:
         """
         return glance(self, index, prompts, previous, side)
 
-    @cached_property
+    @property
     def quick(self) -> Engine:
         """The engine that glances; itself where the model cannot."""
+        return self._quick or self
+
+    @cached_property
+    def _quick(self) -> Engine | None:
         return quick_engine(self)
 
     def propagate(

@@ -41,13 +41,13 @@ def glance(
     return quick.predict(index, prompts, previous=previous)
 
 
-def quick_engine(engine: Engine) -> Engine:
+def quick_engine(engine: Engine) -> Engine | None:
     """An engine whose model is asked the quick way.
 
-    Itself where there is no such way.
+    None where there is no such way.
     """
     if not isinstance(engine.model, QuickModel):
-        return engine
+        return None
     return type(engine)(engine.volume, engine.model.quick(), engine.window, engine.plane.axis)
 
 

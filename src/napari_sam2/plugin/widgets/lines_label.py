@@ -9,8 +9,8 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 
 __all__ = ["LinesLabel"]
 
-MARGIN: Final = 4
-"""Pixels above and below the lines together."""
+MARGIN: Final = 8
+"""Pixels above and below the lines together, as napari's style has them."""
 
 
 class LinesLabel(QLabel):
@@ -20,11 +20,13 @@ class LinesLabel(QLabel):
     ----------
     lines : int
         How many.
+    margin : int
+        Pixels above and below them together.
     """
 
-    def __init__(self, lines: int, parent: QWidget | None = None) -> None:
+    def __init__(self, lines: int, parent: QWidget | None = None, margin: int = MARGIN) -> None:
         super().__init__(parent)
-        self._lines = lines
+        self._lines, self._margin = lines, margin
         self.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         # A long word is cut rather than making the panel wider.
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -38,7 +40,7 @@ class LinesLabel(QLabel):
 
     def heightForWidth(self, _width: int) -> int:  # noqa: N802
         """The height of all lines, however few are filled."""
-        return int(self._lines * self.fontMetrics().lineSpacing() + MARGIN)
+        return int(self._lines * self.fontMetrics().lineSpacing() + self._margin)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         """The same."""

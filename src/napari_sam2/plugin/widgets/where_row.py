@@ -23,6 +23,9 @@ __all__ = ["WhereRow"]
 
 LINES: Final = 2
 
+MARGIN: Final = 4
+"""Pixels that its two lines need around them."""
+
 DELAY_MS: Final = 80
 """How often the row follows the mouse at most."""
 
@@ -37,7 +40,7 @@ class WhereRow(LinesLabel):
     """
 
     def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
-        super().__init__(LINES, parent)
+        super().__init__(LINES, parent, MARGIN)
         self._workspace = workspace
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
