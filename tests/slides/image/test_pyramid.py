@@ -194,3 +194,15 @@ def test_a_slide_that_no_reader_takes_is_not_left_open(tmp_path):
             slide.read(0, 0, 0, 64, 48)
         gc.collect()
     assert [str(w.message) for w in said if w.category is ResourceWarning] == []
+
+
+def test_a_tile_that_no_memory_holds_is_refused_before_it_is_decoded(tmp_path, noise_pixels):
+    """OpenSlide would end the process: it allocates a tile whole, whatever its size."""
+    openslide = pytest.importorskip("openslide")
+    path = tmp_path / "huge-tile.tif"
+    tifffile.imwrite(path, noise_pixels, photometric="rgb", tile=(64, 64))
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[0].tags["TileLength"].overwrite(65520)
+        file.pages[0].tags["TileWidth"].overwrite(65520)
+    with pytest.raises(ImageFileError, match="65520 x 65520 pixels, which cannot be"):
+        OpenSlideSource(path, openslide.OpenSlide(str(path)))

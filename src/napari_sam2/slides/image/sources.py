@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from napari_sam2.io.zarr_store import ZarrFile
 
 __all__ = ["ArraySource", "ConvertedSource", "OpenSlideSource", "TiffSlideSource", "TifffileSource", "ZarrSource"]
+
+LARGEST_TILE: Final = 1 << 27
+"""Pixels of a tile. OpenSlide decodes a tile whole, at four bytes a pixel, and ends the process when they are not to be
+had."""
 
 
 class ArraySource:
@@ -236,6 +240,14 @@ class OpenSlideSource:
         self._name = path.name
         self._slide = slide
         self.level_shapes = tuple((int(height), int(width)) for width, height in slide.level_dimensions)
+        stated = self.properties
+        for level in range(len(self.level_shapes)):
+            sides = [int(stated.get(f"openslide.level[{level}].tile-{side}", 0)) for side in ("width", "height")]
+            if math.prod(sides) > LARGEST_TILE:
+                raise ImageFileError(
+                    f"{path.name} says that its tiles have {sides[0]} x {sides[1]} pixels, which cannot be; copy or "
+                    "export it again."
+                )
 
     @property
     def properties(self) -> dict[str, Any]:
