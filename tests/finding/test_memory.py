@@ -100,6 +100,7 @@ def test_a_scan_is_not_its_own_exemplar(tmp_path):
     memory = ProjectMemory(exemplars_in(write_project(tmp_path, finished=1, new=0)))
     found = find(memory, read_volume(tmp_path / "s00.nii.gz"), "liver")
     assert not found.candidates
+    assert found.missing["liver"] == "liver: not found; only this scan itself holds it."
 
 
 def test_a_project_without_a_finished_scan_is_refused(tmp_path):

@@ -117,3 +117,17 @@ def test_labels_that_are_the_image_and_folders_without_dicom_are_told(tmp_path):
     first, second = faults_of(tmp_path / "manifest.csv")
     assert "line 2: labels: it is the image itself" in first
     assert "line 3: image: scans is a folder without DICOM files" in second
+
+
+def test_an_id_with_two_names_and_a_channel_that_is_the_label_map_are_faults(tmp_path):
+    """The last name won before, and the answers could become the image that is learned from."""
+    write_case(tmp_path, "a")
+    (tmp_path / "a_labels.nii.gz").write_bytes((tmp_path / "a.nii.gz").read_bytes())
+    table = tmp_path / "manifest.csv"
+    table.write_text(
+        'case,image,labels,name,channel_1\na,a.nii.gz,a_labels.nii.gz,"1=liver;01=spleen",PET=a_labels.nii.gz\n'
+    )
+    assert faults_of(table) == [
+        "manifest.csv, line 2: the id 1 has two names; keep one.",
+        "manifest.csv, line 2: channel_1: it is the label map of the scan; give an image.",
+    ]

@@ -82,7 +82,7 @@ def test_a_channel_is_seen_through_the_window_that_the_file_states(tmp_path, ver
     assert choose_window(second, "1000/500") == Window(750, 1250, "level/width")
 
 
-@pytest.mark.parametrize("ends", [(0, 65535), (5000, 6000), (0, 0), ("a", 5)])
+@pytest.mark.parametrize("ends", [(0, 65535), (5000, 6000), (0, 0), ("a", 5), (0, 10**400), (-1e300, 1e300)])
 def test_a_window_that_says_nothing_or_shows_nothing_is_not_taken(tmp_path, ends):
     values = RNG.integers(100, 1000, (4, 20, 30), dtype=np.uint16)
     path = write_image(tmp_path / "w.zarr", values, "zyx", (2, 1, 1), omero={"channels": [stated(*ends)]})

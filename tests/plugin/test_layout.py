@@ -6,8 +6,9 @@ import threading
 
 import pytest
 from napari.settings import get_settings
-from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QDockWidget, QPushButton
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QApplication, QDockWidget, QPushButton
 
 from napari_sam2.plugin.reader import read
 from tests.plugin.conftest import BALL_CENTRE
@@ -163,3 +164,20 @@ def test_three_lines_of_state_are_seen_whole(small):
         padding = panel.status.heightForWidth(panel.status.width()) - 3 * panel.status.fontMetrics().lineSpacing()
         assert panel.status.heightForWidth(panel.status.width()) - padding // 2 <= panel.status.height()
         assert panel.status.toolTip() == sentence
+
+
+def test_the_wheel_over_a_list_changes_no_choice(small):
+    """The window of intensities goes into every answer; a list that scrolled under the mouse changed it unseen."""
+    _viewer, panel, _ = small
+    choice = panel.scans.window_choice
+    before = choice.currentIndex()
+    place = QPointF(5, 5)
+    for turn in (-120, 120):
+        QApplication.sendEvent(
+            choice,
+            QWheelEvent(
+                place, QPointF(choice.mapToGlobal(QPoint(5, 5))), QPoint(), QPoint(0, turn), Qt.MouseButton.NoButton,
+                Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+            ),
+        )  # fmt: skip
+        assert choice.currentIndex() == before

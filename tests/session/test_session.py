@@ -150,3 +150,12 @@ def test_a_new_window_is_seen_by_the_next_answer(session):
     session.window = Window(0, 50, "level/width")
     assert session.engine(2) is not encoded
     assert session.engine(2).slice_image(20).min() == 1
+
+
+def test_a_whole_object_whose_id_is_in_use_takes_none_of_the_others():
+    session = Session(VOLUME, ClassicalModel())
+    session.add_prompt(1, Point((24, 22, 20)))
+    whole = np.zeros(VOLUME.shape, bool)
+    whole[2:5, 2:5, 2:5] = True
+    session.set_objects([ObjectPrompts(1, (), "liver", whole=whole), ObjectPrompts(2, (Point((24, 22, 20)),), "two")])
+    assert {i: o.name for i, o in session.objects.items()} == {1: "", 2: "two", 3: "liver"}

@@ -8,7 +8,7 @@ from typing import Final
 
 from napari_sam2.errors import UserInputError
 
-__all__ = ["COLOUR_NAMES", "ChannelDisplay", "ChannelWish", "colour_from_hex", "parse_channel"]
+__all__ = ["COLOUR_NAMES", "LARGEST_END", "ChannelDisplay", "ChannelWish", "colour_from_hex", "parse_channel"]
 
 COLOUR_NAMES: Final = {
     "red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "magenta": (255, 0, 255), "cyan": (0, 255, 255),
@@ -16,6 +16,9 @@ COLOUR_NAMES: Final = {
     "gray": (255, 255, 255),
 }  # fmt: skip
 """What a person may call a colour; any other one is six hexadecimal digits."""
+
+LARGEST_END: Final = 1e38
+"""Ends of a range are shown in single precision, which goes to 3.4e38."""
 
 _NUMBER: Final = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _WISH: Final = re.compile(
@@ -96,6 +99,8 @@ def parse_channel(text: str | int, names: tuple[str, ...] = ()) -> ChannelWish:
     if parts["low"] is None:
         return ChannelWish(parts["name"], colour)
     low, high = float(parts["low"]), float(parts["high"])
+    if max(abs(low), abs(high)) > LARGEST_END:
+        raise UserInputError(f"The range {low:g} to {high:g} of a channel is larger than any intensity.")
     if low >= high:
         raise UserInputError(f"The range {low:g} to {high:g} of a channel is empty; give the lower end first.")
     return ChannelWish(parts["name"], colour, (low, high))

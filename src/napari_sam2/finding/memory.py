@@ -102,7 +102,8 @@ class ProjectMemory(Proposer):
         wanted = list(dict.fromkeys(target for name in names for target in self._meant(name)))
         coarse = copy_of(volume, window, COARSE_VOXELS)
         placed: list[tuple[float, Exemplar, AffineTransform]] = []
-        for exemplar in self._usable(volume, wanted):
+        usable = self._usable(volume, wanted)
+        for exemplar in usable:
             if should_stop():
                 break
             placed += self._placed(volume, coarse, exemplar)
@@ -122,7 +123,9 @@ class ProjectMemory(Proposer):
                 break
             candidate = self._voted(volume, target, laid[target])
             if candidate is None:
-                missing[target.name] = f"{target.name}: not found; no finished scan could be laid over this one there."
+                laid_over = "no finished scan could be laid over this one there"
+                why = laid_over if usable else "only this scan itself holds it"
+                missing[target.name] = f"{target.name}: not found; {why}."
             elif candidate.score is not None and candidate.score < self._least_score:
                 missing[target.name] = (
                     f"{target.name}: not found (score {candidate.score:.2f}, below {self._least_score:g})."

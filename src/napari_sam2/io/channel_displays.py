@@ -5,12 +5,11 @@ Of OME-XML and ImageJ.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam2.core.channel_display import ChannelDisplay
+from napari_sam2.core.channel_display import LARGEST_END, ChannelDisplay
 from napari_sam2.io.resolution import images_of_ome
 
 if TYPE_CHECKING:
@@ -92,6 +91,6 @@ def _range(ranges: list[Any], channel: int) -> tuple[float, float] | None:
     pair = ranges[2 * channel : 2 * channel + 2]
     try:
         low, high = (float(end) for end in pair)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
-    return (low, high) if math.isfinite(low) and math.isfinite(high) and low < high else None
+    return (low, high) if -LARGEST_END <= low < high <= LARGEST_END else None

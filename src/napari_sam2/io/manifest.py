@@ -188,7 +188,10 @@ class _Table:
         if "labels" in paths and is_one_of(paths["labels"], [paths["image"]] if "image" in paths else []):
             self._fault(line, "labels: it is the image itself; give the label map.")
         told = self._names(line, cell.get("name", ""))
-        channels = [self._channel(line, column, cell[column]) for column in _channel_columns(columns) if cell[column]]
+        labels = [paths["labels"]] if "labels" in paths else []
+        channels = [
+            self._channel(line, column, cell[column], labels) for column in _channel_columns(columns) if cell[column]
+        ]
         if len(self._faults) > before:
             return None
         return ManifestRow(
@@ -212,15 +215,19 @@ class _Table:
         for part in text.split(";"):
             number, _, name = (piece.strip() for piece in part.partition("="))
             if number.isascii() and number.isdigit() and len(number) < 10 and int(number) and name:
+                if int(number) in names:
+                    self._fault(line, f"the id {int(number)} has two names; keep one.")
                 names[int(number)] = name
             else:
                 self._fault(line, f"the name {part.strip()[:40]!r} must be such as 1=liver, several with ';'.")
         return names
 
-    def _channel(self, line: int, column: str, text: str) -> ChannelFile:
+    def _channel(self, line: int, column: str, text: str, labels: Sequence[Path]) -> ChannelFile:
         """A channel's cell."""
         (file,) = channel_files([text], self._file.parent)
         self._check_file(line, column, file.path)
+        if is_one_of(file.path, labels):
+            self._fault(line, f"{column}: it is the label map of the scan; give an image.")
         return replace(file, name=file.name or column)
 
     def _check_case(self, line: int, case: str) -> None:

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_sam2.core.channel_display import ChannelDisplay, colour_from_hex
+from napari_sam2.core.channel_display import LARGEST_END, ChannelDisplay, colour_from_hex
 from napari_sam2.errors import ImageFileError
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def _channel(entry: Mapping[str, Any]) -> ChannelDisplay:
     ends: tuple[float, float] | None = None
     if isinstance(window, dict):
         low, high = window.get("start"), window.get("end")
-        numbers = [float(end) for end in (low, high) if isinstance(end, int | float) and math.isfinite(end)]
+        numbers = [float(end) for end in (low, high) if isinstance(end, int | float) and abs(end) <= LARGEST_END]
         if len(numbers) == 2 and numbers[0] < numbers[1]:
             ends = numbers[0], numbers[1]
     colour = entry.get("color")

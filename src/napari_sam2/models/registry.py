@@ -121,7 +121,9 @@ def load_folder(
         model: SegmentationModel = function(family.load)(
             folder, settings, device, card, quality=quality, input_size=input_size
         )
-    model.card = replace(model.card, seen=read_seen(folder))
+    seen = read_seen(folder)
+    if seen is not None:
+        model.card = replace(model.card, seen=seen)
     return _of_possible_size(model, folder.name)
 
 

@@ -60,7 +60,7 @@ def read_seen(folder: Path) -> SeenChannels | None:
         If it cannot be read.
     """
     file = folder / CHANNELS
-    if not file.exists():
+    if not file.exists() and not file.is_symlink():
         return None
     try:
         if file.stat().st_size > MOST_BYTES:

@@ -8,6 +8,7 @@ driven from one thread; what it returns is frozen.
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -145,7 +146,8 @@ class Session(SessionSettings, ObjectVerbs):
         Parameters
         ----------
         objects : sequence of ObjectPrompts
-            Which; one that is given as a whole is taken as it is, with the next free id where its own is in use.
+            Which; one that is given as a whole is taken as it is, with a free id that none of them has where its own is
+            in use.
         on_answered : callable
             Told after each object how many are answered, and of how many.
 
@@ -155,10 +157,13 @@ class Session(SessionSettings, ObjectVerbs):
             Listing every fault; the session is unchanged.
         """
         check_prompts(objects, self.volume)
-        results = []
+        results, listed = [], {obj.object_id for obj in objects}
         for done, obj in enumerate(answered_ahead(self.state, objects), start=1):
             if obj.whole is not None:
-                self.take_labels(labelled(obj.whole, obj.object_id), {obj.object_id: Term(obj.name)}, origin=obj.origin)
+                free = obj.object_id
+                if free in self.objects:
+                    free = next(i for i in count(1) if i not in self.objects and i not in listed)
+                self.take_labels(labelled(obj.whole, free), {free: Term(obj.name)}, origin=obj.origin)
             else:
                 results += self.set_prompts(obj.object_id, obj.prompts, origin=obj.origin)
                 if obj.name:

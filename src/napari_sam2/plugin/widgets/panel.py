@@ -28,7 +28,7 @@ from napari_sam2.plugin.widgets.beside_docks import LAYOUT_MS, BesideDocks
 from napari_sam2.plugin.widgets.buttons import action_button, bind_shortcuts
 from napari_sam2.plugin.widgets.column import Column
 from napari_sam2.plugin.widgets.earlier_row import EarlierRow
-from napari_sam2.plugin.widgets.focus import leave_keys_to_the_picture
+from napari_sam2.plugin.widgets.focus import WheelScrolls, leave_keys_to_the_picture
 from napari_sam2.plugin.widgets.folded_box import FoldedBox
 from napari_sam2.plugin.widgets.layer_docks import LayerDocks
 from napari_sam2.plugin.widgets.lines_label import LinesLabel
@@ -108,6 +108,7 @@ class SegmentPanel(QWidget):
         self._build()
         self._wire()
         leave_keys_to_the_picture(self)
+        self._wheel = WheelScrolls(self)
         self.shortcuts = bind_shortcuts(self, self.controller.do, lambda: self.controller.kind)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
