@@ -232,7 +232,7 @@ class SegmentPanel(QWidget):
         inside.addStretch()
         self.scroll = Column(parts)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setContentsMargins(3, 4, 3, 4)
         layout.setSpacing(4)
         layout.addLayout(top)
         layout.addWidget(self.status)
