@@ -17,7 +17,7 @@ import numpy as np
 
 from napari_sam2.errors import UserInputError
 from napari_sam2.training.anatomy import anatomy_volumes
-from napari_sam2.training.pool import write_pool
+from napari_sam2.training.pool import read_pool, write_pool
 from napari_sam2.training.shapes import make_slab
 from napari_sam2.training.split import read_split
 from napari_sam2.training.textures import Texture, texture_volume
@@ -28,8 +28,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam2.training.config import PoolRecipe
+    from napari_sam2.training.pool import PoolVolume
 
-__all__ = ["TextureSource", "read_sources", "write_missing_pools", "write_synthetic_pool", "write_texture_pool"]
+__all__ = [
+    "TextureSource",
+    "read_sources",
+    "ready_pools",
+    "write_missing_pools",
+    "write_synthetic_pool",
+    "write_texture_pool",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +112,15 @@ def write_missing_pools(recipes: Sequence[PoolRecipe], root: Path) -> None:
             write_texture_pool(path, root / recipe.textures, recipe.seed)
         else:
             write_synthetic_pool(path, recipe.seed, recipe.slabs, recipe.size, recipe.depth)
+
+
+def ready_pools(recipes: Sequence[PoolRecipe], root: Path) -> dict[str, list[PoolVolume]]:
+    """Pools by their part of the data.
+
+    Those that are not there are made.
+    """
+    write_missing_pools(recipes, root)
+    return {recipe.anatomy: read_pool(root / recipe.pool) for recipe in recipes}
 
 
 def write_synthetic_pool(path: Path, seed: int, count: int, size: int = 160, depth: int = 14) -> None:

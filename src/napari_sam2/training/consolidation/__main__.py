@@ -19,8 +19,7 @@ from napari_sam2.models.small.model import load_bundled
 from napari_sam2.training.consolidation.examples import draw_examples, read_examples, write_examples
 from napari_sam2.training.consolidation.net import gather, train_net
 from napari_sam2.training.consolidation.recipe import read_recipe
-from napari_sam2.training.pool import read_pool
-from napari_sam2.training.prepare import write_missing_pools
+from napari_sam2.training.prepare import ready_pools
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +32,8 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     recipe = read_recipe(options.config)
-    root = options.config.parent
     torch.set_num_threads(recipe.threads)
-    write_missing_pools(recipe.prepare, root)
-    pools = {table.anatomy: read_pool(root / table.pool) for table in recipe.prepare}
+    pools = ready_pools(recipe.prepare, options.config.parent)
     options.out.mkdir(parents=True, exist_ok=True)
     model = load_bundled()
     examples = []

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from napari_sam2.engine.consolidation import normed
 from napari_sam2.engine.consolidation_evidence import FEATURES, Run, survey
 from napari_sam2.engine.correction_evidence import averaged
 from napari_sam2.evaluation.challenge import extent_of
+from napari_sam2.measures.metrics import dice
 from napari_sam2.training.consolidation.examples import CELLS, Example
+from napari_sam2.training.corrections.lessons import GATHERED, average, learn, turning
 from napari_sam2.training.corrections.practice import Practice, draw_practice
 from napari_sam2.training.corrections.torch_net import CorrectionNet
 from napari_sam2.training.corrections.wrong_masks import wrong_mask
@@ -28,16 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from napari_sam2.training.pool import PoolVolume
 
 __all__ = ["Lesson", "NetRecipe", "gather", "lesson_of", "practice_of", "run_of", "train_net"]
 
 logger = logging.getLogger(__name__)
-
-GATHERED: Final = 4
-"""Lessons of an update."""
 
 NEAR: Final = 0.4
 """Radii of the boxed section: as near as that to the mask a cell counts in full."""
@@ -173,7 +170,7 @@ def gather(
     recipe : NetRecipe
         How many.
     """
-    worth = [example for example in examples if _overlap(example) > LEAST_OVERLAP]
+    worth = [example for example in examples if dice(example.carried, example.truth) > LEAST_OVERLAP]
     real = [lesson for example in worth if (lesson := lesson_of(example)) is not None]
     invented = [
         lesson
@@ -212,9 +209,7 @@ def train_net(real: Sequence[Lesson], invented: Sequence[Lesson], recipe: NetRec
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        with torch.no_grad():
-            for kept, fast in zip(slow.parameters(), net.parameters(), strict=True):
-                kept.lerp_(fast, 1 - min(recipe.decay, update / (update + 10)))
+        average(slow, net, recipe.decay, update)
         if update % LOOKED_AT_AFTER == 0:
             logger.info("%d: loss %.4f", update, np.mean(losses[-LOOKED_AT_AFTER * GATHERED :]))
     weights = {name: values.numpy().copy() for name, values in slow.state_dict().items()}
@@ -234,11 +229,6 @@ def _invented(
     return lesson_of(Example("", practice.voxels, practice.truth, mask, trust, boxed, told, practice.spacing))
 
 
-def _overlap(example: Example) -> float:
-    total = int(example.carried.sum() + example.truth.sum())
-    return 2 * float((example.carried & example.truth).sum()) / total
-
-
 def _spread_of(lessons: Sequence[Lesson]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and spread of every feature, all lessons counting alike."""
     means = np.array([lesson.maps.astype(np.float32).mean(axis=(1, 2, 3)) for lesson in lessons], dtype=np.float64)
@@ -256,22 +246,7 @@ def _learn(
     mean: NDArray[np.float64],
     spread: NDArray[np.float64],
 ) -> float:
-    across, down, along = (slice(None, None, -1 if rng.random() < 0.5 else 1) for _ in range(3))
-    order = (0, 2, 1) if rng.random() < 0.5 else (0, 1, 2)
-
-    def turned(array: NDArray[np.floating]) -> Tensor:
-        lead = array.ndim - 3
-        moved = array[..., across, down, along].transpose([*range(lead), *(lead + axis for axis in order)])
-        return torch.from_numpy(moved.astype(np.float32, order="C", copy=True))
-
+    turned = turning(rng)
     maps = normed(lesson.maps.astype(np.float32), mean, spread)
     maps[:-1] += (JITTER * rng.standard_normal(len(maps) - 1)).astype(np.float32).reshape(-1, 1, 1, 1)
-    channels, wanted, weights = turned(maps), turned(lesson.wanted), turned(lesson.weights)
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = net(channels[None])[0].float()
-    entropy = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-    given = torch.sigmoid(logits)
-    overlap = (2 * (given * wanted).sum() + 1) / ((given + wanted).sum() + 1)
-    loss = ((entropy * weights).mean() + 0.5 * (1 - overlap)) / GATHERED
-    loss.backward()  # type: ignore[no-untyped-call]
-    return float(loss.detach()) * GATHERED
+    return learn(net, turned(maps), turned(lesson.wanted), turned(lesson.weights), 1.0)

@@ -20,8 +20,7 @@ from napari_sam2.models.small.model import load_bundled
 from napari_sam2.training.corrections.net import train_net
 from napari_sam2.training.corrections.perceptron import train_perceptron
 from napari_sam2.training.corrections.recipe import read_recipe
-from napari_sam2.training.pool import read_pool
-from napari_sam2.training.prepare import write_missing_pools
+from napari_sam2.training.prepare import ready_pools
 
 
 def main() -> None:
@@ -32,10 +31,8 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     recipe = read_recipe(options.config)
-    root = options.config.parent
     torch.set_num_threads(recipe.threads)
-    write_missing_pools(recipe.prepare, root)
-    pools = {table.anatomy: read_pool(root / table.pool) for table in recipe.prepare}
+    pools = ready_pools(recipe.prepare, options.config.parent)
     options.out.mkdir(parents=True, exist_ok=True)
     if recipe.perceptron is not None:
         save_file(train_perceptron(pools, recipe.shares, recipe.perceptron), options.out / WEIGHTS)

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from napari_sam2.engine.correction import OBEYED, OBEYED_LOGIT, Perceptron, taken
 from napari_sam2.engine.correction_evidence import WIDE, averaged, gather
 from napari_sam2.engine.correction_net import channels_of
+from napari_sam2.measures.metrics import dice
 from napari_sam2.training.corrections.carried import carried_mask
+from napari_sam2.training.corrections.lessons import GATHERED, average, learn, turning
 from napari_sam2.training.corrections.practice import draw_practice, next_click
 from napari_sam2.training.corrections.torch_net import CorrectionNet
 from napari_sam2.training.corrections.wrong_masks import DICE, wrong_mask
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from napari_sam2.engine.correction_evidence import Voxel
     from napari_sam2.engine.verbs import AnyModel
@@ -46,9 +46,6 @@ UNTRUSTED: Final = 0.2
 
 WARM_UP: Final = 100
 """Updates until the rate has reached its height."""
-
-GATHERED: Final = 4
-"""Clicks of an update."""
 
 KEPT: Final = 600
 """Clicks that are learned from."""
@@ -144,11 +141,11 @@ def train_net(
     for episode in range(1, recipe.episodes + 1):
         practice = draw_practice(rng, pools, shares, CELLS)
         boxed = begin(rng, practice, model if rng.random() < recipe.carried else None)
-        overlaps.append([_overlap(practice)])
+        overlaps.append([dice(practice.object, practice.truth)])
         for lesson in lessons_of(rng, practice, boxed, recipe.clicks, perceptron, mean):
             lessons.append(lesson) if len(lessons) < KEPT else lessons.__setitem__(seen % KEPT, lesson)
             seen, due = seen + 1, due + recipe.times / GATHERED
-            overlaps[-1].append(_overlap(practice))
+            overlaps[-1].append(dice(practice.object, practice.truth))
         while due >= 1 and len(lessons) >= FIRST:
             for chosen in rng.integers(len(lessons), size=GATHERED):
                 _learn(net, lessons[int(chosen)], rng)
@@ -157,9 +154,7 @@ def train_net(
             schedule.step()
             optimizer.zero_grad()
             updates, due = updates + 1, due - 1
-            with torch.no_grad():
-                for slow, fast in zip(mean.parameters(), net.parameters(), strict=True):
-                    slow.lerp_(fast, 1 - min(recipe.decay, updates / (updates + 10)))
+            average(mean, net, recipe.decay, updates)
         if episode % LOOKED_AT_AFTER == 0:
             recent = [o for o in overlaps[-LOOKED_AT_AFTER:] if len(o) == recipe.clicks + 1]
             logger.info("%d: %d clicks, %s", episode, seen, np.mean(recent, axis=0).round(3))
@@ -174,8 +169,7 @@ def begin(rng: np.random.Generator, practice: Practice, model: AnyModel | None) 
     boxed = None
     if model is not None:
         mask, boxed = carried_mask(practice, model)
-        overlap = 2 * float((mask & practice.truth).sum()) / float(mask.sum() + practice.truth.sum())
-        if DICE[0] < overlap < DICE[1]:
+        if DICE[0] < dice(mask, practice.truth) < DICE[1]:
             practice.object = mask
         else:
             boxed = None
@@ -221,24 +215,6 @@ def lessons_of(
 
 
 def _learn(net: CorrectionNet, lesson: Lesson, rng: np.random.Generator) -> None:
-    across, down, along = (slice(None, None, -1 if rng.random() < 0.5 else 1) for _ in range(3))
-    order = (0, 2, 1) if rng.random() < 0.5 else (0, 1, 2)
-
-    def turned(array: NDArray[np.float16]) -> Tensor:
-        lead = array.ndim - 3
-        moved = array[..., across, down, along].transpose([*range(lead), *(lead + axis for axis in order)])
-        return torch.from_numpy(np.ascontiguousarray(moved, dtype=np.float32))
-
-    channels, wanted, weights = turned(lesson.channels), turned(lesson.wanted), turned(lesson.weights)
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = net(channels[None])[0].float()
-    entropy = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-    given = torch.sigmoid(logits)
-    overlap = (2 * (weights * given * wanted).sum() + 1) / ((weights * (given + wanted)).sum() + 1)
-    loss = ((entropy * weights).mean() + 0.5 * (1 - overlap)) / GATHERED
-    loss.backward()  # type: ignore[no-untyped-call]
-
-
-def _overlap(practice: Practice) -> float:
-    total = int(practice.object.sum() + practice.truth.sum())
-    return 2 * float((practice.object & practice.truth).sum()) / total
+    turned = turning(rng)
+    weights = turned(lesson.weights)
+    learn(net, turned(lesson.channels), turned(lesson.wanted), weights, weights)
