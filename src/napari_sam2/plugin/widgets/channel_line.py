@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QWidget
-from superqt import QDoubleRangeSlider
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QWidget
 
-from napari_sam2.plugin.widgets.window_choice import WINDOW_DELAY_MS
+from napari_sam2.plugin.widgets.channel_range import ChannelRange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,9 +44,7 @@ class ChannelLine(QWidget):
         self.use.setToolTip("Whether the model sees this channel of the current object, and of new ones.")
         self.name = QLabel()
         self.name.setFixedWidth(NAME_WIDTH)
-        self.window_slider = QDoubleRangeSlider(Qt.Orientation.Horizontal)
-        self.window_slider.setMinimumWidth(60)
-        self.window_slider.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.window_slider = ChannelRange()
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -61,10 +58,7 @@ class ChannelLine(QWidget):
         self.eye.clicked.connect(self._on_eye)
         self.use.clicked.connect(self._on_use)
         self.window_slider.valueChanged.connect(self._on_slid)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(WINDOW_DELAY_MS)
-        self._timer.timeout.connect(self._on_rest)
+        self.window_slider.rested.connect(self._on_rest)
 
     def show_row(self, row: ChannelRow) -> None:
         """Show a channel as it is."""
@@ -84,7 +78,7 @@ class ChannelLine(QWidget):
 
     def let_go(self) -> None:
         """Stop following the layer."""
-        self._timer.stop()
+        self.window_slider.forget()
         if self._followed is not None:
             self._followed.events.contrast_limits.disconnect(self._on_limits)
             self._followed.events.visible.disconnect(self._on_visible)
@@ -96,16 +90,12 @@ class ChannelLine(QWidget):
             return
         low, high = (float(value) for value in layer.contrast_limits)
         least, most = (float(value) for value in layer.contrast_limits_range)
-        self.window_slider.blockSignals(True)
-        self.window_slider.setRange(min(least, low), max(most, high))
-        self.window_slider.setValue((low, high))
-        self.window_slider.blockSignals(False)
+        self.window_slider.show_range((min(least, low), max(most, high)), (low, high))
         self.window_slider.setToolTip(f"Window of this channel, for eye and model: {low:g} to {high:g}.")
 
     def _on_limits(self, _event: Any = None) -> None:
         self._show_limits()
-        # Dragging sends dozens of events; the model is told when the hand rests.
-        self._timer.start()
+        self.window_slider.rest_soon()
 
     def _on_visible(self, _event: Any = None) -> None:
         self.eye.setChecked(self._followed is not None and self._followed.visible)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -16,14 +16,12 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QDoubleRangeSlider
 
+from napari_sam2.plugin.widgets.channel_range import ChannelRange
 from napari_sam2.plugin.widgets.class_box import swatch
-from napari_sam2.plugin.widgets.window_choice import WINDOW_DELAY_MS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,9 +48,7 @@ class SlideChannelLine(QWidget):
         self.colour = QPushButton()
         self.colour.setFixedWidth(28)
         self.colour.setToolTip("The colour of this channel.")
-        self.window_slider = QDoubleRangeSlider(Qt.Orientation.Horizontal)
-        self.window_slider.setMinimumWidth(60)
-        self.window_slider.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.window_slider = ChannelRange()
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -62,28 +58,22 @@ class SlideChannelLine(QWidget):
         for widget in (self.seen, self.colour, self.window_slider):
             # Keys go on working for the image after a click here.
             widget.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(WINDOW_DELAY_MS)
-        self._timer.timeout.connect(self._on_rest)
         self.seen.clicked.connect(lambda on: self.changed.emit(replace(self._row, shown=on)))
         self.colour.clicked.connect(self._on_colour)
         self.window_slider.valueChanged.connect(self._on_slid)
+        self.window_slider.rested.connect(self._on_rest)
         self.show_row(row)
 
     def show_row(self, row: ChannelRow) -> None:
         """Show a channel as it is, unless its range is being moved."""
-        if self._timer.isActive():
+        if self.window_slider.is_moving:
             return
         self._row = row
         self.seen.setText(self.seen.fontMetrics().elidedText(row.name, Qt.TextElideMode.ElideRight, NAME_WIDTH - 22))
         self.seen.setToolTip(f"{row.name}: whether it is seen, by you and by the model.")
         self.seen.setChecked(row.shown)
         self.colour.setIcon(swatch(row.colour))
-        self.window_slider.blockSignals(True)
-        self.window_slider.setRange(*row.limits)
-        self.window_slider.setValue(row.window)
-        self.window_slider.blockSignals(False)
+        self.window_slider.show_range(row.limits, row.window)
         self._show_window(row.window)
 
     def _show_window(self, window: tuple[float, float]) -> None:
@@ -91,8 +81,7 @@ class SlideChannelLine(QWidget):
 
     def _on_slid(self, window: tuple[float, float]) -> None:
         self._show_window(window)
-        # Dragging sends dozens of events; the picture is drawn anew when the hand rests.
-        self._timer.start()
+        self.window_slider.rest_soon()
 
     def _on_rest(self) -> None:
         low, high = (float(value) for value in self.window_slider.value())
