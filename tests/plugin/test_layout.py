@@ -167,10 +167,11 @@ def test_three_lines_of_state_are_seen_whole(small):
 
 
 def test_the_wheel_over_a_list_changes_no_choice(small):
-    """The window of intensities goes into every answer; a list that scrolled under the mouse changed it unseen."""
+    """Model and window go into every answer; a list that scrolled under the mouse changed them unseen."""
     _viewer, panel, _ = small
-    choice = panel.scans.window_choice
+    choice = panel.model
     before = choice.currentIndex()
+    assert choice.count() > 1
     place = QPointF(5, 5)
     for turn in (-120, 120):
         QApplication.sendEvent(
