@@ -247,3 +247,13 @@ def test_a_damaged_table_of_channels_is_refused(tmp_path):
         (tmp_path / "channels.json").write_text(text)
         with pytest.raises(ModelError, match="copy the folder again"):
             read_seen(tmp_path)
+
+
+def test_a_lost_table_of_channels_is_told_by_the_report_beside_it(tmp_path):
+    """The model would be shown one channel, and answer as if that were what it learned."""
+    (tmp_path / "report.json").write_text(json.dumps({"channels": {"given": ["a"], "seen": {"channels": ["a"]}}}))
+    with pytest.raises(ModelError, match=r"channels.json is missing.*copy the whole folder again"):
+        read_seen(tmp_path)
+    for report in ({"channels": {"given": ["a"], "seen": None}}, {}, [], {"channels": 1}):
+        (tmp_path / "report.json").write_text(json.dumps(report))
+        assert read_seen(tmp_path) is None

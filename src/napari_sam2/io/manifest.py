@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +37,9 @@ CASE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 _DEVICES: Final = re.compile(r"(CON|PRN|AUX|NUL|COM\d|LPT\d)(\..*)?", re.IGNORECASE)
 """No names of files on Windows (Microsoft, "Naming Files, Paths, and Namespaces"), nor is one that ends in a dot."""
+
+_UNSEEN: Final = ("Cc", "Zl", "Zp")
+"""Categories of Unicode that no name holds: control characters and breaks of lines and paragraphs."""
 
 _CHANNEL: Final = re.compile(r"channel_\d{1,4}")
 
@@ -187,6 +191,9 @@ class _Table:
             self._check_file(line, name, path)
         if "labels" in paths and is_one_of(paths["labels"], [paths["image"]] if "image" in paths else []):
             self._fault(line, "labels: it is the image itself; give the label map.")
+        for column in ("subject", "group", "name"):
+            if any(unicodedata.category(character) in _UNSEEN for character in cell.get(column, "")):
+                self._fault(line, f"the cell {column!r} holds a line break or a control character; type it again.")
         told = self._names(line, cell.get("name", ""))
         labels = [paths["labels"]] if "labels" in paths else []
         channels = [
@@ -214,7 +221,13 @@ class _Table:
         names: dict[int, str] = {}
         for part in text.split(";"):
             number, _, name = (piece.strip() for piece in part.partition("="))
-            if number.isascii() and number.isdigit() and len(number) < 10 and int(number) and name:
+            if "=" in name:
+                self._fault(
+                    line,
+                    f"the name {part.strip()[:40]!r} holds '=' twice; part names with ';', and put the cell into "
+                    "quotation marks where ';' parts the columns.",
+                )
+            elif number.isascii() and number.isdigit() and len(number) < 10 and int(number) and name:
                 if int(number) in names:
                     self._fault(line, f"the id {int(number)} has two names; keep one.")
                 names[int(number)] = name

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from napari_sam2.core.actions import Line, Run
-from napari_sam2.core.checked import flag_of, list_of, text_of, whole_of
+from napari_sam2.core.checked import NewerError, flag_of, list_of, text_of, whole_of
 from napari_sam2.engine.consolidation import BY_NETWORK
 from napari_sam2.engine.fit_plan import FitPlan
 from napari_sam2.session.consolidating import consolidate_objects
@@ -91,7 +91,7 @@ class Propagate(Run):
             fit = FitPlan(steps, whole_of(line["fit"]["seed"], 0, MOST_STEPS, "the seed of a fit"))
         over = line.get("looked_over")
         if over not in (None, BY_NETWORK):
-            raise ValueError(f"the run was looked over by {text_of(over)[:40]!r}, which this version does not know")
+            raise NewerError(f"the run was looked over by {text_of(over)[:40]!r}")
         return cls(ids, direction, _range_of(line.get("range")), fit, _stop_of(line), over)
 
 
