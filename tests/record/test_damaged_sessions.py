@@ -199,7 +199,5 @@ def test_what_a_newer_version_wrote_is_not_called_damaged(tmp_path, event, chang
     file = tmp_path / "a.sam2session" / "events.jsonl"
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     file.write_text("".join(json.dumps(line | (change if line["event"] == event else {})) + "\n" for line in lines))
-    with pytest.raises(
-        UserInputError, match="which this version does not know; open the session with the"
-    ):
+    with pytest.raises(UserInputError, match="which this version does not know; open the session with the"):
         restore(Session(VOLUME, ClassicalModel()), tmp_path / "a.sam2session")
