@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["CASE_NAME", "ManifestRow", "read_manifest"]
+__all__ = ["CASE_NAME", "ManifestRow", "has_channels", "read_manifest"]
 
 CASE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What a case may be called: it becomes the name of a folder on any system."""
@@ -46,6 +46,9 @@ _CHANNEL: Final = re.compile(r"channel_\d{1,4}")
 _PATHS: Final = ("image", "prompts", "session", "labels")
 _SEPARATORS: Final = ",;\t"
 """Spreadsheets write semicolons where the comma is the decimal sign."""
+
+HEADER_CHARACTERS: Final = 65_536
+"""How much of a table is looked at for its header alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,22 @@ def read_manifest(
     except UnicodeDecodeError as error:
         raise ManifestError([f"{file.name} is not a text file in UTF-8; save it as CSV (UTF-8)."]) from error
     return _Table(file, needs, checks or {}).rows(text)
+
+
+def has_channels(path: Path) -> bool:
+    """Whether the header of a table names channels.
+
+    Not, where it cannot be read.
+    """
+    try:
+        if not path.is_file():
+            return False
+        with path.open(encoding="utf-8-sig") as table:
+            header = table.readline(HEADER_CHARACTERS)
+    except (OSError, ValueError):
+        return False
+    cells = re.split(f"[{_SEPARATORS}]", header)
+    return bool(_channel_columns([cell.strip(' "\r\n').lower() for cell in cells]))
 
 
 def _channel_columns(columns: list[str]) -> list[str]:

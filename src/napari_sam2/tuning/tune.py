@@ -68,6 +68,8 @@ class TuneSettings:
         How channels are laid on their scans, and how they become the image, as in
         `napari_sam2.jobs.segment.segment_scan`. Weights that are left open are found from all structures that are
         learned from, and then fixed.
+    suffixes : tuple of str
+        Of the images of a BIDS dataset that are channels, such as ``T2w``.
     """
 
     start: str = DEFAULT_MODEL
@@ -77,6 +79,7 @@ class TuneSettings:
     device: str = "auto"
     register: str = ""
     fusion: str = AUTO
+    suffixes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +181,12 @@ class _Run:
         self._tell(Progress("reading scans", 0, 1))
         self._plan = read_plan(self._work / PLAN) if resume and not _barely_begun(folder) else None
         register, fusion = (self._plan or settings).register, (self._plan or settings).fusion
-        self._scans = [replace(scan, fusion=fusion) for scan in find_cases(sources, register, say)]
+        self._scans = [replace(scan, fusion=fusion) for scan in find_cases(sources, register, say, settings.suffixes)]
         self._names = tuple(channel.name for channel in self._scans[0].channels)
         if (register or fusion != AUTO) and not self._names:
             raise UserInputError(
-                "--register and --fusion are for further channels; name them in columns channel_1 and so on."
+                "--register and --fusion are for further channels; name them in columns channel_1 and so on, or, of a "
+                "BIDS dataset, with --channel-suffix."
             )
         earlier = read_split(settings.split) if settings.split is not None else {}
         if (folder / SPLIT).is_file():
