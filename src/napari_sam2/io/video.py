@@ -91,11 +91,9 @@ def read_video(file: Path, container: str) -> tuple[NDArray[np.uint8], float | N
         raise
     except Exception as error:  # FFmpeg and PyAV raise many kinds on damaged files
         raise _damaged(file.name) from error
-    end = _matroska_end(file)
-    if end is not None and end > file.stat().st_size:
-        raise ImageFileError(
-            f"{file.name} is truncated or damaged: {end - file.stat().st_size} bytes are missing; copy it again."
-        )
+    lacking = (_matroska_end(file) or 0) - file.stat().st_size
+    if lacking > 0:
+        raise ImageFileError(f"{file.name} is truncated or damaged: {lacking} bytes are missing; copy it again.")
     if not frames or len(frames) < announced:
         raise ImageFileError(
             f"{file.name} is truncated or damaged: it announces {announced} frames, and {len(frames)} can be read; "
