@@ -4,7 +4,8 @@
 
 Each round opens a made scan in a window of its own and draws boxes, clicks, runs, undoes and saves at random. While
 runs go on, layers of ours and others are deleted, renamed, hidden and moved, the image's voxels are replaced, the panel
-is closed and opened again, the disk is full for a moment, and in the end the window is closed during a save. Afterwards:
+is closed and opened again, the disk is full for a moment, and in the end the window is closed during a save.
+Afterwards:
 
 - no exception came up, in Qt or in napari;
 - the layer shows what the session holds, and the journal restores it, slice by slice;
@@ -101,12 +102,10 @@ class Round:
         self.controller.do("accept_slice")
 
     def verbs(self) -> None:
-        self.controller.do(
-            self.rng.choice(["undo", "redo", "next_object", "next_doubt", "finish_object", "new_object"])
-        )
+        self.controller.do(self.rng.choice(["undo", "redo", "next_object", "next_doubt", "finish_object"]))
 
     def save(self) -> None:
-        self.work.save(self.folder / "out.nii.gz", overwrite=True)
+        self.work.save(self.folder / "out.nii.gz")
 
     # --- what nobody expects
 
