@@ -155,7 +155,7 @@ class Round:
             if self.work is None:
                 return
             step = self.rng.choice(person if self.rng.random() < 0.6 else nobody)
-            self.did[step.__name__] += 1
+            self.did[step.__name__] = self.did.pop(step.__name__, 0) + 1  # the last one comes last
             try:
                 step()
             except NapariSam2Error as error:
@@ -168,7 +168,8 @@ class Round:
         """What does not hold."""
         faults = []
         if self.work is None:
-            return ["the work was closed though its image is there"]
+            layers = [f"{layer.name[:20]!r} ({type(layer).__name__})" for layer in self.viewer.layers]
+            return [f"the work was closed after {list(self.did)[-1]}; layers are {', '.join(layers)}"]
         self.settle()
         pump(0.3)
         held = self.work._session.label_map()
@@ -184,8 +185,9 @@ class Round:
         pump(0.5)
         saved = self.folder / "out.nii.gz"
         if saved.exists():
-            if sorted(path.name for path in self.folder.glob("out*")) != ["out.json", "out.nii.gz", "out.tsv"]:
-                faults.append("half a set of outputs")
+            there = {path.name for path in self.folder.glob("out*")}
+            if not {"out.json", "out.nii.gz", "out.tsv"} <= there:
+                faults.append(f"half a set of outputs: {sorted(there)}")
             nib.load(saved).get_fdata()
         if sha256_of(self.scan) != self.mark:
             faults.append("the scan was touched")
