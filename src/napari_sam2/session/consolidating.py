@@ -57,7 +57,7 @@ def _consolidate(
     bounds = _bounds(obj)
     if bounds is None:
         return
-    scene = ObjectScene(state, obj)
+    scene, axis, before = ObjectScene(state, obj), obj.axis, dict(obj.results)
     (anchor,) = obj.anchors
     known = sorted({anchor, *obj.accepted})
     trust = {index: result.scores.predicted_iou for index, result in obj.results.items()}
@@ -66,6 +66,11 @@ def _consolidate(
         return
     for offset in np.flatnonzero(change.voxels.any(axis=(1, 2))):
         index = change.window[0].start + int(offset)
+        if not state.store.is_carried(obj, axis):
+            return
+        if obj.results.get(index) is not before.get(index):
+            # Changed by what came into the run: it is not what was looked over.
+            continue
         asked = any((index - anchor) * sign > 0 for sign in DIRECTIONS[direction])
         if obj.is_fixed(index) or not asked or (slices is not None and index not in slices):
             continue
@@ -73,8 +78,8 @@ def _consolidate(
         mask[change.window[1:]] ^= change.voxels[offset]
         result = changed_result(obj, index, mask, prompted=False)
         result = result if mask.any() else replace(result, scores=GONE)
-        state.store.put(step, obj, "results", index, result)
-        yield result
+        if state.store.keep(step, obj, result):
+            yield result
 
 
 def _bounds(obj: ObjectRecord) -> Window | None:
