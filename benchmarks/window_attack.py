@@ -153,7 +153,11 @@ class Round:
         self.settle()
         for _ in range(steps):
             if self.work is None:
-                return
+                # A work whose layer was deleted is opened again, which takes a moment.
+                with contextlib.suppress(AssertionError):
+                    wait_for(lambda: self.work is not None)
+                if self.work is None:
+                    return
             step = self.rng.choice(person if self.rng.random() < 0.6 else nobody)
             self.did[step.__name__] = self.did.pop(step.__name__, 0) + 1  # the last one comes last
             try:
@@ -167,6 +171,8 @@ class Round:
     def judge(self) -> list[str]:
         """What does not hold."""
         faults = []
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: self.work is not None and self.controller.thread.idle)
         if self.work is None:
             layers = [f"{layer.name[:20]!r} ({type(layer).__name__})" for layer in self.viewer.layers]
             return [f"the work was closed after {list(self.did)[-1]}; layers are {', '.join(layers)}"]
