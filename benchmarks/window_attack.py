@@ -177,6 +177,9 @@ class Round:
             layers = [f"{layer.name[:20]!r} ({type(layer).__name__})" for layer in self.viewer.layers]
             return [f"the work was closed after {list(self.did)[-1]}; layers are {', '.join(layers)}"]
         self.settle()
+        # What waited for room on the disk is written with the next action.
+        self.box()
+        self.settle()
         pump(0.3)
         held = self.work._session.label_map()
         if not np.array_equal(self.work.result.layer.data.transpose(2, 1, 0), held):

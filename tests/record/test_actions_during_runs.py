@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from napari_sam2.core.prompts import Box, Point
 from napari_sam2.models.classical import ClassicalModel
+from napari_sam2.record import compaction
 from napari_sam2.record.journal import Journal, restore
 from napari_sam2.record.journal_files import EVENTS
 from napari_sam2.record.replay import replay
@@ -165,3 +166,11 @@ def test_a_run_leaves_alone_what_is_not_what_it_began_with(tmp_path, begun, afte
             coming(session)
     journal.close()
     check(session, folder)
+
+
+def test_a_journal_is_not_made_smaller_in_the_middle_of_a_run(tmp_path, monkeypatch):
+    """A snapshot knows no half of a run: undo took back its second half only."""
+    monkeypatch.setattr(compaction, "FEWEST_LINES", 3)
+    monkeypatch.setattr(compaction, "SMALLEST", 0)
+    session = played(tmp_path / "a.sam2session", {3: ["outside", "name"], 6: ["another"], 9: ["accept"]})
+    check(session, tmp_path / "a.sam2session")
