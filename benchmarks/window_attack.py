@@ -168,6 +168,10 @@ class Round:
             if self.rng.random() < 0.2:
                 self.settle()
 
+    def shown(self) -> np.ndarray:
+        """Labels of the layer, as (i, j, k)."""
+        return self.work.result.layer.data.transpose(2, 1, 0)
+
     def judge(self) -> list[str]:
         """What does not hold."""
         faults = []
@@ -182,8 +186,11 @@ class Round:
         self.settle()
         pump(0.3)
         held = self.work._session.label_map()
-        if not np.array_equal(self.work.result.layer.data.transpose(2, 1, 0), held):
-            faults.append("the layer shows something else than the session holds")
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: np.array_equal(self.shown(), self.work._session.label_map()), 5)
+        if not np.array_equal(self.shown(), held):
+            sizes = [np.bincount(array.ravel()).tolist() for array in (self.shown(), held)]
+            faults.append(f"the layer shows {sizes[0]} voxels by id, the session holds {sizes[1]}")
         journals = sorted((self.folder / "sessions").rglob(EVENTS), key=lambda path: path.stat().st_mtime)
         again = Session(read_volume(self.scan), ClassicalModel(), axis=2)
         restore(again, journals[-1].parent)
