@@ -96,8 +96,9 @@ def test_a_label_map_of_one_of_several_images_says_which(tmp_path):
     with pytest.raises(UserInputError, match=r"sub-01_dseg\.nii\.gz may belong to sub-01_T1w\.nii\.gz or sub-01_T2w"):
         find_scans(tmp_path)
     assert [scan.image.name for scan in find_scans(tmp_path, channels=["T1w"])] == ["sub-01_T2w.nii.gz"]
-    (folder / "sub-01_dseg.json").write_text(json.dumps({"Sources": ["bids:raw:sub-01/anat/sub-01_T1w.nii.gz"]}))
-    assert [scan.image.name for scan in find_scans(tmp_path, channels=["T1w"])] == ["sub-01_T1w.nii.gz"]
+    for sources in (["bids:raw:sub-01/anat/sub-01_T1w.nii.gz"], "sub-01_T1w.nii.gz"):
+        (folder / "sub-01_dseg.json").write_text(json.dumps({"Sources": sources}))
+        assert [scan.image.name for scan in find_scans(tmp_path, channels=["T1w"])] == ["sub-01_T1w.nii.gz"]
     (folder / "sub-01_dseg.nii.gz").rename(folder / "sub-01_desc-T2w_dseg.nii.gz")
     assert [scan.image.name for scan in find_scans(tmp_path)] == ["sub-01_T2w.nii.gz"]
 

@@ -295,7 +295,8 @@ def _meant(labels: Path, images: list[Path], channels: Collection[str]) -> list[
     """
     try:
         facts = json.loads(labels.with_name(labels.name.replace(".nii.gz", ".json")).read_text(encoding="utf-8"))
-        told = {str(source).rpartition("/")[2] for source in facts["Sources"]}
+        sources = facts["Sources"]
+        told = {str(source).rpartition("/")[2] for source in ([sources] if isinstance(sources, str) else sources)}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         told = set()
     description = BidsName.parse(labels.name).entities.get("desc")
