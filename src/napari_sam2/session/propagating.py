@@ -69,7 +69,7 @@ def propagate_objects(
 
 
 def _can_start(state: SessionState, obj: ObjectRecord) -> bool:
-    """Whether an object is still there and open, with a slice to be carried from."""
+    """Whether an object is still there, open, and has a start."""
     return state.store.is_carried(obj, obj.axis) and not obj.finished and _has_start(obj)
 
 
