@@ -10,11 +10,14 @@ import pytest
 from napari_sam2.core.prompts import Point
 from napari_sam2.engine import consolidation
 from napari_sam2.engine.consolidation import BY_NETWORK
+from napari_sam2.engine.correction_odds import BY_BOUNDED
+from napari_sam2.engine.fit_plan import FitPlan
 from napari_sam2.errors import UserInputError
 from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.models.small.model import load_bundled
 from napari_sam2.record.journal import Journal
 from napari_sam2.record.replay import replay
+from napari_sam2.record.save import provenance_of
 from napari_sam2.session.session import Session
 from tests.phantoms import ball, box_on
 
@@ -96,6 +99,27 @@ def test_it_is_recorded_replayed_and_taken_back_as_one_with_the_run(model, tmp_p
     assert np.array_equal(again.labels == 1, after)
     session.undo()
     assert (session.label_map() == 1).any((0, 1)).nonzero()[0].tolist() == [10]
+
+
+def test_the_sidecar_names_every_network_that_had_a_part(model, tmp_path):
+    def named(**how):
+        session = Session(VOLUME, model, **how)
+        session.add_prompt(1, box_on(INSIDE, 2, 10))
+        return session, lambda: provenance_of(session).helpers
+
+    session, helpers = named(fit=FitPlan(2, 0))
+    assert helpers() == {}
+    run(session)
+    assert list(helpers()) == ["fit, 2 steps, seed 0", BY_NETWORK]
+    session.add_prompt(1, Point((15, 14, 12), positive=False))
+    assert list(helpers()) == ["fit, 2 steps, seed 0", BY_NETWORK, BY_BOUNDED]
+    session.undo()
+    session.undo()
+    session.add_prompt(1, Point((15, 14, 10)))
+    assert helpers() == {}, "the model answered the click, and what was taken back had no part"
+    session, helpers = named(fit=None, look_over=False)
+    run(session)
+    assert helpers() == {}
 
 
 def test_a_journal_from_before_is_replayed_as_it_was_and_one_from_later_is_refused(model, tmp_path):

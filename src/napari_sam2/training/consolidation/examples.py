@@ -14,10 +14,11 @@ import numpy as np
 
 from napari_sam2.core.volume import Volume
 from napari_sam2.core.window import Window
+from napari_sam2.engine.consolidation_evidence import Run
 from napari_sam2.evaluation.challenge import extent_of, middle_box
 from napari_sam2.io.atomic import atomic_write
 from napari_sam2.session.session import Session
-from napari_sam2.training.corrections.practice import practise_on
+from napari_sam2.training.corrections.practice import Practice, practise_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sam2.engine.correction_evidence import Voxel
     from napari_sam2.engine.verbs import AnyModel
-    from napari_sam2.training.corrections.practice import Practice
     from napari_sam2.training.pool import PoolVolume
 
 __all__ = ["CELLS", "Example", "draw_examples", "read_examples", "write_examples"]
@@ -61,6 +62,8 @@ class Example:
         The object's slices, where they were told.
     spacing : tuple of float
         In widths of a pixel, slices first.
+    clicks : tuple of (voxel, bool)
+        What was clicked, and whether it belongs to the object.
     """
 
     name: str
@@ -71,6 +74,22 @@ class Example:
     boxed: int
     told: range | None
     spacing: tuple[float, float, float]
+    clicks: tuple[tuple[Voxel, bool], ...] = ()
+
+    def practice(self) -> Practice:
+        """As a scene, with the carried mask."""
+        practice = Practice(self.voxels, self.truth, self.carried, self.spacing)
+        practice.object = self.carried
+        return practice
+
+    def run(self) -> Run:
+        """What a session would know of the run."""
+        spans = []
+        for axis in range(3):
+            filled = np.flatnonzero(self.carried.any(axis=tuple(a for a in range(3) if a != axis)))
+            spans.append(slice(int(filled[0]), int(filled[-1]) + 1))
+        trust = {i: float(value) for i, value in enumerate(self.trust) if np.isfinite(value)}
+        return Run((spans[0], spans[1], spans[2]), (self.boxed,), trust, self.told, self.clicks)
 
 
 def draw_examples(

@@ -120,29 +120,12 @@ def told_of(rng: np.random.Generator, truth: NDArray[np.bool_]) -> range | None:
     return range(max(0, held.start - low), min(len(truth), held.stop + high))
 
 
-def practice_of(example: Example) -> Practice:
-    """An example as a scene, with its carried mask."""
-    practice = Practice(example.voxels, example.truth, example.carried, example.spacing)
-    practice.object = example.carried
-    return practice
-
-
-def run_of(example: Example) -> Run:
-    """What a session would know of an example's run."""
-    spans = []
-    for axis in range(3):
-        filled = np.flatnonzero(example.carried.any(axis=tuple(a for a in range(3) if a != axis)))
-        spans.append(slice(int(filled[0]), int(filled[-1]) + 1))
-    trust = {i: float(value) for i, value in enumerate(example.trust) if np.isfinite(value)}
-    return Run((spans[0], spans[1], spans[2]), (example.boxed,), trust, example.told)
-
-
 def lesson_of(example: Example) -> Lesson | None:
     """What there is to learn from an example.
 
     None where its boxed slice is empty.
     """
-    seen = survey(practice_of(example), run_of(example)) if example.carried.any() else None
+    seen = survey(example.practice(), example.run()) if example.carried.any() else None
     if seen is None:
         return None
     wanted = averaged(example.truth[seen.window].astype(np.float32), seen.strides)
