@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_sam2.core.history import MISSING
 from napari_sam2.models.base import FittableModel
@@ -13,6 +13,7 @@ from napari_sam2.session.correcting import new_clicks
 
 if TYPE_CHECKING:
     from napari_sam2.core.history import Change, Step
+    from napari_sam2.core.prompts import Prompt
     from napari_sam2.session.state import SessionState
 
 __all__ = ["helpers_of"]
@@ -52,5 +53,5 @@ def _keeps_scores(change: Change) -> bool:
     return kept or not after.prompted or math.isnan(after.scores.predicted_iou)
 
 
-def _listed(prompts: object) -> list[object]:
-    return [] if prompts is MISSING or not isinstance(prompts, list | tuple) else list(prompts)
+def _listed(prompts: Any) -> list[Prompt]:
+    return [] if prompts is MISSING else list(prompts)

@@ -1,4 +1,4 @@
-"""Clicks on carried objects, answered around them as in use.
+"""Clicks on carried objects, answered as in use.
 
 What is wrong after a few clicks is not what is wrong after a run: a network that goes over an object after each click
 has to see both.
@@ -9,38 +9,43 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_sam2.engine.consolidation import Consolidator, changed
-from napari_sam2.engine.consolidation_evidence import survey
+import numpy as np
+
+from napari_sam2.engine.consolidation import consolidate, reconsider
 from napari_sam2.engine.correction import correct_widely
+from napari_sam2.engine.correction_odds import BY_WHOLE, ODDS
 from napari_sam2.evaluation.challenge import middle_box
 from napari_sam2.training.corrections.practice import next_click
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
 
+    from napari_sam2.engine.consolidation import Consolidator
+    from napari_sam2.engine.correction import Change
     from napari_sam2.training.consolidation.examples import Example
 
 __all__ = ["clicked", "looked_over"]
 
 
-def looked_over(example: Example, consolidator: Consolidator) -> Example:
-    """An example as a network without clicks leaves it."""
+def looked_over(example: Example, by: str, consolidator: Consolidator | None = None) -> Example:
+    """An example as a network leaves it after the run.
+
+    Parameters
+    ----------
+    by, consolidator
+        As for `napari_sam2.engine.consolidation.consolidate`.
+    """
     if not example.carried.any():
         return example
-    practice, run = example.practice(), example.run()
-    seen = survey(practice, replace(run, clicks=None))
-    if seen is None:
-        return example
-    mask = example.carried.copy()
-    mask[seen.window] ^= changed(seen, run, consolidator(seen.maps))
-    return replace(example, carried=mask)
+    return _with(example, consolidate(example.practice(), example.run(), by, consolidator))
 
 
-def clicked(rng: np.random.Generator, example: Example, most: int) -> Iterator[Example]:
-    """The example after each of some simulated clicks, every one answered as the product does.
+def clicked(
+    rng: np.random.Generator, example: Example, most: int, consolidator: Consolidator | None = None
+) -> Iterator[Example]:
+    """The example after each of some simulated clicks, every one answered around it.
 
     Ends sooner where there is no error left.
 
@@ -52,39 +57,49 @@ def clicked(rng: np.random.Generator, example: Example, most: int) -> Iterator[E
         A carried object.
     most : int
         Clicks.
+    consolidator : Consolidator, optional
+        Who goes over the whole object after each click, from which the next one starts; nobody without it.
     """
-    practice = example.practice()
-    allowed = _inside_box(example)
-    clicks = list(example.clicks)
+    inside = _inside_box(example)
     for _ in range(most):
+        practice = example.practice()
         click = next_click(rng, practice)
         if click is None:
             return
-        before = practice.object
-        size = int(before.sum())
-        change = correct_widely(practice, click.voxel, click.include, clicks, (), (example.boxed,), size)
-        if change is not None:
-            mask = before.copy()
-            mask[change.window] ^= change.voxels
-            within = before[example.boxed] | allowed
-            if click.voxel[0] == example.boxed:
-                within[click.voxel[1:]] = True
-            mask[example.boxed] &= within
-            practice.object = mask
-        clicks.append((click.voxel, click.include))
-        yield replace(example, carried=practice.object, clicks=tuple(clicks))
+        before = example.carried
+        change = correct_widely(
+            practice,
+            click.voxel,
+            click.include,
+            example.clicks,
+            (),
+            (example.boxed,),
+            int(before.sum()),
+            ODDS[BY_WHOLE],
+        )
+        example = _with(example, change)
+        allowed = before[example.boxed] | inside
+        if click.voxel[0] == example.boxed:
+            allowed[click.voxel[1:]] = True
+        example.carried[example.boxed] &= allowed
+        example = replace(example, clicks=(*example.clicks, (click.voxel, click.include)))
+        yield example
+        if consolidator is not None and example.carried.any():
+            example = _with(example, reconsider(example.practice(), example.run(), change, consolidator))
+
+
+def _with(example: Example, change: Change | None) -> Example:
+    """An example with a change, as a copy."""
+    mask = example.carried.copy()
+    if change is not None:
+        mask[change.window] ^= change.voxels
+    return replace(example, carried=mask)
 
 
 def _inside_box(example: Example) -> NDArray[np.bool_]:
     """The inside of the box, as (rows, columns)."""
-    (_, top, left), (_, bottom, right) = (sorted_corner for sorted_corner in _corners(example))
-    inside = example.truth[example.boxed] & False
+    corners = np.array(middle_box(example.truth, 0).corners).round().astype(int)
+    (_, top, left), (_, bottom, right) = corners.min(axis=0), corners.max(axis=0)
+    inside = np.zeros(example.truth.shape[1:], bool)
     inside[top : bottom + 1, left : right + 1] = True
     return inside
-
-
-def _corners(example: Example) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    first, last = middle_box(example.truth, 0).corners
-    low = tuple(round(min(pair)) for pair in zip(first, last, strict=True))
-    high = tuple(round(max(pair)) for pair in zip(first, last, strict=True))
-    return (low[0], low[1], low[2]), (high[0], high[1], high[2])

@@ -1,13 +1,14 @@
 """Carried objects with their truth, made once and kept in a file.
 
-A box on the middle slice is answered and carried by the product itself, with the fit, for half of the objects with
-their slices told: what is wrong with these masks is what a person would find.
+A box on the middle slice is answered and carried by the product itself, with the fit, for some of the objects with
+their slices told: what is wrong with these masks is what a person would find. Objects are cut out of pools, or lie in
+whole scans.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -16,7 +17,9 @@ from napari_sam2.core.volume import Volume
 from napari_sam2.core.window import Window
 from napari_sam2.engine.consolidation_evidence import Run
 from napari_sam2.evaluation.challenge import extent_of, middle_box
+from napari_sam2.evaluation.datasets import cases_of, find_scans
 from napari_sam2.io.atomic import atomic_write
+from napari_sam2.session.object_scene import ObjectScene
 from napari_sam2.session.session import Session
 from napari_sam2.training.corrections.practice import Practice, practise_on
 
@@ -30,10 +33,16 @@ if TYPE_CHECKING:
     from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.training.pool import PoolVolume
 
-__all__ = ["CELLS", "Example", "draw_examples", "read_examples", "write_examples"]
+__all__ = ["Example", "draw_examples", "in_whole_scans", "read_examples", "write_examples"]
 
-CELLS: Final = (24, 60)
-"""Cells along an object's longest side."""
+TOLD_OF_SCANS: Final = 3
+"""Of so many objects in whole scans, the slices of one are told."""
+
+LEAST_VOXELS: Final = 200
+"""Of an object in a whole scan."""
+
+MARGIN: Final = 60
+"""Voxels around an object that are kept of a whole scan."""
 
 TOLD: Final = 0.4
 """Share of objects whose slices are told."""
@@ -98,6 +107,7 @@ def draw_examples(
     shares: Mapping[str, float],
     model: AnyModel,
     count: int,
+    cells: tuple[int, int],
 ) -> Iterator[Example]:
     """Draw objects, box each on its middle slice and carry it.
 
@@ -110,6 +120,8 @@ def draw_examples(
         Carries.
     count : int
         How many.
+    cells : tuple of int
+        Cells along an object's longest side, from and to.
     """
     names = sorted(pools)
     chances = np.array([shares[name] for name in names])
@@ -117,11 +129,67 @@ def draw_examples(
     while made < count:
         pool = pools[names[int(rng.choice(len(names), p=chances / chances.sum()))]]
         volume = pool[int(rng.integers(len(pool)))]
-        practice = practise_on(rng, volume, volume.objects[int(rng.integers(len(volume.objects)))], CELLS)
+        practice = practise_on(rng, volume, volume.objects[int(rng.integers(len(volume.objects)))], cells)
         if practice is None or len(practice.truth) > MOST_SLICES:
             continue
         yield carried(volume.name, practice, model, told=bool(rng.random() < TOLD))
         made += 1
+
+
+def in_whole_scans(table: Path, root: Path, model: AnyModel) -> Iterator[Example]:
+    """The objects of a table of scans, each boxed and carried in the whole scan; cut out afterwards.
+
+    Parameters
+    ----------
+    table, root : Path
+        As for `napari_sam2.evaluation.datasets.find_scans`.
+    model : SegmentationModel
+        Carries.
+    """
+    for number, case in enumerate(case for scan in find_scans(table, root) for case in cases_of(scan)):
+        if case.truth.sum() < LEAST_VOXELS:
+            continue
+        session = Session(case.volume, model, window=case.window, look_over=False)
+        box = middle_box(case.truth, case.axis)
+        told = extent_of(case.truth, case.axis) if number % TOLD_OF_SCANS == 0 else None
+        session.add_prompt(1, box)
+        for _ in session.propagate([1], slices=told):
+            pass
+        scene, plane = ObjectScene(session.state, session.state.store.objects[1]), case.volume.plane(case.axis)
+        everywhere = (slice(0, scene.shape[0]), slice(0, scene.shape[1]), slice(0, scene.shape[2]))
+        truth = np.stack([plane.take(case.truth, index) for index in range(plane.n_slices)])
+        whole = Example(
+            f"{case.name} {case.label}",
+            scene.image(everywhere),
+            truth,
+            scene.mask(everywhere),
+            _trust(session, len(truth)),
+            box.slice_index(case.axis),
+            told,
+            scene.spacing,
+        )
+        yield _cut_out(whole)
+
+
+def _trust(session: Session, count: int) -> NDArray[np.float32]:
+    trust = np.full(count, np.nan, np.float32)
+    for index, result in session.objects[1].results.items():
+        trust[index] = result.scores.predicted_iou
+    return trust
+
+
+def _cut_out(example: Example) -> Example:
+    """All slices, and within them the object and its mask with a margin."""
+    both = example.truth | example.carried
+    filled = both.any(axis=(0, 2)), both.any(axis=(0, 1))
+    rows, columns = (np.flatnonzero(along) for along in filled)
+    window = (
+        slice(None),
+        slice(max(0, int(rows[0]) - MARGIN), int(rows[-1]) + 1 + MARGIN),
+        slice(max(0, int(columns[0]) - MARGIN), int(columns[-1]) + 1 + MARGIN),
+    )
+    parts = (example.voxels[window], example.truth[window], example.carried[window])
+    return replace(example, voxels=parts[0], truth=parts[1], carried=parts[2])
 
 
 def carried(name: str, practice: Practice, model: AnyModel, *, told: bool) -> Example:
@@ -132,15 +200,12 @@ def carried(name: str, practice: Practice, model: AnyModel, *, told: bool) -> Ex
     session.add_prompt(1, box)
     for _ in session.propagate([1], slices=extent):
         pass
-    trust = np.full(len(practice.truth), np.nan, np.float32)
-    for index, result in session.objects[1].results.items():
-        trust[index] = result.scores.predicted_iou
     return Example(
         name,
         practice.voxels,
         practice.truth,
         np.asarray(session.label_map() == 1),
-        trust,
+        _trust(session, len(practice.truth)),
         box.slice_index(0),
         extent,
         practice.spacing,
