@@ -50,7 +50,7 @@ def main() -> None:
     carried: dict[str, list[Example]] = {}
     for name, wanted in recipe.carried.items():
         volumes = {
-            part: [volume for volume in of_part if volume.name.startswith(wanted.named)]
+            part: [volume for volume in of_part if volume.name.startswith(tuple(wanted.named))]
             for part, of_part in pools.items()
             if part in wanted.shares
         }
