@@ -95,7 +95,9 @@ def test_known_slices_and_what_is_untold_stay_whatever_the_network_says(scene):
     assert index.min() >= 14
     assert index.max() < 34
     assert not set(index) & {20, 24}
-    assert not consolidate(scene, run, BY_NETWORK, always(0.0)).voxels.any(), "a network that adds nothing changes nothing"
+    assert not consolidate(scene, run, BY_NETWORK, always(0.0)).voxels.any(), (
+        "a network that adds nothing changes nothing"
+    )
 
 
 def test_unsure_answers_and_pieces_apart_change_nothing(scene):

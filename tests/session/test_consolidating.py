@@ -10,7 +10,7 @@ import pytest
 from napari_sam2.core.prompts import Point
 from napari_sam2.engine import consolidation
 from napari_sam2.engine.consolidation_rules import BY_FIRST, BY_NETWORK, RULES, Rule
-from napari_sam2.engine.correction_odds import BY_MENDED, BY_WHOLE
+from napari_sam2.engine.correction_odds import BY_WHOLE
 from napari_sam2.engine.fit_plan import FitPlan
 from napari_sam2.errors import UserInputError
 from napari_sam2.models.classical import ClassicalModel

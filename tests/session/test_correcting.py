@@ -12,7 +12,15 @@ from napari_sam2.core.prompts import Point
 from napari_sam2.core.slice_masks import SliceMask
 from napari_sam2.engine import correction
 from napari_sam2.engine.correction import CAREFUL_REACH, correct
-from napari_sam2.engine.correction_odds import BOUNDED, BY_BOUNDED, BY_MENDED, BY_NETWORK, BY_PERCEPTRON, ODDS, UNBOUNDED
+from napari_sam2.engine.correction_odds import (
+    BOUNDED,
+    BY_BOUNDED,
+    BY_MENDED,
+    BY_NETWORK,
+    BY_PERCEPTRON,
+    ODDS,
+    UNBOUNDED,
+)
 from napari_sam2.errors import UserInputError
 from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.record.journal import Journal

@@ -56,6 +56,8 @@ class NetRecipe:
         Of four lessons each.
     own_way_from : int
         Updates after which lessons are also made along the network's own answers, as it is then.
+    own_way : int
+        Carried objects of which they are made, spread over all.
     invented : int
         Objects whose masks are invented.
     invented_cells : tuple of int
@@ -76,6 +78,7 @@ class NetRecipe:
 
     updates: int
     own_way_from: int
+    own_way: int
     invented: int
     invented_cells: tuple[int, int]
     invented_shares: Mapping[str, float]
@@ -197,7 +200,8 @@ def train_net(
     training.learn(sets, recipe.first, recipe.own_way_from)
     way = Consolidator(training.weights())
     every = [example for examples in carried.values() for example in examples]
-    sets[OWN_WAY] = lessons_of_all(every, recipe.seed + 1, way)
+    chosen = [every[index] for index in np.linspace(0, len(every) - 1, min(recipe.own_way, len(every))).astype(int)]
+    sets[OWN_WAY] = lessons_of_all(chosen, recipe.seed + 1, way)
     training.learn(sets, recipe.then, recipe.updates)
     return training.weights()
 
