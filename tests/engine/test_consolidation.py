@@ -117,6 +117,9 @@ def test_a_run_of_which_the_model_was_sure_stays(scene):
     sure, unsure = (dict.fromkeys(range(48), limit + step) for step in (0.01, -0.01))
     assert consolidate(scene, scene.run(trust=sure), BY_NETWORK, always(20.0)) is None
     assert consolidate(scene, scene.run(trust=unsure), BY_NETWORK, always(20.0)).voxels.any()
+    told = scene.run(trust=sure, told=range(48))
+    assert consolidate(scene, told, BY_NETWORK, always(20.0)).voxels.any(), "where its slices are told it does not stay"
+    assert consolidate(scene, told, BY_FIRST, always(20.0)) is None, "an older journal's network knew no such rule"
     assert mean_trust(scene.run(trust=sure | {20: float("nan")})) == pytest.approx(limit + 0.01)
 
 
@@ -138,7 +141,9 @@ def test_clicks_are_told_by_polarity_and_moved_with_the_scan(scene):
         at = np.unravel_index(int(values.argmax()), values.shape)
         first = [part.start for part in seen.window]
         assert all(abs(i * n + f - v) < n for i, n, f, v in zip(at, seen.strides, first, voxel, strict=True))
+    assert np.array_equal(seen.before, survey(scene, scene.run(clicks=CLICKS[:1])).maps)
     none = survey(scene, scene.run(clicks=()))
+    assert none.before is None
     assert none.maps[FEATURES - 1].max() == none.maps[FEATURES + 4].max() == 0
     mirrored = Carried(*(np.ascontiguousarray(a[::-1]) for a in (scene.voxels, scene.object)))
     moved = tuple(((len(scene.object) - 1 - i, j, k), include) for (i, j, k), include in CLICKS)
@@ -147,16 +152,24 @@ def test_clicks_are_told_by_polarity_and_moved_with_the_scan(scene):
         assert np.allclose(seen.maps, there.maps[:, ::-1], atol=1e-4)
 
 
-def says(inside, outside):
-    """A network that gives one logit to what the mask holds and another to the rest, whatever it sees."""
-    return lambda maps: np.where(maps[-1] > 0, inside, outside).astype(float)
+def says(inside, outside, *, before=0.0):
+    """A network that knows clicks: one logit for what the mask holds and one for the rest, before any click another."""
+
+    def answer(maps):
+        clicked = max(maps[FEATURES - 1].max(), maps[FEATURES + 4].max()) > 0
+        wanted = np.where(maps[-1] > 0, inside, outside).astype(float)
+        return wanted if clicked else np.full_like(wanted, before)
+
+    return answer
 
 
-def test_after_a_click_nothing_changes_where_the_network_disagrees_with_one(scene):
-    run = scene.run(clicks=((((24, 24, 24)), True),))
+def test_after_a_click_nothing_changes_where_the_network_disagrees_or_the_click_told_nothing(scene):
+    run = scene.run(clicks=(((24, 24, 24), True),))
     assert reconsider(scene, run, None, says(6.0, 6.0)).voxels.any()
     assert reconsider(scene, run, None, says(-6.0, 6.0)) is None, "it denies what was clicked"
-    assert reconsider(scene, scene.run(clicks=(((2, 2, 2), False),)), None, says(6.0, -6.0)) is None, "nothing new"
+    assert reconsider(scene, run, None, says(6.0, 6.0, before=5.9)) is None, "it had said so before"
+    assert reconsider(scene, run, None, says(6.0, -6.0)) is None, "nothing new"
+    assert reconsider(scene, scene.run(known=(40,), clicks=run.clicks), None, says(6.0, 6.0)) is None
 
 
 def test_what_clicks_have_proved_stays_whatever_the_network_says(scene):
@@ -167,9 +180,8 @@ def test_what_clicks_have_proved_stays_whatever_the_network_says(scene):
 
     def denies(maps):
         """All but the clicked cell."""
-        logits = np.full(maps.shape[1:], -6.0)
-        logits[maps[FEATURES - 1] > 0.85 * maps[FEATURES - 1].max()] = 6.0
-        return logits
+        near = maps[FEATURES - 1]
+        return np.where((near > 0.85 * near.max()) | (near.max() == 0), 6.0, -6.0)
 
     run = scene.run(known=(24,), clicks=((click, True),))
     change = reconsider(scene, run, corrected, denies)

@@ -9,6 +9,7 @@ import pytest
 
 from napari_sam2.core.prompts import Point
 from napari_sam2.engine import consolidation
+from napari_sam2.engine.consolidation_evidence import CLICKED_FEATURES, FEATURES
 from napari_sam2.engine.consolidation_rules import BY_FIRST, BY_NETWORK, RULES, Rule
 from napari_sam2.engine.correction_odds import BY_WHOLE
 from napari_sam2.engine.fit_plan import FitPlan
@@ -29,11 +30,17 @@ def model():
     return load_bundled()
 
 
+def growing(maps):
+    """Answers that add a layer all round, so that every run is changed, and another one with every click."""
+    clicks = 5 * (maps[FEATURES + 3].max() + maps[FEATURES + 8].max()) if len(maps) == CLICKED_FEATURES else 0
+    return maps[-1].astype(float) + 2.5 * (1 + clicks)
+
+
 @pytest.fixture(autouse=True)
 def grows(monkeypatch):
-    """A network that adds a layer all round, so that every run is changed."""
-    monkeypatch.setattr(consolidation, "_shipped", lambda by: lambda maps: maps[-1].astype(float) + 2.5)
+    monkeypatch.setattr(consolidation, "_shipped", lambda by: growing)
     monkeypatch.setattr(consolidation, "RULES", {name: Rule(1.0, 2.0, 2.0) for name in RULES})
+    monkeypatch.setattr(consolidation, "TOLD", Rule(1.0, 2.0, 2.0))
 
 
 def events(folder):

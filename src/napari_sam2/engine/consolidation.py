@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 from scipy import ndimage
 
 from napari_sam2.engine.consolidation_evidence import survey
-from napari_sam2.engine.consolidation_rules import AFTER_CLICKS, BY_FIRST, BY_NETWORK, RULES
+from napari_sam2.engine.consolidation_rules import AFTER_CLICKS, BY_FIRST, BY_NETWORK, BY_THE_CLICK, RULES, TOLD
 from napari_sam2.engine.correction import Change
 from napari_sam2.engine.correction_evidence import on_voxels
 from napari_sam2.engine.correction_net import Network
@@ -67,7 +67,7 @@ def consolidate(
     Change or None
         None where the model was sure, and where the known slices hold nothing of the object.
     """
-    rule = RULES[by]
+    rule = TOLD if by == BY_NETWORK and run.told is not None else RULES[by]
     if mean_trust(run) >= rule.sure:
         return None
     seen = survey(scene, replace(run, clicks=None if by == BY_FIRST else ()))
@@ -82,8 +82,9 @@ def reconsider(
 ) -> Change | None:
     """What else changes when the whole object is gone over after a click was answered.
 
-    All clicks are evidence: where the network's own answer disagrees with one of them, nothing changes. What the
-    last click changed stays, and so does what is nearer to a click than what disagrees with it.
+    All clicks are evidence: where the network's own answer disagrees with one of them, nothing changes. What changes
+    is what the last click has told the network more of. What the click itself changed stays, and so does what is nearer
+    to a click than what disagrees with it.
 
     Parameters
     ----------
@@ -104,10 +105,14 @@ def reconsider(
     seen = survey(scene, run)
     if seen is None:
         return None
-    logits = (consolidator or _shipped(BY_NETWORK))(seen.maps)
+    network = consolidator or _shipped(BY_NETWORK)
+    logits = network(seen.maps)
     if not _agrees(seen, run, logits):
         return None
     change = changed(seen, run, logits, AFTER_CLICKS) & ~_proved(seen, run, scene.spacing, corrected)
+    if seen.before is not None and change.any():
+        told = on_voxels(logits - network(seen.before), seen.window, seen.strides)
+        change &= np.where(seen.mask, -told, told) > BY_THE_CLICK
     return Change(seen.window, change) if change.any() else None
 
 

@@ -93,12 +93,15 @@ class Survey:
         What is known of every cell.
     mask : bool array
         The object inside the window, in voxels.
+    before : float32 array, optional
+        What was known of every cell before the last click, on the mask as it is now.
     """
 
     window: Window
     strides: tuple[int, int, int]
     maps: NDArray[np.float32]
     mask: NDArray[np.bool_]
+    before: NDArray[np.float32] | None = None
 
 
 def survey(scene: Scene, run: Run) -> Survey | None:
@@ -121,7 +124,9 @@ def survey(scene: Scene, run: Run) -> Survey | None:
     grid = _Grid(averaged(scene.image(window), strides), averaged(mask.astype(np.float32), strides), spacing, strides)
     layers = sorted({(index - window[0].start) // strides[0] for index in sections})
     clicks = None if run.clicks is None else _on_grid(run.clicks, window, strides)
-    return Survey(window, strides, grid.describe(layers, _per_layer(window[0], strides[0], run), clicks), mask)
+    maps = grid.describe(layers, _per_layer(window[0], strides[0], run), clicks)
+    before = grid.with_clicks(maps, _on_grid(run.clicks[:-1], window, strides)) if run.clicks else None
+    return Survey(window, strides, maps, mask, before)
 
 
 def _section(scene: Scene, run: Run, index: int) -> NDArray[np.bool_]:
@@ -190,6 +195,16 @@ class _Grid:
     ) -> None:
         self.image, self.share, self.held, self.step = image, share, share > 0.5, spacing * strides
         self.finest, self.between_slices = float(spacing.min()), float(spacing[0])
+        self._around: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float] | None = None
+
+    def with_clicks(self, maps: NDArray[np.float32], clicks: list[tuple[Voxel, bool]]) -> NDArray[np.float32]:
+        """The maps that were described last, with other clicks."""
+        if self._around is None:
+            raise RuntimeError("Describe the grid first.")
+        others = maps.copy()
+        for index, values in enumerate(self._of_clicks(clicks, *self._around), FEATURES - 1):
+            others[index] = values
+        return others
 
     def describe(
         self, layers: list[int], per_layer: NDArray[np.float64], clicks: list[tuple[Voxel, bool]] | None
@@ -253,6 +268,7 @@ class _Grid:
             float((told > 0).any()),
         )
         sign = np.sign(inside - outside) or 1.0
+        self._around = signed, smooth / spread, edges, radius
         shares = [ndimage.gaussian_filter(self.share, f * radius / step, mode="nearest") for f in (0.3, 0.7, 1.5)]
         maps = (
             self.share,
@@ -270,7 +286,7 @@ class _Grid:
             ndimage.gaussian_filter1d(self.share, 0.7 * radius / step[0], axis=0, mode="nearest"),
             *(values.reshape(-1, 1, 1) for values in of_slices),
             *(np.full((1, 1, 1), number) for number in numbers),
-            *(() if clicks is None else self._of_clicks(clicks, signed, smooth / spread, edges, radius)),
+            *(() if clicks is None else self._of_clicks(clicks, *self._around)),
             np.clip(PRIOR * signed / step.min(), -_MOST_PRIOR, _MOST_PRIOR),
         )
         return np.stack([np.broadcast_to(m, image.shape) for m in maps]).astype(np.float32)
