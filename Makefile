@@ -12,8 +12,9 @@ STAMP := $(VENV)/.installed
 demo: $(STAMP)
 	$(BIN)/napari-sam2 demo --overwrite
 
+# Two processes; the tests of one file stay together. One process, to look closer: .venv/bin/python -m pytest FILE
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/pip install --quiet --constraint constraints.txt mypy ruff

@@ -92,6 +92,9 @@ def test_what_is_not_there_is_an_empty_list_or_an_error_where_a_result_was_deman
     assert answer["candidates"] == []
     assert "not found" in answer["not_found"]["liver"]
     assert main(["find", scan, "liver", *memory, "--require"]) == 2
+    assert main(["find", scan, "liver", *memory, "-o", str(project / "none.json")]) == 2
+    assert "Nothing was found, so that none.json was not written." in capsys.readouterr().err
+    assert not (project / "none.json").exists()
     out = project / "out.nii.gz"
     assert main(["segment", scan, "--text", "liver", *memory, "--model", "classical", "-o", str(out)]) == 2
     assert "not found" in capsys.readouterr().err

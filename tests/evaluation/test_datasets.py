@@ -88,6 +88,20 @@ def test_a_bids_folder_with_derivatives(tmp_path):
     assert len(only_case_names(scans)) == 2
 
 
+def test_a_label_map_of_one_of_several_images_says_which(tmp_path):
+    folder = tmp_path / "sub-01/anat"
+    for suffix in ("T1w", "T2w"):
+        saved(folder / f"sub-01_{suffix}.nii.gz", IMAGE)
+    saved(folder / "sub-01_dseg.nii.gz", LABELS)
+    with pytest.raises(UserInputError, match=r"sub-01_dseg\.nii\.gz may belong to sub-01_T1w\.nii\.gz or sub-01_T2w"):
+        find_scans(tmp_path)
+    assert [scan.image.name for scan in find_scans(tmp_path, channels=["T1w"])] == ["sub-01_T2w.nii.gz"]
+    (folder / "sub-01_dseg.json").write_text(json.dumps({"Sources": ["bids:raw:sub-01/anat/sub-01_T1w.nii.gz"]}))
+    assert [scan.image.name for scan in find_scans(tmp_path, channels=["T1w"])] == ["sub-01_T1w.nii.gz"]
+    (folder / "sub-01_dseg.nii.gz").rename(folder / "sub-01_desc-T2w_dseg.nii.gz")
+    assert [scan.image.name for scan in find_scans(tmp_path)] == ["sub-01_T2w.nii.gz"]
+
+
 def test_the_challenges_files_keep_place_and_spacing(tmp_path):
     spacing = np.array([3.0, 1.0, 0.5])
     np.savez_compressed(tmp_path / "ct_7.npz", imgs=IMAGE.T.astype(np.uint8), gts=LABELS.T, spacing=spacing)

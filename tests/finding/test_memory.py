@@ -122,3 +122,6 @@ def test_a_label_map_without_names_takes_those_of_its_manifest(tmp_path):
     memory = ProjectMemory(exemplars_in(project))
     assert memory.known() == ("left kidney", "liver")
     assert [c.name for c in find(memory, volume, "liver").candidates] == ["liver"]
+    project.write_text(project.read_text().replace("2=left kidney", "7=left kidney"))
+    with pytest.raises(UserInputError, match="case s00 holds no voxel of 7=left kidney; correct the column 'name'"):
+        ProjectMemory(exemplars_in(project)).known()

@@ -6,11 +6,13 @@ import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from napari_sam2.errors import EnvironmentLacksError, UserInputError
-from napari_sam2.io.atomic import atomic_write, check_folder, write_bytes, write_text
+from napari_sam2.io import atomic
+from napari_sam2.io.atomic import atomic_write, check_folder, check_new_folder, write_bytes, write_text
 
 
 def test_text_is_written_as_it_is(tmp_path):
@@ -112,3 +114,21 @@ def test_what_the_disk_did_not_keep_is_noticed(tmp_path, monkeypatch):
     with pytest.raises(EnvironmentLacksError, match="read back differs"):
         write_bytes(tmp_path / "a.bin", b"mine")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("where", ["taken", "taken/below", "nowhere", "nowhere/below/it"])
+def test_a_folder_that_cannot_be_made_is_told_at_once(tmp_path, where):
+    (tmp_path / "taken").write_text("a file")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    with pytest.raises(UserInputError, match=r"Cannot write into (taken|gone|below|it): .* give another folder"):
+        check_new_folder(tmp_path / where)
+    check_new_folder(tmp_path / "new" / "below")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["nowhere", "taken"]
+
+
+def test_a_folder_given_as_a_dot_has_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_new_folder(Path())
+    monkeypatch.setattr(atomic, "check_place", lambda target: pytest.fail(target.name))
+    with pytest.raises(pytest.fail.Exception, match=tmp_path.name):
+        check_new_folder(Path())

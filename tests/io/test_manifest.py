@@ -131,3 +131,17 @@ def test_an_id_with_two_names_and_a_channel_that_is_the_label_map_are_faults(tmp
         "manifest.csv, line 2: the id 1 has two names; keep one.",
         "manifest.csv, line 2: channel_1: it is the label map of the scan; give an image.",
     ]
+
+
+def test_names_that_cannot_be_meant_are_faults(tmp_path):
+    """With a comma between them the second was a part of the first one's name."""
+    write_case(tmp_path, "a")
+    table = tmp_path / "manifest.csv"
+    table.write_text("case;image;name\na;a.nii.gz;1=liver,2=spleen\n")
+    (sentence,) = faults_of(table)
+    assert "'1=liver,2=spleen' holds '=' twice; part names with ';'" in sentence
+    table.write_text('case,image,name,group\na,a.nii.gz,"1=li\nver",b\x07\n')
+    assert [fault.partition(": ")[2] for fault in faults_of(table)] == [
+        "the cell 'group' holds a line break or a control character; type it again.",
+        "the cell 'name' holds a line break or a control character; type it again.",
+    ]

@@ -216,6 +216,7 @@ def test_the_chosen_plane_and_channels_are_looked_at_and_written_down(tmp_path):
     facts = json.loads((tmp_path / "o.geojson.json").read_text())["Slide"]
     assert facts["plane"] == {"Z": 1}
     assert (facts["channels"]["chosen"], facts["channels"]["windows"]) == ([1], [[0, 4000]])
+    assert facts["channels"]["names"] == ["channel 0", "channel 1"]  # whatever the file calls them
     with pytest.raises(UserInputError, match="no plane z=2"):
         segment_slide(stack, tmp_path / "n.geojson", **{**options, "plane": 2})
     found = segment_slide(stack, tmp_path / "n.geojson", auto="nuclei:100,100,300,300", object_size="120px", plane=1)

@@ -5,6 +5,7 @@ import os
 import pytest
 import torch
 
+from napari_sam2.models import threads
 from napari_sam2.models.threads import usable_cpus, use_all_cpus
 
 
@@ -33,3 +34,12 @@ def test_the_environment_has_the_last_word(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr(torch, "set_num_threads", lambda _: pytest.fail("was set"))
     assert use_all_cpus() == before
+
+
+@pytest.mark.parametrize(("asked", "each"), [(None, 4), ("1", 1), ("3,2", 3), ("64", 4), ("all", 4), ("0", 1)])
+def test_processes_side_by_side_share_the_processors_and_keep_to_what_was_asked(monkeypatch, asked, each):
+    monkeypatch.setattr(threads, "usable_cpus", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert threads.threads_of_each(2) == each

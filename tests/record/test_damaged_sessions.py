@@ -22,11 +22,11 @@ from napari_sam2.record.journal_files import EVENTS, HEAD
 from napari_sam2.record.replay import replay
 from napari_sam2.session.session import Session
 from napari_sam2.slides.session import SlideSession
-from tests.phantoms import ball
+from tests.phantoms import ball, box_on
 from tests.record.test_compaction import annotate
 from tests.record.test_earlier_journals import SCAN, SLIDE, slide
 
-VOLUME, _ = ball(shape=(30, 28, 20), centre=(15, 14, 10), radii=(9, 7, 6))
+VOLUME, INSIDE = ball(shape=(30, 28, 20), centre=(15, 14, 10), radii=(9, 7, 6))
 
 JUNK = st.one_of(
     st.none(),
@@ -183,3 +183,21 @@ def test_damage_in_the_middle_is_never_replayed_as_identical(tmp_path):
         (folder / EVENTS).write_bytes(b"".join([*lines[:3], damage, *lines[4:]]))
         with pytest.raises(UserInputError, match="line 4 cannot be read"):
             replay(VOLUME, ClassicalModel(), folder)
+
+
+@pytest.mark.parametrize(
+    ("event", "change"),
+    [("propagation", {"looked_over": "consolidation-9"}), ("prompt", {"around": "correction-9"}),
+     ("propagation", {"event": "something new"})],
+)  # fmt: skip
+def test_what_a_newer_version_wrote_is_not_called_damaged(tmp_path, event, change):
+    session = Session(VOLUME, ClassicalModel())
+    journal = Journal(session, tmp_path / "a.sam2session")
+    session.add_prompt(1, box_on(INSIDE, 2, 10))
+    next(session.propagate())
+    journal.close()
+    file = tmp_path / "a.sam2session" / "events.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    file.write_text("".join(json.dumps(line | (change if line["event"] == event else {})) + "\n" for line in lines))
+    with pytest.raises(UserInputError, match="which this version does not know; open the session with the"):
+        restore(Session(VOLUME, ClassicalModel()), tmp_path / "a.sam2session")

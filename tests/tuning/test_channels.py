@@ -148,6 +148,30 @@ def test_a_channel_that_has_changed_cannot_go_on_with_a_run(pairs, tiny_weights,
         tune([pairs], tmp_path / "m", settings, resume=True)
 
 
+def test_the_images_beside_those_of_a_bids_dataset_are_their_channels(pairs, tmp_path):
+    root = tmp_path / "bids"
+    root.mkdir()
+    (root / "dataset_description.json").write_text('{"Name": "pairs", "BIDSVersion": "1.8.0"}')
+    for subject in SUBJECTS:
+        folder = root / f"sub-{subject}" / "anat"
+        folder.mkdir(parents=True)
+        for name, suffix in (("a", "FLAIR"), ("b", "T2w"), ("labels", "dseg")):
+            (tmp_path / f"{subject}_{name}.nii.gz").rename(folder / f"sub-{subject}_{suffix}.nii.gz")
+        (folder / f"sub-{subject}_dseg.tsv").write_text("index\tname\n1\tthing\n")
+    found = find_cases([root], suffixes=["T2w"])
+    assert [scan.subject for scan in found] == [f"sub-{subject}" for subject in SUBJECTS]
+    assert {scan.image.name.rpartition("_")[2] for scan in found} == {"FLAIR.nii.gz"}
+    assert [[(channel.name, channel.path.name) for channel in scan.channels] for scan in found] == [
+        [("T2w", f"sub-{subject}_T2w.nii.gz")] for subject in SUBJECTS
+    ]
+    with pytest.raises(UserInputError, match=r"sub-ann_dseg\.nii\.gz may belong to .*FLAIR\.nii\.gz or .*T2w\.nii\.gz"):
+        find_cases([root])
+    with pytest.raises(ManifestError, match="no such image with the suffix PD"):
+        find_cases([root], suffixes=["T2w", "PD"])
+    with pytest.raises(UserInputError, match="is for a BIDS dataset"):
+        find_cases([pairs], suffixes=["T2w"])
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -247,3 +271,13 @@ def test_a_damaged_table_of_channels_is_refused(tmp_path):
         (tmp_path / "channels.json").write_text(text)
         with pytest.raises(ModelError, match="copy the folder again"):
             read_seen(tmp_path)
+
+
+def test_a_lost_table_of_channels_is_told_by_the_report_beside_it(tmp_path):
+    """The model would be shown one channel, and answer as if that were what it learned."""
+    (tmp_path / "report.json").write_text(json.dumps({"channels": {"given": ["a"], "seen": {"channels": ["a"]}}}))
+    with pytest.raises(ModelError, match=r"channels.json is missing.*copy the whole folder again"):
+        read_seen(tmp_path)
+    for report in ({"channels": {"given": ["a"], "seen": None}}, {}, [], {"channels": 1}):
+        (tmp_path / "report.json").write_text(json.dumps(report))
+        assert read_seen(tmp_path) is None

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from napari_sam2.cli.app import app
 from napari_sam2.cli.options import (
     AnswerChoice,
+    ChannelSuffix,
     DetectorChoice,
     Device,
     Fusion,
@@ -92,12 +93,7 @@ def run(
     channel: Annotated[list[str] | None, typer.Option("--channel", help="Slides: as in 'slide'.")] = None,
     polarity: Annotated[str, typer.Option("--polarity", help="Slides: as in 'slide'.")] = "auto",
     plane: Annotated[str | None, typer.Option("--plane", help="Slides: as in 'slide'.")] = None,
-    channel_suffix: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--channel-suffix", help="For a BIDS dataset: another image beside each, a channel of it, as T2w."
-        ),
-    ] = None,
+    channel_suffix: ChannelSuffix = None,
     register: Register = "",
     fusion: Fusion = "auto",
     workers: Annotated[int, typer.Option("--workers", min=0, help="Worker processes; 0 chooses.")] = 0,

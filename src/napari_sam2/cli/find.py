@@ -78,7 +78,7 @@ def find(
     scan, found = look_for(
         proposer, image, names, window=window, volume_index=volume, series=series_choice(series), say=note
     )
-    if output is not None:
+    if output is not None and found.candidates:
         objects = [as_object(c, scan, number, become) for number, c in enumerate(found.candidates, start=1)]
         write_prompt_file(objects, scan, output, overwrite=overwrite, inputs=[Path(image), *proposer.files])
     if as_json:
@@ -87,6 +87,8 @@ def find(
         _print_table(found)
     for sentence in found.missing.values():
         note(sentence)
+    if output is not None and not found.candidates:
+        raise UserInputError(f"Nothing was found, so that {output.name} was not written.")
     if require and found.missing:
         raise UserInputError("Not every structure was found.")
 

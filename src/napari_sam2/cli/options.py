@@ -24,6 +24,7 @@ Number = TypeVar("Number", int, float)
 
 __all__ = [
     "AnswerChoice",
+    "ChannelSuffix",
     "Channels",
     "DetectorChoice",
     "Device",
@@ -113,6 +114,10 @@ Channels = Annotated[
         help="Another sequence or modality of the scan; FILE:N is one volume of a file, FILE:all each.",
         metavar="[NAME=]FILE",
     ),
+]
+ChannelSuffix = Annotated[
+    list[str] | None,
+    typer.Option("--channel-suffix", help="For a BIDS dataset: another image beside each, a channel of it, as T2w."),
 ]
 Register = Annotated[
     str, typer.Option("--register", help="rigid: lay the channels on the scan by what they show.", metavar="rigid")

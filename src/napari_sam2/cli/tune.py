@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from napari_sam2.cli.app import EXIT_INTERRUPTED, app
-from napari_sam2.cli.options import Device, Fusion, Register
+from napari_sam2.cli.options import ChannelSuffix, Device, Fusion, Register
 from napari_sam2.cli.printing import echo, errors, note, out
 from napari_sam2.models import DEFAULT_MODEL
 
@@ -41,6 +41,7 @@ def tune(
         Path | None, typer.Option("--split", help="split.json of an earlier tuning: its subjects stay where they were.")
     ] = None,
     device: Device = "auto",
+    channel_suffix: ChannelSuffix = None,
     register: Register = "",
     fusion: Fusion = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
@@ -53,14 +54,15 @@ def tune(
     napari-sam2 tune manifest.csv -o models/hippocampus --minutes 15
 
     The manifest has the columns case, image and labels (or session), and subject where people have several scans;
-    channel_1 and so on are further channels, the same of every scan; their mix is settled once and kept with it.
+    channel_1 and so on are further channels, the same of every scan; of a BIDS dataset they are named by
+    --channel-suffix. Their mix is settled once and kept with it.
     """
     from napari_sam2.models.threads import use_all_cpus
     from napari_sam2.tuning.tune import TuneSettings
     from napari_sam2.tuning.tune import tune as run
 
     use_all_cpus()
-    settings = TuneSettings(start, minutes, seed, split, device, register, fusion)
+    settings = TuneSettings(start, minutes, seed, split, device, register, fusion, tuple(channel_suffix or ()))
     with _Progress() as bar, _asked_to_stop() as stopped:
         result = run(
             sources, output, settings, resume=resume, on_progress=bar.progress, should_stop=stopped.is_set, say=note

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from napari_sam2.errors import EnvironmentLacksError, UserInputError
-from napari_sam2.models.threads import usable_cpus
+from napari_sam2.models.threads import threads_of_each, usable_cpus, wait_asleep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,7 +89,8 @@ def local_cluster(workers: int) -> Iterator[Any]:
         If distributed is not installed.
     """
     dask, distributed = import_dask()
-    threads = max(1, usable_cpus() // workers)
+    threads = threads_of_each(workers)
+    wait_asleep()
     with (
         without_chatter(),
         dask.config.set(PAGES),

@@ -18,7 +18,7 @@ from napari_sam2.cohort.job import LOCK, NEEDS_MODEL, TASKS, WITH_CHANNELS, Case
 from napari_sam2.cohort.state import DAMAGED, EDITED, STATUS, TODO, hash_inputs, standing
 from napari_sam2.errors import ManifestError, UserInputError
 from napari_sam2.hashing import sha256_of
-from napari_sam2.io.atomic import write_text
+from napari_sam2.io.atomic import check_new_folder, write_text
 from napari_sam2.io.guard import files_named_in
 from napari_sam2.io.manifest import CASE_NAME
 
@@ -221,8 +221,7 @@ def _note(output: Path, source: Path, rows: Sequence[ManifestRow], settings: Coh
 
 def _check_output(output: Path, source: Path, rows: Sequence[ManifestRow], shared: Sequence[Path]) -> None:
     """Refuse a folder in which inputs, or files of somebody else, would be written over."""
-    if output.exists() and not output.is_dir():
-        raise UserInputError(f"{output.name} is a file; give a folder for the results.")
+    check_new_folder(output)
     own = {output.resolve() / name for name in (COHORT, REPORT, TABLE)}
     if source.resolve() in own:
         raise UserInputError(f"{source.name} would be written over in {output.name}; choose another output.")

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from napari_sam2.cohort.case import give_up, run_case
 from napari_sam2.cohort.state import FAILED
 from napari_sam2.errors import EnvironmentLacksError
+from napari_sam2.models.threads import wait_asleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -120,6 +121,7 @@ def _fresh_process() -> ProcessPoolExecutor:
     EnvironmentLacksError
         If it does not start, which no case is to blame for.
     """
+    wait_asleep()
     pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_end_with_parent)
     try:
         pool.submit(int).result()

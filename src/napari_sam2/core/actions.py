@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from napari_sam2.core.checked import text_of
 from napari_sam2.core.history import History, Step
+from napari_sam2.core.open_runs import OpenRuns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -183,6 +184,7 @@ class Resumed(Setting):
 
     def settle(self, state: Any) -> None:
         """Go on from masks and outlines."""
+        state.runs.end_read()
         state.use_model(state.model)
         state.history.replace_values("anchors", lambda _: None)
 
@@ -201,8 +203,12 @@ class ActionState(Generic[RecordT]):
     def __init__(self, store: ObjectStore[RecordT], fading: tuple[str, ...] = ()) -> None:
         self.store = store
         self.history = History(store.read, store.write, fading)
+        self.runs = OpenRuns(self.history, self._listen)
         self.on_action: list[Callable[[Action, Step | None], None]] = []
-        """Called after an action, with the step that can be undone if it was one."""
+        """Called after an action, with the step that can be undone if it was one.
+
+        A run that others came into is told in parts.
+        """
 
     def do(self, action: Edit | Setting) -> Any:
         """Do an action and tell who listens; what it gives back."""
@@ -218,20 +224,9 @@ class ActionState(Generic[RecordT]):
     def run(self, action: Run, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Any]:
         """Do an action that goes through many slices.
 
-        Left early, it keeps what is there.
+        Left early, it keeps what is there. Other actions may be done between two results.
         """
-        step, n_given = Step(action), 0
-        try:
-            for result in action.do(self, step, should_stop):
-                n_given += 1
-                yield result
-        except GeneratorExit:
-            step.action = action.stopped(n_given)
-            raise
-        finally:
-            if should_stop():
-                step.action = action.stopped(n_given)
-            self.finish(step)
+        return self.runs.run(self, action, should_stop)
 
     def finish(self, step: Step) -> None:
         """Put a step on the history, and tell who listens.
@@ -264,5 +259,9 @@ class ActionState(Generic[RecordT]):
         return title
 
     def _tell(self, action: Action, step: Step | None) -> None:
+        self.runs.tell_parts()
+        self._listen(action, step)
+
+    def _listen(self, action: Action, step: Step | None) -> None:
         for listener in list(self.on_action):
             listener(action, step)

@@ -15,10 +15,14 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["bits_of", "colour_of", "flag_of", "list_of", "mask_of", "number_of", "text_of", "whole_of"]
+__all__ = ["NewerError", "bits_of", "colour_of", "flag_of", "list_of", "mask_of", "number_of", "text_of", "whole_of"]
 
 LONGEST_TEXT: Final = 10_000
 """Characters of a name; those of the longest terms have about two hundred."""
+
+
+class NewerError(ValueError):
+    """What only a newer version of this program can have written."""
 
 
 def whole_of(value: Any, low: int, high: int, what: str = "a number") -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.core.actions import Action
 
-__all__ = ["MISSING", "Change", "History", "ObjectId", "Step"]
+__all__ = ["MISSING", "Change", "History", "ObjectId", "Part", "Step"]
 
 
 class _Missing:
@@ -59,6 +59,24 @@ class Change:
     after: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a run a step is.
+
+    For runs that other actions came into.
+
+    Attributes
+    ----------
+    run : int
+        Number of the run; none that goes on has it as well.
+    paused : int, optional
+        After how many results the other action came; None for the last part.
+    """
+
+    run: int
+    paused: int | None = None
+
+
 @dataclass(eq=False)
 class Step:
     """One action of a person and everything it changed.
@@ -67,9 +85,12 @@ class Step:
     ----------
     action : Action
         What was done.
+    part : Part, optional
+        Where it is not the whole of a run.
     """
 
     action: Action
+    part: Part | None = None
     _changes: dict[tuple[ObjectId, str, int | None], Change] = field(default_factory=dict)
 
     def note(self, change: Change) -> None:
@@ -86,6 +107,16 @@ class Step:
         """Take over what a later step changed."""
         for change in later:
             self.note(change)
+
+    def moved_to(self, whole: Step, part: Part) -> Step:
+        """Give what was changed since the last time to `whole`.
+
+        The same comes back as a step of its own.
+        """
+        moved = Step(self.action, part, self._changes)
+        self._changes = {}
+        whole.join(moved)
+        return moved
 
     def replace_values(self, field: str, replaced: Callable[[Any], Any]) -> None:
         """Put other values in the place of those of a field.

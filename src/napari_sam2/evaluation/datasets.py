@@ -6,6 +6,7 @@ BIDS derivatives, nnU-Net, the challenge's npz files, or a table of one's own.
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import re
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from napari_sam2.io.labels import read_named_labels
 from napari_sam2.io.read import read_only_volume
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -90,7 +91,7 @@ class LabelledScan:
         return volume, labels, {i: self.names.get(i) or names.get(i) or f"object {i}" for i in ids}
 
 
-def find_scans(place: Path, root: Path | None = None) -> list[LabelledScan]:
+def find_scans(place: Path, root: Path | None = None, channels: Collection[str] = ()) -> list[LabelledScan]:
     """The labelled scans of a folder or a table.
 
     Parameters
@@ -103,17 +104,20 @@ def find_scans(place: Path, root: Path | None = None) -> list[LabelledScan]:
         below it.
     root : Path, optional
         What paths of a table are relative to; the table's folder by default.
+    channels : collection of str
+        Suffixes of images of a BIDS folder that are channels of others, so that no label map is of them.
 
     Raises
     ------
     UserInputError
-        If it is none of these, or a table has faults: all are listed with their lines.
+        If it is none of these, or a table has faults: all are listed with their lines; or a label map of a BIDS folder
+        may belong to several images.
     """
     if place.is_file() and place.suffix.lower() == ".csv":
         return _from_table(place, root or place.parent)
     if not place.is_dir():
         raise UserInputError(f"{place.name}: give a folder of labelled scans, or a table that ends in .csv.")
-    for find in (_from_nnunet, _from_npz, _from_bids):
+    for find in (_from_nnunet, _from_npz, functools.partial(_from_bids, channels=channels)):
         scans = find(place)
         if scans:
             return scans
@@ -257,12 +261,12 @@ def _from_npz(folder: Path) -> list[LabelledScan]:
     return [LabelledScan(file.stem, file, file) for file in sorted(folder.glob("*.npz"))]
 
 
-def _from_bids(folder: Path) -> list[LabelledScan]:
+def _from_bids(folder: Path, channels: Collection[str]) -> list[LabelledScan]:
     images: dict[str, list[Path]] = {}
     for image in sorted(folder.rglob("sub-*.nii.gz")):
         if not image.name.endswith(("_dseg.nii.gz", "_probseg.nii.gz", "_mask.nii.gz")):
             images.setdefault(image.name.removesuffix(".nii.gz"), []).append(image)
-    scans = []
+    scans, faults = [], []
     for labels in sorted(folder.rglob("sub-*_dseg.nii.gz")):
         entities = BidsName.parse(labels.name).entities
         image_entities = {k: v for k, v in entities.items() if k not in ("desc", "space")}
@@ -271,10 +275,37 @@ def _from_bids(folder: Path) -> list[LabelledScan]:
             for name, files in images.items()
             if {k: v for k, v in BidsName.parse(name).entities.items() if k != "desc"} == image_entities
         ]
+        if len(fitting) > 1:
+            fitting = _meant(labels, fitting, channels)
         if len(fitting) == 1:
             case = labels.name.removesuffix("_dseg.nii.gz")
             scans.append(LabelledScan(case, fitting[0], labels, subject=f"sub-{entities['sub']}"))
+        elif fitting:
+            names = " or ".join(image.name for image in fitting)
+            faults.append(f"{labels.name} may belong to {names}; name one under 'Sources' in the .json beside it.")
+    if faults:
+        raise UserInputError("\n".join(faults))
     return scans
+
+
+def _meant(labels: Path, images: list[Path], channels: Collection[str]) -> list[Path]:
+    """Which of several images of one session a label map is of.
+
+    What the file beside it says, or its description (``desc-T1w``), or the one that is no channel.
+    """
+    try:
+        facts = json.loads(labels.with_name(labels.name.replace(".nii.gz", ".json")).read_text(encoding="utf-8"))
+        told = {str(source).rpartition("/")[2] for source in facts["Sources"]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        told = set()
+    description = BidsName.parse(labels.name).entities.get("desc")
+    suffixes = {image: BidsName.parse(image.name).suffix for image in images}
+    ways = (
+        [image for image in images if image.name in told],
+        [image for image in images if suffixes[image] == description],
+        [image for image in images if suffixes[image] not in channels],
+    )
+    return next((way for way in ways if len(way) == 1), images)
 
 
 def _read_npz(file: Path) -> tuple[Volume, NDArray[np.integer]]:

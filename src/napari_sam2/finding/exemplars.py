@@ -166,6 +166,12 @@ class Exemplars:
         labels, names = _labels_of(exemplar, volume)
         blocks = {i: block for i, block in enumerate(ndimage.find_objects(labels), start=1) if block is not None}
         there = list(blocks)
+        absent = [f"{i}={name}" for i, name in exemplar.named.items() if i and i not in blocks]
+        if absent:
+            raise UserInputError(
+                f"{_file_of(exemplar).name} of the case {exemplar.case} holds no voxel of {absent[0]}; correct the "
+                "column 'name'."
+            )
         only = exemplar.named.get(0, "")
         if len(there) == 1 and only and not names:
             names = {there[0]: meaning_of(only)}

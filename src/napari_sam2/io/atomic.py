@@ -25,6 +25,7 @@ __all__ = [
     "atomic_write",
     "check_folder",
     "check_free",
+    "check_new_folder",
     "check_place",
     "explained",
     "flush",
@@ -148,6 +149,27 @@ def check_place(target: Path) -> None:
         )
     _remove_stale(folder)
     temporary_beside(target).unlink()
+
+
+def check_new_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be made, or is closed.
+
+    Folders above it may be missing as well.
+
+    Raises
+    ------
+    UserInputError
+        If it, or what is above it, is a file, a link to nothing, or a folder that nothing can be written into.
+    """
+    name = folder.resolve().name or str(folder)
+    for place in (folder.absolute(), *folder.absolute().parents):
+        if place.is_dir():
+            check_place(place / name)
+            return
+        if os.path.lexists(place):
+            problem = "a link that leads nowhere" if place.is_symlink() and not place.exists() else "a file"
+            where = "it" if place == folder.absolute() else place.name
+            raise UserInputError(f"Cannot write into {name}: {where} is {problem}; give another folder.")
 
 
 def check_free(target: Path, *, overwrite: bool = False) -> None:

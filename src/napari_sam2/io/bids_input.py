@@ -21,7 +21,7 @@ from napari_sam2.io.read import check_image
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["PROMPTS", "find_cases"]
+__all__ = ["PROMPTS", "channel_beside", "check_suffixes", "find_cases"]
 
 PROMPTS: Final = Path("derivatives", "prompts")
 
@@ -73,13 +73,7 @@ def find_cases(
             f"There is no prompt file such as {PROMPTS.as_posix()}/sub-01/anat/sub-01_T1w.json; make some, or say with "
             "--prompts where they are."
         )
-    for number, suffix in enumerate(channels):
-        if not (suffix.isascii() and suffix.isalnum()):
-            raise UserInputError(
-                f"--channel-suffix {suffix!r}: give a suffix of BIDS, of letters and digits, such as T2w."
-            )
-        if suffix in channels[:number]:
-            raise UserInputError(f"--channel-suffix {suffix} is given twice; give each suffix once.")
+    check_suffixes(channels)
     chosen_labels = {"sub": _labels(participants, "sub-"), "ses": _labels(sessions, "ses-")}
     faults: list[str] = []
     rows: list[ManifestRow] = []
@@ -94,7 +88,7 @@ def find_cases(
             image = _image_of(dataset, file.relative_to(folder))
             check_image(image)
             check_prompt_file(file)
-            further = [_channel_of(image, suffix) for suffix in channels]
+            further = [channel_beside(image, suffix) for suffix in channels]
         except UserInputError as error:
             faults += str(error).splitlines()
             continue
@@ -116,8 +110,33 @@ def _image_of(dataset: Path, prompts: Path) -> Path:
     raise UserInputError(f"{prompts.as_posix()}: the dataset has no such image, {prompts.stem}.nii.gz.")
 
 
-def _channel_of(image: Path, suffix: str) -> ChannelFile:
-    """The one image beside another that differs in its suffix, or also in what was given (``ce``, ``acq``, ``run``)."""
+def check_suffixes(suffixes: Sequence[str]) -> None:
+    """Refuse what no channel's suffix can be.
+
+    Raises
+    ------
+    UserInputError
+        If one is not of letters and digits, or is given twice.
+    """
+    for number, suffix in enumerate(suffixes):
+        if not (suffix.isascii() and suffix.isalnum()):
+            raise UserInputError(
+                f"--channel-suffix {suffix!r}: give a suffix of BIDS, of letters and digits, such as T2w."
+            )
+        if suffix in suffixes[:number]:
+            raise UserInputError(f"--channel-suffix {suffix} is given twice; give each suffix once.")
+
+
+def channel_beside(image: Path, suffix: str) -> ChannelFile:
+    """The image beside another that is a channel of it.
+
+    It differs in its suffix, or also in what was given (``ce``, ``acq``, ``run``).
+
+    Raises
+    ------
+    UserInputError
+        If there is not exactly one, or it cannot be read.
+    """
     own = BidsName.parse(image.name)
     others = [path for path in sorted(image.parent.glob(f"sub-*_{suffix}.nii*")) if path.name.endswith(_IMAGES)]
     same = [path for path in others if _differs_only_in(BidsName.parse(path.name), own, ())]

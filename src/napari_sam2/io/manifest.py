@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["CASE_NAME", "ManifestRow", "read_manifest"]
+__all__ = ["CASE_NAME", "ManifestRow", "has_channels", "read_manifest"]
 
 CASE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What a case may be called: it becomes the name of a folder on any system."""
@@ -37,11 +38,17 @@ CASE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _DEVICES: Final = re.compile(r"(CON|PRN|AUX|NUL|COM\d|LPT\d)(\..*)?", re.IGNORECASE)
 """No names of files on Windows (Microsoft, "Naming Files, Paths, and Namespaces"), nor is one that ends in a dot."""
 
+_UNSEEN: Final = ("Cc", "Zl", "Zp")
+"""Categories of Unicode that no name holds: control characters and breaks of lines and paragraphs."""
+
 _CHANNEL: Final = re.compile(r"channel_\d{1,4}")
 
 _PATHS: Final = ("image", "prompts", "session", "labels")
 _SEPARATORS: Final = ",;\t"
 """Spreadsheets write semicolons where the comma is the decimal sign."""
+
+HEADER_CHARACTERS: Final = 65_536
+"""How much of a table is looked at for its header alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,22 @@ def read_manifest(
     return _Table(file, needs, checks or {}).rows(text)
 
 
+def has_channels(path: Path) -> bool:
+    """Whether the header of a table names channels.
+
+    Not, where it cannot be read.
+    """
+    try:
+        if not path.is_file():
+            return False
+        with path.open(encoding="utf-8-sig") as table:
+            header = table.readline(HEADER_CHARACTERS)
+    except (OSError, ValueError):
+        return False
+    cells = re.split(f"[{_SEPARATORS}]", header)
+    return bool(_channel_columns([cell.strip(' "\r\n').lower() for cell in cells]))
+
+
 def _channel_columns(columns: list[str]) -> list[str]:
     """Columns of channels, by their numbers."""
     found = [column for column in columns if _CHANNEL.fullmatch(column)]
@@ -187,6 +210,9 @@ class _Table:
             self._check_file(line, name, path)
         if "labels" in paths and is_one_of(paths["labels"], [paths["image"]] if "image" in paths else []):
             self._fault(line, "labels: it is the image itself; give the label map.")
+        for column in ("subject", "group", "name"):
+            if any(unicodedata.category(character) in _UNSEEN for character in cell.get(column, "")):
+                self._fault(line, f"the cell {column!r} holds a line break or a control character; type it again.")
         told = self._names(line, cell.get("name", ""))
         labels = [paths["labels"]] if "labels" in paths else []
         channels = [
@@ -214,7 +240,13 @@ class _Table:
         names: dict[int, str] = {}
         for part in text.split(";"):
             number, _, name = (piece.strip() for piece in part.partition("="))
-            if number.isascii() and number.isdigit() and len(number) < 10 and int(number) and name:
+            if "=" in name:
+                self._fault(
+                    line,
+                    f"the name {part.strip()[:40]!r} holds '=' twice; part names with ';', and put the cell into "
+                    "quotation marks where ';' parts the columns.",
+                )
+            elif number.isascii() and number.isdigit() and len(number) < 10 and int(number) and name:
                 if int(number) in names:
                     self._fault(line, f"the id {int(number)} has two names; keep one.")
                 names[int(number)] = name

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from napari_sam2.core.mix import Mix
     from napari_sam2.models.base import ModelCard
 
-__all__ = ["CHANNELS", "SeenChannels", "read_seen", "refuse_one_image", "seen_from_json", "seen_to_json"]
+__all__ = ["CHANNELS", "REPORT", "SeenChannels", "read_seen", "refuse_one_image", "seen_from_json", "seen_to_json"]
 
 CHANNELS: Final = "channels.json"
+
+REPORT: Final = "report.json"
+"""Of a tuning; it says as well which channels its model sees."""
 
 VERSION: Final = 1
 
@@ -31,6 +34,7 @@ MOST_CHANNELS: Final = 32
 """As in `napari_sam2.channels.stack`."""
 
 MOST_BYTES: Final = 1 << 16
+MOST_BYTES_OF_REPORT: Final = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,11 @@ def read_seen(folder: Path) -> SeenChannels | None:
     """
     file = folder / CHANNELS
     if not file.exists() and not file.is_symlink():
+        if _reported(folder):
+            raise ModelError(
+                f"{folder.name}/{CHANNELS} is missing, and {REPORT} says that the model sees several channels; copy "
+                "the whole folder again."
+            )
         return None
     try:
         if file.stat().st_size > MOST_BYTES:
@@ -73,6 +82,17 @@ def read_seen(folder: Path) -> SeenChannels | None:
         raise ModelError(
             f"{folder.name}/{CHANNELS} does not say which channels the model was tuned on; copy the folder again."
         ) from error
+
+
+def _reported(folder: Path) -> bool:
+    """Whether the report beside a tuned model says that it sees further channels."""
+    file = folder / REPORT
+    try:
+        if file.stat().st_size > MOST_BYTES_OF_REPORT:
+            return False
+        return bool(json.loads(file.read_text(encoding="utf-8"))["channels"]["seen"])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return False
 
 
 def seen_to_json(seen: SeenChannels) -> dict[str, Any]:

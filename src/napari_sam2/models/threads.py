@@ -9,7 +9,7 @@ from typing import Final
 
 from napari_sam2.errors import EnvironmentLacksError
 
-__all__ = ["check_torch", "usable_cpus", "use_all_cpus", "wait_asleep"]
+__all__ = ["check_torch", "threads_of_each", "usable_cpus", "use_all_cpus", "wait_asleep"]
 
 CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
 """Quota and period in microseconds of a container (Linux control groups, version 2), or "max"."""
@@ -27,6 +27,16 @@ def usable_cpus(limit: Path = CGROUP_LIMIT) -> int:
         return max(1, min(allowed, int(quota) // int(period)))
     except (OSError, ValueError):
         return allowed
+
+
+def threads_of_each(processes: int) -> int:
+    """Threads for each of several processes that compute side by side.
+
+    ``OMP_NUM_THREADS`` is an upper limit: whoever sets it wants the rest of the processors for something else.
+    """
+    share = max(1, usable_cpus() // processes)
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return min(share, max(1, int(asked))) if asked.isascii() and asked.isdigit() else share
 
 
 def check_torch() -> None:
@@ -47,9 +57,9 @@ def check_torch() -> None:
 def wait_asleep() -> None:
     """Let PyTorch's threads sleep while they wait.
 
-    For a program that does something else beside, such as drawing a window: threads that wait awake (OpenMP's default)
-    take the processor from it, and from the thread that they wait for. Answers are the same. It has to be called before
-    torch is loaded; ``OMP_WAIT_POLICY`` says otherwise.
+    For a program that does something else beside, such as drawing a window or more cases: threads that wait awake
+    (OpenMP's default) take the processor from it, and from the thread that they wait for. Answers are the same. It has
+    to be called before torch is loaded; ``OMP_WAIT_POLICY`` says otherwise.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -71,6 +71,9 @@ class Compaction:
         since = self._journal.size - self._snapshot_size
         if self._n_lines < FEWEST_LINES or since < max(SMALLEST, self._snapshot_size) or self._journal.trouble:
             return
+        if self._session.state.runs:
+            # A snapshot knows no half of a run.
+            return
         self._n_lines = 0
         try:
             self._compact()

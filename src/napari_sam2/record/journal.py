@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sam2._version import __version__
 from napari_sam2.core.actions import Edit, Resumed, Run, UseModel
+from napari_sam2.core.checked import NewerError
 from napari_sam2.core.history import Step
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.sidecar import INTENDED_USE, software_versions
@@ -29,6 +30,8 @@ from napari_sam2.record.journal_files import (
     VERSION,
     damaged_line,
     journal_lines,
+    part_of,
+    part_to_json,
     read_head,
 )
 from napari_sam2.record.journal_folder import JournalFolder
@@ -126,7 +129,8 @@ class Journal(JournalFolder):
 
     def _on_action(self, action: Action, step: Step | None) -> None:
         changes = {} if step is None else {"changes": [self._codec.change_to_json(change) for change in step]}
-        self.write(action.name, **changes, **action.as_json(), held=len(self._session.state.store.objects))
+        part = {} if step is None or step.part is None else part_to_json(step.part)
+        self.write(action.name, **changes, **part, **action.as_json(), held=len(self._session.state.store.objects))
         self._compaction.after_line()
 
 
@@ -161,7 +165,7 @@ def take_over(codec: Codec, state: ActionState[Any], line: Mapping[str, Any]) ->
     """
     kind = codec.action_of(line["event"], line)
     if kind is None:
-        raise ValueError(f"the action {line['event'][:40]!r} is not known; a newer version may have written it")
+        raise NewerError(f"it holds the action {line['event'][:40]!r}")
     action = kind.from_json(line, state)
     if "changes" in line:
         if not isinstance(action, Edit | Run):
@@ -172,7 +176,10 @@ def take_over(codec: Codec, state: ActionState[Any], line: Mapping[str, Any]) ->
             state.store.write(change.object_id, change.field, change.index, change.after)
             step.note(change)
         codec.check_step(step, state)
-        if len(step):
+        part = part_of(line)
+        if part is not None:
+            state.runs.read_part(step, part)
+        elif len(step):
             state.history.add(step)
     action.settle(state)
     return action
@@ -202,6 +209,7 @@ def _restore(codec: Codec, folder: Path) -> Mapping[str, Any]:
                 model = action.described
     if number == 0:
         raise UserInputError(f"{folder.name} holds no action; there is nothing in it to go on with.")
+    state.runs.end_read()
     codec.adopt(state)
     return model
 

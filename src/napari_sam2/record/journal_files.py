@@ -14,10 +14,12 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from napari_sam2.core.checked import NewerError, whole_of
+from napari_sam2.core.history import Part
 from napari_sam2.errors import UserInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 __all__ = [
@@ -25,11 +27,14 @@ __all__ = [
     "EARLIER",
     "EVENTS",
     "HEAD",
+    "MOST_RESULTS",
     "SNAPSHOT",
     "VERSION",
     "damaged_line",
     "is_session",
     "journal_lines",
+    "part_of",
+    "part_to_json",
     "read_head",
     "time_of",
 ]
@@ -45,6 +50,9 @@ EARLIER_VERSION: Final = 1
 
 LONGEST_HEAD: Final = 1 << 20
 """Bytes; a head of this program has about one thousand."""
+
+MOST_RESULTS: Final = 1 << 40
+"""Of a run, and runs of a session."""
 
 DAMAGE: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
 """What reading values that are not as they were written can raise; a `UserInputError` is a `ValueError`."""
@@ -105,12 +113,33 @@ def damaged_line(folder: Path, number: int, name: str = EVENTS) -> Iterator[None
     """Say which line it is that cannot be read."""
     try:
         yield
+    except NewerError as error:
+        raise UserInputError(
+            f"{folder.name}/{name}, line {number}: {error}, which this version does not know; open the session with "
+            "the version that wrote it, or a newer one."
+        ) from error
     except DAMAGE as error:
         reason = "it is not JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else _reason(error)
         raise UserInputError(
             f"{folder.name}/{name}, line {number} cannot be read: {reason}. The file is damaged; to use what "
             f"comes before, cut it off from that line on in a copy."
         ) from error
+
+
+def part_to_json(part: Part) -> dict[str, Any]:
+    """Which part of a run a line holds."""
+    return {"run": part.run} if part.paused is None else {"run": part.run, "paused": part.paused}
+
+
+def part_of(line: Mapping[str, Any]) -> Part | None:
+    """Which part of a run a line holds.
+
+    None for a whole action.
+    """
+    if "run" not in line:
+        return None
+    paused = whole_of(line["paused"], 1, MOST_RESULTS, "the number of results") if "paused" in line else None
+    return Part(whole_of(line["run"], 1, MOST_RESULTS, "the number of a run"), paused)
 
 
 def _reason(error: BaseException) -> str:

@@ -13,12 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam2.core.actions import Run, UseModel
-from napari_sam2.core.checked import list_of, text_of, whole_of
+from napari_sam2.core.actions import Resumed, Run, UseModel
+from napari_sam2.core.checked import NewerError, list_of, text_of, whole_of
 from napari_sam2.errors import NapariSam2Error, UserInputError
 from napari_sam2.models.base import RevisedModel, viewing_of
 from napari_sam2.record.journal import codec_of, restore, take_over
-from napari_sam2.record.journal_files import EARLIER, EVENTS, SNAPSHOT, damaged_line, journal_lines, read_head
+from napari_sam2.record.journal_files import (
+    EARLIER,
+    EVENTS,
+    MOST_RESULTS,
+    SNAPSHOT,
+    damaged_line,
+    journal_lines,
+    part_of,
+    read_head,
+)
 from napari_sam2.session.actions import AddChannel
 from napari_sam2.session.session import Session
 
@@ -30,6 +39,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.channels.stack import ChannelStack
     from napari_sam2.core.actions import ActionState
+    from napari_sam2.core.history import Part
     from napari_sam2.core.volume import Volume
     from napari_sam2.engine.verbs import AnyModel
     from napari_sam2.models.base import DescribedModel
@@ -201,24 +211,32 @@ def _do_all(
 ) -> Iterator[str]:
     """Do every action again; reasons for which the result may differ."""
     as_recorded = 0
+    open_runs: dict[int, _OpenRun] = {}
     for name, number, line in _all_lines(folder):
         with damaged_line(folder, number, name):
             kind = codec.action_of(line["event"], line)
             if kind is None:
-                raise ValueError(f"the action {line['event'][:40]!r} is not known")
+                raise NewerError(f"it holds the action {line['event'][:40]!r}")
             if kind.name == "as recorded":
                 take_over(codec, state, line)
                 as_recorded += 1
                 continue
             action: Any = kind.from_json(line, state)
-        if isinstance(action, UseModel):
+            part, stop = part_of(line), _stop_of(line)
+        if isinstance(action, Resumed):
+            # Their process was killed.
+            _close(open_runs)
+        if isinstance(action, Run) and part is not None:
+            _go_on(state, open_runs, action, part, stop)
+        elif isinstance(action, UseModel):
             reason = _change_model(state, action, load)
             if reason:
                 yield reason
         elif isinstance(action, Run):
-            _run_again(state, action, line)
+            _run_again(state, action, line, stop)
         else:
             state.do(action)
+    _close(open_runs)
     if as_recorded:
         many = "" if as_recorded == 1 else "s"
         yield f"{as_recorded} answer{many} of version 0.1.0 could not be asked again and stand as recorded"
@@ -270,18 +288,62 @@ def _as_it_was(model: AnyModel, described: Mapping[str, Any]) -> AnyModel:
     return model
 
 
-def _run_again(state: ActionState[Any], action: Run, line: Mapping[str, Any]) -> None:
+def _run_again(state: ActionState[Any], action: Run, line: Mapping[str, Any], stop: int | None) -> None:
     """Go through a run; one that was stopped then ends where it ended."""
     left = {(c["object"], c.get("slice")) for c in line.get("changes", ()) if c["field"] == "results"}
     run = state.run(action)
     for number, result in enumerate(run, start=1):
         left.discard((result.object_id, result.index))
         # Version 0.1.0 did not say how many results there were.
-        if line.get("stopped") and (number == line["results"] if "results" in line else not left):
+        if line.get("stopped") and (not left if stop is None else number == stop):
             break
     close = getattr(run, "close", None)
     if close is not None:
         close()
+
+
+class _OpenRun:
+    """A run that is gone through in parts."""
+
+    def __init__(self, results: Iterator[Any]) -> None:
+        self._results = results
+        self._n_given = 0
+
+    def go_to(self, n_results: int | None) -> None:
+        """Go on until there are so many results; to the end without a number."""
+        while n_results is None or self._n_given < n_results:
+            try:
+                next(self._results)
+            except StopIteration:
+                return
+            self._n_given += 1
+
+    def close(self) -> None:
+        """End here."""
+        self._results.close()  # type: ignore[attr-defined]
+
+
+def _go_on(state: ActionState[Any], runs: dict[int, _OpenRun], action: Run, part: Part, stop: int | None) -> None:
+    """Go through the next part of a run that other actions came into."""
+    if part.run not in runs:
+        runs[part.run] = _OpenRun(state.run(action))
+    if part.paused is not None:
+        runs[part.run].go_to(part.paused)
+        return
+    run = runs.pop(part.run)
+    run.go_to(stop)
+    run.close()
+
+
+def _stop_of(line: Mapping[str, Any]) -> int | None:
+    """After how many results a run was stopped, if it was and the line says so."""
+    stopped = line.get("stopped") and "results" in line
+    return whole_of(line["results"], 0, MOST_RESULTS, "the number of results") if stopped else None
+
+
+def _close(runs: dict[int, _OpenRun]) -> None:
+    while runs:
+        runs.pop(next(iter(runs))).close()
 
 
 def _differing_outlines(then: SlideSession, now: SlideSession) -> dict[str, float]:

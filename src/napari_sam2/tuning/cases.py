@@ -19,6 +19,7 @@ from napari_sam2.core.window import choose_window
 from napari_sam2.errors import EnvironmentLacksError, ManifestError, UserInputError
 from napari_sam2.evaluation.datasets import find_scans
 from napari_sam2.hashing import sha256_of
+from napari_sam2.io.bids_input import channel_beside, check_suffixes
 from napari_sam2.io.export import find_names
 from napari_sam2.io.labels import read_named_labels
 from napari_sam2.io.manifest import read_manifest
@@ -135,7 +136,10 @@ class FinishedScan:
 
 
 def find_cases(
-    sources: Sequence[Path], register: str = "", say: Callable[[str], None] = lambda note: None
+    sources: Sequence[Path],
+    register: str = "",
+    say: Callable[[str], None] = lambda note: None,
+    suffixes: Sequence[str] = (),
 ) -> tuple[FinishedScan, ...]:
     """Find the finished scans, and read each of them once.
 
@@ -150,6 +154,8 @@ def find_cases(
         ``"rigid"`` to lay channels on their scans by what they show; by their headers otherwise.
     say : callable
         Told what a person should know of channels, a sentence at a time.
+    suffixes : sequence of str
+        Of a BIDS dataset: of the images beside each that are channels of it, such as ``T2w``.
 
     Returns
     -------
@@ -164,12 +170,13 @@ def find_cases(
         If `sources` is none of these.
     """
     check_registration(register)
-    scans = list(_found(sources))
+    check_suffixes(suffixes)
     checked: list[FinishedScan] = []
     faults: list[str] = []
-    for scan, files in scans:
+    for scan, files in _found(sources, suffixes):
         try:
-            checked.append(_checked(scan, files, register, say))
+            further = [*files, *(channel_beside(scan.image, suffix) for suffix in suffixes)]
+            checked.append(_checked(scan, further, register, say))
         except (UserInputError, EnvironmentLacksError) as error:
             faults += [f"{scan.where}: {sentence}" for sentence in str(error).splitlines()]
     faults += [*_one_image_of_two(checked), *_unlike_channels(checked)]
@@ -200,8 +207,10 @@ def _unlike_channels(scans: Sequence[FinishedScan]) -> Iterator[str]:
             )
 
 
-def _found(sources: Sequence[Path]) -> Iterator[tuple[FinishedScan, Sequence[ChannelFile]]]:
+def _found(sources: Sequence[Path], suffixes: Sequence[str]) -> Iterator[tuple[FinishedScan, Sequence[ChannelFile]]]:
     """Each scan, and the files of its channels."""
+    if suffixes and not (len(sources) == 1 and (sources[0] / DATASET).is_file()):
+        raise UserInputError("--channel-suffix is for a BIDS dataset; a manifest names channels in columns.")
     if sources and all(is_session(source) for source in sources):
         for folder in sources:
             image = _image_beside(folder)
@@ -212,7 +221,7 @@ def _found(sources: Sequence[Path]) -> Iterator[tuple[FinishedScan, Sequence[Cha
     if sources[0].is_dir():
         if not (sources[0] / DATASET).is_file():
             raise UserInputError(f"{sources[0].name} holds neither {DATASET} nor a session; give a manifest (.csv).")
-        for scan in find_scans(sources[0]):
+        for scan in find_scans(sources[0], channels=suffixes):
             yield FinishedScan(scan.labels.name, scan.subject, scan.image, scan.labels), ()
         return
     for row in read_manifest(sources[0], needs=[("labels", "session")]):

@@ -15,7 +15,7 @@ from napari_sam2.hashing import sha256_of
 from napari_sam2.io.atomic import write_bytes, write_text
 from napari_sam2.io.sidecar import software_versions
 from napari_sam2.models.checkpoint import CONFIG, WEIGHTS
-from napari_sam2.models.seen import CHANNELS, seen_to_json
+from napari_sam2.models.seen import CHANNELS, REPORT, seen_to_json
 from napari_sam2.tuning.curve import draw_curve
 from napari_sam2.tuning.scoring import PARTS
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["CARD", "CURVE", "REJECTED", "REPORT", "SPLIT", "Tuned", "write_output"]
 
 CARD: Final = "card.md"
-REPORT: Final = "report.json"
 CURVE: Final = "curve.png"
 SPLIT: Final = "split.json"
 REJECTED: Final = "rejected"

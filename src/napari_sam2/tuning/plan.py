@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.channels.mix import AUTO
 from napari_sam2.core.checked import number_of, text_of, whole_of
+from napari_sam2.core.mix import mix_from_json
 from napari_sam2.errors import UserInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from napari_sam2.core.mix import Mix
 
 __all__ = ["CHUNKS", "LONGEST", "RUN", "Plan", "read_plan", "seconds_of", "steps_for"]
 
@@ -74,6 +77,25 @@ class Plan:
     def chunk(self) -> int:
         """Steps between two checkpoints."""
         return max(1, self.steps // CHUNKS)
+
+    def mix_of(self, n_channels: int) -> Mix | None:
+        """What is seen of the reference and its channels.
+
+        Raises
+        ------
+        UserInputError
+            If the plan does not say it, though there are channels, or says what cannot be.
+        """
+        try:
+            mix = mix_from_json(self.mix, n_channels)
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserInputError(f"The run's plan is damaged ({error}); begin anew in another folder.") from error
+        if (mix is not None) != (n_channels > 1):
+            raise UserInputError(
+                "The run's plan does not fit the channels of the scans; give the scans that the run began with, or "
+                "begin anew in another folder."
+            )
+        return mix
 
     def to_json(self) -> str:
         """As text."""

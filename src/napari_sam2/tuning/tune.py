@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from napari_sam2.channels.mix import AUTO, said_mix
-from napari_sam2.core.mix import mix_from_json, mix_to_json
+from napari_sam2.core.mix import mix_to_json
 from napari_sam2.errors import UserInputError
 from napari_sam2.evaluation.comparison import read_scores, to_json
-from napari_sam2.io.atomic import check_place, write_text
+from napari_sam2.io.atomic import check_new_folder, write_text
 from napari_sam2.models import DEFAULT_MODEL, load_model
 from napari_sam2.models.sam2.adapter import Sam2Model
 from napari_sam2.models.small.model import SmallModel
@@ -68,6 +68,8 @@ class TuneSettings:
         How channels are laid on their scans, and how they become the image, as in
         `napari_sam2.jobs.segment.segment_scan`. Weights that are left open are found from all structures that are
         learned from, and then fixed.
+    suffixes : tuple of str
+        Of the images of a BIDS dataset that are channels, such as ``T2w``.
     """
 
     start: str = DEFAULT_MODEL
@@ -77,6 +79,7 @@ class TuneSettings:
     device: str = "auto"
     register: str = ""
     fusion: str = AUTO
+    suffixes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +181,12 @@ class _Run:
         self._tell(Progress("reading scans", 0, 1))
         self._plan = read_plan(self._work / PLAN) if resume and not _barely_begun(folder) else None
         register, fusion = (self._plan or settings).register, (self._plan or settings).fusion
-        self._scans = [replace(scan, fusion=fusion) for scan in find_cases(sources, register, say)]
+        self._scans = [replace(scan, fusion=fusion) for scan in find_cases(sources, register, say, settings.suffixes)]
         self._names = tuple(channel.name for channel in self._scans[0].channels)
         if (register or fusion != AUTO) and not self._names:
             raise UserInputError(
-                "--register and --fusion are for further channels; name them in columns channel_1 and so on."
+                "--register and --fusion are for further channels; name them in columns channel_1 and so on, or, of a "
+                "BIDS dataset, with --channel-suffix."
             )
         earlier = read_split(settings.split) if settings.split is not None else {}
         if (folder / SPLIT).is_file():
@@ -273,10 +277,7 @@ class _Run:
     def _settled_mix(self, fusion: str) -> Mix | None:
         """What is learned from, of the channels: as the plan has it, or found now."""
         if self._plan is not None:
-            try:
-                return mix_from_json(self._plan.mix, 1 + len(self._names))
-            except (ValueError, TypeError, KeyError) as error:
-                raise UserInputError(f"{self._folder.name} holds a damaged run; begin in another folder.") from error
+            return self._plan.mix_of(1 + len(self._names))
         return mix_of_scans(self._learned_from, fusion) if self._names else None
 
     def _check_resumed(self, plan: Plan) -> None:
@@ -330,15 +331,13 @@ def _check(folder: Path, settings: TuneSettings, resume: bool) -> None:
         raise UserInputError(f"--minutes {settings.minutes:g}: give more than 0 and at most {LONGEST}.")
     if not 0 <= settings.seed < 2**32:
         raise UserInputError(f"--seed {settings.seed}: give a number from 0 to {2**32 - 1}.")
-    if folder.exists() and not folder.is_dir():
-        raise UserInputError(f"{folder.name} is a file; give a folder for the model.")
+    check_new_folder(folder)
+    name = folder.resolve().name
     if resume and (folder / REPORT).is_file() and not (folder / RUN).is_dir():
-        raise UserInputError(f"The run in {folder.name} is done; see its report.json, or give another folder.")
+        raise UserInputError(f"The run in {name} is done; see its report.json, or give another folder.")
     if not resume and folder.is_dir() and any(folder.iterdir()) and not _barely_begun(folder):
         what = "give --resume to go on with its run, or another folder" if (folder / RUN).is_dir() else "give another"
-        raise UserInputError(f"{folder.name} is not empty; {what}.")
-    there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
-    check_place(there / folder.name)
+        raise UserInputError(f"{name} is not empty; {what}.")
 
 
 def _barely_begun(folder: Path) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from napari_sam2.channels.mix import AUTO
 from napari_sam2.errors import NapariSam2Error
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Request:
     start: str
     minutes: float
     resume: bool
+    register: str = ""
+    fusion: str = AUTO
 
     @staticmethod
     def command() -> Sequence[str]:
@@ -73,7 +76,7 @@ def main(asked: TextIO, answers: TextIO) -> None:
         result = tune(
             [Path(source) for source in request.sources],
             Path(request.folder),
-            TuneSettings(request.start, request.minutes),
+            TuneSettings(request.start, request.minutes, register=request.register, fusion=request.fusion),
             resume=request.resume,
             on_progress=progress,
             should_stop=stopped.is_set,

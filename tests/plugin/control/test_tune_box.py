@@ -86,3 +86,21 @@ def test_a_tuned_model_is_in_the_list_under_its_name(models):
     bundled = load_bundled()
     write_folder(models / "my hippocampus", bundled.net.state_dict(), bundled.weights)
     assert "my hippocampus" in available_models()
+
+
+def test_channels_are_asked_for_where_the_table_has_some(qtbot, box, tmp_path):
+    table = manifest_of(tmp_path, 2)
+    box.manifest.setText(str(table))
+    assert not box.channels.isVisible()
+    header, *rows = table.read_text().splitlines()
+    lines = [f"{header},Channel_1", *(f"{row},{row.split(',')[1]}" for row in rows)]
+    table.write_text("\n".join(lines).replace(",", ";") + "\n")
+    box.manifest.setText(str(tmp_path / "other.csv"))
+    assert not box.channels.isVisible()
+    box.manifest.setText(str(table))
+    assert box.channels.isVisible()
+    box.fusion.setEditText("nothing such")
+    box.name.setText("mine")
+    press(qtbot, box.start)
+    qtbot.waitUntil(lambda: not box.running, timeout=SECONDS * 1000)
+    assert "nothing such" in box.text.text()

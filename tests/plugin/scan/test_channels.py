@@ -81,7 +81,7 @@ def test_a_layer_of_another_plugin_becomes_a_channel_and_is_seen_when_chosen(bal
     work.ask(lambda session: session.add_prompt(1, Point((20, 18, 12))))
     ball_bench.settle()
     assert ball_bench.warnings == []
-    assert work.channels.said_image() == "other-stain"
+    assert work.channels.said_image() == "The model sees other-stain."
     work.channels.use(0, on=True)
     ball_bench.settle()
     assert work.snapshot.objects[work.current].mix.kind == "fused"
@@ -255,7 +255,7 @@ def test_a_session_with_channels_is_resumed_from_the_files_where_they_were(
     assert names(work) == ["ball", "dark", "coarse"]
     assert all(row.layer is not None for row in work.channels.rows())
     assert np.array_equal(again.labels(), labels)
-    assert work.channels.said_image() == "dark"
+    assert work.channels.said_image() == "The model sees dark."
     again.click((18, 20, 13))
     assert again.warnings == []
 

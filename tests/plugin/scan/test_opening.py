@@ -16,6 +16,17 @@ from tests.plugin.conftest import BALL_AFFINE, ball_truth
 WITHIN_MS = 60_000
 
 
+def start_loops_again() -> None:
+    """Let later tests wait in an event loop.
+
+    A window that closes asks the application to end once more, after its loop has ended; until the next loop of the
+    application, Qt then ends every loop at once.
+    """
+    QApplication.processEvents()
+    QTimer.singleShot(0, QApplication.exit)
+    QApplication.exec()
+
+
 @pytest.fixture
 def look(make_napari_viewer):
     """Runs a command that opens a window; gives what `see` finds in it once that is something."""
@@ -33,17 +44,18 @@ def look(make_napari_viewer):
                 found.append(seen)
                 timer.stop()
                 viewer.close()
-                QApplication.quit()
+                QApplication.exit()
 
         timer, deadline = QTimer(), QTimer()
         timer.timeout.connect(ask)
         timer.start(50)
         deadline.setSingleShot(True)
-        deadline.timeout.connect(QApplication.quit)
+        deadline.timeout.connect(QApplication.exit)
         deadline.start(WITHIN_MS)
         code = main([str(a) for a in arguments])
         timer.stop()
         deadline.stop()
+        start_loops_again()
         return code, found
 
     return run

@@ -125,7 +125,7 @@ def test_lines_tell_what_was_changed(qtbot, desk):
     number, wanted = told.args
     assert (number, wanted.shown) == (1, False)
     assert desk.work.channels.rows[0].window != (200, 500)
-    with qtbot.waitSignal(box.changed, timeout=30_000) as told:
+    with qtbot.waitSignal(box.changed) as told:
         box.lines[0].window_slider.setValue((200, 500))
     assert (told.args[0], told.args[1].window) == (0, (200, 500))
     box.show_rows(())

@@ -28,7 +28,9 @@ def tiles(pixels):
     return [padded[r * TILE : (r + 1) * TILE, c * TILE : (c + 1) * TILE] for r in range(rows) for c in range(cols)]
 
 
-def write_slide(path, pixels, *, syntax=ExplicitVRLittleEndian, spacing=0.0005, paths=1, flavour="VOLUME"):
+def write_slide(
+    path, pixels, *, syntax=ExplicitVRLittleEndian, spacing=0.0005, paths=1, flavour="VOLUME", path_id="1", stain=""
+):
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.77.1.6", generate_uid()
     meta.TransferSyntaxUID = syntax
@@ -48,7 +50,9 @@ def write_slide(path, pixels, *, syntax=ExplicitVRLittleEndian, spacing=0.0005, 
     origin.XOffsetInSlideCoordinateSystem = origin.YOffsetInSlideCoordinateSystem = 0.0
     made.TotalPixelMatrixOriginSequence = Sequence([origin])
     optics = Dataset()
-    optics.OpticalPathIdentifier = "1"
+    optics.OpticalPathIdentifier = path_id
+    if stain:
+        optics.OpticalPathDescription = stain
     made.OpticalPathSequence = Sequence([optics])
     measures, shared = Dataset(), Dataset()
     measures.PixelSpacing, measures.SliceThickness = [spacing, spacing], 0.001
@@ -107,6 +111,26 @@ def test_levels_of_the_series_are_found_beside_the_file_and_its_label_is_not_one
             assert slide._source.level_shapes == (SHAPE, (75, 100))
             np.testing.assert_array_equal(slide._source.read(1, 5, 6, 20, 30)[..., 0], GREY[::2, ::2][5:25, 6:36])
             assert slide.mpp.mean == pytest.approx(0.5)
+
+
+def test_one_file_for_each_optical_path_makes_channels(tmp_path):
+    rng = np.random.default_rng(5)
+    written = [rng.integers(0, 4000, SHAPE, dtype=np.uint16) for _ in range(3)]
+    for number, (pixels, stain) in enumerate(zip(written, ("DAPI", "CD3", ""), strict=True)):
+        path_id = str(9 + number)  # 9, 10, 11: in the order of numbers
+        write_slide(tmp_path / f"{3 - number}.dcm", pixels, path_id=path_id, stain=stain)
+        coarse = np.ascontiguousarray(pixels[::2, ::2])
+        write_slide(tmp_path / f"{3 - number}c.dcm", coarse, spacing=0.001, path_id=path_id, stain=stain)
+    write_slide(tmp_path / "4.dcm", np.ascontiguousarray(GREY[::4, ::4]), spacing=0.002, path_id="9")  # of one only
+    for file in ("1.dcm", "3c.dcm"):
+        with open_slide(tmp_path / file) as slide:
+            assert slide._source.level_shapes == (SHAPE, (75, 100))
+            assert slide._source.n_channels == 3
+            np.testing.assert_array_equal(
+                slide._source.read(0, 40, 50, 30, 20), np.stack(written, axis=2)[40:70, 50:70]
+            )
+            np.testing.assert_array_equal(slide._source.read(1, 0, 0, 75, 100)[..., 1], written[1][::2, ::2])
+            assert slide.mix.names == ("DAPI", "CD3", "11")
 
 
 def test_several_optical_paths_in_one_file_are_refused(tmp_path):

@@ -307,7 +307,7 @@ class ScanChannels:
         self._work.ask(use)
 
     def said_image(self) -> str:
-        """What the model sees of the current object, in words.
+        """A sentence about what the model sees of the current object.
 
         Empty where there is one channel.
         """
@@ -315,4 +315,6 @@ class ScanChannels:
         obj = self._work.snapshot.objects.get(self._work.current)
         if stack is None or not stack.several:
             return ""
-        return said_mix(obj.mix, stack.names) if obj is not None and obj.mix else "settled with the first prompt"
+        if obj is None or not obj.mix:
+            return "What the model sees is settled with the first prompt."
+        return f"The model sees {said_mix(obj.mix, stack.names)}."

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QPushButton, QShortcut, QWidget
+from qtpy.QtWidgets import QMenu, QPushButton, QShortcut, QToolButton, QWidget
 
 from napari_sam2.plugin.control.action_table import action, keyed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["action_button", "bind_shortcuts"]
+__all__ = ["action_button", "bind_shortcuts", "menu_button"]
 
 
 def action_button(name: str, do: Callable[[str], None], parent: QWidget | None = None) -> QPushButton:
@@ -30,6 +30,21 @@ def action_button(name: str, do: Callable[[str], None], parent: QWidget | None =
     button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     button.clicked.connect(lambda: do(name))
     return button
+
+
+def menu_button(text: str, tooltip: str, parent: QWidget | None = None) -> tuple[QToolButton, QMenu]:
+    """A button that opens a menu, and the empty menu.
+
+    The arrow is part of the text, since Qt draws its own over the last letter.
+    """
+    button = QToolButton(parent)
+    button.setText(f"{text} \N{BLACK DOWN-POINTING SMALL TRIANGLE}")
+    button.setToolTip(tooltip)
+    button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
+    button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+    menu = QMenu(button)
+    button.setMenu(menu)
+    return button, menu
 
 
 def bind_shortcuts(panel: QWidget, do: Callable[[str], None], kind: Callable[[], str]) -> list[QShortcut]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_sam2.channels.opening import channel_name
+from napari_sam2.plugin.widgets.buttons import menu_button
 from napari_sam2.plugin.widgets.channel_line import ChannelLine
 from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
 
@@ -33,20 +34,12 @@ class ChannelsBox(QWidget):
         super().__init__(parent)
         self._work = work
         self.lines: list[ChannelLine] = []
-        self.more = QToolButton()
-        self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.more.setText("Add channel")
-        self.more.setToolTip("Another sequence, modality or stain of the same thing, that the model sees beside this.")
-        self.choices = QMenu(self)
+        self.more, self.choices = menu_button(
+            "Add channel", "Another sequence, modality or stain of the same thing, that the model sees beside this."
+        )
         self.choices.aboutToShow.connect(self.list_layers)
-        self.more.setMenu(self.choices)
-        self.seen = QToolButton()
-        self.seen.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.seen.setText("Model sees")
-        self.seen.setToolTip("What the model is shown of this object, and of new ones.")
-        self.ways = QMenu(self)
+        self.seen, self.ways = menu_button("Model sees", "What the model is shown of this object, and of new ones.")
         self.ways.aboutToShow.connect(self.list_ways)
-        self.seen.setMenu(self.ways)
         self.said = WrappedLabel()
         self.question = WrappedLabel()
         self.accept, self.refuse = QPushButton("Accept"), QPushButton("Do not use it")
@@ -88,7 +81,7 @@ class ChannelsBox(QWidget):
         for line, row in zip(self.lines, rows, strict=True):
             line.show_row(row)
         said = "" if channels is None else channels.said_image()
-        self.said.setText(f"The model sees {said}." if said else "")
+        self.said.setText(said)
         self.said.setVisible(bool(said))
         self.seen.setVisible(bool(rows))
         question = "" if channels is None else channels.question

@@ -19,16 +19,14 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QListWidget,
     QListWidgetItem,
-    QMenu,
     QScrollArea,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_sam2.plugin.scan.finding import COLOUR
 from napari_sam2.plugin.settings import remember_project
-from napari_sam2.plugin.widgets.buttons import action_button
+from napari_sam2.plugin.widgets.buttons import action_button, menu_button
 from napari_sam2.plugin.widgets.folded_box import FoldedBox
 from napari_sam2.plugin.widgets.name_editor import names_with
 from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
@@ -84,16 +82,13 @@ class FindBox(FoldedBox):
         self.name.setCompleter(completer)
         self.name.textEdited.connect(lambda text: self._offered.setStringList(names_with(text, self._known)))
         self.name.returnPressed.connect(self._look)
-        self.project = QToolButton()
-        self.project.setText("Finished scans")
-        self.project.setToolTip("The finished scans: a manifest, or a folder of label maps beside their scans.")
-        menu = QMenu(self.project)
+        self.project, menu = menu_button(
+            "Finished scans", "The finished scans: a manifest, or a folder of label maps beside their scans."
+        )
         menu.addAction("Manifest ...", self._choose_manifest)
         menu.addAction("Folder ...", self._choose_folder)
         menu.addSeparator()
         menu.addAction("Detector folder (experimental) ...", self._choose_detector)
-        self.project.setMenu(menu)
-        self.project.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.list = QListWidget()
         self.list.setIconSize(QSize(THUMBNAIL, THUMBNAIL))
         self.list.setFixedHeight(ROWS * (THUMBNAIL + 6))

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from qtpy.QtCore import QProcess, QSize, Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
     QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
@@ -26,6 +28,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sam2.channels.mix import AUTO, FUSED, PROMPT
+from napari_sam2.channels.refusing import RIGID
+from napari_sam2.core.mix import RGB
+from napari_sam2.io.manifest import has_channels
 from napari_sam2.models.zoo import BUILT_IN, ZOO, models_folder
 from napari_sam2.plugin.widgets.folded_box import FoldedBox
 from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
@@ -67,6 +73,14 @@ class TuneBox(FoldedBox):
         self.manifest.setPlaceholderText("manifest.csv")
         self.manifest.setToolTip("A table with the columns case, image and labels (or session), and subject.")
         self.browse.setMaximumWidth(32)
+        self.register = QCheckBox("Register")
+        self.register.setToolTip("Turn and shift the channels on their scans by what they show, not only by headers.")
+        self.fusion = QComboBox()
+        self.fusion.setEditable(True)
+        self.fusion.addItems([AUTO, FUSED, PROMPT, RGB])
+        self.fusion.setToolTip("What the model sees of the channels; a channel's name or A=0.7,B=-0.3 as well.")
+        self.fusion.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.fusion.setMinimumContentsLength(6)
         self.name = QLineEdit()
         self.name.setPlaceholderText("my model")
         self.name.setToolTip("What the tuned model is called in the list of models.")
@@ -81,6 +95,7 @@ class TuneBox(FoldedBox):
         self.bar, self.text, self.curve = QProgressBar(), WrappedLabel(), QLabel()
         self.curve.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.addWidget(self._inside())
+        self.manifest.textChanged.connect(self._show_channels)
         self.browse.clicked.connect(self._browse)
         self.start.clicked.connect(self.begin)
         self.stop.clicked.connect(self.end)
@@ -89,10 +104,18 @@ class TuneBox(FoldedBox):
 
     def _inside(self) -> QWidget:
         inside = QWidget()
+        self.channels = QWidget()
         row, buttons, form = QHBoxLayout(), QHBoxLayout(), QFormLayout()
         row.addWidget(self.manifest, 1)
         row.addWidget(self.browse)
         form.addRow("Scans", row)
+        channels = QHBoxLayout(self.channels)
+        channels.setContentsMargins(0, 0, 0, 0)
+        channels.addWidget(self.register)
+        channels.addWidget(self.fusion, 1)
+        form.addRow("Channels", self.channels)
+        self._form = form
+        self._show_channels()
         form.addRow("Name", self.name)
         form.addRow("Minutes", self.minutes)
         for button in (self.browse, self.start, self.stop):
@@ -126,7 +149,12 @@ class TuneBox(FoldedBox):
             return
         folder = models_folder() / name
         folder.parent.mkdir(parents=True, exist_ok=True)
-        request = Request((manifest,), str(folder), self._model(), self.minutes.value(), (folder / RUN).is_dir())
+        seen = self._form.isRowVisible(self.channels)
+        request = Request(
+            (manifest,), str(folder), self._model(), self.minutes.value(), (folder / RUN).is_dir(),
+            RIGID if seen and self.register.isChecked() else "",
+            self.fusion.currentText().strip() or AUTO if seen else AUTO,
+        )  # fmt: skip
         program, *arguments = Request.command()
         self._line, self._last, self._notes = b"", {}, []
         self._process = process = QProcess(self)
@@ -137,6 +165,10 @@ class TuneBox(FoldedBox):
         process.write(request.to_line().encode())
         self._show_running(True)
         self.text.setText("Starting ...")
+
+    def _show_channels(self) -> None:
+        """Ask about channels only where the table has some."""
+        self._form.setRowVisible(self.channels, has_channels(Path(self.manifest.text().strip())))
 
     def end(self) -> None:
         """Ask it to stop at the next step; it leaves a checkpoint."""
@@ -194,7 +226,7 @@ class TuneBox(FoldedBox):
             self.text.setText(str(last.get("error", "The tuning ended without an answer; start it again to go on.")))
 
     def _show_running(self, running: bool) -> None:
-        for widget in (self.manifest, self.browse, self.name, self.minutes, self.start):
+        for widget in (self.manifest, self.browse, self.channels, self.name, self.minutes, self.start):
             widget.setEnabled(not running)
         self.stop.setEnabled(running)
         self.bar.setVisible(running)

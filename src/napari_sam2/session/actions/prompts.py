@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from napari_sam2.core.actions import Edit, Line
-from napari_sam2.core.checked import list_of, text_of, whole_of
+from napari_sam2.core.checked import NewerError, list_of, text_of, whole_of
 from napari_sam2.core.hand_tools.tools import tool_from_json, tool_to_json
 from napari_sam2.core.mix import mix_from_json
 from napari_sam2.engine.correction_odds import BY_MENDED, BY_PERCEPTRON, ODDS
@@ -111,7 +111,7 @@ def _around_of(written: Any) -> str | None:
     if isinstance(written, bool):
         return BY_PERCEPTRON if written else None
     if written not in (None, BY_PERCEPTRON, *ODDS):
-        raise ValueError(f"clicks were answered by {text_of(written)[:40]!r}, which this version does not know")
+        raise NewerError(f"clicks were answered by {text_of(written)[:40]!r}")
     return cast("str | None", written)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from napari_sam2.core.actions import Line, Run
-from napari_sam2.core.checked import flag_of, list_of, text_of, whole_of
+from napari_sam2.core.checked import NewerError, flag_of, list_of, text_of, whole_of
 from napari_sam2.engine.consolidation_rules import RULES
 from napari_sam2.engine.fit_plan import FitPlan
 from napari_sam2.session.consolidating import consolidate_objects
@@ -91,8 +91,8 @@ class Propagate(Run):
             steps = whole_of(line["fit"]["steps"], 1, MOST_STEPS, "the number of steps of a fit")
             fit = FitPlan(steps, whole_of(line["fit"]["seed"], 0, MOST_STEPS, "the seed of a fit"))
         over = line.get("looked_over")
-        if over is not None and over not in RULES:
-            raise ValueError(f"the run was looked over by {text_of(over)[:40]!r}, which this version does not know")
+        if over not in (None, *RULES):
+            raise NewerError(f"the run was looked over by {text_of(over)[:40]!r}")
         return cls(ids, direction, _range_of(line.get("range")), fit, _stop_of(line), over)
 
 

@@ -3,7 +3,7 @@
 ``NAME.json``: how they were made.
 
 As for label maps (`napari_sam2.io.sidecar`) it holds no path and nothing of the patient: the slide is named by its
-key, a hash of some pixels.
+key, a hash of some pixels, and a channel by its name only where that is a stain's.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from napari_sam2._version import __version__
 from napari_sam2.errors import UserInputError
 from napari_sam2.io.sidecar import INTENDED_USE, as_json_text, software_versions
 from napari_sam2.models.base import described_model
+from napari_sam2.slides.formats.stains import plain_names
 
 if TYPE_CHECKING:
     import os
@@ -78,7 +79,7 @@ def slide_sidecar_text(
             "shape": list(slide.shape),
             "mpp": None if slide.mpp is None else asdict(slide.mpp),
             "plane": dict(slide.plane) or None,
-            "channels": None if slide.mix is None else asdict(slide.mix),
+            "channels": None if slide.mix is None else {**asdict(slide.mix), "names": plain_names(slide.mix.names)},
         },
         "Model": None
         if model is None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_sam2.core.channel_display import ChannelDisplay
 from napari_sam2.core.pixel_size import Mpp
 from napari_sam2.errors import EnvironmentLacksError, ImageFileError, NapariSam2Error
 from napari_sam2.slides.image.opened import OpenedFile
@@ -33,7 +34,7 @@ _OF_OPENSLIDE: Final = (
 _FACTS: Final = (
     "SOPClassUID", "SeriesInstanceUID", "ImageType", "BitsAllocated", "SamplesPerPixel", "Rows", "Columns",
     "TotalPixelMatrixRows", "TotalPixelMatrixColumns", "NumberOfOpticalPaths", "PhotometricInterpretation",
-    "SharedFunctionalGroupsSequence",
+    "SharedFunctionalGroupsSequence", "OpticalPathSequence",
 )  # fmt: skip
 _OTHER_FLAVOURS: Final = {"LABEL", "OVERVIEW", "THUMBNAIL"}
 
@@ -74,12 +75,15 @@ def open_dicom_slide(file: Path) -> OpenedFile:
             'DICOM slides of this kind need highdicom; run: pip install "napari-sam2[dicom]".'
         ) from error
     try:
-        facts = _levels_beside(file)
-        if any(int(level.get("NumberOfOpticalPaths", 1) or 1) > 1 for _, level in facts):
+        levels = _levels_beside(file)
+        if any(int(facts.get("NumberOfOpticalPaths", 1) or 1) > 1 for level in levels for _, facts in level):
             raise ImageFileError(f"{file.name} holds several optical paths in one file; export them one by one.")
-        images = [highdicom.imread(path, lazy_frame_retrieval=True) for path, _ in facts]
+        images = [[highdicom.imread(path, lazy_frame_retrieval=True) for path, _ in level] for level in levels]
         source = DicomSlideSource(file.name, images)
-        return OpenedFile(source, _mpp(facts[0][1]), True if source.n_channels == 3 else None)
+        is_colour = levels[0][0][1].SamplesPerPixel == 3
+        displays = () if is_colour else tuple(ChannelDisplay(_path_name(facts)) for _, facts in levels[0])
+        is_rgb = True if is_colour else (False if source.n_channels > 1 else None)
+        return OpenedFile(source, _mpp(levels[0][0][1]), is_rgb, displays if len(displays) > 1 else ())
     except NapariSam2Error:
         raise
     except Exception as error:  # pydicom and highdicom raise many kinds on damaged files
@@ -95,41 +99,44 @@ class DicomSlideSource:
     ----------
     name : str
         Of the file, for messages.
-    images : sequence of highdicom.Image
-        Tiled, the finest first.
+    images : sequence of sequences of highdicom.Image
+        Tiled, the finest level first; of each level one for each optical path.
     """
 
-    def __init__(self, name: str, images: Sequence[Any]) -> None:
+    def __init__(self, name: str, images: Sequence[Sequence[Any]]) -> None:
         self._name = name
         self._images = images
-        self.level_shapes = tuple((int(i.TotalPixelMatrixRows), int(i.TotalPixelMatrixColumns)) for i in images)
-        self.n_channels = int(images[0].SamplesPerPixel)
-        is_signed = int(images[0].get("PixelRepresentation", 0)) == 1
-        self.dtype = np.dtype(f"{'int' if is_signed else 'uint'}{int(images[0].BitsAllocated)}")
+        finest = images[0][0]
+        self.level_shapes = tuple((int(i.TotalPixelMatrixRows), int(i.TotalPixelMatrixColumns)) for i, *_ in images)
+        self.n_channels = int(finest.SamplesPerPixel) * len(images[0])
+        is_signed = int(finest.get("PixelRepresentation", 0)) == 1
+        self.dtype = np.dtype(f"{'int' if is_signed else 'uint'}{int(finest.BitsAllocated)}")
 
     def read(self, level: int, row: int, col: int, rows: int, cols: int) -> NDArray[Any]:
         """See `PixelSource`. Stored values, without any of DICOM's transforms."""
         try:
-            piece = self._images[level].get_total_pixel_matrix(
-                row_start=row,
-                row_end=row + rows,
-                column_start=col,
-                column_end=col + cols,
-                dtype=self.dtype,
-                apply_real_world_transform=False,
-                apply_modality_transform=False,
-                apply_voi_transform=False,
-                apply_presentation_lut=False,
-                apply_palette_color_lut=False,
-                apply_icc_profile=False,
-                as_indices=True,
-            )
+            pieces = [
+                image.get_total_pixel_matrix(
+                    row_start=row,
+                    row_end=row + rows,
+                    column_start=col,
+                    column_end=col + cols,
+                    dtype=self.dtype,
+                    apply_real_world_transform=False,
+                    apply_modality_transform=False,
+                    apply_voi_transform=False,
+                    apply_presentation_lut=False,
+                    apply_palette_color_lut=False,
+                    apply_icc_profile=False,
+                    as_indices=True,
+                )
+                for image in self._images[level]
+            ]
         except Exception as error:  # pydicom's decoders raise many kinds on damaged tiles
             raise ImageFileError(
                 f"{self._name} is damaged: a piece of level {level} cannot be decoded; copy or export it again."
             ) from error
-        pixels = np.asarray(piece)
-        return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+        return np.concatenate([np.atleast_3d(np.asarray(piece)) for piece in pieces], axis=2)
 
     def close(self) -> None:
         """Nothing stays open between two pieces."""
@@ -149,8 +156,13 @@ def _facts(file: Path) -> Any:
     return facts if facts.get("SOPClassUID") == WHOLE_SLIDE else None
 
 
-def _levels_beside(file: Path) -> list[tuple[Path, Any]]:
-    """The levels of a file's series in its folder, the finest first; of two of one size, the file itself."""
+def _levels_beside(file: Path) -> list[list[tuple[Path, Any]]]:
+    """The levels of a file's series, each with its optical paths.
+
+    Those in its folder, the finest first. Of two of one size and path, the file itself. Channels of fluorescence come
+    as one file for each level and path; a level that not every path has is left out, and without a common one there
+    is the file's own path alone.
+    """
     own = _facts(file)
     others = [(path, _facts(path)) for path in sorted(file.parent.iterdir()) if path.is_file() and path != file]
     series = [
@@ -161,10 +173,29 @@ def _levels_beside(file: Path) -> list[tuple[Path, Any]]:
         and not _OTHER_FLAVOURS.intersection(facts.get("ImageType", ()))
         and (facts.BitsAllocated, facts.SamplesPerPixel) == (own.BitsAllocated, own.SamplesPerPixel)
     ]
-    by_size: dict[int, tuple[Path, Any]] = {}
+    by_path: dict[str, dict[tuple[int, int], tuple[Path, Any]]] = {}
     for path, facts in [(file, own), *series]:
-        by_size.setdefault(int(facts.TotalPixelMatrixColumns), (path, facts))
-    return [by_size[size] for size in sorted(by_size, reverse=True)]
+        size = int(facts.TotalPixelMatrixColumns), int(facts.TotalPixelMatrixRows)
+        key = str(_optics(facts).get("OpticalPathIdentifier", "")) if own.SamplesPerPixel == 1 else ""
+        by_path.setdefault(key, {}).setdefault(size, (path, facts))
+    shared = set.intersection(*(set(sizes) for sizes in by_path.values()))
+    if not shared:
+        own_path = next(iter(by_path.values()))
+        return [[own_path[size]] for size in sorted(own_path, reverse=True)]
+    keys = sorted(by_path, key=lambda key: (len(key), key))
+    return [[by_path[key][size] for key in keys] for size in sorted(shared, reverse=True)]
+
+
+def _optics(facts: Any) -> Any:
+    """What a file says of its optical path."""
+    paths = facts.get("OpticalPathSequence")
+    return paths[0] if paths else {}
+
+
+def _path_name(facts: Any) -> str:
+    """What a channel is called in the file; nothing when it is not called anything."""
+    optics = _optics(facts)
+    return str(optics.get("OpticalPathDescription", "") or optics.get("OpticalPathIdentifier", "")).strip()
 
 
 def _mpp(facts: Any) -> Mpp | None:

@@ -1,0 +1,98 @@
+"""Actions that come into a run that goes on: restored, replayed and undone, all as it was."""
+
+from __future__ import annotations
+
+import shutil
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from napari_sam2.core.prompts import Point
+from napari_sam2.models.classical import ClassicalModel
+from napari_sam2.record.journal import Journal, restore
+from napari_sam2.record.journal_files import EVENTS
+from napari_sam2.record.replay import replay
+from napari_sam2.session.session import Session
+from tests.phantoms import ball, box_on
+
+VOLUME, INSIDE = ball(shape=(18, 16, 12), centre=(9, 8, 6), radii=(6, 5, 4))
+MODEL = ClassicalModel()
+
+COMING = {
+    "outside": lambda s: s.add_prompt(1, Point((9, 4, 8), positive=False)),
+    "inside": lambda s: s.add_prompt(1, Point((13, 8, 7))),
+    "further away": lambda s: s.add_prompt(1, Point((9, 8, 3), positive=False)),
+    "accept": lambda s: s.accept_slice(1, 7),
+    "reopen": lambda s: s.reopen_slice(1, 7),
+    "name": lambda s: s.rename(1, "ball"),
+    "another": lambda s: s.add_prompt(2, Point((3, 3, 6))),
+    "undo": lambda s: s.undo(),
+    "redo": lambda s: s.redo(),
+    "finish": lambda s: s.finish_object(1),
+    "remove": lambda s: s.remove_object(1),
+    "run of another": lambda s: list(s.propagate([2])),
+    "spread": lambda s: list(s.spread(1, 8)),
+}
+
+
+def played(folder, schedule, stop_after=None):
+    """A session in which actions come after so many results of a run; those that it refuses are left out."""
+    shutil.rmtree(folder, ignore_errors=True)
+    session = Session(VOLUME, MODEL)
+    journal = Journal(session, folder)
+    session.add_prompt(1, box_on(INSIDE, 2, 6))
+    run = session.propagate([1])
+    for number, _ in enumerate(run, start=1):
+        for name in schedule.get(number, ()):
+            try:
+                COMING[name](session)
+            except ValueError:
+                continue
+        if number == stop_after:
+            run.close()
+            break
+    journal.close()
+    return session
+
+
+def contents(session):
+    return {
+        number: (obj.name, obj.prompts, sorted(obj.accepted), obj.finished, masks_of(obj))
+        for number, obj in session.objects.items()
+    }
+
+
+def masks_of(obj):
+    plane = VOLUME.plane(obj.axis)
+    return {i: r.mask.full(plane.shape).tobytes() for i, r in obj.results.items() if r.mask.n_voxels}
+
+
+def check(session, folder):
+    restored = Session(VOLUME, MODEL)
+    restore(restored, folder)
+    again = replay(VOLUME, MODEL, folder)
+    assert again.identical
+    assert contents(restored) == contents(session)
+    assert contents(again.session) == contents(session)
+    for undo in iter(session.undo, ""):
+        assert restored.undo() == again.session.undo() == undo
+        assert contents(restored) == contents(session)
+        assert contents(again.session) == contents(session)
+
+
+several = st.lists(st.sampled_from(sorted(COMING)), min_size=1, max_size=2)
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.integers(1, 14), several, max_size=4), st.none() | st.integers(1, 12), st.integers(0, 3))
+@example({3: ["outside"], 5: ["accept", "another"], 8: ["run of another"]}, None, 1)
+@example({2: ["inside", "undo"], 4: ["redo"]}, 6, 2)
+def test_whatever_comes_into_a_run_is_restored_replayed_and_undone_as_it_was(tmp_path, schedule, stop_after, cut):
+    folder = tmp_path / "a.sam2session"
+    check(played(folder, schedule, stop_after), folder)
+    # A kill: the last lines were never written.
+    lines = (folder / EVENTS).read_bytes().splitlines(keepends=True)
+    (folder / EVENTS).write_bytes(b"".join(lines[: max(1, len(lines) - cut)]))
+    session = Session(VOLUME, MODEL)
+    Journal.resume(session, folder).close()
+    check(session, folder)
