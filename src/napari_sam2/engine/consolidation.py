@@ -80,7 +80,9 @@ def consolidate(
 def reconsider(
     scene: Scene, run: Run, corrected: Change | None, consolidator: Consolidator | None = None
 ) -> Change | None:
-    """What else changes when the whole object is gone over after a click was answered.
+    """What else of the whole object changes after a click.
+
+    When the click itself has been answered around it.
 
     All clicks are evidence: where the network's own answer disagrees with one of them, nothing changes. What changes
     is what the last click has told the network more of. What the click itself changed stays, and so does what is nearer

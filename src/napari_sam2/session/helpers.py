@@ -20,7 +20,9 @@ __all__ = ["helpers_of"]
 
 
 def helpers_of(state: SessionState) -> dict[str, str]:
-    """What each of them did, by name, in the order of their first part.
+    """What each network did, by name.
+
+    In the order of their first part.
 
     As far as the steps reach that can still be undone; the journal has all of them.
     """

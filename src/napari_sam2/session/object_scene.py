@@ -1,4 +1,7 @@
-"""An object and its scan as corrections see them, and masks that a change leaves."""
+"""An object and its scan as corrections see them.
+
+And the masks that a change leaves.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +103,10 @@ def masks_after(scene: ObjectScene, change: Change | None) -> dict[int, NDArray[
 def within_boxes(
     scene: ObjectScene, masks: dict[int, NDArray[np.bool_]], click: tuple[int, int, int]
 ) -> dict[int, NDArray[np.bool_]]:
-    """Masks that have gained nothing outside the boxes of their slices but the click itself."""
+    """Masks that have gained nothing outside their boxes.
+
+    But for the click itself.
+    """
     boxed = scene.boxes()
     for index in boxed.keys() & masks.keys():
         allowed = scene.full(index)

@@ -45,7 +45,9 @@ def looked_over(example: Example, by: str, consolidator: Consolidator | None = N
 def clicked(
     rng: np.random.Generator, example: Example, most: int, consolidator: Consolidator | None = None
 ) -> Iterator[Example]:
-    """The example after each of some simulated clicks, every one answered around it.
+    """The example after each of some simulated clicks.
+
+    Every one answered around it.
 
     Ends sooner where there is no error left.
 

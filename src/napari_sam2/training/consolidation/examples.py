@@ -137,7 +137,9 @@ def draw_examples(
 
 
 def in_whole_scans(table: Path, root: Path, model: AnyModel) -> Iterator[Example]:
-    """The objects of a table of scans, each boxed and carried in the whole scan; cut out afterwards.
+    """Objects in whole scans.
+
+    Each is boxed and carried in the whole scan, and cut out afterwards.
 
     Parameters
     ----------

@@ -106,7 +106,9 @@ def lesson_of(example: Example) -> Lesson | None:
 def lessons_of(
     rng: np.random.Generator, example: Example, clicks: int, consolidator: Consolidator | None = None
 ) -> list[Lesson]:
-    """Lessons of an object after its run, and after each of some clicks.
+    """Lessons of an object.
+
+    After its run, and after each of some clicks.
 
     Parameters
     ----------
