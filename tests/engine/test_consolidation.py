@@ -119,7 +119,8 @@ def test_a_run_of_which_the_model_was_sure_stays(scene):
     assert consolidate(scene, scene.run(trust=unsure), BY_NETWORK, always(20.0)).voxels.any()
     told = scene.run(trust=sure, told=range(48))
     assert consolidate(scene, told, BY_NETWORK, always(20.0)).voxels.any(), "where its slices are told it does not stay"
-    assert consolidate(scene, told, BY_FIRST, always(20.0)) is None, "an older journal's network knew no such rule"
+    older = scene.run(trust=dict.fromkeys(range(48), 0.66), told=range(48))
+    assert consolidate(scene, older, BY_FIRST, always(20.0)) is None, "an older journal's network knew no such rule"
     assert mean_trust(scene.run(trust=sure | {20: float("nan")})) == pytest.approx(limit + 0.01)
 
 

@@ -44,7 +44,7 @@ from 0.83 to 0.60; the rule for sure runs was made after looking at the 41 devel
 TOLD: Final = Rule(1.0, 1.0, math.inf)
 """Of `BY_NETWORK` where the slices were told: nothing is cut off at a distance then. Chosen on the same structures."""
 
-AFTER_CLICKS: Final = Rule(0.5, 1.0, math.inf)
+AFTER_CLICKS: Final = Rule(1.0, 2.0, math.inf)
 """Of `BY_NETWORK`, after a click."""
 
 BY_THE_CLICK: Final = 0.2
