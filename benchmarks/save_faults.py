@@ -11,6 +11,9 @@ tells its parent what it has finished. Afterwards:
 - the journal holds every action that was told as finished;
 - the same command then succeeds.
 
+How long a run takes until its first file, and from there to its end, is measured before the trials and again after
+every ten of them, since other programs change it. Four of five moments count from the first file of that very run.
+
 A full disk is a limit on the size of files that is lowered for a part of the run: every write beyond it fails.
 """
 
@@ -31,6 +34,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
@@ -40,6 +44,7 @@ import tifffile
 from napari_sam2.core.prompts import Box, ObjectPrompts
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io import read_volume
+from napari_sam2.io.atomic import PREFIX
 from napari_sam2.io.file_set import finish_sets
 from napari_sam2.jobs.segment import segment_scan
 from napari_sam2.jobs.slide import segment_slide
@@ -51,6 +56,9 @@ from napari_sam2.session.session import Session
 SHAPE = (60, 48, 12)
 OBJECTS = [ObjectPrompts(n, (Box(((14 * n, 10, 6), (14 * n + 9, 36, 6))),)) for n in range(1, 4)]
 SHARES = {"segment": 0.4, "slide": 0.4, "window": 0.2}
+REMEASURED = 10
+"""Trials after which a whole run is timed again."""
+
 WINDOW_SECONDS = 12.0
 """How long a window works before it is killed at the latest."""
 
@@ -72,14 +80,17 @@ def main() -> None:
         before = {path: sha256_of(path) for path in inputs}
         for what in given.what.split(","):
             use_modules_of(what, inputs)
-            whole = measured(what, inputs)
-            print(f"{what}: one whole run {whole:.1f} s", flush=True)
+            span = measured(what, inputs)
+            print(f"{what}: first file after {span.before:.2f} s, end {span.writing:.2f} s later", flush=True)
             for title, count in (("killed", given.kills), ("full disk", given.full)):
                 states: Counter[str] = Counter()
                 for number in range(round(count * SHARES[what])):
+                    if number % REMEASURED == REMEASURED - 1:
+                        span = measured(what, inputs)
                     folder = Path(tempfile.mkdtemp(dir=place))
-                    faults = {"number": number, **(kill_at(whole, rng) if title == "killed" else full_at(whole, rng))}
+                    faults = {"number": number, **(kill_at(span, rng) if title == "killed" else full_at(span, rng))}
                     told = run(what, inputs, folder, faults)
+                    states[moment_of(told, folder)] += 1
                     states.update(judged(what, folder, inputs, told))
                     states["INPUTS TOUCHED"] += any(sha256_of(path) != mark for path, mark in before.items())
                     states["RERUNS THAT FAIL"] += not again(what, inputs, folder, number)
@@ -108,14 +119,47 @@ def make_inputs(place: Path) -> tuple[Path, Path]:
     return place / "scan.nii.gz", place / "slide.tif", place / "prompts.json"
 
 
-def kill_at(whole: float, rng: random.Random) -> dict[str, float]:
-    """Half of the moments while results are written, at the end of the run."""
-    return {"kill": rng.choice([rng.uniform(0, whole), rng.uniform(0.8, 1.05) * whole])}
+@dataclass(frozen=True)
+class Span:
+    """Seconds of a whole run: until its first file, and from there to its end."""
+
+    before: float
+    writing: float
 
 
-def full_at(whole: float, rng: random.Random) -> dict[str, float]:
-    begin = rng.uniform(0, whole)
-    return {"full": begin, "room": begin + rng.uniform(0.02, 0.5) * whole, "bytes": rng.choice([0, 100, 2000, 20000])}
+def moment(span: Span, rng: random.Random) -> dict[str, float | bool]:
+    """Four of five moments while files are written, the others before."""
+    writing = rng.random() < 0.8
+    return {"writing": writing, "at": rng.uniform(0, span.writing if writing else span.before)}
+
+
+def kill_at(span: Span, rng: random.Random) -> dict[str, float | bool]:
+    return {"kill": True, **moment(span, rng)}
+
+
+def full_at(span: Span, rng: random.Random) -> dict[str, float | bool]:
+    lasts = rng.uniform(0.02, 0.5) * (span.before + span.writing)
+    return {"full": True, **moment(span, rng), "lasts": lasts, "bytes": rng.choice([0, 100, 2000, 20000])}
+
+
+def wait_for_moment(faults: dict[str, float], folder: Path) -> None:
+    """Wait for the moment that was drawn; counted from the first file of the run where it is to be one of writing."""
+    patience = time.perf_counter() + 60
+    while faults["writing"] and not has_begun(folder) and time.perf_counter() < patience:
+        time.sleep(0.0005)
+    time.sleep(faults["at"])
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a run has written something that stays; a look at the disk leaves nothing."""
+    return any(not path.name.startswith(PREFIX) for path in folder.iterdir())
+
+
+def moment_of(told: list[dict], folder: Path) -> str:
+    """In which part of a run its moment fell; of a run that went on after a full disk, where it came to."""
+    if any(line.get("saved") or line.get("ended") for line in told):
+        return "moment: came to its end"
+    return "moment: while files were written" if has_begun(folder) else "moment: before the first file"
 
 
 # --- runs -------------------------------------------------------------------------------------------------------
@@ -132,13 +176,24 @@ def use_modules_of(what: str, inputs: tuple[Path, ...]) -> None:
             importlib.import_module(name)
 
 
-def measured(what: str, inputs: tuple[Path, ...]) -> float:
+def measured(what: str, inputs: tuple[Path, ...]) -> Span:
     if what == "window":
-        return WINDOW_SECONDS
+        return Span(0.0, WINDOW_SECONDS)
     with tempfile.TemporaryDirectory() as folder:
+        first: list[float] = []
+
+        def watch() -> None:
+            while not first and not has_begun(Path(folder)):
+                time.sleep(0.0005)
+            first.append(time.perf_counter())
+
+        watcher = threading.Thread(target=watch, daemon=True)
         started = time.perf_counter()
+        watcher.start()
         run(what, inputs, Path(folder), {"number": 0})
-        return time.perf_counter() - started
+        ended = time.perf_counter()
+        watcher.join()
+        return Span(first[0] - started, ended - first[0])
 
 
 def run(what: str, inputs: tuple[Path, ...], folder: Path, faults: dict[str, float]) -> list[dict]:
@@ -151,7 +206,7 @@ def run(what: str, inputs: tuple[Path, ...], folder: Path, faults: dict[str, flo
         os.close(reading)
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
         pipe = os.fdopen(writing, "w", buffering=1)
-        threading.Thread(target=fill_disk, args=(faults,), daemon=True).start()
+        threading.Thread(target=fill_disk, args=(faults, folder), daemon=True).start()
         code = 0
         try:
             tell = lambda **told: pipe.write(json.dumps(told) + "\n")  # noqa: E731
@@ -164,7 +219,7 @@ def run(what: str, inputs: tuple[Path, ...], folder: Path, faults: dict[str, flo
         os._exit(code)
     os.close(writing)
     if "kill" in faults:
-        time.sleep(faults["kill"])
+        wait_for_moment(faults, folder)
         os.kill(child, signal.SIGKILL)
     with os.fdopen(reading) as pipe:
         told = [json.loads(line) for line in pipe.read().split("\n")[:-1]]
@@ -199,17 +254,17 @@ def start(what: str, inputs: tuple[Path, ...], folder: Path, number: int, tell, 
     tell(saved=True)
 
 
-def fill_disk(faults: dict[str, float]) -> None:
+def fill_disk(faults: dict[str, float], folder: Path) -> None:
     """Let no file grow beyond some bytes for a while; afterwards there is room again.
 
     Python ignores the signal that a write beyond the limit sends, so the write fails as on a full disk.
     """
     if "full" not in faults:
         return
-    time.sleep(faults["full"])
+    wait_for_moment(faults, folder)
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(faults["bytes"]), hard))
-    time.sleep(faults["room"] - faults["full"])
+    time.sleep(faults["lasts"])
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 
 
@@ -298,7 +353,7 @@ def run_window(inputs: tuple[Path, ...], folder: Path, faults: dict[str, float])
     window.stdin.flush()
     ready = window.stdout.readline()
     if "kill" in faults:
-        time.sleep(faults["kill"])
+        wait_for_moment(faults, folder)
         window.kill()
     rest = window.stdout.read()
     code = window.wait()
@@ -336,8 +391,8 @@ def work_in_window(folder: Path, faults: dict) -> None:
         print(json.dumps({**facts, **({"warning": warnings[-1]} if warnings else {})}), flush=True)
 
     print("{}", flush=True)
-    threading.Thread(target=fill_disk, args=(faults,), daemon=True).start()
-    ends = time.perf_counter() + float(faults.get("room", 3600)) + 2.0
+    threading.Thread(target=fill_disk, args=(faults, folder), daemon=True).start()
+    ends = time.perf_counter() + (faults["at"] + faults["lasts"] + 2.0 if "full" in faults else 3600)
     number = 0
     while time.perf_counter() < ends:
         number += 1

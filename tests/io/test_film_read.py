@@ -129,3 +129,78 @@ def test_a_gif_that_moves_is_a_film_and_a_damaged_one_is_refused(tmp_path):
     (tmp_path / "bad.gif").write_bytes((tmp_path / "f.gif").read_bytes()[:1500])
     with pytest.raises(ImageFileError, match=r"bad\.gif is truncated"):
         read_film(tmp_path / "bad.gif")
+
+
+@pytest.mark.parametrize(
+    ("tags", "sentence"),
+    [
+        ({"Rows": 19}, "announces 6 frames of 19 x 30 pixels and holds 180 bytes more"),
+        ({"NumberOfFrames": 5}, "announces 5 frames of 20 x 30 pixels and holds 600 bytes more"),
+        ({"NumberOfFrames": 2**31 - 1}, "is too small for them"),
+        ({"NumberOfFrames": 7}, "cannot be decoded"),
+    ],
+)
+def test_a_clip_whose_header_and_pixels_disagree_is_refused(tmp_path, tags, sentence):
+    """Frames of one row less were cut from those of the file, each a row further down; and 2 billion took hours."""
+    clip(tmp_path / "u.dcm", FRAMES, "1.2.840.10008.5.1.4.1.1.3.1", **tags)
+    with pytest.raises(ImageFileError, match=sentence):
+        read_film(tmp_path / "u.dcm")
+
+
+@pytest.mark.parametrize("odd", [FRAMES[0, :10], FRAMES[0].astype(np.uint16)])
+def test_pages_of_another_kind_are_never_dropped_without_a_word(tmp_path, odd):
+    for place in (3, 6):
+        with tifffile.TiffWriter(tmp_path / "p.tif") as tiff:
+            for page in [*FRAMES[:place], odd, *FRAMES[place:]]:
+                tiff.write(page, metadata=None)
+        if place == 3:
+            with pytest.raises(ImageFileError, match="other sizes or types between its frames"):
+                read_film(tmp_path / "p.tif")
+    film = read_film(tmp_path / "p.tif")
+    np.testing.assert_array_equal(film.frames, FRAMES)
+    assert film.notes == ("p.tif holds 1 more pages of another size or type, which are no frames; they are left out.",)
+
+
+def test_a_film_of_complex_numbers_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "c.tif", FRAMES.astype(np.complex64), metadata={"axes": "TYX"})
+    with pytest.raises(ImageFileError, match="complex numbers"):
+        read_film(tmp_path / "c.tif")
+
+
+@pytest.mark.parametrize(("shown", "seconds"), [([40] * 6, 0.04), ([40, 80, 40, 10, 30, 40], None), ([0] * 6, None)])
+def test_frames_of_a_gif_that_are_shown_for_different_times_have_no_rate(tmp_path, shown, seconds):
+    pages = [Image.fromarray(frame) for frame in FRAMES]
+    pages[0].save(tmp_path / "g.gif", save_all=True, append_images=pages[1:], duration=shown)
+    film = read_film(tmp_path / "g.gif")
+    assert film.seconds == seconds
+    assert len(film.notes) == (len(set(shown)) > 1)
+
+
+def matroska(path, times):
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 30, 20, "gray"
+        for time, frame in zip(times, FRAMES, strict=True):
+            picture = av.VideoFrame.from_ndarray(frame, format="gray")
+            picture.pts = time
+            for packet in stream.encode(picture):
+                output.mux(packet)
+        for packet in stream.encode():
+            output.mux(packet)
+
+
+def test_a_matroska_film_that_lacks_its_end_is_refused_and_one_of_uneven_times_is_not(tmp_path):
+    matroska(tmp_path / "m.mkv", range(6))
+    film = read_film(tmp_path / "m.mkv")
+    np.testing.assert_array_equal(film.frames, FRAMES)
+    assert film.seconds == pytest.approx(0.1)
+    content = (tmp_path / "m.mkv").read_bytes()
+    (tmp_path / "m.mkv").write_bytes(content[:-400])  # five frames can be read
+    with pytest.raises(ImageFileError, match="truncated or damaged: 400 bytes are missing"):
+        read_film(tmp_path / "m.mkv")
+    matroska(tmp_path / "m.mkv", [0, 1, 2, 10, 20, 60])
+    film = read_film(tmp_path / "m.mkv")
+    np.testing.assert_array_equal(film.frames, FRAMES)
+    assert film.seconds is None
+    assert "for different times" in film.notes[0]

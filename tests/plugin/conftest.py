@@ -80,7 +80,7 @@ class Bench:
         self.warnings: list[str] = []
         self.controller.workspace.warned.connect(self.warnings.append)
 
-    def settle(self, seconds: float = 30.0) -> None:
+    def settle(self, seconds: float = 120.0) -> None:
         """Collect answers until the thread is idle."""
         end = time.monotonic() + seconds
         while not self.thread.idle or self.thread.queue.waiting:

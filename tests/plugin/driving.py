@@ -30,7 +30,7 @@ def pump(seconds: float = 0.05) -> None:
         time.sleep(0.002)
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = 120.0) -> None:
     """Let Qt run until something is true."""
     end = time.perf_counter() + seconds
     while not condition():

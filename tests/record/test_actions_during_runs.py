@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from napari_sam2.core.prompts import Point
+from napari_sam2.core.prompts import Box, Point
 from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.record.journal import Journal, restore
 from napari_sam2.record.journal_files import EVENTS
 from napari_sam2.record.replay import replay
 from napari_sam2.session.session import Session
+from napari_sam2.terms.terminology import Term
 from tests.phantoms import ball, box_on
 
 VOLUME, INSIDE = ball(shape=(18, 16, 12), centre=(9, 8, 6), radii=(6, 5, 4))
@@ -95,4 +98,70 @@ def test_whatever_comes_into_a_run_is_restored_replayed_and_undone_as_it_was(tmp
     (folder / EVENTS).write_bytes(b"".join(lines[: max(1, len(lines) - cut)]))
     session = Session(VOLUME, MODEL)
     Journal.resume(session, folder).close()
+    check(session, folder)
+
+
+def opened_with_leftovers(session):
+    """Labels with slices beyond the ball, which a run empties in its end."""
+    labels = np.zeros(VOLUME.shape, dtype=np.uint8)
+    labels[INSIDE] = 1
+    labels[:, :, [0, 1, 11]] = 1
+    session.take_labels(labels, {1: Term("ball")})
+    session.accept_slice(1, 6)
+    return session.propagate([1])
+
+
+ACROSS = Box(((9, 5, 3), (9, 11, 8)))
+"""On another plane than the other boxes."""
+
+
+def boxed_and_one_that_waits(session):
+    session.add_prompt(1, box_on(INSIDE, 2, 6))
+    session.add_prompt(1, ACROSS)
+    session.add_prompt(2, box_on(INSIDE, 2, 6))
+    return session.propagate([1, 2])
+
+
+def removed(session):
+    session.remove_object(1)
+
+
+def begun_anew(session):
+    session.remove_object(1)
+    session.add_prompt(1, box_on(INSIDE, 2, 5))
+
+
+def begun_across(session):
+    session.remove_object(1)
+    session.add_prompt(1, ACROSS)
+
+
+def taken_back(session):
+    session.undo()
+    session.undo()
+
+
+def cleared(session):
+    session.set_prompts(1, [])
+    session.set_prompts(2, [])
+
+
+@pytest.mark.parametrize(
+    ("begun", "after", "coming"),
+    [
+        (opened_with_leftovers, 9, removed),
+        (opened_with_leftovers, 10, begun_anew),
+        (opened_with_leftovers, 4, begun_across),
+        (opened_with_leftovers, 11, taken_back),
+        (boxed_and_one_that_waits, 3, cleared),
+        (boxed_and_one_that_waits, 12, cleared),
+    ],
+)
+def test_a_run_leaves_alone_what_is_not_what_it_began_with(tmp_path, begun, after, coming):
+    session, folder = Session(VOLUME, MODEL), tmp_path / "a.sam2session"
+    journal = Journal(session, folder)
+    for number, _ in enumerate(begun(session), start=1):
+        if number == after:
+            coming(session)
+    journal.close()
     check(session, folder)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_sam2.core.volume import Source, Volume
-from napari_sam2.errors import EnvironmentLacksError, ImageFileError
+from napari_sam2.errors import EnvironmentLacksError, ImageFileError, NapariSam2Error
 from napari_sam2.hashing import sha256_of
+from napari_sam2.io.dicom_frames import check_announced, check_length
 from napari_sam2.io.dicom_series import choose_series, find_series, invalid_tags, quiet, read_dataset
 from napari_sam2.io.dicom_stack import Slice, Stack, slices_of, stack
 from napari_sam2.io.payload import check_total_memory
@@ -145,7 +146,10 @@ def _frame_time(path: Path, tags: Any) -> float | None:
 
 def _planes(path: Path, tags: Any) -> list[Slice]:
     try:
+        check_announced(path, tags)
         return slices_of(path, tags)
+    except NapariSam2Error:
+        raise
     except Exception as error:  # values are converted here, and pydicom raises many kinds
         raise invalid_tags(path, tags) from error
 
@@ -189,6 +193,7 @@ def _voxels(stacked: Stack, name: str, *, is_colour: bool) -> NDArray[Any]:
     for k, plane in enumerate(stacked.slices):
         if opened is None or opened[0] != plane.path:
             opened = (plane.path, _open(plane.path))
+            check_length(opened[1], plane.label)
         pixels = _decode(opened[1], plane, is_colour)
         if is_colour:
             voxels[:, :, k] = pixels.transpose(1, 0, 2)

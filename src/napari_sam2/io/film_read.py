@@ -22,7 +22,7 @@ from napari_sam2.hashing import sha256_of
 from napari_sam2.io.payload import check_claim, check_memory, check_total_memory, existing_file, peek, read_range
 from napari_sam2.io.photometric import samples_of, to_8_bits
 from napari_sam2.io.resolution import mpp_from_imagej, mpp_from_ome
-from napari_sam2.io.video import container_of, read_video
+from napari_sam2.io.video import UNEVEN, container_of, read_video
 from napari_sam2.io.zarr_store import is_zarr
 
 if TYPE_CHECKING:
@@ -171,6 +171,9 @@ def _of_tiff(file: Path) -> Film | None:
             axis = _time_axis(series.axes, series.shape)
             if axis is None:
                 return None
+            notes = _other_pages(tiff, file.name)
+            if np.dtype(series.dtype).kind == "c":
+                raise ImageFileError(f"{file.name} holds complex numbers; save their magnitude and use that.")
             size = math.prod(series.shape) * np.dtype(series.dtype).itemsize
             check_total_memory(file.name, size)
             if not series.is_multifile:
@@ -184,7 +187,6 @@ def _of_tiff(file: Path) -> Film | None:
         raise
     except Exception as error:  # tifffile and its codecs raise many kinds on damaged files
         raise ImageFileError(f"{file.name} is damaged, or compressed in a way that is not supported.") from error
-    notes = []
     while len(rest) > 2 and rest[0] not in "YXS":
         notes.append(f"{file.name} has {stack.shape[1]} planes along {rest[0]} in each frame; the first one is read.")
         stack, rest = stack[:, 0], rest[1:]
@@ -194,6 +196,22 @@ def _of_tiff(file: Path) -> Film | None:
     frames = pixels[..., 0] if pixels.shape[-1] == 1 else to_8_bits(pixels)
     spacing = None if mpp is None else (mpp.row / 1000, mpp.col / 1000)
     return Film(frames, spacing, seconds, tuple(notes))
+
+
+def _other_pages(tiff: Any, name: str) -> list[str]:
+    """A note on pictures that are no frames; refused where they lie between the frames.
+
+    tifffile takes pages of one size and type for a series, and leaves out others without a word.
+    """
+    if len(tiff.series) < 2 or tiff.is_ome or tiff.is_imagej:
+        return []
+    frames = [page.index for page in tiff.series[0].pages if page is not None]
+    others = [page.index for series in tiff.series[1:] for page in series.pages if page is not None]
+    if any(min(frames) < index < max(frames) for index in others):
+        raise ImageFileError(
+            f"{name} holds pages of other sizes or types between its frames; export them with one size and type."
+        )
+    return [f"{name} holds {len(others)} more pages of another size or type, which are no frames; they are left out."]
 
 
 def _seconds(stated: Any) -> float | None:
@@ -225,12 +243,14 @@ def _of_gif(file: Path) -> Film | None:
             if count < 2:
                 return None
             check_total_memory(file.name, count * image.height * image.width * 3)
-            milliseconds = image.info.get("duration")
-            frames = np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)])
+            shown = [(np.asarray(f.convert("RGB")), f.info.get("duration") or 0) for f in ImageSequence.Iterator(image)]
+            frames, milliseconds = np.stack([frame for frame, _ in shown]), [duration for _, duration in shown]
     except NapariSam2Error:
         raise
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise ImageFileError(f"{file.name} is damaged or truncated; copy or export it again.") from error
     if (frames == frames[..., :1]).all():
         frames = frames[..., 0]
-    return Film(frames, None, milliseconds / 1000 if milliseconds else None)
+    if len(set(milliseconds)) > 1:
+        return Film(frames, notes=(UNEVEN.format(name=file.name),))
+    return Film(frames, None, milliseconds[0] / 1000 if milliseconds[0] else None)

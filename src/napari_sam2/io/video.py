@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["container_of", "read_video"]
+__all__ = ["UNEVEN", "container_of", "read_video"]
+
+UNEVEN: Final = "{name} shows its frames for different times; areas over time are by frame, not by seconds."
+
+EVEN: Final = 1.5
+"""The longest distance between frames, over the shortest: times are rounded to milliseconds in some files."""
 
 _QUICKTIME: Final = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 """First atoms of MP4 and QuickTime files."""
@@ -78,12 +83,17 @@ def read_video(file: Path, container: str) -> tuple[NDArray[np.uint8], float | N
                 raise ImageFileError(f"{file.name} holds no pictures; choose a video with some.")
             stream = video.streams.video[0]
             rate = stream.average_rate
-            announced = stream.frames or _frames_by_length(video, rate)
-            frames, notes = _decoded(video, stream, file.name)
+            announced = stream.frames
+            if not announced and _matroska_end(file) is None:
+                announced = _frames_by_length(video, rate)
+            frames, times, notes = _decoded(video, stream, file.name)
     except NapariSam2Error:
         raise
     except Exception as error:  # FFmpeg and PyAV raise many kinds on damaged files
         raise _damaged(file.name) from error
+    lacking = (_matroska_end(file) or 0) - file.stat().st_size
+    if lacking > 0:
+        raise ImageFileError(f"{file.name} is truncated or damaged: {lacking} bytes are missing; copy it again.")
     if not frames or len(frames) < announced:
         raise ImageFileError(
             f"{file.name} is truncated or damaged: it announces {announced} frames, and {len(frames)} can be read; "
@@ -92,7 +102,29 @@ def read_video(file: Path, container: str) -> tuple[NDArray[np.uint8], float | N
     stack = np.stack(frames)
     if (stack == stack[..., :1]).all():
         stack = np.ascontiguousarray(stack[..., 0])
+    gaps = np.diff(times)
+    if len(gaps) and gaps.max() > EVEN * gaps.min():
+        return stack, None, (*notes, UNEVEN.format(name=file.name))
     return stack, float(1 / rate) if rate else None, tuple(notes)
+
+
+def _matroska_end(file: Path) -> int | None:
+    """Where the segment of a Matroska file ends by its own account; None where it does not say (RFC 8794, RFC 9559)."""
+    with file.open("rb") as stream:
+        first = stream.read(64)
+        at = 0
+        for wanted in (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"):
+            if first[at : at + 4] != wanted or len(first) < at + 12:
+                return None
+            width = 9 - first[at + 4].bit_length()
+            size = int.from_bytes(first[at + 4 : at + 4 + width], "big") & ((1 << 7 * width) - 1)
+            if width > 8 or size == (1 << 7 * width) - 1:
+                return None
+            at += 4 + width
+            end = at + size
+            if wanted == b"\x1a\x45\xdf\xa3":
+                at = end
+    return end
 
 
 def _frames_by_length(video: Any, rate: Any) -> int:
@@ -102,11 +134,12 @@ def _frames_by_length(video: Any, rate: Any) -> int:
     return max(0, int(video.duration / 1_000_000 * float(rate)) - LENGTH_SLACK)
 
 
-def _decoded(video: Any, stream: Any, name: str) -> tuple[list[NDArray[np.uint8]], list[str]]:
+def _decoded(video: Any, stream: Any, name: str) -> tuple[list[NDArray[np.uint8]], list[float], list[str]]:
     stream.codec_context.options = {"err_detect": "explode"}
     stream.thread_type = "NONE"
     frames: list[NDArray[np.uint8]] = []
     notes: list[str] = []
+    times: list[float] = []
     for frame in video.decode(stream):
         if frame.is_corrupt:
             raise _damaged(name)
@@ -116,7 +149,9 @@ def _decoded(video: Any, stream: Any, name: str) -> tuple[list[NDArray[np.uint8]
         if frame.rotation and not notes:
             notes.append(f"{name} is meant to be shown turned by {frame.rotation} degrees; it is read as stored.")
         frames.append(frame.to_ndarray(format="rgb24"))
-    return frames, notes
+        if frame.time is not None:
+            times.append(float(frame.time))
+    return frames, times, notes
 
 
 def _damaged(name: str) -> ImageFileError:

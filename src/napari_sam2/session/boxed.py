@@ -59,38 +59,41 @@ def propagate_boxed(
 
     Along its own plane first, to be seen.
     """
-    held = bounded(obj, None) or range(0)
-    writable = bounded(obj, slices) or range(0)
+    # What comes into the run may change prompts: it goes on with those that it began with.
+    axis, helpers, anchors, start = obj.axis, helper_boxes(obj), sorted(obj.anchors), _boxed_slice(obj)
+    held, writable = bounded(obj, None) or range(0), bounded(obj, slices) or range(0)
+    extent = Extent.of(p for p in obj.prompts if isinstance(p, Box))
     own: dict[int, SliceResult] = {}
     last: SliceResult | None = None
     for result in _own_run(state, obj, held, fit, should_stop):
         own[result.index] = result
         last = replace(result, final=False)
-        if last.index in writable and _put(state, step, obj, last):
+        if last.index in writable and state.store.keep(step, obj, last):
             yield last
-    runs = {obj.axis: _volume(state, obj.axis, {i: r.mask for i, r in [*obj.results.items(), *own.items()]}, held)}
-    boxed, trust = {obj.axis: _boxed_slice(obj)}, {obj.axis: _mean_iou(own.values())}
-    extent = Extent.of(p for p in obj.prompts if isinstance(p, Box))
-    for axis, box in helper_boxes(obj).items():
+    if not state.store.is_carried(obj, axis):
+        return
+    runs = {axis: _volume(state, axis, {i: r.mask for i, r in [*obj.results.items(), *own.items()]}, held)}
+    boxed, trust = {axis: start}, {axis: _mean_iou(own.values())}
+    for other, box in helpers.items():
         results: dict[int, SliceResult] = {}
-        for result in _helper_run(state, obj, axis, box, extent, should_stop):
+        for result in _helper_run(state, obj, other, box, extent, should_stop):
             results[result.index] = result
             if last is not None:
                 yield last
         masks = {index: result.mask for index, result in results.items()}
-        runs[axis], boxed[axis] = _volume(state, axis, masks, extent.along(axis)), box.slice_index(axis)
-        trust[axis] = _mean_iou(r for r in results.values() if not r.prompted)
+        runs[other], boxed[other] = _volume(state, other, masks, extent.along(other)), box.slice_index(other)
+        trust[other] = _mean_iou(r for r in results.values() if not r.prompted)
     if should_stop():
         return
-    voted, plane = vote(runs, boxed, trust, state.volume.spacing, extent), state.volume.plane(obj.axis)
+    voted, plane = vote(runs, boxed, trust, state.volume.spacing, extent), state.volume.plane(axis)
     for index in writable:
-        passed = any((index - anchor) * sign > 0 for anchor in obj.anchors for sign in DIRECTIONS[direction])
+        passed = any((index - anchor) * sign > 0 for anchor in anchors for sign in DIRECTIONS[direction])
         if not passed:
             continue
         scores = own[index].scores if index in own else SliceScores(float("-inf"), 0.0)
         mask = SliceMask.of(np.ascontiguousarray(plane.take(voted, index)))
-        result = SliceResult(obj.object_id, obj.axis, index, mask, scores, prompted=False)
-        if _put(state, step, obj, result):
+        result = SliceResult(obj.object_id, axis, index, mask, scores, prompted=False)
+        if state.store.keep(step, obj, result):
             yield result
 
 
@@ -122,14 +125,6 @@ def _boxed_slice(obj: ObjectRecord) -> int:
     """The slice of the object's own plane that a person boxed, or else the one that was prompted first."""
     own = [p.slice_index(obj.axis) for p in obj.prompts if isinstance(p, Box) and p.fixed_axes == (obj.axis,)]
     return own[-1] if own else min(obj.anchors)
-
-
-def _put(state: SessionState, step: Step, obj: ObjectRecord, result: SliceResult) -> bool:
-    """Keep a result, unless the object is gone or a person has fixed the slice."""
-    if state.store.objects.get(obj.object_id) is not obj or obj.is_fixed(result.index):
-        return False
-    state.store.put(step, obj, "results", result.index, result)
-    return True
 
 
 def _volume(state: SessionState, axis: int, masks: dict[int, SliceMask], slices: range) -> NDArray[np.bool_]:

@@ -72,7 +72,7 @@ def _consolidate(
     bounds = _bounds(obj)
     if bounds is None:
         return
-    scene = ObjectScene(state, obj)
+    scene, axis, before = ObjectScene(state, obj), obj.axis, dict(obj.results)
     (anchor,) = obj.anchors
     known = sorted({anchor, *obj.accepted})
     trust = {index: result.scores.predicted_iou for index, result in obj.results.items()}
@@ -81,10 +81,17 @@ def _consolidate(
         return
     for offset in np.flatnonzero(change.voxels.any(axis=(1, 2))):
         index = change.window[0].start + int(offset)
+        if not state.store.is_carried(obj, axis):
+            return
+        if obj.results.get(index) is not before.get(index):
+            # Changed by what came into the run: it is not what was looked over.
+            continue
         asked = any((index - anchor) * sign > 0 for sign in DIRECTIONS[direction])
         if obj.is_fixed(index) or not asked or (slices is not None and index not in slices):
             continue
-        yield _put(state, step, obj, scene, change, int(offset))
+        result = _with(obj, scene, change, int(offset))
+        if state.store.keep(step, obj, result):
+            yield result
 
 
 def reconsider_object(
@@ -116,23 +123,22 @@ def reconsider_object(
         return
     for offset in np.flatnonzero(change.voxels.any(axis=(1, 2))):
         index = change.window[0].start + int(offset)
-        if index in obj.results and index not in obj.accepted:
-            yield _put(state, step, obj, scene, change, int(offset))
+        if index not in obj.results or index in obj.accepted:
+            continue
+        result = _with(obj, scene, change, int(offset))
+        state.store.put(step, obj, "results", index, result)
+        if index in obj.anchors:
+            state.store.put(step, obj, "anchors", index, None)
+        yield result
 
 
-def _put(
-    state: SessionState, step: Step, obj: ObjectRecord, scene: ObjectScene, change: Change, offset: int
-) -> SliceResult:
-    """Store a slice of a change."""
+def _with(obj: ObjectRecord, scene: ObjectScene, change: Change, offset: int) -> SliceResult:
+    """A slice after a change."""
     index = change.window[0].start + offset
     mask = scene.full(index)
     mask[change.window[1:]] ^= change.voxels[offset]
     result = changed_result(obj, index, mask, prompted=False)
-    result = result if mask.any() else replace(result, scores=GONE)
-    state.store.put(step, obj, "results", index, result)
-    if index in obj.anchors:
-        state.store.put(step, obj, "anchors", index, None)
-    return result
+    return result if mask.any() else replace(result, scores=GONE)
 
 
 def _bounds(obj: ObjectRecord) -> Window | None:

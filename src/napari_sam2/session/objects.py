@@ -101,6 +101,23 @@ class VolumeObjects(ObjectStore[ObjectRecord]):
                 self.drop(step, obj, name, index)
         self.set(step, obj, "prompts", [])
 
+    def is_carried(self, obj: ObjectRecord, axis: int) -> bool:
+        """Whether a run may go on with an object.
+
+        Others can come into a run: the object is still there then, and lies across the same axis.
+        """
+        return self.objects.get(obj.object_id) is obj and obj.axis == axis
+
+    def keep(self, step: Step, obj: ObjectRecord, result: SliceResult) -> bool:
+        """Keep what a run has found on a slice; whether it was kept.
+
+        Not where the object is another one meanwhile, or a person has fixed the slice.
+        """
+        if not self.is_carried(obj, result.axis) or obj.is_fixed(result.index):
+            return False
+        self.put(step, obj, "results", result.index, result)
+        return True
+
     def forget_answers(self) -> None:
         """Forget how a model saw prompted slices.
 

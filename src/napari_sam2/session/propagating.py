@@ -44,21 +44,42 @@ def propagate_objects(
     should_stop: Callable[[], bool],
 ) -> Iterator[SliceResult]:
     """See `Session.propagate`."""
-    chosen = checked_objects(state, object_ids)
+    chosen = list(dict.fromkeys(checked_objects(state, object_ids)))
     boxed = [obj for obj in chosen if helper_boxes(obj)]
+    waiting = sorted((obj for obj in chosen if obj not in boxed), key=lambda obj: obj.axis)
     for obj in boxed:
+        # What came into the run may have changed those that wait.
+        if not _can_start(state, obj) or not helper_boxes(obj):
+            continue
+        axis, held = obj.axis, bounded(obj, None) or range(0)
         yield from propagate_boxed(state, step, obj, slices, direction, fit, should_stop)
         if should_stop():
             return
-        reached = {(obj.object_id, index) for index in bounded(obj, None) or range(0)}
-        yield from _clear_unreached(state, step, [obj], reached, slices, direction)
-    chosen = [obj for obj in chosen if not helper_boxes(obj)]
-    # Objects that are seen through one mix of channels go side by side.
-    for axis, mix in dict.fromkeys((o.axis, o.mix) for o in sorted(chosen, key=lambda o: o.axis)):
-        along = {obj.object_id: obj for obj in chosen if (obj.axis, obj.mix) == (axis, mix)}
-        yield from _propagate_along(state, step, axis, mix, along, slices, direction, fit, should_stop)
+        reached = {(obj.object_id, index) for index in held}
+        yield from _clear_unreached(state, step, axis, [obj], reached, slices, direction)
+    while waiting:
+        # Objects that are seen through one mix of channels go side by side.
+        axis, mix = waiting[0].axis, waiting[0].mix
+        along = {obj.object_id: obj for obj in waiting if (obj.axis, obj.mix) == (axis, mix)}
+        waiting = [obj for obj in waiting if obj.object_id not in along]
+        along = {object_id: obj for object_id, obj in along.items() if _can_start(state, obj)}
+        if along:
+            yield from _propagate_along(state, step, axis, mix, along, slices, direction, fit, should_stop)
         if should_stop():
             return
+
+
+def _can_start(state: SessionState, obj: ObjectRecord) -> bool:
+    """Whether an object is still there and open, with a slice to be carried from."""
+    return state.store.is_carried(obj, obj.axis) and not obj.finished and _has_start(obj)
+
+
+def _has_start(obj: ObjectRecord) -> bool:
+    """Whether a prompted or accepted slice says where the object is."""
+    masks = {index: result.mask for index, result in obj.results.items()}
+    return any(
+        anchor is not None or (index in masks and masks[index].n_voxels > 0) for index, anchor in obj.anchors.items()
+    )
 
 
 def checked_objects(state: SessionState, object_ids: Iterable[int] | None) -> list[ObjectRecord]:
@@ -67,7 +88,7 @@ def checked_objects(state: SessionState, object_ids: Iterable[int] | None) -> li
     Each with a prompt to start from.
     """
     chosen = state.chosen(object_ids)
-    unprompted = [f"object {o.object_id}: it has no prompt to start from." for o in chosen if not o.anchors]
+    unprompted = [f"object {o.object_id}: it has no prompt to start from." for o in chosen if not _has_start(o)]
     if unprompted or not chosen:
         raise PromptError(unprompted or ["There is no object to propagate: give a box, a point or a mask."])
     return chosen
@@ -86,10 +107,12 @@ def spread_correction(
     obj = state.find(object_id)
     if index not in obj.anchors or obj.finished:
         return
-    slices, anchors = bounded(obj, slices), sorted(obj.anchors)
+    axis, slices, anchors = obj.axis, bounded(obj, slices), sorted(obj.anchors)
     below = max((i for i in anchors if i < index), default=None)
     above = min((i for i in anchors if i > index), default=None)
     for name, border in (("forward", above), ("backward", below)):
+        if not state.store.is_carried(obj, axis):
+            return
         if border is not None:
             gap = _within(slices, range(index + 1, border) if name == "forward" else range(border + 1, index))
             yield from _write(state, step, obj, gap, "both", fitted, should_stop)
@@ -113,7 +136,7 @@ def _until_settled(
     should_stop: Callable[[], bool],
 ) -> Iterator[SliceResult]:
     """Go outwards until masks come out as they were; what lies beyond stays, unless the object has ended."""
-    before = dict(obj.results)
+    axis, before = obj.axis, dict(obj.results)
     reached_end = side.stop - 1 if direction == "forward" else side.start
     settled = 0
     last = None
@@ -129,7 +152,7 @@ def _until_settled(
         return
     reached = {(obj.object_id, i) for i in range(state.volume.shape[obj.axis]) if i not in side}
     reached |= {(obj.object_id, i) for i in side if (i <= last.index) == (direction == "forward") or i == last.index}
-    yield from _clear_unreached(state, step, [obj], reached, side, direction)
+    yield from _clear_unreached(state, step, axis, [obj], reached, side, direction)
 
 
 def _write(
@@ -145,12 +168,13 @@ def _write(
     if len(slices) == 0:
         return
     anchors = {obj.object_id: anchors_of(state, obj)}
+    if not anchors[obj.object_id]:
+        return
     engine = state.engine(obj.axis, obj.mix)
     fitted_model = state.fits.model_for(obj.axis, obj.object_id, obj.anchors) if fitted else None
     models = {} if fitted_model is None else {obj.object_id: fitted_model}
     for result in engine.propagate(anchors, slices=slices, direction=direction, should_stop=should_stop, models=models):
-        if state.store.objects.get(obj.object_id) is obj and not obj.is_fixed(result.index):
-            state.store.put(step, obj, "results", result.index, result)
+        if state.store.keep(step, obj, result):
             yield result
 
 
@@ -178,16 +202,16 @@ def _propagate_along(
         obj = along[result.object_id]
         if result.final:
             reached.add((result.object_id, result.index))
-        if state.store.objects.get(result.object_id) is obj and obj.axis == axis and not obj.is_fixed(result.index):
-            state.store.put(step, obj, "results", result.index, result)
+        if state.store.keep(step, obj, result):
             yield result
     if not should_stop():
-        yield from _clear_unreached(state, step, along.values(), reached, slices, direction)
+        yield from _clear_unreached(state, step, axis, along.values(), reached, slices, direction)
 
 
 def _clear_unreached(
     state: SessionState,
     step: Step,
+    axis: int,
     objects: Iterable[ObjectRecord],
     reached: set[tuple[int, int]],
     slices: range | None,
@@ -195,14 +219,15 @@ def _clear_unreached(
 ) -> Iterator[SliceResult]:
     """Empty what an earlier run left on slices where the object, as it is prompted now, has ended."""
     for obj in objects:
-        if not obj.anchors:
+        if not obj.anchors or not state.store.is_carried(obj, axis):
             continue
         first, last = min(obj.anchors), max(obj.anchors)
         for index in sorted(obj.results):
+            earlier = obj.results.get(index)
             on_the_way = direction == "both" or (index > first if direction == "forward" else index < last)
-            stale = on_the_way and (slices is None or index in slices) and not obj.is_fixed(index)
-            if stale and (obj.object_id, index) not in reached and obj.results[index].mask.n_voxels:
-                empty = SliceMask.of(np.zeros(state.volume.plane(obj.axis).shape, dtype=bool))
-                result = SliceResult(obj.object_id, obj.axis, index, empty, GONE, prompted=False)
-                state.store.put(step, obj, "results", index, result)
-                yield result
+            stale = on_the_way and (slices is None or index in slices) and (obj.object_id, index) not in reached
+            if stale and earlier is not None and earlier.mask.n_voxels:
+                empty = SliceMask.of(np.zeros(state.volume.plane(axis).shape, dtype=bool))
+                result = SliceResult(obj.object_id, axis, index, empty, GONE, prompted=False)
+                if state.store.keep(step, obj, result):
+                    yield result

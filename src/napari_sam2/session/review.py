@@ -86,16 +86,19 @@ def doubts_of(obj: ObjectSnapshot) -> dict[int, float]:
 def review_queue(objects: Iterable[ObjectSnapshot]) -> list[DoubtfulSlice]:
     """Slices to look at, the most doubtful first.
 
-    All that a person has neither prompted nor accepted.
+    All that a person has neither prompted nor accepted. The empty ones at an object's ends come last: there is nothing
+    on them to be looked at, but that the object goes on.
     """
+    listed = list(objects)
     entries = [
         DoubtfulSlice(obj.object_id, obj.axis, index, doubt)
-        for obj in objects
+        for obj in listed
         if not obj.finished
         for index, doubt in doubts_of(obj).items()
         if not obj.slices[index].prompted and index not in obj.accepted and _is_near(obj, index)
     ]
-    return sorted(entries, key=lambda entry: (-entry.doubt, entry.object_id, entry.index))
+    by_id = {obj.object_id: obj for obj in listed}
+    return sorted(entries, key=lambda e: (_has_ended(by_id[e.object_id], e.index), -e.doubt, e.object_id, e.index))
 
 
 def _weighted(features: dict[str, float]) -> float:
@@ -113,3 +116,11 @@ def _distance(index: int, fixed: list[int], extent: int) -> int:
 def _is_near(obj: ObjectSnapshot, index: int) -> bool:
     """Whether the object is on the slice or on one next to it; further out there is nothing to check."""
     return any(i in obj.slices and obj.slices[i].mask.n_voxels for i in (index - 1, index, index + 1))
+
+
+def _has_ended(obj: ObjectSnapshot, index: int) -> bool:
+    """Whether a slice is empty, and so is all on one side of it."""
+    if obj.slices[index].mask.n_voxels:
+        return False
+    filled = [i for i, result in obj.slices.items() if result.mask.n_voxels]
+    return not filled or not min(filled) < index < max(filled)

@@ -47,6 +47,7 @@ def fill_in(panel, address, token):
             QTimer.singleShot(100, answer)
             return
         dialog = opened[-1]
+        assert dialog.address.hasFocus()
         for field, text in ((dialog.address, address), (dialog.token, str(token))):
             field.clear()
             QTest.keyClicks(field, text)

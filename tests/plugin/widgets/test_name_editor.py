@@ -6,9 +6,11 @@ import re
 
 import napari.settings
 import pytest
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QLineEdit, QTableWidget, QTableWidgetItem
 
-from napari_sam2.plugin.widgets.name_editor import names_with, popup_style
+from napari_sam2.plugin.widgets.name_editor import NameEditor, names_with, popup_style
 
 NAMES = ["kidney", "left kidney", "right kidney", "left adrenal gland", "liver", "gallbladder"]
 
@@ -51,3 +53,28 @@ def _luminance(colour):
 def _contrast(one, other):
     low, high = sorted((_luminance(one), _luminance(other)))
     return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize(("typed", "down", "name"), [("kidney l", 0, "kidney l"), ("kidney l", 1, "left kidney")])
+def test_one_return_takes_a_name_while_the_list_is_open(qtbot, typed, down, name):
+    table = QTableWidget(1, 1)
+    qtbot.addWidget(table)
+    editor = NameEditor(table)
+    editor.names = NAMES
+    table.setItemDelegate(editor)
+    table.setItem(0, 0, QTableWidgetItem("Object 1"))
+    with qtbot.waitActive(table):
+        table.show()
+        table.activateWindow()
+    table.editItem(table.item(0, 0))
+    line = table.findChild(QLineEdit)
+    line.clear()
+    qtbot.keyClicks(line, typed)
+    popup = line.completer().popup()
+    assert popup.isVisible()
+    for _ in range(down):
+        qtbot.keyClick(popup, Qt.Key.Key_Down)
+    qtbot.keyClick(popup, Qt.Key.Key_Return)
+    assert table.item(0, 0).text() == name
+    assert not popup.isVisible()
+    assert table.state() != QTableWidget.State.EditingState

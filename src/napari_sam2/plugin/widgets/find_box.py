@@ -28,7 +28,7 @@ from napari_sam2.plugin.scan.finding import COLOUR
 from napari_sam2.plugin.settings import remember_project
 from napari_sam2.plugin.widgets.buttons import action_button, menu_button
 from napari_sam2.plugin.widgets.folded_box import FoldedBox
-from napari_sam2.plugin.widgets.name_editor import names_with
+from napari_sam2.plugin.widgets.name_editor import names_with, popup_style
 from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class FindBox(FoldedBox):
         completer = QCompleter(self._offered, self)
         completer.setCompletionMode(QCompleter.CompletionMode.UnfilteredPopupCompletion)
         self.name.setCompleter(completer)
-        self.name.textEdited.connect(lambda text: self._offered.setStringList(names_with(text, self._known)))
+        self.name.textEdited.connect(self._offer)
         self.name.returnPressed.connect(self._look)
         self.project, menu = menu_button(
             "Finished scans", "The finished scans: a manifest, or a folder of label maps beside their scans."
@@ -135,6 +135,11 @@ class FindBox(FoldedBox):
         self.text.setVisible(bool(self.text.text()))
         if finding is not None and candidates:
             self.list.setCurrentRow(finding.chosen)
+
+    def _offer(self, text: str) -> None:
+        """Names for what is typed, in the colours that hold now."""
+        self._offered.setStringList(names_with(text, self._known))
+        self.name.completer().popup().setStyleSheet(popup_style())
 
     def _build(self) -> None:
         inside = QWidget()

@@ -50,7 +50,19 @@ class NameEditor(QStyledItemDelegate):
         completer.popup().setMinimumWidth(min(320, widest + 40))
         completer.popup().setStyleSheet(popup_style())
         line.setCompleter(completer)
+        line.returnPressed.connect(lambda: self._take(line))
         return line
+
+    def _take(self, line: QLineEdit) -> None:
+        """Take the name as it stands, also while the list is open.
+
+        The list has the keys then: Return would only close it.
+        """
+        offered = line.completer().popup()
+        if offered.isVisible():
+            offered.hide()
+            self.commitData.emit(line)
+            self.closeEditor.emit(line)
 
 
 def names_with(text: str, names: Sequence[str]) -> list[str]:

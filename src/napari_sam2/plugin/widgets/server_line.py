@@ -22,6 +22,8 @@ from qtpy.QtWidgets import (
 )
 
 if TYPE_CHECKING:
+    from qtpy.QtGui import QShowEvent
+
     from napari_sam2.plugin.control.models import ModelChoice
 
 __all__ = ["ServerDialog", "ServerLine"]
@@ -107,6 +109,12 @@ class ServerDialog(QDialog):
         layout.addLayout(form)
         layout.addWidget(hint)
         layout.addWidget(self.buttons)
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+        """Let the address be typed at once, with whatever window manager."""
+        super().showEvent(event)
+        self.activateWindow()
+        self.address.setFocus()
 
     def choice(self) -> ModelChoice:
         """The choice as it is filled in; another place has other models."""
