@@ -273,7 +273,10 @@ def again(what: str, inputs: tuple[Path, ...], folder: Path, number: int) -> boo
     if what == "window":
         return True  # judged by restoring the session
     told = run(what, inputs, folder, {"number": number, "overwrite": True})
-    return any(line.get("saved") for line in told)
+    if any(line.get("saved") for line in told):
+        return True
+    print(f"  the same command then fails: {told[-1:]}, {sorted(path.name for path in folder.iterdir())}", flush=True)
+    return False
 
 
 # --- what is left -----------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ def rows():
 
 
 def test_every_row_of_the_matrix_is_there():
-    numbers = {int(number.rstrip("abcdefg")) for number, _ in rows() if number[0].isdigit()}
+    numbers = {int(number.rstrip("abcdefghijk")) for number, _ in rows() if number[0].isdigit()}
     assert numbers == set(range(1, 90))
 
 

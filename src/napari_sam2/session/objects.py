@@ -111,7 +111,7 @@ class VolumeObjects(ObjectStore[ObjectRecord]):
     def keep(self, step: Step, obj: ObjectRecord, result: SliceResult) -> bool:
         """Keep what a run has found on a slice.
 
-        Returns whether it was kept: not where the object is another one meanwhile, or a person has fixed the slice.
+        And say whether it was kept: not where the object is another one meanwhile, or a person has fixed the slice.
         """
         if not self.is_carried(obj, result.axis) or obj.is_fixed(result.index):
             return False

@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_sam2.core.slice_masks import SliceMask
 from napari_sam2.errors import UserInputError
+from napari_sam2.io.atomic import as_utf8, write_bytes
 from napari_sam2.slides.automatic.merge import Piece
 
 if TYPE_CHECKING:
@@ -42,12 +43,17 @@ def signature_of(engine: CropEngine, plan: Plan) -> dict[str, Any]:
 def open_journal(journal: Path, signature: dict[str, Any]) -> int:
     """Make the journal or check it, and count its tiles.
 
-    A line that was not finished is dropped.
+    A line that was not finished is dropped; the first one as well, where a full disk or a kill has cut it short.
     """
-    if not journal.exists() or journal.stat().st_size == 0:
-        journal.write_text(json.dumps(signature) + "\n", encoding="utf-8")
-        return 0
+    head = as_utf8(json.dumps(signature) + "\n")
     complete, count = 0, 0
+    first = b""
+    if journal.exists():
+        with journal.open("rb") as file:
+            first = file.readline()
+    if first != head and head.startswith(first):
+        write_bytes(journal, head, overwrite=True)
+        return 0
     with journal.open("rb") as file:
         first = file.readline()
         if not first.endswith(b"\n") or _parsed(first) != signature:
