@@ -79,6 +79,14 @@ def test_an_nnunet_data_set_of_either_version(tmp_path, labels):
     assert only_case_names(find_scans(tmp_path)) == [("case_a", "liver", 49), ("case_a", "kidney", 8)]
 
 
+@pytest.mark.parametrize("ids", ["\u00b2", "\u0661", "9" * 5000])
+def test_ids_that_are_no_plain_numbers_are_refused(tmp_path, ids):
+    saved(tmp_path / "ct.nii.gz", IMAGE)
+    (tmp_path / "set.csv").write_text(f"case,image,labels,ids\none,ct.nii.gz,ct.nii.gz,{ids}\n", encoding="utf-8")
+    with pytest.raises(UserInputError, match=r"^set\.csv, line 2: ids .{1,40}: give whole numbers"):
+        find_scans(tmp_path / "set.csv")
+
+
 def test_a_bids_folder_with_derivatives(tmp_path):
     saved(tmp_path / "sub-01/anat/sub-01_T1w.nii.gz", IMAGE)
     saved(tmp_path / "sub-02/anat/sub-02_T1w.nii.gz", IMAGE)
@@ -96,8 +104,9 @@ def test_a_label_map_of_one_of_several_images_says_which(tmp_path):
     with pytest.raises(UserInputError, match=r"sub-01_dseg\.nii\.gz may belong to sub-01_T1w\.nii\.gz or sub-01_T2w"):
         find_scans(tmp_path)
     assert [scan.image.name for scan in find_scans(tmp_path, channels=["T1w"])] == ["sub-01_T2w.nii.gz"]
-    (folder / "sub-01_dseg.json").write_text(json.dumps({"Sources": ["bids:raw:sub-01/anat/sub-01_T1w.nii.gz"]}))
-    assert [scan.image.name for scan in find_scans(tmp_path, channels=["T1w"])] == ["sub-01_T1w.nii.gz"]
+    for sources in (["bids:raw:sub-01/anat/sub-01_T1w.nii.gz"], "sub-01_T1w.nii.gz"):
+        (folder / "sub-01_dseg.json").write_text(json.dumps({"Sources": sources}))
+        assert [scan.image.name for scan in find_scans(tmp_path, channels=["T1w"])] == ["sub-01_T1w.nii.gz"]
     (folder / "sub-01_dseg.nii.gz").rename(folder / "sub-01_desc-T2w_dseg.nii.gz")
     assert [scan.image.name for scan in find_scans(tmp_path)] == ["sub-01_T2w.nii.gz"]
 

@@ -116,14 +116,16 @@ def test_what_the_disk_did_not_keep_is_noticed(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("where", ["taken", "taken/below", "nowhere", "nowhere/below/it"])
+@pytest.mark.parametrize("where", ["taken", "taken/below", "nowhere", "nowhere/below/it", "circle/it", "n" * 300])
 def test_a_folder_that_cannot_be_made_is_told_at_once(tmp_path, where):
     (tmp_path / "taken").write_text("a file")
     (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
-    with pytest.raises(UserInputError, match=r"Cannot write into (taken|gone|below|it): .* give another folder"):
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    named = r"(taken|gone|below|it|n{50}\.\.\.)"
+    with pytest.raises(UserInputError, match=rf"^Cannot write into {named}: [^/]* give another folder"):
         check_new_folder(tmp_path / where)
     check_new_folder(tmp_path / "new" / "below")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["nowhere", "taken"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["circle", "nowhere", "taken"]
 
 
 def test_a_folder_given_as_a_dot_has_a_name(tmp_path, monkeypatch):

@@ -41,6 +41,7 @@ def test_everything_that_is_known_is_said(saved):
                 ObjectPrompts(2, (box,), "spleen"),
             ],
             settings={"direction": "both"},
+            helpers={"correction-3": "Clicks were answered by a network of their own"},
             edited=True,
         )
     )
@@ -50,7 +51,8 @@ def test_everything_that_is_known_is_said(saved):
         "The prompts were 2 boxes, 1 including click and 1 excluding click on axial slices. "
         "Intensities from -160 to 240 (CT-soft) were mapped"
     )
-    assert "in both directions. The result was then edited by hand. Software: Python 3." in text
+    by_helper = "Clicks were answered by a network of their own (correction-3)."
+    assert f"in both directions. {by_helper} The result was then edited by hand. Software: Python 3." in text
 
 
 def test_nothing_is_said_of_what_is_not_known(saved):

@@ -36,7 +36,9 @@ def test_the_environment_has_the_last_word(monkeypatch):
     assert use_all_cpus() == before
 
 
-@pytest.mark.parametrize(("asked", "each"), [(None, 4), ("1", 1), ("3,2", 3), ("64", 4), ("all", 4), ("0", 1)])
+@pytest.mark.parametrize(
+    ("asked", "each"), [(None, 4), ("1", 1), ("3,2", 3), ("64", 4), ("all", 4), ("0", 1), ("9" * 5000, 4)]
+)
 def test_processes_side_by_side_share_the_processors_and_keep_to_what_was_asked(monkeypatch, asked, each):
     monkeypatch.setattr(threads, "usable_cpus", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

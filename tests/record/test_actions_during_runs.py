@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from napari_sam2.core.prompts import Box, Point
+from napari_sam2.errors import UserInputError
 from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.record import compaction
 from napari_sam2.record.journal import Journal, restore
@@ -123,6 +125,16 @@ def boxed_and_one_that_waits(session):
     return session.propagate([1, 2])
 
 
+def boxed_without_a_slice_to_write(session):
+    session.add_prompt(1, box_on(INSIDE, 2, 6))
+    session.add_prompt(1, ACROSS)
+    return session.propagate([1], slices=range(0, 1))
+
+
+def named(session):
+    session.rename(1, "ball")
+
+
 def removed(session):
     session.remove_object(1)
 
@@ -154,6 +166,7 @@ def cleared(session):
         (opened_with_leftovers, 10, begun_anew),
         (opened_with_leftovers, 4, begun_across),
         (opened_with_leftovers, 11, taken_back),
+        (boxed_without_a_slice_to_write, 3, named),
         (boxed_and_one_that_waits, 3, cleared),
         (boxed_and_one_that_waits, 12, cleared),
     ],
@@ -174,3 +187,31 @@ def test_a_journal_is_not_made_smaller_in_the_middle_of_a_run(tmp_path, monkeypa
     monkeypatch.setattr(compaction, "SMALLEST", 0)
     session = played(tmp_path / "a.sam2session", {3: ["outside", "name"], 6: ["another"], 9: ["accept"]})
     check(session, tmp_path / "a.sam2session")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"paused": 0}, {"paused": -1}, {"paused": 1 << 41}, {"paused": True}, {"paused": "3"}, {"paused": None},
+        {"run": 0}, {"run": 1.0}, {"run": 1 << 41}, {"run": None},
+        {"paused": 3}, {"event": "correction", "objects": [1], "slice": 6}, {"event": "name", "object": 1, "name": ""},
+    ],
+)  # fmt: skip
+def test_a_part_that_cannot_be_is_refused_with_its_line(parts, tmp_path, damage):
+    lines = (parts / EVENTS).read_bytes().splitlines(keepends=True)
+    numbers = [number for number, line in enumerate(lines) if b'"paused"' in line]
+    assert len(numbers) == 2
+    lines[numbers[1]] = json.dumps({**json.loads(lines[numbers[1]]), **damage}).encode() + b"\n"
+    damaged = tmp_path / "a.sam2session"
+    shutil.copytree(parts, damaged)
+    (damaged / EVENTS).write_bytes(b"".join(lines))
+    with pytest.raises(UserInputError, match=rf"line {numbers[1] + 1} cannot be read"):
+        restore(Session(VOLUME, MODEL), damaged)
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """A journal with a run of three parts."""
+    folder = tmp_path_factory.mktemp("parts") / "a.sam2session"
+    played(folder, {3: ["name"], 5: ["another"]}, 7)
+    return folder

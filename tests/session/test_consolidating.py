@@ -9,12 +9,16 @@ import pytest
 
 from napari_sam2.core.prompts import Point
 from napari_sam2.engine import consolidation
-from napari_sam2.engine.consolidation import BY_NETWORK
+from napari_sam2.engine.consolidation_evidence import CLICKED_FEATURES, FEATURES
+from napari_sam2.engine.consolidation_rules import BY_FIRST, BY_NETWORK, RULES, Rule
+from napari_sam2.engine.correction_odds import BY_WHOLE
+from napari_sam2.engine.fit_plan import FitPlan
 from napari_sam2.errors import UserInputError
 from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.models.small.model import load_bundled
 from napari_sam2.record.journal import Journal
 from napari_sam2.record.replay import replay
+from napari_sam2.record.save import provenance_of
 from napari_sam2.session.session import Session
 from tests.phantoms import ball, box_on
 
@@ -26,11 +30,17 @@ def model():
     return load_bundled()
 
 
+def growing(maps):
+    """Answers that add a layer all round, so that every run is changed, and another one with every click."""
+    clicks = 5 * (maps[FEATURES + 3].max() + maps[FEATURES + 8].max()) if len(maps) == CLICKED_FEATURES else 0
+    return maps[-1].astype(float) + 2.5 * (1 + clicks)
+
+
 @pytest.fixture(autouse=True)
 def grows(monkeypatch):
-    """A network that adds a layer all round, so that every run is changed."""
-    monkeypatch.setattr(consolidation, "_shipped", lambda: lambda maps: maps[-1].astype(float) + 2.5)
-    monkeypatch.setattr(consolidation, "SURE", 2.0)
+    monkeypatch.setattr(consolidation, "_shipped", lambda by: growing)
+    monkeypatch.setattr(consolidation, "RULES", {name: Rule(1.0, 2.0, 2.0) for name in RULES})
+    monkeypatch.setattr(consolidation, "TOLD", Rule(1.0, 2.0, 2.0))
 
 
 def events(folder):
@@ -98,7 +108,28 @@ def test_it_is_recorded_replayed_and_taken_back_as_one_with_the_run(model, tmp_p
     assert (session.label_map() == 1).any((0, 1)).nonzero()[0].tolist() == [10]
 
 
-def test_a_journal_from_before_is_replayed_as_it_was_and_one_from_later_is_refused(model, tmp_path):
+def test_the_sidecar_names_every_network_that_had_a_part(model, tmp_path):
+    def named(**how):
+        session = Session(VOLUME, model, **how)
+        session.add_prompt(1, box_on(INSIDE, 2, 10))
+        return session, lambda: provenance_of(session).helpers
+
+    session, helpers = named(fit=FitPlan(2, 0))
+    assert helpers() == {}
+    run(session)
+    assert list(helpers()) == ["fit, 2 steps, seed 0", BY_NETWORK]
+    session.add_prompt(1, Point((15, 14, 12), positive=False))
+    assert list(helpers()) == ["fit, 2 steps, seed 0", BY_NETWORK, BY_WHOLE]
+    session.undo()
+    session.undo()
+    session.add_prompt(1, Point((15, 14, 10)))
+    assert helpers() == {}, "the model answered the click, and what was taken back had no part"
+    session, helpers = named(fit=None, look_over=False)
+    run(session)
+    assert helpers() == {}
+
+
+def test_a_journal_from_before_is_replayed_as_it_was_and_one_from_later_is_refused(model, tmp_path, monkeypatch):
     folder = tmp_path / "a.sam2session"
     session, journal = recorded(model, folder, look_over=False)
     plain = run(session)
@@ -106,9 +137,41 @@ def test_a_journal_from_before_is_replayed_as_it_was_and_one_from_later_is_refus
     assert "looked_over" not in events(folder)[-1]
     assert np.array_equal(replay(VOLUME, model, folder).labels == 1, plain)
     lines = folder / "events.jsonl"
-    lines.write_text(lines.read_text().replace('"direction":"both"', '"direction":"both","looked_over":"x-9"'))
+    asked = []
+    monkeypatch.setattr(consolidation, "_shipped", lambda by: asked.append(by) or (lambda maps: maps[-1].astype(float)))
+    plainly = lines.read_text()
+    lines.write_text(plainly.replace('"direction":"both"', f'"direction":"both","looked_over":"{BY_FIRST}"'))
+    assert np.array_equal(replay(VOLUME, model, folder).labels == 1, plain)
+    assert asked == [BY_FIRST]
+    lines.write_text(plainly.replace('"direction":"both"', '"direction":"both","looked_over":"x-9"'))
     with pytest.raises(UserInputError, match="x-9"):
         replay(VOLUME, model, folder)
+
+
+def test_a_click_lets_the_whole_object_be_gone_over_and_that_is_replayed(model, tmp_path, monkeypatch):
+    folder = tmp_path / "a.sam2session"
+    session, journal = recorded(model, folder)
+    run(session, slices=range(4, 16))
+    session.accept_slice(1, 6)
+    before = session.label_map() == 1
+    click = Point((15, 14, 13))
+    session.add_prompt(1, click)
+    after = session.label_map() == 1
+    assert events(folder)[-1]["around"] == BY_WHOLE
+    changed = (after ^ before).any((0, 1)).nonzero()[0]
+    assert {5, 7} <= set(changed), "far from the click, too"
+    assert not {6, 10} & set(changed), "accepted and boxed slices stay"
+    assert changed.min() >= 4
+    assert changed.max() < 16, "slices that no run and no click has reached stay"
+    journal.close()
+    assert replay(VOLUME, model, folder).identical
+    session.undo()
+    assert np.array_equal(session.label_map() == 1, before)
+    session.look_over = False
+    session.add_prompt(1, click)
+    alone = session.label_map() == 1
+    assert not np.array_equal(alone, after)
+    assert not (alone ^ before)[..., 5].any()
 
 
 @pytest.mark.parametrize("after", [3, 17, 22])

@@ -12,7 +12,15 @@ from napari_sam2.core.prompts import Point
 from napari_sam2.core.slice_masks import SliceMask
 from napari_sam2.engine import correction
 from napari_sam2.engine.correction import CAREFUL_REACH, correct
-from napari_sam2.engine.correction_odds import BOUNDED, BY_BOUNDED, BY_NETWORK, BY_PERCEPTRON
+from napari_sam2.engine.correction_odds import (
+    BOUNDED,
+    BY_BOUNDED,
+    BY_MENDED,
+    BY_NETWORK,
+    BY_PERCEPTRON,
+    ODDS,
+    UNBOUNDED,
+)
 from napari_sam2.errors import UserInputError
 from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.record.journal import Journal
@@ -130,13 +138,13 @@ def test_a_journal_from_before_the_bound_is_replayed_with_what_answered_then(by,
     monkeypatch.undo()
     events = folder / "events.jsonl"
     now = events.read_text(encoding="utf-8")
-    assert now.count(f'"around":"{BY_BOUNDED}"') == 4
+    assert now.count(f'"around":"{BY_MENDED}"') == 4
     assert not replay(VOLUME, ClassicalModel(), folder).identical, "the two must differ for this to say anything"
     written = {BY_PERCEPTRON: ["true", f'"{by}"'], BY_NETWORK: [f'"{by}"']}[by]
     for name in written:
-        events.write_text(now.replace(f'"around":"{BY_BOUNDED}"', f'"around":{name}'), encoding="utf-8")
+        events.write_text(now.replace(f'"around":"{BY_MENDED}"', f'"around":{name}'), encoding="utf-8")
         assert replay(VOLUME, ClassicalModel(), folder).identical
-    events.write_text(now.replace(BY_BOUNDED, "correction-9"), encoding="utf-8")
+    events.write_text(now.replace(BY_MENDED, "correction-9"), encoding="utf-8")
     with pytest.raises(UserInputError, match="correction-9"):
         replay(VOLUME, ClassicalModel(), folder)
 
@@ -156,29 +164,41 @@ def test_an_exclude_click_takes_no_more_than_its_share_of_an_object(monkeypatch)
     leak = before.sum() - masks(session).sum()
     assert reaches == [None], "a leak is trimmed at once"
 
-    monkeypatch.setattr(correcting, "BOUNDED", replace(BOUNDED, small=1.0, most_removed=0.0))
+    monkeypatch.setitem(correcting.ODDS, BY_MENDED, replace(BOUNDED, small=1.0, most_removed=0.0))
     session = carried(ClassicalModel())
     session.add_prompt(1, Point((37, 22, 16), positive=False))
     assert before.sum() - masks(session).sum() >= leak, "a small change is not bounded"
 
     limited = replace(WITHOUT_SMALL, most_removed=0.8 * leak / before.sum())
-    monkeypatch.setattr(correcting, "BOUNDED", limited)
+    monkeypatch.setitem(correcting.ODDS, BY_MENDED, limited)
     session = carried(ClassicalModel())
     session.add_prompt(1, Point((37, 22, 16), positive=False))
     assert 0 < before.sum() - masks(session).sum() <= 0.8 * leak
 
-    monkeypatch.setattr(correcting, "BOUNDED", replace(WITHOUT_SMALL, most_removed=0.0))
+    monkeypatch.setitem(correcting.ODDS, BY_MENDED, replace(WITHOUT_SMALL, most_removed=0.0))
     session = carried(ClassicalModel())
     reaches.clear()
     session.add_prompt(1, Point((37, 22, 16), positive=False))
     assert reaches == [None, CAREFUL_REACH]
-    assert masks(session).sum() > 0.9 * before.sum()
+    near = before & ~masks(session)
+    assert 1 < near.sum() < 0.1 * before.sum()
+
+    few = replace(WITHOUT_SMALL, sure=99.0, most_removed=0.5 * near.sum() / before.sum(), last_bounded=True)
+    monkeypatch.setitem(correcting.ODDS, BY_MENDED, few)
+    session = carried(ClassicalModel())
+    session.add_prompt(1, Point((37, 22, 16), positive=False))
+    less = before & ~masks(session)
+    assert less[37, 22, 16]
+    assert 0 < less.sum() <= 0.5 * near.sum(), "the last way out is bounded as well"
+    assert not (less & ~near).any()
+    assert not ODDS[BY_BOUNDED].last_bounded, "a journal from before is replayed as it was"
+    assert ODDS[BY_NETWORK] is UNBOUNDED
 
 
 def test_an_exclude_click_takes_little_of_a_boxed_slice(monkeypatch):
     lost = {}
     for share in (0.0, 1.0):
-        monkeypatch.setattr(correcting, "BOUNDED", replace(WITHOUT_SMALL, trusted=0.0, most_of_trusted=share))
+        monkeypatch.setitem(correcting.ODDS, BY_MENDED, replace(WITHOUT_SMALL, trusted=0.0, most_of_trusted=share))
         session = carried(ClassicalModel(), leak_ends=24)
         before = masks(session)
         session.add_prompt(1, Point((37, 22, 15), positive=False))

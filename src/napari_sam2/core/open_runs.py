@@ -96,10 +96,23 @@ class OpenRuns:
                 self._tell(part.action, part)
 
     def read_part(self, step: Step, part: Part) -> None:
-        """Take in the next part of a run from a journal."""
-        self._read.setdefault(part.run, Step(step.action)).join(step)
+        """Take in the next part of a run from a journal.
+
+        Raises
+        ------
+        ValueError
+            If it is none of that run, or comes out of order.
+        """
+        whole = self._read.setdefault(part.run, Step(step.action))
+        furthest = 0 if whole.part is None else whole.part.paused or 0
+        if type(whole.action) is not type(step.action):
+            raise ValueError(f"the run {part.run} was another action before")
+        if part.paused is not None and part.paused <= furthest:
+            raise ValueError(f"the run {part.run} had come further before")
+        whole.join(step)
+        whole.part = part
         if part.paused is None:
-            self._history.add(self._read.pop(part.run))
+            self._end_read(part.run)
 
     def end_read(self) -> None:
         """Let runs end that a journal does not go on with.
@@ -107,9 +120,12 @@ class OpenRuns:
         Their process was killed.
         """
         while self._read:
-            step = self._read.pop(next(iter(self._read)))
-            if len(step):
-                self._history.add(step)
+            self._end_read(next(iter(self._read)))
+
+    def _end_read(self, run: int) -> None:
+        step = self._read.pop(run)
+        if len(step):
+            self._history.add(step)
 
     def _end(self, number: int, run: _OpenRun) -> None:
         if run.told is None:

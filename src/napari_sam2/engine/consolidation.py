@@ -8,6 +8,8 @@ as they are, and so does what lies outside the slices that a person told.
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +19,7 @@ from safetensors.numpy import load_file
 from scipy import ndimage
 
 from napari_sam2.engine.consolidation_evidence import survey
+from napari_sam2.engine.consolidation_rules import AFTER_CLICKS, BY_FIRST, BY_NETWORK, BY_THE_CLICK, RULES, TOLD
 from napari_sam2.engine.correction import Change
 from napari_sam2.engine.correction_evidence import on_voxels
 from napari_sam2.engine.correction_net import Network
@@ -27,43 +30,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam2.engine.consolidation_evidence import Run, Survey
-    from napari_sam2.engine.correction_evidence import Scene
+    from napari_sam2.engine.consolidation_rules import Rule
+    from napari_sam2.engine.correction_evidence import Scene, Voxel, Window
 
 __all__ = [
-    "BY_NETWORK",
-    "LEAST_LOGIT",
-    "LOST_LOGIT",
-    "SURE",
     "Consolidator",
     "changed",
     "consolidate",
     "mean_trust",
     "normed",
+    "reconsider",
 ]
-
-BY_NETWORK: Final = "consolidation-1"
-"""Who looks over a run, as journals name it."""
-
-LEAST_LOGIT: Final = 1.0
-"""Of a voxel that is gained, and of what the network adds to what the mask says already: odds of 2.7 to one."""
-
-LOST_LOGIT: Final = 2.0
-"""The same for a voxel that is lost, odds of seven to one.
-
-Chosen on 68 held-out objects: with 1.0 for both 4 lose more than 0.02 of Dice and the mean gains 0.029, with this 1 and
-0.025."""
-
-SURE: Final = 0.65
-"""Mean of the model's own estimates of its masks from which on an object is left as it is.
-
-On full-size organs of CT, of which the network has seen few, sure runs lost by it: an aorta went from 0.83 to 0.60.
-The rule was made after looking at the 41 development structures."""
 
 _FAR: Final = 5.0
 """Spreads from the mean at which features are clipped."""
 
 
-def consolidate(scene: Scene, run: Run, consolidator: Consolidator | None = None) -> Change | None:
+def consolidate(
+    scene: Scene, run: Run, by: str = BY_NETWORK, consolidator: Consolidator | None = None
+) -> Change | None:
     """What changes when a carried object is looked over as a whole.
 
     Parameters
@@ -72,19 +57,121 @@ def consolidate(scene: Scene, run: Run, consolidator: Consolidator | None = None
         Object and image.
     run : Run
         What is known of the propagation.
+    by : str
+        Which network, of `RULES`.
     consolidator : Consolidator, optional
-        Who looks over it; the one that ships by default.
+        Who looks over it instead.
 
     Returns
     -------
     Change or None
         None where the model was sure, and where the known slices hold nothing of the object.
     """
-    seen = None if mean_trust(run) >= SURE else survey(scene, run)
+    rule = TOLD if by == BY_NETWORK and run.told is not None else RULES[by]
+    if mean_trust(run) >= rule.sure:
+        return None
+    seen = survey(scene, replace(run, clicks=None if by == BY_FIRST else ()))
     if seen is None:
         return None
-    logits = (consolidator or _shipped())(seen.maps)
-    return Change(seen.window, changed(seen, run, logits))
+    logits = (consolidator or _shipped(by))(seen.maps)
+    return Change(seen.window, changed(seen, run, logits, rule))
+
+
+def reconsider(
+    scene: Scene, run: Run, corrected: Change | None, consolidator: Consolidator | None = None
+) -> Change | None:
+    """What else of the whole object changes after a click.
+
+    When the click itself has been answered around it.
+
+    All clicks are evidence: where the network's own answer disagrees with one of them, nothing changes. What changes
+    is what the last click has told the network more of. What the click itself changed stays, and so does what is nearer
+    to a click than what disagrees with it.
+
+    Parameters
+    ----------
+    scene : Scene
+        Object, with the click's correction, and image.
+    run : Run
+        What is known of it, with all clicks.
+    corrected : Change, optional
+        What the last click changed.
+    consolidator : Consolidator, optional
+        Who goes over it; the network that ships by default.
+
+    Returns
+    -------
+    Change or None
+        None where nothing is to change.
+    """
+    seen = survey(scene, run)
+    if seen is None:
+        return None
+    network = consolidator or _shipped(BY_NETWORK)
+    logits = network(seen.maps)
+    if not _agrees(seen, run, logits):
+        return None
+    change = changed(seen, run, logits, AFTER_CLICKS) & ~_proved(seen, run, scene.spacing, corrected)
+    if seen.before is not None and change.any():
+        told = on_voxels(logits - network(seen.before), seen.window, seen.strides)
+        change &= np.where(seen.mask, -told, told) > BY_THE_CLICK
+    return Change(seen.window, change) if change.any() else None
+
+
+def _inside(window: Window, run: Run) -> list[tuple[Voxel, bool]]:
+    """The clicks in a window, from its first voxel."""
+    first, sides = [part.start for part in window], [part.stop - part.start for part in window]
+    clicks = []
+    for voxel, include in run.clicks or ():
+        i, j, k = (at - start for at, start in zip(voxel, first, strict=True))
+        if all(0 <= at < count for at, count in zip((i, j, k), sides, strict=True)):
+            clicks.append(((i, j, k), include))
+    return clicks
+
+
+def _agrees(seen: Survey, run: Run, logits: NDArray[np.float64]) -> bool:
+    """Whether the network says of every click what the click says."""
+    wanted = on_voxels(logits, seen.window, seen.strides)
+    return all((wanted[voxel] > 0) == include for voxel, include in _inside(seen.window, run))
+
+
+def _proved(seen: Survey, run: Run, spacing: tuple[float, float, float], corrected: Change | None) -> NDArray[np.bool_]:
+    """What clicks have settled: voxels nearer to one than what disagrees with it, and what the last one changed."""
+    settled = np.zeros(seen.mask.shape, bool)
+    for voxel, include in _inside(seen.window, run):
+        depth = _depth(seen.mask, voxel, include, spacing)
+        reach = [max(1, math.ceil(depth / step)) for step in spacing]
+        around = tuple(slice(max(0, at - n), at + n + 1) for at, n in zip(voxel, reach, strict=True))
+        offsets = np.ogrid[around]
+        away = np.sqrt(sum(((o - at) * step) ** 2 for o, at, step in zip(offsets, voxel, spacing, strict=True)))
+        settled[around] |= (away <= depth)[tuple(slice(0, n) for n in settled[around].shape)]
+    if corrected is not None:
+        shared = [
+            slice(max(a.start, b.start), min(a.stop, b.stop))
+            for a, b in zip(seen.window, corrected.window, strict=True)
+        ]
+        if all(part.start < part.stop for part in shared):
+            here, there = (
+                tuple(slice(p.start - w.start, p.stop - w.start) for p, w in zip(shared, window, strict=True))
+                for window in (seen.window, corrected.window)
+            )
+            settled[here] |= corrected.voxels[there]
+    return settled
+
+
+def _depth(mask: NDArray[np.bool_], voxel: Voxel, include: bool, spacing: tuple[float, float, float]) -> float:
+    """From a click to the nearest voxel that says otherwise; a step of the finest axis at least."""
+    finest = min(spacing)
+    for steps in (4, 16, 64, 10_000):
+        reach = [max(1, math.ceil(steps * finest / step)) for step in spacing]
+        around = tuple(slice(max(0, at - n), at + n + 1) for at, n in zip(voxel, reach, strict=True))
+        other = np.argwhere(mask[around] != include)
+        if len(other):
+            away = (other + [part.start for part in around] - np.array(voxel)) * spacing
+            nearest = float(np.sqrt((away**2).sum(axis=1)).min())
+            if nearest <= steps * finest or steps == 10_000:
+                return max(nearest, finest)
+    return finest
 
 
 def mean_trust(run: Run) -> float:
@@ -97,9 +184,7 @@ def mean_trust(run: Run) -> float:
     return float(np.mean(known)) if known else 0.0
 
 
-def changed(
-    seen: Survey, run: Run, logits: NDArray[np.float64], gained_at: float = LEAST_LOGIT, lost_at: float = LOST_LOGIT
-) -> NDArray[np.bool_]:
+def changed(seen: Survey, run: Run, logits: NDArray[np.float64], rule: Rule) -> NDArray[np.bool_]:
     """Voxels of the window that change sides.
 
     Parameters
@@ -110,13 +195,13 @@ def changed(
         Says which slices stay.
     logits : (slices, rows, columns) array
         Of cells, that they belong to the object.
-    gained_at, lost_at : float
+    rule : Rule
         The logits that changes ask for.
     """
     wanted = on_voxels(logits, seen.window, seen.strides)
     added = on_voxels(logits - seen.maps[-1], seen.window, seen.strides)
-    gained = ~seen.mask & (wanted > gained_at) & (added > gained_at)
-    lost = seen.mask & (wanted < -lost_at) & (added < -lost_at)
+    gained = ~seen.mask & (wanted > rule.gained) & (added > rule.gained)
+    lost = seen.mask & (wanted < -rule.lost) & (added < -rule.lost)
     change: NDArray[np.bool_] = gained | lost
     first = seen.window[0].start
     for index in run.known:
@@ -154,10 +239,10 @@ class Consolidator:
         self._net = Network({name: values for name, values in weights.items() if name not in ("mean", "spread")})
 
     def __call__(self, maps: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Logits (slices, rows, columns) that cells belong to the object, from (FEATURES, slices, rows, columns)."""
+        """Logits (slices, rows, columns) that cells belong to the object, from (features, slices, rows, columns)."""
         return self._net(normed(maps, self._mean, self._spread))
 
 
-@lru_cache(maxsize=1)
-def _shipped() -> Consolidator:
-    return Consolidator(load_file(Path(__file__).parent / f"{BY_NETWORK}.safetensors"))
+@lru_cache(maxsize=2)
+def _shipped(by: str) -> Consolidator:
+    return Consolidator(load_file(Path(__file__).parent / f"{by}.safetensors"))

@@ -17,16 +17,19 @@ from skimage.graph import MCP_Geometric
 from napari_sam2.engine.correction_evidence import Histograms, averaged
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from napari_sam2.engine.correction_evidence import Scene, Window
+    from napari_sam2.engine.correction_evidence import Scene, Voxel, Window
 
-__all__ = ["FEATURES", "PRIOR", "Run", "Survey", "survey"]
+__all__ = ["CLICKED_FEATURES", "FEATURES", "PRIOR", "Run", "Survey", "survey"]
 
 FEATURES: Final = 35
 """Numbers of a cell; the last is what the mask says already, as a logit."""
+
+CLICKED_FEATURES: Final = FEATURES + 10
+"""The same where clicks are told as well."""
 
 PRIOR: Final = 1.5
 """Logit of a cell's side by which the mask is believed: 82 % one cell inside the border."""
@@ -47,6 +50,7 @@ LEAST_BEYOND: Final = 2
 """Slices that are looked at beyond the mask in any case."""
 
 _MOST_PRIOR: Final = 4.0
+_MOST_UNLIKE: Final = 5.0
 _TINY: Final = 1e-6
 
 
@@ -64,12 +68,15 @@ class Run:
         The model's own estimate of its mask, by slice.
     told : range, optional
         The slices that may hold the object, where a person said so.
+    clicks : sequence of (voxel, bool), optional
+        Every click on the object so far, and whether its voxel belongs to it; None for a network that knows no clicks.
     """
 
     bounds: Window
     known: Collection[int]
     trust: Mapping[int, float] = field(default_factory=dict)
     told: range | None = None
+    clicks: Sequence[tuple[Voxel, bool]] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,16 +89,19 @@ class Survey:
         Part of the volume that it covers.
     strides : tuple of int
         Voxels that a cell spans along each axis.
-    maps : (FEATURES, slices, rows, columns) float32 array
+    maps : (FEATURES or CLICKED_FEATURES, slices, rows, columns) float32 array
         What is known of every cell.
     mask : bool array
         The object inside the window, in voxels.
+    before : float32 array, optional
+        What was known of every cell before the last click, on the mask as it is now.
     """
 
     window: Window
     strides: tuple[int, int, int]
     maps: NDArray[np.float32]
     mask: NDArray[np.bool_]
+    before: NDArray[np.float32] | None = None
 
 
 def survey(scene: Scene, run: Run) -> Survey | None:
@@ -113,7 +123,10 @@ def survey(scene: Scene, run: Run) -> Survey | None:
     mask = scene.mask(window)
     grid = _Grid(averaged(scene.image(window), strides), averaged(mask.astype(np.float32), strides), spacing, strides)
     layers = sorted({(index - window[0].start) // strides[0] for index in sections})
-    return Survey(window, strides, grid.describe(layers, _per_layer(window[0], strides[0], run)), mask)
+    clicks = None if run.clicks is None else _on_grid(run.clicks, window, strides)
+    maps = grid.describe(layers, _per_layer(window[0], strides[0], run), clicks)
+    before = grid.with_clicks(maps, _on_grid(run.clicks[:-1], window, strides)) if run.clicks else None
+    return Survey(window, strides, maps, mask, before)
 
 
 def _section(scene: Scene, run: Run, index: int) -> NDArray[np.bool_]:
@@ -158,6 +171,18 @@ def _per_layer(slices: slice, stride: int, run: Run) -> NDArray[np.float64]:
     return np.array(rows, dtype=np.float64)
 
 
+def _on_grid(
+    clicks: Sequence[tuple[Voxel, bool]], window: Window, strides: tuple[int, int, int]
+) -> list[tuple[Voxel, bool]]:
+    """The cells of clicks; what lies outside the window is left out."""
+    cells = []
+    for voxel, include in clicks:
+        if all(part.start <= at < part.stop for at, part in zip(voxel, window, strict=True)):
+            i, j, k = ((at - part.start) // n for at, part, n in zip(voxel, window, strides, strict=True))
+            cells.append(((i, j, k), include))
+    return cells
+
+
 class _Grid:
     """Image and mask on the grid, lengths in millimetres."""
 
@@ -170,9 +195,21 @@ class _Grid:
     ) -> None:
         self.image, self.share, self.held, self.step = image, share, share > 0.5, spacing * strides
         self.finest, self.between_slices = float(spacing.min()), float(spacing[0])
+        self._around: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float] | None = None
 
-    def describe(self, layers: list[int], per_layer: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Maps (FEATURES, slices, rows, columns) from the layers with known sections, and what is told of all."""
+    def with_clicks(self, maps: NDArray[np.float32], clicks: list[tuple[Voxel, bool]]) -> NDArray[np.float32]:
+        """The maps that were described last, with other clicks."""
+        if self._around is None:
+            raise RuntimeError("Describe the grid first.")
+        others = maps.copy()
+        for index, values in enumerate(self._of_clicks(clicks, *self._around), FEATURES - 1):
+            others[index] = values
+        return others
+
+    def describe(
+        self, layers: list[int], per_layer: NDArray[np.float64], clicks: list[tuple[Voxel, bool]] | None
+    ) -> NDArray[np.float32]:
+        """Maps (features, slices, rows, columns) from the layers with known sections, and what is told of all."""
         image, held, step = self.image, self.held, self.step
         known = np.zeros(held.shape, bool)
         for layer in layers:
@@ -231,6 +268,7 @@ class _Grid:
             float((told > 0).any()),
         )
         sign = np.sign(inside - outside) or 1.0
+        self._around = signed, smooth / spread, edges, radius
         shares = [ndimage.gaussian_filter(self.share, f * radius / step, mode="nearest") for f in (0.3, 0.7, 1.5)]
         maps = (
             self.share,
@@ -248,9 +286,45 @@ class _Grid:
             ndimage.gaussian_filter1d(self.share, 0.7 * radius / step[0], axis=0, mode="nearest"),
             *(values.reshape(-1, 1, 1) for values in of_slices),
             *(np.full((1, 1, 1), number) for number in numbers),
+            *(() if clicks is None else self._of_clicks(clicks, *self._around)),
             np.clip(PRIOR * signed / step.min(), -_MOST_PRIOR, _MOST_PRIOR),
         )
         return np.stack([np.broadcast_to(m, image.shape) for m in maps]).astype(np.float32)
+
+    def _of_clicks(
+        self,
+        clicks: list[tuple[Voxel, bool]],
+        signed: NDArray[np.float64],
+        smooth: NDArray[np.float64],
+        edges: NDArray[np.float64],
+        radius: float,
+    ) -> list[NDArray[np.float64]]:
+        """Of the clicks of either polarity: nearness in two units, way through the image, likeness, and how many."""
+        maps: list[NDArray[np.float64]] = []
+        finest = float(self.step.min())
+        for polarity in (True, False):
+            near, deep = np.zeros(self.image.shape), np.zeros(self.image.shape)
+            unlike = np.full(self.image.shape, _MOST_UNLIKE)
+            seeds = [cell for cell, include in clicks if include is polarity]
+            for cell in seeds:
+                away = self._away(cell)
+                # How far the border is by now says how large the error was.
+                depth = max(abs(float(signed[cell])), finest)
+                near = np.maximum(near, np.exp(-away / (0.5 * radius)))
+                deep = np.maximum(deep, np.exp(-away / depth))
+                unlike = np.where(away / radius < 1.5, np.minimum(unlike, np.abs(smooth - smooth[cell])), unlike)
+            ways = self._ways(edges, np.array(seeds, dtype=np.intp).reshape(-1, 3), radius)
+            maps += [near, deep, np.minimum(ways, 5.0), unlike, np.full((1, 1, 1), min(len(seeds), 5) / 5)]
+        return maps
+
+    def _away(self, cell: Voxel) -> NDArray[np.float64]:
+        """Millimetres from a cell."""
+        offsets = np.meshgrid(
+            *[(np.arange(n) - c) * s for n, c, s in zip(self.image.shape, cell, self.step, strict=True)],
+            indexing="ij", sparse=True,
+        )  # fmt: skip
+        away: NDArray[np.float64] = np.sqrt(sum(offset**2 for offset in offsets))
+        return away
 
     def _slope(self) -> NDArray[np.float64]:
         """Length of the gradient, over a millimetre."""

@@ -191,7 +191,21 @@ def correct_widely(
             change, scene, evidence, bounded, odds, size, trusted
         ):
             return change
-    return correct(scene, click, include, earlier, fixed_slices, reach=CAREFUL_REACH)
+    last = correct(scene, click, include, earlier, fixed_slices, reach=CAREFUL_REACH)
+    return _nearest(last, click, scene.spacing, odds.most_removed * size) if last and odds.last_bounded else last
+
+
+def _nearest(change: Change, click: Voxel, spacing: tuple[float, float, float], most: float) -> Change:
+    """No more voxels of a change than that: the click, and those that lie nearest to it and hang together with it."""
+    places = np.argwhere(change.voxels)
+    if len(places) <= most:
+        return change
+    first = [part.start for part in change.window]
+    away = (((places + first - np.asarray(click)) * spacing) ** 2).sum(axis=1)
+    kept = np.zeros_like(change.voxels)
+    kept[tuple(places[np.argsort(away, kind="stable")[: max(1, int(most))]].T)] = True
+    parts, _ = ndimage.label(kept)
+    return Change(change.window, parts == parts[tuple(at - start for at, start in zip(click, first, strict=True))])
 
 
 def _is_allowed(

@@ -6,15 +6,30 @@ By whom clicks are answered, and how sure the network must be.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-__all__ = ["BOUNDED", "BY_BOUNDED", "BY_NETWORK", "BY_PERCEPTRON", "UNBOUNDED", "Odds"]
+from napari_sam2.engine.consolidation_rules import BY_NETWORK as BY_CONSOLIDATOR
+
+__all__ = [
+    "BOUNDED",
+    "BY_BOUNDED",
+    "BY_MENDED",
+    "BY_NETWORK",
+    "BY_PERCEPTRON",
+    "BY_WHOLE",
+    "ODDS",
+    "UNBOUNDED",
+    "Odds",
+]
 
 BY_PERCEPTRON: Final = "correction-2"
 BY_NETWORK: Final = "correction-3"
 BY_BOUNDED: Final = f"{BY_NETWORK}+bound"
-"""Who answers a click, as journals name it: the perceptron, the network, the network with what it may take bounded."""
+BY_MENDED: Final = f"{BY_NETWORK}+bound-2"
+BY_WHOLE: Final = f"{BY_MENDED}+{BY_CONSOLIDATOR}"
+"""Who answers a click, as journals name it: the perceptron, the network, the network with what it may take bounded, the
+same with a bound for the last way out, and the same with the whole object gone over afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +54,8 @@ class Odds:
     rises : tuple of float
         While it would take more, or is less sure, these are added to `exclude` one after the other; the last way out
         is the perceptron's answer within one depth.
+    last_bounded : bool
+        Whether that answer takes no more than `most_removed` either, and then what lies nearest to the click.
     """
 
     include: float
@@ -52,6 +69,7 @@ class Odds:
     most_of_trusted: float
     sure: float
     rises: tuple[float, ...]
+    last_bounded: bool = False
 
 
 UNBOUNDED: Final = Odds(1.2, 1.2, 0.25, 0.25, 0.0, 0.0, 1.0, 0.5, 1.0, -math.inf, (0.0,))
@@ -61,3 +79,11 @@ UNBOUNDED: Final = Odds(1.2, 1.2, 0.25, 0.25, 0.0, 0.0, 1.0, 0.5, 1.0, -math.inf
 BOUNDED: Final = Odds(0.3, 1.2, 0.4, 0.25, 0.05, 3.0, 1.5, 0.5, 0.1, 2.5, (0.0, 0.5, 1.0, 1.5, 2.0, 3.0))
 """Of `BY_BOUNDED`. Nearly all harm came from exclude clicks, and those that did harm took a part of a boxed slice's
 mask more often than others (docs/corrections.md); include clicks did hardly any, so that they are believed sooner."""
+
+ODDS: Final = {
+    BY_NETWORK: UNBOUNDED,
+    BY_BOUNDED: BOUNDED,
+    BY_MENDED: replace(BOUNDED, last_bounded=True),
+    BY_WHOLE: replace(BOUNDED, last_bounded=True),
+}
+"""By who answers; the perceptron alone asks for none."""

@@ -222,8 +222,8 @@ def _row_faults(cells: dict[str, str], root: Path, seen: set[str]) -> Iterator[s
     if cells["case"] in seen:
         yield f"the case {cells['case']} comes twice."
     ids = [part.strip() for part in cells["ids"].split(";") if part.strip()]
-    if not all(part.isdigit() for part in ids):
-        yield f"ids {cells['ids']}: give whole numbers with ';' between them."
+    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in ids):
+        yield f"ids {cells['ids'][:40]}: give whole numbers with ';' between them."
     if cells["names"] and len(cells["names"].split(";")) != len(ids):
         yield "there must be as many names as ids."
     if cells["part"] not in PARTS:
@@ -295,7 +295,8 @@ def _meant(labels: Path, images: list[Path], channels: Collection[str]) -> list[
     """
     try:
         facts = json.loads(labels.with_name(labels.name.replace(".nii.gz", ".json")).read_text(encoding="utf-8"))
-        told = {str(source).rpartition("/")[2] for source in facts["Sources"]}
+        sources = facts["Sources"]
+        told = {str(source).rpartition("/")[2] for source in ([sources] if isinstance(sources, str) else sources)}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         told = set()
     description = BidsName.parse(labels.name).entities.get("desc")

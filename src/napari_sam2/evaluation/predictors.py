@@ -72,11 +72,14 @@ class SessionPredictor:
     ----------
     model : SegmentationModel
         The network or method that answers.
+    look_over : bool
+        As for `napari_sam2.session.session.Session`.
     """
 
-    def __init__(self, model: AnyModel) -> None:
+    def __init__(self, model: AnyModel, *, look_over: bool = True) -> None:
         self.name = model.card.name
         self._model = model
+        self._look_over = look_over
         self._session: Session | None = None
         self._extent: range | None = None
         self._object = 1
@@ -94,7 +97,9 @@ class SessionPredictor:
         The next object of the same scan gets a session of its own.
         """
         fusion = fusion if channels is not None else AUTO
-        self._session = Session(volume, self._model, window=window, channels=channels, fusion=fusion)
+        self._session = Session(
+            volume, self._model, window=window, look_over=self._look_over, channels=channels, fusion=fusion
+        )
 
     def box(self, box: Box, extent: range | None) -> None:
         """Answer the box and carry it through the volume.

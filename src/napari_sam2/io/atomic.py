@@ -159,9 +159,19 @@ def check_new_folder(folder: Path) -> None:
     Raises
     ------
     UserInputError
-        If it, or what is above it, is a file, a link to nothing, or a folder that nothing can be written into.
+        If it, or what is above it, is a file, a link to nothing, or a folder that nothing can be written into; or its
+        name is too long.
     """
-    name = folder.resolve().name or str(folder)
+    try:
+        _check_new_folder(folder)
+    except OSError as error:
+        name = folder.name if len(folder.name) < 50 else f"{folder.name[:50]}..."
+        raise UserInputError(f"Cannot write into {name}: {error.strerror}; give another folder.") from error
+
+
+def _check_new_folder(folder: Path) -> None:
+    # A link in a circle has no end to resolve to.
+    name = Path(os.path.realpath(folder)).name or str(folder)
     for place in (folder.absolute(), *folder.absolute().parents):
         if place.is_dir():
             check_place(place / name)

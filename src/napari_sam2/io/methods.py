@@ -70,6 +70,7 @@ def _sentences(facts: dict[str, Any]) -> list[str]:
     if direction and direction != "none":
         ways = "both directions" if direction == "both" else f"{direction} direction"
         sentences.append(f"Masks were propagated from the prompted slices through the volume in {ways}.")
+    sentences += [f"{what} ({name})." for name, what in facts.get("FurtherNetworks", {}).items()]
     sentences.append(
         "The result was then edited by hand." if facts["EditedByHand"] else "The result was not edited by hand."
     )

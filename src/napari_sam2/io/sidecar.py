@@ -84,6 +84,8 @@ class Provenance:
         Where the model ran, for example ``"cpu"``.
     settings : mapping
         Further choices, such as ``{"direction": "both", "slices": [80, 170], "overlap": "first"}``.
+    helpers : mapping of str to str
+        Further networks that had a part in the result, by name, and what each did.
     edited : bool
         Whether a person painted in the result.
     hide_source_name : bool
@@ -102,6 +104,7 @@ class Provenance:
     terms: Mapping[int, Term] = field(default_factory=dict)
     device: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    helpers: Mapping[str, str] = field(default_factory=dict)
     edited: bool = False
     hide_source_name: bool = False
     source_changed: bool | None = None
@@ -199,6 +202,7 @@ def facts_of(volume: Volume, provenance: Provenance) -> dict[str, Any]:
         **provenance.channels,
         "Prompts": [entry for obj in provenance.objects for entry in _prompt_facts(obj)],
         "Propagation": dict(provenance.settings),
+        **({"FurtherNetworks": dict(provenance.helpers)} if provenance.helpers else {}),
         "EditedByHand": provenance.edited,
         "Environment": {**software_versions(), "device": provenance.device},
     }

@@ -36,7 +36,7 @@ def threads_of_each(processes: int) -> int:
     """
     share = max(1, usable_cpus() // processes)
     asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return min(share, max(1, int(asked))) if asked.isascii() and asked.isdigit() else share
+    return min(share, max(1, int(asked))) if asked.isascii() and asked.isdigit() and len(asked) < 10 else share
 
 
 def check_torch() -> None:

@@ -178,6 +178,8 @@ def take_over(codec: Codec, state: ActionState[Any], line: Mapping[str, Any]) ->
         codec.check_step(step, state)
         part = part_of(line)
         if part is not None:
+            if not isinstance(action, Run):
+                raise ValueError(f"the action {line['event'][:40]!r} has no parts")
             state.runs.read_part(step, part)
         elif len(step):
             state.history.add(step)

@@ -17,6 +17,7 @@ from napari_sam2.io.label_set import write_label_set
 from napari_sam2.io.labels import source_has_changed
 from napari_sam2.io.sidecar import Provenance
 from napari_sam2.models.base import viewing_of
+from napari_sam2.session.helpers import helpers_of
 from napari_sam2.terms.terminology import Term
 
 if TYPE_CHECKING:
@@ -146,5 +147,6 @@ def provenance_of(session: Session, settings: Mapping[str, Any] | None = None) -
         channels=facts_of_channels(
             session.channels, session.window, {o.object_id: o.mix for o in session.objects.values()}
         ),
+        helpers=helpers_of(session.state),
         edited=any(isinstance(p, MaskPrompt) for o in objects for p in o.prompts),
     )

@@ -62,7 +62,7 @@ class RemoteModel:
         self.input_size = whole_of(described.get("input_size"), 1, 1 << 16, "the input size")
         self.dtype = text_of(described.get("precision"), "the precision")
         self.device = f"{text_of(described.get('device'), 'the device')}, on a server"
-        self._can_fit = flag_of(described.get("can_fit"))
+        self.can_fit = flag_of(described.get("can_fit"))
         self._sent: weakref.WeakKeyDictionary[Any, SentVolume] = weakref.WeakKeyDictionary()
 
     def engine(self, volume: Volume, window: Window, axis: int) -> RemoteEngine:
@@ -71,7 +71,7 @@ class RemoteModel:
         if sent is None:
             sent = self._sent[volume] = SentVolume(volume, self.lease)
         named = {"name": self.name, "sha256": self.card.sha256}
-        return RemoteEngine(self.lease, named, self._can_fit, volume, sent, window, axis)
+        return RemoteEngine(self.lease, named, self.can_fit, volume, sent, window, axis)
 
     @property
     def sent_bytes(self) -> int:

@@ -14,6 +14,7 @@ from napari_sam2.core.prompts import Box, SlicePrompts
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores
 from napari_sam2.engine.box3d import Extent, vote
 from napari_sam2.engine.sweeps import DIRECTIONS
+from napari_sam2.session.object_scene import helper_boxes
 from napari_sam2.session.prompting import anchors_of
 
 if TYPE_CHECKING:
@@ -29,16 +30,7 @@ if TYPE_CHECKING:
 LEAST_TRUST: Final = 0.01
 """Of a run that found nothing beyond its box."""
 
-__all__ = ["bounded", "helper_boxes", "propagate_boxed"]
-
-
-def helper_boxes(obj: ObjectRecord) -> dict[int, Box]:
-    """The boxes on other planes than the object's own, by axis.
-
-    The last one on each counts.
-    """
-    boxes = [p for p in obj.prompts if isinstance(p, Box) and p.fixed_axes != (obj.axis,)]
-    return {box.fixed_axes[0]: box for box in boxes}
+__all__ = ["bounded", "propagate_boxed"]
 
 
 def bounded(obj: ObjectRecord, slices: range | None) -> range | None:

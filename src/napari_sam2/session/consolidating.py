@@ -7,23 +7,25 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from napari_sam2.engine.consolidation import BY_NETWORK, consolidate
+from napari_sam2.engine.consolidation import consolidate, reconsider
 from napari_sam2.engine.consolidation_evidence import Run
+from napari_sam2.engine.consolidation_rules import BY_NETWORK
+from napari_sam2.engine.correction_odds import BY_MENDED, BY_WHOLE
 from napari_sam2.engine.sweeps import DIRECTIONS, GONE
-from napari_sam2.session.boxed import helper_boxes
-from napari_sam2.session.correcting import ObjectScene, changed_result
+from napari_sam2.session.object_scene import ObjectScene, changed_result, helper_boxes, trusted_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from napari_sam2.core.history import Step
     from napari_sam2.core.slice_masks import SliceResult
-    from napari_sam2.engine.correction_evidence import Window
+    from napari_sam2.engine.correction import Change
+    from napari_sam2.engine.correction_evidence import Voxel, Window
     from napari_sam2.models.base import ModelCard
     from napari_sam2.session.objects import ObjectRecord
     from napari_sam2.session.state import SessionState
 
-__all__ = ["consolidate_objects", "looks_over"]
+__all__ = ["answers_clicks", "consolidate_objects", "looks_over", "reconsider_object"]
 
 MEASURED: Final = ("bundled",)
 """Kinds of models for which it was measured."""
@@ -37,8 +39,21 @@ def looks_over(card: ModelCard) -> str | None:
     return BY_NETWORK if card.kind in MEASURED else None
 
 
+def answers_clicks(card: ModelCard, *, whole: bool = True) -> str:
+    """Who answers clicks on objects that a model has carried.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Of the model.
+    whole : bool
+        Whether the whole object may be gone over after each.
+    """
+    return BY_WHOLE if whole and card.kind in MEASURED else BY_MENDED
+
+
 def consolidate_objects(
-    state: SessionState, step: Step, object_ids: Iterable[int], slices: range | None, direction: str
+    state: SessionState, step: Step, object_ids: Iterable[int], slices: range | None, direction: str, by: str
 ) -> Iterator[SliceResult]:
     """Look over objects that have one prompted slice, on one plane.
 
@@ -48,11 +63,11 @@ def consolidate_objects(
         obj = state.store.objects.get(object_id)
         if obj is None or obj.finished or len(obj.anchors) != 1 or helper_boxes(obj):
             continue
-        yield from _consolidate(state, step, obj, slices, direction)
+        yield from _consolidate(state, step, obj, slices, direction, by)
 
 
 def _consolidate(
-    state: SessionState, step: Step, obj: ObjectRecord, slices: range | None, direction: str
+    state: SessionState, step: Step, obj: ObjectRecord, slices: range | None, direction: str, by: str
 ) -> Iterator[SliceResult]:
     bounds = _bounds(obj)
     if bounds is None:
@@ -61,7 +76,7 @@ def _consolidate(
     (anchor,) = obj.anchors
     known = sorted({anchor, *obj.accepted})
     trust = {index: result.scores.predicted_iou for index, result in obj.results.items()}
-    change = consolidate(scene, Run(bounds, known, trust, slices))
+    change = consolidate(scene, Run(bounds, known, trust, slices), by)
     if change is None:
         return
     for offset in np.flatnonzero(change.voxels.any(axis=(1, 2))):
@@ -74,12 +89,56 @@ def _consolidate(
         asked = any((index - anchor) * sign > 0 for sign in DIRECTIONS[direction])
         if obj.is_fixed(index) or not asked or (slices is not None and index not in slices):
             continue
-        mask = scene.full(index)
-        mask[change.window[1:]] ^= change.voxels[offset]
-        result = changed_result(obj, index, mask, prompted=False)
-        result = result if mask.any() else replace(result, scores=GONE)
+        result = _with(obj, scene, change, int(offset))
         if state.store.keep(step, obj, result):
             yield result
+
+
+def reconsider_object(
+    state: SessionState,
+    step: Step,
+    obj: ObjectRecord,
+    clicks: Sequence[tuple[Voxel, bool]],
+    corrected: Change | None,
+) -> Iterator[SliceResult]:
+    """Go over a whole object after its last click was answered.
+
+    Only slices that a run or a click has come to change, and none that was boxed, accepted or painted.
+
+    Parameters
+    ----------
+    clicks : sequence of (voxel, bool)
+        All of them, the last one as well.
+    corrected : Change, optional
+        What the last one changed.
+    """
+    bounds = _bounds(obj)
+    scene = ObjectScene(state, obj)
+    known = trusted_slices(obj, scene)
+    if bounds is None or not known or helper_boxes(obj):
+        return
+    trust = {index: result.scores.predicted_iou for index, result in obj.results.items()}
+    change = reconsider(scene, Run(bounds, known, trust, clicks=clicks), corrected)
+    if change is None:
+        return
+    for offset in np.flatnonzero(change.voxels.any(axis=(1, 2))):
+        index = change.window[0].start + int(offset)
+        if index not in obj.results or index in obj.accepted:
+            continue
+        result = _with(obj, scene, change, int(offset))
+        state.store.put(step, obj, "results", index, result)
+        if index in obj.anchors:
+            state.store.put(step, obj, "anchors", index, None)
+        yield result
+
+
+def _with(obj: ObjectRecord, scene: ObjectScene, change: Change, offset: int) -> SliceResult:
+    """A slice after a change."""
+    index = change.window[0].start + offset
+    mask = scene.full(index)
+    mask[change.window[1:]] ^= change.voxels[offset]
+    result = changed_result(obj, index, mask, prompted=False)
+    return result if mask.any() else replace(result, scores=GONE)
 
 
 def _bounds(obj: ObjectRecord) -> Window | None:

@@ -5,37 +5,32 @@ A click changes what is connected with it.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from napari_sam2.core.prompts import Box, MaskPrompt, Point
-from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores
+from napari_sam2.core.prompts import Point
+from napari_sam2.core.slice_masks import SliceMask
 from napari_sam2.engine.correction import CAREFUL_REACH, correct, correct_widely
-from napari_sam2.engine.correction_odds import BOUNDED, BY_BOUNDED, BY_NETWORK, BY_PERCEPTRON, UNBOUNDED
+from napari_sam2.engine.correction_odds import BY_MENDED, BY_PERCEPTRON, BY_WHOLE, ODDS, UNBOUNDED
+from napari_sam2.session.consolidating import reconsider_object
+from napari_sam2.session.object_scene import (
+    ObjectScene,
+    changed_result,
+    masks_after,
+    settled_slices,
+    trusted_slices,
+    within_boxes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from napari_sam2.core.history import Step
     from napari_sam2.core.prompts import Prompt
-    from napari_sam2.engine.correction import Change
-    from napari_sam2.engine.correction_evidence import Window
+    from napari_sam2.core.slice_masks import SliceResult
     from napari_sam2.session.objects import ObjectRecord
     from napari_sam2.session.state import SessionState
 
-__all__ = [
-    "ObjectScene",
-    "changed_result",
-    "correct_object",
-    "corrected_about",
-    "is_carried",
-    "is_corrected",
-    "new_clicks",
-]
+__all__ = ["correct_object", "corrected_about", "is_carried", "is_corrected", "new_clicks"]
 
 
 MOST_REMOVED: Final = UNBOUNDED.most_removed
@@ -68,7 +63,7 @@ def new_clicks(before: Sequence[Prompt], after: Sequence[Prompt]) -> list[Point]
 
 
 def correct_object(
-    state: SessionState, step: Step, obj: ObjectRecord, clicks: Sequence[Point], by: str = BY_BOUNDED
+    state: SessionState, step: Step, obj: ObjectRecord, clicks: Sequence[Point], by: str = BY_MENDED
 ) -> list[SliceResult]:
     """Let new clicks change an object around them.
 
@@ -80,7 +75,7 @@ def correct_object(
     Parameters
     ----------
     by : str
-        Who answers: the network, bounded in what it takes; for older journals without bound, or the perceptron alone.
+        Who answers, see `napari_sam2.engine.correction_odds`: today and, for older journals, as it was then.
     """
     earlier = [prompt for prompt in obj.prompts if isinstance(prompt, Point)]
     changed: dict[int, SliceResult] = {}
@@ -94,16 +89,19 @@ def correct_object(
             if not click.positive and change is not None and change.voxels.sum() > MOST_REMOVED * _size(obj):
                 change = correct(scene, at, click.positive, before, fixed, reach=CAREFUL_REACH)
         else:
-            odds = UNBOUNDED if by == BY_NETWORK else BOUNDED
-            trusted = _trusted_slices(obj, scene)
-            change = correct_widely(scene, at, click.positive, before, fixed, trusted, _size(obj), odds)
-        masks = _within_boxes(scene, _masks_after(scene, change), at)
+            trusted = trusted_slices(obj, scene)
+            change = correct_widely(scene, at, click.positive, before, fixed, trusted, _size(obj), ODDS[by])
+        masks = within_boxes(scene, masks_after(scene, change), at)
         for index, mask in {at[0]: scene.full(at[0]), **masks}.items():
             result = changed_result(obj, index, mask, prompted=index == at[0])
             state.store.put(step, obj, "results", index, result)
             if index == at[0] or index in obj.anchors:
                 state.store.put(step, obj, "anchors", index, None)
             changed[index] = result
+        if by == BY_WHOLE:
+            clicked = [*before, (at, click.positive)]
+            for result in reconsider_object(state, step, obj, clicked, change):
+                changed[result.index] = result
         changed[at[0]] = changed.pop(at[0])
     return list(changed.values())
 
@@ -117,52 +115,8 @@ def corrected_about(state: SessionState, obj: ObjectRecord, click: Point) -> Sli
     at = scene.voxel(click)
     before = [(scene.voxel(p), p.positive) for p in obj.prompts if isinstance(p, Point)]
     change = correct(scene, at, click.positive, before, _fixed_slices(obj, at[0]))
-    masks = _within_boxes(scene, _masks_after(scene, change), at)
+    masks = within_boxes(scene, masks_after(scene, change), at)
     return SliceMask.of(masks.get(at[0], scene.full(at[0])))
-
-
-class ObjectScene:
-    """An object and its scan, as `napari_sam2.engine.correction_evidence.Scene` wants them."""
-
-    def __init__(self, state: SessionState, obj: ObjectRecord) -> None:
-        self._volume, self._window = state.channels.image(obj.mix, state.window)
-        self._obj = obj
-        self._plane = state.volume.plane(obj.axis)
-        self.shape = (self._plane.n_slices, *self._plane.shape)
-        self.spacing = (self._plane.slice_spacing, *self._plane.spacing)
-
-    def voxel(self, click: Point) -> tuple[int, int, int]:
-        """(slice, row, column) of the voxel that holds a click."""
-        row, col = np.floor(self._plane.to_plane(np.array(click.voxel)) + 0.5).astype(int)
-        height, width = self._plane.shape
-        index = min(max(math.floor(click.voxel[self._plane.axis] + 0.5), 0), self._plane.n_slices - 1)
-        return index, min(max(int(row), 0), height - 1), min(max(int(col), 0), width - 1)
-
-    def full(self, index: int) -> NDArray[np.bool_]:
-        """The object on a whole slice."""
-        result = self._obj.results.get(index)
-        return np.zeros(self._plane.shape, dtype=bool) if result is None else result.mask.full(self._plane.shape)
-
-    def mask(self, window: Window) -> NDArray[np.bool_]:
-        """The object inside a window."""
-        return np.stack([self.full(i)[window[1:]] for i in range(window[0].start, window[0].stop)])
-
-    def image(self, window: Window) -> NDArray[np.float32]:
-        """Grey values in [0, 1] inside a window."""
-        slices = range(window[0].start, window[0].stop)
-        stored = np.stack([self._plane.take(self._volume.voxels, i)[window[1:]] for i in slices])
-        windowed = self._window.apply(stored)
-        return windowed.mean(axis=-1, dtype=np.float32) if windowed.ndim > 3 else windowed
-
-    def boxes(self) -> dict[int, tuple[slice, slice]]:
-        """Rows and columns inside the last box of each boxed slice."""
-        boxes = {}
-        for prompt in self._obj.prompts:
-            if isinstance(prompt, Box) and prompt.fixed_axes == (self._plane.axis,):
-                corners = self._plane.to_plane(np.array(prompt.corners)).astype(int)
-                (row0, col0), (row1, col1) = corners.min(axis=0), corners.max(axis=0)
-                boxes[prompt.slice_index(self._plane.axis)] = (slice(row0, row1 + 1), slice(col0, col1 + 1))
-        return boxes
 
 
 def _size(obj: ObjectRecord) -> int:
@@ -172,51 +126,4 @@ def _size(obj: ObjectRecord) -> int:
 
 def _fixed_slices(obj: ObjectRecord, clicked: int) -> list[int]:
     """Slices that a person accepted or painted, but for the one with the click."""
-    return sorted(_settled_slices(obj) - {clicked})
-
-
-def _trusted_slices(obj: ObjectRecord, scene: ObjectScene) -> list[int]:
-    """Slices that a person boxed, accepted or painted."""
-    return sorted(_settled_slices(obj) | scene.boxes().keys())
-
-
-def _settled_slices(obj: ObjectRecord) -> set[int]:
-    """Slices that a person accepted or painted."""
-    painted = {prompt.index for prompt in obj.prompts if isinstance(prompt, MaskPrompt)}
-    return painted | set(obj.accepted)
-
-
-def _masks_after(scene: ObjectScene, change: Change | None) -> dict[int, NDArray[np.bool_]]:
-    """Whole masks of the slices that a change concerns."""
-    if change is None:
-        return {}
-    masks = {}
-    for offset in np.flatnonzero(change.voxels.any(axis=(1, 2))):
-        index = change.window[0].start + int(offset)
-        masks[index] = scene.full(index)
-        masks[index][change.window[1:]] ^= change.voxels[offset]
-    return masks
-
-
-def _within_boxes(
-    scene: ObjectScene, masks: dict[int, NDArray[np.bool_]], click: tuple[int, int, int]
-) -> dict[int, NDArray[np.bool_]]:
-    """Masks that have gained nothing outside the boxes of their slices but the click itself."""
-    boxed = scene.boxes()
-    for index in boxed.keys() & masks.keys():
-        allowed = scene.full(index)
-        allowed[boxed[index]] = True
-        if click[0] == index:
-            allowed[click[1:]] = True
-        masks[index] &= allowed
-    return masks
-
-
-def changed_result(obj: ObjectRecord, index: int, mask: NDArray[np.bool_], *, prompted: bool) -> SliceResult:
-    """A slice's mask after a change, with the scores that there were."""
-    before = obj.results.get(index)
-    scores = SliceScores(float("nan"), 1.0) if before is None else before.scores
-    if scores.object_score <= 0 and mask.any():
-        scores = SliceScores(1.0, scores.predicted_iou, scores.neighbour_iou, scores.direction_iou)
-    was_prompted = before is not None and before.prompted
-    return SliceResult(obj.object_id, obj.axis, index, SliceMask.of(mask), scores, prompted=prompted or was_prompted)
+    return sorted(settled_slices(obj) - {clicked})

@@ -109,9 +109,9 @@ class VolumeObjects(ObjectStore[ObjectRecord]):
         return self.objects.get(obj.object_id) is obj and obj.axis == axis
 
     def keep(self, step: Step, obj: ObjectRecord, result: SliceResult) -> bool:
-        """Keep what a run has found on a slice; whether it was kept.
+        """Keep what a run has found on a slice.
 
-        Not where the object is another one meanwhile, or a person has fixed the slice.
+        And say whether it was kept: not where the object is another one meanwhile, or a person has fixed the slice.
         """
         if not self.is_carried(obj, result.axis) or obj.is_fixed(result.index):
             return False

@@ -12,7 +12,8 @@ import numpy as np
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, iou
 from napari_sam2.engine.sweeps import GONE
 from napari_sam2.errors import PromptError
-from napari_sam2.session.boxed import bounded, helper_boxes, propagate_boxed
+from napari_sam2.session.boxed import bounded, propagate_boxed
+from napari_sam2.session.object_scene import helper_boxes
 from napari_sam2.session.prompting import anchors_of
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def propagate_objects(
 
 
 def _can_start(state: SessionState, obj: ObjectRecord) -> bool:
-    """Whether an object is still there and open, with a slice to be carried from."""
+    """Whether an object is still there, open, and has a start."""
     return state.store.is_carried(obj, obj.axis) and not obj.finished and _has_start(obj)
 
 

@@ -21,9 +21,10 @@ from napari_sam2.engine.box3d import Extent
 from napari_sam2.engine.fit_plan import FIT, FitPlan, count_fitted_slices
 from napari_sam2.engine.sweeps import count_slices
 from napari_sam2.session.actions import Propagate, SetPrompts, Spread, UseTool
-from napari_sam2.session.boxed import bounded, helper_boxes
-from napari_sam2.session.consolidating import looks_over
+from napari_sam2.session.boxed import bounded
+from napari_sam2.session.consolidating import answers_clicks, looks_over
 from napari_sam2.session.correcting import is_corrected
+from napari_sam2.session.object_scene import helper_boxes
 from napari_sam2.session.object_verbs import ObjectVerbs
 from napari_sam2.session.objects import SegmentedObject
 from napari_sam2.session.prompting import anchors_of, answered_ahead, empty_result, with_painted
@@ -72,7 +73,7 @@ class Session(SessionSettings, ObjectVerbs):
     fit : FitPlan, optional
         How a model that can be fitted is fitted to each object before it is propagated; None leaves it out.
     look_over : bool
-        Whether an object that was carried is looked over as a whole in the end, see
+        Whether an object that was carried is looked over as a whole in the end, and after each click on it, see
         `napari_sam2.engine.consolidation`. Done with the models for which it was measured.
     channels : ChannelStack, optional
         The scan with further channels, see `napari_sam2.channels.opening.read_stack`.
@@ -200,7 +201,9 @@ class Session(SessionSettings, ObjectVerbs):
         UserInputError
             If it would change a finished object or an accepted slice; the session is unchanged.
         """
-        results: list[SliceResult] = self.state.do(SetPrompts(object_id, tuple(prompts), self.axis, origin=origin))
+        around = answers_clicks(self.state.model.card, whole=self.look_over)
+        asked = SetPrompts(object_id, tuple(prompts), self.axis, around=around, origin=origin)
+        results: list[SliceResult] = self.state.do(asked)
         return results
 
     def edit_mask(self, object_id: int, axis: int, index: int, mask: SliceMask) -> SliceResult:

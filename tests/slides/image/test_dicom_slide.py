@@ -133,6 +133,31 @@ def test_one_file_for_each_optical_path_makes_channels(tmp_path):
             assert slide.mix.names == ("DAPI", "CD3", "11")
 
 
+def test_the_level_that_was_opened_is_shown_even_where_another_path_lacks_it(tmp_path):
+    fine = write_slide(tmp_path / "1.dcm", GREY, path_id="1")
+    for path_id in "12":
+        coarse = np.ascontiguousarray(GREY[::2, ::2])
+        write_slide(tmp_path / f"{path_id}c.dcm", coarse, spacing=0.001, path_id=path_id)
+    with open_slide(fine) as slide:
+        assert (slide._source.level_shapes, slide._source.n_channels) == ((SHAPE, (75, 100)), 1)
+        np.testing.assert_array_equal(slide._source.read(0, 0, 0, *SHAPE)[..., 0], GREY)
+    with open_slide(tmp_path / "2c.dcm") as slide:
+        assert (slide._source.level_shapes, slide._source.n_channels) == (((75, 100),), 2)
+
+
+def test_a_file_beside_it_that_is_damaged_is_named_or_left_out(tmp_path):
+    whole = write_slide(tmp_path / "1.dcm", GREY, path_id="1")
+    other = pydicom.dcmread(write_slide(tmp_path / "2.dcm", GREY, path_id="2"))
+    del other.OpticalPathSequence
+    other.save_as(tmp_path / "2.dcm")
+    with pytest.raises(ImageFileError, match=r"^2\.dcm is damaged"):
+        open_slide(whole)
+    del other.TotalPixelMatrixRows
+    other.save_as(tmp_path / "2.dcm")
+    with open_slide(whole) as slide:
+        assert slide._source.n_channels == 1
+
+
 def test_several_optical_paths_in_one_file_are_refused(tmp_path):
     with pytest.raises(ImageFileError, match=r"s\.dcm holds several optical paths"):
         open_slide(write_slide(tmp_path / "s.dcm", GREY, paths=2))

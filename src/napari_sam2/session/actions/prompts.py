@@ -12,7 +12,7 @@ from napari_sam2.core.actions import Edit, Line
 from napari_sam2.core.checked import NewerError, list_of, text_of, whole_of
 from napari_sam2.core.hand_tools.tools import tool_from_json, tool_to_json
 from napari_sam2.core.mix import mix_from_json
-from napari_sam2.engine.correction_odds import BY_BOUNDED, BY_NETWORK, BY_PERCEPTRON
+from napari_sam2.engine.correction_odds import BY_MENDED, BY_PERCEPTRON, ODDS
 from napari_sam2.session.encoding import (
     LONGEST_AXIS,
     axis_of,
@@ -68,7 +68,7 @@ class SetPrompts(Edit):
     prompts: tuple[Prompt, ...]
     axis: int | None = None
     term: Term | None = None
-    around: str | None = BY_BOUNDED
+    around: str | None = BY_MENDED
     origin: str = ""
     mix: Mix | None = None
 
@@ -110,7 +110,7 @@ def _around_of(written: Any) -> str | None:
     """Who answers clicks; before the network it was said that they are answered around them, or not."""
     if isinstance(written, bool):
         return BY_PERCEPTRON if written else None
-    if written not in (None, BY_PERCEPTRON, BY_NETWORK, BY_BOUNDED):
+    if written not in (None, BY_PERCEPTRON, *ODDS):
         raise NewerError(f"clicks were answered by {text_of(written)[:40]!r}")
     return cast("str | None", written)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from napari_sam2.core.actions import Line, Run
 from napari_sam2.core.checked import NewerError, flag_of, list_of, text_of, whole_of
-from napari_sam2.engine.consolidation import BY_NETWORK
+from napari_sam2.engine.consolidation_rules import RULES
 from napari_sam2.engine.fit_plan import FitPlan
 from napari_sam2.session.consolidating import consolidate_objects
 from napari_sam2.session.encoding import (
@@ -65,7 +65,8 @@ class Propagate(Run):
         """See `Session.propagate`."""
         yield from propagate_objects(state, step, self.object_ids, self.slices, self.direction, self.fit, should_stop)
         if self.looked_over is not None and not should_stop():
-            yield from consolidate_objects(state, step, self.object_ids, self.slices, self.direction)
+            over = self.looked_over
+            yield from consolidate_objects(state, step, self.object_ids, self.slices, self.direction, over)
 
     def stopped(self, after: int) -> Self:
         """The same, stopped."""
@@ -90,7 +91,7 @@ class Propagate(Run):
             steps = whole_of(line["fit"]["steps"], 1, MOST_STEPS, "the number of steps of a fit")
             fit = FitPlan(steps, whole_of(line["fit"]["seed"], 0, MOST_STEPS, "the seed of a fit"))
         over = line.get("looked_over")
-        if over not in (None, BY_NETWORK):
+        if over not in (None, *RULES):
             raise NewerError(f"the run was looked over by {text_of(over)[:40]!r}")
         return cls(ids, direction, _range_of(line.get("range")), fit, _stop_of(line), over)
 

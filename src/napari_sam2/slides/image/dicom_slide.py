@@ -15,7 +15,7 @@ from napari_sam2.errors import EnvironmentLacksError, ImageFileError, NapariSam2
 from napari_sam2.slides.image.opened import OpenedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -34,8 +34,12 @@ _OF_OPENSLIDE: Final = (
 _FACTS: Final = (
     "SOPClassUID", "SeriesInstanceUID", "ImageType", "BitsAllocated", "SamplesPerPixel", "Rows", "Columns",
     "TotalPixelMatrixRows", "TotalPixelMatrixColumns", "NumberOfOpticalPaths", "PhotometricInterpretation",
-    "SharedFunctionalGroupsSequence", "OpticalPathSequence",
+    "SharedFunctionalGroupsSequence", "OpticalPathSequence", "PixelRepresentation",
 )  # fmt: skip
+_ALIKE: Final = ("BitsAllocated", "SamplesPerPixel", "PixelRepresentation")
+"""What the files of one slide have in common."""
+
+_DAMAGED: Final = "{} is damaged, or a DICOM slide of a kind that is not read; export it as OME-TIFF."
 _OTHER_FLAVOURS: Final = {"LABEL", "OVERVIEW", "THUMBNAIL"}
 
 
@@ -76,9 +80,10 @@ def open_dicom_slide(file: Path) -> OpenedFile:
         ) from error
     try:
         levels = _levels_beside(file)
-        if any(int(facts.get("NumberOfOpticalPaths", 1) or 1) > 1 for level in levels for _, facts in level):
-            raise ImageFileError(f"{file.name} holds several optical paths in one file; export them one by one.")
-        images = [[highdicom.imread(path, lazy_frame_retrieval=True) for path, _ in level] for level in levels]
+        several = [p for level in levels for p, facts in level if int(facts.get("NumberOfOpticalPaths", 1) or 1) > 1]
+        if several:
+            raise ImageFileError(f"{several[0].name} holds several optical paths in one file; export them one by one.")
+        images = [[_opened(path, highdicom.imread) for path, _ in level] for level in levels]
         source = DicomSlideSource(file.name, images)
         is_colour = levels[0][0][1].SamplesPerPixel == 3
         displays = () if is_colour else tuple(ChannelDisplay(_path_name(facts)) for _, facts in levels[0])
@@ -87,9 +92,15 @@ def open_dicom_slide(file: Path) -> OpenedFile:
     except NapariSam2Error:
         raise
     except Exception as error:  # pydicom and highdicom raise many kinds on damaged files
-        raise ImageFileError(
-            f"{file.name} is damaged, or a DICOM slide of a kind that is not read; export it as OME-TIFF."
-        ) from error
+        raise ImageFileError(_DAMAGED.format(file.name)) from error
+
+
+def _opened(file: Path, imread: Callable[..., Any]) -> Any:
+    """One file of a slide; a damaged one is named."""
+    try:
+        return imread(file, lazy_frame_retrieval=True)
+    except Exception as error:
+        raise ImageFileError(_DAMAGED.format(file.name)) from error
 
 
 class DicomSlideSource:
@@ -160,8 +171,8 @@ def _levels_beside(file: Path) -> list[list[tuple[Path, Any]]]:
     """The levels of a file's series, each with its optical paths.
 
     Those in its folder, the finest first. Of two of one size and path, the file itself. Channels of fluorescence come
-    as one file for each level and path; a level that not every path has is left out, and without a common one there
-    is the file's own path alone.
+    as one file for each level and path; a level that not every path has is left out; if it is the file's own,
+    there is its path alone.
     """
     own = _facts(file)
     others = [(path, _facts(path)) for path in sorted(file.parent.iterdir()) if path.is_file() and path != file]
@@ -171,19 +182,27 @@ def _levels_beside(file: Path) -> list[list[tuple[Path, Any]]]:
         if facts is not None
         and facts.get("SeriesInstanceUID") == own.SeriesInstanceUID
         and not _OTHER_FLAVOURS.intersection(facts.get("ImageType", ()))
-        and (facts.BitsAllocated, facts.SamplesPerPixel) == (own.BitsAllocated, own.SamplesPerPixel)
+        and _size(facts) is not None
+        and all(facts.get(tag) == own.get(tag) for tag in _ALIKE)
     ]
     by_path: dict[str, dict[tuple[int, int], tuple[Path, Any]]] = {}
     for path, facts in [(file, own), *series]:
-        size = int(facts.TotalPixelMatrixColumns), int(facts.TotalPixelMatrixRows)
+        size = _size(facts) or (0, 0)
         key = str(_optics(facts).get("OpticalPathIdentifier", "")) if own.SamplesPerPixel == 1 else ""
         by_path.setdefault(key, {}).setdefault(size, (path, facts))
     shared = set.intersection(*(set(sizes) for sizes in by_path.values()))
-    if not shared:
+    if _size(own) not in shared:
+        # The one that was asked for is shown, not a coarser level of all.
         own_path = next(iter(by_path.values()))
         return [[own_path[size]] for size in sorted(own_path, reverse=True)]
     keys = sorted(by_path, key=lambda key: (len(key), key))
     return [[by_path[key][size] for key in keys] for size in sorted(shared, reverse=True)]
+
+
+def _size(facts: Any) -> tuple[int, int] | None:
+    """Columns and rows of a whole level; None for a file that does not say them."""
+    size = facts.get("TotalPixelMatrixColumns"), facts.get("TotalPixelMatrixRows")
+    return None if None in size else (int(size[0]), int(size[1]))
 
 
 def _optics(facts: Any) -> Any:

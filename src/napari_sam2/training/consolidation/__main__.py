@@ -1,27 +1,38 @@
-"""Trains what looks over carried objects: ``python -m napari_sam2.training.consolidation CONFIG OUT``.
+"""Trains what goes over carried objects: ``python -m napari_sam2.training.consolidation CONFIG OUT``.
 
-CONFIG is a TOML file such as ``docs/models/consolidation-1/config.toml``; pools that it names and that are not there
-are made first, and so are the carried objects in OUT. OUT receives ``consolidation-1.safetensors``.
+CONFIG is a TOML file such as ``docs/models/consolidation-2/config.toml``; pools that it names and that are not there
+are made first, and so are the carried objects in OUT. OUT receives ``consolidation-2.safetensors``.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
-from napari_sam2.engine.consolidation import BY_NETWORK
+from napari_sam2 import engine
+from napari_sam2.engine.consolidation_rules import BY_FIRST, BY_NETWORK
 from napari_sam2.models.small.model import load_bundled
-from napari_sam2.training.consolidation.examples import draw_examples, read_examples, write_examples
-from napari_sam2.training.consolidation.net import gather, train_net
+from napari_sam2.training.consolidation.examples import draw_examples, in_whole_scans, read_examples, write_examples
+from napari_sam2.training.consolidation.net import train_net
 from napari_sam2.training.consolidation.recipe import read_recipe
 from napari_sam2.training.prepare import ready_pools
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari_sam2.training.consolidation.examples import Example
+
 logger = logging.getLogger(__name__)
+
+WHOLE: Final = "scans"
+"""The set of objects in whole scans."""
 
 
 def main() -> None:
@@ -36,16 +47,29 @@ def main() -> None:
     pools = ready_pools(recipe.prepare, options.config.parent)
     options.out.mkdir(parents=True, exist_ok=True)
     model = load_bundled()
-    examples = []
-    for seed in recipe.seeds:
-        path = options.out / f"carried-{seed}.npz"
-        if not path.exists():
-            rng = np.random.default_rng(seed)
-            write_examples(path, list(draw_examples(rng, pools, recipe.shares, model, recipe.each)))
-            logger.info("%s", path)
-        examples += read_examples(path)
-    real, invented = gather(examples, pools, recipe.shares, recipe.network)
-    save_file(train_net(real, invented, recipe.network), options.out / f"{BY_NETWORK}.safetensors")
+    carried: dict[str, list[Example]] = {}
+    for name, wanted in recipe.carried.items():
+        volumes = {
+            part: [volume for volume in of_part if volume.name.startswith(tuple(wanted.named))]
+            for part, of_part in pools.items()
+            if part in wanted.shares
+        }
+        carried[name] = []
+        for seed in wanted.seeds:
+            drawn = draw_examples(np.random.default_rng(seed), volumes, wanted.shares, model, wanted.each, wanted.cells)
+            carried[name] += _kept(options.out / f"carried-{seed}.npz", drawn)
+    table, root = options.config.parent / recipe.scans, Path(os.path.expandvars(recipe.folder))
+    carried[WHOLE] = _kept(options.out / "carried-scans.npz", in_whole_scans(table, root, model))
+    start = load_file(Path(engine.__file__).parent / f"{BY_FIRST}.safetensors")
+    save_file(train_net(carried, pools, recipe.network, start), options.out / f"{BY_NETWORK}.safetensors")
+
+
+def _kept(path: Path, made: Iterable[Example]) -> list[Example]:
+    """What is in a file, which is made where it is not there; what is made lazily is not made then."""
+    if not path.exists():
+        write_examples(path, list(made))
+        logger.info("%s", path)
+    return read_examples(path)
 
 
 if __name__ == "__main__":

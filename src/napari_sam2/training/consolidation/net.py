@@ -1,7 +1,7 @@
 """Training of the network of `napari_sam2.engine.consolidation`.
 
-Lessons are objects as the product carried them, and others with a mask gone wrong in one to three of the ways of
-`napari_sam2.training.corrections.wrong_masks`.
+First on what runs and clicks leave, then also on what is left where the network itself has gone over the object after
+each click.
 """
 
 from __future__ import annotations
@@ -14,48 +14,36 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
-from napari_sam2.engine.consolidation import normed
-from napari_sam2.engine.consolidation_evidence import FEATURES, Run, survey
-from napari_sam2.engine.correction_evidence import averaged
-from napari_sam2.evaluation.challenge import extent_of
-from napari_sam2.measures.metrics import dice
-from napari_sam2.training.consolidation.examples import CELLS, Example
+from napari_sam2.engine.consolidation import Consolidator, normed
+from napari_sam2.engine.consolidation_evidence import CLICKED_FEATURES, FEATURES
+from napari_sam2.training.consolidation.lessons import invented_lessons, lessons_of_all
 from napari_sam2.training.corrections.lessons import GATHERED, average, learn, turning
-from napari_sam2.training.corrections.practice import Practice, draw_practice
 from napari_sam2.training.corrections.torch_net import CorrectionNet
-from napari_sam2.training.corrections.wrong_masks import wrong_mask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from napari_sam2.training.consolidation.examples import Example
+    from napari_sam2.training.consolidation.lessons import Lesson
     from napari_sam2.training.pool import PoolVolume
 
-__all__ = ["Lesson", "NetRecipe", "gather", "lesson_of", "practice_of", "run_of", "train_net"]
+__all__ = ["INVENTED", "OWN_WAY", "NetRecipe", "Training", "train_net"]
 
 logger = logging.getLogger(__name__)
-
-NEAR: Final = 0.4
-"""Radii of the boxed section: as near as that to the mask a cell counts in full."""
-
-FAR_WEIGHT: Final = 0.15
-"""Of a cell that lies further away and is not the object's."""
-
-LEAST_OVERLAP: Final = 0.15
-"""Dice of a carried mask below which there is nothing to be made of it."""
 
 JITTER: Final = 0.1
 """Spreads of what is added to all cells of a feature alike."""
 
-NOT_TOLD: Final = 0.5
-"""Share of invented masks whose slices are not told."""
-
-JUST_TOLD: Final = 0.3
-"""Share of those whose slices are told just as they are; of the rest a few too many are."""
-
 LOOKED_AT_AFTER: Final = 100
 """Updates from one report to the next."""
+
+INVENTED: Final = "invented"
+"""The set of objects whose masks are invented."""
+
+OWN_WAY: Final = "own way"
+"""The set of carried objects along the network's own answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +54,20 @@ class NetRecipe:
     ----------
     updates : int
         Of four lessons each.
+    own_way_from : int
+        Updates after which lessons are also made along the network's own answers, as it is then.
+    own_way : int
+        Carried objects of which they are made, spread over all.
     invented : int
-        Further objects, whose masks are invented.
-    real : float
-        Share of lessons with a mask that the product carried.
+        Objects whose masks are invented.
+    invented_cells : tuple of int
+        Cells along their longest side, from and to.
+    invented_shares : mapping of str to float
+        How often each pool is drawn from for them.
+    first, then : mapping of str to float
+        How often each set of objects is drawn from, before and after that.
+    unclicked : float
+        Share of lessons before the first click.
     rate : float
         AdamW's highest.
     decay : float
@@ -78,155 +76,134 @@ class NetRecipe:
         Of all that is drawn.
     """
 
-    updates: int = 2200
-    invented: int = 480
-    real: float = 0.65
-    rate: float = 3e-3
-    decay: float = 0.995
+    updates: int
+    own_way_from: int
+    own_way: int
+    invented: int
+    invented_cells: tuple[int, int]
+    invented_shares: Mapping[str, float]
+    first: Mapping[str, float]
+    then: Mapping[str, float]
+    unclicked: float = 0.3
+    rate: float = 2e-3
+    decay: float = 0.998
     seed: int = 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Lesson:
-    """A carried object on its grid, and what it should be.
-
-    Attributes
-    ----------
-    maps : (FEATURES, slices, rows, columns) float16 array
-    wanted : float16 array
-        Share of every cell that belongs to the object.
-    weights : float16 array
-        What a cell counts.
-    """
-
-    maps: NDArray[np.float16]
-    wanted: NDArray[np.float16]
-    weights: NDArray[np.float16]
-
-
-def told_of(rng: np.random.Generator, truth: NDArray[np.bool_]) -> range | None:
-    """The slices that a person might tell of an object.
-
-    None, just its own, or some more.
-    """
-    chance = rng.random()
-    if chance < NOT_TOLD:
-        return None
-    held = extent_of(truth, 0)
-    if chance < NOT_TOLD + JUST_TOLD:
-        return held
-    more = max(2, len(held) // 2)
-    low, high = (int(n) for n in rng.integers(0, more, 2, endpoint=True))
-    return range(max(0, held.start - low), min(len(truth), held.stop + high))
-
-
-def practice_of(example: Example) -> Practice:
-    """An example as a scene, with its carried mask."""
-    practice = Practice(example.voxels, example.truth, example.carried, example.spacing)
-    practice.object = example.carried
-    return practice
-
-
-def run_of(example: Example) -> Run:
-    """What a session would know of an example's run."""
-    spans = []
-    for axis in range(3):
-        filled = np.flatnonzero(example.carried.any(axis=tuple(a for a in range(3) if a != axis)))
-        spans.append(slice(int(filled[0]), int(filled[-1]) + 1))
-    trust = {i: float(value) for i, value in enumerate(example.trust) if np.isfinite(value)}
-    return Run((spans[0], spans[1], spans[2]), (example.boxed,), trust, example.told)
-
-
-def lesson_of(example: Example) -> Lesson | None:
-    """What there is to learn from an example.
-
-    None where its boxed slice is empty.
-    """
-    seen = survey(practice_of(example), run_of(example)) if example.carried.any() else None
-    if seen is None:
-        return None
-    wanted = averaged(example.truth[seen.window].astype(np.float32), seen.strides)
-    near = (seen.maps[1] > -NEAR) | (wanted > 0)
-    weights = np.where(near, 1.0, FAR_WEIGHT)
-    return Lesson(
-        seen.maps.astype(np.float16), wanted.astype(np.float16), (weights / weights.mean()).astype(np.float16)
-    )
-
-
-def gather(
-    examples: Sequence[Example],
-    pools: Mapping[str, Sequence[PoolVolume]],
-    shares: Mapping[str, float],
-    recipe: NetRecipe,
-) -> tuple[list[Lesson], list[Lesson]]:
-    """Lessons with carried masks, and lessons with invented ones.
+class Training:
+    """The network on its way.
 
     Parameters
     ----------
-    examples : sequence of Example
-        Carried objects.
-    pools, shares
-        Where further objects are drawn from, as for `draw_practice`.
+    sets : mapping of str to sequence of sequence of Lesson
+        Lessons by object and set.
     recipe : NetRecipe
-        How many.
+        How it is trained.
+    start : mapping of str to array, optional
+        Weights of a network that knew no clicks, from which it begins.
     """
-    worth = [example for example in examples if dice(example.carried, example.truth) > LEAST_OVERLAP]
-    real = [lesson for example in worth if (lesson := lesson_of(example)) is not None]
-    invented = [
-        lesson
-        for number in range(recipe.invented)
-        if (lesson := _invented(np.random.default_rng([recipe.seed, number]), pools, shares)) is not None
-    ]
-    logger.info("%d carried, %d invented", len(real), len(invented))
-    return real, invented
+
+    def __init__(
+        self,
+        sets: Mapping[str, Sequence[Sequence[Lesson]]],
+        recipe: NetRecipe,
+        start: Mapping[str, NDArray[np.float32]] | None = None,
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        self._recipe = recipe
+        self._rng = np.random.default_rng(recipe.seed)
+        self._mean, self._spread = _spread_of(
+            [lesson for of_set in sets.values() for made in of_set for lesson in made]
+        )
+        self._net = CorrectionNet(CLICKED_FEATURES)
+        if start is not None:
+            self._begin_from(start)
+        self._slow = copy.deepcopy(self._net).eval()
+        self._optimizer = torch.optim.AdamW(self._net.parameters(), recipe.rate, weight_decay=0.02)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimizer, recipe.rate, total_steps=recipe.updates, pct_start=0.1, final_div_factor=20
+        )
+        self._update = 0
+
+    def _begin_from(self, start: Mapping[str, NDArray[np.float32]]) -> None:
+        """Take over what a network without clicks has learned; nothing is added of clicks at first."""
+        old = FEATURES - 1
+        for mine, its in ((self._mean, start["mean"]), (self._spread, start["spread"])):
+            mine[:old], mine[-1] = its[:-1], its[-1]
+        weights = {name: torch.from_numpy(v.copy()) for name, v in start.items() if name not in ("mean", "spread")}
+        enter = torch.zeros_like(self._net.enter.weight)
+        enter[:, :old], enter[:, -1] = weights["enter.weight"][:, :-1], weights["enter.weight"][:, -1]
+        self._net.load_state_dict(weights | {"enter.weight": enter})
+
+    def learn(self, sets: Mapping[str, Sequence[Sequence[Lesson]]], shares: Mapping[str, float], until: int) -> None:
+        """Go on to an update.
+
+        Parameters
+        ----------
+        sets
+            Lessons by object and set.
+        shares : mapping of str to float
+            How often each set is drawn from.
+        until : int
+            The last update.
+        """
+        names = [name for name in shares if sets[name]]
+        chances = np.array([shares[name] for name in names])
+        losses = []
+        while self._update < until:
+            self._update += 1
+            for _ in range(GATHERED):
+                of_set = sets[names[int(self._rng.choice(len(names), p=chances / chances.sum()))]]
+                made = of_set[int(self._rng.integers(len(of_set)))]
+                begun = self._rng.random() < self._recipe.unclicked or len(made) == 1
+                lesson = made[0 if begun else int(self._rng.integers(1, len(made)))]
+                losses.append(_learn(self._net, lesson, self._rng, self._mean, self._spread))
+            torch.nn.utils.clip_grad_norm_(self._net.parameters(), 1.0, error_if_nonfinite=True)
+            self._optimizer.step()
+            self._schedule.step()
+            self._optimizer.zero_grad()
+            average(self._slow, self._net, self._recipe.decay, self._update)
+            if self._update % LOOKED_AT_AFTER == 0:
+                logger.info("%d: loss %.4f", self._update, np.mean(losses[-LOOKED_AT_AFTER * GATHERED :]))
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """The averaged weights, by their names in the file."""
+        weights = {name: values.numpy().copy() for name, values in self._slow.state_dict().items()}
+        return weights | {"mean": self._mean.astype(np.float32), "spread": self._spread.astype(np.float32)}
 
 
-def train_net(real: Sequence[Lesson], invented: Sequence[Lesson], recipe: NetRecipe) -> dict[str, NDArray[np.float32]]:
+def train_net(
+    carried: Mapping[str, Sequence[Example]],
+    pools: Mapping[str, Sequence[PoolVolume]],
+    recipe: NetRecipe,
+    start: Mapping[str, NDArray[np.float32]] | None = None,
+) -> dict[str, NDArray[np.float32]]:
     """Weights of the network, by their names in the file.
 
     Parameters
     ----------
-    real, invented
-        As `gather` gives them.
+    carried : mapping of str to sequence of Example
+        Sets of carried objects.
+    pools : mapping of str to sequence of PoolVolume
+        Where objects with invented masks are drawn from.
     recipe : NetRecipe
         How it is trained.
+    start : mapping of str to array, optional
+        As for `Training`.
     """
-    torch.manual_seed(recipe.seed)
-    rng = np.random.default_rng(recipe.seed)
-    mean, spread = _spread_of(real)
-    net = CorrectionNet(FEATURES)
-    slow = copy.deepcopy(net).eval()
-    optimizer = torch.optim.AdamW(net.parameters(), recipe.rate, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.rate, total_steps=recipe.updates, pct_start=0.15, final_div_factor=20
+    sets = {name: lessons_of_all(examples, recipe.seed) for name, examples in carried.items()}
+    sets[INVENTED] = invented_lessons(
+        pools, recipe.seed, recipe.invented, recipe.invented_cells, recipe.invented_shares
     )
-    losses = []
-    for update in range(1, recipe.updates + 1):
-        for _ in range(GATHERED):
-            own = real if not invented or rng.random() < recipe.real else invented
-            losses.append(_learn(net, own[int(rng.integers(len(own)))], rng, mean, spread))
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0, error_if_nonfinite=True)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        average(slow, net, recipe.decay, update)
-        if update % LOOKED_AT_AFTER == 0:
-            logger.info("%d: loss %.4f", update, np.mean(losses[-LOOKED_AT_AFTER * GATHERED :]))
-    weights = {name: values.numpy().copy() for name, values in slow.state_dict().items()}
-    return weights | {"mean": mean.astype(np.float32), "spread": spread.astype(np.float32)}
-
-
-def _invented(
-    rng: np.random.Generator, pools: Mapping[str, Sequence[PoolVolume]], shares: Mapping[str, float]
-) -> Lesson | None:
-    """A lesson of an object whose mask went wrong by invention."""
-    practice = draw_practice(rng, pools, shares, CELLS)
-    mask, boxed = wrong_mask(rng, practice)
-    told = told_of(rng, practice.truth)
-    if told is not None:
-        mask[: told.start] = mask[told.stop :] = False
-    trust = np.full(len(mask), np.nan, np.float32)
-    return lesson_of(Example("", practice.voxels, practice.truth, mask, trust, boxed, told, practice.spacing))
+    logger.info("%s", {name: len(of_set) for name, of_set in sets.items()})
+    training = Training(sets, recipe, start)
+    training.learn(sets, recipe.first, recipe.own_way_from)
+    way = Consolidator(training.weights())
+    every = [example for examples in carried.values() for example in examples]
+    chosen = [every[index] for index in np.linspace(0, len(every) - 1, min(recipe.own_way, len(every))).astype(int)]
+    sets[OWN_WAY] = lessons_of_all(chosen, recipe.seed + 1, way)
+    training.learn(sets, recipe.then, recipe.updates)
+    return training.weights()
 
 
 def _spread_of(lessons: Sequence[Lesson]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

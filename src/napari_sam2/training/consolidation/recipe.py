@@ -1,4 +1,4 @@
-"""The recipe of what looks over carried objects, read from TOML."""
+"""The recipe of what goes over carried objects, read from TOML."""
 
 from __future__ import annotations
 
@@ -14,7 +14,32 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Recipe", "read_recipe"]
+__all__ = ["CarriedRecipe", "Recipe", "read_recipe"]
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedRecipe:
+    """Objects that are cut out of pools and carried.
+
+    Attributes
+    ----------
+    seeds : tuple of int
+        Of their files.
+    each : int
+        Objects of a file.
+    cells : tuple of int
+        Cells along an object's longest side, from and to.
+    shares : mapping of str to float
+        How often each pool is drawn from.
+    named : tuple of str
+        How the names of volumes begin; any without it.
+    """
+
+    seeds: tuple[int, ...]
+    each: int
+    cells: tuple[int, int]
+    shares: Mapping[str, float]
+    named: tuple[str, ...] = ("",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +50,11 @@ class Recipe:
     ----------
     prepare : tuple of PoolRecipe
         The pools, named by their part of the data.
-    shares : mapping of str to float
-        How often each pool is drawn from.
-    seeds : tuple of int
-        Of the files of carried objects.
-    each : int
-        Objects of a file.
+    carried : mapping of str to CarriedRecipe
+        Sets of carried objects.
+    scans, folder : str
+        A table of objects in whole scans, relative to the recipe, and what its paths are relative to; environment
+        variables are filled in.
     network : NetRecipe
         Of the U-Net.
     threads : int
@@ -38,9 +62,9 @@ class Recipe:
     """
 
     prepare: tuple[PoolRecipe, ...]
-    shares: Mapping[str, float]
-    seeds: tuple[int, ...]
-    each: int
+    carried: Mapping[str, CarriedRecipe]
+    scans: str
+    folder: str
     network: NetRecipe
     threads: int = 1
 
@@ -57,11 +81,11 @@ def read_recipe(path: Path) -> Recipe:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         return Recipe(
             tuple(PoolRecipe(**table) for table in values["prepare"]),
-            dict(values["shares"]),
-            tuple(int(seed) for seed in values["seeds"]),
-            int(values["each"]),
+            {name: CarriedRecipe(**table) for name, table in values["carried"].items()},
+            str(values["scans"]),
+            str(values["folder"]),
             NetRecipe(**values["network"]),
             int(values.get("threads", 1)),
         )
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, tomllib.TOMLDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserInputError(f"{path} is no recipe of a consolidation: {error}") from error
