@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from napari_sam2.core.labels import compose
+from napari_sam2.core.prompts import Box
 from napari_sam2.core.slice_masks import SliceMask, SliceResult, SliceScores
 from napari_sam2.plugin.scan.result_layer import changed_slices
 from napari_sam2.session.snapshot import ObjectSnapshot, SessionSnapshot
@@ -43,3 +45,24 @@ def test_another_axis_rank_or_rule_paints_where_the_object_was_and_is():
     assert changed_slices(state(ONE), state(turned)) == {(2, 5), (2, 6), (1, 9)}
     assert changed_slices(state(ONE), state(replace(ONE, finished=True))) == {(2, 5), (2, 6)}
     assert changed_slices(state(ONE, TWO), state(ONE, TWO, overlap="last")) == {(2, 5), (2, 6), (0, 3)}
+
+
+def test_a_run_that_turns_round_who_is_smaller_is_shown_on_all_slices(ball_bench):
+    """Slices that were painted before the turn kept their earlier owner until the end of the day."""
+    work = ball_bench.controller.work
+    for object_id, high in ((1, 24), (2, 26)):
+        work.select(object_id)
+        work.add_prompt(Box(((12, 14, 12), (high, 26, 12))), 2)
+        ball_bench.settle()
+
+    def results(object_id, size, slices):
+        full = np.zeros((36, 40), dtype=bool)
+        full[4 : 4 + size, 4:20] = True
+        mask = SliceMask.of(full)
+        return [SliceResult(object_id, 2, k, mask, SliceScores(1.0, 0.9), prompted=False) for k in slices]
+
+    work.show_results([*results(1, 10, [3, 4]), *results(2, 5, [3, 4])])
+    assert 2 in np.unique(ball_bench.labels()[:, :, 3])
+    work.show_results(results(2, 30, [5, 6, 7, 8]))
+    objects = [obj.masks for obj in work.snapshot.objects.values()]
+    assert np.array_equal(ball_bench.labels(), compose(work.shown.volume, objects, work.snapshot.overlap))

@@ -293,16 +293,15 @@ class ScanWork(RunVerbs):
 
     def show_results(self, results: Iterable[SliceResult]) -> None:
         """Take over results that came while a run goes on."""
-        objects = dict(self.snapshot.objects)
-        slices = set()
+        before, objects = self.snapshot, dict(self.snapshot.objects)
         for result in results:
             obj = objects.get(result.object_id)
             if obj is None or obj.axis != result.axis:
                 continue
             objects[result.object_id] = replace(obj, results={**obj.slices, result.index: result})
-            slices.add((result.axis, result.index))
-        self.snapshot = replace(self.snapshot, objects=MappingProxyType(objects))
-        self.result.paint(self.snapshot, slices, self.view.slice())
+        self.snapshot = replace(before, objects=MappingProxyType(objects))
+        # Which object keeps shared voxels may change with the size of one: on all slices, not those that came alone.
+        self.result.show(before, self.snapshot, self.view.slice())
         self.changed.emit()
 
     # -- settings and saving --------------------------------------------------------------------
