@@ -55,7 +55,9 @@ def upward_imports(layer: Layer, package: str, package_folder: Path = PACKAGE) -
 
 
 @pytest.mark.parametrize(
-    ("layer", "package"), [(layer, package) for layer in LAYERS for package in layer.packages], ids=str
+    ("layer", "package"),
+    [(layer, package) for layer in LAYERS for package in layer.packages],
+    ids=[package for layer in LAYERS for package in layer.packages],
 )
 def test_a_file_imports_its_own_layer_and_those_below(layer, package):
     assert upward_imports(layer, package) == []

@@ -93,7 +93,9 @@ PLACES = [
 
 @pytest.mark.parametrize(("method", "path"), PLACES)
 @pytest.mark.parametrize(
-    "header", [None, "", "Bearer", f"Bearer {new_token()}", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer \xe9"]
+    "header",
+    [None, "", "Bearer", f"Bearer {new_token()}", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer \xe9"],
+    ids=["none", "empty", "no token", "another", "basic", "longer", "not ascii"],
 )
 def test_nobody_without_the_token_gets_anywhere(server, method, path, header):
     headers = {**HEADERS, "Authorization": header} if header is not None else {"Napari-Sam2": "1 x"}
