@@ -14,6 +14,7 @@ from napari_sam2.cohort.review import FLAGGED, decisions_of
 from napari_sam2.cohort.state import DAMAGED, DONE, EDITED, FAILED, TODO, read_status, result_standing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 __all__ = ["CaseSummary", "CohortSummary", "summarise", "table_rows"]
@@ -127,7 +128,7 @@ def table_rows(summary: CohortSummary) -> list[dict[str, Any]]:
                     "components": obj.get("components", ""),
                     "touches_border": obj.get("touches_border", ""),
                     "doubt": obj.get("doubt", ""),
-                    "most_doubtful_slice": next((s["slice"] for s in obj.get("doubtful", [])), ""),
+                    "most_doubtful_slice": _most_doubtful(obj),
                     **{f"dice_{name}": value for name, value in obj.get("dice", {}).items()},
                     "flags": "; ".join(flag.sentence for flag in own),
                     "spacing_i_mm": spacing[0],
@@ -140,6 +141,12 @@ def table_rows(summary: CohortSummary) -> list[dict[str, Any]]:
             )
     columns = list(dict.fromkeys(key for row in rows for key in row))
     return [{column: row.get(column, "") for column in columns} for row in rows]
+
+
+def _most_doubtful(obj: Mapping[str, Any]) -> int | str:
+    """The slice with the most doubt; nothing where none is in doubt."""
+    doubtful = obj.get("doubtful", [])
+    return int(max(doubtful, key=lambda s: s["doubt"])["slice"]) if doubtful else ""
 
 
 def _slide_rows(summary: CohortSummary) -> list[dict[str, Any]]:

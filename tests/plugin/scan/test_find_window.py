@@ -43,7 +43,7 @@ def test_a_name_is_typed_its_candidates_come_into_sight_and_keys_decide(make_nap
     ]
     for widget in (box.list, box.accept, box.reject):
         # Seen without scrolling.
-        wait_for(lambda w=widget: w.visibleRegion().boundingRect().height() == w.height(), 5)
+        wait_for(lambda w=widget: w.visibleRegion().boundingRect().height() == w.height())
     layer = controller.work.result.layer
     assert layer is None or not np.asarray(layer.data).any()
     press(viewer, Qt.Key.Key_Y)

@@ -118,6 +118,9 @@ class GestureTool:
             event.handled = True
             self._target().stroke_preview(path)
             yield
+        # On a busy machine the last moves may not come at all.
+        if tuple(event.position) != path[-1]:
+            path.append(tuple(event.position))
         self._target().stroke_along(path)
 
     def _move(self, viewer: ViewerModel, event: Any) -> None:

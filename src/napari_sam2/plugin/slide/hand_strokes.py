@@ -133,7 +133,7 @@ def stroke_shape(path: Sequence[tuple[float, float]], radius: float, tolerance: 
     import shapely
 
     step = math.ceil(len(path) / CORNERS)
-    corners = list(path[::step])
+    corners = [*path[:-1:step], path[-1]]
     if radius > 0:
         line = shapely.Point(corners[0]) if len(corners) < 2 else shapely.LineString(corners).simplify(tolerance)
         return line.buffer(radius, quad_segs=ROUNDNESS)
