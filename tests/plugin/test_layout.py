@@ -145,6 +145,17 @@ def test_a_deleted_layer_of_ours_is_made_again_with_all_work(small):
     assert (panel.controller.work.result.layer.data == drawn).all()
     assert len([layer for layer in viewer.layers if layer.name.startswith("ball segmentation")]) == 1
     assert "nothing is lost" in panel.status.text()
+    # A share that was gone for a moment has the last action before another one is done.
+    autosave = panel.controller.work.autosave
+    gone = autosave.folder.with_name("gone")
+    panel._catching_up.setInterval(20)
+    autosave.folder.rename(gone)
+    panel.controller.do("undo")
+    wait_for(lambda: autosave.is_behind)
+    gone.rename(autosave.folder)
+    wait_for(lambda: not autosave.is_behind)
+    panel.controller.do("redo")
+    wait_for(lambda: panel.controller.work.object(1).slices)
     viewer.layers.remove(image)
     pump(0.2)
     assert panel.controller.work is None

@@ -41,7 +41,10 @@ def test_what_a_full_disk_refused_is_written_when_there_is_room_again(tmp_path, 
     assert "a.sam2session cannot be written" in told[0]
     assert str(tmp_path) not in told[0]
     assert (journal.folder / EVENTS).stat().st_size == size
+    assert not journal.catch_up()
     full_disk(None)
+    assert journal.catch_up()
+    assert events_in(journal.folder) == [1, 2, 3, 4]
     journal.write("prompt", number=5)
     assert events_in(journal.folder) == [1, 2, 3, 4, 5]
     assert journal.trouble == ""

@@ -2,8 +2,8 @@
 
 One line per action, on the disk before the next action begins.
 
-A disk that is full, or a share that is gone, never stops the work: the lines wait, and are written at the next action
-or at the end. A half-written line is cut back before anything follows it.
+A disk that is full, or a share that is gone, never stops the work: the lines wait, and are written at the next action,
+when somebody asks for it, or at the end. A half-written line is cut back before anything follows it.
 """
 
 from __future__ import annotations
@@ -92,11 +92,15 @@ class JournalFolder:
         self._waiting.append(line_of({"t": utc_now(), "event": event, **details}))
         self._flush()
 
-    def close(self) -> None:
-        """Write what is waiting, and stop owning the folder; the journal stays."""
+    def catch_up(self) -> bool:
+        """Try to write what is waiting; whether nothing is left."""
         if self._waiting:
             self._flush()
-        if self._waiting:
+        return not self._waiting
+
+    def close(self) -> None:
+        """Write what is waiting, and stop owning the folder; the journal stays."""
+        if not self.catch_up():
             many = "" if len(self._waiting) == 1 else "s"
             self._warn(f"The last {len(self._waiting)} action{many} could not be written to {self.folder.name}.")
         if self._lock is not None:
@@ -139,7 +143,7 @@ class JournalFolder:
             if not self.trouble:
                 self._warn(
                     f"The journal {self.folder.name} cannot be written ({error.strerror or type(error).__name__}). "
-                    "Your work goes on; writing is tried again at every action. Make room, or save your results."
+                    "Your work goes on; writing is tried again later. Make room, or save your results."
                 )
             self.trouble = error.strerror or type(error).__name__
             return

@@ -12,6 +12,7 @@ from nibabel.nifti1 import Nifti1Extension
 from napari_sam2.io import read_labels, read_volume
 from napari_sam2.io.export import export_labels
 from napari_sam2.plugin.control.earlier import earlier_works, open_earlier, session_in
+from napari_sam2.record.journal_files import EVENTS
 from napari_sam2.terms.terminology import Code, Term
 from tests.plugin.conftest import BALL_AFFINE, BALL_CENTRE, BALL_SHAPE, Bench, ball_truth
 
@@ -252,3 +253,25 @@ def test_bids_and_dicom_seg_are_saved_or_explained(next_day, saved, ball_file):
     next_day.settle()
     assert any("subject" in warning for warning in next_day.warnings)
     assert not ball_file.with_name("out.dcm").exists()
+
+
+def test_a_share_that_comes_back_has_everything_before_the_next_action(ball_bench):
+    ball_bench.box(CENTRE - (9, 9, 0), CENTRE + (9, 9, 0))
+    work = ball_bench.controller.work
+    ball_bench.settle()
+    folder, gone = work.autosave.folder, work.autosave.folder.with_name("gone")
+    failures = []
+    work.failed.connect(failures.append)
+    folder.rename(gone)
+    work.describe(1, BALL)
+    ball_bench.settle()
+    assert len(failures) == 1
+    assert "cannot be written" in failures[0]
+    work.catch_up()
+    ball_bench.settle()
+    assert work.autosave.is_behind
+    gone.rename(folder)
+    work.catch_up()
+    ball_bench.settle()
+    assert BALL.name in (folder / EVENTS).read_text()
+    assert not work.autosave.is_behind

@@ -130,6 +130,16 @@ class Autosave(Generic[SessionT]):
         self.close()
         self._journal, self._folder = resumed, note.folder
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether actions wait for a full disk or a lost share."""
+        return self._journal is not None and bool(self._journal.trouble)
+
+    def catch_up(self) -> None:
+        """Try to write what is waiting."""
+        if self._journal is not None:
+            self._journal.catch_up()
+
     def take_warning(self) -> str:
         """What went wrong with writing since this was asked last.
 

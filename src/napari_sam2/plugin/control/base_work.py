@@ -91,6 +91,14 @@ class BaseWork(SessionOwner[SessionT, SnapshotT]):
         if warning:
             self.failed.emit(warning)
 
+    def catch_up(self) -> None:
+        """Let a journal that could not be written try again.
+
+        A disk that has room again then has everything before the next action.
+        """
+        if self.autosave.is_behind:
+            self._thread.request(self.autosave.catch_up, lambda _: None, lambda _: None, key=("catch up", id(self)))
+
     @property
     def has_objects(self) -> bool:
         """Whether anything has begun."""

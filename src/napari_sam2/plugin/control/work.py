@@ -126,6 +126,9 @@ class Work(Protocol):
     def remember_image(self) -> None:
         """Let the list of earlier work find the image again."""
 
+    def catch_up(self) -> None:
+        """Let a journal that could not be written try again."""
+
     @property
     def closed(self) -> bool:
         """Whether it was closed."""

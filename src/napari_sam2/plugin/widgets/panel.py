@@ -67,6 +67,9 @@ TABLE_HEIGHTS = 64, 420
 TABLE_DELAY_MS = 120
 """Least time between two showings of the table."""
 
+CATCH_UP_MS = 5_000
+"""Between two tries to write a journal that could not be written."""
+
 
 class SegmentPanel(QWidget):
     """The dock widget: image and state above, folded parts, Save below.
@@ -253,6 +256,9 @@ class SegmentPanel(QWidget):
         self.resume.chosen.connect(self._on_session_chosen)
         self.resume.labels_asked.connect(lambda: ask_for_labels(self, self.controller))
         self.resume.earlier_asked.connect(lambda: ask_for_earlier(self, self.controller))
+        self._catching_up = QTimer(self)
+        self._catching_up.timeout.connect(self._catch_up)
+        self._catching_up.start(CATCH_UP_MS)
         self._objects_timer = QTimer(self)
         self._objects_timer.setSingleShot(True)
         self._objects_shown_at = 0.0
@@ -302,6 +308,10 @@ class SegmentPanel(QWidget):
     def _on_session_chosen(self, note: JournalNote) -> None:
         if self.controller.work is not None:
             self.controller.work.choose_earlier(note)
+
+    def _catch_up(self) -> None:
+        for work in list(self.controller.workspace.works.values()):
+            work.catch_up()
 
     def _show_soon(self, _event: Any = None) -> None:
         """A run changes objects many times a second; the table follows a few times a second.
