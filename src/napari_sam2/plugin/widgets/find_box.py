@@ -49,7 +49,10 @@ ANSWER_WORDS: Final = {"proposed": "The proposed mask", "model": "What the model
 """What an accepted candidate becomes, in words."""
 
 LAID_OUT_MS: Final = 50
-"""After so long the nested layouts of the panel have made room for a list."""
+"""After so long the nested layouts of the panel have mostly made room for a list."""
+
+LOOKS: Final = 10
+"""How often it is looked whether they have: on a busy machine it takes longer."""
 
 ROWS: Final = 3
 """Candidates that are seen at once."""
@@ -105,6 +108,9 @@ class FindBox(FoldedBox):
         self.answer.currentIndexChanged.connect(self._choose_answer)
         self.text = WrappedLabel()
         self.accept, self.reject = (action_button(name, do) for name in ("accept_candidate", "reject_candidate"))
+        self._looks_left = 0
+        self._coming = QTimer(self)
+        self._coming.timeout.connect(self._come_into_sight)
         self._build()
         self.toggled.connect(self._opened)
         self.show_work(None)
@@ -124,7 +130,8 @@ class FindBox(FoldedBox):
         if candidates != self._shown and work is not None:
             self._fill(candidates, work)
             if not self._shown:
-                QTimer.singleShot(LAID_OUT_MS, self._come_into_sight)
+                self._looks_left = LOOKS
+                self._coming.start(LAID_OUT_MS)
         self._shown = candidates
         for widget in (self.list, self.accept, self.reject):
             widget.setVisible(bool(candidates))
@@ -169,6 +176,9 @@ class FindBox(FoldedBox):
 
     def _come_into_sight(self) -> None:
         """Scroll the panel so far that the list and its buttons are seen."""
+        self._looks_left -= 1
+        if self._looks_left <= 0:
+            self._coming.stop()
         parent = self.parentWidget()
         while parent is not None and not isinstance(parent, QScrollArea):
             parent = parent.parentWidget()
