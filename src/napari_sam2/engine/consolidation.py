@@ -18,7 +18,7 @@ import numpy as np
 from safetensors.numpy import load_file
 from scipy import ndimage
 
-from napari_sam2.engine.consolidation_evidence import survey
+from napari_sam2.engine.consolidation_evidence import on_grid, survey
 from napari_sam2.engine.consolidation_rules import AFTER_CLICKS, BY_FIRST, BY_NETWORK, BY_THE_CLICK, RULES, TOLD
 from napari_sam2.engine.correction import Change
 from napari_sam2.engine.correction_evidence import on_voxels
@@ -120,13 +120,7 @@ def reconsider(
 
 def _inside(window: Window, run: Run) -> list[tuple[Voxel, bool]]:
     """The clicks in a window, from its first voxel."""
-    first, sides = [part.start for part in window], [part.stop - part.start for part in window]
-    clicks = []
-    for voxel, include in run.clicks or ():
-        i, j, k = (at - start for at, start in zip(voxel, first, strict=True))
-        if all(0 <= at < count for at, count in zip((i, j, k), sides, strict=True)):
-            clicks.append(((i, j, k), include))
-    return clicks
+    return on_grid(run.clicks or (), window, (1, 1, 1))
 
 
 def _agrees(seen: Survey, run: Run, logits: NDArray[np.float64]) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.engine.correction_evidence import Scene, Voxel, Window
 
-__all__ = ["CLICKED_FEATURES", "FEATURES", "PRIOR", "Run", "Survey", "survey"]
+__all__ = ["CLICKED_FEATURES", "FEATURES", "PRIOR", "Run", "Survey", "on_grid", "survey"]
 
 FEATURES: Final = 35
 """Numbers of a cell; the last is what the mask says already, as a logit."""
@@ -123,9 +123,9 @@ def survey(scene: Scene, run: Run) -> Survey | None:
     mask = scene.mask(window)
     grid = _Grid(averaged(scene.image(window), strides), averaged(mask.astype(np.float32), strides), spacing, strides)
     layers = sorted({(index - window[0].start) // strides[0] for index in sections})
-    clicks = None if run.clicks is None else _on_grid(run.clicks, window, strides)
+    clicks = None if run.clicks is None else on_grid(run.clicks, window, strides)
     maps = grid.describe(layers, _per_layer(window[0], strides[0], run), clicks)
-    before = grid.with_clicks(maps, _on_grid(run.clicks[:-1], window, strides)) if run.clicks else None
+    before = grid.with_clicks(maps, on_grid(run.clicks[:-1], window, strides)) if run.clicks else None
     return Survey(window, strides, maps, mask, before)
 
 
@@ -171,7 +171,7 @@ def _per_layer(slices: slice, stride: int, run: Run) -> NDArray[np.float64]:
     return np.array(rows, dtype=np.float64)
 
 
-def _on_grid(
+def on_grid(
     clicks: Sequence[tuple[Voxel, bool]], window: Window, strides: tuple[int, int, int]
 ) -> list[tuple[Voxel, bool]]:
     """The cells of clicks; what lies outside the window is left out."""
