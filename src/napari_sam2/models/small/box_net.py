@@ -20,7 +20,7 @@ from torch.nn import functional
 from napari_sam2.errors import ModelError
 from napari_sam2.hashing import sha256_of
 from napari_sam2.models.small.blocks import GROUPS, Block, down, norm
-from napari_sam2.models.small.boxed import refined_by_box
+from napari_sam2.models.small.boxed import agreed_with_box, refined_by_box
 from napari_sam2.models.small.channels import box_statistics
 from napari_sam2.models.small.weights import order_metadata
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.models.base import ViewShift
 
-__all__ = ["CHANNELS", "FORMAT", "BoxNet", "BoxNetConfig", "Place", "box_channels", "read_box_net", "seen_closer", "seen_from_afar", "write_box_net"]
+__all__ = ["CHANNELS", "FORMAT", "BoxNet", "BoxNetConfig", "Place", "box_channels", "read_box_net", "read_boxes", "seen_closer", "seen_from_afar", "write_box_net"]
 
 #: Written into every file.
 FORMAT = "napari-sam2-boxed-1"
@@ -180,6 +180,25 @@ def box_channels(stack: Tensor, logits: Tensor, boxes: Tensor, voxels: Tensor) -
     known = [torch.tanh(values / LOGIT_SCALE) for values in (logits, before)]
     others = [equalised - 0.5, once, thrice, known[0], known[1], distance, across, down_, pixel]
     return torch.cat([slices, torch.stack(others, 1)], 1), before
+
+
+def read_boxes(net: BoxNet, stack: Tensor, logits: Tensor, boxes: Tensor, voxels: Tensor) -> Tensor:
+    """The network's answer to B boxed views; arguments as for `box_channels`.
+
+    The mean over the view and its mirror images.
+
+    Returns
+    -------
+    Tensor, (B, S, S)
+        Logits, made to agree with the box.
+    """
+    channels, before = box_channels(stack, logits, boxes, voxels)
+    ways: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
+    count = len(channels)
+    turned = [torch.cat([values.flip(way) for way in ways]) for values in (channels, before)]
+    answers = net(*turned)
+    logits = torch.stack([answers[k * count : (k + 1) * count].flip(way) for k, way in enumerate(ways)]).mean(0)
+    return torch.stack([agreed_with_box(one, box) for one, box in zip(logits, boxes, strict=True)])
 
 
 def seen_closer(values: Tensor, shift: ViewShift, own: int, size: int) -> Tensor:

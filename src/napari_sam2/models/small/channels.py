@@ -31,6 +31,7 @@ __all__ = [
     "box_statistics",
     "boxed_evidence",
     "build_channels",
+    "rectangles",
     "resample",
 ]
 
@@ -197,7 +198,7 @@ def boxed_evidence(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     inside, evidence : Tensor, (B, S, S)
         Soft rectangles, 0 to 1; log-likelihood ratio of each place, see `near_ratio` of `histograms`.
     """
-    rectangle = _rectangles(boxes, image.shape[-1])
+    rectangle = rectangles(boxes, image.shape[-1])
     ratio = near_ratio(_Scale(image).equalised(image), rectangle, (rectangle > 0.5).float(), rounds=1)
     return rectangle, RATIO_LIMIT * ratio
 
@@ -217,12 +218,12 @@ def box_statistics(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor
     equalised, once, thrice : Tensor, (B, S, S)
         0 to 1; log-likelihood ratios, -1 to 1, see `near_ratio` of `histograms`.
     """
-    rectangle, equalised = _rectangles(boxes, image.shape[-1]), _Scale(image).equalised(image)
+    rectangle, equalised = rectangles(boxes, image.shape[-1]), _Scale(image).equalised(image)
     region = (rectangle > 0.5).float()
     return equalised, near_ratio(equalised, rectangle, region, rounds=1), near_ratio(equalised, rectangle, region)
 
 
-def _rectangles(boxes: Tensor, side: int) -> Tensor:
+def rectangles(boxes: Tensor, side: int) -> Tensor:
     """Soft rectangles of boxes, (B, S, S)."""
     axis = torch.arange(side, dtype=torch.float32, device=boxes.device)
     x0, y0, x1, y1 = (boxes[:, k, None] for k in range(4))
@@ -298,7 +299,7 @@ def _boxes(prompts: PromptBatch, side: int) -> tuple[Tensor, Tensor]:
     axis = torch.arange(side, dtype=torch.float32, device=prompts.boxes.device)
     x0, y0, x1, y1 = (prompts.boxes[:, k, None] for k in range(4))
     has_box = _column(prompts.has_box)
-    rectangle = _rectangles(prompts.boxes, side) * has_box
+    rectangle = rectangles(prompts.boxes, side) * has_box
     dx = (axis - (x0 + x1) / 2) / ((x1 - x0).clamp(min=2) * ELLIPSE)
     dy = (axis - (y0 + y1) / 2) / ((y1 - y0).clamp(min=2) * ELLIPSE)
     ellipse = ((dy**2)[:, :, None] + (dx**2)[:, None, :] < 1).float() * has_box

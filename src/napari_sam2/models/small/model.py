@@ -13,6 +13,7 @@ from torch.nn import functional
 from napari_sam2.errors import ModelError
 from napari_sam2.models.base import Decoded, ModelCard, ViewPolicy, ViewPrompts
 from napari_sam2.models.device_copy import copy_to
+from napari_sam2.models.small.box_net import read_box_net, read_boxes, seen_closer, seen_from_afar
 from napari_sam2.models.small.boxed import refined_by_box
 from napari_sam2.models.small.channels import PromptBatch, RememberedBatch, build_channels
 from napari_sam2.models.small.fitting import Lesson, NetworkFit
@@ -23,16 +24,30 @@ from napari_sam2.models.small.weights import NEVER, SmallWeights, read_weights
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_sam2.models.base import DecodeRequest, Features, MemoryRef, RememberRequest, ViewShift
+    from napari_sam2.models.base import CloseBox, DecodeRequest, Features, MemoryRef, RememberRequest, ViewShift
+    from napari_sam2.models.small.box_net import BoxNet
 
-__all__ = ["BOXED", "BUNDLED_FILE", "BUNDLED_SHA256", "SmallModel", "load_bundled", "load_small"]
+__all__ = [
+    "BOXED",
+    "BOX_NET_FILE",
+    "BUNDLED_FILE",
+    "BUNDLED_SHA256",
+    "READ",
+    "SmallModel",
+    "load_bundled",
+    "load_small",
+]
 
-#: What a revision ends with whose answers to boxes agree with the box, see `napari_sam2.models.small.boxed`.
-BOXED = "+box"
+#: What a revision ends with whose answers to boxes agree with the box, see `napari_sam2.models.small.boxed`; and with
+#: which a second network reads them, see `napari_sam2.models.small.box_net`.
+BOXED, READ = "+box", "+box-2"
 
 #: The weights in the package, and the hash they must have.
 BUNDLED_FILE = "small-1.safetensors"
 BUNDLED_SHA256 = "11959d6b25dd59fcdd56aed61605fc7f55660eb34070e0297cbe10f6aa76c75f"
+#: The second network, for boxed slices, and the hash that its file must have.
+BOX_NET_FILE = "boxed-1.safetensors"
+BOX_NET_SHA256 = ""
 #: Views decoded at once; more costs memory and gains nothing on a CPU.
 BATCH = 16
 #: Side of the view over that of the object. 2.2 was best or level with 2.0 for following, and better than 2.4,
@@ -44,13 +59,19 @@ LUMA = (0.299, 0.587, 0.114)
 CERTAIN = 10.0
 #: Least object score where a person drew a box: it is there, however hard it is to see.
 BOXED_SCORE = 0.1
+#: Logit of what the close view of a box does not show.
+BEYOND = -4.0
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What `SmallModel.decode` leaves for `remember`: token features, (C, S / 8, S / 8)."""
+    """What `SmallModel.decode` leaves for `remember` and `read_box`.
+
+    Token features, (C, S / 8, S / 8), and the network's own logits, (S, S).
+    """
 
     features: Tensor
+    logits: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +96,10 @@ class SmallModel:
         What it is called; by default the bundled model.
     boxed : bool
         Whether answers to a box are made to agree with it. The card's revision then ends with `BOXED`.
+    box_net : BoxNet, optional
+        The second network, which reads boxed slices.
+    reads : bool
+        Whether it does. The card's revision then ends with `READ`.
     """
 
     def __init__(
@@ -83,6 +108,8 @@ class SmallModel:
         device: torch.device | None = None,
         card: ModelCard | None = None,
         boxed: bool = True,
+        box_net: BoxNet | None = None,
+        reads: bool = True,
     ) -> None:
         self.device = device or torch.device("cpu")
         self._weights = weights
@@ -93,6 +120,8 @@ class SmallModel:
             zoom=True, factor=VIEW_FACTOR, follow_factor=FOLLOW_FACTOR, dips=True, encodes=False
         )
         self.boxed = boxed
+        self._box_net = None if box_net is None else box_net.to(self.device)
+        self.reads = boxed and reads and box_net is not None
         known = card or ModelCard(
             name="bundled",
             kind="bundled",
@@ -101,8 +130,8 @@ class SmallModel:
             license="Apache-2.0",
             summary="Small convolutional model trained on synthetic shapes and unlabelled textures.",
         )
-        plain = known.revision.removesuffix(BOXED)
-        self.card = replace(known, revision=plain + BOXED if boxed else plain)
+        plain = known.revision.removesuffix(READ).removesuffix(BOXED)
+        self.card = replace(known, revision=plain + (READ if self.reads else BOXED if boxed else ""))
 
     @property
     def weights(self) -> SmallWeights:
@@ -117,21 +146,50 @@ class SmallModel:
         """
         return self.device.type == "cpu"
 
+    @property
+    def close_view(self) -> tuple[float, int] | None:
+        """How closely boxed slices are read, see `napari_sam2.models.base.BoxReader`."""
+        if not self.reads or self._box_net is None:
+            return None
+        return self._box_net.config.factor, self._box_net.config.size
+
     def on_cpu(self) -> SmallModel:
         """The same weights on the CPU; itself when it is there already."""
         if self.device.type == "cpu":
             return self
-        weights = replace(self._weights, net=copy_to(self.net, torch.device("cpu")))
-        return SmallModel(weights, card=self.card, boxed=self.boxed)
+        cpu = torch.device("cpu")
+        box_net = None if self._box_net is None else copy_to(self._box_net, cpu)
+        return self.with_weights(replace(self._weights, net=copy_to(self.net, cpu)), box_net=box_net, device=cpu)
 
     def quick(self) -> SmallModel:
         """The same network, asked once instead of both ways round."""
-        return SmallModel(replace(self._weights, mirrored=NEVER), self.device, self.card, self.boxed)
+        return self.with_weights(replace(self._weights, mirrored=NEVER))
 
     def at_revision(self, revision: str) -> SmallModel:
         """The same weights, answering boxes as they did at a revision."""
-        boxed = revision.endswith(BOXED)
-        return self if boxed == self.boxed else SmallModel(self._weights, self.device, self.card, boxed)
+        reads = revision.endswith(READ)
+        boxed = reads or revision.endswith(BOXED)
+        if boxed == self.boxed and (reads and self._box_net is not None) == self.reads:
+            return self
+        return SmallModel(self._weights, self.device, self.card, boxed, self._box_net, reads)
+
+    def with_weights(
+        self, weights: SmallWeights, box_net: BoxNet | None = None, device: torch.device | None = None
+    ) -> SmallModel:
+        """This model with other weights, answering boxes the same way."""
+        box_net = self._box_net if box_net is None else box_net
+        return SmallModel(weights, device or self.device, self.card, self.boxed, box_net, self.reads)
+
+    @torch.inference_mode()
+    def read_box(self, answer: Decoded, seen: CloseBox) -> Decoded:
+        """Read a boxed slice once more, from close by, see `napari_sam2.models.small.box_net`."""
+        if not self.reads or self._box_net is None or not isinstance(answer.state, _State):
+            return answer
+        stack, box = (values.to(self.device)[None] for values in (seen.stack, seen.box))
+        known = seen_closer(answer.state.logits, seen.shift, self.input_size, stack.shape[-1])
+        logits = read_boxes(self._box_net, stack, known[None], box, torch.tensor([seen.voxels], device=self.device))[0]
+        whole = seen_from_afar(logits, seen.shift, self.input_size, BEYOND)
+        return replace(answer, logits=whole)
 
     def fit(self, lessons: Sequence[tuple[Features, Tensor]], seed: int) -> _SmallFit:
         """Begin a fit to one object; see `napari_sam2.models.small.fitting`."""
@@ -188,7 +246,7 @@ class SmallModel:
                 output.logits[index],
                 float(output.presence[index]),
                 float(torch.sigmoid(output.iou[index])),
-                _State(output.features[index]),
+                _State(output.features[index], output.logits[index]),
             )
             for index, request in enumerate(requests)
         ]
@@ -307,7 +365,7 @@ class _SmallFit:
 
     def model(self) -> SmallModel:
         model = self.unfitted
-        return SmallModel(replace(model.weights, net=self.learning.mixed()), model.device, model.card, model.boxed)
+        return model.with_weights(replace(model.weights, net=self.learning.mixed()))
 
 
 def load_small(path: Path, device: torch.device | None = None, sha256: str = "") -> SmallModel:
@@ -323,7 +381,9 @@ def load_bundled(device: torch.device | None = None) -> SmallModel:
     if not BUNDLED_FILE:
         message = "this build of the package holds no bundled weights; train some or choose another model"
         raise ModelError(message)
-    return load_small(Path(__file__).parent.parent / "weights" / BUNDLED_FILE, device, BUNDLED_SHA256)
+    folder = Path(__file__).parent.parent / "weights"
+    box_net = read_box_net(folder / BOX_NET_FILE, BOX_NET_SHA256)
+    return SmallModel(read_weights(folder / BUNDLED_FILE, BUNDLED_SHA256), device, box_net=box_net)
 
 
 def _anchor(memories: Sequence[MemoryRef]) -> MemoryRef | None:
