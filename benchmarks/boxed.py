@@ -150,8 +150,7 @@ def main() -> None:
         if not section.name.startswith(tuple(options.names)):
             continue
         both = {
-            name: scored(section, model, options.grow, options.jitter, options.clicks)
-            for name, model in models.items()
+            name: scored(section, model, options.grow, options.jitter, options.clicks) for name, model in models.items()
         }
         for name, values in both.items():
             if values is not None:

@@ -17,8 +17,8 @@ import torch
 
 from napari_sam2.core.slice_masks import SliceMask, SliceScores
 from napari_sam2.engine.batching import in_batches
-from napari_sam2.engine.close_box import close_box
 from napari_sam2.engine.click_search import find_from_clicks
+from napari_sam2.engine.close_box import close_box
 from napari_sam2.engine.cpu_fallback import moved, on_cpu
 from napari_sam2.engine.feature_files import DiskFeatures, signature_of
 from napari_sam2.engine.features import DEFAULT_BUDGET, FeatureCache
@@ -27,7 +27,15 @@ from napari_sam2.engine.glance import glance, quick_engine
 from napari_sam2.engine.propagate import propagate
 from napari_sam2.engine.side_by_side import on_its_threads
 from napari_sam2.engine.view import View, whole_view, zoom_view
-from napari_sam2.models.base import BoxReader, Decoded, DecodeRequest, FittableModel, MemoryRef, RememberRequest, ResizableModel
+from napari_sam2.models.base import (
+    BoxReader,
+    Decoded,
+    DecodeRequest,
+    FittableModel,
+    MemoryRef,
+    RememberRequest,
+    ResizableModel,
+)
 from napari_sam2.models.quality import fitted_size
 
 if TYPE_CHECKING:

@@ -30,7 +30,19 @@ if TYPE_CHECKING:
 
     from napari_sam2.models.base import ViewShift
 
-__all__ = ["CHANNELS", "FORMAT", "BoxNet", "BoxNetConfig", "Place", "box_channels", "read_box_net", "read_boxes", "seen_closer", "seen_from_afar", "write_box_net"]
+__all__ = [
+    "CHANNELS",
+    "FORMAT",
+    "BoxNet",
+    "BoxNetConfig",
+    "Place",
+    "box_channels",
+    "read_box_net",
+    "read_boxes",
+    "seen_closer",
+    "seen_from_afar",
+    "write_box_net",
+]
 
 #: Written into every file.
 FORMAT = "napari-sam2-boxed-1"
@@ -131,8 +143,8 @@ class BoxNet(nn.Module):
         last = nn.Conv2d(2 * FINE, 1, 3, padding=1)
         self.fine = nn.Sequential(nn.Conv2d(FINE + len(SEEN_AGAIN), 2 * FINE, 3, padding=1), nn.SiLU(), last)
         # It begins as the answer that there was.
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        for values in last.parameters():
+            nn.init.zeros_(values)
 
     def forward(self, channels: Tensor, before: Tensor) -> Tensor:
         """Logits (B, S, S) of the object, from channels (B, C, S, S) and the logits before (B, S, S)."""
@@ -144,7 +156,7 @@ class BoxNet(nn.Module):
         up = self.decode[1](quarter + _upsample(self.lateral[1](up)))
         up = self.decode[0](half + _upsample(self.lateral[0](up)))
         planes = functional.pixel_shuffle(self.planes(up), 2)
-        answer = self.fine(torch.cat([planes, channels[:, list(SEEN_AGAIN)].to(planes.dtype)], 1))[:, 0].float()
+        answer: Tensor = self.fine(torch.cat([planes, channels[:, list(SEEN_AGAIN)].to(planes.dtype)], 1))[:, 0].float()
         return answer + before.clamp(-LOGIT_SCALE, LOGIT_SCALE)
 
 
@@ -248,7 +260,7 @@ def _sampled(values: Tensor, scale: float, x: float, y: float, side: int, paddin
 
 
 def _places(boxes: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Distance from the middle across and down, signed distance to the nearest side, and the box with a ring around it, (B, S, S)."""
+    """Distance from the middle across and down, signed distance to the nearest side, the box with a ring around it."""
     axis = torch.arange(side, dtype=torch.float32, device=boxes.device)
     x0, y0, x1, y1 = (boxes[:, k, None] for k in range(4))
     longer = RING * torch.maximum(x1 - x0, y1 - y0)

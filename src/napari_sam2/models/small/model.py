@@ -30,10 +30,12 @@ if TYPE_CHECKING:
 __all__ = [
     "BOXED",
     "BOX_NET_FILE",
+    "BOX_READER",
     "BUNDLED_FILE",
     "BUNDLED_SHA256",
     "READ",
     "SmallModel",
+    "bundled_weights",
     "load_bundled",
     "load_small",
 ]
@@ -46,7 +48,8 @@ BOXED, READ = "+box", "+box-2"
 BUNDLED_FILE = "small-1.safetensors"
 BUNDLED_SHA256 = "11959d6b25dd59fcdd56aed61605fc7f55660eb34070e0297cbe10f6aa76c75f"
 #: The second network, for boxed slices, and the hash that its file must have.
-BOX_NET_FILE = "boxed-1.safetensors"
+BOX_READER = "boxed-1"
+BOX_NET_FILE = f"{BOX_READER}.safetensors"
 BOX_NET_SHA256 = ""
 #: Views decoded at once; more costs memory and gains nothing on a CPU.
 BATCH = 16
@@ -176,7 +179,7 @@ class SmallModel:
     def with_weights(
         self, weights: SmallWeights, box_net: BoxNet | None = None, device: torch.device | None = None
     ) -> SmallModel:
-        """This model with other weights, answering boxes the same way."""
+        """The model with other weights, answering boxes the same way."""
         box_net = self._box_net if box_net is None else box_net
         return SmallModel(weights, device or self.device, self.card, self.boxed, box_net, self.reads)
 
@@ -377,13 +380,14 @@ def load_small(path: Path, device: torch.device | None = None, sha256: str = "")
 
 
 def load_bundled(device: torch.device | None = None) -> SmallModel:
-    """The small model whose weights come with the package."""
-    if not BUNDLED_FILE:
-        message = "this build of the package holds no bundled weights; train some or choose another model"
-        raise ModelError(message)
-    folder = Path(__file__).parent.parent / "weights"
-    box_net = read_box_net(folder / BOX_NET_FILE, BOX_NET_SHA256)
-    return SmallModel(read_weights(folder / BUNDLED_FILE, BUNDLED_SHA256), device, box_net=box_net)
+    """The small model whose weights come with the package, with its second network for boxed slices."""
+    box_net = read_box_net(Path(__file__).parent / BOX_NET_FILE, BOX_NET_SHA256)
+    return SmallModel(bundled_weights(), device, box_net=box_net)
+
+
+def bundled_weights() -> SmallWeights:
+    """The weights in the package, without the second network."""
+    return read_weights(Path(__file__).parent.parent / "weights" / BUNDLED_FILE, BUNDLED_SHA256)
 
 
 def _anchor(memories: Sequence[MemoryRef]) -> MemoryRef | None:

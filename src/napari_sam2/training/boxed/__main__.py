@@ -17,7 +17,7 @@ import torch
 
 from napari_sam2.hashing import sha256_of
 from napari_sam2.models.small.box_net import write_box_net
-from napari_sam2.models.small.model import load_bundled
+from napari_sam2.models.small.model import SmallModel, bundled_weights
 from napari_sam2.training.boxed.drawing import draw_boxed
 from napari_sam2.training.boxed.learning import learned
 from napari_sam2.training.boxed.recipe import read_recipe
@@ -27,7 +27,6 @@ from napari_sam2.training.prepare import ready_pools
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_sam2.models.small.model import SmallModel
     from napari_sam2.training.boxed.recipe import Recipe
     from napari_sam2.training.boxed.views import Views
     from napari_sam2.training.pool import PoolVolume
@@ -49,7 +48,7 @@ def main() -> None:
     torch.set_num_threads(recipe.threads)
     pools = ready_pools(recipe.prepare, options.config.parent)
     options.out.mkdir(parents=True, exist_ok=True)
-    model, wanted = load_bundled().at_revision(""), recipe.views
+    model, wanted = SmallModel(bundled_weights(), boxed=False), recipe.views
     learn_from = {name: [v for v in part if v.name not in wanted.keep] for name, part in pools.items()}
     look_at = {name: [v for v in part if v.name in wanted.keep] for name, part in pools.items()}
     kept = _ready(options.out / "kept.safetensors", recipe, look_at, model, wanted.files, wanted.kept)

@@ -116,12 +116,10 @@ def _weights(part: Sequence[PoolVolume], pet: float) -> NDArray[np.float64]:
             for volume in part
         ]
     )
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum(), np.float64)
 
 
-def _slices(
-    rng: np.random.Generator, volume: PoolVolume, item: PoolObject, hot: float
-) -> tuple[Tensor, Tensor] | None:
+def _slices(rng: np.random.Generator, volume: PoolVolume, item: PoolObject, hot: float) -> tuple[Tensor, Tensor] | None:
     """Three slices and the object on the middle one, cut around it; None where it is too small."""
     axis = int(rng.integers(3)) if volume.isotropic else 0
     order = (axis, *(a for a in range(3) if a != axis))
@@ -136,8 +134,10 @@ def _slices(
     chosen = [min(max(corner[0] + index + way * step, 0), len(voxels) - 1) for way in (-1, 0, 1)]
     rows, columns = (np.flatnonzero(inner[index].any(1 - a)) + corner[1 + a] for a in (0, 1))
     half = int(AROUND * (max(np.ptp(rows), np.ptp(columns)) + 1)) + 6
-    down, across = (slice(max(0, (int(s[0]) + int(s[-1])) // 2 - half), (int(s[0]) + int(s[-1])) // 2 + half)
-                    for s in (rows, columns))
+    down, across = (
+        slice(max(0, (int(s[0]) + int(s[-1])) // 2 - half), (int(s[0]) + int(s[-1])) // 2 + half)
+        for s in (rows, columns)
+    )
     masks = np.zeros((3, *voxels.shape[1:]), bool)
     for k, at in enumerate(chosen):
         if 0 <= at - corner[0] < len(inner):
@@ -181,7 +181,9 @@ def _rendered(
 def _turned(rng: np.random.Generator, stack: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     angle = float(rng.uniform(-0.44, 0.44))
     rows, columns = truth.shape
-    turn = torch.tensor([[np.cos(angle), -np.sin(angle) * rows / columns], [np.sin(angle) * columns / rows, np.cos(angle)]])
+    turn = torch.tensor(
+        [[np.cos(angle), -np.sin(angle) * rows / columns], [np.sin(angle) * columns / rows, np.cos(angle)]]
+    )
     theta = torch.cat([turn.float(), torch.zeros(2, 1)], 1)[None]
     both = torch.cat([stack, truth[None]])[None]
     grid = functional.affine_grid(theta, list(both.shape), align_corners=False)

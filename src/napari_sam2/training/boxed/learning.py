@@ -95,7 +95,7 @@ def learned(views: Views, kept: Views, config: BoxNetConfig, recipe: LearningRec
         Holds ``curve.jsonl`` and the checkpoint from which a run that was cut off goes on.
     """
     torch.manual_seed(recipe.seed)
-    net = BoxNet(config).to(memory_format=torch.channels_last)
+    net: BoxNet = BoxNet(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     slow = copy.deepcopy(net).eval()
     optimizer = torch.optim.AdamW(net.parameters(), recipe.rate, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -115,7 +115,11 @@ def learned(views: Views, kept: Views, config: BoxNetConfig, recipe: LearningRec
         update += 1
         _average(slow, net, min(recipe.decay, update / (update + 10)))
         if update % recipe.every == 0 or update == recipe.updates:
-            line = {"update": update, "seconds": round(time.perf_counter() - begun, 1), "loss": round(float(np.mean(losses)), 4)}
+            line = {
+                "update": update,
+                "seconds": round(time.perf_counter() - begun, 1),
+                "loss": round(float(np.mean(losses)), 4),
+            }
             line |= _looked_at(slow, kept)
             with (folder / "curve.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")

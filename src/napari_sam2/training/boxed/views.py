@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from napari_sam2.models.base import CloseBox
     from napari_sam2.models.small.box_net import BoxNetConfig
     from napari_sam2.models.small.model import SmallModel
     from napari_sam2.training.boxed.drawing import Boxed
