@@ -1,6 +1,6 @@
 """Objects with and without the network that goes over them as a whole (`napari_sam2.engine.consolidation`).
 
-    python benchmarks/consolidation.py benchmarks/development.csv --root OUT [--range] [--clicks 5] [--seed 0] [--json OUT.json]
+    python benchmarks/consolidation.py benchmarks/development.csv --root OUT [--range] [--clicks 5] [--seed 0] [--json OUT]
 
 A table of scans as for `napari-sam2 evaluate`. Each structure is boxed on its middle slice, carried, and clicked in the
 deepest voxel of its largest error, by the bundled model, once as the product does it and once without the network.
