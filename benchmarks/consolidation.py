@@ -1,6 +1,6 @@
 """Objects with and without the network that goes over them as a whole (`napari_sam2.engine.consolidation`).
 
-    python benchmarks/consolidation.py benchmarks/development.csv --root OUT [--range] [--clicks 5] [--seed 0] [--json OUT]
+    python benchmarks/consolidation.py benchmarks/development.csv --root OUT [--range] [--clicks N] [--seed N]
 
 A table of scans as for `napari-sam2 evaluate`. Each structure is boxed on its middle slice, carried, and clicked in the
 deepest voxel of its largest error, by the bundled model, once as the product does it and once without the network.
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--range", action="store_true", help="tell the object's slices with the box")
     parser.add_argument("--clicks", type=int, default=5)
     parser.add_argument("--seed", type=int, default=FIT.seed)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="keep the figures of every structure there")
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = load_bundled()
