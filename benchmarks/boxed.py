@@ -9,7 +9,8 @@ A table of scans (as for `napari-sam2 evaluate`): one box on the middle slice of
 deepest in the larger error. A data folder: up to four labels an item, the slices that hold the 30th and 60th percent of
 its voxels, or the middle one across each axis of a volume with equal spacing. Boxes are tight; --grow makes them larger
 by a share of their sides, --jitter moves each edge by a normal number of such a size. --names keeps sections whose
-names begin with one of these words. --second takes another file than the second network that ships.
+names begin with one of these words. --second takes another file than the second network that ships. --blank hides the images: what is left
+of the Dice then says what boxes alone tell.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import json
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,11 @@ def scored(section: Section, model: SmallModel, grow: float, jitter: float, clic
     return values
 
 
+def blank(volume: Volume) -> Volume:
+    """The same volume without its image."""
+    return Volume(np.full(volume.shape, float(np.mean(volume.voxels)), np.float32), volume.affine, volume.oriented)
+
+
 def modality(name: str) -> str:
     return "PET" if name.startswith("pet") else "CT" if name.startswith(("ct", "cbct", "dicom_ct")) else "MR"
 
@@ -132,6 +138,7 @@ def main() -> None:
     parser.add_argument("--clicks", type=int, default=3)
     parser.add_argument("--names", nargs="*", default=[""])
     parser.add_argument("--second", type=Path)
+    parser.add_argument("--blank", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -149,6 +156,8 @@ def main() -> None:
     for section in sections:
         if not section.name.startswith(tuple(options.names)):
             continue
+        if options.blank:
+            section = replace(section, volume=blank(section.volume))
         both = {
             name: scored(section, model, options.grow, options.jitter, options.clicks) for name, model in models.items()
         }

@@ -162,7 +162,7 @@ class Decoded:
     Attributes
     ----------
     logits : Tensor, (h, w)
-        Mask logits over the whole view, at the model's own mask resolution (h = w <= S); > 0 is inside.
+        Mask logits over the whole view, at the resolution of the answer (h = w); > 0 is inside.
     object_score : float
         Logit that the object is present in the view at all.
     predicted_iou : float
