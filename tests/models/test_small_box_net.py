@@ -129,7 +129,7 @@ def test_a_box_alone_is_read_again_and_a_corrected_one_is_not(scan, box):
     window = Window(0.0, 1.3, "test")
     net = BoxNet(BoxNetConfig())
     with torch.no_grad():
-        net.fine[-1].bias.fill_(-9.0)
+        net.fine[-1].bias.fill_(-20.0)
     none = SmallModel(bundled_weights(), box_net=net.eval())
     engines = {
         name: Engine(volume, model, window, 0) for name, model in (("none", none), ("rule", none.at_revision(BOXED)))
