@@ -1,4 +1,4 @@
-"""A box on a slice, seen closer than in a model's own view."""
+"""A box on a slice, seen closer than by a model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ LUMA: Final = (0.299, 0.587, 0.114)
 def close_box(
     slices: Sequence[NDArray[Any]], plane: SlicePlane, box: NDArray[np.float64], view: View, factor: float, size: int
 ) -> CloseBox:
-    """A boxed slice and its neighbours in a square that the box nearly fills.
+    """A boxed slice and its neighbours, seen closer.
+
+    In a square that the box nearly fills.
 
     Parameters
     ----------

@@ -363,7 +363,10 @@ class RevisedModel(Protocol):
 
 @runtime_checkable
 class BoxReader(Protocol):
-    """A model that looks at a slice with a box alone once more, closer and with its neighbours."""
+    """A model that looks at boxed slices once more.
+
+    Closer, with their neighbours, and only where the box is the only prompt.
+    """
 
     close_view: tuple[float, int] | None
     """Side of the close view over the longer side of the box, and in pixels; None where nothing is looked at again."""

@@ -1,4 +1,6 @@
-"""The second network for a boxed slice: it sees the inside of the box larger.
+"""The second network for a boxed slice.
+
+It sees the inside of the box larger.
 
 The model looks at a view in which the box takes less than half of the side, and answers every kind of prompt on every
 slice. This network answers one question only: what in this box is the object? Its view is closer, it sees the two
@@ -62,7 +64,10 @@ VIEW_SIZES, MOST_WIDE = range(32, 257, 16), 512
 
 
 class Place:
-    """Index of each channel; the first three are the slice before, the boxed slice and the one after."""
+    """Index of each channel.
+
+    The first three are the slice before, the boxed slice and the one after.
+    """
 
     IMAGE = 1
     EQUALISED = 3
@@ -150,7 +155,10 @@ class BoxNet(nn.Module):
             nn.init.zeros_(values)
 
     def forward(self, channels: Tensor, before: Tensor) -> Tensor:
-        """Logits (B, S, S) of the object, from channels (B, C, S, S) and the logits before (B, S, S)."""
+        """Logits of the object, (B, S, S).
+
+        From channels (B, C, S, S) and the logits before (B, S, S).
+        """
         half = self.encode[0](self.stem(channels))
         quarter = self.encode[1](self.down[0](half))
         eighth = self.encode[2](self.down[1](quarter))
@@ -226,7 +234,9 @@ def seen_closer(values: Tensor, shift: ViewShift, own: int, size: int) -> Tensor
 
 
 def seen_from_afar(values: Tensor, shift: ViewShift, own: int, around: float) -> Tensor:
-    """A closer view's values as seen in the whole view, in pixels as fine as the closer view's.
+    """A closer view's values as seen in the whole view.
+
+    In pixels as fine as those of the closer view.
 
     Parameters
     ----------

@@ -57,7 +57,9 @@ def refined_by_box(logits: Tensor, image: Tensor, box: Tensor) -> Tensor:
 
 
 def agreed_with_box(logits: Tensor, box: Tensor) -> Tensor:
-    """An answer, made to touch the sides of a box, of one part and without holes.
+    """An answer, made to touch the sides of a box.
+
+    Of one part, and without holes.
 
     Parameters
     ----------

@@ -204,7 +204,9 @@ def boxed_evidence(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def box_statistics(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Equalised images of boxed views, and what their surroundings say in one round and in three.
+    """Equalised images of boxed views, and what their surroundings say.
+
+    In one round of estimates, and in three.
 
     Parameters
     ----------

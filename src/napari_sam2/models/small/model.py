@@ -380,7 +380,10 @@ def load_small(path: Path, device: torch.device | None = None, sha256: str = "")
 
 
 def load_bundled(device: torch.device | None = None) -> SmallModel:
-    """The small model whose weights come with the package, with its second network for boxed slices."""
+    """The small model whose weights come with the package.
+
+    With its second network for boxed slices.
+    """
     box_net = read_box_net(Path(__file__).parent / BOX_NET_FILE, BOX_NET_SHA256)
     return SmallModel(bundled_weights(), device, box_net=box_net)
 

@@ -84,7 +84,10 @@ def write_weights(
 
 
 def order_metadata(path: Path) -> None:
-    """Sort the metadata of a safetensors file: its writer (0.6) keeps them in an order that differs by process."""
+    """Sort the metadata of a safetensors file.
+
+    Its writer (0.6) keeps them in an order that differs by process.
+    """
     with path.open("r+b") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))

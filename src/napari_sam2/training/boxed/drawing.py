@@ -1,4 +1,7 @@
-"""Drawing of boxed slices from pools: which object, which slice, which intensities, which box."""
+"""Drawing of boxed slices from pools.
+
+Which object, which slice, which intensities, which box.
+"""
 
 from __future__ import annotations
 

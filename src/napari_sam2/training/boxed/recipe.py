@@ -1,4 +1,4 @@
-"""The recipe of the second network for a boxed slice, read from TOML."""
+"""The recipe of the second network, read from TOML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Boxed views with the model's answer: what the second network learns from, in files."""
+"""Boxed views with the model's answers, in files.
+
+What the second network learns from.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,9 @@ class Views:
 
 
 def made_views(drawn: Sequence[Boxed], model: SmallModel, config: BoxNetConfig) -> Views:
-    """Let the model answer boxed slices, and look at them as the second network does.
+    """Boxed slices as the second network sees them.
+
+    With the model's answers.
 
     Parameters
     ----------
