@@ -9,8 +9,8 @@ A table of scans (as for `napari-sam2 evaluate`): one box on the middle slice of
 deepest in the larger error. A data folder: up to four labels an item, the slices that hold the 30th and 60th percent of
 its voxels, or the middle one across each axis of a volume with equal spacing. Boxes are tight; --grow makes them larger
 by a share of their sides, --jitter moves each edge by a normal number of such a size. --names keeps sections whose
-names begin with one of these words. --second takes another file than the second network that ships. --blank hides the images: what is left
-of the Dice then says what boxes alone tell.
+names begin with one of these words. --second takes another file than the second network that ships. --blank hides the
+images: what is left of the Dice then says what boxes alone tell.
 """
 
 from __future__ import annotations
@@ -156,10 +156,9 @@ def main() -> None:
     for section in sections:
         if not section.name.startswith(tuple(options.names)):
             continue
-        if options.blank:
-            section = replace(section, volume=blank(section.volume))
+        seen = replace(section, volume=blank(section.volume)) if options.blank else section
         both = {
-            name: scored(section, model, options.grow, options.jitter, options.clicks) for name, model in models.items()
+            name: scored(seen, model, options.grow, options.jitter, options.clicks) for name, model in models.items()
         }
         for name, values in both.items():
             if values is not None:

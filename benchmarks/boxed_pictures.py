@@ -37,7 +37,8 @@ def tile(engine: Engine, index: int, truth: NDArray[np.bool_], answer: NDArray[n
     """A square around the box, (SIDE, SIDE, 3)."""
     spacing = np.array(engine.plane.spacing)
     side = float(((box[2:] - box[:2]) * spacing).max()) * FACTOR
-    at = [m + (np.arange(SIDE) - SIDE / 2) * side / SIDE / mm for m, mm in zip((box[:2] + box[2:]) / 2, spacing)]
+    middle = (box[:2] + box[2:]) / 2
+    at = [m + (np.arange(SIDE) - SIDE / 2) * side / SIDE / mm for m, mm in zip(middle, spacing, strict=True)]
     where = np.meshgrid(*at, indexing="ij")
     grey = engine.slice_image(index)
     image = ndimage.map_coordinates(grey.mean(-1) if grey.ndim > 2 else grey, where, order=1)

@@ -19,12 +19,10 @@ from napari_sam2.models.small.box_net import (
     CHANNELS,
     BoxNet,
     BoxNetConfig,
-    box_channels,
     read_box_net,
-    seen_closer,
-    seen_from_afar,
     write_box_net,
 )
+from napari_sam2.models.small.box_view import box_channels, seen_closer, seen_from_afar
 from napari_sam2.models.small.boxed import refined_by_box
 from napari_sam2.models.small.model import BOXED, SmallModel, bundled_weights, load_bundled
 

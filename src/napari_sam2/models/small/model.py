@@ -13,7 +13,8 @@ from torch.nn import functional
 from napari_sam2.errors import ModelError
 from napari_sam2.models.base import Decoded, ModelCard, ViewPolicy, ViewPrompts
 from napari_sam2.models.device_copy import copy_to
-from napari_sam2.models.small.box_net import read_box_net, read_boxes, seen_closer, seen_from_afar
+from napari_sam2.models.small.box_net import read_box_net
+from napari_sam2.models.small.box_view import read_boxes, seen_closer, seen_from_afar
 from napari_sam2.models.small.boxed import refined_by_box
 from napari_sam2.models.small.channels import PromptBatch, RememberedBatch, build_channels
 from napari_sam2.models.small.fitting import Lesson, NetworkFit
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 #: What a revision ends with whose answers to boxes agree with the box, see `napari_sam2.models.small.boxed`; and with
-#: which a second network reads them, see `napari_sam2.models.small.box_net`.
+#: which a second network reads them, see `napari_sam2.models.small.box_view`.
 BOXED, READ = "+box", "+box-2"
 
 #: The weights in the package, and the hash they must have.
@@ -185,7 +186,7 @@ class SmallModel:
 
     @torch.inference_mode()
     def read_box(self, answer: Decoded, seen: CloseBox) -> Decoded:
-        """Read a boxed slice once more, from close by, see `napari_sam2.models.small.box_net`."""
+        """Read a boxed slice once more, from close by, see `napari_sam2.models.small.box_view`."""
         if not self.reads or self._box_net is None or not isinstance(answer.state, _State):
             return answer
         stack, box = (values.to(self.device)[None] for values in (seen.stack, seen.box))

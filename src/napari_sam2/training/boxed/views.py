@@ -18,7 +18,7 @@ from napari_sam2.engine.close_box import close_box, close_square
 from napari_sam2.engine.view import zoom_view
 from napari_sam2.io.atomic import atomic_write
 from napari_sam2.models.base import DecodeRequest
-from napari_sam2.models.small.box_net import box_channels, seen_closer
+from napari_sam2.models.small.box_view import box_channels, seen_closer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
