@@ -1,4 +1,4 @@
-"""What the second network sees of a boxed slice, and where its answer lies.
+"""What the second network sees of a boxed slice.
 
 Channels of its close view, and the way from the model's view there and back.
 """
