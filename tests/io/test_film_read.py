@@ -217,6 +217,6 @@ def test_pages_that_are_stored_in_another_way_than_the_first_are_refused(tmp_pat
         for page in (tiff.pages[0], tiff.pages[3]):
             at, good = page.aspage().tags["BitsPerSample"].valueoffset, path.read_bytes()
             path.write_bytes(good[:at] + b"\x01" + good[at + 1 :])
-            with pytest.raises(ImageFileError, match=r"page \d is stored in another way"):
+            with pytest.raises(ImageFileError, match=r"page \d is stored unlike the first"):
                 (read_film if axes == "TYX" else read_volume)(path)
             path.write_bytes(good)

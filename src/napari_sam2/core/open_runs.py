@@ -67,7 +67,10 @@ class OpenRuns:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """What runs have changed that go on, here or in a journal that is read."""
+        """What open runs have changed.
+
+        Those that go on here, and those of a journal that is read.
+        """
         here = (step for run in self._open.values() for step in (run.whole, run.step))
         return (*here, *self._read.values())
 

@@ -34,5 +34,5 @@ def check_alike(tiff: Any, name: str) -> None:
     for page in pages:
         if not page.is_virtual and page.aspage().hash != series.keyframe.hash:
             raise ImageFileError(
-                f"{name} is damaged: its page {page.index + 1} is stored in another way than the first; export it again."
+                f"{name} is damaged: its page {page.index + 1} is stored unlike the first; export it again."
             )
