@@ -1,9 +1,10 @@
 """Objects with and without the network that goes over them as a whole (`napari_sam2.engine.consolidation`).
 
-    python benchmarks/consolidation.py benchmarks/development.csv --root OUT [--range] [--clicks 5] [--json OUT.json]
+    python benchmarks/consolidation.py benchmarks/development.csv --root OUT [--range] [--clicks N] [--seed N]
 
 A table of scans as for `napari-sam2 evaluate`. Each structure is boxed on its middle slice, carried, and clicked in the
 deepest voxel of its largest error, by the bundled model, once as the product does it and once without the network.
+The seed is that of the fit, the only thing in a run that draws; the product's is 0.
 Prints the Dice over the volume after the box and after every click, the means, and the clicks that did harm.
 """
 
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_sam2.engine.fit_plan import FIT, FitPlan
 from napari_sam2.evaluation.cases import Case
 from napari_sam2.evaluation.challenge import error_click, extent_of, middle_box
 from napari_sam2.evaluation.datasets import cases_of, find_scans
@@ -53,11 +55,13 @@ def main() -> None:
     parser.add_argument("--root", type=Path)
     parser.add_argument("--range", action="store_true", help="tell the object's slices with the box")
     parser.add_argument("--clicks", type=int, default=5)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--seed", type=int, default=FIT.seed)
+    parser.add_argument("--json", type=Path, help="keep the figures of every structure there")
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = load_bundled()
-    ways = {"without": SessionPredictor(model, look_over=False), "with": SessionPredictor(model)}
+    fit = FitPlan(seed=options.seed)
+    ways = {"without": SessionPredictor(model, look_over=False, fit=fit), "with": SessionPredictor(model, fit=fit)}
     rows: dict[str, list[list[float]]] = {name: [] for name in ways}
     names = []
     for scan in find_scans(options.table, options.root):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from napari_sam2.channels.mix import AUTO
+from napari_sam2.engine.fit_plan import FIT, FitPlan
 from napari_sam2.session.session import Session
 
 if TYPE_CHECKING:
@@ -72,14 +73,15 @@ class SessionPredictor:
     ----------
     model : SegmentationModel
         The network or method that answers.
-    look_over : bool
+    look_over, fit
         As for `napari_sam2.session.session.Session`.
     """
 
-    def __init__(self, model: AnyModel, *, look_over: bool = True) -> None:
+    def __init__(self, model: AnyModel, *, look_over: bool = True, fit: FitPlan | None = FIT) -> None:
         self.name = model.card.name
         self._model = model
         self._look_over = look_over
+        self._fit = fit
         self._session: Session | None = None
         self._extent: range | None = None
         self._object = 1
@@ -98,7 +100,13 @@ class SessionPredictor:
         """
         fusion = fusion if channels is not None else AUTO
         self._session = Session(
-            volume, self._model, window=window, look_over=self._look_over, channels=channels, fusion=fusion
+            volume,
+            self._model,
+            window=window,
+            fit=self._fit,
+            look_over=self._look_over,
+            channels=channels,
+            fusion=fusion,
         )
 
     def box(self, box: Box, extent: range | None) -> None:
