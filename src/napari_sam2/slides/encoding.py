@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.core.checked import colour_of, flag_of, list_of, number_of, text_of, whole_of
 from napari_sam2.slides.formats.feature import object_of
+from napari_sam2.slides.formats.stains import plain_names
 from napari_sam2.slides.image.channels import ChannelMix
 from napari_sam2.slides.objects import ObjectClass
 from napari_sam2.slides.prompts import SlideBox, SlidePoint
@@ -98,8 +99,11 @@ def class_from_json(written: Any) -> ObjectClass | None:
 
 
 def mix_to_json(mix: ChannelMix | None) -> Json | None:
-    """How fluorescence channels become colours."""
-    return None if mix is None else asdict(mix)
+    """How fluorescence channels become colours.
+
+    Of their names only those of stains are written: a file's label of a channel is free text, and may name a person.
+    """
+    return None if mix is None else {**asdict(mix), "names": plain_names(mix.names)}
 
 
 def mix_from_json(written: Any) -> ChannelMix | None:
