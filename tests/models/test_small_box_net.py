@@ -19,6 +19,7 @@ from napari_sam2.models.small.box_net import (
     CHANNELS,
     BoxNet,
     BoxNetConfig,
+    Place,
     read_box_net,
     write_box_net,
 )
@@ -57,17 +58,18 @@ def boxes_of(*edges):
     return torch.tensor([edges], dtype=torch.float32)
 
 
-def test_a_view_seen_closer_and_back_is_what_the_geometry_of_views_says(smooth):
-    wide, close = View(10.0, 20.0, 60.0, 60.0, 96), View(18.0, 25.0, 40.0, 40.0, 64)
+def test_a_view_seen_closer_and_back_is_what_the_geometry_of_views_says():
+    slope = np.add.outer(0.2 * np.arange(90), 0.3 * np.arange(110)).astype(np.float32)
+    wide, close = View(10.0, 20.0, 60.0, 60.0, 96), View(18.0, 25.0, 40.0, 40.0, 96)
     shift = close.shift_to(wide)
-    seen = seen_closer(wide.image(smooth)[0], shift, 96, 64)
-    assert torch.allclose(seen, close.image(smooth)[0], atol=3e-3)
-    back = seen_from_afar(close.image(smooth)[0], shift, 96, around=-4.0)
-    wanted = View(10.0, 20.0, 60.0, 60.0, back.shape[-1]).image(smooth)[0]
-    inside = (slice(15, 75), slice(10, 68))
-    assert back.shape == (96, 96)
-    assert torch.allclose(back[inside], wanted[inside], atol=3e-3)
-    assert float(back[2, 2]) == float(back[90, 90]) == -4.0
+    seen = seen_closer(wide.image(slope)[0], shift, 96, 96)
+    assert torch.allclose(seen, close.image(slope)[0], atol=1e-3)
+    back = seen_from_afar(close.image(slope)[0], shift, 96, around=-4.0)
+    wanted = View(10.0, 20.0, 60.0, 60.0, back.shape[-1]).image(slope)[0]
+    inside = (slice(22, 112), slice(15, 105))
+    assert back.shape == (144, 144)
+    assert torch.allclose(back[inside], wanted[inside], atol=1e-3)
+    assert float(back[2, 2]) == float(back[140, 140]) == -4.0
 
 
 def test_the_close_view_holds_the_box_in_its_middle_at_the_wanted_share(scan, box):
@@ -119,7 +121,25 @@ def test_contrast_and_brightness_of_the_window_hardly_matter(smooth):
     box, one = boxes_of(10.5, 20.5, 50.5, 44.5), torch.tensor([1.0])
     logits = torch.zeros(1, 64, 64)
     bright = box_channels(0.3 + 0.5 * stack, logits, box, one)[0]
-    assert torch.allclose(bright[:, :3], box_channels(stack, logits, box, one)[0][:, :3], atol=0.03)
+    channels = box_channels(stack, logits, box, one)[0]
+    assert torch.allclose(bright[:, :3], channels[:, :3], atol=0.03)
+    near = channels[0, 1, 17:48, 7:54]
+    assert float(near.std()) > 0.25
+    assert abs(float(near.mean())) < 0.1
+
+
+def test_places_are_counted_from_the_middle_of_the_box():
+    channels = box_channels(
+        torch.rand(1, 3, 64, 64), torch.zeros(1, 64, 64), boxes_of(9.5, 19.5, 51.5, 45.5), torch.ones(1)
+    )
+    across, down = channels[0][0, Place.ACROSS], channels[0][0, Place.DOWN]
+    distance = channels[0][0, Place.DISTANCE]
+    side = float(2 * torch.tanh(torch.tensor(0.5)))
+    assert float(across[5, 10]) == pytest.approx(side, abs=0.03)
+    assert float(across[5, 30]) == pytest.approx(0, abs=0.03)
+    assert float(down[20, 5]) == pytest.approx(side, abs=0.05)
+    assert float(distance[32, 30]) == pytest.approx(1, abs=0.05)
+    assert float(distance[19, 30]) < 0 < float(distance[20, 30])
 
 
 def test_a_box_alone_is_read_again_and_a_corrected_one_is_not(scan, box):
@@ -139,8 +159,9 @@ def test_a_box_alone_is_read_again_and_a_corrected_one_is_not(scan, box):
     clicked = SlicePrompts(middle, np.array([True]), box=box)
     masks = [engine.predict(6, clicked).mask.full(volume.plane(0).shape) for engine in engines.values()]
     assert np.array_equal(*masks)
-    corrected = [e.predict(6, clicked, previous=answers["rule"]).mask.n_voxels for e in engines.values()]
-    assert corrected[0] == corrected[1] > 0
+    for prompts in (clicked, alone):
+        corrected = [e.predict(6, prompts, previous=answers["rule"]).mask.n_voxels for e in engines.values()]
+        assert corrected[0] == corrected[1] > 0
 
 
 def test_neighbouring_slices_are_seen_also_at_the_end_of_a_volume(scan, box):
