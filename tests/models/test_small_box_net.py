@@ -54,6 +54,15 @@ def box(scan):
     return np.array([rows[0] - 0.5, columns[0] - 0.5, rows[-1] + 0.5, columns[-1] + 0.5])
 
 
+@pytest.fixture(scope="module")
+def denying():
+    """A model whose second network finds nothing in any box."""
+    net = BoxNet(BoxNetConfig())
+    with torch.no_grad():
+        net.fine[-1].bias.fill_(-20.0)
+    return SmallModel(bundled_weights(), box_net=net.eval())
+
+
 def boxes_of(*edges):
     return torch.tensor([edges], dtype=torch.float32)
 
@@ -142,15 +151,12 @@ def test_places_are_counted_from_the_middle_of_the_box():
     assert float(distance[19, 30]) < 0 < float(distance[20, 30])
 
 
-def test_a_box_alone_is_read_again_and_a_corrected_one_is_not(scan, box):
+def test_a_box_alone_is_read_again_and_a_corrected_one_is_not(scan, box, denying):
     volume, _ = scan
     window = Window(0.0, 1.3, "test")
-    net = BoxNet(BoxNetConfig())
-    with torch.no_grad():
-        net.fine[-1].bias.fill_(-20.0)
-    none = SmallModel(bundled_weights(), box_net=net.eval())
     engines = {
-        name: Engine(volume, model, window, 0) for name, model in (("none", none), ("rule", none.at_revision(BOXED)))
+        name: Engine(volume, model, window, 0)
+        for name, model in (("none", denying), ("rule", denying.at_revision(BOXED)))
     }
     alone = SlicePrompts(*NO_POINTS, box=box)
     answers = {name: engine.predict(6, alone) for name, engine in engines.items()}
@@ -162,6 +168,15 @@ def test_a_box_alone_is_read_again_and_a_corrected_one_is_not(scan, box):
     for prompts in (clicked, alone):
         corrected = [e.predict(6, prompts, previous=answers["rule"]).mask.n_voxels for e in engines.values()]
         assert corrected[0] == corrected[1] > 0
+
+
+def test_a_picture_of_one_slice_is_answered_by_the_rule(scan, box, denying):
+    volume = Volume(scan[0].voxels[6:7], scan[0].affine)
+    prompts = SlicePrompts(*NO_POINTS, box=box)
+    engines = [Engine(volume, model, Window(0.0, 1.3, "test"), 0) for model in (denying, denying.at_revision(BOXED))]
+    masks = [engine.predict(0, prompts).mask.full(engine.plane.shape) for engine in engines]
+    assert masks[0].sum() > 200
+    assert np.array_equal(*masks)
 
 
 def test_neighbouring_slices_are_seen_also_at_the_end_of_a_volume(scan, box):

@@ -354,9 +354,13 @@ class Engine:
     def _read_again(
         self, index: int, prompts: SlicePrompts, request: DecodeRequest, view: View, decoded: Decoded
     ) -> Decoded:
-        """The answer to a box alone, from a model that looks at it once more."""
+        """The answer to a box alone, from a model that looks at it once more.
+
+        Not on slides and photographs, which have no neighbouring slices: it was not measured there.
+        """
         model, box = self.model, prompts.box
         alone = request.previous is None and prompts.mask is None and not len(prompts.points)
+        alone = alone and self.plane.n_slices > 1
         if box is None or not alone or not isinstance(model, BoxReader) or model.close_view is None:
             return decoded
         around = [min(max(index + way, 0), self.plane.n_slices - 1) for way in (-1, 0, 1)]
