@@ -91,6 +91,16 @@ def test_views_are_what_the_product_sees(views, tmp_path):
     assert len(again) == 40
 
 
+def test_box_and_object_agree_in_the_close_view(monkeypatch):
+    monkeypatch.setattr(drawing, "LOOSE", 0.0)
+    model = SmallModel(bundled_weights(), boxed=False)
+    made = made_views(draw(2, {"labelled": 0.6, "maps": 0.4}, count=8), model, CONFIG)
+    for truth, box in zip(made.truth, made.boxes, strict=True):
+        rows, columns = (torch.nonzero((truth > 0.2).any(1 - a)).flatten() for a in (0, 1))
+        edges = [columns[0] - 0.5, rows[0] - 0.5, columns[-1] + 0.5, rows[-1] + 0.5]
+        assert [float(edge) for edge in edges] == pytest.approx(box.tolist(), abs=1.3)
+
+
 def test_a_run_that_was_cut_off_gives_the_same_weights_and_learns(views, tmp_path, monkeypatch):
     recipe = LearningRecipe(updates=60, batch=8, rate=1e-2, decay=0.9, every=20)
     for name in ("whole", "cut"):
