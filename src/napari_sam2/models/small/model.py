@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from napari_sam2.errors import ModelError
-from napari_sam2.models.base import Decoded, ModelCard, ViewPolicy, ViewPrompts
+from napari_sam2.models.base import Decoded, ModelCard, ViewPolicy
 from napari_sam2.models.device_copy import copy_to
 from napari_sam2.models.small.box_net import read_box_net
 from napari_sam2.models.small.box_view import read_boxes, seen_closer, seen_from_afar
@@ -19,13 +18,23 @@ from napari_sam2.models.small.boxed import refined_by_box
 from napari_sam2.models.small.channels import PromptBatch, RememberedBatch, build_channels
 from napari_sam2.models.small.fitting import Lesson, NetworkFit
 from napari_sam2.models.small.flat import with_grain
-from napari_sam2.models.small.net import TOKEN_STRIDE, NetOutput, Tokens
+from napari_sam2.models.small.net import NetOutput, Tokens
+from napari_sam2.models.small.requests import (
+    Memory,
+    anchor_of,
+    joined,
+    last_of,
+    mirrored,
+    prompt_batch,
+    remembered_batch,
+    resized,
+)
 from napari_sam2.models.small.weights import NEVER, SmallWeights, read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_sam2.models.base import CloseBox, DecodeRequest, Features, MemoryRef, RememberRequest, ViewShift
+    from napari_sam2.models.base import CloseBox, DecodeRequest, Features, MemoryRef, RememberRequest
     from napari_sam2.models.small.box_net import BoxNet
 
 __all__ = [
@@ -76,15 +85,6 @@ class _State:
 
     features: Tensor
     logits: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class _Memory:
-    """One remembered slice."""
-
-    image: Tensor
-    mask: Tensor
-    features: Tensor
 
 
 class SmallModel:
@@ -223,7 +223,7 @@ class SmallModel:
             answers.extend(self._decode(requests[start : start + BATCH]))
         return answers
 
-    def remember(self, requests: Sequence[RememberRequest]) -> list[_Memory]:
+    def remember(self, requests: Sequence[RememberRequest]) -> list[Memory]:
         """Keep image, mask and token features of decoded slices."""
         memories = []
         for request in requests:
@@ -233,14 +233,14 @@ class SmallModel:
                 mask = torch.zeros_like(mask)
             state = decoded.state
             features = state.features if isinstance(state, _State) else self._features(image, mask)
-            memories.append(_Memory(image, mask, features))
+            memories.append(Memory(image, mask, features))
         return memories
 
     def _decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
         images = torch.stack([request.features[0] for request in requests])
-        prompts = self._prompts(requests)
-        anchors = [_anchor(request.memories) for request in requests]
-        lasts = [_last(request.memories) for request in requests]
+        prompts = prompt_batch(requests, self.input_size, self.device)
+        anchors = [anchor_of(request.memories) for request in requests]
+        lasts = [last_of(request.memories) for request in requests]
         remembered = [self._remembered(refs) for refs in (anchors, lasts)]
         channels = self._channels(images, prompts, remembered[0][0], remembered[1][0])
         output = self._asked(channels, [tokens for _, tokens in remembered], [r.prompts is not None for r in requests])
@@ -260,8 +260,8 @@ class SmallModel:
 
     def _asked(self, channels: Tensor, memories: list[Tokens], prompted: list[bool]) -> NetOutput:
         """The network's answer, once or both ways round; prompted slices can afford what carried ones cannot."""
-        mirrored = self._weights.mirrored
-        if mirrored != NEVER and (mirrored == "always" or all(prompted)):
+        when = self._weights.mirrored
+        if when != NEVER and (when == "always" or all(prompted)):
             return self._both_ways(channels, memories)
         output: NetOutput = self.net(channels, memories)
         return output
@@ -272,7 +272,7 @@ class SmallModel:
         Both go through the network together: a convolution of two costs a fifth less than two of one.
         """
         count = len(channels)
-        both = [_joined(tokens, _mirrored(tokens, self.input_size)) for tokens in memories]
+        both = [joined(tokens, mirrored(tokens, self.input_size)) for tokens in memories]
         output = self.net(torch.cat([channels, channels.flip(-1)]), both)
         return NetOutput(
             (output.logits[:count] + output.logits[count:].flip(-1)) / 2,
@@ -295,49 +295,11 @@ class SmallModel:
                 logits = refined_by_box(logits, request.features[0], prompts.box)
         return Decoded(logits, object_score, predicted_iou, state)
 
-    def _prompts(self, requests: Sequence[DecodeRequest]) -> PromptBatch:
-        size, count = self.input_size, len(requests)
-        view_prompts = [r.prompts or ViewPrompts(torch.zeros(0, 2), torch.zeros(0, dtype=torch.bool)) for r in requests]
-        most = max([len(g.points) for g in view_prompts] + [1])
-        points = torch.zeros(count, most, 2, device=self.device)
-        labels = torch.full((count, most), -1, device=self.device)
-        boxes, has_box = torch.zeros(count, 4, device=self.device), torch.zeros(count, device=self.device)
-        prior = torch.zeros(count, size, size, device=self.device)
-        has_prior = torch.zeros(count, device=self.device)
-        for k, (prompts, request) in enumerate(zip(view_prompts, requests, strict=True)):
-            if len(prompts.points):
-                points[k, : len(prompts.points)] = prompts.points.to(self.device)
-                labels[k, : len(prompts.points)] = prompts.positive.to(self.device).long()
-            if prompts.box is not None:
-                boxes[k], has_box[k] = prompts.box.to(self.device), 1
-            if request.previous is not None:
-                prior[k], has_prior[k] = torch.sigmoid(self._resized(request.previous.logits)), 1
-            elif prompts.mask is not None:
-                prior[k], has_prior[k] = self._resized(prompts.mask), 1
-        return PromptBatch(boxes, has_box, points, labels, prior, has_prior)
-
     def _remembered(self, refs: Sequence[MemoryRef | None]) -> tuple[RememberedBatch, Tokens]:
-        size, grid = self.input_size, self.input_size // TOKEN_STRIDE
-        width = self.net.config.widths[2]
-        empty = _Memory(
-            torch.zeros(size, size, device=self.device),
-            torch.zeros(size, size, device=self.device),
-            torch.zeros(width, grid, grid, device=self.device),
-        )
-        memories = [empty if ref is None else ref.memory for ref in refs]
-        shift = torch.tensor([_numbers(ref.shift) if ref else (1.0, 0.0, 0.0) for ref in refs], device=self.device)
-        present = torch.tensor([0.0 if ref is None else 1.0 for ref in refs], device=self.device)
-        mask = torch.stack([memory.mask for memory in memories])
-        batch = RememberedBatch(torch.stack([memory.image for memory in memories]), mask, shift, present)
-        coarse = functional.avg_pool2d(mask[:, None], TOKEN_STRIDE)[:, 0]
-        return batch, Tokens(torch.stack([memory.features for memory in memories]), coarse, shift, present)
+        return remembered_batch(refs, self.input_size, self.net.config.widths[2], self.device)
 
     def _resized(self, values: Tensor) -> Tensor:
-        values = values.to(self.device, torch.float32)
-        if values.shape[-1] == self.input_size:
-            return values
-        size = (self.input_size, self.input_size)
-        return functional.interpolate(values[None, None], size, mode="bilinear", align_corners=False)[0, 0]
+        return resized(values, self.input_size, self.device)
 
     @torch.inference_mode()
     def _features(self, image: Tensor, mask: Tensor) -> Tensor:
@@ -392,32 +354,3 @@ def load_bundled(device: torch.device | None = None) -> SmallModel:
 def bundled_weights() -> SmallWeights:
     """The weights in the package, without the second network."""
     return read_weights(Path(__file__).parent.parent / "weights" / BUNDLED_FILE, BUNDLED_SHA256)
-
-
-def _anchor(memories: Sequence[MemoryRef]) -> MemoryRef | None:
-    """The nearest slice that a person prompted, or else the farthest remembered one."""
-    prompted = [ref for ref in memories if ref.prompted]
-    if prompted:
-        return min(prompted, key=lambda ref: abs(ref.offset))
-    return max(memories, key=lambda ref: abs(ref.offset), default=None)
-
-
-def _last(memories: Sequence[MemoryRef]) -> MemoryRef | None:
-    """The nearest remembered slice of any kind."""
-    return min(memories, key=lambda ref: abs(ref.offset), default=None)
-
-
-def _mirrored(tokens: Tokens, size: int) -> Tokens:
-    """A remembered slice as seen from the mirror image of the current view, mirrored itself."""
-    scale, dx, dy = tokens.shift.unbind(1)
-    shift = torch.stack([scale, (size - 1) * (1 - scale) - dx, dy], 1)
-    return Tokens(tokens.features.flip(-1), tokens.mask.flip(-1), shift, tokens.present)
-
-
-def _joined(first: Tokens, second: Tokens) -> Tokens:
-    """Remembered slices of two batches as one batch."""
-    return Tokens(*(torch.cat([getattr(t, field.name) for t in (first, second)]) for field in fields(Tokens)))
-
-
-def _numbers(shift: ViewShift) -> tuple[float, float, float]:
-    return shift.scale, shift.dx, shift.dy
