@@ -50,7 +50,10 @@ class Memory:
 
 
 def prompt_batch(requests: Sequence[DecodeRequest], size: int, device: torch.device) -> PromptBatch:
-    """The prompts of views of ``size`` pixels, padded to the same number of points."""
+    """The prompts of views of ``size`` pixels.
+
+    Padded to the same number of points.
+    """
     count = len(requests)
     view_prompts = [r.prompts or ViewPrompts(torch.zeros(0, 2), torch.zeros(0, dtype=torch.bool)) for r in requests]
     most = max([len(g.points) for g in view_prompts] + [1])
