@@ -142,7 +142,7 @@ def test_clicks_are_told_by_polarity_and_moved_with_the_scan(scene):
         at = np.unravel_index(int(values.argmax()), values.shape)
         first = [part.start for part in seen.window]
         assert all(abs(i * n + f - v) < n for i, n, f, v in zip(at, seen.strides, first, voxel, strict=True))
-    assert np.array_equal(seen.before, survey(scene, scene.run(clicks=CLICKS[:1])).maps)
+    assert np.array_equal(seen.before(), survey(scene, scene.run(clicks=CLICKS[:1])).maps)
     none = survey(scene, scene.run(clicks=()))
     assert none.before is None
     assert none.maps[FEATURES - 1].max() == none.maps[FEATURES + 4].max() == 0

@@ -113,7 +113,7 @@ def reconsider(
         return None
     change = changed(seen, run, logits, AFTER_CLICKS) & ~_proved(seen, run, scene.spacing, corrected)
     if seen.before is not None and change.any():
-        told = on_voxels(logits - network(seen.before), seen.window, seen.strides)
+        told = on_voxels(logits - network(seen.before()), seen.window, seen.strides)
         change &= np.where(seen.mask, -told, told) > BY_THE_CLICK
     return Change(seen.window, change) if change.any() else None
 

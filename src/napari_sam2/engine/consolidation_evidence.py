@@ -8,16 +8,17 @@ its slice compares with that of the next one on the way to the box.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy import ndimage
-from skimage.graph import MCP_Geometric
 
 from napari_sam2.engine.correction_evidence import Histograms, averaged
+from napari_sam2.engine.ways import cheapest_ways
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -93,15 +94,15 @@ class Survey:
         What is known of every cell.
     mask : bool array
         The object inside the window, in voxels.
-    before : float32 array, optional
-        What was known of every cell before the last click, on the mask as it is now.
+    before : callable, optional
+        Gives what was known of every cell before the last click, on the mask as it is now.
     """
 
     window: Window
     strides: tuple[int, int, int]
     maps: NDArray[np.float32]
     mask: NDArray[np.bool_]
-    before: NDArray[np.float32] | None = None
+    before: Callable[[], NDArray[np.float32]] | None = None
 
 
 def survey(scene: Scene, run: Run) -> Survey | None:
@@ -125,8 +126,10 @@ def survey(scene: Scene, run: Run) -> Survey | None:
     layers = sorted({(index - window[0].start) // strides[0] for index in sections})
     clicks = None if run.clicks is None else on_grid(run.clicks, window, strides)
     maps = grid.describe(layers, _per_layer(window[0], strides[0], run), clicks)
-    before = grid.with_clicks(maps, on_grid(run.clicks[:-1], window, strides)) if run.clicks else None
-    return Survey(window, strides, maps, mask, before)
+    if not run.clicks:
+        return Survey(window, strides, maps, mask)
+    earlier = on_grid(run.clicks[:-1], window, strides)
+    return Survey(window, strides, maps, mask, partial(grid.with_clicks, maps, earlier))
 
 
 def _section(scene: Scene, run: Run, index: int) -> NDArray[np.bool_]:
@@ -337,8 +340,7 @@ class _Grid:
         """The cheapest way from seeds to every cell."""
         if len(seeds) == 0:
             return np.full(cost.shape, 5.0)
-        costs: NDArray[np.float64] = MCP_Geometric(cost, sampling=tuple(self.step)).find_costs(seeds)[0]
-        return np.minimum(costs / unit, 10.0)
+        return np.minimum(cheapest_ways(cost, seeds, tuple(self.step)) / unit, 10.0)
 
     def _from_slice_to_slice(self, layer_of: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """How sections agree with the next towards a known one: their overlap, and how far their middles lie apart."""

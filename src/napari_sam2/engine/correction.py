@@ -24,6 +24,7 @@ from scipy import ndimage
 from napari_sam2.engine.correction_evidence import FEATURES, WIDE, gather, on_voxels
 from napari_sam2.engine.correction_net import Network, channels_of, slices_away
 from napari_sam2.engine.correction_odds import BOUNDED, BY_NETWORK, BY_PERCEPTRON, Odds
+from napari_sam2.engine.one_thread import ONE_THREAD
 from napari_sam2.errors import ModelError
 
 if TYPE_CHECKING:
@@ -286,6 +287,10 @@ class Perceptron:
 
     def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Logits (N,) that voxels belong to the click's side."""
+        with ONE_THREAD:
+            return self._answer(features)
+
+    def _answer(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         known = self._weights
         values = np.clip((features - self.mean) / self.spread, -5, 5)
         for layer in (0, 2):

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from scipy import ndimage
-from skimage.graph import MCP_Geometric
+
+from napari_sam2.engine.ways import cheapest_ways
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -277,8 +278,7 @@ class _Grid:
         """The cheapest way from seeds to every voxel, in depths."""
         if len(seeds) == 0:
             return np.full(cost.shape, 10.0)
-        costs: NDArray[np.float64] = MCP_Geometric(cost, sampling=tuple(self.step)).find_costs(seeds)[0]
-        return np.minimum(costs / self.depth, _LONGEST_WAY)
+        return np.minimum(cheapest_ways(cost, seeds, tuple(self.step)) / self.depth, _LONGEST_WAY)
 
     def _near(self, clicks: Sequence[Sequence[float]]) -> NDArray[np.float64]:
         """How near the nearest of some earlier clicks is, 0 to 1."""

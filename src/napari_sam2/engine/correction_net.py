@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from napari_sam2.engine.correction_evidence import FEATURES
+from napari_sam2.engine.one_thread import ONE_THREAD
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -101,6 +102,10 @@ class Network:
 
     def __call__(self, channels: NDArray[np.float32]) -> NDArray[np.float64]:
         """Logits (slices, rows, columns) that cells are the click's, from (CHANNELS, slices, rows, columns)."""
+        with ONE_THREAD:
+            return self._answer(channels)
+
+    def _answer(self, channels: NDArray[np.float32]) -> NDArray[np.float64]:
         slices, rows, columns = channels.shape[1:]
         missing = [(0, padding(count)) for count in channels.shape[1:]]
         padded = np.pad(channels.astype(np.float64), [(0, 0), *missing], mode="edge")
@@ -116,12 +121,13 @@ class Network:
         """A convolution, normed over groups of channels, added to what was there."""
         made = _convolved(values, self._weights[f"{name}.convolution.weight"])
         made += self._weights[f"{name}.convolution.bias"]
-        grouped = made.reshape(-1, made.shape[-1] // GROUP, GROUP)
-        mean, variance = grouped.mean(axis=(0, 2)), grouped.var(axis=(0, 2))
+        mean, variance = _moments(made.reshape(-1, made.shape[-1]))
         scale = self._weights[f"{name}.norm.weight"] / np.sqrt(variance + _TINY).repeat(GROUP)
         made *= scale
         made += self._weights[f"{name}.norm.bias"] - mean.repeat(GROUP) * scale
-        made /= 1 + np.exp(-made)
+        damping = np.exp(-made)
+        damping += 1
+        made /= damping
         made += values
         return made
 
@@ -141,24 +147,42 @@ class Network:
         return halved + self._weights[f"{name}.bias"]
 
 
+def _moments(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and variance of groups of channels, (groups,) each, from (cells, channels)."""
+    means = values.mean(axis=0)
+    # From near the mean of every channel, so that squares keep their digits.
+    squares = np.einsum("ij,ij->j", values - means, values - means) / len(values)
+    mean = means.reshape(-1, GROUP).mean(axis=1)
+    apart = (means.reshape(-1, GROUP) - mean[:, None]) ** 2
+    return mean, (squares.reshape(-1, GROUP) + apart).mean(axis=1)
+
+
 def padding(count: int) -> int:
     """Cells that an axis lacks for the network's levels."""
     return max(LEAST_CELLS - count, -count % COARSEST)
 
 
 def _convolved(values: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A convolution over 27 neighbours, slice by slice, so that what is gathered stays in the cache."""
+    """A convolution over 27 neighbours.
+
+    Slice by slice, so that what is gathered stays in the cache; each is gathered once and given to its neighbours.
+    """
     slices, rows, columns, width = values.shape
-    kernel = weight.transpose(2, 3, 4, 1, 0).reshape(27 * width, len(weight))
-    padded = np.pad(values, [(1, 1), (1, 1), (1, 1), (0, 0)])
+    made_width = len(weight)
+    kernel = weight.transpose(3, 4, 1, 2, 0).reshape(9 * width, 3 * made_width)
+    padded = np.pad(values, [(0, 0), (1, 1), (1, 1), (0, 0)])
     along = padded.strides
-    made = np.empty((slices, rows * columns, len(weight)))
+    made = np.zeros((slices, rows * columns, made_width))
+    gathered = np.empty((rows, columns, 3, 3 * width))
+    given = np.empty((rows * columns, 3, made_width))
     for index in range(slices):
-        around = np.lib.stride_tricks.as_strided(
-            padded[index:], (rows, columns, 3, 3, 3 * width), (along[1], along[2], along[0], along[1], along[3])
+        gathered[...] = np.lib.stride_tricks.as_strided(
+            padded[index:], gathered.shape, (along[1], along[2], along[1], along[3])
         )
-        np.matmul(around.reshape(rows * columns, 27 * width), kernel, out=made[index])
-    return made.reshape(slices, rows, columns, len(weight))
+        np.matmul(gathered.reshape(rows * columns, -1), kernel, out=given.reshape(rows * columns, -1))
+        for tap in range(max(0, index + 2 - slices), min(3, index + 2)):
+            made[index + 1 - tap] += given[:, tap]
+    return made.reshape(slices, rows, columns, made_width)
 
 
 def _grown(coarse: NDArray[np.float64]) -> NDArray[np.float64]:
