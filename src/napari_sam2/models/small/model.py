@@ -60,7 +60,7 @@ BUNDLED_SHA256 = "11959d6b25dd59fcdd56aed61605fc7f55660eb34070e0297cbe10f6aa76c7
 #: The second network, for boxed slices, and the hash that its file must have.
 BOX_READER = "boxed-1"
 BOX_NET_FILE = f"{BOX_READER}.safetensors"
-BOX_NET_SHA256 = ""
+BOX_NET_SHA256 = "2e66a68d8ff2650d71b4db8bc00cb5ec27b7fde786dc44296058b54ac4af59bf"
 #: Views decoded at once; more costs memory and gains nothing on a CPU.
 BATCH = 16
 #: Side of the view over that of the object. 2.2 was best or level with 2.0 for following, and better than 2.4,
