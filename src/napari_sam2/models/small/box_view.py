@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from napari_sam2.models.small.box_net import LOGIT_SCALE
+from napari_sam2.models.small.box_net import LOGIT_SCALE, Place
 from napari_sam2.models.small.boxed import agreed_with_box, refined_by_box
-from napari_sam2.models.small.channels import box_statistics
+from napari_sam2.models.small.channels import box_statistics, rectangles
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,11 +20,15 @@ if TYPE_CHECKING:
     from napari_sam2.models.base import ViewShift
     from napari_sam2.models.small.box_net import BoxNet
 
-__all__ = ["box_channels", "read_boxes", "seen_closer", "seen_from_afar"]
+__all__ = ["box_channels", "read_closely", "seen_closer", "seen_from_afar"]
 
-#: Added to the network's logits: it was trained on objects with holes and thin ones as well, and where it is in doubt
-#: an object that a person boxes is rather larger. Chosen on sections that nothing was trained on.
-LIFT = 0.6
+#: Added to the network's logits, and what is added where the box's longer side has fewer voxels than the last number:
+#: it was trained on objects with holes and thin ones as well, and where it is in doubt an object that a person boxes is
+#: rather larger, the more so the fewer voxels it has. Chosen on sections that nothing was trained on.
+LIFT, LIFT_SMALL, SMALL = 0.6, 1.2, 24.0
+#: A view is left to the rule when it looks like PET, where the network did not keep what the rule gives: with less detail
+#: than the first number, or less than the second and a ring darker than a share of what is bright in the box.
+SMOOTH, DETAIL, DARK, BRIGHT = 0.04, 0.15, 0.4, 0.9
 #: Share of the box's longer side around it, whose intensities count for the scale of the image's channels.
 RING = 0.15
 #: Spread below which all is noise.
@@ -65,16 +69,47 @@ def box_channels(stack: Tensor, logits: Tensor, boxes: Tensor, voxels: Tensor) -
     return torch.cat([slices, torch.stack(others, 1)], 1), before
 
 
-def read_boxes(net: BoxNet, stack: Tensor, logits: Tensor, boxes: Tensor, voxels: Tensor) -> Tensor:
-    """The network's answer to B boxed views; arguments as for `box_channels`.
+def read_closely(net: BoxNet, stack: Tensor, logits: Tensor, box: Tensor, voxels: float) -> Tensor | None:
+    """The network's answer to a boxed view.
+
+    Parameters
+    ----------
+    net : BoxNet
+    stack : Tensor, (3, S, S)
+        The slice before, the boxed slice and the one after, in [0, 1].
+    logits : Tensor, (S, S)
+        The model's answer in this view.
+    box : Tensor, (4,)
+        Outer edges x0, y0, x1, y1 in pixels of the view.
+    voxels : float
+        Voxels of the slice along a pixel of the view.
 
     Returns
     -------
-    Tensor, (B, S, S)
-        Logits, made to agree with the box.
+    Tensor, (S, S), or None
+        Logits, made to agree with the box; None where the view looks like PET.
     """
-    answers = net(*box_channels(stack, logits, boxes, voxels)) + LIFT
-    return torch.stack([agreed_with_box(one, box) for one, box in zip(answers, boxes, strict=True)])
+    boxes = box[None]
+    channels, before = box_channels(stack[None], logits[None], boxes, torch.tensor([voxels], device=box.device))
+    if _like_pet(stack[1], channels[0, Place.IMAGE], box):
+        return None
+    longer = float(torch.maximum(box[2] - box[0], box[3] - box[1])) * voxels
+    lift = LIFT_SMALL if longer < SMALL else LIFT
+    return agreed_with_box(net(channels, before)[0] + lift, box)
+
+
+def _like_pet(image: Tensor, scaled: Tensor, box: Tensor) -> bool:
+    """Whether a view is very smooth, or shows something hot on dark ground; an image (S, S), and its channel."""
+    inside = rectangles(box[None], image.shape[-1])[0] > 0.5
+    ring = (_places(box[None], image.shape[-1])[3][0] > 0) & ~inside
+    if not bool(inside.any()) or not bool(ring.any()):
+        return False
+    dark = float(image[ring].median()) < DARK * float(image[inside].quantile(BRIGHT))
+    middle = scaled[1:-1, 1:-1]
+    around = scaled[:-2, 1:-1] + scaled[2:, 1:-1] + scaled[1:-1, :-2] + scaled[1:-1, 2:]
+    curved = (4 * middle - around).abs()[inside[1:-1, 1:-1]].mean()
+    detail = float(curved / (scaled[inside].std() + 2 * FLOOR))
+    return detail < SMOOTH or (dark and detail < DETAIL)
 
 
 def seen_closer(values: Tensor, shift: ViewShift, own: int, size: int) -> Tensor:

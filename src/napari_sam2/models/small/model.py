@@ -13,7 +13,7 @@ from napari_sam2.errors import ModelError
 from napari_sam2.models.base import Decoded, ModelCard, ViewPolicy
 from napari_sam2.models.device_copy import copy_to
 from napari_sam2.models.small.box_net import read_box_net
-from napari_sam2.models.small.box_view import read_boxes, seen_closer, seen_from_afar
+from napari_sam2.models.small.box_view import read_closely, seen_closer, seen_from_afar
 from napari_sam2.models.small.boxed import refined_by_box
 from napari_sam2.models.small.channels import PromptBatch, RememberedBatch, build_channels
 from napari_sam2.models.small.fitting import Lesson, NetworkFit
@@ -189,9 +189,11 @@ class SmallModel:
         """Read a boxed slice once more, from close by, see `napari_sam2.models.small.box_view`."""
         if not self.reads or self._box_net is None or not isinstance(answer.state, _State):
             return answer
-        stack, box = (values.to(self.device)[None] for values in (seen.stack, seen.box))
+        stack, box = seen.stack.to(self.device), seen.box.to(self.device)
         known = seen_closer(answer.state.logits, seen.shift, self.input_size, stack.shape[-1])
-        logits = read_boxes(self._box_net, stack, known[None], box, torch.tensor([seen.voxels], device=self.device))[0]
+        logits = read_closely(self._box_net, stack, known, box, seen.voxels)
+        if logits is None:
+            return answer
         whole = seen_from_afar(logits, seen.shift, self.input_size, BEYOND)
         return replace(answer, logits=whole)
 
