@@ -170,6 +170,16 @@ def test_a_box_alone_is_read_again_and_a_corrected_one_is_not(scan, box, denying
         assert corrected[0] == corrected[1] > 0
 
 
+def test_views_like_pet_are_left_to_the_rule(scan, box, denying):
+    hot, volume = ndimage.gaussian_filter(scan[1].astype(np.float32), (0.5, 2.5, 5.0)), scan[0]
+    prompts = SlicePrompts(*NO_POINTS, box=box)
+    for background, noise, left_alone in ((0.1, 0.01, True), (0.1, 0.4, False), (0.6, 0.002, True), (0.6, 0.06, False)):
+        voxels = background + hot * (1 - background) + noise * np.random.default_rng(2).normal(0, 1, hot.shape)
+        seen = Volume(voxels.astype(np.float32), volume.affine)
+        engine = Engine(seen, denying, Window(0.0, 1.3, "test"), 0)
+        assert (engine.predict(6, prompts).mask.n_voxels > 0) == left_alone, (background, noise)
+
+
 def test_a_picture_of_one_slice_is_answered_by_the_rule(scan, box, denying):
     volume = Volume(scan[0].voxels[6:7], scan[0].affine)
     prompts = SlicePrompts(*NO_POINTS, box=box)
