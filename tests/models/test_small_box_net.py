@@ -173,7 +173,7 @@ def test_a_box_alone_is_read_again_and_a_corrected_one_is_not(scan, box, denying
 def test_views_like_pet_are_left_to_the_rule(scan, box, denying):
     hot, volume = ndimage.gaussian_filter(scan[1].astype(np.float32), (0.5, 2.5, 5.0)), scan[0]
     prompts = SlicePrompts(*NO_POINTS, box=box)
-    for background, noise, left_alone in ((0.1, 0.01, True), (0.1, 0.4, False), (0.6, 0.002, True), (0.6, 0.06, False)):
+    for background, noise, left_alone in ((0.1, 0.03, True), (0.1, 0.4, False), (0.6, 0.002, True), (0.6, 0.06, False)):
         voxels = background + hot * (1 - background) + noise * np.random.default_rng(2).normal(0, 1, hot.shape)
         seen = Volume(voxels.astype(np.float32), volume.affine)
         engine = Engine(seen, denying, Window(0.0, 1.3, "test"), 0)
