@@ -25,7 +25,7 @@ __all__ = ["box_channels", "read_closely", "seen_closer", "seen_from_afar"]
 #: Added to the network's logits, and what is added where the box's longer side has fewer voxels than the last number:
 #: it was trained on objects with holes and thin ones as well, and where it is in doubt an object that a person boxes is
 #: rather larger, the more so the fewer voxels it has. Chosen on sections that nothing was trained on.
-LIFT, LIFT_SMALL, SMALL = 0.6, 1.2, 24.0
+LIFT, LIFT_SMALL, SMALL = 0.3, 0.6, 24.0
 #: A view is left to the rule when it looks like PET, where the network did not keep what the rule gives: with less
 #: detail than the first number, or than the second and a ring darker than a share of what is bright in the box.
 SMOOTH, DETAIL, DARK, BRIGHT = 0.04, 0.15, 0.4, 0.9
