@@ -136,9 +136,7 @@ def clicks(place: Path, given: argparse.Namespace) -> dict[str, object]:
             settled = sizes(session)
         elif number in marks:
             kept, trimmed, features = (later - earlier for later, earlier in zip(sizes(session), settled, strict=True))
-            told.append(
-                f"at {number}: {kept:+.1f}, {trimmed:+.1f} without what the allocator keeps, of it {features:.1f} features"
-            )
+            told.append(f"at {number}: {kept:+.1f}, {trimmed:+.1f} once given back, {features:.1f} of it features")
     return {"MiB": trimmed, "what": f"more resident than at click {SETTLED}; " + "; ".join(told)}
 
 
