@@ -34,6 +34,7 @@ __all__ = [
     "Voxel",
     "Window",
     "averaged",
+    "depth_of",
     "gather",
     "on_voxels",
 ]
@@ -161,7 +162,7 @@ def gather(
         None when the click says what the mask says already.
     """
     spacing = np.asarray(scene.spacing, dtype=np.float64)
-    depth = _depth(scene, click, include, spacing)
+    depth = depth_of(scene, click, include)
     if depth == 0:
         return None
     depth = max(depth, float(spacing.min()))
@@ -318,8 +319,12 @@ class Histograms:
         return log
 
 
-def _depth(scene: Scene, click: tuple[int, int, int], include: bool, spacing: NDArray[np.float64]) -> float:
-    """Millimetres from a click to the nearest voxel on its side; 0 when it lies there."""
+def depth_of(scene: Scene, click: Voxel, include: bool) -> float:
+    """Millimetres from a click to the nearest voxel on its side.
+
+    0 when it lies there itself.
+    """
+    spacing = np.asarray(scene.spacing, dtype=np.float64)
     nearest = np.inf
     for steps in _SEARCH:
         reach = steps * float(spacing.min())
