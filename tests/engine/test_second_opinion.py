@@ -22,14 +22,14 @@ def scene():
     return Carried((volume.voxels / 255).astype(np.float32), inside)
 
 
-def asked(scene, voxel, include, change, network, doubts=SECOND):
-    run = scene.run(clicks=((voxel, include),))
+def asked(scene, voxel, include, change, network, doubts=SECOND, earlier=1):
+    run = scene.run(clicks=((voxel, include),) * (1 + earlier))
     window = tuple(slice(0, n) for n in scene.shape)
     return second_opinion(scene, run, Change(window, change), doubts, network).voxels
 
 
 def never(maps):
-    raise AssertionError("a small change was doubted")
+    raise AssertionError("it was doubted")
 
 
 def around(shape, voxel, radius):
@@ -41,11 +41,16 @@ def middle(scene):
     return tuple(round(float(a.mean())) for a in np.nonzero(scene.object))
 
 
-def test_small_changes_are_not_doubted(scene):
+def test_small_changes_first_exclusions_and_what_is_mostly_leak_are_not_doubted(scene):
     voxel = middle(scene)
-    change = scene.object & around(scene.shape, voxel, 3)
-    assert change.sum() < SECOND.large * scene.object.sum()
-    assert np.array_equal(asked(scene, voxel, False, change, never), change)
+    size = scene.object.sum()
+    small, large = (scene.object & around(scene.shape, voxel, radius) for radius in (3, 7))
+    assert small.sum() < SECOND.large * size < large.sum() < SECOND.larger * size
+    assert np.array_equal(asked(scene, voxel, False, small, never), small)
+    assert np.array_equal(asked(scene, voxel, False, large, never, earlier=0), large)
+    assert np.array_equal(asked(scene, voxel, False, scene.object, never), scene.object)
+    with pytest.raises(AssertionError, match="doubted"):
+        asked(scene, voxel, False, large, never)
 
 
 def test_of_a_large_exclusion_stands_what_the_network_gives_and_what_is_near(scene):
@@ -54,13 +59,17 @@ def test_of_a_large_exclusion_stands_what_the_network_gives_and_what_is_near(sce
     depth = np.sqrt(
         min(sum((a - v) ** 2 for a, v in zip(place, voxel, strict=True)) for place in zip(*away, strict=True))
     )
-    change = scene.object.copy()
-    assert np.array_equal(asked(scene, voxel, False, change, lambda maps: np.full(maps.shape[1:], -3.0)), change)
-    doubted = asked(scene, voxel, False, change, lambda maps: np.full(maps.shape[1:], 3.0))
+    change = scene.object & around(scene.shape, voxel, depth + 1.5)
+    ever = replace(SECOND, larger=1.0)
+
+    def after(logit):
+        return asked(scene, voxel, False, change, lambda maps: np.full(maps.shape[1:], logit), ever)
+
+    assert np.array_equal(after(-3.0), change)
+    doubted = after(3.0)
     assert np.array_equal(doubted, change & around(scene.shape, voxel, depth + 1e-6))
     assert 0 < doubted.sum() < change.sum()
-    hardly = asked(scene, voxel, False, change, lambda maps: np.full(maps.shape[1:], -0.9 * SECOND.exclude))
-    assert np.array_equal(hardly, doubted)
+    assert np.array_equal(after(-0.9 * SECOND.exclude), doubted)
 
 
 def test_an_include_click_that_the_network_does_not_believe_is_bounded_in_size_alone(scene):

@@ -19,6 +19,7 @@ from napari_sam2.models.small.model import load_bundled
 from napari_sam2.record.journal import Journal
 from napari_sam2.record.replay import replay
 from napari_sam2.record.save import provenance_of
+from napari_sam2.session import session as session_module
 from napari_sam2.session.session import Session
 from tests.phantoms import ball, box_on
 
@@ -186,3 +187,20 @@ def test_a_run_stopped_before_or_in_it_replays_identically(model, tmp_path, afte
     again = replay(VOLUME, model, folder)
     assert again.identical
     assert np.array_equal(again.labels, session.label_map())
+
+
+def test_a_journal_from_before_borders_were_asked_apart_is_replayed_as_it_was(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(consolidation, "shipped", lambda by: lambda maps: maps[-1].astype(float) + 2.5)
+    folder = tmp_path / "a.sam2session"
+    with monkeypatch.context() as then:
+        then.setattr(session_module, "answers_clicks", lambda card, whole=True: BY_WHOLE)
+        then.setattr(session_module, "looks_over", lambda card: BY_NETWORK)
+        session, journal = recorded(model, folder)
+        run(session)
+        session.add_prompt(1, Point((15, 14, 13)))
+        journal.close()
+    assert [events(folder)[-2]["looked_over"], events(folder)[-1]["around"]] == [BY_NETWORK, BY_WHOLE]
+    assert replay(VOLUME, model, folder).identical
+    lines = folder / "events.jsonl"
+    lines.write_text(lines.read_text().replace(f'"{BY_WHOLE}"', f'"{BY_DOUBTED}"'))
+    assert not replay(VOLUME, model, folder).identical, "the two must differ for this to say anything"

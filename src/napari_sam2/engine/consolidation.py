@@ -29,7 +29,7 @@ from napari_sam2.engine.consolidation_rules import (
     TOLD,
 )
 from napari_sam2.engine.correction import Change
-from napari_sam2.engine.correction_evidence import on_voxels
+from napari_sam2.engine.correction_evidence import at_places, on_voxels
 from napari_sam2.engine.correction_net import Network
 
 if TYPE_CHECKING:
@@ -89,7 +89,11 @@ def consolidate(
     if seen is None:
         return None
     logits = (consolidator or shipped(by))(seen.maps)
-    return Change(seen.window, changed(seen, run, logits, rule) | along_border(seen, run, logits, scene.spacing, rule))
+    change = changed(seen, run, logits, rule) | along_border(seen, run, logits, scene.spacing, rule)
+    lost = change & seen.mask
+    emptied = lost.sum(axis=(1, 2)) > rule.most_of_section * seen.mask.sum(axis=(1, 2))
+    change[emptied] &= ~lost[emptied]
+    return Change(seen.window, change)
 
 
 def reconsider(
@@ -134,8 +138,9 @@ def reconsider(
         return None
     change = changed(seen, run, logits, rule)
     if seen.before is not None and change.any():
-        told = on_voxels(logits - network(seen.before()), seen.window, seen.strides)
-        change &= np.where(seen.mask, -told, told) > BY_THE_CLICK
+        places = np.argwhere(change)
+        told = at_places(logits - network(seen.before()), places, seen.strides)
+        change[change] = np.where(seen.mask[change], -told, told) > BY_THE_CLICK
     change |= along_border(seen, run, logits, scene.spacing, rule)
     change &= ~_proved(seen, run, scene.spacing, corrected)
     return Change(seen.window, change) if change.any() else None
@@ -148,8 +153,9 @@ def _inside(window: Window, run: Run) -> list[tuple[Voxel, bool]]:
 
 def _agrees(seen: Survey, run: Run, logits: NDArray[np.float64]) -> bool:
     """Whether the network says of every click what the click says."""
-    wanted = on_voxels(logits, seen.window, seen.strides)
-    return all((wanted[voxel] > 0) == include for voxel, include in _inside(seen.window, run))
+    clicks = _inside(seen.window, run)
+    wanted = at_places(logits, np.array([voxel for voxel, _ in clicks]).reshape(-1, 3), seen.strides)
+    return all((logit > 0) == include for logit, (_, include) in zip(wanted, clicks, strict=True))
 
 
 def _proved(seen: Survey, run: Run, spacing: tuple[float, float, float], corrected: Change | None) -> NDArray[np.bool_]:
@@ -216,10 +222,10 @@ def changed(seen: Survey, run: Run, logits: NDArray[np.float64], rule: Rule) -> 
         The logits that changes ask for.
     """
     wanted = on_voxels(logits, seen.window, seen.strides)
-    added = on_voxels(logits - seen.maps[-1], seen.window, seen.strides)
-    gained = ~seen.mask & (wanted > rule.gained) & (added > rule.gained)
-    lost = seen.mask & (wanted < -rule.lost) & (added < -rule.lost)
-    change: NDArray[np.bool_] = gained | lost
+    change: NDArray[np.bool_] = np.where(seen.mask, wanted < -rule.lost, wanted > rule.gained)
+    added = at_places(logits - seen.maps[-1], np.argwhere(change), seen.strides)
+    change[change] = np.where(seen.mask[change], added < -rule.lost, added > rule.gained)
+    gained = change & ~seen.mask
     _keep(change, seen, run)
     after = seen.mask ^ change
     parts, _ = ndimage.label(after)
@@ -252,9 +258,9 @@ def along_border(
         beside[ahead] |= apart
         beside[behind] |= apart
     _keep(beside, seen, run)
-    wanted = on_voxels(logits, seen.window, seen.strides)
-    change: NDArray[np.bool_] = beside & (np.where(seen.mask, -wanted, wanted) > rule.border)
-    return change
+    wanted = at_places(logits, np.argwhere(beside), seen.strides)
+    beside[beside] = np.where(seen.mask[beside], -wanted, wanted) > rule.border
+    return beside
 
 
 def _keep(change: NDArray[np.bool_], seen: Survey, run: Run) -> None:

@@ -42,12 +42,15 @@ class Rule:
         Mean of the model's own estimates of its masks from which on a run is left as it is.
     border : float
         Logit of a voxel beside the border that changes sides; infinite where those are not asked apart.
+    most_of_section : float
+        Share of a slice's mask that may be lost; a slice that would lose more loses nothing.
     """
 
     gained: float
     lost: float
     sure: float
     border: float = math.inf
+    most_of_section: float = 1.0
 
 
 _BEFORE_CLICKS: Final = Rule(1.0, 2.0, 0.6)
@@ -64,8 +67,9 @@ from 0.83 to 0.60; the rule for sure runs was made after looking at the 41 devel
 
 _TOLD: Final = Rule(1.0, 1.0, math.inf)
 
-TOLD: Final = {BY_NETWORK: _TOLD, BY_BORDERS: replace(_TOLD, border=1.0)}
-"""Where the slices were told: nothing is cut off at a distance then. Chosen on the same structures."""
+TOLD: Final = {BY_NETWORK: _TOLD, BY_BORDERS: replace(_TOLD, border=1.0, most_of_section=0.7)}
+"""Where the slices were told: nothing is cut off at a distance then. Chosen on the same structures. A slice that was
+told to hold the object is not emptied: on 13 held-out objects the worst loses 0.045 instead of 0.098, the mean stays."""
 
 AFTER_CLICKS: Final = Rule(1.0, 2.0, math.inf)
 """After a click, of `BY_NETWORK`."""

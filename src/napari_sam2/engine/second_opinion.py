@@ -17,7 +17,7 @@ from napari_sam2.engine.consolidation import shipped
 from napari_sam2.engine.consolidation_evidence import survey
 from napari_sam2.engine.consolidation_rules import BY_NETWORK
 from napari_sam2.engine.correction import Change, nearest
-from napari_sam2.engine.correction_evidence import depth_of, on_voxels
+from napari_sam2.engine.correction_evidence import at_places, depth_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +39,8 @@ class Doubts:
         Share of the object that a click must change.
     include, exclude : float
         The logit, for the click's side, below which a voxel stays as it was.
+    larger : float
+        Share of the object beyond which an exclusion is not doubted: then most of it is a leak.
     most_added : float
         How many times the object's size an include click may add, at most; then what lies nearest to it.
     """
@@ -46,10 +48,13 @@ class Doubts:
     large: float
     include: float
     exclude: float
+    larger: float
     most_added: float
 
 
-SECOND: Final = Doubts(0.15, 0.0, 0.5, 3.0)
+SECOND: Final = Doubts(0.15, -1.0, 0.5, 0.4, 3.0)
+"""Chosen on 251 simulated clicks that change more than 0.04 of an object, of 94 that are held out: 2 instead of 6
+exclusions and 2 instead of 3 inclusions cost more than 0.02 of Dice, and both bring as much as before."""
 
 
 def second_opinion(
@@ -73,15 +78,17 @@ def second_opinion(
     Returns
     -------
     Change
-        The same, or a part of it that hangs together with the click. An include click that the network does not
-        believe is not doubted: there it misses the whole error.
+        The same, or a part of it that hangs together with the click. Not doubted are an include click that the network
+        does not believe, for there it misses the whole error, and a first exclusion, which is where most is wrong.
     """
     clicks = run.clicks or ()
     voxel, include = clicks[-1]
     size = float(scene.mask(run.bounds).sum())
-    if change.voxels.sum() <= doubts.large * size:
+    share = change.voxels.sum() / max(size, 1.0)
+    if share <= doubts.large:
         return change
-    stands = _standing(scene, run, change, doubts, consolidator)
+    doubted = include or (len(clicks) > 1 and share <= doubts.larger)
+    stands = _standing(scene, run, change, doubts, consolidator) if doubted else None
     if stands is not None:
         parts, _ = ndimage.label(stands)
         at = tuple(v - part.start for v, part in zip(voxel, change.window, strict=True))
@@ -97,18 +104,19 @@ def _standing(
     if seen is None:
         return None
     voxel, include = (run.clicks or ())[-1]
-    wanted = on_voxels((consolidator or shipped(BY_NETWORK))(seen.maps), seen.window, seen.strides)
-    at = tuple(v - part.start for v, part in zip(voxel, seen.window, strict=True))
-    inside = all(0 <= a < n for a, n in zip(at, wanted.shape, strict=True))
-    if include and not (inside and wanted[at] > 0):
+    logits = (consolidator or shipped(BY_NETWORK))(seen.maps)
+    first = [part.start for part in seen.window]
+    at = np.asarray(voxel) - first
+    inside = bool(((at >= 0) & (at < seen.mask.shape)).all())
+    if include and not (inside and at_places(logits, at[None], seen.strides)[0] > 0):
         return None
     places = np.argwhere(change.voxels)
     from_first = places + [part.start for part in change.window]
     away = np.sqrt((((from_first - np.asarray(voxel)) * scene.spacing) ** 2).sum(axis=1))
     stays = away <= max(depth_of(scene, voxel, include), min(scene.spacing))
-    in_view = from_first - [part.start for part in seen.window]
-    viewed = ((in_view >= 0) & (in_view < wanted.shape)).all(axis=1)
-    given = wanted[tuple(in_view[viewed].T)] * (1 if include else -1)
+    in_view = from_first - first
+    viewed = ((in_view >= 0) & (in_view < seen.mask.shape)).all(axis=1)
+    given = at_places(logits, in_view[viewed], seen.strides) * (1 if include else -1)
     stays[viewed] |= given > (doubts.include if include else doubts.exclude)
     stays[~viewed] = True
     standing = np.zeros_like(change.voxels)
