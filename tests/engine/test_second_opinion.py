@@ -44,7 +44,7 @@ def middle(scene):
 def test_small_changes_first_exclusions_and_what_is_mostly_leak_are_not_doubted(scene):
     voxel = middle(scene)
     size = scene.object.sum()
-    small, large = (scene.object & around(scene.shape, voxel, radius) for radius in (3, 7))
+    small, large = (scene.object & around(scene.shape, voxel, radius) for radius in (3, 6))
     assert small.sum() < SECOND.large * size < large.sum() < SECOND.larger * size
     assert np.array_equal(asked(scene, voxel, False, small, never), small)
     assert np.array_equal(asked(scene, voxel, False, large, never, earlier=0), large)
@@ -87,7 +87,7 @@ def test_an_include_click_that_the_network_does_not_believe_is_bounded_in_size_a
 def test_beside_the_border_less_is_asked_and_only_there(scene):
     run = scene.run(known=(24,))
     seen = survey(scene, run)
-    rule = replace(AFTER_CLICKS, border=1.0)
+    rule = replace(AFTER_CLICKS, border_gained=9.0, border_lost=1.0)
     says_outside = np.full(seen.maps.shape[1:], -1.1)
     lost = along_border(seen, run, says_outside, scene.spacing, rule)
     inner = seen.mask.copy()

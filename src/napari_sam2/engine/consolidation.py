@@ -248,7 +248,7 @@ def along_border(
         Millimetres from voxel to voxel.
     """
     beside = np.zeros(seen.mask.shape, bool)
-    if math.isinf(rule.border):
+    if math.isinf(min(rule.border_gained, rule.border_lost)):
         return beside
     for axis, step in enumerate(spacing):
         if step > _FINE * min(spacing):
@@ -259,7 +259,7 @@ def along_border(
         beside[behind] |= apart
     _keep(beside, seen, run)
     wanted = at_places(logits, np.argwhere(beside), seen.strides)
-    beside[beside] = np.where(seen.mask[beside], -wanted, wanted) > rule.border
+    beside[beside] = np.where(seen.mask[beside], wanted < -rule.border_lost, wanted > rule.border_gained)
     return beside
 
 

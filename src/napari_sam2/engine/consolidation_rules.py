@@ -40,8 +40,8 @@ class Rule:
         The same for a voxel that is lost.
     sure : float
         Mean of the model's own estimates of its masks from which on a run is left as it is.
-    border : float
-        Logit of a voxel beside the border that changes sides; infinite where those are not asked apart.
+    border_gained, border_lost : float
+        Logits of a voxel beside the border, whatever the mask said; infinite where those are not asked apart.
     most_of_section : float
         Share of a slice's mask that may be lost; a slice that would lose more loses nothing.
     """
@@ -49,7 +49,8 @@ class Rule:
     gained: float
     lost: float
     sure: float
-    border: float = math.inf
+    border_gained: float = math.inf
+    border_lost: float = math.inf
     most_of_section: float = 1.0
 
 
@@ -58,7 +59,7 @@ _BEFORE_CLICKS: Final = Rule(1.0, 2.0, 0.6)
 RULES: Final = {
     BY_FIRST: Rule(1.0, 2.0, 0.65),
     BY_NETWORK: _BEFORE_CLICKS,
-    BY_BORDERS: replace(_BEFORE_CLICKS, border=1.0),
+    BY_BORDERS: replace(_BEFORE_CLICKS, border_gained=1.0, border_lost=2.0),
 }
 """Of `BY_FIRST`: chosen on 68 held-out objects; with 1.0 for both 4 lose more than 0.02 of Dice and the mean gains
 0.029, with these 1 and 0.025. On full-size organs of CT, of which it has seen few, sure runs lost by it: an aorta went
@@ -67,15 +68,17 @@ from 0.83 to 0.60; the rule for sure runs was made after looking at the 41 devel
 
 _TOLD: Final = Rule(1.0, 1.0, math.inf)
 
-TOLD: Final = {BY_NETWORK: _TOLD, BY_BORDERS: replace(_TOLD, border=1.0, most_of_section=0.7)}
+TOLD: Final = {BY_NETWORK: _TOLD, BY_BORDERS: replace(_TOLD, border_gained=1.0, border_lost=2.0, most_of_section=0.7)}
 """Where the slices were told: nothing is cut off at a distance then. Chosen on the same structures. A slice that was
-told to hold the object is not emptied: on 13 held-out objects the worst loses 0.045 instead of 0.098, the mean stays."""
+told to hold the object is not emptied: of 13 held-out objects the worst loses 0.045, not 0.098, and the mean stays."""
 
 AFTER_CLICKS: Final = Rule(1.0, 2.0, math.inf)
 """After a click, of `BY_NETWORK`."""
 
-BORDERS_AFTER_CLICKS: Final = replace(AFTER_CLICKS, border=1.0)
-"""After a click, of `BY_BORDERS`."""
+BORDERS_AFTER_CLICKS: Final = replace(AFTER_CLICKS, border_gained=1.0, border_lost=2.0)
+"""After a click, of `BY_BORDERS`. Beside the border an answer need not add anything to the mask, nor need the last click
+have told it: on 107 states of held-out objects after clicks losing at 2.0 brings 0.018 of Dice (5 worse by 0.005,
+59 better), at 1.0 0.025 (9 and 69); gaining at 1.0 0.002 (3 and 22), at 0 0.005 (4 and 41)."""
 
 BY_THE_CLICK: Final = 0.2
 """What the last click must add to the logit of a voxel that changes after it: without it an answer that is wrong takes
