@@ -10,7 +10,7 @@ import torch
 
 from napari_sam2.engine.consolidation import Consolidator, changed, consolidate, mean_trust, normed, reconsider
 from napari_sam2.engine.consolidation_evidence import CLICKED_FEATURES, FEATURES, MOST_CELLS, Run, survey
-from napari_sam2.engine.consolidation_rules import BY_BORDERS, BY_FIRST, BY_NETWORK, RULES
+from napari_sam2.engine.consolidation_rules import BY_FIRST, BY_NETWORK, RULES
 from napari_sam2.engine.correction import Change
 from napari_sam2.training.corrections.torch_net import CorrectionNet
 from tests.phantoms import ball
@@ -110,20 +110,6 @@ def test_unsure_answers_and_pieces_apart_change_nothing(scene):
     assert not changed(seen, run, corner, RULES[BY_FIRST]).any(), "a piece that touches nothing is not the object"
     assert not changed(seen, run, np.where(seen.mask, -0.3, 0.3), RULES[BY_FIRST]).any()
     assert changed(seen, run, -away, RULES[BY_FIRST]).any()
-
-
-def test_a_slice_that_was_told_to_hold_the_object_is_not_emptied(scene):
-    def loses_the_end(maps):
-        logits = maps[-1].astype(float)
-        logits[:5] = -20.0
-        return logits
-
-    run = scene.run(told=range(3, 34))
-    before, now = (consolidate(scene, run, by, loses_the_end).voxels for by in (BY_NETWORK, BY_BORDERS))
-    assert before[:5].any()
-    assert not now[:5].any()
-    untold = consolidate(scene, scene.run(), BY_BORDERS, loses_the_end)
-    assert untold.voxels[:5].any()
 
 
 def test_a_run_of_which_the_model_was_sure_stays(scene):

@@ -41,7 +41,7 @@ def growing(maps):
 def grows(monkeypatch):
     monkeypatch.setattr(consolidation, "shipped", lambda by: growing)
     monkeypatch.setattr(consolidation, "RULES", {name: Rule(1.0, 2.0, 2.0) for name in RULES})
-    monkeypatch.setattr(consolidation, "TOLD", {})
+    monkeypatch.setattr(consolidation, "TOLD", Rule(1.0, 2.0, 2.0))
     monkeypatch.setattr(second_opinion, "shipped", lambda by: growing)
 
 

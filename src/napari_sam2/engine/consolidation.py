@@ -82,7 +82,7 @@ def consolidate(
     Change or None
         None where the model was sure, and where the known slices hold nothing of the object.
     """
-    rule = TOLD.get(by, RULES[by]) if run.told is not None else RULES[by]
+    rule = RULES[by] if by == BY_FIRST or run.told is None else TOLD
     if mean_trust(run) >= rule.sure:
         return None
     seen = survey(scene, replace(run, clicks=None if by == BY_FIRST else ()))
@@ -90,9 +90,6 @@ def consolidate(
         return None
     logits = (consolidator or shipped(by))(seen.maps)
     change = changed(seen, run, logits, rule) | along_border(seen, run, logits, scene.spacing, rule)
-    lost = change & seen.mask
-    emptied = lost.sum(axis=(1, 2)) > rule.most_of_section * seen.mask.sum(axis=(1, 2))
-    change[emptied] &= ~lost[emptied]
     return Change(seen.window, change)
 
 
