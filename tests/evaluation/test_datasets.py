@@ -8,6 +8,7 @@ import pytest
 
 from napari_sam2.errors import UserInputError
 from napari_sam2.evaluation.datasets import cases_of, find_scans
+from napari_sam2.hashing import sha256_of
 
 IMAGE = np.random.default_rng(0).normal(100, 20, (8, 10, 6)).astype(np.float32)
 LABELS = np.zeros((8, 10, 6), np.uint8)
@@ -109,6 +110,45 @@ def test_a_label_map_of_one_of_several_images_says_which(tmp_path):
         assert [scan.image.name for scan in find_scans(tmp_path, channels=["T1w"])] == ["sub-01_T1w.nii.gz"]
     (folder / "sub-01_dseg.nii.gz").rename(folder / "sub-01_desc-T2w_dseg.nii.gz")
     assert [scan.image.name for scan in find_scans(tmp_path)] == ["sub-01_T2w.nii.gz"]
+
+
+def test_an_image_that_is_named_and_not_there_is_told_even_if_another_fits(tmp_path):
+    saved(tmp_path / "sub-01/anat/sub-01_T1w.nii.gz", IMAGE)
+    saved(tmp_path / "sub-01/anat/sub-01_dseg.nii.gz", LABELS)
+    beside = tmp_path / "sub-01/anat/sub-01_dseg.json"
+    beside.write_text(json.dumps({"Sources": ["bids::sub-01/anat/sub-01_T2w.nii.gz"]}))
+    with pytest.raises(UserInputError, match=r"names sub-01_T2w\.nii\.gz, which is not here; .*sub-01_T1w"):
+        find_scans(tmp_path)
+    for other in (["sub-01_T1w.nii.gz", "other.txt"], ["sub-01_dseg.nii.gz"], [3], 3, None, ["sha256:0"]):
+        beside.write_text(json.dumps({"Sources": other}))
+        assert [scan.image.name for scan in find_scans(tmp_path)] == ["sub-01_T1w.nii.gz"]
+
+
+def test_of_two_copies_of_one_name_none_is_taken_silently(tmp_path):
+    raw, other = tmp_path / "sub-01/anat/sub-01_T1w.nii.gz", tmp_path / "old/sub-01/anat/sub-01_T1w.nii.gz"
+    saved(raw, IMAGE)
+    saved(other, IMAGE)
+    labels = tmp_path / "sub-01/anat/sub-01_dseg.nii.gz"
+    saved(labels, LABELS)
+    other.write_bytes(raw.read_bytes())
+    assert find_scans(tmp_path)[0].image.name == raw.name
+    saved(other, IMAGE + 1)
+    with pytest.raises(UserInputError, match=r"any of old/sub-01/anat/sub-01_T1w\.nii\.gz and sub-01/anat/.*differ"):
+        find_scans(tmp_path)
+    beside = tmp_path / "sub-01/anat/sub-01_dseg.json"
+    beside.write_text(json.dumps({"Sources": ["bids::sub-01/anat/sub-01_T1w.nii.gz"]}))
+    assert find_scans(tmp_path)[0].image == raw
+    beside.write_text(json.dumps({"Sources": ["sub-01_T1w.nii.gz"], "Source": {"sha256": sha256_of(other)}}))
+    assert find_scans(tmp_path)[0].image == other
+
+
+@pytest.mark.parametrize("text", ["ct.nii.gz", "again=./ct.nii.gz"])
+def test_a_channel_that_is_the_image_itself_is_refused_with_its_line(tmp_path, text):
+    saved(tmp_path / "ct.nii.gz", IMAGE)
+    saved(tmp_path / "known.nii.gz", LABELS)
+    (tmp_path / "set.csv").write_text(f"case,image,labels,channel_1\none,ct.nii.gz,known.nii.gz,{text}\n")
+    with pytest.raises(UserInputError, match=r"set\.csv, line 2: (channel_1|again) is the image itself"):
+        find_scans(tmp_path / "set.csv")
 
 
 def test_the_challenges_files_keep_place_and_spacing(tmp_path):

@@ -57,3 +57,9 @@ def test_a_dataset_without_prompts_says_where_they_belong(dataset):
     shutil.rmtree(dataset / "derivatives")
     with pytest.raises(UserInputError, match="derivatives/prompts/sub-01"):
         find_cases(dataset)
+
+
+def test_a_packed_and_an_unpacked_copy_of_one_image_are_not_chosen_between(dataset):
+    (dataset / "sub-01" / "anat" / "sub-01_T1w.nii").write_bytes(b"another one")
+    with pytest.raises(ManifestError, match=r"has sub-01_T1w\.nii\.gz and sub-01_T1w\.nii; keep one"):
+        find_cases(dataset)

@@ -254,3 +254,11 @@ def test_the_tag_that_is_not_valid_is_named_without_its_value(tmp_path, keyword)
     with pytest.raises(ImageFileError, match=rf"{file.name} has a value of {keyword} that is not valid") as told:
         read_volume(tmp_path / "ct")
     assert "ZZ" not in str(told.value)
+
+
+def test_a_uid_without_a_value_representation_is_named(tmp_path):
+    make_series(tmp_path / "ct")
+    file = min((tmp_path / "ct").iterdir())
+    file.write_bytes(file.read_bytes().replace(b"\x08\x00\x18\x00UI", b"\x08\x00\x18\x00U\xa8"))
+    with pytest.raises(ImageFileError, match="SOPInstanceUID that is not valid DICOM"):
+        read_volume(tmp_path / "ct")

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from napari_sam2.errors import ImageFileError
+from napari_sam2.io import read_volume
 from napari_sam2.io.film_read import read_film
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (6, 20, 30)).astype(np.uint8)
@@ -204,3 +205,18 @@ def test_a_matroska_film_that_lacks_its_end_is_refused_and_one_of_uneven_times_i
     np.testing.assert_array_equal(film.frames, FRAMES)
     assert film.seconds is None
     assert "for different times" in film.notes[0]
+
+
+@pytest.mark.parametrize("axes", ["TYX", "ZYX"])
+@pytest.mark.parametrize("kind", ["imagej", "ome"])
+def test_pages_that_are_stored_in_another_way_than_the_first_are_refused(tmp_path, axes, kind):
+    """tifffile decodes all of them as the first: one changed byte made other values of every frame."""
+    path = tmp_path / "f.tif"
+    tifffile.imwrite(path, FRAMES, **{kind: True}, metadata={"axes": axes})
+    with tifffile.TiffFile(path) as tiff:
+        for page in (tiff.pages[0], tiff.pages[3]):
+            at, good = page.aspage().tags["BitsPerSample"].valueoffset, path.read_bytes()
+            path.write_bytes(good[:at] + b"\x01" + good[at + 1 :])
+            with pytest.raises(ImageFileError, match=r"page \d is stored unlike the first"):
+                (read_film if axes == "TYX" else read_volume)(path)
+            path.write_bytes(good)

@@ -119,6 +119,17 @@ def test_labels_that_are_the_image_and_folders_without_dicom_are_told(tmp_path):
     assert "line 3: image: scans is a folder without DICOM files" in second
 
 
+def test_a_channel_that_is_the_image_itself_is_a_fault_and_another_volume_of_it_is_none(tmp_path):
+    write_case(tmp_path, "a")
+    for text, fault in (("a.nii.gz", True), ("T2=./a.nii.gz", True), ("a.nii.gz:1", False), ("a.nii.gz:all", False)):
+        (tmp_path / "cases.csv").write_text(f"case,image,channel_1\na,a.nii.gz,{text}\n")
+        if fault:
+            with pytest.raises(ManifestError, match="line 2: channel_1: it is the image itself; give another scan"):
+                read_manifest(tmp_path / "cases.csv", needs=())
+        else:
+            assert len(read_manifest(tmp_path / "cases.csv", needs=())) == 1
+
+
 def test_an_id_with_two_names_and_a_channel_that_is_the_label_map_are_faults(tmp_path):
     """The last name won before, and the answers could become the image that is learned from."""
     write_case(tmp_path, "a")

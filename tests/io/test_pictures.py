@@ -119,3 +119,16 @@ def test_a_truncated_picture_is_refused(tmp_path, ending, share):
 
 def test_text_that_begins_with_bm_is_no_picture():
     assert not is_picture(b"BMI,weight\n21,70\n22,80\n23,90\n24")
+
+
+@pytest.mark.parametrize("bits", [1, 4])
+def test_a_bmp_whose_pixels_cannot_use_its_palette_is_refused(tmp_path, bits):
+    """Pillow read the pixels of a grey palette of 256 as 8 bits each, whatever the header said."""
+    path = tmp_path / "b.bmp"
+    Image.fromarray(GREY.astype(np.uint8)).save(path)
+    content = bytearray(path.read_bytes())
+    assert content[28] == 8
+    content[28] = bits
+    path.write_bytes(content)
+    with pytest.raises(ImageFileError, match=f"pixels of {bits} bits cannot use its palette"):
+        read_picture(path)

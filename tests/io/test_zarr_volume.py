@@ -220,6 +220,15 @@ def test_what_is_not_understood_is_refused_in_a_sentence(tmp_path, change, sente
     assert str(tmp_path) not in str(caught.value)
 
 
+def test_pieces_with_a_side_of_0_are_refused(tmp_path):
+    path = write_image(tmp_path / "s.zarr", STACK, "zyx", (1, 1, 1), version="0.5")
+    said = json.loads((path / "0" / "zarr.json").read_text())
+    said["chunk_grid"]["configuration"]["chunk_shape"][1] = 0
+    (path / "0" / "zarr.json").write_text(json.dumps(said))
+    with pytest.raises(ImageFileError, match="pieces have a side of 0"):
+        read_volume(path)
+
+
 @BOTH
 def test_a_truncated_piece_is_refused(tmp_path, version):
     path = write_image(tmp_path / "s.zarr", STACK, "zyx", (1, 1, 1), version=version, packed=True)

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QApplication, QLineEdit
 
 from napari_sam2.plugin.control.action_table import ACTIONS, action
 from napari_sam2.plugin.control.registry import controller_for
+from napari_sam2.plugin.widgets.panel import SegmentPanel
 from napari_sam2.plugin.widgets.wrapped_label import WrappedLabel
 from napari_sam2.record.journal import JournalNote
 from tests.plugin.ball_window import CENTRE, Window
@@ -239,3 +240,22 @@ def test_closing_the_viewer_during_a_run_is_safe(make_napari_viewer, ball_file, 
     made.viewer.close()
     wait_for(lambda: made.controller.thread.idle)
     assert not run.running or made.controller.thread.idle
+
+
+def test_keys_work_with_two_panels_in_one_window_and_the_other_goes_on_when_one_is_closed(window):
+    """Qt finds each key twice then, and did neither."""
+    second = SegmentPanel(window.viewer)
+    window.viewer.window.add_dock_widget(second, name="again")
+    assert second.controller is window.controller
+    window.draw_box()
+    first = window.controller.work.current
+    press(window.viewer, Qt.Key.Key_N)
+    wait_for(lambda: window.controller.work.current == first + 1)
+    click(window.viewer, window.world(0, 0, 0))
+    wait_for(lambda: window.object(first + 1) and window.object(first + 1).slices)
+    press(window.viewer, Qt.Key.Key_Z, CONTROL)
+    wait_for(lambda: sorted(window.controller.work.snapshot.objects) == [first])
+    window.viewer.window.remove_dock_widget(window.dock)
+    pump(0.2)
+    click(window.viewer, window.world(0, 0, 0))
+    wait_for(lambda: len(window.controller.work.snapshot.objects) == 2)

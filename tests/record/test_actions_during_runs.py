@@ -80,7 +80,14 @@ def check(session, folder):
     assert again.identical
     assert contents(restored) == contents(session)
     assert contents(again.session) == contents(session)
+    whole = contents(session)
     for undo in iter(session.undo, ""):
+        taken_back = contents(session)
+        session.redo()
+        assert contents(session) == whole
+        session.undo()
+        assert contents(session) == taken_back
+        whole = taken_back
         assert restored.undo() == again.session.undo() == undo
         assert contents(restored) == contents(session)
         assert contents(again.session) == contents(session)
@@ -112,6 +119,71 @@ def opened_with_leftovers(session):
     session.take_labels(labels, {1: Term("ball")})
     session.accept_slice(1, 6)
     return session.propagate([1])
+
+
+def corrected(session):
+    """A carried object whose box on another slice was answered, and not carried on yet."""
+    session.add_prompt(1, box_on(INSIDE, 2, 6))
+    list(session.propagate([1]))
+    session.add_prompt(1, Box(((7, 6, 8), (11, 10, 8))))
+    return session
+
+
+def test_a_correction_that_is_carried_on_is_taken_back_with_what_asked_for_it_and_nothing_else(tmp_path):
+    session, folder = Session(VOLUME, MODEL), tmp_path / "a.sam2session"
+    journal = Journal(session, folder)
+    corrected(session)
+    session.undo()
+    carried = contents(session)
+    session.redo()
+    session.add_prompt(2, box_on(INSIDE, 2, 3))
+    assert list(session.spread(1, 8))
+    carried_on = contents(session)[1]
+    session.undo()
+    assert contents(session) == {1: carried_on}
+    session.undo()
+    assert contents(session) == carried
+    session.redo()
+    session.redo()
+    session.accept_slice(1, 7)
+    assert list(session.spread(1, 8))
+    session.undo()
+    assert 7 in session.objects[1].accepted
+    journal.close()
+    check(session, folder)
+
+
+def test_a_correction_that_is_taken_back_is_not_carried_on(tmp_path):
+    session, folder = Session(VOLUME, MODEL), tmp_path / "a.sam2session"
+    journal = Journal(session, folder)
+    run = corrected(session).spread(1, 8)
+    session.undo()
+    carried = contents(session)
+    session.redo()
+    changed = next(run)
+    session.undo()
+    assert list(run) == []
+    journal.close()
+    assert session.objects[1].results[changed.index] is changed
+    check(session, folder)
+    restored = Session(VOLUME, MODEL)
+    restore(restored, folder)
+    restored.undo()
+    assert contents(restored) == carried
+
+
+def test_what_a_run_wrote_comes_back_with_nothing_that_came_into_it(tmp_path):
+    session, folder = Session(VOLUME, MODEL), tmp_path / "a.sam2session"
+    journal = Journal(session, folder)
+    session.add_prompt(1, box_on(INSIDE, 2, 6))
+    begun = contents(session)
+    for number, _ in enumerate(session.propagate([1]), start=1):
+        if number == 4:
+            COMING["outside"](session)
+    session.undo()
+    session.undo()
+    assert contents(session) == begun
+    journal.close()
 
 
 ACROSS = Box(((9, 5, 3), (9, 11, 8)))

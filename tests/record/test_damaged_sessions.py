@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from napari_sam2.core.hand_tools.tools import Grow
 from napari_sam2.errors import UserInputError
 from napari_sam2.models.classical import ClassicalModel
 from napari_sam2.record import compaction
@@ -188,16 +189,34 @@ def test_damage_in_the_middle_is_never_replayed_as_identical(tmp_path):
 @pytest.mark.parametrize(
     ("event", "change"),
     [("propagation", {"looked_over": "consolidation-9"}), ("prompt", {"around": "correction-9"}),
-     ("propagation", {"event": "something new"})],
+     ("propagation", {"event": "something new"}), ("overlap", {"rule": "surest"}), ("hand tool", {"tool": "magnet"}),
+     ("hand tool", {"event": "correction", "objects": [1], "slice": 10, "joined": "time"}),
+     ("prompt", {"changes": [{"object": 1, "field": "object", "value": {"name": "", "axis": 2}},
+                             {"object": 1, "field": "mood", "value": 1}]}),
+     ("prompt", {"changes": [{"object": 1, "field": "object", "value": {"name": "", "axis": 2}},
+                             {"object": 1, "field": "prompts", "value": [{"ellipse": [1, 2]}]}]})],
 )  # fmt: skip
 def test_what_a_newer_version_wrote_is_not_called_damaged(tmp_path, event, change):
     session = Session(VOLUME, ClassicalModel())
     journal = Journal(session, tmp_path / "a.sam2session")
     session.add_prompt(1, box_on(INSIDE, 2, 10))
     next(session.propagate())
+    session.overlap = "first"
+    session.use_tool(1, Grow(1.0), 10)
     journal.close()
     file = tmp_path / "a.sam2session" / "events.jsonl"
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     file.write_text("".join(json.dumps(line | (change if line["event"] == event else {})) + "\n" for line in lines))
     with pytest.raises(UserInputError, match="which this version does not know; open the session with the"):
         restore(Session(VOLUME, ClassicalModel()), tmp_path / "a.sam2session")
+
+
+@pytest.mark.parametrize("change", [{"version": 3}, {"overlap": "surest"}])
+@pytest.mark.parametrize("kind", ["lines", "slide"])
+def test_what_a_newer_version_wrote_into_the_head_is_not_called_damaged(sessions, tmp_path, kind, change):
+    folder = tmp_path / "a"
+    shutil.copytree(sessions / kind, folder)
+    head = json.loads((folder / HEAD).read_text())
+    (folder / HEAD).write_text(json.dumps(head | change))
+    with pytest.raises(UserInputError, match=r"a/session\.json: .* which this version does not know; open the"):
+        restore(fresh(kind), folder)

@@ -107,6 +107,26 @@ def test_another_answer_is_found_out(worked, monkeypatch):
     assert all(area > 0 for area in found.differing.values())
 
 
+def test_no_journal_holds_what_a_file_calls_its_channels_unless_it_is_a_stain(tmp_path):
+    names = ("DAPI", "Jane Doe 1954", "c")
+    named, folder = slide(MIX), tmp_path / "a.sam2session"
+    named.mix = ChannelMix(names, MIX.chosen, MIX.colours, MIX.windows)
+    session = SlideSession(named, ClassicalModel())
+    journal = Journal(session, folder)
+    session.add_prompt(SlideBox(150, 150, 250, 250))
+    session.show_channels(ChannelMix(names, OTHER.chosen, OTHER.colours, OTHER.windows))
+    session.add_prompt(SlidePoint(400, 420), field=400)
+    journal.close()
+    written = b"".join(file.read_bytes() for file in folder.iterdir())
+    assert b"Jane" not in written
+    assert b"DAPI" in written
+    fresh = slide(MIX)
+    fresh.mix = ChannelMix(names, MIX.chosen, MIX.colours, MIX.windows)
+    found = replay_slide(fresh, ClassicalModel(), folder)
+    assert found.identical
+    assert found.session.slide.mix == ChannelMix(names, OTHER.chosen, OTHER.colours, OTHER.windows)
+
+
 def test_the_head_says_how_the_model_looked(worked):
     head = read_head(worked[1])
     assert head["model"]["views"] == "around the object"

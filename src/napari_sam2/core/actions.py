@@ -39,9 +39,6 @@ class Action:
     title: ClassVar[str]
     """For people, in menus and messages."""
 
-    joined: ClassVar[bool] = False
-    """Whether one undo takes it back together with the action before."""
-
     asked_in: ClassVar[tuple[str, ...]] = ()
     """Fields of the changes that say what was asked; the others say what came out."""
 
@@ -64,6 +61,13 @@ class Action:
         `state` is where the session was then.
         """
         return cls()
+
+    def joins(self, earlier: Action) -> bool:
+        """Whether one undo takes it back together with an earlier action.
+
+        The earlier one is the last, or the last that changed the same objects.
+        """
+        return False
 
     def settle(self, state: Any) -> None:
         """What an action does beside changing objects.
@@ -116,7 +120,7 @@ class Undo(Setting):
 
     def settle(self, state: Any) -> None:
         """Take it back."""
-        state.history.undo()
+        state.history.undo(state.runs.steps)
 
 
 class Redo(Setting):

@@ -13,9 +13,22 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
-__all__ = ["NewerError", "bits_of", "colour_of", "flag_of", "list_of", "mask_of", "number_of", "text_of", "whole_of"]
+__all__ = [
+    "NewerError",
+    "bits_of",
+    "colour_of",
+    "flag_of",
+    "known_of",
+    "list_of",
+    "mask_of",
+    "number_of",
+    "text_of",
+    "whole_of",
+]
 
 LONGEST_TEXT: Final = 10_000
 """Characters of a name; those of the longest terms have about two hundred."""
@@ -49,6 +62,20 @@ def text_of(value: Any, what: str = "a name") -> str:
     if not isinstance(value, str) or len(value) > LONGEST_TEXT:
         raise ValueError(f"{what} must be text of at most {LONGEST_TEXT} characters")
     return value
+
+
+def known_of(value: Any, known: Collection[str], what: str) -> str:
+    """One of the names that this version knows.
+
+    Raises
+    ------
+    NewerError
+        If it is another text: names are only ever added.
+    """
+    name = text_of(value, what)
+    if name not in known:
+        raise NewerError(f"it holds {what} {name[:40]!r}")
+    return name
 
 
 def flag_of(value: Any, what: str = "a flag") -> bool:

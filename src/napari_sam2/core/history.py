@@ -8,7 +8,7 @@ a step costs what it changed, never a copy of the volume.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -108,6 +108,15 @@ class Step:
         for change in later:
             self.note(change)
 
+    def leave(self, change: Change, others: Iterable[Step]) -> None:
+        """Leave one of its changes to those who changed the same again."""
+        key = (change.object_id, change.field, change.index)
+        del self._changes[key]
+        for other in others:
+            again = other._changes.get(key)
+            if again is not None and again.before is change.after:
+                other._changes[key] = replace(again, before=change.before)
+
     def moved_to(self, whole: Step, part: Part) -> Step:
         """Give what was changed since the last time to `whole`.
 
@@ -127,6 +136,11 @@ class Step:
             if change.field == field:
                 before, after = (v if v is MISSING else replaced(v) for v in (change.before, change.after))
                 self._changes[key] = Change(*key, before, after)
+
+    @property
+    def objects(self) -> set[ObjectId]:
+        """Whose values were changed."""
+        return {object_id for object_id, _, _ in self._changes}
 
     def __iter__(self) -> Iterator[Change]:
         return iter(self._changes.values())
@@ -164,10 +178,12 @@ class History:
 
         What was undone before cannot come back.
 
-        A step whose action is ``joined`` becomes part of the one before: one undo takes back both.
+        A step whose action `joins` an earlier one becomes part of that step: one undo takes back both. Between the
+        two may lie steps of other objects, which stay what they are.
         """
-        if step.action.joined and self._done:
-            self._done[-1].join(step)
+        joined = self._joined_by(step)
+        if joined is not None:
+            joined.join(step)
         else:
             self._done.append(step)
             if len(self._done) > FRESH:
@@ -175,6 +191,14 @@ class History:
                     self._done[-FRESH - 1].replace_values(name, lambda _: None)
         self._undone.clear()
         del self._done[:-LONGEST]
+
+    def _joined_by(self, step: Step) -> Step | None:
+        for earlier in reversed(self._done[-FRESH:]):
+            if step.action.joins(earlier.action):
+                return earlier
+            if not step.objects.isdisjoint(earlier.objects):
+                return None
+        return None
 
     @property
     def done(self) -> tuple[Step, ...]:
@@ -210,18 +234,27 @@ class History:
         """What a redo does again; empty when there is nothing."""
         return self._undone[-1].action.said if self._undone else ""
 
-    def undo(self) -> Step | None:
+    def undo(self, running: Iterable[Step] = ()) -> Step | None:
         """Take back the last step.
 
-        What a running action has changed again since then stays.
+        What was changed again while a run went on stays, and belongs from then on to the one who changed it: an undo of
+        that gives back what was before both.
+
+        Parameters
+        ----------
+        running : iterable of Step
+            What runs that go on have changed so far.
         """
         if not self._done:
             return None
         step = self._done.pop()
+        others = (*self._done, *running)
         for change in reversed(list(step)):
             current = self._read(change.object_id, change.field, change.index)
             if change.field != "results" or current is change.after:
                 self._write(change.object_id, change.field, change.index, change.before)
+            else:
+                step.leave(change, others)
         self._undone.append(step)
         return step
 

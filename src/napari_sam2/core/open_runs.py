@@ -65,6 +65,15 @@ class OpenRuns:
     def __bool__(self) -> bool:
         return bool(self._open)
 
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What open runs have changed.
+
+        Those that go on here, and those of a journal that is read.
+        """
+        here = (step for run in self._open.values() for step in (run.whole, run.step))
+        return (*here, *self._read.values())
+
     def run(self, state: Any, action: Run, should_stop: Callable[[], bool]) -> Iterator[Any]:
         """See `napari_sam2.core.actions.ActionState.run`."""
         number = next(self._numbers)

@@ -18,9 +18,9 @@ from napari_sam2.channels.mix import AUTO
 from napari_sam2.channels.opening import read_stack
 from napari_sam2.core.volume import Source, Volume
 from napari_sam2.errors import ImageFileError, UserInputError
+from napari_sam2.evaluation.bids_folder import labelled_images
 from napari_sam2.evaluation.cases import Case, largest_component
-from napari_sam2.io.bids import BidsName
-from napari_sam2.io.channel_file import ChannelFile, channel_files
+from napari_sam2.io.channel_file import ChannelFile, channel_files, is_the_scan
 from napari_sam2.io.labels import read_named_labels
 from napari_sam2.io.read import read_only_volume
 
@@ -187,6 +187,11 @@ def _from_table(table: Path, root: Path) -> list[LabelledScan]:
             for file in further
             if not file.path.exists()
         ]
+        faults += [
+            f"{table.name}, line {number}: {file.name} is the image itself; give another scan."
+            for file in further
+            if is_the_scan(file, root / cells["image"])
+        ]
         names_so_far.add(cells["case"])
         if not faults:
             ids = tuple(int(part) for part in cells["ids"].split(";") if part.strip())
@@ -262,51 +267,10 @@ def _from_npz(folder: Path) -> list[LabelledScan]:
 
 
 def _from_bids(folder: Path, channels: Collection[str]) -> list[LabelledScan]:
-    images: dict[str, list[Path]] = {}
-    for image in sorted(folder.rglob("sub-*.nii.gz")):
-        if not image.name.endswith(("_dseg.nii.gz", "_probseg.nii.gz", "_mask.nii.gz")):
-            images.setdefault(image.name.removesuffix(".nii.gz"), []).append(image)
-    scans, faults = [], []
-    for labels in sorted(folder.rglob("sub-*_dseg.nii.gz")):
-        entities = BidsName.parse(labels.name).entities
-        image_entities = {k: v for k, v in entities.items() if k not in ("desc", "space")}
-        fitting = [
-            files[0]
-            for name, files in images.items()
-            if {k: v for k, v in BidsName.parse(name).entities.items() if k != "desc"} == image_entities
-        ]
-        if len(fitting) > 1:
-            fitting = _meant(labels, fitting, channels)
-        if len(fitting) == 1:
-            case = labels.name.removesuffix("_dseg.nii.gz")
-            scans.append(LabelledScan(case, fitting[0], labels, subject=f"sub-{entities['sub']}"))
-        elif fitting:
-            names = " or ".join(image.name for image in fitting)
-            faults.append(f"{labels.name} may belong to {names}; name one under 'Sources' in the .json beside it.")
-    if faults:
-        raise UserInputError("\n".join(faults))
-    return scans
-
-
-def _meant(labels: Path, images: list[Path], channels: Collection[str]) -> list[Path]:
-    """Which of several images of one session a label map is of.
-
-    What the file beside it says, or its description (``desc-T1w``), or the one that is no channel.
-    """
-    try:
-        facts = json.loads(labels.with_name(labels.name.replace(".nii.gz", ".json")).read_text(encoding="utf-8"))
-        sources = facts["Sources"]
-        told = {str(source).rpartition("/")[2] for source in ([sources] if isinstance(sources, str) else sources)}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        told = set()
-    description = BidsName.parse(labels.name).entities.get("desc")
-    suffixes = {image: BidsName.parse(image.name).suffix for image in images}
-    ways = (
-        [image for image in images if image.name in told],
-        [image for image in images if suffixes[image] == description],
-        [image for image in images if suffixes[image] not in channels],
-    )
-    return next((way for way in ways if len(way) == 1), images)
+    return [
+        LabelledScan(labels.name.removesuffix("_dseg.nii.gz"), image, labels, subject=subject)
+        for image, labels, subject in labelled_images(folder, channels)
+    ]
 
 
 def _read_npz(file: Path) -> tuple[Volume, NDArray[np.integer]]:

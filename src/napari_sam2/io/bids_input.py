@@ -103,11 +103,15 @@ def find_cases(
 
 
 def _image_of(dataset: Path, prompts: Path) -> Path:
-    for ending in _IMAGES:
-        image = dataset / prompts.with_name(prompts.stem + ending)
-        if image.is_file():
-            return image
-    raise UserInputError(f"{prompts.as_posix()}: the dataset has no such image, {prompts.stem}.nii.gz.")
+    images = [dataset / prompts.with_name(prompts.stem + ending) for ending in _IMAGES]
+    there = [image for image in images if image.is_file()]
+    if len(there) > 1:
+        raise UserInputError(
+            f"{prompts.as_posix()}: the dataset has {' and '.join(image.name for image in there)}; keep one of them."
+        )
+    if not there:
+        raise UserInputError(f"{prompts.as_posix()}: the dataset has no such image, {prompts.stem}.nii.gz.")
+    return there[0]
 
 
 def check_suffixes(suffixes: Sequence[str]) -> None:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from napari_sam2.io.guard import is_one_of
+
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
-__all__ = ["ChannelFile", "channel_files"]
+__all__ = ["ChannelFile", "channel_files", "is_the_scan"]
 
 _NAME: Final = re.compile(r"[^\W_][\w.+-]{0,39}")
 
@@ -51,6 +53,14 @@ def channel_files(texts: Iterable[str | os.PathLike[str]], folder: Path | None =
         Where relative paths start; where the program was started by default.
     """
     return [_channel_file(text, Path() if folder is None else folder) for text in texts]
+
+
+def is_the_scan(file: ChannelFile, image: Path) -> bool:
+    """Whether a channel is the scan that it was given with.
+
+    Another volume of the same file is not.
+    """
+    return file.volume_index is None and not file.whole and is_one_of(file.path, [image])
 
 
 def _channel_file(given: str | os.PathLike[str], folder: Path) -> ChannelFile:

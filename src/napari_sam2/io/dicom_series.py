@@ -49,6 +49,12 @@ _NUMBERS: Final = (
     "Rows", "Columns", "NumberOfFrames", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
     "RescaleSlope", "RescaleIntercept", "ImagerPixelSpacing",
 )  # fmt: skip
+_SHOWN: Final = (
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "RescaleSlope",
+    "RescaleIntercept",
+)  # fmt: skip
+"""Tags that say what an image shows and where."""
+
 _CONVERTED: Final = (
     *_NUMBERS, "InstanceNumber", "AcquisitionNumber", "SeriesInstanceUID", "SOPInstanceUID", "Modality",
     "PhotometricInterpretation", "BurnedInAnnotation", "EchoTime", "EchoNumbers", "TemporalPositionIdentifier",
@@ -243,7 +249,7 @@ def _find_series(place: Path) -> list[Series]:
             continue
         try:
             if "Rows" in tags and tags.get("Modality") not in _NOT_IMAGES:
-                int(tags.Rows), int(tags.Columns)
+                int(tags.Rows), int(tags.Columns), str(tags.get("SOPInstanceUID"))
                 by_uid[str(tags.get("SeriesInstanceUID", ""))].append((file, tags))
         except Exception as error:  # values are converted here, and pydicom raises many kinds
             raise invalid_tags(file, tags) from error
@@ -290,10 +296,11 @@ def without_copies(datasets: Sequence[tuple[Path, Any]]) -> list[tuple[Path, Any
 def _image_hash(path: Path, tags: Any) -> str:
     """A hash of what an image shows and where; two copies that were only compressed differently differ."""
     digest = hashlib.sha256()
-    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns"):
-        digest.update(repr(tags.get(keyword)).encode())
-    for keyword in ("RescaleSlope", "RescaleIntercept"):
-        digest.update(repr(tags.get(keyword)).encode())
+    try:
+        for keyword in _SHOWN:
+            digest.update(repr(tags.get(keyword)).encode())
+    except Exception as error:  # values are converted here, and pydicom raises many kinds
+        raise invalid_tags(path, tags) from error
     try:
         digest.update(bytes(read_dataset(path).get("PixelData") or b""))
     except Exception as error:  # pydicom raises many kinds on damaged files

@@ -22,6 +22,7 @@ from napari_sam2.hashing import sha256_of
 from napari_sam2.io.payload import check_claim, check_memory, check_total_memory, existing_file, peek, read_range
 from napari_sam2.io.photometric import samples_of, to_8_bits
 from napari_sam2.io.resolution import mpp_from_imagej, mpp_from_ome
+from napari_sam2.io.tiff_pages import check_alike
 from napari_sam2.io.video import UNEVEN, container_of, read_video
 from napari_sam2.io.zarr_store import is_zarr
 
@@ -178,6 +179,7 @@ def _of_tiff(file: Path) -> Film | None:
             check_total_memory(file.name, size)
             if not series.is_multifile:
                 check_claim(file, size)
+            check_alike(tiff, file.name)
             samples = samples_of(series.keyframe, file.name)
             stack = np.moveaxis(series.asarray(), axis, 0)
             rest = series.axes[:axis] + series.axes[axis + 1 :]

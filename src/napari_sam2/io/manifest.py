@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from napari_sam2.errors import ManifestError, UserInputError
-from napari_sam2.io.channel_file import ChannelFile, channel_files
+from napari_sam2.io.channel_file import ChannelFile, channel_files, is_the_scan
 from napari_sam2.io.guard import is_one_of
 from napari_sam2.io.payload import existing_file
 from napari_sam2.io.prompt_file import check_prompt_file
@@ -214,9 +214,8 @@ class _Table:
             if any(unicodedata.category(character) in _UNSEEN for character in cell.get(column, "")):
                 self._fault(line, f"the cell {column!r} holds a line break or a control character; type it again.")
         told = self._names(line, cell.get("name", ""))
-        labels = [paths["labels"]] if "labels" in paths else []
         channels = [
-            self._channel(line, column, cell[column], labels) for column in _channel_columns(columns) if cell[column]
+            self._channel(line, column, cell[column], paths) for column in _channel_columns(columns) if cell[column]
         ]
         if len(self._faults) > before:
             return None
@@ -254,12 +253,14 @@ class _Table:
                 self._fault(line, f"the name {part.strip()[:40]!r} must be such as 1=liver, several with ';'.")
         return names
 
-    def _channel(self, line: int, column: str, text: str, labels: Sequence[Path]) -> ChannelFile:
+    def _channel(self, line: int, column: str, text: str, paths: Mapping[str, Path]) -> ChannelFile:
         """A channel's cell."""
         (file,) = channel_files([text], self._file.parent)
         self._check_file(line, column, file.path)
-        if is_one_of(file.path, labels):
+        if "labels" in paths and is_one_of(file.path, [paths["labels"]]):
             self._fault(line, f"{column}: it is the label map of the scan; give an image.")
+        elif "image" in paths and is_the_scan(file, paths["image"]):
+            self._fault(line, f"{column}: it is the image itself; give another scan.")
         return replace(file, name=file.name or column)
 
     def _check_case(self, line: int, case: str) -> None:

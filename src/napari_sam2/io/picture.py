@@ -106,6 +106,7 @@ def _read_with_pillow(path: Path, volume_index: int | None) -> tuple[NDArray[Any
         with Image.open(path, formats=_DECODERS) as image:
             _check_size(path.name, image.height, image.width)
             bits = bits_of(path)
+            _check_bmp(image, path.name)
             notes = []
             n_frames = getattr(image, "n_frames", 1)
             if n_frames > 1:
@@ -122,6 +123,20 @@ def _read_with_pillow(path: Path, volume_index: int | None) -> tuple[NDArray[Any
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageFileError(f"{path.name} is damaged or truncated; copy or export it again.") from error
+
+
+def _check_bmp(image: Any, name: str) -> None:
+    """Refuse a BMP of fewer than 8 bits that Pillow would read as one of 8.
+
+    It does so with every grey palette of more colours than such pixels can choose from (Pillow 13, BmpImagePlugin).
+    """
+    if image.format != "BMP" or image.mode != "L":
+        return
+    image.fp.seek(14)
+    header = image.fp.read(16)
+    bits = int.from_bytes(header[10:12] if header[0] == _BMP_HEADERS[0] else header[14:16], "little")
+    if bits < 8:
+        raise ImageFileError(f"{name} is damaged: pixels of {bits} bits cannot use its palette; export it again.")
 
 
 def _deep_jpeg2000(path: Path) -> NDArray[Any]:

@@ -17,6 +17,7 @@ from napari_sam2.io.choosing import choose_part
 from napari_sam2.io.payload import check_claim, check_total_memory
 from napari_sam2.io.photometric import samples_of, to_8_bits
 from napari_sam2.io.resolution import images_of_ome, microns_of, number_of
+from napari_sam2.io.tiff_pages import check_alike
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +67,7 @@ def read_stack(
     check_total_memory(file.name, size)
     if not series.is_multifile:
         check_claim(file, size)
+    check_alike(tiff, file.name)
     samples = samples_of(series.keyframe, file.name)
     kept = [letters.index(axis) for axis in ("X", "Y", "Z", "S") if axis in letters]
     displays = displays_of_ome(tiff.ome_metadata, 0) if tiff.is_ome else ()

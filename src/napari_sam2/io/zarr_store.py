@@ -115,7 +115,10 @@ class ZarrFile:
             _check_codecs(found.metadata.to_dict(), self.name)
             if found.dtype.kind not in "buif":
                 raise ImageFileError(f"{self.name} holds values of type {found.dtype}; numbers are needed.")
-            check_total_memory(self.name, math.prod(found.chunks) * found.dtype.itemsize)
+            pieces = found.shards or found.chunks
+            if 0 in pieces:
+                raise ImageFileError(f"{self.name} is damaged: its pieces have a side of 0; copy or export it again.")
+            check_total_memory(self.name, math.prod(pieces) * found.dtype.itemsize)
         return found
 
     @contextlib.contextmanager

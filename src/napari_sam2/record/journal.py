@@ -33,6 +33,7 @@ from napari_sam2.record.journal_files import (
     part_of,
     part_to_json,
     read_head,
+    said_of_newer,
 )
 from napari_sam2.record.journal_folder import JournalFolder
 from napari_sam2.record.listing import JournalNote, look_at, sessions_of
@@ -194,6 +195,8 @@ def _restore(codec: Codec, folder: Path) -> Mapping[str, Any]:
         codec.check_head(head)
     except UserInputError:
         raise
+    except NewerError as error:
+        raise UserInputError(f"{folder.name}/{HEAD}: {said_of_newer(error)}") from error
     except DAMAGE as error:
         raise UserInputError(f"{folder.name}/{HEAD} is not that of a session: {error}.") from error
     state = codec.fresh()

@@ -36,6 +36,7 @@ __all__ = [
     "part_of",
     "part_to_json",
     "read_head",
+    "said_of_newer",
     "time_of",
 ]
 
@@ -79,7 +80,11 @@ def read_head(folder: Path) -> dict[str, Any]:
         raise UserInputError(unreadable) from error
     if not isinstance(head, dict):
         raise UserInputError(unreadable)
-    if head.get("version") not in (VERSION, EARLIER_VERSION):
+    version = head.get("version")
+    if isinstance(version, int) and version > VERSION:
+        newer = NewerError(f"it is written as version {version!r:.20}")
+        raise UserInputError(f"{folder.name}/{HEAD}: {said_of_newer(newer)}")
+    if version not in (VERSION, EARLIER_VERSION):
         raise UserInputError(f"{folder.name} has version {head.get('version')!r:.20}; this program reads {VERSION}.")
     if not all(isinstance(head.get(part), dict) for part in ("source", "model")) or "overlap" not in head:
         raise UserInputError(f"{folder.name}/{HEAD} is not that of a session.")
@@ -114,16 +119,18 @@ def damaged_line(folder: Path, number: int, name: str = EVENTS) -> Iterator[None
     try:
         yield
     except NewerError as error:
-        raise UserInputError(
-            f"{folder.name}/{name}, line {number}: {error}, which this version does not know; open the session with "
-            "the version that wrote it, or a newer one."
-        ) from error
+        raise UserInputError(f"{folder.name}/{name}, line {number}: {said_of_newer(error)}") from error
     except DAMAGE as error:
         reason = "it is not JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else _reason(error)
         raise UserInputError(
             f"{folder.name}/{name}, line {number} cannot be read: {reason}. The file is damaged; to use what "
             f"comes before, cut it off from that line on in a copy."
         ) from error
+
+
+def said_of_newer(error: NewerError) -> str:
+    """What to do about what only a newer version can have written."""
+    return f"{error}, which this version does not know; open the session with the one that wrote it, or a newer one."
 
 
 def part_to_json(part: Part) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def replay_slide(
     codec = codec_of(now)
     codec.use_head(head, now.state)
     mix = mix_from_json(head.get("channels"))
-    if mix is not None and mix != slide.mix:
+    if mix is not None and mix.named_as(slide.mix) != slide.mix:
         now.state.show_channels(mix)
     reasons = [*_reasons(head, model), *_do_all(codec, now.state, folder, load)]
     return SlideReplay(now, then, _differing_outlines(then, now), tuple(reasons))

@@ -10,9 +10,9 @@ import numpy as np
 
 from napari_sam2.channels.facts import check_channels, described_channel
 from napari_sam2.channels.mix import AUTO, named_mix
-from napari_sam2.core.checked import colour_of, flag_of, list_of, text_of, whole_of
+from napari_sam2.core.checked import NewerError, colour_of, flag_of, known_of, list_of, text_of, whole_of
 from napari_sam2.core.history import MISSING, Change
-from napari_sam2.core.labels import check_overlap
+from napari_sam2.core.labels import OVERLAP_RULES
 from napari_sam2.core.mix import mix_from_json, mix_to_json
 from napari_sam2.errors import UserInputError
 from napari_sam2.models.base import viewing_of
@@ -96,13 +96,13 @@ class ScanCodec:
             raise UserInputError("The journal belongs to another image: its voxels or its place differ.")
         window_from_json(head["window"])
         axis_of(head["axis"])
-        check_overlap(text_of(head["overlap"]))
+        known_of(head["overlap"], OVERLAP_RULES, "the overlap rule")
         check_channels(self._session.channels, list_of(head.get("channels", [])))
 
     def use_head(self, head: Mapping[str, Any], state: SessionState) -> None:
         """Set window, axis, overlap rule, and how channels are seen."""
         state.window, state.axis = window_from_json(head["window"]), axis_of(head["axis"])
-        state.overlap = check_overlap(text_of(head["overlap"]))
+        state.overlap = known_of(head["overlap"], OVERLAP_RULES, "the overlap rule")
         described = list_of(head.get("channels", []))
         check_channels(state.channels, described)
         for number, entry in enumerate(described, start=1):
@@ -173,7 +173,7 @@ class ScanCodec:
             # The axis may have been changed by the same action: any slice of the volume can be meant.
             index = whole_of(written["slice"], 0, max(self._volume.shape) - 1, "a slice")
         elif field not in ("prompts", "axis", "name", "code", "colour", "finished", "mix"):
-            raise ValueError(f"there is no field {field[:40]!r}")
+            raise NewerError(f"it holds the field {field[:40]!r}")
         before = state.store.read(object_id, field, index)
         if written.get("gone"):
             if index is None:

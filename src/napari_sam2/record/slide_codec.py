@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from napari_sam2.core.checked import list_of, number_of, text_of, whole_of
+from napari_sam2.core.checked import known_of, list_of, number_of, text_of, whole_of
 from napari_sam2.core.history import MISSING, Change
 from napari_sam2.core.pixel_size import Mpp
 from napari_sam2.errors import UserInputError
@@ -24,7 +24,7 @@ from napari_sam2.slides.encoding import (
     prompts_to_json,
 )
 from napari_sam2.slides.formats.feature import feature_of
-from napari_sam2.slides.objects import SlideRecord, check_overlap_rule
+from napari_sam2.slides.objects import OVERLAP_RULES, SlideRecord
 from napari_sam2.slides.state import SlideState
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class SlideCodec:
             raise UserInputError("The session is not a session on a slide that this version can read.")
         if head["source"].get("key") != slide.key:
             raise UserInputError(f"The session belongs to another slide than {slide.name}; open that slide.")
-        check_overlap_rule(text_of(head["overlap"]))
+        known_of(head["overlap"], OVERLAP_RULES, "the overlap rule")
         mix_from_json(head.get("channels"))
 
     def use_head(self, head: Mapping[str, Any], state: SlideState) -> None:
@@ -84,7 +84,7 @@ class SlideCodec:
 
         Channels stay as they are shown; how they were is noted.
         """
-        state.store.overlap = check_overlap_rule(text_of(head["overlap"]))
+        state.store.overlap = known_of(head["overlap"], OVERLAP_RULES, "the overlap rule")
         state.earlier_mix = mix_from_json(head.get("channels"))
 
     def fresh(self) -> SlideState:

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam2.core.checked import (
+    NewerError,
     bits_of,
     colour_of,
     flag_of,
@@ -110,6 +111,8 @@ def prompt_from_json(written: Any, volume: Volume) -> Prompt:
         ]
         (a, b, c), (d, e, f) = corners
         return Box(((a, b, c), (d, e, f)))
+    if "mask" not in written:
+        raise NewerError(f"it holds a prompt of the kind {', '.join(map(str, written))[:40]!r}")
     axis = axis_of(written["axis"])
     rows, cols = (n for along, n in enumerate(volume.shape) if along != axis)
     mask = mask_of(written["mask"], (rows, cols))

@@ -110,16 +110,22 @@ def spread_correction(
     axis, slices, anchors = obj.axis, bounded(obj, slices), sorted(obj.anchors)
     below = max((i for i in anchors if i < index), default=None)
     above = min((i for i in anchors if i > index), default=None)
+    corrected = obj.results.get(index)
+
+    def should_end() -> bool:
+        # The correction was taken back, or replaced by another one.
+        return should_stop() or obj.results.get(index) is not corrected
+
     for name, border in (("forward", above), ("backward", below)):
-        if not state.store.is_carried(obj, axis):
+        if not state.store.is_carried(obj, axis) or should_end():
             return
         if border is not None:
             gap = _within(slices, range(index + 1, border) if name == "forward" else range(border + 1, index))
-            yield from _write(state, step, obj, gap, "both", fitted, should_stop)
+            yield from _write(state, step, obj, gap, "both", fitted, should_end)
         else:
             n_slices = state.volume.shape[obj.axis]
             side = _within(slices, range(index + 1, n_slices) if name == "forward" else range(index))
-            yield from _until_settled(state, step, obj, side, name, fitted, should_stop)
+            yield from _until_settled(state, step, obj, side, name, fitted, should_end)
 
 
 def _within(wanted: range | None, slices: range) -> range:

@@ -9,8 +9,9 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_sam2.core.checked import colour_of, flag_of, list_of, number_of, text_of, whole_of
+from napari_sam2.core.checked import NewerError, colour_of, flag_of, list_of, number_of, text_of, whole_of
 from napari_sam2.slides.formats.feature import object_of
+from napari_sam2.slides.formats.stains import plain_names
 from napari_sam2.slides.image.channels import ChannelMix
 from napari_sam2.slides.objects import ObjectClass
 from napari_sam2.slides.prompts import SlideBox, SlidePoint
@@ -78,6 +79,8 @@ def prompt_from_json(written: Any) -> SlidePrompt:
     if "point" in written:
         row, col = (_coordinate(value) for value in list_of(written["point"], 2))
         return SlidePoint(row, col, positive=flag_of(written.get("positive", True)))
+    if "box" not in written:
+        raise NewerError(f"it holds a prompt of the kind {', '.join(map(str, written))[:40]!r}")
     (row0, col0), (row1, col1) = (list_of(corner, 2) for corner in list_of(written["box"], 2))
     return SlideBox(_coordinate(row0), _coordinate(col0), _coordinate(row1), _coordinate(col1))
 
@@ -98,8 +101,11 @@ def class_from_json(written: Any) -> ObjectClass | None:
 
 
 def mix_to_json(mix: ChannelMix | None) -> Json | None:
-    """How fluorescence channels become colours."""
-    return None if mix is None else asdict(mix)
+    """How fluorescence channels become colours.
+
+    Of their names only those of stains are written: a file's label of a channel is free text, and may name a person.
+    """
+    return None if mix is None else {**asdict(mix), "names": plain_names(mix.names)}
 
 
 def mix_from_json(written: Any) -> ChannelMix | None:

@@ -343,6 +343,7 @@ class SlideSession:
 
         From the next answer on.
         """
+        mix = None if mix is None else mix.named_as(self.slide.mix)
         if mix != self.slide.mix:
             self.state.do(ShowChannels(mix))
 

@@ -13,7 +13,11 @@ def test_names_of_stains_are_kept(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["Jane Doe", "Meier DAPI", "1954-03-02", "19 540 302", "DAPI 19 540 302", "12345678", "", " ", "DAPI\nDoe"]
-)
+    "name",
+    [
+        "Jane Doe", "Meier DAPI", "1954-03-02", "19 540 302", "DAPI 19 540 302", "12345678", "", " ", "DAPI\nDoe",
+        "DAPI\n405", "DAPI\t405", "DAPI \u0664\u0660\u0665", "CD\u0663", "\u212ai67", "DAPI\u2028405", "DAPI\u00a0405",
+    ],
+)  # fmt: skip
 def test_anything_else_is_a_number(name):
     assert plain_names(["FITC", name]) == ["FITC", "channel 1"]

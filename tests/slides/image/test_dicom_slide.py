@@ -29,8 +29,9 @@ def tiles(pixels):
 
 
 def write_slide(
-    path, pixels, *, syntax=ExplicitVRLittleEndian, spacing=0.0005, paths=1, flavour="VOLUME", path_id="1", stain=""
-):
+    path, pixels, *, syntax=ExplicitVRLittleEndian, spacing=0.0005, paths=1, flavour="VOLUME", path_id="1", stain="",
+    corner=(0.0, 0.0), turned=(0, 1, 0, 1, 0, 0),
+):  # fmt: skip
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.77.1.6", generate_uid()
     meta.TransferSyntaxUID = syntax
@@ -45,9 +46,9 @@ def write_slide(
     made.TotalPixelMatrixRows, made.TotalPixelMatrixColumns = pixels.shape[:2]
     made.DimensionOrganizationType, made.NumberOfOpticalPaths = "TILED_FULL", paths
     made.TotalPixelMatrixFocalPlanes = 1
-    made.ImageOrientationSlide = [0, 1, 0, 1, 0, 0]
+    made.ImageOrientationSlide = list(turned)
     origin = Dataset()
-    origin.XOffsetInSlideCoordinateSystem = origin.YOffsetInSlideCoordinateSystem = 0.0
+    origin.XOffsetInSlideCoordinateSystem, origin.YOffsetInSlideCoordinateSystem = corner
     made.TotalPixelMatrixOriginSequence = Sequence([origin])
     optics = Dataset()
     optics.OpticalPathIdentifier = path_id
@@ -131,6 +132,20 @@ def test_one_file_for_each_optical_path_makes_channels(tmp_path):
             )
             np.testing.assert_array_equal(slide._source.read(1, 0, 0, 75, 100)[..., 1], written[1][::2, ::2])
             assert slide.mix.names == ("DAPI", "CD3", "11")
+
+
+@pytest.mark.parametrize(
+    "lies", [{"spacing": 0.00051}, {"corner": (0.0, 0.002)}, {"corner": (-1.0, 0.0)}, {"turned": (0, -1, 0, 1, 0, 0)}]
+)
+def test_optical_paths_that_do_not_lie_upon_each_other_are_no_channels(tmp_path, lies):
+    write_slide(tmp_path / "a.dcm", GREY, path_id="1")
+    write_slide(tmp_path / "b.dcm", GREY, path_id="2", **lies)
+    for file in ("a.dcm", "b.dcm"):
+        with pytest.raises(ImageFileError, match=r"[ab]\.dcm and [ab]\.dcm are of one series .* do not lie upon each"):
+            open_slide(tmp_path / file)
+    write_slide(tmp_path / "b.dcm", GREY, path_id="2", corner=(0.0004, 0.0))
+    with open_slide(tmp_path / "a.dcm") as slide:
+        assert slide._source.n_channels == 2
 
 
 def test_the_level_that_was_opened_is_shown_even_where_another_path_lacks_it(tmp_path):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
-from napari_sam2.core.checked import flag_of, list_of, number_of, text_of
+from napari_sam2.core.checked import flag_of, known_of, list_of, number_of
 from napari_sam2.core.hand_tools.edges import snap_to_edge
 from napari_sam2.core.hand_tools.shaping import fill_holes, grow, keep_largest, keep_part, shrink, smooth
 from napari_sam2.core.hand_tools.strokes import brushed, lassoed
@@ -254,10 +254,7 @@ def tool_from_json(written: Mapping[str, Any]) -> HandTool:
     ValueError
         If it cannot have been.
     """
-    name = text_of(written["tool"])
-    if name not in _TOOLS:
-        raise ValueError(f"{name[:40]!r} is no hand tool")
-    kind = _TOOLS[name]
+    kind = _TOOLS[known_of(written["tool"], _TOOLS, "the hand tool")]
     if issubclass(kind, _OfDistance):
         return kind(number_of(written["mm"]))
     if issubclass(kind, KeepPart):

@@ -69,5 +69,7 @@ def bind_shortcuts(panel: QWidget, do: Callable[[str], None], kind: Callable[[],
     for key in keyed(""):
         shortcut = QShortcut(QKeySequence(key), panel)
         shortcut.activated.connect(partial(press, key))
+        # With two panels in one window Qt finds each key twice, and tells one of them.
+        shortcut.activatedAmbiguously.connect(partial(press, key))
         shortcuts.append(shortcut)
     return shortcuts

@@ -30,6 +30,7 @@ from napari_sam2.plugin.widgets.column import Column
 from napari_sam2.plugin.widgets.earlier_row import EarlierRow
 from napari_sam2.plugin.widgets.focus import WheelScrolls, leave_keys_to_the_picture
 from napari_sam2.plugin.widgets.folded_box import FoldedBox
+from napari_sam2.plugin.widgets.hints import hint_style
 from napari_sam2.plugin.widgets.layer_docks import LayerDocks
 from napari_sam2.plugin.widgets.lines_label import LinesLabel
 from napari_sam2.plugin.widgets.opening_dialogs import ask_for_earlier, ask_for_labels
@@ -124,6 +125,8 @@ class SegmentPanel(QWidget):
         for happening in (layers.events.inserted, layers.events.removed, layers.events.reordered):
             happening.connect(self._list_images)
         self._viewer.dims.events.order.connect(self._show_soon)
+        self._viewer.events.theme.connect(self._show_theme)
+        self._show_theme()
         workspace = self.controller.workspace
         workspace.status_changed.connect(self._show_status)
         workspace.warned.connect(self._warn)
@@ -167,9 +170,13 @@ class SegmentPanel(QWidget):
         workspace.objects_changed.disconnect(self._show_soon)
         self._follow(None)
         self._viewer.dims.events.order.disconnect(self._show_soon)
+        self._viewer.events.theme.disconnect(self._show_theme)
         layers = self._viewer.layers
         for happening in (layers.events.inserted, layers.events.removed, layers.events.reordered):
             happening.disconnect(self._list_images)
+
+    def _show_theme(self) -> None:
+        self.setStyleSheet(hint_style(self._viewer.theme))
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """As narrow as its rows allow.

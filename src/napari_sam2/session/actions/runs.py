@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from napari_sam2.core.actions import Line, Run
+from napari_sam2.core.actions import Action, Line, Run
 from napari_sam2.core.checked import NewerError, flag_of, list_of, text_of, whole_of
 from napari_sam2.engine.consolidation_rules import RULES
 from napari_sam2.engine.fit_plan import FitPlan
+from napari_sam2.session.actions.prompts import SetPrompts, UseTool
 from napari_sam2.session.consolidating import consolidate_objects
 from napari_sam2.session.encoding import (
     LONGEST_AXIS,
@@ -30,6 +31,9 @@ MOST_STEPS: Final = 1 << 16
 """Of a fit, and of results before a run was stopped."""
 
 DIRECTIONS: Final = ("both", "forward", "backward")
+
+BY_OBJECT: Final = "object"
+"""How undo joins a correction: with what was done to the same object, in journals since it does so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +114,27 @@ class Spread(Run):
         Whether the model that was fitted to the object answers; a session that was resumed has none.
     stopped_after : int, optional
         After how many results it was stopped, if it was.
+    joins_last : bool
+        Whether undo takes it back with whatever came last, as in journals of version 0.1.0.
     """
 
     name: ClassVar[str] = "correction"
     title: ClassVar[str] = "correction"
-    joined: ClassVar[bool] = True
     object_id: int
     index: int
     slices: range | None = None
     fitted: bool = False
     stopped_after: int | None = None
+    joins_last: bool = False
 
     def do(self, state: SessionState, step: Step, should_stop: Callable[[], bool]) -> Iterator[SliceResult]:
         """See `Session.spread`."""
         return spread_correction(state, step, self.object_id, self.index, self.slices, self.fitted, should_stop)
+
+    def joins(self, earlier: Action) -> bool:
+        """Join the correction of the same object that is carried on."""
+        asked = isinstance(earlier, SetPrompts | UseTool | Spread) and earlier.object_id == self.object_id
+        return asked or self.joins_last
 
     def stopped(self, after: int) -> Self:
         """The same, stopped."""
@@ -134,7 +145,8 @@ class Spread(Run):
 
         Object, slice, range, whether a fitted model answered, and whether it was stopped.
         """
-        written = {"objects": [self.object_id], "joined": True, "slice": self.index, "range": _ends(self.slices)}
+        joined = True if self.joins_last else BY_OBJECT
+        written = {"objects": [self.object_id], "joined": joined, "slice": self.index, "range": _ends(self.slices)}
         return {**written, **({"fitted": True} if self.fitted else {}), **_stop_to_json(self.stopped_after)}
 
     @classmethod
@@ -143,7 +155,13 @@ class Spread(Run):
         (object_id,) = list_of(line["objects"], 1)
         index = whole_of(line["slice"], 0, LONGEST_AXIS, "a slice")
         slices, fitted = _range_of(line.get("range")), flag_of(line.get("fitted", False))
-        return cls(id_of(object_id), index, slices, fitted, _stop_of(line))
+        return cls(id_of(object_id), index, slices, fitted, _stop_of(line), _joins_last(line.get("joined", True)))
+
+
+def _joins_last(written: Any) -> bool:
+    if written not in (True, BY_OBJECT):
+        raise NewerError(f"undo joins a correction by {text_of(written)[:40]!r}")
+    return written is True
 
 
 def _ends(slices: range | None) -> list[int] | None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from napari_sam2.core.actions import Line, Setting
-from napari_sam2.core.checked import text_of
-from napari_sam2.core.labels import check_overlap
+from napari_sam2.core.checked import known_of
+from napari_sam2.core.labels import OVERLAP_RULES, check_overlap
 from napari_sam2.session.encoding import (
     window_from_json,
     window_to_json,
@@ -61,4 +61,4 @@ class UseOverlap(Setting):
     @classmethod
     def from_json(cls, line: Line, state: SessionState) -> Self:
         """As it was written."""
-        return cls(check_overlap(text_of(line["rule"])))
+        return cls(known_of(line["rule"], OVERLAP_RULES, "the overlap rule"))

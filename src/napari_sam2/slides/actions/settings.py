@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from napari_sam2.core.actions import Line, Setting
-from napari_sam2.core.checked import number_of, text_of, whole_of
+from napari_sam2.core.checked import known_of, number_of, text_of, whole_of
 from napari_sam2.core.pixel_size import Mpp
 from napari_sam2.slides.encoding import (
     mix_from_json,
     mix_to_json,
 )
-from napari_sam2.slides.objects import check_overlap_rule
+from napari_sam2.slides.objects import OVERLAP_RULES, check_overlap_rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +68,7 @@ class UseOverlap(Setting):
     @classmethod
     def from_json(cls, line: Line, state: SlideState) -> Self:
         """As it was written."""
-        return cls(check_overlap_rule(text_of(line["rule"])))
+        return cls(known_of(line["rule"], OVERLAP_RULES, "the overlap rule"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Names of channels that may be written into outputs.
+"""Names of channels that may be written down, into outputs and journals.
 
 A file's label of a channel is free text: whoever stained the slide may have typed a name or a number of a patient.
 Only what is built of known words for stains, dyes, markers and lamps is passed on.
@@ -21,14 +21,16 @@ _WORDS: Final = re.compile(
     r"cd\d{1,3}[a-z]?|ki-?67|p53|p16|pan-?ck|ck\d{0,2}|cytokeratin|ecad|e-cadherin|vimentin|sma|foxp3|pd-?l?1|"
     r"her2|egfr|gfap|iba-?1|neun|map2|collagen|mhc|hla-?dr|granzyme|sox\d{1,2}|"
     r"haematoxylin|hematoxylin|h&e|eosin|dab|brightfield|bf|dic|phase|transmitted|channel|ch\d?|ex|em|nm|laser",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 """Words of common panels of immunofluorescence, and of dyes in the catalogues of their makers."""
 
-_NUMBER: Final = re.compile(r"\d{1,3}")
+_NUMBER: Final = re.compile("[0-9]{1,3}")
 """A laser's line, a channel's place; one of them, and never first."""
 
-_PARTS: Final = re.compile(r"[\s_/,;:()\[\]+]+|(?<=[a-z])(?=\d{3}(nm)?$)|(?<=\d)(?=nm$)|-(?=\d{3}$)", re.IGNORECASE)
+_PARTS: Final = re.compile(
+    r"[\s_/,;:()\[\]+]+|(?<=[a-z])(?=\d{3}(nm)?$)|(?<=\d)(?=nm$)|-(?=\d{3}$)", re.IGNORECASE | re.ASCII
+)
 
 
 def plain_names(names: Sequence[str]) -> list[str]:
@@ -45,6 +47,8 @@ def plain_names(names: Sequence[str]) -> list[str]:
 
 
 def _is_plain(name: str) -> bool:
+    if not (name.isascii() and name.isprintable()):
+        return False
     words = [word for word in _PARTS.split(name) if word]
     numbers = [word for word in words if _NUMBER.fullmatch(word)]
     known = all(word in numbers or _WORDS.fullmatch(word) for word in words)

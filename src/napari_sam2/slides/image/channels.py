@@ -6,7 +6,7 @@ place and content.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -48,6 +48,15 @@ class ChannelMix:
     chosen: tuple[int, ...]
     colours: tuple[tuple[int, int, int], ...]
     windows: tuple[tuple[float, float], ...]
+
+    def named_as(self, other: ChannelMix | None) -> ChannelMix:
+        """The same, with the names of another mix of as many channels.
+
+        Journals hold names of stains only; the file knows how its channels are called.
+        """
+        if other is None or len(other.names) != len(self.names):
+            return self
+        return replace(self, names=other.names)
 
     def apply(self, raw: NDArray[Any]) -> NDArray[np.uint8]:
         """RGB (rows, columns, 3) of raw pixels (rows, columns, C)."""

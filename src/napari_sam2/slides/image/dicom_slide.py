@@ -34,7 +34,8 @@ _OF_OPENSLIDE: Final = (
 _FACTS: Final = (
     "SOPClassUID", "SeriesInstanceUID", "ImageType", "BitsAllocated", "SamplesPerPixel", "Rows", "Columns",
     "TotalPixelMatrixRows", "TotalPixelMatrixColumns", "NumberOfOpticalPaths", "PhotometricInterpretation",
-    "SharedFunctionalGroupsSequence", "OpticalPathSequence", "PixelRepresentation",
+    "SharedFunctionalGroupsSequence", "OpticalPathSequence", "PixelRepresentation", "TotalPixelMatrixOriginSequence",
+    "ImageOrientationSlide",
 )  # fmt: skip
 _ALIKE: Final = ("BitsAllocated", "SamplesPerPixel", "PixelRepresentation")
 """What the files of one slide have in common."""
@@ -68,7 +69,7 @@ def open_dicom_slide(file: Path) -> OpenedFile:
     Raises
     ------
     ImageFileError
-        If it is damaged, or shows several optical paths in one instance.
+        If it is damaged, shows several optical paths in one instance, or its paths do not lie upon each other.
     EnvironmentLacksError
         If highdicom is not installed.
     """
@@ -83,6 +84,8 @@ def open_dicom_slide(file: Path) -> OpenedFile:
         several = [p for level in levels for p, facts in level if int(facts.get("NumberOfOpticalPaths", 1) or 1) > 1]
         if several:
             raise ImageFileError(f"{several[0].name} holds several optical paths in one file; export them one by one.")
+        for level in levels:
+            _check_same_place(level)
         images = [[_opened(path, highdicom.imread) for path, _ in level] for level in levels]
         source = DicomSlideSource(file.name, images)
         is_colour = levels[0][0][1].SamplesPerPixel == 3
@@ -197,6 +200,32 @@ def _levels_beside(file: Path) -> list[list[tuple[Path, Any]]]:
         return [[own_path[size]] for size in sorted(own_path, reverse=True)]
     keys = sorted(by_path, key=lambda key: (len(key), key))
     return [[by_path[key][size] for key in keys] for size in sorted(shared, reverse=True)]
+
+
+def _check_same_place(level: Sequence[tuple[Path, Any]]) -> None:
+    """Refuse optical paths that do not lie upon each other: they are no channels of one picture."""
+    (first, facts), *others = level
+    for path, other in others:
+        mpp = _mpp(facts)
+        pixel = 1e-3 if mpp is None else min(mpp.row, mpp.col) / 1000
+        if not np.allclose(_corners(facts), _corners(other), atol=pixel, rtol=0, equal_nan=True):
+            raise ImageFileError(
+                f"{first.name} and {path.name} are of one series and size, but do not lie upon each other: pixel size, "
+                "origin or direction on the slide differ. Move one of them into a folder of its own."
+            )
+
+
+def _corners(facts: Any) -> NDArray[np.float64]:
+    """Where the first and the last pixel of a level lie on the slide, (2, 2) in mm; NaN where that is not stated."""
+    mpp, size = _mpp(facts), _size(facts)
+    try:
+        origin = facts.TotalPixelMatrixOriginSequence[0]
+        first = [float(getattr(origin, f"{axis}OffsetInSlideCoordinateSystem")) for axis in "XY"]
+        turned = np.array([float(value) for value in facts.ImageOrientationSlide]).reshape(2, 3)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return np.full((2, 2), np.nan)
+    sides = np.array([np.nan, np.nan] if mpp is None or size is None else [size[0] * mpp.col, size[1] * mpp.row])
+    return np.stack([first, first + sides / 1000 @ turned[:, :2]])
 
 
 def _size(facts: Any) -> tuple[int, int] | None:

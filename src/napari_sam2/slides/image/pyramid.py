@@ -154,7 +154,7 @@ class Slide:
 
     def show_channels(self, mix: ChannelMix | None) -> None:
         """Turn intensities into colours in another way from now on."""
-        self.mix = mix
+        self.mix = None if mix is None else mix.named_as(self.mix)
         self.__dict__.pop("overview", None)
 
     @property
