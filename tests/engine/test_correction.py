@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from napari_sam2.engine.correction import TRUSTED_REACH, correct, correct_widely
-from napari_sam2.engine.correction_evidence import WIDE
+from napari_sam2.engine.correction_evidence import WIDE, at_places, on_voxels
 from napari_sam2.engine.correction_odds import UNBOUNDED
 
 
@@ -151,3 +151,12 @@ def test_where_the_network_finds_nothing_the_perceptron_answers():
     near = correct(scene, (6, 24, 33), True)
     assert silent.window == near.window
     assert np.array_equal(silent.voxels, near.voxels)
+
+
+@pytest.mark.parametrize("strides", [(1, 1, 1), (2, 3, 1), (1, 4, 2)])
+def test_at_some_voxels_a_grid_says_the_same_to_the_last_digit(strides):
+    counts = (13, 20, 17)
+    values = np.random.default_rng(0).normal(size=tuple(-(-n // s) for n, s in zip(counts, strides, strict=True)))
+    window = tuple(slice(5, 5 + n) for n in counts)
+    places = np.argwhere(np.ones(counts, bool))[::7]
+    assert np.array_equal(at_places(values, places, strides), on_voxels(values, window, strides)[tuple(places.T)])

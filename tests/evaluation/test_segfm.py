@@ -1,6 +1,8 @@
 """Protocol segfm with predictors whose answers are known."""
 
+import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -178,6 +180,12 @@ def test_scores_survive_their_file_and_a_run_compared_with_itself_has_not_change
     scores = [scored("x", "p", 0.7, 0.8, 0.95), scored("y", "q", 0.5, 0.4, 0.6)]
     (tmp_path / "s.json").write_text(to_json(scores, {}))
     assert read_scores(tmp_path / "s.json") == scores
+    lost = [replace(scores[0], dice=(0.5, float("nan")), box_dice=float("nan"))]
+    text = to_json(lost, {})
+    json.loads(text, parse_constant=pytest.fail)
+    (tmp_path / "s.json").write_text(text)
+    (again,) = read_scores(tmp_path / "s.json")
+    np.testing.assert_equal([*again.dice, again.box_dice], [0.5, float("nan"), float("nan")])
     for line in compare(scores, scores).splitlines()[4:]:
         assert "+0.000 | +0.000 to +0.000 | 0 | 0" in line
     totals = summary(scores)

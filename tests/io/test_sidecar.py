@@ -11,7 +11,7 @@ from napari_sam2.core.prompts import Box, MaskPrompt, ObjectPrompts, Point
 from napari_sam2.core.window import Window
 from napari_sam2.errors import UserInputError
 from napari_sam2.io import read_volume, write_labels
-from napari_sam2.io.sidecar import Provenance, sidecar_paths, write_sidecars
+from napari_sam2.io.sidecar import Provenance, as_json_text, finite, sidecar_paths, write_sidecars
 
 
 @pytest.fixture
@@ -97,3 +97,12 @@ def test_earlier_sidecars_are_replaced_only_when_asked(written, labels):
 @pytest.mark.parametrize("name", ["a.b.nii.gz", "a.b.nii", "a.b.seg.nrrd", "a.b.dcm"])
 def test_sidecars_are_named_after_the_label_map(tmp_path, name):
     assert [p.name for p in sidecar_paths(tmp_path / name)] == ["a.b.json", "a.b.tsv"]
+
+
+def test_numbers_that_are_not_finite_are_none_in_strict_json():
+    nan = float("nan")
+    facts = {"a": nan, "b": [1.5, (float("inf"), np.float64("nan"))], "c": {"d": -float("inf"), "e": "nan", "f": None}}
+    told = json.loads(as_json_text(finite(facts)), parse_constant=pytest.fail)
+    assert told == {"a": None, "b": [1.5, [None, None]], "c": {"d": None, "e": "nan", "f": None}}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        as_json_text({"a": nan})

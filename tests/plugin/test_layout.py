@@ -10,6 +10,7 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QDockWidget, QPushButton
 
+from napari_sam2.core.prompts import Box
 from napari_sam2.plugin.reader import read
 from tests.plugin.conftest import BALL_CENTRE
 from tests.plugin.driving import LEFT, SHIFT, QTest, activate, canvas, drag, press, pump, wait_for
@@ -193,3 +194,21 @@ def test_the_wheel_over_a_list_changes_no_choice(small):
             ),
         )  # fmt: skip
         assert choice.currentIndex() == before
+
+
+def test_the_current_object_stays_in_sight_whatever_height_the_window_has(small):
+    viewer, panel, _ = small
+    work, table = panel.controller.work, panel.scans.table
+    for number in range(1, 7):
+        work.add_prompt(Box(((12, 14, 12), (24, 26, 12))))
+        wait_for(lambda number=number: len(work.snapshot.objects) == number)
+        panel.controller.do("next_object")
+        pump(0.05)
+    work.select(6)
+    wait_for(lambda: table.rowCount() >= 6 and table.currentRow() == 5)
+    for height in (900, SMALL[1], 760):
+        viewer.window.resize(SMALL[0], height)
+        pump(0.2)
+        current = table.visualRect(table.model().index(5, 0))
+        assert table.viewport().rect().contains(current.topLeft())
+        assert table.viewport().rect().contains(current.bottomLeft())

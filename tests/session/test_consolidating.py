@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from napari_sam2.core.prompts import Point
-from napari_sam2.engine import consolidation
+from napari_sam2.engine import consolidation, second_opinion
 from napari_sam2.engine.consolidation_evidence import CLICKED_FEATURES, FEATURES
-from napari_sam2.engine.consolidation_rules import BY_FIRST, BY_NETWORK, RULES, Rule
-from napari_sam2.engine.correction_odds import BY_WHOLE
+from napari_sam2.engine.consolidation_rules import BY_BORDERS, BY_FIRST, BY_NETWORK, RULES, Rule
+from napari_sam2.engine.correction_odds import BY_DOUBTED, BY_WHOLE
 from napari_sam2.engine.fit_plan import FitPlan
 from napari_sam2.errors import UserInputError
 from napari_sam2.models.classical import ClassicalModel
@@ -19,6 +19,7 @@ from napari_sam2.models.small.model import BOX_READER, load_bundled
 from napari_sam2.record.journal import Journal
 from napari_sam2.record.replay import replay
 from napari_sam2.record.save import provenance_of
+from napari_sam2.session import session as session_module
 from napari_sam2.session.session import Session
 from tests.phantoms import ball, box_on
 
@@ -38,9 +39,10 @@ def growing(maps):
 
 @pytest.fixture(autouse=True)
 def grows(monkeypatch):
-    monkeypatch.setattr(consolidation, "_shipped", lambda by: growing)
+    monkeypatch.setattr(consolidation, "shipped", lambda by: growing)
     monkeypatch.setattr(consolidation, "RULES", {name: Rule(1.0, 2.0, 2.0) for name in RULES})
     monkeypatch.setattr(consolidation, "TOLD", Rule(1.0, 2.0, 2.0))
+    monkeypatch.setattr(second_opinion, "shipped", lambda by: growing)
 
 
 def events(folder):
@@ -100,7 +102,7 @@ def test_it_is_recorded_replayed_and_taken_back_as_one_with_the_run(model, tmp_p
     session, journal = recorded(model, folder)
     after = run(session)
     journal.close()
-    assert events(folder)[-1]["looked_over"] == BY_NETWORK
+    assert events(folder)[-1]["looked_over"] == BY_BORDERS
     again = replay(VOLUME, model, folder)
     assert again.identical
     assert np.array_equal(again.labels == 1, after)
@@ -117,9 +119,9 @@ def test_the_sidecar_names_every_network_that_had_a_part(model, tmp_path):
     session, helpers = named(fit=FitPlan(2, 0))
     assert list(helpers()) == [BOX_READER]
     run(session)
-    assert list(helpers()) == [BOX_READER, "fit, 2 steps, seed 0", BY_NETWORK]
+    assert list(helpers()) == [BOX_READER, "fit, 2 steps, seed 0", BY_BORDERS]
     session.add_prompt(1, Point((15, 14, 12), positive=False))
-    assert list(helpers()) == [BOX_READER, "fit, 2 steps, seed 0", BY_NETWORK, BY_WHOLE]
+    assert list(helpers()) == [BOX_READER, "fit, 2 steps, seed 0", BY_BORDERS, BY_DOUBTED]
     session.undo()
     session.undo()
     session.add_prompt(1, Point((15, 14, 10)))
@@ -140,7 +142,7 @@ def test_a_journal_from_before_is_replayed_as_it_was_and_one_from_later_is_refus
     assert np.array_equal(replay(VOLUME, model, folder).labels == 1, plain)
     lines = folder / "events.jsonl"
     asked = []
-    monkeypatch.setattr(consolidation, "_shipped", lambda by: asked.append(by) or (lambda maps: maps[-1].astype(float)))
+    monkeypatch.setattr(consolidation, "shipped", lambda by: asked.append(by) or (lambda maps: maps[-1].astype(float)))
     plainly = lines.read_text()
     lines.write_text(plainly.replace('"direction":"both"', f'"direction":"both","looked_over":"{BY_FIRST}"'))
     assert np.array_equal(replay(VOLUME, model, folder).labels == 1, plain)
@@ -159,7 +161,7 @@ def test_a_click_lets_the_whole_object_be_gone_over_and_that_is_replayed(model, 
     click = Point((15, 14, 13))
     session.add_prompt(1, click)
     after = session.label_map() == 1
-    assert events(folder)[-1]["around"] == BY_WHOLE
+    assert events(folder)[-1]["around"] == BY_DOUBTED
     changed = (after ^ before).any((0, 1)).nonzero()[0]
     assert {5, 7} <= set(changed), "far from the click, too"
     assert not {6, 10} & set(changed), "accepted and boxed slices stay"
@@ -187,3 +189,20 @@ def test_a_run_stopped_before_or_in_it_replays_identically(model, tmp_path, afte
     again = replay(VOLUME, model, folder)
     assert again.identical
     assert np.array_equal(again.labels, session.label_map())
+
+
+def test_a_journal_from_before_borders_were_asked_apart_is_replayed_as_it_was(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(consolidation, "shipped", lambda by: lambda maps: maps[-1].astype(float) + 2.5)
+    folder = tmp_path / "a.sam2session"
+    with monkeypatch.context() as then:
+        then.setattr(session_module, "answers_clicks", lambda card, whole=True: BY_WHOLE)
+        then.setattr(session_module, "looks_over", lambda card: BY_NETWORK)
+        session, journal = recorded(model, folder)
+        run(session)
+        session.add_prompt(1, Point((15, 14, 13)))
+        journal.close()
+    assert [events(folder)[-2]["looked_over"], events(folder)[-1]["around"]] == [BY_NETWORK, BY_WHOLE]
+    assert replay(VOLUME, model, folder).identical
+    lines = folder / "events.jsonl"
+    lines.write_text(lines.read_text().replace(f'"{BY_WHOLE}"', f'"{BY_DOUBTED}"'))
+    assert not replay(VOLUME, model, folder).identical, "the two must differ for this to say anything"

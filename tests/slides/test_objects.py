@@ -9,7 +9,7 @@ from napari_sam2.errors import UserInputError
 from napari_sam2.models import load_model
 from napari_sam2.slides.image.pyramid import Slide
 from napari_sam2.slides.image.sources import ArraySource
-from napari_sam2.slides.objects import ObjectClass, SlideObject, measured
+from napari_sam2.slides.objects import EXPECTED, SCORE, ObjectClass, SlideObject, measured, without_scores
 from napari_sam2.slides.session import SlideSession
 
 LEFT, RIGHT = shapely.box(0, 0, 10, 10), shapely.box(6, 0, 16, 10)
@@ -105,3 +105,9 @@ def test_objects_cannot_be_changed_in_place():
         obj.measurements["a"] = 2.0
     with pytest.raises(AttributeError):
         obj.name = "other"
+
+
+def test_the_estimate_of_any_model_has_one_name_and_the_one_of_earlier_files_goes_with_the_outline_as_well():
+    assert "SAM" not in SCORE
+    kept = {"Area px^2": 4.0, "mine": 1.0}
+    assert without_scores({**kept, SCORE: 0.9, EXPECTED: 0.8, "SAM2 predicted IoU": 0.7}) == kept

@@ -5,7 +5,6 @@ Prompts are simulated.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -235,6 +234,7 @@ def _score_on_slices(
     from napari_sam2.evaluation.evaluate import evaluate_case
     from napari_sam2.evaluation.gate import table
     from napari_sam2.io.atomic import write_text
+    from napari_sam2.io.sidecar import as_json_text, finite
 
     scores, windows = [], set()
     for case, _ in cases:
@@ -244,7 +244,7 @@ def _score_on_slices(
     out.print(table(scores))
     out.print(f"model {model.card.name}, window {', '.join(sorted(windows))}")
     if as_json is not None:
-        write_text(as_json, json.dumps([asdict(s) for s in scores], indent=1) + "\n", overwrite=True)
+        write_text(as_json, as_json_text(finite([asdict(s) for s in scores])), overwrite=True)
 
 
 def _ids(text: str | None, present: set[int]) -> list[int]:

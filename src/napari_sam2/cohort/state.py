@@ -19,6 +19,7 @@ from napari_sam2.hashing import sha256_of
 from napari_sam2.io.atomic import as_utf8, write_text
 from napari_sam2.io.prompt_file import masks_named
 from napari_sam2.io.read import files_of_image
+from napari_sam2.io.sidecar import as_json_text, finite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,9 +87,9 @@ def write_status(folder: Path, facts: dict[str, Any]) -> None:
 
     It is the last thing that is written of it.
     """
-    status = {"version": VERSION, "program": f"napari-sam2 {__version__}", **facts}
+    status = finite({"version": VERSION, "program": f"napari-sam2 {__version__}", **facts})
     status["sha256"] = _checksum(status)
-    write_text(folder / STATUS, json.dumps(status, indent=1, ensure_ascii=False) + "\n", overwrite=True)
+    write_text(folder / STATUS, as_json_text(status), overwrite=True)
 
 
 def standing(job: CaseJob) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 from dataclasses import asdict, replace
 from functools import lru_cache
@@ -24,6 +23,7 @@ from napari_sam2.io.label_set import write_label_set
 from napari_sam2.io.labels import read_named_labels, source_has_changed
 from napari_sam2.io.measurements import write_rows
 from napari_sam2.io.read import read_only_volume
+from napari_sam2.io.sidecar import as_json_text, finite
 from napari_sam2.measures.measure import measure, measurement_rows
 from napari_sam2.session.review import review_queue
 
@@ -204,7 +204,7 @@ def _evaluate(
         case = make_case(job.case, name, volume, labels == label_id, window)
         case = replace(case, channels=stack, fusion=job.settings.fusion)
         scores.append(asdict(evaluate_case(case, model, blank=False, baselines=False)))
-    write_text(job.folder / SCORES, json.dumps(scores, indent=1) + "\n", overwrite=True)
+    write_text(job.folder / SCORES, as_json_text(finite(scores)), overwrite=True)
     facts = _measured(job, volume, window, labels, names, stack=stack)
     facts["notes"] += notes
     by_label = {entry["label"]: entry["model"] for entry in scores}

@@ -19,9 +19,17 @@ from safetensors.numpy import load_file
 from scipy import ndimage
 
 from napari_sam2.engine.consolidation_evidence import on_grid, survey
-from napari_sam2.engine.consolidation_rules import AFTER_CLICKS, BY_FIRST, BY_NETWORK, BY_THE_CLICK, RULES, TOLD
+from napari_sam2.engine.consolidation_rules import (
+    AFTER_CLICKS,
+    BY_BORDERS,
+    BY_FIRST,
+    BY_NETWORK,
+    BY_THE_CLICK,
+    RULES,
+    TOLD,
+)
 from napari_sam2.engine.correction import Change
-from napari_sam2.engine.correction_evidence import on_voxels
+from napari_sam2.engine.correction_evidence import at_places, on_voxels
 from napari_sam2.engine.correction_net import Network
 
 if TYPE_CHECKING:
@@ -35,19 +43,26 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Consolidator",
+    "along_border",
     "changed",
     "consolidate",
     "mean_trust",
     "normed",
     "reconsider",
+    "shipped",
 ]
 
 _FAR: Final = 5.0
 """Spreads from the mean at which features are clipped."""
 
+_FINE: Final = 1.01
+"""Of the finest step, up to which an axis is as fine."""
+
+_AHEAD, _BEHIND = slice(1, None), slice(None, -1)
+
 
 def consolidate(
-    scene: Scene, run: Run, by: str = BY_NETWORK, consolidator: Consolidator | None = None
+    scene: Scene, run: Run, by: str = BY_BORDERS, consolidator: Consolidator | None = None
 ) -> Change | None:
     """What changes when a carried object is looked over as a whole.
 
@@ -67,18 +82,23 @@ def consolidate(
     Change or None
         None where the model was sure, and where the known slices hold nothing of the object.
     """
-    rule = TOLD if by == BY_NETWORK and run.told is not None else RULES[by]
+    rule = RULES[by] if by == BY_FIRST or run.told is None else TOLD
     if mean_trust(run) >= rule.sure:
         return None
     seen = survey(scene, replace(run, clicks=None if by == BY_FIRST else ()))
     if seen is None:
         return None
-    logits = (consolidator or _shipped(by))(seen.maps)
-    return Change(seen.window, changed(seen, run, logits, rule))
+    logits = (consolidator or shipped(by))(seen.maps)
+    change = changed(seen, run, logits, rule) | along_border(seen, run, logits, scene.spacing, rule)
+    return Change(seen.window, change)
 
 
 def reconsider(
-    scene: Scene, run: Run, corrected: Change | None, consolidator: Consolidator | None = None
+    scene: Scene,
+    run: Run,
+    corrected: Change | None,
+    consolidator: Consolidator | None = None,
+    rule: Rule = AFTER_CLICKS,
 ) -> Change | None:
     """What else of the whole object changes after a click.
 
@@ -98,6 +118,8 @@ def reconsider(
         What the last click changed.
     consolidator : Consolidator, optional
         Who goes over it; the network that ships by default.
+    rule : Rule
+        What is asked.
 
     Returns
     -------
@@ -107,14 +129,17 @@ def reconsider(
     seen = survey(scene, run)
     if seen is None:
         return None
-    network = consolidator or _shipped(BY_NETWORK)
+    network = consolidator or shipped(BY_NETWORK)
     logits = network(seen.maps)
     if not _agrees(seen, run, logits):
         return None
-    change = changed(seen, run, logits, AFTER_CLICKS) & ~_proved(seen, run, scene.spacing, corrected)
+    change = changed(seen, run, logits, rule)
     if seen.before is not None and change.any():
-        told = on_voxels(logits - network(seen.before()), seen.window, seen.strides)
-        change &= np.where(seen.mask, -told, told) > BY_THE_CLICK
+        places = np.argwhere(change)
+        told = at_places(logits - network(seen.before()), places, seen.strides)
+        change[change] = np.where(seen.mask[change], -told, told) > BY_THE_CLICK
+    change |= along_border(seen, run, logits, scene.spacing, rule)
+    change &= ~_proved(seen, run, scene.spacing, corrected)
     return Change(seen.window, change) if change.any() else None
 
 
@@ -125,8 +150,9 @@ def _inside(window: Window, run: Run) -> list[tuple[Voxel, bool]]:
 
 def _agrees(seen: Survey, run: Run, logits: NDArray[np.float64]) -> bool:
     """Whether the network says of every click what the click says."""
-    wanted = on_voxels(logits, seen.window, seen.strides)
-    return all((wanted[voxel] > 0) == include for voxel, include in _inside(seen.window, run))
+    clicks = _inside(seen.window, run)
+    wanted = at_places(logits, np.array([voxel for voxel, _ in clicks]).reshape(-1, 3), seen.strides)
+    return all((logit > 0) == include for logit, (_, include) in zip(wanted, clicks, strict=True))
 
 
 def _proved(seen: Survey, run: Run, spacing: tuple[float, float, float], corrected: Change | None) -> NDArray[np.bool_]:
@@ -193,18 +219,53 @@ def changed(seen: Survey, run: Run, logits: NDArray[np.float64], rule: Rule) -> 
         The logits that changes ask for.
     """
     wanted = on_voxels(logits, seen.window, seen.strides)
-    added = on_voxels(logits - seen.maps[-1], seen.window, seen.strides)
-    gained = ~seen.mask & (wanted > rule.gained) & (added > rule.gained)
-    lost = seen.mask & (wanted < -rule.lost) & (added < -rule.lost)
-    change: NDArray[np.bool_] = gained | lost
-    first = seen.window[0].start
-    for index in run.known:
-        if 0 <= index - first < len(change):
-            change[index - first] = False
+    change: NDArray[np.bool_] = np.where(seen.mask, wanted < -rule.lost, wanted > rule.gained)
+    added = at_places(logits - seen.maps[-1], np.argwhere(change), seen.strides)
+    change[change] = np.where(seen.mask[change], added < -rule.lost, added > rule.gained)
+    gained = change & ~seen.mask
+    _keep(change, seen, run)
     after = seen.mask ^ change
     parts, _ = ndimage.label(after)
     kept = np.unique(parts[after & seen.mask])
     return change & ~(gained & ~np.isin(parts, kept))
+
+
+def along_border(
+    seen: Survey, run: Run, logits: NDArray[np.float64], spacing: tuple[float, float, float], rule: Rule
+) -> NDArray[np.bool_]:
+    """Voxels beside the border that change sides.
+
+    A step of the finest axis from it: what is wrong there is small, and there is much of it.
+
+    Parameters
+    ----------
+    seen, run, logits, rule
+        As for `changed`.
+    spacing : tuple of float
+        Millimetres from voxel to voxel.
+    """
+    beside = np.zeros(seen.mask.shape, bool)
+    if math.isinf(min(rule.border_gained, rule.border_lost)):
+        return beside
+    for axis, step in enumerate(spacing):
+        if step > _FINE * min(spacing):
+            continue
+        ahead, behind = (tuple(part if a == axis else slice(None) for a in range(3)) for part in (_AHEAD, _BEHIND))
+        apart = seen.mask[ahead] != seen.mask[behind]
+        beside[ahead] |= apart
+        beside[behind] |= apart
+    _keep(beside, seen, run)
+    wanted = at_places(logits, np.argwhere(beside), seen.strides)
+    beside[beside] = np.where(seen.mask[beside], wanted < -rule.border_lost, wanted > rule.border_gained)
+    return beside
+
+
+def _keep(change: NDArray[np.bool_], seen: Survey, run: Run) -> None:
+    """Leave the slices that stay as they are."""
+    first = seen.window[0].start
+    for index in run.known:
+        if 0 <= index - first < len(change):
+            change[index - first] = False
 
 
 def normed(maps: NDArray[np.float32], mean: NDArray[np.floating], spread: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -238,5 +299,6 @@ class Consolidator:
 
 
 @lru_cache(maxsize=2)
-def _shipped(by: str) -> Consolidator:
-    return Consolidator(load_file(Path(__file__).parent / f"{by}.safetensors"))
+def shipped(by: str) -> Consolidator:
+    """The network of that name, of `RULES`."""
+    return Consolidator(load_file(Path(__file__).parent / f"{by.partition('+')[0]}.safetensors"))

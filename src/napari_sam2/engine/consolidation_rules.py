@@ -6,14 +6,26 @@ And how journals name it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-__all__ = ["AFTER_CLICKS", "BY_FIRST", "BY_NETWORK", "BY_THE_CLICK", "RULES", "TOLD", "Rule"]
+__all__ = [
+    "AFTER_CLICKS",
+    "BORDERS_AFTER_CLICKS",
+    "BY_BORDERS",
+    "BY_FIRST",
+    "BY_NETWORK",
+    "BY_THE_CLICK",
+    "RULES",
+    "TOLD",
+    "Rule",
+]
 
 BY_FIRST: Final = "consolidation-1"
 BY_NETWORK: Final = "consolidation-2"
-"""Who looks over a run, as journals name it: the network that knew no clicks, and the one that ships now."""
+BY_BORDERS: Final = f"{BY_NETWORK}+border"
+"""Who looks over a run, as journals name it: the network that knew no clicks, the one that ships now, and the same with
+what lies beside the border asked apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,24 +40,43 @@ class Rule:
         The same for a voxel that is lost.
     sure : float
         Mean of the model's own estimates of its masks from which on a run is left as it is.
+    border_gained, border_lost : float
+        Logits of a voxel beside the border, whatever the mask said; infinite where those are not asked apart.
     """
 
     gained: float
     lost: float
     sure: float
+    border_gained: float = math.inf
+    border_lost: float = math.inf
 
 
-RULES: Final = {BY_FIRST: Rule(1.0, 2.0, 0.65), BY_NETWORK: Rule(1.0, 2.0, 0.6)}
+_BEFORE_CLICKS: Final = Rule(1.0, 2.0, 0.6)
+
+RULES: Final = {
+    BY_FIRST: Rule(1.0, 2.0, 0.65),
+    BY_NETWORK: _BEFORE_CLICKS,
+    BY_BORDERS: replace(_BEFORE_CLICKS, border_gained=1.0, border_lost=2.0),
+}
 """Of `BY_FIRST`: chosen on 68 held-out objects; with 1.0 for both 4 lose more than 0.02 of Dice and the mean gains
 0.029, with these 1 and 0.025. On full-size organs of CT, of which it has seen few, sure runs lost by it: an aorta went
 from 0.83 to 0.60; the rule for sure runs was made after looking at the 41 development structures, and so was that of
 `BY_NETWORK`, where 2 of them lose more than 0.02 with it and 7 without."""
 
 TOLD: Final = Rule(1.0, 1.0, math.inf)
-"""Of `BY_NETWORK` where the slices were told: nothing is cut off at a distance then. Chosen on the same structures."""
+"""Where the slices were told, of all but `BY_FIRST`: nothing is cut off at a distance then. Chosen on the same
+structures."""
 
 AFTER_CLICKS: Final = Rule(1.0, 2.0, math.inf)
-"""Of `BY_NETWORK`, after a click."""
+"""After a click, of `BY_NETWORK`."""
+
+BORDERS_AFTER_CLICKS: Final = replace(AFTER_CLICKS, border_gained=1.0, border_lost=2.0)
+"""After a click, of `BY_BORDERS`.
+
+Beside the border an answer need not add anything to the mask, nor need the last click have told it: on 107 states of
+held-out objects after clicks losing at 2.0 brings 0.018 of Dice (5 worse by 0.005, 59 better), at 1.0 0.025 (9 and 69);
+gaining at 1.0 0.002 (3 and 22), at 0 0.005 (4 and 41).
+"""
 
 BY_THE_CLICK: Final = 0.2
 """What the last click must add to the logit of a voxel that changes after it: without it an answer that is wrong takes

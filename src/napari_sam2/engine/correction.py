@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.engine.correction_evidence import Evidence, Scene, Voxel, Window
 
-__all__ = ["CAREFUL_REACH", "Change", "Perceptron", "correct", "correct_widely", "taken"]
+__all__ = ["CAREFUL_REACH", "Change", "Perceptron", "correct", "correct_widely", "nearest", "taken"]
 
 WEIGHTS: Final = f"{BY_PERCEPTRON}.safetensors"
 """Of the perceptron, beside this module; docs/corrections.md says what they were trained on."""
@@ -193,11 +193,14 @@ def correct_widely(
         ):
             return change
     last = correct(scene, click, include, earlier, fixed_slices, reach=CAREFUL_REACH)
-    return _nearest(last, click, scene.spacing, odds.most_removed * size) if last and odds.last_bounded else last
+    return nearest(last, click, scene.spacing, odds.most_removed * size) if last and odds.last_bounded else last
 
 
-def _nearest(change: Change, click: Voxel, spacing: tuple[float, float, float], most: float) -> Change:
-    """No more voxels of a change than that: the click, and those that lie nearest to it and hang together with it."""
+def nearest(change: Change, click: Voxel, spacing: tuple[float, float, float], most: float) -> Change:
+    """No more voxels of a change than that.
+
+    The click, and those that lie nearest to it and hang together with it.
+    """
     places = np.argwhere(change.voxels)
     if len(places) <= most:
         return change

@@ -33,7 +33,9 @@ __all__ = [
     "Span",
     "Voxel",
     "Window",
+    "at_places",
     "averaged",
+    "depth_of",
     "gather",
     "on_voxels",
 ]
@@ -161,7 +163,7 @@ def gather(
         None when the click says what the mask says already.
     """
     spacing = np.asarray(scene.spacing, dtype=np.float64)
-    depth = _depth(scene, click, include, spacing)
+    depth = depth_of(scene, click, include)
     if depth == 0:
         return None
     depth = max(depth, float(spacing.min()))
@@ -318,8 +320,12 @@ class Histograms:
         return log
 
 
-def _depth(scene: Scene, click: tuple[int, int, int], include: bool, spacing: NDArray[np.float64]) -> float:
-    """Millimetres from a click to the nearest voxel on its side; 0 when it lies there."""
+def depth_of(scene: Scene, click: Voxel, include: bool) -> float:
+    """Millimetres from a click to the nearest voxel on its side.
+
+    0 when it lies there itself.
+    """
+    spacing = np.asarray(scene.spacing, dtype=np.float64)
     nearest = np.inf
     for steps in _SEARCH:
         reach = steps * float(spacing.min())
@@ -366,3 +372,32 @@ def on_voxels(values: NDArray[np.float64], window: Window, strides: tuple[int, i
         share = (at - below).reshape([-1 if a == axis else 1 for a in range(3)])
         values = np.take(values, below, axis) * (1 - share) + np.take(values, above, axis) * share
     return values
+
+
+def at_places(
+    values: NDArray[np.float64], places: NDArray[np.intp], strides: tuple[int, int, int]
+) -> NDArray[np.float64]:
+    """What `on_voxels` gives, at some voxels alone, to the last digit.
+
+    Parameters
+    ----------
+    values : (slices, rows, columns) array
+        Of a grid.
+    places : (N, 3) int array
+        Voxels, from the first of the grid's window.
+    strides : tuple of int
+        Voxels that a cell spans along each axis.
+    """
+    first, last, shares = [], [], []
+    for axis, stride in enumerate(strides):
+        at = np.clip((places[:, axis] - (stride - 1) / 2) / stride, 0, values.shape[axis] - 1)
+        below = np.floor(at).astype(np.intp)
+        first.append(below)
+        last.append(np.minimum(below + 1, values.shape[axis] - 1))
+        shares.append(at - below)
+    corners = [values[i, j, k] for i in (first[0], last[0]) for j in (first[1], last[1]) for k in (first[2], last[2])]
+    for share in shares:
+        half = len(corners) // 2
+        corners = [low * (1 - share) + high * share for low, high in zip(corners[:half], corners[half:], strict=True)]
+    found: NDArray[np.float64] = corners[0]
+    return found

@@ -9,11 +9,13 @@ import math
 from dataclasses import dataclass, replace
 from typing import Final
 
+from napari_sam2.engine.consolidation_rules import BY_BORDERS
 from napari_sam2.engine.consolidation_rules import BY_NETWORK as BY_CONSOLIDATOR
 
 __all__ = [
     "BOUNDED",
     "BY_BOUNDED",
+    "BY_DOUBTED",
     "BY_MENDED",
     "BY_NETWORK",
     "BY_PERCEPTRON",
@@ -28,8 +30,10 @@ BY_NETWORK: Final = "correction-3"
 BY_BOUNDED: Final = f"{BY_NETWORK}+bound"
 BY_MENDED: Final = f"{BY_NETWORK}+bound-2"
 BY_WHOLE: Final = f"{BY_MENDED}+{BY_CONSOLIDATOR}"
+BY_DOUBTED: Final = f"{BY_MENDED}+doubt+{BY_BORDERS}"
 """Who answers a click, as journals name it: the perceptron, the network, the network with what it may take bounded, the
-same with a bound for the last way out, and the same with the whole object gone over afterwards."""
+same with a bound for the last way out, the same with the whole object gone over afterwards, and the same with a second
+opinion on large changes before that and with borders asked apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,5 +89,6 @@ ODDS: Final = {
     BY_BOUNDED: BOUNDED,
     BY_MENDED: replace(BOUNDED, last_bounded=True),
     BY_WHOLE: replace(BOUNDED, last_bounded=True),
+    BY_DOUBTED: replace(BOUNDED, last_bounded=True),
 }
 """By who answers; the perceptron alone asks for none."""

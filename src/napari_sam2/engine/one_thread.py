@@ -49,7 +49,7 @@ def set_threads(counts: Sequence[int]) -> list[int]:
 class OneThread:
     """A limit for the whole process.
 
-    It holds while any of its threads is inside: the first that comes in sets it, the last that leaves gives back what was.
+    It holds while any of its threads is inside: the first that comes in sets it, the last gives back what was.
     """
 
     def __init__(self) -> None:

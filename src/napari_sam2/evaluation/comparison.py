@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_sam2.errors import UserInputError
 from napari_sam2.evaluation.segfm import CLICK_GOALS, HARMFUL, SegfmScores
+from napari_sam2.io.sidecar import as_json_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,7 +115,7 @@ def to_json(scores: Sequence[SegfmScores], about: dict[str, Any]) -> str:
         "summary": {k: None if np.isnan(v) else round(v, 6) for k, v in summary(scores).items()},
         "scores": [s.to_dict() for s in scores],
     }
-    return json.dumps(content, indent=1) + "\n"
+    return as_json_text(content)
 
 
 def read_scores(file: Path) -> list[SegfmScores]:

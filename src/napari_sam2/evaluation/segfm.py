@@ -19,6 +19,7 @@ import numpy as np
 
 from napari_sam2.evaluation.challenge import CLICKS, area_under_clicks, error_click, extent_of, middle_box
 from napari_sam2.evaluation.command import PredictorFailedError
+from napari_sam2.io.sidecar import finite
 from napari_sam2.measures.metrics import agreement, dice
 
 if TYPE_CHECKING:
@@ -110,14 +111,16 @@ class SegfmScores:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON; what was not measured is None."""
-        values = asdict(self)
-        return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in values.items()}
+        values: dict[str, Any] = finite(asdict(self))
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SegfmScores:
         """From plain values."""
         numbers: dict[str, Any] = {k: float("nan") if v is None else v for k, v in values.items()}
-        numbers |= {k: tuple(v) for k, v in numbers.items() if isinstance(v, list)}
+        for key, value in values.items():
+            if isinstance(value, list):
+                numbers[key] = tuple(float("nan") if number is None else number for number in value)
         return cls(**numbers)
 
 

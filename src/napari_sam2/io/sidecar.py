@@ -7,6 +7,7 @@ file name or only by its hash, and its header's free text is never read in the f
 from __future__ import annotations
 
 import json
+import math
 import platform
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -208,9 +209,21 @@ def facts_of(volume: Volume, provenance: Provenance) -> dict[str, Any]:
     }
 
 
-def as_json_text(facts: Mapping[str, Any]) -> str:
+def as_json_text(facts: Mapping[str, Any] | Sequence[Any]) -> str:
     """A sidecar's text."""
     return json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def finite(value: Any) -> Any:
+    """A value for strict JSON.
+
+    Numbers that are not finite, such as distances to what is empty, become None, at any depth.
+    """
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def software_versions() -> dict[str, str]:

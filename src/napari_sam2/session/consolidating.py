@@ -9,8 +9,9 @@ import numpy as np
 
 from napari_sam2.engine.consolidation import consolidate, reconsider
 from napari_sam2.engine.consolidation_evidence import Run
-from napari_sam2.engine.consolidation_rules import BY_NETWORK
-from napari_sam2.engine.correction_odds import BY_MENDED, BY_WHOLE
+from napari_sam2.engine.consolidation_rules import AFTER_CLICKS, BORDERS_AFTER_CLICKS, BY_BORDERS
+from napari_sam2.engine.correction_odds import BY_DOUBTED, BY_MENDED
+from napari_sam2.engine.second_opinion import second_opinion
 from napari_sam2.engine.sweeps import DIRECTIONS, GONE
 from napari_sam2.session.object_scene import ObjectScene, changed_result, helper_boxes, trusted_slices
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from napari_sam2.session.objects import ObjectRecord
     from napari_sam2.session.state import SessionState
 
-__all__ = ["answers_clicks", "consolidate_objects", "looks_over", "reconsider_object"]
+__all__ = ["answers_clicks", "consolidate_objects", "doubted", "looks_over", "reconsider_object"]
 
 MEASURED: Final = ("bundled",)
 """Kinds of models for which it was measured."""
@@ -36,7 +37,7 @@ def looks_over(card: ModelCard) -> str | None:
 
     Nobody where that was not measured.
     """
-    return BY_NETWORK if card.kind in MEASURED else None
+    return BY_BORDERS if card.kind in MEASURED else None
 
 
 def answers_clicks(card: ModelCard, *, whole: bool = True) -> str:
@@ -49,7 +50,7 @@ def answers_clicks(card: ModelCard, *, whole: bool = True) -> str:
     whole : bool
         Whether the whole object may be gone over after each.
     """
-    return BY_WHOLE if whole and card.kind in MEASURED else BY_MENDED
+    return BY_DOUBTED if whole and card.kind in MEASURED else BY_MENDED
 
 
 def consolidate_objects(
@@ -94,12 +95,27 @@ def _consolidate(
             yield result
 
 
+def doubted(obj: ObjectRecord, scene: ObjectScene, clicks: Sequence[tuple[Voxel, bool]], change: Change) -> Change:
+    """What of a click's change stands after a second opinion.
+
+    Parameters
+    ----------
+    scene : ObjectScene
+        Before the change.
+    clicks : sequence of (voxel, bool)
+        All of them, the last one as well.
+    """
+    run = _known_of(obj, scene, clicks)
+    return change if run is None else second_opinion(scene, run, change)
+
+
 def reconsider_object(
     state: SessionState,
     step: Step,
     obj: ObjectRecord,
     clicks: Sequence[tuple[Voxel, bool]],
     corrected: Change | None,
+    by: str = BY_DOUBTED,
 ) -> Iterator[SliceResult]:
     """Go over a whole object after its last click was answered.
 
@@ -111,14 +127,15 @@ def reconsider_object(
         All of them, the last one as well.
     corrected : Change, optional
         What the last one changed.
+    by : str
+        Who answered it, see `napari_sam2.engine.correction_odds`.
     """
-    bounds = _bounds(obj)
     scene = ObjectScene(state, obj)
-    known = trusted_slices(obj, scene)
-    if bounds is None or not known or helper_boxes(obj):
+    run = _known_of(obj, scene, clicks)
+    if run is None:
         return
-    trust = {index: result.scores.predicted_iou for index, result in obj.results.items()}
-    change = reconsider(scene, Run(bounds, known, trust, clicks=clicks), corrected)
+    rule = BORDERS_AFTER_CLICKS if by == BY_DOUBTED else AFTER_CLICKS
+    change = reconsider(scene, run, corrected, rule=rule)
     if change is None:
         return
     for offset in np.flatnonzero(change.voxels.any(axis=(1, 2))):
@@ -130,6 +147,15 @@ def reconsider_object(
         if index in obj.anchors:
             state.store.put(step, obj, "anchors", index, None)
         yield result
+
+
+def _known_of(obj: ObjectRecord, scene: ObjectScene, clicks: Sequence[tuple[Voxel, bool]]) -> Run | None:
+    """What is known of an object with clicks; None where it is not gone over."""
+    bounds, known = _bounds(obj), trusted_slices(obj, scene)
+    if bounds is None or not known or helper_boxes(obj):
+        return None
+    trust = {index: result.scores.predicted_iou for index, result in obj.results.items()}
+    return Run(bounds, known, trust, clicks=clicks)
 
 
 def _with(obj: ObjectRecord, scene: ObjectScene, change: Change, offset: int) -> SliceResult:

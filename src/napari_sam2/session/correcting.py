@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from napari_sam2.core.prompts import Point
 from napari_sam2.core.slice_masks import SliceMask
 from napari_sam2.engine.correction import CAREFUL_REACH, correct, correct_widely
-from napari_sam2.engine.correction_odds import BY_MENDED, BY_PERCEPTRON, BY_WHOLE, ODDS, UNBOUNDED
-from napari_sam2.session.consolidating import reconsider_object
+from napari_sam2.engine.correction_odds import BY_DOUBTED, BY_MENDED, BY_PERCEPTRON, BY_WHOLE, ODDS, UNBOUNDED
+from napari_sam2.session.consolidating import doubted, reconsider_object
 from napari_sam2.session.object_scene import (
     ObjectScene,
     changed_result,
@@ -91,6 +91,9 @@ def correct_object(
         else:
             trusted = trusted_slices(obj, scene)
             change = correct_widely(scene, at, click.positive, before, fixed, trusted, _size(obj), ODDS[by])
+        clicked = [*before, (at, click.positive)]
+        if by == BY_DOUBTED and change is not None:
+            change = doubted(obj, scene, clicked, change)
         masks = within_boxes(scene, masks_after(scene, change), at)
         for index, mask in {at[0]: scene.full(at[0]), **masks}.items():
             result = changed_result(obj, index, mask, prompted=index == at[0])
@@ -98,9 +101,8 @@ def correct_object(
             if index == at[0] or index in obj.anchors:
                 state.store.put(step, obj, "anchors", index, None)
             changed[index] = result
-        if by == BY_WHOLE:
-            clicked = [*before, (at, click.positive)]
-            for result in reconsider_object(state, step, obj, clicked, change):
+        if by in (BY_WHOLE, BY_DOUBTED):
+            for result in reconsider_object(state, step, obj, clicked, change, by):
                 changed[result.index] = result
         changed[at[0]] = changed.pop(at[0])
     return list(changed.values())

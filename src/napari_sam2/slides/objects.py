@@ -42,15 +42,17 @@ __all__ = [
 OVERLAP_RULES: Final = ("keep", "first", "last")
 """What happens where two objects overlap: both keep it, or the one that came first, or last, has it."""
 
-SCORE: Final = "SAM2 predicted IoU"
-"""Name of the measurement that holds the model's own estimate of its mask's IoU."""
+SCORE: Final = "Predicted IoU"
+"""Name of the measurement that holds the model's own estimate of its mask's IoU, whichever model it is."""
 
 EXPECTED: Final = "Expected IoU"
 """Of the measurement that holds what the nuclei proposer expects, which is no model; see
 `napari_sam2.slides.nuclei.worth`."""
 
-SCORES: Final = (SCORE, EXPECTED)
-"""Names of all measurements that say how good an outline may be; they hold for that outline only."""
+SCORES: Final = (SCORE, EXPECTED, "SAM2 predicted IoU")
+"""Names of all measurements that say how good an outline may be; they hold for that outline only.
+
+The last one was given by earlier versions, whatever model it was."""
 
 AREA_PIXELS: Final = "Area px^2"
 AREA_MICRONS: Final = "Area µm^2"

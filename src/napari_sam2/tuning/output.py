@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from napari_sam2.channels.mix import said_mix
 from napari_sam2.hashing import sha256_of
 from napari_sam2.io.atomic import write_bytes, write_text
-from napari_sam2.io.sidecar import software_versions
+from napari_sam2.io.sidecar import as_json_text, finite, software_versions
 from napari_sam2.models.checkpoint import CONFIG, WEIGHTS
 from napari_sam2.models.seen import CHANNELS, REPORT, seen_to_json
 from napari_sam2.tuning.curve import draw_curve
@@ -97,7 +97,7 @@ def write_output(folder: Path, written: Path, tuned: Tuned) -> None:
     target.mkdir(exist_ok=True)
     sha256 = sha256_of(written / WEIGHTS)
     write_bytes(folder / CURVE, draw_curve(tuned.curve, tuned.plan.steps), overwrite=True)
-    write_text(folder / REPORT, json.dumps(_report(tuned, sha256), indent=1) + "\n", overwrite=True)
+    write_text(folder / REPORT, as_json_text(finite(_report(tuned, sha256))), overwrite=True)
     write_text(folder / CARD, _card(tuned, sha256), overwrite=True)
     if tuned.seen is not None:
         write_text(target / CHANNELS, json.dumps(seen_to_json(tuned.seen), indent=1) + "\n", overwrite=True)

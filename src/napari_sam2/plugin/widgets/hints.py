@@ -17,9 +17,9 @@ LEAST_CONTRAST: Final = 4.6
 
 
 def hint_style(theme: str) -> str:
-    """A style sheet that makes hints legible and still paler than what was typed.
+    """A style sheet that makes hints legible.
 
-    Qt draws them half transparent, which is 3.3 to 1 in napari's dark theme.
+    They stay paler than what is typed. Qt draws them half transparent, which is 3.3 to 1 in napari's dark theme.
 
     Parameters
     ----------

@@ -13,6 +13,8 @@ from napari_sam2.plugin.control.action_table import action
 from napari_sam2.plugin.widgets.name_editor import NameEditor
 
 if TYPE_CHECKING:
+    from qtpy.QtGui import QResizeEvent
+
     from napari_sam2.plugin.scan.table_rows import ObjectRow
 
 __all__ = ["ObjectTable"]
@@ -73,6 +75,11 @@ class ObjectTable(QTableWidget):
         self.setItemDelegateForColumn(_NAME, self.names)
         self.itemChanged.connect(self._on_item_changed)
         self.currentCellChanged.connect(self._on_current_changed)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Keep the current object in sight."""
+        super().resizeEvent(event)
+        self.scrollTo(self.currentIndex())
 
     def show_unit(self, unit: str) -> None:
         """Say what sizes are counted in.
