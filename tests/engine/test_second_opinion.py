@@ -80,7 +80,10 @@ def test_an_include_click_that_the_network_does_not_believe_is_bounded_in_size_a
     unbelieved = asked(scene, far, True, change, lambda maps: np.full(maps.shape[1:], -3.0))
     assert unbelieved[far]
     assert unbelieved.sum() <= SECOND.most_added * scene.object.sum()
-    believed = asked(scene, far, True, kept & ~scene.object, always(20.0), replace(SECOND, most_added=1e6))
+    unbound = replace(SECOND, most_added=1e6)
+    whole = asked(scene, far, True, kept & ~scene.object, lambda maps: np.full(maps.shape[1:], -3.0), unbound)
+    assert np.array_equal(whole, kept & ~scene.object), "it is not doubted"
+    believed = asked(scene, far, True, kept & ~scene.object, always(20.0), unbound)
     assert np.array_equal(believed, kept & ~scene.object)
 
 
