@@ -4,23 +4,21 @@
 
 Peaks are the highest resident size beyond what the program takes after its imports, scan and labels included, and
 their ratio to both arrays (int16 scan, uint8 labels). Clicks are corrections of one object of the bundled scan by the
-bundled model, with a journal. Of them is said, from the 20th click on: how much more the program holds (every byte
-that Python and NumPy have asked for and not given back), and how far the resident size has grown, with and without what
-the system's allocator keeps for later (`malloc_trim`, Linux only).
+bundled model, with a journal. Of them is said how far the resident size has grown since the 20th, with and without what
+the system's allocator keeps for later (`malloc_trim`, Linux only; the window gives it back when it has nothing to do),
+and how much of it are features of slices that the model was asked on, which have a budget.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import gc
 import io
 import json
 import subprocess
 import sys
 import tempfile
-import tracemalloc
 from pathlib import Path
 
 import nibabel as nib
@@ -31,6 +29,7 @@ from napari_sam2.core.prompts import Box, Point
 from napari_sam2.io import read_labels, read_volume
 from napari_sam2.io.seg_nrrd import write_seg_nrrd
 from napari_sam2.models import load_model
+from napari_sam2.plugin.background.memory import give_back
 from napari_sam2.record.journal import Journal
 from napari_sam2.sample_data import sample
 from napari_sam2.session.session import Session
@@ -127,26 +126,27 @@ def clicks(place: Path, given: argparse.Namespace) -> dict[str, object]:
     session.add_prompt(1, Box(((*low, k), (*high, k))))
     for _ in session.propagate([1]):
         pass
-    rng, voxels, settled = np.random.default_rng(0), np.argwhere(inside), (0.0, 0.0, 0.0)
+    rng, voxels, settled, told = np.random.default_rng(0), np.argwhere(inside), (0.0, 0.0, 0.0), []
+    marks = {given.clicks * third // 3 for third in (1, 2, 3)}
     for number in range(1, given.clicks + 1):
         place_of_click = tuple(float(n) for n in voxels[rng.integers(len(voxels))])
         session.add_prompt(1, Point(place_of_click, bool(number % 3)))
         session.snapshot()
         if number == SETTLED:
-            tracemalloc.start()
-            settled = sizes()
-    held, kept, trimmed = (later - earlier for later, earlier in zip(sizes(), settled, strict=True))
-    said = f"held; resident {kept:+.1f} MiB, {trimmed:+.1f} without what the allocator keeps"
-    return {"MiB": held, "what": f"{said}; clicks {SETTLED} to {given.clicks}"}
+            settled = sizes(session)
+        elif number in marks:
+            kept, trimmed, features = (later - earlier for later, earlier in zip(sizes(session), settled, strict=True))
+            told.append(f"at {number}: {kept:+.1f}, {trimmed:+.1f} once given back, {features:.1f} of it features")
+    return {"MiB": trimmed, "what": f"more resident than at click {SETTLED}; " + "; ".join(told)}
 
 
-def sizes() -> tuple[float, float, float]:
-    """MiB that are held, resident, and resident once the allocator has given back what it can."""
+def sizes(session: Session) -> tuple[float, float, float]:
+    """MiB that are resident, resident once the allocator has given back what it can, and of kept features."""
     gc.collect()
-    held, kept = tracemalloc.get_traced_memory()[0] / MIB, status("VmRSS")
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-    return held, kept, status("VmRSS")
+    kept = status("VmRSS")
+    give_back()
+    features = sum(engine.features.nbytes for engine in session.state._engines.values())
+    return kept, status("VmRSS"), features / MIB
 
 
 _CASES = {"write": write, "read": read, "measure": measure, "clicks": clicks}

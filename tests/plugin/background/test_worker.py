@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+from napari_sam2.plugin.background import worker
 from napari_sam2.plugin.background.worker import InferenceThread, MainThreadQueue
 
 
@@ -141,3 +145,27 @@ def test_pieces_and_end_of_a_stream_arrive_in_order_with_answers_between(thread)
     settle(thread)
     assert [entry for entry in order if entry != "answer"] == ["first", "second", "end"]
     assert order.count("answer") == 1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="resident memory is read from /proc")
+def test_memory_of_answers_is_given_back_when_there_is_nothing_to_do(monkeypatch):
+    monkeypatch.setattr(worker, "REST_SECONDS", 0.2)
+    thread, pins = InferenceThread(MainThreadQueue()), []
+
+    def answer():
+        """90 MiB in pieces that the allocator takes from its heap, with something above them that stays."""
+        pieces = [bytearray(b"x") * 60_000 for _ in range(1500)]
+        pins.append([bytearray(2000) for _ in range(50)])
+        return len(pieces)
+
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    before = resident()
+    thread.request(answer, lambda _: None, pytest.fail)
+    settle(thread)
+    end = time.monotonic() + 20
+    while resident() - before > 30 and time.monotonic() < end:
+        time.sleep(0.02)
+    assert resident() - before <= 30
+    thread.shutdown()

@@ -17,6 +17,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from napari_sam2.plugin.background.memory import give_back
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
@@ -25,6 +27,9 @@ __all__ = ["InferenceThread", "MainThreadQueue", "Stream"]
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+REST_SECONDS: Final = 2.0
+"""After which the memory of the last answers is given back; between two clicks it would only be taken again."""
 
 SHOWN_SECONDS: Final = 0.25
 """A stream is shown at most four times a second.
@@ -191,6 +196,7 @@ class InferenceThread:
     def _run(self) -> None:
         iterator: Iterator[Any] | None = None
         while True:
+            self._rest()
             with self._changed:
                 self._busy = False
                 while self._running and not self._requests and not self._streams:
@@ -206,6 +212,14 @@ class InferenceThread:
             elif stream is not None:
                 iterator = self._advance(stream, iterator)
                 del stream
+
+    def _rest(self) -> None:
+        """Give back memory when there was nothing to do for a while."""
+        with self._changed:
+            self._busy = False
+            if self._requests or self._streams or not self._running or self._changed.wait(REST_SECONDS):
+                return
+        give_back()
 
     def _answer(self, request: _Request) -> None:
         try:
