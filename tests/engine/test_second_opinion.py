@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_sam2.engine.consolidation import along_border
+from napari_sam2.engine.consolidation import along_border, reconsider
 from napari_sam2.engine.consolidation_evidence import survey
 from napari_sam2.engine.consolidation_rules import AFTER_CLICKS
 from napari_sam2.engine.correction import Change
@@ -80,8 +80,41 @@ def test_an_include_click_that_the_network_does_not_believe_is_bounded_in_size_a
     unbelieved = asked(scene, far, True, change, lambda maps: np.full(maps.shape[1:], -3.0))
     assert unbelieved[far]
     assert unbelieved.sum() <= SECOND.most_added * scene.object.sum()
-    believed = asked(scene, far, True, kept & ~scene.object, always(20.0), replace(SECOND, most_added=1e6))
+    unbound = replace(SECOND, most_added=1e6)
+    whole = asked(scene, far, True, kept & ~scene.object, lambda maps: np.full(maps.shape[1:], -3.0), unbound)
+    assert np.array_equal(whole, kept & ~scene.object), "it is not doubted"
+    believed = asked(scene, far, True, kept & ~scene.object, always(20.0), unbound)
     assert np.array_equal(believed, kept & ~scene.object)
+
+
+def test_what_the_network_does_not_say_of_the_mirrored_object_stays(scene):
+    def one_sided(maps):
+        answer = maps[-1].astype(float)
+        answer[: len(answer) // 2 - 2] += 9.0
+        return answer
+
+    run = scene.run(clicks=(((24, 22, 20), True),))
+    rule = replace(AFTER_CLICKS, border_gained=1.0)
+    seen = survey(scene, run)
+    half = seen.window[0].start + seen.strides[0] * (seen.maps.shape[1] // 2)
+
+    def gained(rule, network):
+        change = reconsider(scene, run, None, network, rule)
+        if change is None:
+            return np.zeros(scene.shape, bool)
+        full = np.zeros(scene.shape, bool)
+        full[change.window] = change.voxels
+        return full
+
+    plain, mirrored = gained(rule, one_sided), gained(replace(rule, mirrored=True), one_sided)
+    assert plain[:half].any()
+    assert not mirrored.any(), "of the mirrored object it says so of the other half"
+
+    def both(maps):
+        return maps[-1].astype(float) + 3.0
+
+    assert np.array_equal(gained(rule, both), gained(replace(rule, mirrored=True), both))
+    assert gained(rule, both).any()
 
 
 def test_beside_the_border_less_is_asked_and_only_there(scene):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_sam2.core.prompts import Point
+from napari_sam2.core.slice_masks import SliceMask
 from napari_sam2.engine import consolidation, second_opinion
 from napari_sam2.engine.consolidation_evidence import CLICKED_FEATURES, FEATURES
 from napari_sam2.engine.consolidation_rules import BY_BORDERS, BY_FIRST, BY_NETWORK, RULES, Rule
@@ -206,3 +207,56 @@ def test_a_journal_from_before_borders_were_asked_apart_is_replayed_as_it_was(mo
     lines = folder / "events.jsonl"
     lines.write_text(lines.read_text().replace(f'"{BY_WHOLE}"', f'"{BY_DOUBTED}"'))
     assert not replay(VOLUME, model, folder).identical, "the two must differ for this to say anything"
+
+
+def _masks(session):
+    plane = VOLUME.plane(2)
+    return {
+        number: {i: r.mask.full(plane.shape).tobytes() for i, r in obj.results.items() if r.mask.n_voxels}
+        for number, obj in session.objects.items()
+    }
+
+
+def _painted(session):
+    mask = np.zeros(VOLUME.plane(2).shape, dtype=bool)
+    mask[5:9, 5:9] = True
+    session.edit_mask(1, 2, 13, SliceMask.of(mask))
+
+
+@pytest.mark.parametrize(
+    ("coming", "kept"),
+    [
+        (lambda s: s.accept_slice(1, 13), 13),
+        (_painted, 13),
+        (lambda s: s.add_prompt(1, Point((15, 14, 13), positive=False)), 13),
+        (lambda s: s.undo(), None),
+        (lambda s: s.remove_object(1), None),
+    ],
+    ids=["accepted", "painted", "clicked", "taken back", "removed"],
+)
+def test_what_comes_into_the_look_over_stays_and_is_replayed_and_taken_back(model, tmp_path, coming, kept):
+    session = Session(VOLUME, model, fit=None)
+    journal = Journal(session, tmp_path / "a.sam2session")
+    session.add_prompt(1, box_on(INSIDE, 2, 10))
+    run, seen = session.propagate([1]), set()
+    for result in run:
+        if result.index in seen:
+            break
+        seen.add(result.index)
+    else:
+        pytest.fail("nothing was looked over")
+    coming(session)
+    before = _masks(session)
+    assert list(run) or kept is None
+    journal.close()
+    if kept is None:
+        assert 1 not in session.objects
+    else:
+        assert _masks(session)[1][kept] == before[1][kept]
+    found = replay(VOLUME, model, tmp_path / "a.sam2session")
+    assert found.identical
+    assert _masks(found.session) == _masks(session)
+    while session.undo():
+        found.session.undo()
+        assert _masks(found.session) == _masks(session)
+    assert not session.objects

@@ -60,6 +60,9 @@ _FINE: Final = 1.01
 
 _AHEAD, _BEHIND = slice(1, None), slice(None, -1)
 
+_MIRRORED = slice(None), slice(None, None, -1), slice(None, None, -1), slice(None, None, -1)
+"""Maps of the object mirrored along every axis: none of them has a direction."""
+
 
 def consolidate(
     scene: Scene, run: Run, by: str = BY_BORDERS, consolidator: Consolidator | None = None
@@ -133,12 +136,16 @@ def reconsider(
     logits = network(seen.maps)
     if not _agrees(seen, run, logits):
         return None
-    change = changed(seen, run, logits, rule)
+    change, beside = changed(seen, run, logits, rule), along_border(seen, run, logits, scene.spacing, rule)
+    if rule.mirrored and (change.any() or beside.any()):
+        again = network(np.ascontiguousarray(seen.maps[_MIRRORED]))[_MIRRORED[1:]]
+        change &= changed(seen, run, again, rule)
+        beside &= along_border(seen, run, again, scene.spacing, rule)
     if seen.before is not None and change.any():
         places = np.argwhere(change)
         told = at_places(logits - network(seen.before()), places, seen.strides)
         change[change] = np.where(seen.mask[change], -told, told) > BY_THE_CLICK
-    change |= along_border(seen, run, logits, scene.spacing, rule)
+    change |= beside
     change &= ~_proved(seen, run, scene.spacing, corrected)
     return Change(seen.window, change) if change.any() else None
 

@@ -43,7 +43,9 @@ def helpers_of(state: SessionState) -> dict[str, str]:
         if not isinstance(action, SetPrompts):
             continue
         if reads and any(isinstance(prompt, Box) for prompt in action.prompts):
-            helpers[BOX_READER] = "Slices with a box alone were read once more by a network, unless they looked like PET"
+            helpers[BOX_READER] = (
+                "Slices with a box alone were read once more by a network, unless they looked like PET"
+            )
         if action.around and _was_corrected(step):
             helpers[action.around] = "Clicks on carried objects were answered around them by networks of their own"
     return helpers
