@@ -90,7 +90,7 @@ def test_the_table_of_the_docs_is_this_one():
     assert table() in ARCHITECTURE.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("module", ["napari_sam2", "napari_sam2.cli.app"])
+@pytest.mark.parametrize("module", ["napari_sam2", "napari_sam2.cli.app", "napari_sam2.record.save"])
 def test_importing_the_package_brings_neither_torch_nor_qt(module):
     code = f"import sys, {module}; print(sorted(m for m in {sorted(GUI | NETWORKS)} if m in sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
