@@ -1,4 +1,6 @@
-"""Boxed slices with and without the agreement of answer and box (`napari_sam2.models.small.boxed`).
+"""Boxed slices: the network alone, its answer made to agree with the box, and the second network's answer.
+
+See `napari_sam2.models.small.boxed` and `napari_sam2.models.small.box_net`.
 
     python benchmarks/boxed.py benchmarks/development.csv --root OUT
     python benchmarks/boxed.py TRAIN_DATA --split docs/models/small-2/split.toml [--held-out] [--grow 0.1]
@@ -6,7 +8,9 @@
 A table of scans (as for `napari-sam2 evaluate`): one box on the middle slice of each structure, then three clicks, each
 deepest in the larger error. A data folder: up to four labels an item, the slices that hold the 30th and 60th percent of
 its voxels, or the middle one across each axis of a volume with equal spacing. Boxes are tight; --grow makes them larger
-by a share of their sides, --jitter moves each edge by a normal number of such a size.
+by a share of their sides, --jitter moves each edge by a normal number of such a size. --names keeps sections whose
+names begin with one of these words. --second takes another file than the second network that ships. --blank hides the
+images: what is left of the Dice then says what boxes alone tell.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import json
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +38,11 @@ from napari_sam2.evaluation.datasets import cases_of, find_scans
 from napari_sam2.io.labels import read_labels
 from napari_sam2.io.read import read_volume
 from napari_sam2.measures.metrics import dice
-from napari_sam2.models.small.model import SmallModel, load_bundled, load_small
+from napari_sam2.models.small.box_net import read_box_net
+from napari_sam2.models.small.model import BOXED, SmallModel, load_bundled, load_small
 from napari_sam2.training.split import read_split
 
 MOST_LABELS, SMALLEST, ISOTROPIC = 4, 16, 1.7
-CLICKS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +93,7 @@ def drawn(truth: NDArray[np.bool_], grow: float, jitter: float, name: str) -> ND
     return tight + sides * (jitter * rng.normal(0, 1, 4) + grow * np.array([-0.5, -0.5, 0.5, 0.5]))
 
 
-def scored(section: Section, model: SmallModel, grow: float, jitter: float) -> list[float] | None:
+def scored(section: Section, model: SmallModel, grow: float, jitter: float, clicks: int) -> list[float] | None:
     """Dice after the box and after each click; None for sections that are too small."""
     engine = Engine(section.volume, model, section.window, section.axis)
     truth = np.asarray(engine.plane.take(section.truth, section.index), bool)
@@ -98,7 +102,7 @@ def scored(section: Section, model: SmallModel, grow: float, jitter: float) -> l
     box, points, positive = drawn(truth, grow, jitter, section.name), [], []
     answer = engine.predict(section.index, SlicePrompts(np.zeros((0, 2)), np.zeros(0, bool), box=box))
     values = [dice(answer.mask.full(truth.shape), truth)]
-    for _ in range(CLICKS):
+    for _ in range(clicks):
         mask = answer.mask.full(truth.shape)
         missed, extra = (
             ndimage.distance_transform_edt(np.pad(m, 1))[1:-1, 1:-1] for m in (truth & ~mask, mask & ~truth)
@@ -111,6 +115,11 @@ def scored(section: Section, model: SmallModel, grow: float, jitter: float) -> l
             answer = engine.predict(section.index, prompts, previous=answer)
         values.append(dice(answer.mask.full(truth.shape), truth))
     return values
+
+
+def blank(volume: Volume) -> Volume:
+    """The same volume without its image."""
+    return Volume(np.full(volume.shape, float(np.mean(volume.voxels)), np.float32), volume.affine, volume.oriented)
 
 
 def modality(name: str) -> str:
@@ -126,11 +135,17 @@ def main() -> None:
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--grow", type=float, default=0.0)
     parser.add_argument("--jitter", type=float, default=0.0)
+    parser.add_argument("--clicks", type=int, default=3)
+    parser.add_argument("--names", nargs="*", default=[""])
+    parser.add_argument("--second", type=Path)
+    parser.add_argument("--blank", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     boxed = load_bundled() if options.model == "bundled" else load_small(Path(options.model))
-    models = {"plain": boxed.at_revision(""), "boxed": boxed}
+    if options.second:
+        boxed = SmallModel(boxed.weights, box_net=read_box_net(options.second))
+    models = {"plain": boxed.at_revision(""), "rule": boxed.at_revision(BOXED), "second": boxed}
     sections = (
         of_folder(options.scans, options.split, options.held_out)
         if options.split
@@ -139,7 +154,12 @@ def main() -> None:
     scores: dict[str, dict[str, list[list[float]]]] = {name: defaultdict(list) for name in models}
     rows = []
     for section in sections:
-        both = {name: scored(section, model, options.grow, options.jitter) for name, model in models.items()}
+        if not section.name.startswith(tuple(options.names)):
+            continue
+        seen = replace(section, volume=blank(section.volume)) if options.blank else section
+        both = {
+            name: scored(seen, model, options.grow, options.jitter, options.clicks) for name, model in models.items()
+        }
         for name, values in both.items():
             if values is not None:
                 scores[name][modality(section.name)].append(values)
@@ -149,7 +169,7 @@ def main() -> None:
         for name in models:
             if scores[name][kind]:
                 mean = " ".join(f"{value:.4f}" for value in np.mean(scores[name][kind], axis=0))
-                print(f"{kind:4s} {len(scores[name][kind]):3d} {name:6s} box and {CLICKS} clicks: {mean}")
+                print(f"{kind:4s} {len(scores[name][kind]):3d} {name:6s} box and {options.clicks} clicks: {mean}")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
 

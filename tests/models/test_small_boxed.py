@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from napari_sam2.models.base import DecodeRequest, ViewPrompts
 from napari_sam2.models.small.boxed import refined_by_box
-from napari_sam2.models.small.model import BOXED, load_bundled
+from napari_sam2.models.small.model import BOXED, READ, SmallModel, bundled_weights, load_bundled
 
 SIDE = 96
 BOX = torch.tensor([25.5, 30.5, 70.5, 65.5])
@@ -100,11 +100,28 @@ def test_the_model_refines_a_bare_box_and_leaves_a_corrected_one(bundled):
 
 
 def test_the_revision_says_how_boxes_are_answered(bundled):
-    plain = bundled.at_revision("small-1")
-    assert (bundled.card.revision, plain.card.revision) == ("small-1" + BOXED, "small-1")
-    assert plain.card.sha256 == bundled.card.sha256
-    assert plain.at_revision("small-1" + BOXED).boxed
-    assert bundled.at_revision("small-1" + BOXED) is bundled
+    plain, ruled = (bundled.at_revision("small-1" + ending) for ending in ("", BOXED))
+    assert [model.card.revision for model in (bundled, ruled, plain)] == [
+        "small-1" + READ,
+        "small-1" + BOXED,
+        "small-1",
+    ]
+    assert {model.card.sha256 for model in (bundled, ruled, plain)} == {bundled.card.sha256}
+    assert [model.boxed for model in (bundled, ruled, plain)] == [True, True, False]
+    assert [model.close_view is None for model in (bundled, ruled, plain)] == [False, True, True]
+    for model in (bundled, ruled, plain):
+        assert model.at_revision(model.card.revision) is model
+        for other in (bundled, ruled, plain):
+            again = other.at_revision(model.card.revision)
+            assert (again.card, again.boxed, again.close_view) == (model.card, model.boxed, model.close_view)
     mask = two_tissues()[1].float()
-    fitted = plain.fit([(plain.encode(two_tissues()[0][None, None])[0], mask)], 0).model()
-    assert (fitted.boxed, fitted.card) == (False, plain.card)
+    for model in (bundled, ruled, plain):
+        fitted = model.fit([(model.encode(two_tissues()[0][None, None])[0], mask)], 0).model()
+        for changed in (fitted, model.quick(), model.on_cpu()):
+            assert (changed.card, changed.close_view) == (model.card, model.close_view)
+
+
+def test_a_model_from_a_file_has_no_second_network():
+    own = SmallModel(bundled_weights())
+    assert own.card.revision == "small-1" + BOXED
+    assert own.at_revision("small-1" + READ).card.revision == "small-1" + BOXED

@@ -134,9 +134,10 @@ def _two_boxes(model, folder):
     return session, journal, noisy
 
 
-def test_boxes_are_answered_again_as_the_model_answered_them_then(tmp_path):
+@pytest.mark.parametrize("revision", ["small-1", "small-1+box"])
+def test_boxes_are_answered_again_as_the_model_answered_them_then(tmp_path, revision):
     now = load_bundled()
-    then = now.at_revision("small-1")
+    then = now.at_revision(revision)
     folder = tmp_path / "a.sam2session"
     session, journal, noisy = _two_boxes(then, folder)
     journal.close()

@@ -16,7 +16,7 @@ from napari_sam2.engine.correction_odds import BY_DOUBTED, BY_WHOLE
 from napari_sam2.engine.fit_plan import FitPlan
 from napari_sam2.errors import UserInputError
 from napari_sam2.models.classical import ClassicalModel
-from napari_sam2.models.small.model import load_bundled
+from napari_sam2.models.small.model import BOX_READER, load_bundled
 from napari_sam2.record.journal import Journal
 from napari_sam2.record.replay import replay
 from napari_sam2.record.save import provenance_of
@@ -112,23 +112,25 @@ def test_it_is_recorded_replayed_and_taken_back_as_one_with_the_run(model, tmp_p
 
 
 def test_the_sidecar_names_every_network_that_had_a_part(model, tmp_path):
-    def named(**how):
-        session = Session(VOLUME, model, **how)
+    def named(by=model, **how):
+        session = Session(VOLUME, by, **how)
         session.add_prompt(1, box_on(INSIDE, 2, 10))
         return session, lambda: provenance_of(session).helpers
 
     session, helpers = named(fit=FitPlan(2, 0))
-    assert helpers() == {}
+    assert list(helpers()) == [BOX_READER]
     run(session)
-    assert list(helpers()) == ["fit, 2 steps, seed 0", BY_BORDERS]
+    assert list(helpers()) == [BOX_READER, "fit, 2 steps, seed 0", BY_BORDERS]
     session.add_prompt(1, Point((15, 14, 12), positive=False))
-    assert list(helpers()) == ["fit, 2 steps, seed 0", BY_BORDERS, BY_DOUBTED]
+    assert list(helpers()) == [BOX_READER, "fit, 2 steps, seed 0", BY_BORDERS, BY_DOUBTED]
     session.undo()
     session.undo()
     session.add_prompt(1, Point((15, 14, 10)))
-    assert helpers() == {}, "the model answered the click, and what was taken back had no part"
+    assert list(helpers()) == [BOX_READER], "the model answered the click, and what was taken back had no part"
     session, helpers = named(fit=None, look_over=False)
     run(session)
+    assert list(helpers()) == [BOX_READER]
+    session, helpers = named(fit=None, look_over=False, by=model.at_revision("small-1+box"))
     assert helpers() == {}
 
 

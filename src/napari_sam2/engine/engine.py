@@ -18,6 +18,7 @@ import torch
 from napari_sam2.core.slice_masks import SliceMask, SliceScores
 from napari_sam2.engine.batching import in_batches
 from napari_sam2.engine.click_search import find_from_clicks
+from napari_sam2.engine.close_box import close_box
 from napari_sam2.engine.cpu_fallback import moved, on_cpu
 from napari_sam2.engine.feature_files import DiskFeatures, signature_of
 from napari_sam2.engine.features import DEFAULT_BUDGET, FeatureCache
@@ -26,7 +27,15 @@ from napari_sam2.engine.glance import glance, quick_engine
 from napari_sam2.engine.propagate import propagate
 from napari_sam2.engine.side_by_side import on_its_threads
 from napari_sam2.engine.view import View, whole_view, zoom_view
-from napari_sam2.models.base import Decoded, DecodeRequest, FittableModel, MemoryRef, RememberRequest, ResizableModel
+from napari_sam2.models.base import (
+    BoxReader,
+    Decoded,
+    DecodeRequest,
+    FittableModel,
+    MemoryRef,
+    RememberRequest,
+    ResizableModel,
+)
 from napari_sam2.models.quality import fitted_size
 
 if TYPE_CHECKING:
@@ -340,7 +349,23 @@ class Engine:
             previous=self._previous_in(view, previous),
             n_slices=self.plane.n_slices,
         )
-        return view, self.decode([request])[0]
+        return view, self._read_again(index, prompts, request, view, self.decode([request])[0])
+
+    def _read_again(
+        self, index: int, prompts: SlicePrompts, request: DecodeRequest, view: View, decoded: Decoded
+    ) -> Decoded:
+        """The answer to a box alone, from a model that looks at it once more.
+
+        Not on slides and photographs, which have no neighbouring slices: it was not measured there.
+        """
+        model, box = self.model, prompts.box
+        alone = request.previous is None and prompts.mask is None and not len(prompts.points)
+        alone = alone and self.plane.n_slices > 1
+        if box is None or not alone or not isinstance(model, BoxReader) or model.close_view is None:
+            return decoded
+        around = [min(max(index + way, 0), self.plane.n_slices - 1) for way in (-1, 0, 1)]
+        images = {i: self.slice_image(i) for i in sorted(set(around))}
+        return model.read_box(decoded, close_box([images[i] for i in around], self.plane, box, view, *model.close_view))
 
     def memory_refs(
         self,

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from napari_sam2.models.seen import SeenChannels
 
 __all__ = [
+    "BoxReader",
+    "CloseBox",
     "DecodeRequest",
     "Decoded",
     "DescribedModel",
@@ -160,7 +162,7 @@ class Decoded:
     Attributes
     ----------
     logits : Tensor, (h, w)
-        Mask logits over the whole view, at the model's own mask resolution (h = w <= S); > 0 is inside.
+        Mask logits over the whole view, at the resolution of the answer (h = w); > 0 is inside.
     object_score : float
         Logit that the object is present in the view at all.
     predicted_iou : float
@@ -212,6 +214,29 @@ class DecodeRequest:
     memories: tuple[MemoryRef, ...] = ()
     previous: Decoded | None = None
     n_slices: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CloseBox:
+    """A boxed slice seen closer than in the model's own view.
+
+    Attributes
+    ----------
+    stack : Tensor, (3, N, N)
+        The slice before, the boxed slice and the one after, in [0, 1], grey; at either end of a volume the boxed slice
+        takes the place of what is missing.
+    box : Tensor, (4,)
+        Outer edges x0, y0, x1, y1 in pixels of the close view.
+    shift : ViewShift
+        From a pixel of the close view to the pixel of the model's own view at the same place.
+    voxels : float
+        Voxels of the slice along a pixel of the close view.
+    """
+
+    stack: Tensor
+    box: Tensor
+    shift: ViewShift
+    voxels: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +358,21 @@ class RevisedModel(Protocol):
 
     def at_revision(self, revision: str) -> SegmentationModel:
         """The model as it was; itself where nothing has changed since."""
+        ...
+
+
+@runtime_checkable
+class BoxReader(Protocol):
+    """A model that looks at boxed slices once more.
+
+    Closer, with their neighbours, and only where the box is the only prompt.
+    """
+
+    close_view: tuple[float, int] | None
+    """Side of the close view over the longer side of the box, and in pixels; None where nothing is looked at again."""
+
+    def read_box(self, answer: Decoded, seen: CloseBox) -> Decoded:
+        """A better answer than the first one."""
         ...
 
 

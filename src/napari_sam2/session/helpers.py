@@ -6,7 +6,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from napari_sam2.core.history import MISSING
+from napari_sam2.core.prompts import Box
 from napari_sam2.models.base import FittableModel
+from napari_sam2.models.small.model import BOX_READER, READ
 from napari_sam2.session.actions.prompts import SetPrompts
 from napari_sam2.session.actions.runs import Propagate
 from napari_sam2.session.correcting import new_clicks
@@ -27,6 +29,7 @@ def helpers_of(state: SessionState) -> dict[str, str]:
     As far as the steps reach that can still be undone; the journal has all of them.
     """
     helpers: dict[str, str] = {}
+    reads = state.model.card.revision.endswith(READ)
     can_fit = isinstance(state.model, FittableModel) or getattr(state.model, "can_fit", False)
     for step in state.history.done:
         action = step.action
@@ -36,7 +39,14 @@ def helpers_of(state: SessionState) -> dict[str, str]:
                 helpers[name] = "A copy of the model was fitted to every object whose first pass was unsure"
             if action.looked_over is not None:
                 helpers[action.looked_over] = "A three-dimensional network went over objects whose run was unsure"
-        elif isinstance(action, SetPrompts) and action.around and _was_corrected(step):
+            continue
+        if not isinstance(action, SetPrompts):
+            continue
+        if reads and any(isinstance(prompt, Box) for prompt in action.prompts):
+            helpers[BOX_READER] = (
+                "Slices with a box alone were read once more by a network, unless they looked like PET"
+            )
+        if action.around and _was_corrected(step):
             helpers[action.around] = "Clicks on carried objects were answered around them by networks of their own"
     return helpers
 

@@ -28,7 +28,10 @@ __all__ = [
     "Channel",
     "PromptBatch",
     "RememberedBatch",
+    "box_statistics",
+    "boxed_evidence",
     "build_channels",
+    "rectangles",
     "resample",
 ]
 
@@ -195,18 +198,40 @@ def boxed_evidence(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     inside, evidence : Tensor, (B, S, S)
         Soft rectangles, 0 to 1; log-likelihood ratio of each place, see `near_ratio` of `histograms`.
     """
-    count, device = len(image), image.device
-    prompts = PromptBatch(
-        boxes,
-        torch.ones(count, device=device),
-        torch.zeros(count, 0, 2, device=device),
-        torch.zeros(count, 0, device=device),
-        torch.zeros_like(image),
-        torch.zeros(count, device=device),
-    )
-    rectangle, _ = _boxes(prompts, image.shape[-1])
+    rectangle = rectangles(boxes, image.shape[-1])
     ratio = near_ratio(_Scale(image).equalised(image), rectangle, (rectangle > 0.5).float(), rounds=1)
     return rectangle, RATIO_LIMIT * ratio
+
+
+def box_statistics(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Equalised images of boxed views, and what their surroundings say.
+
+    In one round of estimates, and in three.
+
+    Parameters
+    ----------
+    image : Tensor, (B, S, S)
+        Intensities in [0, 1].
+    boxes : Tensor, (B, 4)
+        Outer edges x0, y0, x1, y1 in pixels.
+
+    Returns
+    -------
+    equalised, once, thrice : Tensor, (B, S, S)
+        0 to 1; log-likelihood ratios, -1 to 1, see `near_ratio` of `histograms`.
+    """
+    rectangle, equalised = rectangles(boxes, image.shape[-1]), _Scale(image).equalised(image)
+    region = (rectangle > 0.5).float()
+    return equalised, near_ratio(equalised, rectangle, region, rounds=1), near_ratio(equalised, rectangle, region)
+
+
+def rectangles(boxes: Tensor, side: int) -> Tensor:
+    """Soft rectangles of boxes, (B, S, S)."""
+    axis = torch.arange(side, dtype=torch.float32, device=boxes.device)
+    x0, y0, x1, y1 = (boxes[:, k, None] for k in range(4))
+    across = torch.sigmoid(2 * (axis - x0)) * torch.sigmoid(2 * (x1 - axis))
+    down = torch.sigmoid(2 * (axis - y0)) * torch.sigmoid(2 * (y1 - axis))
+    return down[:, :, None] * across[:, None, :]
 
 
 def resample(values: Tensor, shift: Tensor) -> Tensor:
@@ -275,10 +300,8 @@ def _boxes(prompts: PromptBatch, side: int) -> tuple[Tensor, Tensor]:
     """Soft rectangle of each box, and the ellipse inside it that is taken as object."""
     axis = torch.arange(side, dtype=torch.float32, device=prompts.boxes.device)
     x0, y0, x1, y1 = (prompts.boxes[:, k, None] for k in range(4))
-    across = torch.sigmoid(2 * (axis - x0)) * torch.sigmoid(2 * (x1 - axis))
-    down = torch.sigmoid(2 * (axis - y0)) * torch.sigmoid(2 * (y1 - axis))
     has_box = _column(prompts.has_box)
-    rectangle = down[:, :, None] * across[:, None, :] * has_box
+    rectangle = rectangles(prompts.boxes, side) * has_box
     dx = (axis - (x0 + x1) / 2) / ((x1 - x0).clamp(min=2) * ELLIPSE)
     dy = (axis - (y0 + y1) / 2) / ((y1 - y0).clamp(min=2) * ELLIPSE)
     ellipse = ((dy**2)[:, :, None] + (dx**2)[:, None, :] < 1).float() * has_box

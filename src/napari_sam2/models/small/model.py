@@ -2,37 +2,65 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from napari_sam2.errors import ModelError
-from napari_sam2.models.base import Decoded, ModelCard, ViewPolicy, ViewPrompts
+from napari_sam2.models.base import Decoded, ModelCard, ViewPolicy
 from napari_sam2.models.device_copy import copy_to
+from napari_sam2.models.small.box_net import read_box_net
+from napari_sam2.models.small.box_view import read_closely, seen_closer, seen_from_afar
 from napari_sam2.models.small.boxed import refined_by_box
 from napari_sam2.models.small.channels import PromptBatch, RememberedBatch, build_channels
 from napari_sam2.models.small.fitting import Lesson, NetworkFit
 from napari_sam2.models.small.flat import with_grain
-from napari_sam2.models.small.net import TOKEN_STRIDE, NetOutput, Tokens
+from napari_sam2.models.small.net import NetOutput, Tokens
+from napari_sam2.models.small.requests import (
+    Memory,
+    anchor_of,
+    joined,
+    last_of,
+    mirrored,
+    prompt_batch,
+    remembered_batch,
+    resized,
+)
 from napari_sam2.models.small.weights import NEVER, SmallWeights, read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_sam2.models.base import DecodeRequest, Features, MemoryRef, RememberRequest, ViewShift
+    from napari_sam2.models.base import CloseBox, DecodeRequest, Features, MemoryRef, RememberRequest
+    from napari_sam2.models.small.box_net import BoxNet
 
-__all__ = ["BOXED", "BUNDLED_FILE", "BUNDLED_SHA256", "SmallModel", "load_bundled", "load_small"]
+__all__ = [
+    "BOXED",
+    "BOX_NET_FILE",
+    "BOX_READER",
+    "BUNDLED_FILE",
+    "BUNDLED_SHA256",
+    "READ",
+    "SmallModel",
+    "bundled_weights",
+    "load_bundled",
+    "load_small",
+]
 
-#: What a revision ends with whose answers to boxes agree with the box, see `napari_sam2.models.small.boxed`.
-BOXED = "+box"
+#: What a revision ends with whose answers to boxes agree with the box, see `napari_sam2.models.small.boxed`; and with
+#: which a second network reads them, see `napari_sam2.models.small.box_view`.
+BOXED, READ = "+box", "+box-2"
 
 #: The weights in the package, and the hash they must have.
 BUNDLED_FILE = "small-1.safetensors"
 BUNDLED_SHA256 = "11959d6b25dd59fcdd56aed61605fc7f55660eb34070e0297cbe10f6aa76c75f"
+#: The second network, for boxed slices, and the hash that its file must have.
+BOX_READER = "boxed-1"
+BOX_NET_FILE = f"{BOX_READER}.safetensors"
+BOX_NET_SHA256 = "2e66a68d8ff2650d71b4db8bc00cb5ec27b7fde786dc44296058b54ac4af59bf"
 #: Views decoded at once; more costs memory and gains nothing on a CPU.
 BATCH = 16
 #: Side of the view over that of the object. 2.2 was best or level with 2.0 for following, and better than 2.4,
@@ -44,22 +72,19 @@ LUMA = (0.299, 0.587, 0.114)
 CERTAIN = 10.0
 #: Least object score where a person drew a box: it is there, however hard it is to see.
 BOXED_SCORE = 0.1
+#: Logit of what the close view of a box does not show.
+BEYOND = -4.0
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What `SmallModel.decode` leaves for `remember`: token features, (C, S / 8, S / 8)."""
+    """What `SmallModel.decode` leaves for `remember` and `read_box`.
+
+    Token features, (C, S / 8, S / 8), and the network's own logits, (S, S).
+    """
 
     features: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class _Memory:
-    """One remembered slice."""
-
-    image: Tensor
-    mask: Tensor
-    features: Tensor
+    logits: Tensor
 
 
 class SmallModel:
@@ -75,6 +100,10 @@ class SmallModel:
         What it is called; by default the bundled model.
     boxed : bool
         Whether answers to a box are made to agree with it. The card's revision then ends with `BOXED`.
+    box_net : BoxNet, optional
+        The second network, which reads boxed slices.
+    reads : bool
+        Whether it does. The card's revision then ends with `READ`.
     """
 
     def __init__(
@@ -83,6 +112,8 @@ class SmallModel:
         device: torch.device | None = None,
         card: ModelCard | None = None,
         boxed: bool = True,
+        box_net: BoxNet | None = None,
+        reads: bool = True,
     ) -> None:
         self.device = device or torch.device("cpu")
         self._weights = weights
@@ -93,6 +124,8 @@ class SmallModel:
             zoom=True, factor=VIEW_FACTOR, follow_factor=FOLLOW_FACTOR, dips=True, encodes=False
         )
         self.boxed = boxed
+        self._box_net = None if box_net is None else box_net.to(self.device)
+        self.reads = boxed and reads and box_net is not None
         known = card or ModelCard(
             name="bundled",
             kind="bundled",
@@ -101,8 +134,8 @@ class SmallModel:
             license="Apache-2.0",
             summary="Small convolutional model trained on synthetic shapes and unlabelled textures.",
         )
-        plain = known.revision.removesuffix(BOXED)
-        self.card = replace(known, revision=plain + BOXED if boxed else plain)
+        plain = known.revision.removesuffix(READ).removesuffix(BOXED)
+        self.card = replace(known, revision=plain + (READ if self.reads else BOXED if boxed else ""))
 
     @property
     def weights(self) -> SmallWeights:
@@ -117,21 +150,52 @@ class SmallModel:
         """
         return self.device.type == "cpu"
 
+    @property
+    def close_view(self) -> tuple[float, int] | None:
+        """How closely boxed slices are read, see `napari_sam2.models.base.BoxReader`."""
+        if not self.reads or self._box_net is None:
+            return None
+        return self._box_net.config.factor, self._box_net.config.size
+
     def on_cpu(self) -> SmallModel:
         """The same weights on the CPU; itself when it is there already."""
         if self.device.type == "cpu":
             return self
-        weights = replace(self._weights, net=copy_to(self.net, torch.device("cpu")))
-        return SmallModel(weights, card=self.card, boxed=self.boxed)
+        cpu = torch.device("cpu")
+        box_net = None if self._box_net is None else copy_to(self._box_net, cpu)
+        return self.with_weights(replace(self._weights, net=copy_to(self.net, cpu)), box_net=box_net, device=cpu)
 
     def quick(self) -> SmallModel:
         """The same network, asked once instead of both ways round."""
-        return SmallModel(replace(self._weights, mirrored=NEVER), self.device, self.card, self.boxed)
+        return self.with_weights(replace(self._weights, mirrored=NEVER))
 
     def at_revision(self, revision: str) -> SmallModel:
         """The same weights, answering boxes as they did at a revision."""
-        boxed = revision.endswith(BOXED)
-        return self if boxed == self.boxed else SmallModel(self._weights, self.device, self.card, boxed)
+        reads = revision.endswith(READ)
+        boxed = reads or revision.endswith(BOXED)
+        if boxed == self.boxed and (reads and self._box_net is not None) == self.reads:
+            return self
+        return SmallModel(self._weights, self.device, self.card, boxed, self._box_net, reads)
+
+    def with_weights(
+        self, weights: SmallWeights, box_net: BoxNet | None = None, device: torch.device | None = None
+    ) -> SmallModel:
+        """The model with other weights, answering boxes the same way."""
+        box_net = self._box_net if box_net is None else box_net
+        return SmallModel(weights, device or self.device, self.card, self.boxed, box_net, self.reads)
+
+    @torch.inference_mode()
+    def read_box(self, answer: Decoded, seen: CloseBox) -> Decoded:
+        """Read a boxed slice once more, from close by, see `napari_sam2.models.small.box_view`."""
+        if not self.reads or self._box_net is None or not isinstance(answer.state, _State):
+            return answer
+        stack, box = seen.stack.to(self.device), seen.box.to(self.device)
+        known = seen_closer(answer.state.logits, seen.shift, self.input_size, stack.shape[-1])
+        logits = read_closely(self._box_net, stack, known, box, seen.voxels)
+        if logits is None:
+            return answer
+        whole = seen_from_afar(logits, seen.shift, self.input_size, BEYOND)
+        return replace(answer, logits=whole)
 
     def fit(self, lessons: Sequence[tuple[Features, Tensor]], seed: int) -> _SmallFit:
         """Begin a fit to one object; see `napari_sam2.models.small.fitting`."""
@@ -161,7 +225,7 @@ class SmallModel:
             answers.extend(self._decode(requests[start : start + BATCH]))
         return answers
 
-    def remember(self, requests: Sequence[RememberRequest]) -> list[_Memory]:
+    def remember(self, requests: Sequence[RememberRequest]) -> list[Memory]:
         """Keep image, mask and token features of decoded slices."""
         memories = []
         for request in requests:
@@ -171,14 +235,14 @@ class SmallModel:
                 mask = torch.zeros_like(mask)
             state = decoded.state
             features = state.features if isinstance(state, _State) else self._features(image, mask)
-            memories.append(_Memory(image, mask, features))
+            memories.append(Memory(image, mask, features))
         return memories
 
     def _decode(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
         images = torch.stack([request.features[0] for request in requests])
-        prompts = self._prompts(requests)
-        anchors = [_anchor(request.memories) for request in requests]
-        lasts = [_last(request.memories) for request in requests]
+        prompts = prompt_batch(requests, self.input_size, self.device)
+        anchors = [anchor_of(request.memories) for request in requests]
+        lasts = [last_of(request.memories) for request in requests]
         remembered = [self._remembered(refs) for refs in (anchors, lasts)]
         channels = self._channels(images, prompts, remembered[0][0], remembered[1][0])
         output = self._asked(channels, [tokens for _, tokens in remembered], [r.prompts is not None for r in requests])
@@ -188,7 +252,7 @@ class SmallModel:
                 output.logits[index],
                 float(output.presence[index]),
                 float(torch.sigmoid(output.iou[index])),
-                _State(output.features[index]),
+                _State(output.features[index], output.logits[index]),
             )
             for index, request in enumerate(requests)
         ]
@@ -198,8 +262,8 @@ class SmallModel:
 
     def _asked(self, channels: Tensor, memories: list[Tokens], prompted: list[bool]) -> NetOutput:
         """The network's answer, once or both ways round; prompted slices can afford what carried ones cannot."""
-        mirrored = self._weights.mirrored
-        if mirrored != NEVER and (mirrored == "always" or all(prompted)):
+        when = self._weights.mirrored
+        if when != NEVER and (when == "always" or all(prompted)):
             return self._both_ways(channels, memories)
         output: NetOutput = self.net(channels, memories)
         return output
@@ -210,7 +274,7 @@ class SmallModel:
         Both go through the network together: a convolution of two costs a fifth less than two of one.
         """
         count = len(channels)
-        both = [_joined(tokens, _mirrored(tokens, self.input_size)) for tokens in memories]
+        both = [joined(tokens, mirrored(tokens, self.input_size)) for tokens in memories]
         output = self.net(torch.cat([channels, channels.flip(-1)]), both)
         return NetOutput(
             (output.logits[:count] + output.logits[count:].flip(-1)) / 2,
@@ -233,49 +297,11 @@ class SmallModel:
                 logits = refined_by_box(logits, request.features[0], prompts.box)
         return Decoded(logits, object_score, predicted_iou, state)
 
-    def _prompts(self, requests: Sequence[DecodeRequest]) -> PromptBatch:
-        size, count = self.input_size, len(requests)
-        view_prompts = [r.prompts or ViewPrompts(torch.zeros(0, 2), torch.zeros(0, dtype=torch.bool)) for r in requests]
-        most = max([len(g.points) for g in view_prompts] + [1])
-        points = torch.zeros(count, most, 2, device=self.device)
-        labels = torch.full((count, most), -1, device=self.device)
-        boxes, has_box = torch.zeros(count, 4, device=self.device), torch.zeros(count, device=self.device)
-        prior = torch.zeros(count, size, size, device=self.device)
-        has_prior = torch.zeros(count, device=self.device)
-        for k, (prompts, request) in enumerate(zip(view_prompts, requests, strict=True)):
-            if len(prompts.points):
-                points[k, : len(prompts.points)] = prompts.points.to(self.device)
-                labels[k, : len(prompts.points)] = prompts.positive.to(self.device).long()
-            if prompts.box is not None:
-                boxes[k], has_box[k] = prompts.box.to(self.device), 1
-            if request.previous is not None:
-                prior[k], has_prior[k] = torch.sigmoid(self._resized(request.previous.logits)), 1
-            elif prompts.mask is not None:
-                prior[k], has_prior[k] = self._resized(prompts.mask), 1
-        return PromptBatch(boxes, has_box, points, labels, prior, has_prior)
-
     def _remembered(self, refs: Sequence[MemoryRef | None]) -> tuple[RememberedBatch, Tokens]:
-        size, grid = self.input_size, self.input_size // TOKEN_STRIDE
-        width = self.net.config.widths[2]
-        empty = _Memory(
-            torch.zeros(size, size, device=self.device),
-            torch.zeros(size, size, device=self.device),
-            torch.zeros(width, grid, grid, device=self.device),
-        )
-        memories = [empty if ref is None else ref.memory for ref in refs]
-        shift = torch.tensor([_numbers(ref.shift) if ref else (1.0, 0.0, 0.0) for ref in refs], device=self.device)
-        present = torch.tensor([0.0 if ref is None else 1.0 for ref in refs], device=self.device)
-        mask = torch.stack([memory.mask for memory in memories])
-        batch = RememberedBatch(torch.stack([memory.image for memory in memories]), mask, shift, present)
-        coarse = functional.avg_pool2d(mask[:, None], TOKEN_STRIDE)[:, 0]
-        return batch, Tokens(torch.stack([memory.features for memory in memories]), coarse, shift, present)
+        return remembered_batch(refs, self.input_size, self.net.config.widths[2], self.device)
 
     def _resized(self, values: Tensor) -> Tensor:
-        values = values.to(self.device, torch.float32)
-        if values.shape[-1] == self.input_size:
-            return values
-        size = (self.input_size, self.input_size)
-        return functional.interpolate(values[None, None], size, mode="bilinear", align_corners=False)[0, 0]
+        return resized(values, self.input_size, self.device)
 
     @torch.inference_mode()
     def _features(self, image: Tensor, mask: Tensor) -> Tensor:
@@ -307,7 +333,7 @@ class _SmallFit:
 
     def model(self) -> SmallModel:
         model = self.unfitted
-        return SmallModel(replace(model.weights, net=self.learning.mixed()), model.device, model.card, model.boxed)
+        return model.with_weights(replace(model.weights, net=self.learning.mixed()))
 
 
 def load_small(path: Path, device: torch.device | None = None, sha256: str = "") -> SmallModel:
@@ -319,37 +345,14 @@ def load_small(path: Path, device: torch.device | None = None, sha256: str = "")
 
 
 def load_bundled(device: torch.device | None = None) -> SmallModel:
-    """The small model whose weights come with the package."""
-    if not BUNDLED_FILE:
-        message = "this build of the package holds no bundled weights; train some or choose another model"
-        raise ModelError(message)
-    return load_small(Path(__file__).parent.parent / "weights" / BUNDLED_FILE, device, BUNDLED_SHA256)
+    """The small model whose weights come with the package.
+
+    With its second network for boxed slices.
+    """
+    box_net = read_box_net(Path(__file__).parent / BOX_NET_FILE, BOX_NET_SHA256)
+    return SmallModel(bundled_weights(), device, box_net=box_net)
 
 
-def _anchor(memories: Sequence[MemoryRef]) -> MemoryRef | None:
-    """The nearest slice that a person prompted, or else the farthest remembered one."""
-    prompted = [ref for ref in memories if ref.prompted]
-    if prompted:
-        return min(prompted, key=lambda ref: abs(ref.offset))
-    return max(memories, key=lambda ref: abs(ref.offset), default=None)
-
-
-def _last(memories: Sequence[MemoryRef]) -> MemoryRef | None:
-    """The nearest remembered slice of any kind."""
-    return min(memories, key=lambda ref: abs(ref.offset), default=None)
-
-
-def _mirrored(tokens: Tokens, size: int) -> Tokens:
-    """A remembered slice as seen from the mirror image of the current view, mirrored itself."""
-    scale, dx, dy = tokens.shift.unbind(1)
-    shift = torch.stack([scale, (size - 1) * (1 - scale) - dx, dy], 1)
-    return Tokens(tokens.features.flip(-1), tokens.mask.flip(-1), shift, tokens.present)
-
-
-def _joined(first: Tokens, second: Tokens) -> Tokens:
-    """Remembered slices of two batches as one batch."""
-    return Tokens(*(torch.cat([getattr(t, field.name) for t in (first, second)]) for field in fields(Tokens)))
-
-
-def _numbers(shift: ViewShift) -> tuple[float, float, float]:
-    return shift.scale, shift.dx, shift.dy
+def bundled_weights() -> SmallWeights:
+    """The weights in the package, without the second network."""
+    return read_weights(Path(__file__).parent.parent / "weights" / BUNDLED_FILE, BUNDLED_SHA256)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["FORMAT", "MIRRORED", "NEVER", "SmallWeights", "read_weights", "write_weights"]
+__all__ = ["FORMAT", "MIRRORED", "NEVER", "SmallWeights", "order_metadata", "read_weights", "write_weights"]
 
 #: Written into every file; small-1's files still say the first one.
 FIRST_FORMAT, FORMAT = "napari-sam2-small-1", "napari-sam2-small-2"
@@ -79,12 +79,15 @@ def write_weights(
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, path, metadata=metadata)
-    _order_metadata(path)
+    order_metadata(path)
     return sha256_of(path)
 
 
-def _order_metadata(path: Path) -> None:
-    """Sort the metadata of a safetensors file: its writer (0.6) keeps them in an order that differs by process."""
+def order_metadata(path: Path) -> None:
+    """Sort the metadata of a safetensors file.
+
+    Its writer (0.6) keeps them in an order that differs by process.
+    """
     with path.open("r+b") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))

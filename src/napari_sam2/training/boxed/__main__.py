@@ -1,0 +1,82 @@
+"""Trains the second network for a boxed slice: ``python -m napari_sam2.training.boxed CONFIG OUT``.
+
+CONFIG is a TOML file such as ``docs/models/boxed-1/config.toml``; pools that it names and that are not there are made
+first, and so are the boxed views in OUT. OUT receives ``curve.jsonl`` and ``boxed-1.safetensors``. A run that was cut
+off goes on when the command is given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+
+from napari_sam2.hashing import sha256_of
+from napari_sam2.models.small.box_net import write_box_net
+from napari_sam2.models.small.model import SmallModel, bundled_weights
+from napari_sam2.training.boxed.drawing import draw_boxed
+from napari_sam2.training.boxed.learning import learned
+from napari_sam2.training.boxed.recipe import read_recipe
+from napari_sam2.training.boxed.views import joined, made_views, read_views, write_views
+from napari_sam2.training.prepare import ready_pools
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_sam2.training.boxed.recipe import Recipe
+    from napari_sam2.training.boxed.views import Views
+    from napari_sam2.training.pool import PoolVolume
+
+logger = logging.getLogger(__name__)
+
+NAME: Final = "boxed-1"
+"""Of the file that is written."""
+
+
+def main() -> None:
+    """Read the command line and do as it says."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("out", type=Path)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    recipe = read_recipe(options.config)
+    torch.set_num_threads(recipe.threads)
+    pools = ready_pools(recipe.prepare, options.config.parent)
+    options.out.mkdir(parents=True, exist_ok=True)
+    model, wanted = SmallModel(bundled_weights(), boxed=False), recipe.views
+    learn_from = {name: [v for v in part if v.name not in wanted.keep] for name, part in pools.items()}
+    look_at = {name: [v for v in part if v.name in wanted.keep] for name, part in pools.items()}
+    kept = _ready(options.out / "kept.safetensors", recipe, look_at, model, wanted.files, wanted.kept)
+    views = joined(
+        [
+            _ready(options.out / f"views-{number}.safetensors", recipe, learn_from, model, number, wanted.each)
+            for number in range(wanted.files)
+        ]
+    )
+    weights = learned(views, kept, recipe.net, recipe.learning, options.out)
+    path = options.out / f"{NAME}.safetensors"
+    write_box_net(path, weights, recipe.net)
+    logger.info("%s %s", path, sha256_of(path))
+
+
+def _ready(
+    path: Path, recipe: Recipe, pools: Mapping[str, list[PoolVolume]], model: SmallModel, number: int, count: int
+) -> Views:
+    """The views of a file, which is made where it is not there."""
+    if not path.exists():
+        wanted = recipe.views
+        rng = np.random.default_rng([wanted.seed, number])
+        shares = {name: share for name, share in wanted.shares.items() if pools[name]}
+        drawn = [draw_boxed(rng, pools, shares, wanted.hot, wanted.pet) for _ in range(count)]
+        write_views(path, made_views(drawn, model, recipe.net))
+        logger.info("%s", path)
+    return read_views(path)
+
+
+if __name__ == "__main__":
+    main()
