@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sam2.core.history import MISSING
 from napari_sam2.core.prompts import Box
 from napari_sam2.models.base import FittableModel
-from napari_sam2.models.small.model import BOX_READER, READ
+from napari_sam2.models.small.revisions import BOX_READER, READ
 from napari_sam2.session.actions.prompts import SetPrompts
 from napari_sam2.session.actions.runs import Propagate
 from napari_sam2.session.correcting import new_clicks

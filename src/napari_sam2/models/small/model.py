@@ -29,6 +29,7 @@ from napari_sam2.models.small.requests import (
     remembered_batch,
     resized,
 )
+from napari_sam2.models.small.revisions import BOX_READER, BOXED, READ
 from napari_sam2.models.small.weights import NEVER, SmallWeights, read_weights
 
 if TYPE_CHECKING:
@@ -50,15 +51,10 @@ __all__ = [
     "load_small",
 ]
 
-#: What a revision ends with whose answers to boxes agree with the box, see `napari_sam2.models.small.boxed`; and with
-#: which a second network reads them, see `napari_sam2.models.small.box_view`.
-BOXED, READ = "+box", "+box-2"
-
 #: The weights in the package, and the hash they must have.
 BUNDLED_FILE = "small-1.safetensors"
 BUNDLED_SHA256 = "11959d6b25dd59fcdd56aed61605fc7f55660eb34070e0297cbe10f6aa76c75f"
 #: The second network, for boxed slices, and the hash that its file must have.
-BOX_READER = "boxed-1"
 BOX_NET_FILE = f"{BOX_READER}.safetensors"
 BOX_NET_SHA256 = "2e66a68d8ff2650d71b4db8bc00cb5ec27b7fde786dc44296058b54ac4af59bf"
 #: Views decoded at once; more costs memory and gains nothing on a CPU.
