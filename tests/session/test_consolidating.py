@@ -20,6 +20,7 @@ from napari_sam2.models.small.model import BOX_READER, load_bundled
 from napari_sam2.record.journal import Journal
 from napari_sam2.record.replay import replay
 from napari_sam2.record.save import provenance_of
+from napari_sam2.session import consolidating
 from napari_sam2.session import session as session_module
 from napari_sam2.session.session import Session
 from tests.phantoms import ball, box_on
@@ -260,3 +261,19 @@ def test_what_comes_into_the_look_over_stays_and_is_replayed_and_taken_back(mode
         found.session.undo()
         assert _masks(found.session) == _masks(session)
     assert not session.objects
+
+
+@pytest.mark.parametrize(("by", "trusted"), [(BY_WHOLE, True), (BY_DOUBTED, False)])
+def test_a_slice_that_only_a_click_has_reached_has_no_estimate_of_the_model(model, monkeypatch, by, trusted):
+    seen = []
+
+    def noted(scene, run, corrected, **how):
+        seen.append(run.trust)
+
+    monkeypatch.setattr(consolidating, "reconsider", noted)
+    monkeypatch.setattr(session_module, "answers_clicks", lambda card, whole=True: by)
+    session = begun(model)
+    run(session, slices=range(8, 13))
+    session.add_prompt(1, Point((15, 14, 15)))
+    assert set(range(8, 13)) <= set(seen[-1])
+    assert (15 in seen[-1]) == trusted

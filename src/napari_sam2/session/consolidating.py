@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -105,7 +106,7 @@ def doubted(obj: ObjectRecord, scene: ObjectScene, clicks: Sequence[tuple[Voxel,
     clicks : sequence of (voxel, bool)
         All of them, the last one as well.
     """
-    run = _known_of(obj, scene, clicks)
+    run = _known_of(obj, scene, clicks, BY_DOUBTED)
     return change if run is None else second_opinion(scene, run, change)
 
 
@@ -131,7 +132,7 @@ def reconsider_object(
         Who answered it, see `napari_sam2.engine.correction_odds`.
     """
     scene = ObjectScene(state, obj)
-    run = _known_of(obj, scene, clicks)
+    run = _known_of(obj, scene, clicks, by)
     if run is None:
         return
     rule = BORDERS_AFTER_CLICKS if by == BY_DOUBTED else AFTER_CLICKS
@@ -149,12 +150,19 @@ def reconsider_object(
         yield result
 
 
-def _known_of(obj: ObjectRecord, scene: ObjectScene, clicks: Sequence[tuple[Voxel, bool]]) -> Run | None:
-    """What is known of an object with clicks; None where it is not gone over."""
+def _known_of(obj: ObjectRecord, scene: ObjectScene, clicks: Sequence[tuple[Voxel, bool]], by: str) -> Run | None:
+    """What is known of an object with clicks; None where it is not gone over.
+
+    The model has no opinion of a slice that only clicks have reached, although `BY_WHOLE` took one for granted.
+    """
     bounds, known = _bounds(obj), trusted_slices(obj, scene)
     if bounds is None or not known or helper_boxes(obj):
         return None
-    trust = {index: result.scores.predicted_iou for index, result in obj.results.items()}
+    trust = {
+        index: result.scores.predicted_iou
+        for index, result in obj.results.items()
+        if by != BY_DOUBTED or not math.isnan(result.scores.object_score)
+    }
     return Run(bounds, known, trust, clicks=clicks)
 
 
