@@ -77,12 +77,20 @@ def test_an_include_click_that_the_network_does_not_believe_is_bounded_in_size_a
     scene.object &= around(scene.shape, middle(scene), 4)
     far = tuple(int(v) for v in np.argwhere(kept & ~scene.object)[0])
     change = ~scene.object
-    unbelieved = asked(scene, far, True, change, lambda maps: np.full(maps.shape[1:], -3.0))
-    assert unbelieved[far]
-    assert unbelieved.sum() <= SECOND.most_added * scene.object.sum()
-    unbound = replace(SECOND, most_added=1e6)
-    whole = asked(scene, far, True, kept & ~scene.object, lambda maps: np.full(maps.shape[1:], -3.0), unbound)
-    assert np.array_equal(whole, kept & ~scene.object), "it is not doubted"
+    size = scene.object.sum()
+
+    def added(doubts, earlier, change=change):
+        return asked(scene, far, True, change, lambda maps: np.full(maps.shape[1:], -3.0), doubts, earlier)
+
+    first, later = (added(SECOND, earlier) for earlier in (0, 1))
+    assert first[far] and later[far]
+    assert SECOND.unbelieved * size < first.sum() <= SECOND.most_added * size
+    assert 0 < later.sum() <= SECOND.unbelieved * size
+    assert added(replace(SECOND, unbelieved=2.0), 1).sum() > later.sum()
+    unbound = replace(SECOND, most_added=1e6, unbelieved=1e6)
+    for earlier in (0, 1):
+        whole = added(unbound, earlier, kept & ~scene.object)
+        assert np.array_equal(whole, kept & ~scene.object), "it is not doubted"
     believed = asked(scene, far, True, kept & ~scene.object, always(20.0), unbound)
     assert np.array_equal(believed, kept & ~scene.object)
 
