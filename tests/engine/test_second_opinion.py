@@ -83,7 +83,8 @@ def test_an_include_click_that_the_network_does_not_believe_is_bounded_in_size_a
         return asked(scene, far, True, change, lambda maps: np.full(maps.shape[1:], -3.0), doubts, earlier)
 
     first, later = (added(SECOND, earlier) for earlier in (0, 1))
-    assert first[far] and later[far]
+    assert first[far]
+    assert later[far]
     assert SECOND.unbelieved * size < first.sum() <= SECOND.most_added * size
     assert 0 < later.sum() <= SECOND.unbelieved * size
     assert added(replace(SECOND, unbelieved=2.0), 1).sum() > later.sum()

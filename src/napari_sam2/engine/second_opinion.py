@@ -44,7 +44,7 @@ class Doubts:
     most_added : float
         How many times the object's size an include click may add, at most; then what lies nearest to it.
     unbelieved : float
-        The same of a second or later one that the network does not believe, as an exclusion may take half of the object.
+        The same of a second or later one that the network does not believe: an exclusion may take half as well.
     """
 
     large: float
@@ -82,9 +82,8 @@ def second_opinion(
     Returns
     -------
     Change
-        The same, or a part of it that hangs together with the click. Not doubted, only bounded, is an include click that
-        the network does not believe, for there it misses the whole error; nor is a first exclusion, which is where most
-        is wrong.
+        The same, or a part of it that hangs together with the click. An include click that the network does not believe
+        is only bounded in size, for there it misses the whole error. A first exclusion stands: there most is wrong.
     """
     clicks = run.clicks or ()
     voxel, include = clicks[-1]
