@@ -13,6 +13,7 @@ from pathlib import Path
 from napari_sam2.training.checkpoint import write_compact
 from napari_sam2.training.config import read_config
 from napari_sam2.training.export import export_weights
+from napari_sam2.training.recipe_command import run_command
 
 
 def main() -> None:
@@ -34,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -7,13 +7,10 @@ off goes on when the command is given again.
 
 from __future__ import annotations
 
-import argparse
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import torch
 
 from napari_sam2.hashing import sha256_of
 from napari_sam2.models.small.box_net import write_box_net
@@ -22,10 +19,11 @@ from napari_sam2.training.boxed.drawing import draw_boxed
 from napari_sam2.training.boxed.learning import learned
 from napari_sam2.training.boxed.recipe import read_recipe
 from napari_sam2.training.boxed.views import joined, made_views, read_views, write_views
-from napari_sam2.training.prepare import ready_pools
+from napari_sam2.training.recipe_command import begin, run_command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from napari_sam2.training.boxed.recipe import Recipe
     from napari_sam2.training.boxed.views import Views
@@ -39,27 +37,20 @@ NAME: Final = "boxed-1"
 
 def main() -> None:
     """Read the command line and do as it says."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("out", type=Path)
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    recipe = read_recipe(options.config)
-    torch.set_num_threads(recipe.threads)
-    pools = ready_pools(recipe.prepare, options.config.parent)
-    options.out.mkdir(parents=True, exist_ok=True)
+    begun = begin(__doc__, read_recipe)
+    recipe, pools = begun.recipe, begun.pools
     model, wanted = SmallModel(bundled_weights(), boxed=False), recipe.views
     learn_from = {name: [v for v in part if v.name not in wanted.keep] for name, part in pools.items()}
     look_at = {name: [v for v in part if v.name in wanted.keep] for name, part in pools.items()}
-    kept = _ready(options.out / "kept.safetensors", recipe, look_at, model, wanted.files, wanted.kept)
+    kept = _ready(begun.out / "kept.safetensors", recipe, look_at, model, wanted.files, wanted.kept)
     views = joined(
         [
-            _ready(options.out / f"views-{number}.safetensors", recipe, learn_from, model, number, wanted.each)
+            _ready(begun.out / f"views-{number}.safetensors", recipe, learn_from, model, number, wanted.each)
             for number in range(wanted.files)
         ]
     )
-    weights = learned(views, kept, recipe.net, recipe.learning, options.out)
-    path = options.out / f"{NAME}.safetensors"
+    weights = learned(views, kept, recipe.net, recipe.learning, begun.out)
+    path = begun.out / f"{NAME}.safetensors"
     write_box_net(path, weights, recipe.net)
     logger.info("%s %s", path, sha256_of(path))
 
@@ -79,4 +70,4 @@ def _ready(
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from napari_sam2.errors import UserInputError
 from napari_sam2.models.small.box_net import BoxNetConfig
 from napari_sam2.training.boxed.learning import LearningRecipe
-from napari_sam2.training.config import PoolRecipe
+from napari_sam2.training.recipe_command import pools_of, read_recipe_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from napari_sam2.training.config import PoolRecipe
 
 __all__ = ["Recipe", "ViewsRecipe", "read_recipe"]
 
@@ -79,15 +79,14 @@ def read_recipe(path: Path) -> Recipe:
     UserInputError
         If the file cannot be read, or holds what it should not.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-        views = ViewsRecipe(**{**values["views"], "keep": tuple(values["views"]["keep"])})
-        return Recipe(
-            tuple(PoolRecipe(**table) for table in values["prepare"]),
-            views,
-            BoxNetConfig.from_dict(values["net"]),
-            LearningRecipe(**values["learning"]),
-            int(values.get("threads", 1)),
-        )
-    except (OSError, tomllib.TOMLDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserInputError(f"{path} is no recipe of a boxed network: {error}") from error
+    return read_recipe_file(path, _made, "a boxed network")
+
+
+def _made(values: dict[str, Any]) -> Recipe:
+    return Recipe(
+        pools_of(values),
+        ViewsRecipe(**{**values["views"], "keep": tuple(values["views"]["keep"])}),
+        BoxNetConfig.from_dict(values["net"]),
+        LearningRecipe(**values["learning"]),
+        int(values.get("threads", 1)),
+    )

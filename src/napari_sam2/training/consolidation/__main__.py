@@ -6,14 +6,12 @@ are made first, and so are the carried objects in OUT. OUT receives ``consolidat
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import torch
 from safetensors.numpy import load_file, save_file
 
 from napari_sam2 import engine
@@ -22,7 +20,7 @@ from napari_sam2.models.small.model import load_bundled
 from napari_sam2.training.consolidation.examples import draw_examples, in_whole_scans, read_examples, write_examples
 from napari_sam2.training.consolidation.net import train_net
 from napari_sam2.training.consolidation.recipe import read_recipe
-from napari_sam2.training.prepare import ready_pools
+from napari_sam2.training.recipe_command import begin, run_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,15 +35,8 @@ WHOLE: Final = "scans"
 
 def main() -> None:
     """Read the command line and do as it says."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("out", type=Path)
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    recipe = read_recipe(options.config)
-    torch.set_num_threads(recipe.threads)
-    pools = ready_pools(recipe.prepare, options.config.parent)
-    options.out.mkdir(parents=True, exist_ok=True)
+    begun = begin(__doc__, read_recipe)
+    recipe, pools = begun.recipe, begun.pools
     model = load_bundled()
     carried: dict[str, list[Example]] = {}
     for name, wanted in recipe.carried.items():
@@ -57,11 +48,11 @@ def main() -> None:
         carried[name] = []
         for seed in wanted.seeds:
             drawn = draw_examples(np.random.default_rng(seed), volumes, wanted.shares, model, wanted.each, wanted.cells)
-            carried[name] += _kept(options.out / f"carried-{seed}.npz", drawn)
-    table, root = options.config.parent / recipe.scans, Path(os.path.expandvars(recipe.folder))
-    carried[WHOLE] = _kept(options.out / "carried-scans.npz", in_whole_scans(table, root, model))
+            carried[name] += _kept(begun.out / f"carried-{seed}.npz", drawn)
+    table, root = begun.folder / recipe.scans, Path(os.path.expandvars(recipe.folder))
+    carried[WHOLE] = _kept(begun.out / "carried-scans.npz", in_whole_scans(table, root, model))
     start = load_file(Path(engine.__file__).parent / f"{BY_FIRST}.safetensors")
-    save_file(train_net(carried, pools, recipe.network, start), options.out / f"{BY_NETWORK}.safetensors")
+    save_file(train_net(carried, pools, recipe.network, start), begun.out / f"{BY_NETWORK}.safetensors")
 
 
 def _kept(path: Path, made: Iterable[Example]) -> list[Example]:
@@ -73,4 +64,4 @@ def _kept(path: Path, made: Iterable[Example]) -> list[Example]:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from napari_sam2.errors import UserInputError
-from napari_sam2.training.config import PoolRecipe
 from napari_sam2.training.consolidation.net import NetRecipe
+from napari_sam2.training.recipe_command import pools_of, read_recipe_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from napari_sam2.training.config import PoolRecipe
 
 __all__ = ["CarriedRecipe", "Recipe", "read_recipe"]
 
@@ -77,15 +77,15 @@ def read_recipe(path: Path) -> Recipe:
     UserInputError
         If the file cannot be read, or holds what it should not.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Recipe(
-            tuple(PoolRecipe(**table) for table in values["prepare"]),
-            {name: CarriedRecipe(**table) for name, table in values["carried"].items()},
-            str(values["scans"]),
-            str(values["folder"]),
-            NetRecipe(**values["network"]),
-            int(values.get("threads", 1)),
-        )
-    except (OSError, tomllib.TOMLDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserInputError(f"{path} is no recipe of a consolidation: {error}") from error
+    return read_recipe_file(path, _made, "a consolidation")
+
+
+def _made(values: dict[str, Any]) -> Recipe:
+    return Recipe(
+        pools_of(values),
+        {name: CarriedRecipe(**table) for name, table in values["carried"].items()},
+        str(values["scans"]),
+        str(values["folder"]),
+        NetRecipe(**values["network"]),
+        int(values.get("threads", 1)),
+    )

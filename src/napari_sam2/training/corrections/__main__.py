@@ -7,11 +7,8 @@ a network.
 
 from __future__ import annotations
 
-import argparse
-import logging
 from pathlib import Path
 
-import torch
 from safetensors.numpy import load_file, save_file
 
 from napari_sam2.engine import correction
@@ -20,27 +17,20 @@ from napari_sam2.models.small.model import load_bundled
 from napari_sam2.training.corrections.net import train_net
 from napari_sam2.training.corrections.perceptron import train_perceptron
 from napari_sam2.training.corrections.recipe import read_recipe
-from napari_sam2.training.prepare import ready_pools
+from napari_sam2.training.recipe_command import begin, run_command
 
 
 def main() -> None:
     """Read the command line and do as it says."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("out", type=Path)
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    recipe = read_recipe(options.config)
-    torch.set_num_threads(recipe.threads)
-    pools = ready_pools(recipe.prepare, options.config.parent)
-    options.out.mkdir(parents=True, exist_ok=True)
+    begun = begin(__doc__, read_recipe)
+    recipe, pools = begun.recipe, begun.pools
     if recipe.perceptron is not None:
-        save_file(train_perceptron(pools, recipe.shares, recipe.perceptron), options.out / WEIGHTS)
+        save_file(train_perceptron(pools, recipe.shares, recipe.perceptron), begun.out / WEIGHTS)
     if recipe.network is not None:
         shipped = load_file(Path(correction.__file__).parent / WEIGHTS)
         weights = train_net(pools, recipe.shares, recipe.network, shipped, load_bundled())
-        save_file(weights, options.out / NETWORK_WEIGHTS)
+        save_file(weights, begun.out / NETWORK_WEIGHTS)
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from napari_sam2.errors import UserInputError
-from napari_sam2.training.config import PoolRecipe
 from napari_sam2.training.corrections.net import NetRecipe
 from napari_sam2.training.corrections.perceptron import PerceptronRecipe
+from napari_sam2.training.recipe_command import pools_of, read_recipe_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from napari_sam2.training.config import PoolRecipe
 
 __all__ = ["Recipe", "read_recipe"]
 
@@ -51,14 +51,14 @@ def read_recipe(path: Path) -> Recipe:
     UserInputError
         If the file cannot be read, or holds what it should not.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Recipe(
-            tuple(PoolRecipe(**table) for table in values["prepare"]),
-            dict(values["shares"]),
-            PerceptronRecipe(**values["perceptron"]) if "perceptron" in values else None,
-            NetRecipe(**values["network"]) if "network" in values else None,
-            int(values.get("threads", 1)),
-        )
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise UserInputError(f"{path} is no recipe of corrections: {error}") from error
+    return read_recipe_file(path, _made, "corrections")
+
+
+def _made(values: dict[str, Any]) -> Recipe:
+    return Recipe(
+        pools_of(values),
+        dict(values["shares"]),
+        PerceptronRecipe(**values["perceptron"]) if "perceptron" in values else None,
+        NetRecipe(**values["network"]) if "network" in values else None,
+        int(values.get("threads", 1)),
+    )
