@@ -14,7 +14,7 @@ from napari_sam2.engine.correction import Perceptron, _shipped
 from napari_sam2.engine.correction_evidence import FEATURES
 from napari_sam2.engine.correction_net import Network
 from napari_sam2.engine.one_thread import ONE_THREAD, set_threads
-from napari_sam2.engine.ways import MOST_KEPT, cheapest_ways
+from napari_sam2.engine.ways import MOST_KEPT, kept_ways
 from napari_sam2.training.corrections.torch_net import CorrectionNet
 
 
@@ -76,15 +76,15 @@ def test_ways_are_those_of_scikit_image_and_kept_by_what_was_asked(monkeypatch):
     cost = np.random.default_rng(1).random((7, 9, 8))
     seeds, step = np.array([[3, 4, 4], [0, 0, 0]]), (2.0, 1.0, 0.5)
     expected = MCP_Geometric(cost, sampling=step).find_costs(seeds)[0]
-    assert np.array_equal(cheapest_ways(cost, seeds, step), expected)
-    assert cheapest_ways(cost.copy(), seeds.copy(), step) is cheapest_ways(cost, seeds, step)
+    assert np.array_equal(kept_ways(cost, seeds, step), expected)
+    assert kept_ways(cost.copy(), seeds.copy(), step) is kept_ways(cost, seeds, step)
     assert len(asked) == 1
     for other in ((cost + 1, seeds, step), (cost, seeds[:1], step), (cost, seeds, (1.0, 1.0, 0.5))):
-        assert not np.array_equal(cheapest_ways(*other), expected)
+        assert not np.array_equal(kept_ways(*other), expected)
     assert len(asked) == 4
     with pytest.raises(ValueError, match="read-only"):
-        cheapest_ways(cost, seeds, step)[0] = 0
+        kept_ways(cost, seeds, step)[0] = 0
     for number in range(MOST_KEPT):
-        cheapest_ways(cost + 2 + number, seeds, step)
+        kept_ways(cost + 2 + number, seeds, step)
     assert len(ways._kept) == MOST_KEPT
     ways._kept.clear()

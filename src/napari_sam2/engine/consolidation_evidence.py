@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_sam2.engine.correction_evidence import Histograms, averaged
-from napari_sam2.engine.ways import cheapest_ways
+from napari_sam2.engine.ways import kept_ways
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -340,7 +340,7 @@ class _Grid:
         """The cheapest way from seeds to every cell."""
         if len(seeds) == 0:
             return np.full(cost.shape, 5.0)
-        return np.minimum(cheapest_ways(cost, seeds, tuple(self.step)) / unit, 10.0)
+        return np.minimum(kept_ways(cost, seeds, tuple(self.step)) / unit, 10.0)
 
     def _from_slice_to_slice(self, layer_of: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """How sections agree with the next towards a known one: their overlap, and how far their middles lie apart."""

@@ -1,7 +1,7 @@
-"""The cheapest ways through an image, kept while an object is clicked.
+"""The cheapest ways through an image, kept where they are asked for again.
 
-From one click to the next the image stays, and so do most of the places that ways begin at: the boxed section, and the
-clicks of the other polarity. What was asked last is kept, by its content.
+On the grid of an object the image stays from one click to the next, and so do most of the places that ways begin at:
+the boxed section, and the clicks of the other polarity. What was asked last is kept, by its content.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["MOST_KEPT", "cheapest_ways"]
+__all__ = ["MOST_KEPT", "cheapest_ways", "kept_ways"]
 
-MOST_KEPT: Final = 16
-"""Answers that are kept: of grids of 80,000 cells 10 MB."""
+MOST_KEPT: Final = 6
+"""Answers that are kept, one more than an object asks for after a click: of grids of 80,000 cells 4 MB."""
 
 _kept: OrderedDict[bytes, NDArray[np.float64]] = OrderedDict()
 _lock = Lock()
@@ -43,7 +43,15 @@ def cheapest_ways(cost: NDArray[np.float64], seeds: NDArray[np.intp], step: Sequ
     Returns
     -------
     (slices, rows, columns) float64 array
-        Not to be written to.
+    """
+    costs: NDArray[np.float64] = MCP_Geometric(cost, sampling=tuple(step)).find_costs(seeds)[0]
+    return costs
+
+
+def kept_ways(cost: NDArray[np.float64], seeds: NDArray[np.intp], step: Sequence[float]) -> NDArray[np.float64]:
+    """As `cheapest_ways`; the last answers are kept.
+
+    They are not to be written to.
     """
     asked = blake2b(digest_size=16)
     for values in (np.array(cost.shape), cost, seeds, np.array(step, dtype=np.float64)):
@@ -54,7 +62,7 @@ def cheapest_ways(cost: NDArray[np.float64], seeds: NDArray[np.intp], step: Sequ
         if known is not None:
             _kept.move_to_end(key)
             return known
-    costs: NDArray[np.float64] = MCP_Geometric(cost, sampling=tuple(step)).find_costs(seeds)[0]
+    costs = cheapest_ways(cost, seeds, step)
     costs.setflags(write=False)
     with _lock:
         _kept[key] = costs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -93,7 +94,9 @@ def test_channels_are_asked_for_where_the_table_has_some(qtbot, box, tmp_path):
     box.manifest.setText(str(table))
     assert not box.channels.isVisible()
     header, *rows = table.read_text().splitlines()
-    lines = [f"{header},Channel_1", *(f"{row},{row.split(',')[1]}" for row in rows)]
+    for n in range(len(rows)):
+        shutil.copy(tmp_path / f"{n}.nii.gz", tmp_path / f"{n}b.nii.gz")
+    lines = [f"{header},Channel_1", *(f"{row},{n}b.nii.gz" for n, row in enumerate(rows))]
     table.write_text("\n".join(lines).replace(",", ";") + "\n")
     box.manifest.setText(str(tmp_path / "other.csv"))
     assert not box.channels.isVisible()
