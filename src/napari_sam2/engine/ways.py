@@ -1,4 +1,4 @@
-"""The cheapest ways through an image, kept where they are asked for again.
+"""The cheapest ways through an image, kept for the next click.
 
 On the grid of an object the image stays from one click to the next, and so do most of the places that ways begin at:
 the boxed section, and the clicks of the other polarity. What was asked last is kept, by its content.
