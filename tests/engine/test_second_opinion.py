@@ -142,3 +142,28 @@ def test_beside_the_border_less_is_asked_and_only_there(scene):
     assert thick.sum() < lost.sum(), "a step along thick slices is not small"
     assert not along_border(seen, run, 0.9 * says_outside / 1.1, scene.spacing, rule).any()
     assert not along_border(seen, run, says_outside, scene.spacing, AFTER_CLICKS).any()
+
+
+def test_no_slice_loses_more_than_its_share_after_a_click(scene):
+    run = scene.run(clicks=(((24, 22, 20), True),))
+    first = int(np.flatnonzero(scene.object.any(axis=(1, 2)))[0])
+
+    def ends_later(maps):
+        answer = maps[-1].astype(float)
+        answer[: len(answer) // 2 - 2] -= 30.0
+        return answer
+
+    def left(rule):
+        change = reconsider(scene, run, None, ends_later, rule)
+        mask = scene.object.copy()
+        mask[change.window] ^= change.voxels
+        return mask.sum(axis=(1, 2))
+
+    whole, rule = scene.object.sum(axis=(1, 2)), replace(AFTER_CLICKS, border_lost=2.0)
+    free, held = left(rule), left(replace(rule, most_of_slice=0.5))
+    assert free[first] == 0
+    assert held[first] == whole[first]
+    assert (held >= whole / 2).all()
+    mild = free >= whole / 2
+    assert (free < whole)[mild].any()
+    assert np.array_equal(held[mild], free[mild]), "smaller losses stay"

@@ -147,6 +147,9 @@ def reconsider(
         change[change] = np.where(seen.mask[change], -told, told) > BY_THE_CLICK
     change |= beside
     change &= ~_proved(seen, run, scene.spacing, corrected)
+    lost = change & seen.mask
+    emptied = lost.sum(axis=(1, 2)) > rule.most_of_slice * seen.mask.sum(axis=(1, 2))
+    change[emptied] &= ~seen.mask[emptied]
     return Change(seen.window, change) if change.any() else None
 
 
