@@ -198,9 +198,8 @@ def boxed_evidence(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     inside, evidence : Tensor, (B, S, S)
         Soft rectangles, 0 to 1; log-likelihood ratio of each place, see `near_ratio` of `histograms`.
     """
-    rectangle = rectangles(boxes, image.shape[-1])
-    ratio = near_ratio(_Scale(image).equalised(image), rectangle, (rectangle > 0.5).float(), rounds=1)
-    return rectangle, RATIO_LIMIT * ratio
+    equalised, rectangle, region = _boxed(image, boxes)
+    return rectangle, RATIO_LIMIT * near_ratio(equalised, rectangle, region, rounds=1)
 
 
 def box_statistics(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -220,9 +219,14 @@ def box_statistics(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor
     equalised, once, thrice : Tensor, (B, S, S)
         0 to 1; log-likelihood ratios, -1 to 1, see `near_ratio` of `histograms`.
     """
-    rectangle, equalised = rectangles(boxes, image.shape[-1]), _Scale(image).equalised(image)
-    region = (rectangle > 0.5).float()
+    equalised, rectangle, region = _boxed(image, boxes)
     return equalised, near_ratio(equalised, rectangle, region, rounds=1), near_ratio(equalised, rectangle, region)
+
+
+def _boxed(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Equalised images, soft rectangles, and what counts as inside of them; arguments as for `box_statistics`."""
+    rectangle = rectangles(boxes, image.shape[-1])
+    return _Scale(image).equalised(image), rectangle, (rectangle > 0.5).float()
 
 
 def rectangles(boxes: Tensor, side: int) -> Tensor:
